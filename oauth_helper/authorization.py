@@ -1,0 +1,132 @@
+"""The Git hosts that can be linked, and the record ServiceStage keeps of a link. No I/O."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+STATUS_NORMAL: Final = 0
+
+_LEGAL_NAME: Final = re.compile(r"[A-Za-z0-9._-]{4,63}")
+_ILLEGAL_CHARACTERS: Final = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+class RepoType(StrEnum):
+    """A kind of Git host, spelt as ServiceStage spells it on the wire (lower case).
+
+    ``DEVCLOUD`` (CodeArts) is undocumented for OAuth in most editions of the manual; it is let through.
+    """
+
+    GITHUB = "github"
+    GITLAB = "gitlab"
+    GITEE = "gitee"
+    BITBUCKET = "bitbucket"
+    DEVCLOUD = "devcloud"
+
+    @property
+    def display_name(self) -> str:
+        """The name its owner gives it, for people."""
+        return _DISPLAY_NAMES[self]
+
+
+_DISPLAY_NAMES: Final[Mapping[RepoType, str]] = {
+    RepoType.GITHUB: "GitHub",
+    RepoType.GITLAB: "GitLab",
+    RepoType.GITEE: "Gitee",
+    RepoType.BITBUCKET: "Bitbucket",
+    RepoType.DEVCLOUD: "CodeArts",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Authorization:
+    """The record ServiceStage keeps of a link (API page "Creating OAuth Authorization", table 5).
+
+    The fields bear the API's names, ``avartar`` included. A field the API left out is an empty string, zero,
+    or ``None``: what a server leaves out is data, not an error.
+    """
+
+    name: str
+    repo_type: str
+    """As the API spells it; a plain string, because a server may know types that we do not."""
+    repo_host: str = ""
+    """API address of the Git host, such as ``https://api.github.com``."""
+    repo_home: str = ""
+    """Address of the account's page."""
+    repo_user: str = ""
+    avartar: str = ""
+    token_type: str = ""
+    """``oauth``, ``personal`` or ``password``."""
+    create_time: int = 0
+    """Milliseconds since the epoch (the unit is not documented; other ServiceStage times are so)."""
+    update_time: int = 0
+    status: int | None = None
+    """0 normal, 1 expired, 2 unauthenticated."""
+    tag: str | None = None
+    record: Mapping[str, object] = field(default_factory=dict, repr=False, compare=False)
+    """The API's object as it came, unknown fields and order included."""
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, object]) -> Authorization:
+        """Read the API's object.
+
+        Raises:
+            ValueError: ``name`` or ``repo_type`` is missing, so it cannot be told which record this is.
+        """
+        name, repo_type = _text(record, "name"), _text(record, "repo_type")
+        if not name or not repo_type:
+            raise ValueError("an authorization without name or repo_type")
+        status, tag = record.get("status"), record.get("tag")
+        return cls(
+            name=name,
+            repo_type=repo_type,
+            repo_host=_text(record, "repo_host"),
+            repo_home=_text(record, "repo_home"),
+            repo_user=_text(record, "repo_user"),
+            avartar=_text(record, "avartar"),
+            token_type=_text(record, "token_type"),
+            create_time=_number(record, "create_time"),
+            update_time=_number(record, "update_time"),
+            status=status if isinstance(status, int) else None,
+            tag=tag if isinstance(tag, str) else None,
+            record=dict(record),
+        )
+
+    def to_json(self) -> dict[str, object]:
+        """Return the API's object as it came, or the known fields where there is none."""
+        if self.record:
+            return dict(self.record)
+        return {slot: getattr(self, slot) for slot in self.__slots__ if slot != "record"}
+
+    @property
+    def works(self) -> bool:
+        """Whether ServiceStage says that this authorization can be used."""
+        return self.status == STATUS_NORMAL
+
+    def is_of(self, repo_type: RepoType) -> bool:
+        """Whether this record is of that type, however the server spells it."""
+        return self.repo_type.casefold() == repo_type.value
+
+
+def is_legal_name(name: str) -> bool:
+    """Whether ``name`` has 4 to 63 characters of ``A-Za-z0-9._-`` (user guide servicestage_03_0076)."""
+    return _LEGAL_NAME.fullmatch(name) is not None
+
+
+def default_name(repo_type: RepoType, login_name: str) -> str:
+    """Return ``REPO_TYPE-<login name>``, made legal, for a user who gave none."""
+    suffix = _ILLEGAL_CHARACTERS.sub("-", login_name).strip("-") or "user"
+    return f"{repo_type.value}-{suffix}"[:63]
+
+
+def _text(record: Mapping[str, object], key: str) -> str:
+    value = record.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def _number(record: Mapping[str, object], key: str) -> int:
+    value = record.get(key)
+    return value if isinstance(value, int) else 0

@@ -1,0 +1,51 @@
+"""Which addresses we are willing to send credentials to. No I/O."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from yarl import URL
+
+from oauth_helper.errors import SettingsError
+
+
+def is_loopback(host: str | None) -> bool:
+    """Whether ``host`` never leaves this machine: 127.0.0.0/8, ::1, or ``localhost`` (RFC 6761 section 6.3)."""
+    if not host:
+        return False
+    if host.casefold().rstrip(".") == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def check_endpoint(text: str, *, origin: str = "the endpoint") -> str:
+    """Return an endpoint as ``scheme://host[:port][/path]`` without a slash at its end.
+
+    An endpoint without a scheme is given https, as the vendor's SDK does. ``origin`` says in the error where
+    the value came from.
+
+    Raises:
+        SettingsError: It is no address, has more than host, port and path, or is plain http to another machine.
+    """
+    full = text.strip() if "://" in text else f"https://{text.strip()}"
+    try:
+        url = URL(full)
+        usable = bool(url.host) and url.port is not None and url.scheme in {"http", "https"}
+    except ValueError:
+        url, usable = URL(), False
+    if not usable:
+        raise SettingsError(f"{origin} is not a usable address: {text!r}", hint="Give it as https://HOST.")
+    if url.user or url.password or url.query_string or url.fragment:
+        raise SettingsError(
+            f"{origin} has more than a host, a port and a path",
+            hint="Give it as https://HOST, nothing behind it.",
+        )
+    if url.scheme == "http" and not is_loopback(url.host):
+        raise SettingsError(
+            f"{origin} is plain http: {url}. Credentials would cross the network in the clear.",
+            hint="Use https. Plain http is accepted for this machine (127.0.0.1) only.",
+        )
+    return str(url).rstrip("/")

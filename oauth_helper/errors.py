@@ -1,0 +1,256 @@
+"""The error tree. No I/O.
+
+Every error a user can meet says what happened (``message``), what to do next (``hint``), and with which status
+the command ends (``exit_status``)::
+
+    OAuthHelperError                      1  a fault of ours
+    ├── UsageError                        2  wrong usage
+    │   └── IllegalNameError              2  the name has characters or a length ServiceStage refuses
+    ├── RedirectRejectedError             2  what was offered as the redirect is not ours or not whole
+    ├── SettingsError                     3  settings missing or unusable
+    │   └── CredentialsError              3  credentials missing, half given, or refused (401)
+    │       ├── ClockSkewError            3  signatures are refused because the clocks differ
+    │       └── NotPermittedError         3  the account may not make this call (403)
+    ├── AuthorizationDeniedError          4  the Git host or the user said no
+    ├── DeadlineError                     5  the deadline passed
+    ├── RefusedError                      6  ServiceStage refused; its code is shown
+    │   ├── RepositoryNotImplementedError 6  SVCSTG.REPO.0401
+    │   ├── CodeOrStateInvalidError       6  SVCSTG.REPO.0402
+    │   ├── NameTakenError                6  SVCSTG.REPO.0403, or seen before asking
+    │   └── NoSuchAuthorizationError      6  there is none of that name
+    ├── UnavailableError                  7  ServiceStage or IAM gave no usable answer
+    │   ├── UnreachableError              7  no connection, or none that lasted
+    │   └── UnusableAnswerError           7  an answer that cannot be used: 5xx, 429, 3xx, not JSON
+    ├── OutcomeUnknownError               8  the exchange was not delivered, or its outcome is not known
+    └── MachineError                      9  this machine: port, browser, folder
+        ├── PortTakenError                9  the listener's port is taken
+        └── NoBrowserError                9  no browser could be opened
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from oauth_helper.presentable import presentable
+
+
+class OAuthHelperError(Exception):
+    """The root: a fault of ours, where no error below describes the situation better."""
+
+    exit_status: ClassVar[int] = 1
+    kind: ClassVar[str] = "fault"
+    """One word for scripts; it does not change between releases."""
+    default_hint: ClassVar[str] = (
+        "This is a fault in oauth-helper. Please report it with the output of the same command and --verbose, "
+        "in which no secret is shown."
+    )
+
+    def __init__(
+        self, message: str, *, hint: str | None = None, code: str | None = None, request_id: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint or self.default_hint
+        self.code = code
+        """The API's error code, such as ``SVCSTG.REPO.0402``."""
+        self.request_id = request_id
+        """What the vendor's support asks for."""
+
+    def to_json(self) -> dict[str, str | None]:
+        """Return what a script is told."""
+        return {
+            "kind": self.kind,
+            "message": self.message,
+            "hint": self.hint,
+            "code": self.code,
+            "request_id": self.request_id,
+        }
+
+
+class UsageError(OAuthHelperError):
+    """Wrong usage."""
+
+    exit_status = 2
+    kind = "usage"
+    default_hint = "See `oauth-helper --help`."
+
+
+class IllegalNameError(UsageError):
+    """A name that ServiceStage would refuse."""
+
+    kind = "illegal-name"
+    default_hint = "Give --name 4 to 63 characters of A-Z a-z 0-9 . _ - and nothing else."
+
+
+class RedirectRejectedError(OAuthHelperError):
+    """What was offered as the redirect is not ours, or not whole. The wait for the right one goes on."""
+
+    exit_status = 2
+    kind = "redirect-rejected"
+    default_hint = "Copy the whole address of the page where the browser ended, and paste it again."
+
+    def __init__(self, reason: str, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.reason = reason
+        """``no-redirect``, ``foreign-state``, ``missing-code``, ``repeated-parameter``, ``wrong-repo-type`` or
+        ``wrong-issuer``."""
+
+
+class SettingsError(OAuthHelperError):
+    """Settings are missing, unreadable or unusable."""
+
+    exit_status = 3
+    kind = "settings"
+    default_hint = "`oauth-helper doctor` shows every setting and where it comes from."
+
+
+class CredentialsError(SettingsError):
+    """Credentials are missing, half given, or were refused."""
+
+    kind = "credentials"
+    default_hint = (
+        "Set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK, or OAUTH_HELPER_TOKEN; `oauth-helper doctor` checks them."
+    )
+
+
+class ClockSkewError(CredentialsError):
+    """The signature was refused because this machine's clock and the server's differ too much."""
+
+    kind = "clock-skew"
+    default_hint = "Set this machine's clock (within 15 minutes of the server's), then run the command again."
+
+
+class NotPermittedError(CredentialsError):
+    """The account is known, but may not make this call."""
+
+    kind = "not-permitted"
+    default_hint = (
+        "Ask the account's administrator for the ServiceStage permissions repositoryAuth:list, "
+        "repositoryAuth:get, repositoryAuth:create and repositoryAuth:delete."
+    )
+
+
+class AuthorizationDeniedError(OAuthHelperError):
+    """The Git host or its user said no (RFC 6749 section 4.1.2.1)."""
+
+    exit_status = 4
+    kind = "denied"
+    default_hint = "Nothing was created. Run the command again and choose Authorize to link the account."
+
+    def __init__(self, error: str, description: str = "", *, hint: str | None = None) -> None:
+        self.error = presentable(error, limit=64)
+        """RFC 6749's word, such as ``access_denied``; provider text, made presentable."""
+        self.description = presentable(description)
+        detail = f": {self.description}" if self.description else ""
+        super().__init__(f"The Git host refused the authorization ({self.error}){detail}", hint=hint)
+
+
+class DeadlineError(OAuthHelperError):
+    """No redirect came before the deadline."""
+
+    exit_status = 5
+    kind = "deadline"
+    default_hint = "Nothing was created. Run the command again; --timeout SECONDS (at most 3600) waits longer."
+
+
+class RefusedError(OAuthHelperError):
+    """ServiceStage understood the request and refused it."""
+
+    exit_status = 6
+    kind = "refused"
+    default_hint = 'Look the code up under "ServiceStage Error Codes" in the vendor\'s manual.'
+
+
+class RepositoryNotImplementedError(RefusedError):
+    """``SVCSTG.REPO.0401``: this region does not offer the repository type."""
+
+    kind = "repository-not-implemented"
+    default_hint = "This region does not offer that repository type; choose another type or another region."
+
+
+class CodeOrStateInvalidError(RefusedError):
+    """``SVCSTG.REPO.0402``: code or state is wrong, used or expired."""
+
+    kind = "code-or-state-invalid"
+    default_hint = "The code or state was used already, or has expired. Run the command again for fresh ones."
+
+
+class NameTakenError(RefusedError):
+    """``SVCSTG.REPO.0403``, or seen before asking: an authorization of that name stands in the way."""
+
+    kind = "name-taken"
+    default_hint = "Choose another --name, or give --if-exists replace to replace the authorization of that name."
+
+
+class NoSuchAuthorizationError(RefusedError):
+    """There is no authorization of that name."""
+
+    kind = "no-such-authorization"
+    default_hint = "`oauth-helper list` shows the authorizations there are."
+
+
+class UnavailableError(OAuthHelperError):
+    """ServiceStage or IAM gave no usable answer."""
+
+    exit_status = 7
+    kind = "unavailable"
+    default_hint = "Nothing was created. Try again in a moment; `oauth-helper doctor` checks the endpoint."
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        sent: bool,
+        hint: str | None = None,
+        code: str | None = None,
+        request_id: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint, code=code, request_id=request_id)
+        self.sent = sent
+        """Whether the request may have reached the server. False only where no connection came about."""
+
+
+class UnreachableError(UnavailableError):
+    """There was no connection, or it broke or timed out before an answer."""
+
+    kind = "unreachable"
+    default_hint = (
+        "Nothing was created. Check the endpoint, the network and the proxy (HTTPS_PROXY, NO_PROXY); "
+        "`oauth-helper doctor` checks the endpoint."
+    )
+
+
+class UnusableAnswerError(UnavailableError):
+    """The answer cannot be used: a server error, a redirect, or not the promised JSON."""
+
+    kind = "unusable-answer"
+
+
+class OutcomeUnknownError(OAuthHelperError):
+    """The redirect was in hand, but the exchange was not delivered or its outcome is not known."""
+
+    exit_status = 8
+    kind = "outcome-unknown"
+    default_hint = "`oauth-helper list` shows whether the authorization exists; if not, run the command again."
+
+
+class MachineError(OAuthHelperError):
+    """Something about this machine stands in the way."""
+
+    exit_status = 9
+    kind = "machine"
+    default_hint = "`oauth-helper doctor` checks what a link needs of this machine."
+
+
+class PortTakenError(MachineError):
+    """The listener's port cannot be had."""
+
+    kind = "port-taken"
+    default_hint = "Leave out --port to take any free port, or name another one."
+
+
+class NoBrowserError(MachineError):
+    """No browser could be opened."""
+
+    kind = "no-browser"
+    default_hint = "Give --browser none to be shown the addresses and open them yourself."

@@ -1,0 +1,97 @@
+"""What the story of a link tells while it runs, as frozen data. No I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from oauth_helper.authorization import Authorization, RepoType
+from oauth_helper.errors import OAuthHelperError
+
+
+class Way(StrEnum):
+    """How a redirect came to us."""
+
+    WINDOW = "window"
+    PAGE = "page"
+    TERMINAL = "terminal"
+    DIRECT = "direct"
+    DELIVER = "deliver"
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """Something a user should know; the story goes on."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """All that can be known before a browser opens is in order."""
+
+    name: str
+    repo_type: RepoType
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The listener serves, and the redirect is waited for."""
+
+    listener: str
+    """Address of the listener's ``/start``, KEY included: for the user's browser and eyes only."""
+    authorization_url: str
+    """Bears the state: for the user's browser and eyes only."""
+    expires_at: datetime
+    """When the wait ends (UTC)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A browser was started."""
+
+    browser: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """Something was offered that is not our redirect; the wait goes on."""
+
+    reason: str
+    count: int
+    """How often something was ignored for this reason so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """The redirect is in hand."""
+
+    way: Way
+
+
+@dataclass(frozen=True, slots=True)
+class Exchanging:
+    """Code and state are on their way to ServiceStage."""
+
+
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """The end: the authorization stands."""
+
+    authorization: Authorization
+    kept: bool = False
+    """True where it stood already and was left as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The end: it did not come about, or is not known to have."""
+
+    error: OAuthHelperError
+
+
+Outcome = Linked | Failed
+"""How a story ends."""
+
+Event = Warned | Checked | Waiting | Opened | Ignored | Captured | Exchanging | Linked | Failed
