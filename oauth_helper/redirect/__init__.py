@@ -1,0 +1,5 @@
+"""Read the authorization URL; judge what is offered as the redirect (RFC 6749 section 4.1, RFC 9207). No I/O."""
+
+from oauth_helper.redirect.authorization_request import AuthorizationRequest, AuthorizationResponse
+
+__all__ = ["AuthorizationRequest", "AuthorizationResponse"]

@@ -1,0 +1,170 @@
+"""The authorization request and its response: RFC 6749 sections 4.1.1 and 4.1.2, RFC 9207. No I/O."""
+
+from __future__ import annotations
+
+import string
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import quote
+
+from yarl import URL
+
+from oauth_helper.authorization import RepoType
+from oauth_helper.endpoint import is_loopback
+from oauth_helper.errors import AuthorizationDeniedError, RedirectRejectedError, UnusableAnswerError
+from oauth_helper.redirect.pasted_text import queries_in
+from oauth_helper.redirect.query import Query
+from oauth_helper.secret import Secret
+
+_ONCE_ONLY: Final = ("state", "code", "error", "repo_type", "iss")
+"""Parameters we act on; a repeated one makes the whole redirect worthless (RFC 6749 section 3.1)."""
+
+_GITHUB_ISSUER: Final = "https://github.com/login/oauth"
+"""What GitHub announces for itself in its metadata and sends with every response (RFC 9207)."""
+
+_PRINTABLE: Final = "".join(chr(number) for number in range(0x21, 0x7F))
+
+_MESSAGES: Final = {
+    "no-redirect": "That holds no address with code and state",
+    "foreign-state": "That address belongs to another attempt, or its state was changed on the way",
+    "missing-code": "That address has the right state, but no usable code",
+    "repeated-parameter": "That address names a parameter twice, so it cannot be trusted",
+    "wrong-repo-type": "That address is for another type of repository",
+    "wrong-issuer": "That address names another issuer than the Git host that was asked (RFC 9207)",
+}
+_HINTS: Final = {
+    "missing-code": "This may be the address before you chose Authorize. Copy the one where the browser ended.",
+    "foreign-state": "Use the tab that this run opened, and copy its whole address; do not pass it through a shell.",
+}
+_KNOWN_STATE: Final = frozenset(_MESSAGES) - {"no-redirect", "foreign-state"}
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorizationResponse:
+    """A redirect that is ours: what the exchange needs (RFC 6749 section 4.1.2)."""
+
+    code: Secret
+    state: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorizationRequest:
+    """The authorization URL, read (RFC 6749 section 4.1.1)."""
+
+    url: Secret
+    """As ServiceStage gave it, fit to be opened; it bears the state."""
+    repo_type: RepoType
+    host: str
+    """The Git host."""
+    state: Secret
+    redirect_uri: str | None
+    """Where the Git host will send the browser: the cloud console, as a rule. None where the URL does not say."""
+
+    @classmethod
+    def parse(cls, url: str, repo_type: RepoType | str) -> AuthorizationRequest:
+        """Read an authorization URL that ServiceStage returned.
+
+        Raises:
+            UnusableAnswerError: It is not https (plain http is for loopback), has no host, or not exactly one state.
+        """
+        read = _read_url(url)
+        if read.scheme != "https" and not (read.scheme == "http" and is_loopback(read.host)):
+            raise _unusable("is not https")
+        if read.user or read.password:
+            raise _unusable("holds a user name or password")
+        query = Query(read.raw_query_string)
+        state = query.get("state")
+        if state is None or query.count("state") != 1:
+            raise _unusable("does not have exactly one state")
+        return cls(
+            url=Secret(quote(url.strip(), safe=_PRINTABLE)),
+            repo_type=RepoType(repo_type),
+            host=read.host or "",
+            state=Secret(state),
+            redirect_uri=query.get("redirect_uri"),
+        )
+
+    def judge(self, text: str) -> AuthorizationResponse:
+        """Judge a text that a user pasted; the address may be wrapped, quoted, decoded or nested in another one.
+
+        Raises:
+            AuthorizationDeniedError: It is ours, and the Git host or the user said no.
+            RedirectRejectedError: It is not ours, or not whole; ``reason`` says why.
+        """
+        rejected = _rejected("no-redirect")
+        for query in queries_in(text):
+            try:
+                return self.judge_query(query)
+            except RedirectRejectedError as error:
+                rejected = _more_telling(rejected, error)
+        raise rejected
+
+    def judge_query(self, query: str) -> AuthorizationResponse:
+        """Judge the raw query of a request. It is neither searched nor unwrapped.
+
+        The state comes first, in constant time and for errors too, so that nobody who does not know it can bring
+        about anything (RFC 9700 section 4.7, RFC 8252 section 8.9).
+
+        Raises:
+            AuthorizationDeniedError: It is ours, and the Git host or the user said no.
+            RedirectRejectedError: It is not ours, or not whole; ``reason`` says why.
+        """
+        response = Query(query)
+        if not any(response.has_value(name) for name in ("code", "state", "error")):
+            raise _rejected("no-redirect")
+        if not any(self.state.matches(state) for state in response.all_of("state")):
+            raise _rejected("foreign-state")
+        if any(response.count(name) > 1 for name in _ONCE_ONLY):
+            raise _rejected("repeated-parameter")
+        if response.has_value("error"):
+            raise AuthorizationDeniedError(response.text_of("error"), response.text_of("error_description"))
+        self._check_sender(response)
+        code = response.get("code")
+        if code is None or not code.isprintable():
+            raise _rejected("missing-code")
+        return AuthorizationResponse(Secret(code), self.state)
+
+    def _check_sender(self, response: Query) -> None:
+        if response.has_value("repo_type") and (response.get("repo_type") or "").casefold() != self.repo_type:
+            raise _rejected("wrong-repo-type")
+        if response.has_value("iss") and not self._is_issuer(response.get("iss") or ""):
+            raise _rejected("wrong-issuer")
+
+    def _is_issuer(self, issuer: str) -> bool:
+        if self.host == "github.com":
+            return issuer == _GITHUB_ISSUER
+        try:
+            return URL(issuer).host == self.host
+        except ValueError:
+            return False
+
+
+def _read_url(url: str) -> URL:
+    stripped = url.strip()
+    if any(character in string.whitespace.replace(" ", "") or not character.isprintable() for character in stripped):
+        raise _unusable("holds control characters")
+    try:
+        read = URL(stripped, encoded=True)
+        host = read.host
+    except ValueError:
+        raise _unusable("cannot be read") from None
+    if not host:
+        raise _unusable("has no host")
+    return read
+
+
+def _unusable(what: str) -> UnusableAnswerError:
+    return UnusableAnswerError(
+        f"The authorization URL that ServiceStage returned {what}",
+        sent=True,
+        hint="Nothing was created. Check --endpoint; if it is right, report this to the vendor's support.",
+    )
+
+
+def _rejected(reason: str) -> RedirectRejectedError:
+    return RedirectRejectedError(reason, _MESSAGES[reason], hint=_HINTS.get(reason))
+
+
+def _more_telling(one: RedirectRejectedError, other: RedirectRejectedError) -> RedirectRejectedError:
+    """Of two readings of one text, return the one that recognised more; the earlier one where both did alike."""
+    return max(one, other, key=lambda error: (error.reason in _KNOWN_STATE, error.reason != "no-redirect"))
