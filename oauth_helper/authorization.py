@@ -103,8 +103,8 @@ class Authorization:
 
     @property
     def works(self) -> bool:
-        """Whether ServiceStage says that this authorization can be used."""
-        return self.status == STATUS_NORMAL
+        """Whether nothing that ServiceStage says speaks against using this authorization."""
+        return self.status in {None, STATUS_NORMAL}
 
     def is_of(self, repo_type: RepoType) -> bool:
         """Whether this record is of that type, however the server spells it."""

@@ -22,14 +22,13 @@ the command ends (``exit_status``)::
     │   ├── UnreachableError              7  no connection, or none that lasted
     │   └── UnusableAnswerError           7  an answer that cannot be used: 5xx, 429, 3xx, not JSON
     ├── OutcomeUnknownError               8  the exchange was not delivered, or its outcome is not known
-    └── MachineError                      9  this machine: port, browser, folder
-        ├── PortTakenError                9  the listener's port is taken
-        └── NoBrowserError                9  no browser could be opened
+    ├── MachineError                      9  this machine: port, browser, folder
+    │   ├── PortTakenError                9  the listener's port is taken
+    │   └── NoBrowserError                9  no browser could be opened
+    └── StoppedError               128 + n  signal n ended the run: 129, 130 or 143
 """
 
 from __future__ import annotations
-
-from typing import ClassVar
 
 from oauth_helper.presentable import presentable
 
@@ -37,13 +36,10 @@ from oauth_helper.presentable import presentable
 class OAuthHelperError(Exception):
     """The root: a fault of ours, where no error below describes the situation better."""
 
-    exit_status: ClassVar[int] = 1
-    kind: ClassVar[str] = "fault"
+    exit_status: int = 1
+    kind: str = "fault"
     """One word for scripts; it does not change between releases."""
-    default_hint: ClassVar[str] = (
-        "This is a fault in oauth-helper. Please report it with the output of the same command and --verbose, "
-        "in which no secret is shown."
-    )
+    default_hint: str = "This is a fault in oauth-helper. Please report it with what --verbose shows: no secret is."
 
     def __init__(
         self, message: str, *, hint: str | None = None, code: str | None = None, request_id: str | None = None
@@ -124,10 +120,7 @@ class NotPermittedError(CredentialsError):
     """The account is known, but may not make this call."""
 
     kind = "not-permitted"
-    default_hint = (
-        "Ask the account's administrator for the ServiceStage permissions repositoryAuth:list, "
-        "repositoryAuth:get, repositoryAuth:create and repositoryAuth:delete."
-    )
+    default_hint = "Ask the account's administrator for servicestage:repositoryAuth:list, :get, :create and :delete."
 
 
 class AuthorizationDeniedError(OAuthHelperError):
@@ -196,16 +189,8 @@ class UnavailableError(OAuthHelperError):
     kind = "unavailable"
     default_hint = "Nothing was created. Try again in a moment; `oauth-helper doctor` checks the endpoint."
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        sent: bool,
-        hint: str | None = None,
-        code: str | None = None,
-        request_id: str | None = None,
-    ) -> None:
-        super().__init__(message, hint=hint, code=code, request_id=request_id)
+    def __init__(self, message: str, *, sent: bool, **details: str | None) -> None:
+        super().__init__(message, **details)
         self.sent = sent
         """Whether the request may have reached the server. False only where no connection came about."""
 
@@ -214,10 +199,7 @@ class UnreachableError(UnavailableError):
     """There was no connection, or it broke or timed out before an answer."""
 
     kind = "unreachable"
-    default_hint = (
-        "Nothing was created. Check the endpoint, the network and the proxy (HTTPS_PROXY, NO_PROXY); "
-        "`oauth-helper doctor` checks the endpoint."
-    )
+    default_hint = "Nothing was created. Check the endpoint, the network and the proxy (HTTPS_PROXY, NO_PROXY)."
 
 
 class UnusableAnswerError(UnavailableError):
@@ -254,3 +236,15 @@ class NoBrowserError(MachineError):
 
     kind = "no-browser"
     default_hint = "Give --browser none to be shown the addresses and open them yourself."
+
+
+class StoppedError(OAuthHelperError):
+    """A signal ended the run."""
+
+    exit_status = 130
+    kind = "stopped"
+    default_hint = "Run the command again when you are ready."
+
+    def __init__(self, message: str, *, signal_number: int = 2, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.exit_status = 128 + signal_number

@@ -8,11 +8,12 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "oauth_helper"
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("presentable", "secret"),
+    ("origin", "presentable", "secret"),
     ("authorization", "credentials", "errors"),
-    ("endpoint", "events"),
+    ("endpoint", "events", "link_request"),
     ("credential_chain", "redirect", "settings"),
     ("browsers", "files", "listener", "servicestage", "terminal"),
+    ("desk",),
     ("linking",),
     ("wiring",),
     ("cli",),

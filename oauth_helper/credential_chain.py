@@ -1,0 +1,77 @@
+"""Where credentials are looked for, first found wins. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from oauth_helper.credentials import AccessKey, IamToken, IamUser
+from oauth_helper.errors import CredentialsError
+from oauth_helper.origin import FileValues, Sourced
+from oauth_helper.secret import Secret
+
+FoundCredentials = Sourced[AccessKey] | Sourced[IamToken] | Sourced[IamUser]
+
+_TOKEN: Final = "OAUTH_HELPER_TOKEN"  # noqa: S105 - the variable's name
+_ACCESS_KEYS: Final = (
+    ("HUAWEICLOUD_SDK_AK", "HUAWEICLOUD_SDK_SK", "HUAWEICLOUD_SDK_SECURITY_TOKEN"),
+    ("HW_ACCESS_KEY", "HW_SECRET_KEY", "HW_SECURITY_TOKEN"),
+)
+_USER: Final = ("HW_USER_NAME", "HW_USER_PASSWORD", "HW_DOMAIN_NAME")
+_FILE_KEYS: Final = ("ak", "sk", "security_token")
+
+
+def find_credentials(environ: Mapping[str, str], credentials_file: FileValues) -> FoundCredentials | None:
+    """Return the first credentials that are set, with their origin, or None where there are none.
+
+    Raises:
+        CredentialsError: Half a pair is set; falling through to the next source would use an account that the user
+            did not mean.
+    """
+    if token := environ.get(_TOKEN):
+        return Sourced(IamToken(token), _TOKEN)
+    for names in _ACCESS_KEYS:
+        if key := _access_key(environ, names, "the environment"):
+            return Sourced(key, f"{names[0]} and {names[1]}")
+    if user := _iam_user(environ):
+        return Sourced(user, ", ".join(_USER))
+    place = f"[basic] of {credentials_file.path}"
+    if key := _access_key(credentials_file.values, _FILE_KEYS, place):
+        return Sourced(key, place)
+    return None
+
+
+def no_credentials() -> CredentialsError:
+    """Return the error for a run that needs credentials and finds none."""
+    return CredentialsError(
+        "No credentials were found",
+        hint="Set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK (an access key), or OAUTH_HELPER_TOKEN (an IAM token). "
+        "To try without an account, add --sandbox to `link`.",
+    )
+
+
+def _access_key(values: Mapping[str, str], names: tuple[str, str, str], place: str) -> AccessKey | None:
+    access_key, secret_key, security_token = (values.get(name) for name in names)
+    if not access_key and not secret_key:
+        return None
+    _refuse_half({name: values.get(name) for name in names[:2]}, place)
+    return AccessKey(access_key or "", secret_key or "", security_token or None)
+
+
+def _iam_user(environ: Mapping[str, str]) -> IamUser | None:
+    name, password, domain_name = (environ.get(variable) for variable in _USER)
+    # HW_DOMAIN_NAME alone is common beside an access key of another source: it is not half of anything.
+    if not name and not password:
+        return None
+    _refuse_half({variable: environ.get(variable) for variable in _USER}, "the environment")
+    return IamUser(name or "", Secret(password or ""), domain_name or "")
+
+
+def _refuse_half(values: Mapping[str, str | None], place: str) -> None:
+    missing = [name for name, value in values.items() if not value]
+    if missing:
+        present = [name for name, value in values.items() if value]
+        raise CredentialsError(
+            f"{' and '.join(present)} is set in {place}, but {' and '.join(missing)} is missing",
+            hint=f"Set {' and '.join(missing)} as well, or unset {' and '.join(present)}.",
+        )

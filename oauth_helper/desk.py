@@ -1,0 +1,86 @@
+"""The desk where every way brings the redirect it caught."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+
+from oauth_helper.authorization import RepoType
+from oauth_helper.errors import AuthorizationDeniedError, RedirectRejectedError
+from oauth_helper.events import Captured, Event, Ignored, Outcome, Way
+from oauth_helper.redirect import AuthorizationRequest, AuthorizationResponse
+
+
+class Desk:
+    """Where every way brings what it caught: one judge, one winner, one outcome for all."""
+
+    def __init__(self, request: AuthorizationRequest, tell: Callable[[Event], None]) -> None:
+        self._request = request
+        self._tell = tell
+        self._ignored: Counter[str] = Counter()
+        self._redirect: asyncio.Future[AuthorizationResponse] = asyncio.get_running_loop().create_future()
+        self._outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+
+    @property
+    def authorization_url(self) -> str:
+        """The address at the Git host; it bears the state."""
+        return self._request.url.reveal()
+
+    @property
+    def repo_type(self) -> RepoType:
+        """What is being linked."""
+        return self._request.repo_type
+
+    def judge(self, text: str, way: Way) -> None:
+        """Judge a pasted text; return when it is ours.
+
+        Raises:
+            RedirectRejectedError: It is not ours, or not whole; the wait goes on.
+        """
+        self._decide(self._request.judge, text, way)
+
+    def judge_query(self, query: str, way: Way) -> None:
+        """Judge the raw query of a request; as :meth:`judge`, but nothing is searched or unwrapped."""
+        self._decide(self._request.judge_query, query, way)
+
+    def _decide(self, judge: Callable[[str], AuthorizationResponse], offered: str, way: Way) -> None:
+        try:
+            response = judge(offered)
+        except RedirectRejectedError as rejected:
+            self._ignored[rejected.reason] += 1
+            self._tell(Ignored(rejected.reason, self._ignored[rejected.reason]))
+            raise
+        except AuthorizationDeniedError as denied:
+            self.give_up(denied)
+        else:
+            if not self._redirect.done():
+                self._redirect.set_result(response)
+                self._tell(Captured(way))
+
+    @property
+    def has_redirect(self) -> bool:
+        """Whether the redirect is in hand."""
+        return self._redirect.done() and not self._redirect.cancelled() and self._redirect.exception() is None
+
+    def give_up(self, error: BaseException) -> None:
+        """End the wait with ``error``, unless the redirect is in hand."""
+        if not self._redirect.done():
+            self._redirect.set_exception(error)
+
+    async def redirect(self) -> AuthorizationResponse:
+        """Wait for the first redirect that is ours.
+
+        Raises:
+            AuthorizationDeniedError: It says that the Git host or the user refused.
+        """
+        return await asyncio.shield(self._redirect)
+
+    async def outcome(self) -> Outcome:
+        """Wait for the end of the story."""
+        return await asyncio.shield(self._outcome)
+
+    def end(self, outcome: Outcome) -> None:
+        """Let everybody who waits know how the story ended."""
+        self._outcome.set_result(outcome)
+        self._redirect.cancel()

@@ -1,0 +1,91 @@
+"""Where settings and credentials lie on disk: platformdirs' config folder, and the vendor SDK's profile file."""
+
+from __future__ import annotations
+
+import configparser
+import stat
+import sys
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from platformdirs import user_config_path
+
+from oauth_helper.errors import CredentialsError, SettingsError
+from oauth_helper.origin import FileValues
+from oauth_helper.settings import FILE_KEYS
+
+_APPLICATION: Final = "oauth-helper"
+_SECTION: Final = "basic"
+
+
+def read_config_file(environ: Mapping[str, str]) -> FileValues:
+    """Read ``config.toml``; a missing file is empty, unless ``OAUTH_HELPER_CONFIG`` names it.
+
+    Raises:
+        SettingsError: It cannot be read, is no TOML, or holds a key that we do not know (most likely a slip).
+    """
+    named = environ.get("OAUTH_HELPER_CONFIG")
+    path = Path(named).expanduser() if named else user_config_path(_APPLICATION, appauthor=False) / "config.toml"
+    try:
+        with path.open("rb") as file:
+            table = tomllib.load(file)
+    except FileNotFoundError:
+        if named:
+            raise SettingsError(
+                f"OAUTH_HELPER_CONFIG names a file that is not there: {path}",
+                hint="Create it, or unset the variable.",
+            ) from None
+        return FileValues(str(path))
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} cannot be read: {error}", hint="Mend the file, or move it away.") from error
+    return FileValues(str(path), {key: _text(path, key, value) for key, value in table.items()})
+
+
+def read_credentials_file(environ: Mapping[str, str]) -> FileValues:
+    """Read section ``[basic]`` of the vendor SDK's profile file; a missing default file is empty.
+
+    Raises:
+        CredentialsError: It cannot be read or is no INI file. Its text is not shown.
+    """
+    named = environ.get("HUAWEICLOUD_SDK_CREDENTIALS_FILE")
+    path = Path(named).expanduser() if named else Path.home() / ".huaweicloud" / "credentials"
+    parser = configparser.ConfigParser(interpolation=None)
+    try:
+        with path.open(encoding="utf-8") as file:
+            parser.read_file(file)
+    except FileNotFoundError:
+        if named:
+            raise CredentialsError(
+                f"HUAWEICLOUD_SDK_CREDENTIALS_FILE names a file that is not there: {path}",
+                hint="Create it, or unset the variable.",
+            ) from None
+        return FileValues(str(path))
+    except (OSError, UnicodeDecodeError, configparser.Error) as error:
+        # The parser's own message quotes the line it stumbled over, which may be the secret key.
+        raise CredentialsError(
+            f"{path} cannot be read as the vendor SDK's credentials file ({type(error).__name__})",
+            hint="It holds a line [basic], then ak = … and sk = … on lines of their own.",
+        ) from None
+    return FileValues(str(path), dict(parser[_SECTION]) if parser.has_section(_SECTION) else {})
+
+
+def others_can_read(path: str) -> bool:
+    """Whether the file's mode lets anybody but its owner read it. Windows has no such mode: False."""
+    if sys.platform == "win32":
+        return False
+    try:
+        return bool(Path(path).stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO))
+    except FileNotFoundError:
+        return False
+
+
+def _text(path: Path, key: str, value: object) -> str:
+    if key not in FILE_KEYS:
+        raise SettingsError(
+            f"{path} has a key nobody reads: {key!r}", hint=f"Known keys: {', '.join(sorted(FILE_KEYS))}."
+        )
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise SettingsError(f"{path}: {key} must be a text or a number", hint=f'Write it as {key} = "…".')
+    return str(value)

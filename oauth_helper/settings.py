@@ -1,0 +1,176 @@
+"""One frozen ``Settings``: flag over environment over file over default, each value with its origin. No I/O."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from oauth_helper.endpoint import check_endpoint
+from oauth_helper.errors import SettingsError
+from oauth_helper.origin import FileValues, Sourced, first_set
+
+BROWSER_CHOICES: Final = ("auto", "default", "none")
+DEFAULT_TIMEOUT: Final = 600.0
+MAXIMUM_TIMEOUT: Final = 3600.0
+"""Seconds."""
+
+_DEFAULT: Final = "default"
+_REGION: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+
+_ENVIRONMENT: Final[Mapping[str, tuple[str, ...]]] = {
+    "region": ("OAUTH_HELPER_REGION", "HW_REGION_NAME", "HUAWEICLOUD_REGION"),
+    "endpoint": ("OAUTH_HELPER_ENDPOINT",),
+    "project_id": ("OAUTH_HELPER_PROJECT_ID", "HUAWEICLOUD_SDK_PROJECT_ID"),
+    "iam_endpoint": ("OAUTH_HELPER_IAM_ENDPOINT", "HUAWEICLOUD_SDK_IAM_ENDPOINT", "HW_AUTH_URL"),
+    "ca_bundle": ("OAUTH_HELPER_CA_BUNDLE", "SSL_CERT_FILE"),
+    "browser": ("OAUTH_HELPER_BROWSER",),
+    "tag": ("OAUTH_HELPER_TAG",),
+    "timeout": ("OAUTH_HELPER_TIMEOUT",),
+}
+FILE_KEYS: Final = frozenset(_ENVIRONMENT)
+_IN_CREDENTIALS_FILE: Final = frozenset({"project_id", "iam_endpoint"})
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where settings are looked for, in this order."""
+
+    flags: Mapping[str, str | None]
+    """By file key; None where the flag was not given."""
+    environ: Mapping[str, str]
+    config_file: FileValues
+    credentials_file: FileValues
+    """Section ``[basic]`` of the vendor SDK's profile file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a run goes by; a value of None was given nowhere and has no default."""
+
+    region: Sourced[str | None]
+    endpoint: Sourced[str | None]
+    project_id: Sourced[str | None]
+    """None: it is asked of IAM by the region's name."""
+    iam_endpoint: Sourced[str | None]
+    ca_bundle: Sourced[str | None]
+    """File of certificates to trust; None: the system's."""
+    browser: Sourced[str]
+    tag: Sourced[str | None]
+    timeout: Sourced[float]
+    """Seconds to wait for the user."""
+
+    def required_endpoint(self) -> str:
+        """Return the endpoint.
+
+        Raises:
+            SettingsError: Neither an endpoint nor a region was given.
+        """
+        if self.endpoint.value is None:
+            raise SettingsError(
+                "It is not known which ServiceStage to talk to: neither an endpoint nor a region is set",
+                hint="Give --region (such as cn-north-4) or --endpoint, or set OAUTH_HELPER_REGION. "
+                "To try without an account, add --sandbox.",
+            )
+        return self.endpoint.value
+
+    def required_iam_endpoint(self, purpose: str) -> str:
+        """Return the IAM endpoint, wanted for ``purpose``.
+
+        Raises:
+            SettingsError: Neither an IAM endpoint nor a region was given.
+        """
+        if self.iam_endpoint.value is None:
+            raise SettingsError(
+                f"IAM is needed for {purpose}, but neither its endpoint nor a region is set",
+                hint="Give --region, or --iam-endpoint.",
+            )
+        return self.iam_endpoint.value
+
+
+def resolve_settings(sources: Sources) -> Settings:
+    """Find every setting's value and origin.
+
+    Raises:
+        SettingsError: A value that was given cannot be used; the message names its origin.
+    """
+    region = _look_up("region", sources)
+    if region.value is not None and not _REGION.fullmatch(region.value):
+        raise SettingsError(
+            f"{region.origin} is not a region: {region.value!r}", hint="Regions look like cn-north-4."
+        )
+    return Settings(
+        region=region,
+        endpoint=_checked_endpoint(_service_endpoint(sources, region.value)),
+        project_id=_look_up("project_id", sources),
+        iam_endpoint=_checked_endpoint(_iam_endpoint(sources, region.value)),
+        ca_bundle=_look_up("ca_bundle", sources),
+        browser=_browser(_look_up("browser", sources)),
+        tag=_look_up("tag", sources),
+        timeout=_timeout(_look_up("timeout", sources)),
+    )
+
+
+def _look_up(key: str, sources: Sources, more_environment: tuple[str, ...] = ()) -> Sourced[str | None]:
+    if flag := sources.flags.get(key):
+        return Sourced(flag, f"--{key.replace('_', '-')}")
+    if found := first_set(sources.environ, _ENVIRONMENT[key] + more_environment):
+        return found
+    if key in _IN_CREDENTIALS_FILE and (value := sources.credentials_file.values.get(key)):
+        return Sourced(value, f"[basic] of {sources.credentials_file.path}")
+    if value := sources.config_file.values.get(key):
+        return Sourced(value, sources.config_file.path)
+    return Sourced(None, _DEFAULT)
+
+
+def _service_endpoint(sources: Sources, region: str | None) -> Sourced[str | None]:
+    of_region = f"HUAWEICLOUD_SDK_REGION_SERVICESTAGE_{region.upper().replace('-', '_')}" if region else ""
+    found = _look_up("endpoint", sources, (of_region,) if of_region else ())
+    if found.value and found.origin == of_region:
+        # The vendor's SDK takes a list here and tries each in turn; the first is the one it prefers.
+        return Sourced(found.value.partition(",")[0], found.origin)
+    if found.value or not region:
+        return found
+    return Sourced(f"https://servicestage.{region}.myhuaweicloud.com", f"{_DEFAULT} of region {region}")
+
+
+def _iam_endpoint(sources: Sources, region: str | None) -> Sourced[str | None]:
+    found = _look_up("iam_endpoint", sources)
+    if found.value:
+        return Sourced(found.value.rstrip("/").removesuffix("/v3"), found.origin)
+    if not region:
+        return found
+    return Sourced(f"https://iam.{region}.myhuaweicloud.com", f"{_DEFAULT} of region {region}")
+
+
+def _checked_endpoint(found: Sourced[str | None]) -> Sourced[str | None]:
+    if found.value is None:
+        return found
+    return Sourced(check_endpoint(found.value, origin=found.origin), found.origin)
+
+
+def _browser(found: Sourced[str | None]) -> Sourced[str]:
+    if found.value is None:
+        return Sourced("auto", _DEFAULT)
+    if found.value not in BROWSER_CHOICES:
+        raise SettingsError(
+            f"{found.origin} names a browser that cannot be had: {found.value!r}",
+            hint=f"Use one of {', '.join(BROWSER_CHOICES)}; BROWSER names the program for `default`.",
+        )
+    return Sourced(found.value, found.origin)
+
+
+def _timeout(found: Sourced[str | None]) -> Sourced[float]:
+    if found.value is None:
+        return Sourced(DEFAULT_TIMEOUT, _DEFAULT)
+    try:
+        seconds = float(found.value)
+    except ValueError:
+        seconds = 0.0
+    if not 1 <= seconds <= MAXIMUM_TIMEOUT:
+        raise SettingsError(
+            f"{found.origin} is not a number of seconds from 1 to {MAXIMUM_TIMEOUT:.0f}: {found.value!r}",
+            hint="Give the seconds to wait for you in the browser, such as 600.",
+        )
+    return Sourced(seconds, found.origin)
