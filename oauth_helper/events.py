@@ -55,6 +55,11 @@ class Opened:
 
 
 @dataclass(frozen=True, slots=True)
+class NotOpened:
+    """No browser was started: the user opens one of the addresses by hand."""
+
+
+@dataclass(frozen=True, slots=True)
 class Ignored:
     """Something was offered that is not our redirect; the wait goes on."""
 
@@ -94,4 +99,4 @@ class Failed:
 Outcome = Linked | Failed
 """How a story ends."""
 
-Event = Warned | Checked | Waiting | Opened | Ignored | Captured | Exchanging | Linked | Failed
+Event = Warned | Checked | Waiting | Opened | NotOpened | Ignored | Captured | Exchanging | Linked | Failed

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from oauth_helper.authorization import RepoType
+from oauth_helper.authorization import RepoType, is_legal_name
+from oauth_helper.errors import IllegalNameError
+from oauth_helper.presentable import presentable
 
 
 class IfExists(StrEnum):
@@ -18,7 +20,11 @@ class IfExists(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LinkRequest:
-    """What the user wants."""
+    """What the user wants.
+
+    Raises:
+        IllegalNameError: ServiceStage would refuse the name.
+    """
 
     repo_type: RepoType
     name: str
@@ -27,3 +33,7 @@ class LinkRequest:
     if_exists: IfExists = IfExists.KEEP
     timeout: float = 600.0
     """Seconds to wait for the user."""
+
+    def __post_init__(self) -> None:
+        if not is_legal_name(self.name):
+            raise IllegalNameError(f"{presentable(self.name)!r} cannot be the name of an authorization")

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
-from oauth_helper.authorization import Authorization, RepoType, is_legal_name
+from oauth_helper.authorization import Authorization, RepoType
 from oauth_helper.desk import Desk
 from oauth_helper.errors import (
     DeadlineError,
-    IllegalNameError,
     NameTakenError,
     NotPermittedError,
     OAuthHelperError,
@@ -21,7 +20,7 @@ from oauth_helper.errors import (
     StoppedError,
     UnavailableError,
 )
-from oauth_helper.events import Checked, Event, Exchanging, Failed, Linked, Opened, Waiting, Warned, Way
+from oauth_helper.events import Checked, Event, Exchanging, Failed, Linked, NotOpened, Opened, Waiting, Warned, Way
 from oauth_helper.link_request import IfExists, LinkRequest
 from oauth_helper.presentable import presentable
 from oauth_helper.redirect import AuthorizationRequest, AuthorizationResponse
@@ -70,7 +69,7 @@ class Doors:
 async def link(request: LinkRequest, service: Service, doors: Doors) -> Linked:
     """Link a Git account.
 
-    1. *Check before the browser opens*: the name is legal and free, credentials and endpoint are good.
+    1. *Check before the browser opens*: the name is free (a request's name is legal), credentials and endpoint good.
     2. *Listen* on 127.0.0.1; the listener is bound when it is handed in.
     3. *Ask* for the authorization URL, and read it.
     4. *Open* the browser, and say what is happening.
@@ -109,8 +108,6 @@ async def _link_afresh(
 
 
 async def _check(request: LinkRequest, service: Service, tell: Callable[[Event], None]) -> Authorization | None:
-    if not is_legal_name(request.name):
-        raise IllegalNameError(f"{presentable(request.name)!r} cannot be the name of an authorization")
     try:
         listed = await service.list_authorizations()
     except NotPermittedError as error:
@@ -151,8 +148,8 @@ async def _browser_opened(start: str, desk: Desk, request: LinkRequest, doors: D
         except OAuthHelperError as error:
             desk.give_up(error)
         else:
-            if browser:
-                doors.tell(Opened(browser))
+            if not desk.has_redirect:
+                doors.tell(Opened(browser) if browser else NotOpened())
 
     opening = asyncio.create_task(open_browser())
     try:

@@ -12,8 +12,8 @@ class Secret:
     """Hold a code, state, token, key or password so that it cannot be shown by accident.
 
     ``str``, ``repr``, formatting and dataclass helpers give stars. Only :meth:`reveal` gives the value, so a
-    search for that word finds every place where a secret leaves its wrapper. It cannot be pickled or copied
-    field by field (a plain class with slots is not unpacked by ``dataclasses.asdict``).
+    search for that word finds every place where a secret leaves its wrapper. It cannot be pickled, and a plain
+    class with slots is not unpacked by ``dataclasses.asdict``.
     """
 
     __slots__ = ("_value",)
@@ -46,6 +46,12 @@ class Secret:
 
     def __format__(self, format_spec: str) -> str:
         return format(_STARS, format_spec)
+
+    def __copy__(self) -> Secret:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Secret:
+        return self
 
     def __reduce__(self) -> tuple[object, ...]:
         raise TypeError("a Secret is not pickled: it would be written out in the clear")

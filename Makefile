@@ -1,0 +1,44 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+LOWEST := .venv-lowest
+
+.PHONY: demo test lint test-lowest clean
+
+# The main job, against a sandbox on this machine.
+demo: $(VENV)/installed
+	$(BIN)/oauth-helper link github --sandbox
+
+# Everything that must hold: lint, types, tests with coverage.
+test: lint
+	$(BIN)/python -m pytest --numprocesses=2 --cov --cov-report=term
+
+lint: $(VENV)/installed-for-development
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# The tests again, with the lowest versions that pyproject.toml allows.
+test-lowest: $(LOWEST)/installed
+	$(LOWEST)/bin/python -m pytest --numprocesses=2
+
+$(VENV)/installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+# Dependency groups need pip 25.1.
+$(VENV)/installed-for-development: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --editable . --group dev
+	touch $@
+
+$(LOWEST)/installed: pyproject.toml tests/lowest-versions.txt
+	$(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(LOWEST)/bin/python -m pip install --quiet --editable . --group test --constraint tests/lowest-versions.txt
+	touch $@
+
+clean:
+	rm -rf $(VENV) $(LOWEST) .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist

@@ -1,0 +1,94 @@
+"""Link a Git account to Huawei Cloud ServiceStage.
+
+The public API is what ``__all__`` names, and :mod:`oauth_helper.redirect`. Names are imported when they are first
+used, so that importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from oauth_helper.authorization import Authorization, RepoType
+    from oauth_helper.credentials import AccessKey, IamToken
+    from oauth_helper.errors import (
+        AuthorizationDeniedError,
+        ClockSkewError,
+        CodeOrStateInvalidError,
+        CredentialsError,
+        DeadlineError,
+        IllegalNameError,
+        MachineError,
+        NameTakenError,
+        NoBrowserError,
+        NoSuchAuthorizationError,
+        NotPermittedError,
+        OAuthHelperError,
+        OutcomeUnknownError,
+        PortTakenError,
+        RedirectRejectedError,
+        RefusedError,
+        RepositoryNotImplementedError,
+        SettingsError,
+        StoppedError,
+        UnavailableError,
+        UnreachableError,
+        UnusableAnswerError,
+        UsageError,
+    )
+    from oauth_helper.servicestage import ServiceStageClient
+    from oauth_helper.wiring import link
+
+__all__ = [
+    "AccessKey",
+    "Authorization",
+    "AuthorizationDeniedError",
+    "ClockSkewError",
+    "CodeOrStateInvalidError",
+    "CredentialsError",
+    "DeadlineError",
+    "IamToken",
+    "IllegalNameError",
+    "MachineError",
+    "NameTakenError",
+    "NoBrowserError",
+    "NoSuchAuthorizationError",
+    "NotPermittedError",
+    "OAuthHelperError",
+    "OutcomeUnknownError",
+    "PortTakenError",
+    "RedirectRejectedError",
+    "RefusedError",
+    "RepoType",
+    "RepositoryNotImplementedError",
+    "ServiceStageClient",
+    "SettingsError",
+    "StoppedError",
+    "UnavailableError",
+    "UnreachableError",
+    "UnusableAnswerError",
+    "UsageError",
+    "link",
+]
+
+_ROOMS: Final = {
+    "Authorization": "authorization",
+    "RepoType": "authorization",
+    "AccessKey": "credentials",
+    "IamToken": "credentials",
+    "ServiceStageClient": "servicestage",
+    "link": "wiring",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(f"{__name__}.{_ROOMS.get(name, 'errors')}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

@@ -1,0 +1,107 @@
+"""The commands ``list``, ``show`` and ``delete``: the authorizations that a project has."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from oauth_helper.authorization import Authorization
+from oauth_helper.cli.options import Run, connection_options, output_options, start_run
+from oauth_helper.cli.output import print_authorization, print_json, print_table
+from oauth_helper.cli.running import run
+from oauth_helper.errors import NoSuchAuthorizationError, NotPermittedError, UsageError
+from oauth_helper.presentable import presentable
+
+if TYPE_CHECKING:
+    from oauth_helper.servicestage import ServiceStageClient
+
+T = TypeVar("T")
+
+
+@click.command("list", short_help="List the authorizations of the project.")
+@connection_options
+@output_options
+def list_command(**options: Any) -> None:
+    """List the authorizations of the project."""
+    started = start_run(options)
+    found = _with_service(started, lambda service: service.list_authorizations())
+    if started.as_json:
+        print_json([one.to_json() for one in found])
+    elif found:
+        print_table(found)
+    else:
+        started.narrator.say("There are none. `oauth-helper link github` makes one.")
+
+
+@click.command("show", short_help="Show one authorization.")
+@click.argument("name")
+@connection_options
+@output_options
+def show_command(name: str, **options: Any) -> None:
+    """Show the authorization NAME."""
+    started = start_run(options)
+    found = _with_service(started, lambda service: service.list_authorizations())
+    print_authorization(_named(name, found), as_json=started.as_json)
+
+
+@click.command("delete", short_help="Delete authorizations.")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask. Needed where there is no terminal to ask on.")
+@connection_options
+@output_options
+def delete_command(names: tuple[str, ...], *, yes: bool, **options: Any) -> None:
+    """Delete the authorizations NAME...
+
+    All of them must exist, else none is deleted. Components that use one can no longer fetch their source.
+    """
+    started = start_run(options)
+    if not yes and not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageError(
+            "delete asks before it deletes, and there is no terminal to ask on. Nothing was deleted",
+            hint="Give --yes if you mean it.",
+        )
+    unique = tuple(dict.fromkeys(names))
+
+    async def delete(service: ServiceStageClient) -> list[Authorization]:
+        standing = await _standing(service, unique, started)
+        if not yes and not click.confirm(f"Delete {', '.join(unique)}?", err=True):
+            return []
+        for name in unique:
+            await service.delete_authorization(name)
+            started.narrator.say(f"Deleted {name}.")
+        return standing
+
+    deleted = _with_service(started, delete)
+    if started.as_json:
+        print_json([one.to_json() for one in deleted])
+
+
+async def _standing(service: ServiceStageClient, names: tuple[str, ...], started: Run) -> list[Authorization]:
+    try:
+        found = await service.list_authorizations()
+    except NotPermittedError:
+        started.narrator.warn("This account may not list authorizations, so it is not known whether they exist.")
+        return []
+    return [_named(name, found) for name in names]
+
+
+def _named(name: str, found: list[Authorization]) -> Authorization:
+    for one in found:
+        if one.name == name:
+            return one
+    raise NoSuchAuthorizationError(f"There is no authorization named {presentable(name)}")
+
+
+def _with_service(started: Run, work: Callable[[ServiceStageClient], Awaitable[T]]) -> T:
+    from oauth_helper.wiring import open_service  # noqa: PLC0415 - aiohttp costs 0.3 s, which --help need not pay
+
+    credentials = started.credentials()
+
+    async def connected() -> T:
+        async with open_service(started.settings, credentials) as service:
+            return await work(service)
+
+    return run(connected())

@@ -1,0 +1,108 @@
+"""The command ``link``: the main job."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from typing import Any
+
+import click
+
+from oauth_helper.authorization import RepoType
+from oauth_helper.cli.options import REPO_TYPE, Run, connection_options, output_options, start_run
+from oauth_helper.cli.output import print_authorization
+from oauth_helper.cli.running import run
+from oauth_helper.credential_chain import FoundCredentials
+from oauth_helper.errors import StoppedError
+from oauth_helper.events import Linked
+from oauth_helper.link_request import IfExists, LinkRequest
+from oauth_helper.settings import BROWSER_CHOICES, MAXIMUM_TIMEOUT
+
+
+@click.command("link", short_help="Link a Git account: the main job.")
+@click.argument("repo_type", type=REPO_TYPE, metavar="REPO_TYPE")
+@click.option("--name", metavar="NAME", help="The authorization's name.  [default: REPO_TYPE-<your login name>]")
+@click.option("--tag", metavar="TAG", help="Site tag: intl for the international site.  [env: OAUTH_HELPER_TAG]")
+@click.option(
+    "--if-exists",
+    type=click.Choice([one.value for one in IfExists]),
+    default=IfExists.KEEP.value,
+    show_default=True,
+    help="An authorization of that name exists: leave it and succeed, replace it, or stop.",
+)
+@click.option(
+    "--browser",
+    type=click.Choice(BROWSER_CHOICES),
+    help="How to open the browser; none prints the addresses.  [env: OAUTH_HELPER_BROWSER; default: auto]",
+)
+@click.option("--no-browser", is_flag=True, help="The same as --browser none.")
+@click.option(
+    "--port", type=click.IntRange(1, 65535), metavar="N", help="The listener's port.  [default: a free one]"
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(1, MAXIMUM_TIMEOUT),
+    metavar="SECONDS",
+    help="How long to wait for you.  [env: OAUTH_HELPER_TIMEOUT; default: 600]",
+)
+@click.option("--sandbox", is_flag=True, help="Try it without an account, against a sandbox on this machine.")
+@connection_options
+@output_options
+def link_command(repo_type: str, **options: Any) -> None:
+    """Link a Git account to ServiceStage.
+
+    REPO_TYPE is github, gitlab, gitee or bitbucket. Your browser opens, you authorize there, and the address where
+    it ends is exchanged for an authorization at once. That address reaches us through the page that opens, or you
+    paste it here.
+    """
+    if options["no_browser"]:
+        options["browser"] = "none"
+    started = start_run(options)
+    request = _request(RepoType(repo_type), options, started)
+    if request.repo_type is RepoType.DEVCLOUD:
+        started.narrator.warn("devcloud is undocumented for OAuth; ServiceStage may refuse it.")
+    credentials = None if options["sandbox"] else started.credentials()
+    try:
+        linked = run(_link(request, started, credentials, options["port"]))
+    except StoppedError as stopped:
+        raise _explained(stopped, request, started) from None
+    if linked.kept:
+        started.narrator.say(f"Kept {request.name} as it is; --if-exists replace would link it anew.")
+    else:
+        started.narrator.say(f"Linked {request.name}.")
+    print_authorization(linked.authorization, as_json=started.as_json)
+
+
+def _request(repo_type: RepoType, options: dict[str, Any], started: Run) -> LinkRequest:
+    from oauth_helper.wiring import name_for  # noqa: PLC0415 - aiohttp costs 0.3 s, which --help need not pay
+
+    return LinkRequest(
+        repo_type=repo_type,
+        name=name_for(repo_type) if options["name"] is None else options["name"],
+        tag=started.settings.tag.value,
+        if_exists=IfExists(options["if_exists"]),
+        timeout=started.settings.timeout.value,
+    )
+
+
+async def _link(request: LinkRequest, started: Run, credentials: FoundCredentials | None, port: int | None) -> Linked:
+    from oauth_helper.wiring import Ways, open_sandbox, open_service, run_link  # noqa: PLC0415 - as above
+
+    narrator = started.narrator
+    browser = started.settings.browser.value
+    async with AsyncExitStack() as doors:
+        if credentials is None:
+            service, visitor = await doors.enter_async_context(open_sandbox())
+            narrator.say("Everything happens in a sandbox on this machine; no account is touched.")
+        else:
+            service, visitor = await doors.enter_async_context(open_service(started.settings, credentials)), None
+        ways = Ways(browser=browser, port=port, say=narrator.insist, visitor=visitor, environ=started.environ)
+        return await run_link(request, service, ways, narrator.tell)
+
+
+def _explained(stopped: StoppedError, request: LinkRequest, started: Run) -> StoppedError:
+    if started.narrator.is_exchanging:
+        stopped.message += f" while ServiceStage was asked to create {request.name}"
+        stopped.hint = f"`oauth-helper show {request.name}` tells whether it exists. If not, run the command again."
+    else:
+        stopped.message += ". Nothing was created"
+    return stopped

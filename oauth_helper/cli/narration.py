@@ -1,0 +1,143 @@
+"""Tell people on standard error what is happening; on a terminal, with a line that counts the time left down."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from datetime import UTC, datetime
+from typing import Final
+from urllib.parse import urlsplit
+
+import click
+
+from oauth_helper.events import (
+    Captured,
+    Checked,
+    Event,
+    Exchanging,
+    Failed,
+    Ignored,
+    Linked,
+    NotOpened,
+    Opened,
+    Waiting,
+    Warned,
+    Way,
+)
+
+_CLEAR_LINE: Final = "\r\x1b[2K"
+_TICK: Final = 1.0
+"""Seconds."""
+
+_WAYS: Final = {
+    Way.WINDOW: "from the window",
+    Way.PAGE: "from the page",
+    Way.TERMINAL: "from the terminal",
+    Way.DIRECT: "straight from the browser",
+    Way.DELIVER: "from another process",
+}
+
+
+class Narrator:
+    """Turn the story's events into lines."""
+
+    def __init__(self, *, quiet: bool, verbosity: int) -> None:
+        self._quiet = quiet
+        self._verbosity = verbosity
+        self._stream = sys.stderr
+        self._is_terminal = self._stream.isatty()
+        self._waiting: Waiting | None = None
+        self._clock: asyncio.Task[None] | None = None
+        self.is_exchanging = False
+        """Whether the redirect was in hand and ServiceStage was asked, with no answer yet."""
+
+    def say(self, line: str) -> None:
+        """Show a line, unless the user wants quiet."""
+        if not self._quiet:
+            self.insist(line)
+
+    def insist(self, line: str) -> None:
+        """Show a line that the user needs even in quiet."""
+        self._stream.write(f"{_CLEAR_LINE if self._clock else ''}{line}\n")
+        self._stream.flush()
+
+    def warn(self, message: str) -> None:
+        """Show a warning."""
+        self.say(f"{click.style('warning:', fg='yellow', bold=True) if self._colours else 'warning:'} {message}")
+
+    def tell(self, event: Event) -> None:
+        """Tell an event of the story."""
+        match event:
+            case Waiting() | Opened() | NotOpened():
+                self._tell_of_the_wait(event)
+            case Captured() | Exchanging() | Linked() | Failed():
+                self._tell_of_the_exchange(event)
+            case Warned(message):
+                self.warn(message)
+            case Checked(name, repo_type):
+                self.say(f"Linking {repo_type.display_name} to ServiceStage as {name}.")
+            case Ignored(reason, count):
+                if self._verbosity:
+                    self.say(f"Ignored what is not our redirect: {reason}, {count} so far.")
+
+    def _tell_of_the_wait(self, event: Waiting | Opened | NotOpened) -> None:
+        match event:
+            case Waiting():
+                self._waiting = event
+                self._start_clock(event)
+            case Opened(browser):
+                self.say(f"Your browser was opened ({browser}). If no page appears there, open it yourself:")
+                self.say(f"  {self._waiting.listener if self._waiting else ''}")
+            case NotOpened():
+                self._show_addresses(self._waiting)
+
+    def _tell_of_the_exchange(self, event: Captured | Exchanging | Linked | Failed) -> None:
+        self._stop_clock()
+        self.is_exchanging = isinstance(event, Exchanging)
+        match event:
+            case Captured(way):
+                self.say(f"Received the redirect {_WAYS[way]}.")
+            case Exchanging():
+                self.say("Asking ServiceStage to create the authorization.")
+            case _:
+                pass
+
+    @property
+    def _colours(self) -> bool:
+        return self._is_terminal and not os.environ.get("NO_COLOR")
+
+    def _start_clock(self, waiting: Waiting) -> None:
+        if self._is_terminal and not self._quiet:
+            self._clock = asyncio.get_running_loop().create_task(self._count_down(waiting))
+        else:
+            self.say(f"Waiting for the redirect until {waiting.expires_at:%H:%M:%S} UTC.")
+
+    def _show_addresses(self, waiting: Waiting | None) -> None:
+        if waiting is None:
+            return
+        self.insist("Open this page in a browser on this machine:")
+        self.insist(f"  {waiting.listener}")
+        self.insist("Or authorize in any browser, then paste the address where it ends:")
+        self.insist(f"  {waiting.authorization_url}")
+        connection = os.environ.get("SSH_CONNECTION", "").split()
+        if len(connection) == 4:
+            port = urlsplit(waiting.listener).port
+            self.insist("To use the page from the machine in front of you, first run there:")
+            self.insist(f"  ssh -L {port}:127.0.0.1:{port} {connection[2]}")
+
+    async def _count_down(self, waiting: Waiting) -> None:
+        while (left := (waiting.expires_at - datetime.now(UTC)).total_seconds()) > 0:
+            minutes, seconds = divmod(round(left), 60)
+            line = f"Waiting for the redirect, {minutes}:{seconds:02} left. Ctrl-C stops."
+            width = os.get_terminal_size(self._stream.fileno()).columns
+            self._stream.write(f"{_CLEAR_LINE}{line[: max(width - 1, 10)]}")
+            self._stream.flush()
+            await asyncio.sleep(_TICK)
+
+    def _stop_clock(self) -> None:
+        if self._clock:
+            self._clock.cancel()
+            self._stream.write(_CLEAR_LINE)
+            self._stream.flush()
+            self._clock = None

@@ -1,0 +1,118 @@
+"""The options that commands share, and the run's settings made from them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import click
+
+from oauth_helper.authorization import RepoType
+from oauth_helper.cli.narration import Narrator
+from oauth_helper.credential_chain import FoundCredentials, find_credentials, no_credentials
+from oauth_helper.credentials import IamUser
+from oauth_helper.files import others_can_read, read_config_file, read_credentials_file
+from oauth_helper.origin import FileValues, Sourced
+from oauth_helper.secret import Secret
+from oauth_helper.settings import Settings, Sources, resolve_settings
+
+Command = Callable[..., Any]
+
+REPO_TYPE: Final = click.Choice([one.value for one in RepoType], case_sensitive=False)
+
+_CONNECTION_OPTIONS: Final = (
+    click.option("--region", metavar="REGION", help="Region, such as cn-north-4.  [env: OAUTH_HELPER_REGION]"),
+    click.option(
+        "--endpoint", metavar="URL", help="ServiceStage.  [env: OAUTH_HELPER_ENDPOINT; default: the region's]"
+    ),
+    click.option(
+        "--project-id", metavar="ID", help="Project.  [env: OAUTH_HELPER_PROJECT_ID; default: asked of IAM]"
+    ),
+    click.option(
+        "--iam-endpoint", metavar="URL", help="IAM.  [env: OAUTH_HELPER_IAM_ENDPOINT; default: the region's]"
+    ),
+    click.option(
+        "--ca-bundle",
+        metavar="FILE",
+        help="Certificates to trust.  [env: OAUTH_HELPER_CA_BUNDLE, SSL_CERT_FILE; default: the system's]",
+    ),
+)
+_OUTPUT_OPTIONS: Final = (
+    click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output, and errors as JSON too."),
+    click.option(
+        "-q", "--quiet", is_flag=True, help="Say nothing on standard error but errors and what you must do."
+    ),
+    click.option("-v", "--verbose", count=True, help="Say more; twice: with the trace of an error."),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What every command that talks to ServiceStage starts from."""
+
+    settings: Settings
+    environ: Mapping[str, str]
+    credentials_file: FileValues
+    narrator: Narrator
+    as_json: bool
+
+    def credentials(self) -> FoundCredentials:
+        """Find the credentials; on a terminal, ask for an IAM user where there are none.
+
+        Raises:
+            CredentialsError: There are none, or half a pair.
+        """
+        found = find_credentials(self.environ, self.credentials_file)
+        if found is None:
+            if not (sys.stdin.isatty() and sys.stderr.isatty()):
+                raise no_credentials()
+            return _ask_for_iam_user()
+        if self.credentials_file.path in found.origin and others_can_read(self.credentials_file.path):
+            self.narrator.warn(f"Others can read {self.credentials_file.path}; run: chmod 600 on it.")
+        return found
+
+
+def connection_options(command: Command) -> Command:
+    """Add the options of every command that talks to ServiceStage."""
+    return _with_options(command, _CONNECTION_OPTIONS)
+
+
+def output_options(command: Command) -> Command:
+    """Add the options of every command."""
+    return _with_options(command, _OUTPUT_OPTIONS)
+
+
+def start_run(options: Mapping[str, Any]) -> Run:
+    """Make the run's settings of the options given, the environment and the files.
+
+    Raises:
+        SettingsError: A value that was given cannot be used.
+    """
+    environ = os.environ
+    credentials_file = read_credentials_file(environ)
+    keys = ("region", "endpoint", "project_id", "iam_endpoint", "ca_bundle", "browser", "tag", "timeout")
+    flags = {key: None if options.get(key) is None else str(options[key]) for key in keys}
+    return Run(
+        settings=resolve_settings(Sources(flags, environ, read_config_file(environ), credentials_file)),
+        environ=environ,
+        credentials_file=credentials_file,
+        narrator=Narrator(quiet=options["quiet"], verbosity=options["verbose"]),
+        as_json=options["as_json"],
+    )
+
+
+def _with_options(command: Command, options: tuple[Callable[[Command], Command], ...]) -> Command:
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def _ask_for_iam_user() -> Sourced[IamUser]:
+    click.echo("No credentials are set. Sign in as an IAM user (a HUAWEI ID itself cannot be used here).", err=True)
+    domain_name = click.prompt("Account name", err=True)
+    name = click.prompt("IAM user name", err=True)
+    password = click.prompt("Password", err=True, hide_input=True)
+    return Sourced(IamUser(name, Secret(password), domain_name), "your answers")

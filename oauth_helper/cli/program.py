@@ -1,0 +1,71 @@
+"""The command ``oauth-helper``: its subcommands, and the one place where an error becomes words and a status."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+
+import click
+
+from oauth_helper.cli.authorizations import delete_command, list_command, show_command
+from oauth_helper.cli.doctor import doctor_command
+from oauth_helper.cli.link import link_command
+from oauth_helper.cli.output import print_error, trace_is_wanted
+from oauth_helper.cli.sandbox import sandbox_command
+from oauth_helper.errors import OAuthHelperError, StoppedError, UsageError
+
+
+class _Program(click.Group):
+    """A group that lists its commands in the order in which a new user meets them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(self.commands)
+
+
+@click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(version("oauth-helper"), message="%(prog)s %(version)s")
+def program() -> None:
+    """Link a Git account (GitHub, GitLab, Gitee, Bitbucket) to Huawei Cloud ServiceStage."""
+
+
+for command in (link_command, list_command, show_command, delete_command, doctor_command, sandbox_command):
+    program.add_command(command)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit status. Never raises, never exits."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        status = program.main(given, prog_name="oauth-helper", standalone_mode=False)
+        sys.stdout.flush()
+    except click.ClickException as error:
+        return _failed(UsageError(error.format_message(), hint=_usage_hint(error)), given)
+    except (click.Abort, KeyboardInterrupt):
+        return _failed(StoppedError("Interrupted"), given)
+    except OAuthHelperError as error:
+        return _failed(error, given)
+    except BrokenPipeError:
+        # Whoever read our output has enough of it. Python would complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as fault:  # noqa: BLE001 - the last boundary: a fault of ours still ends in words and status 1
+        return _failed(_fault(fault), given)
+    return status if isinstance(status, int) else 0
+
+
+def _failed(error: OAuthHelperError, arguments: Sequence[str]) -> int:
+    print_error(error, as_json="--json" in arguments, trace=trace_is_wanted(arguments))
+    return error.exit_status
+
+
+def _fault(fault: Exception) -> OAuthHelperError:
+    error = OAuthHelperError(f"Unexpected {type(fault).__name__}")
+    error.__cause__ = fault
+    return error
+
+
+def _usage_hint(error: click.ClickException) -> str:
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    return f"See `{context.command_path if context else 'oauth-helper'} --help`."

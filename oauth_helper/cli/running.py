@@ -1,0 +1,45 @@
+"""Run one coroutine to its end; a signal stops it in order and becomes an exit status."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Coroutine
+from typing import Any, Final, TypeVar
+
+from oauth_helper.errors import StoppedError
+
+_WORDS: Final = {"SIGINT": "Interrupted", "SIGTERM": "Terminated", "SIGHUP": "Hung up"}
+T = TypeVar("T")
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run ``work``; return what it returns.
+
+    Raises:
+        StoppedError: SIGINT, SIGTERM or SIGHUP came. ``work`` was cancelled and has closed what it had opened.
+    """
+    return asyncio.run(_until_stopped(work))
+
+
+async def _until_stopped(work: Coroutine[Any, Any, T]) -> T:
+    loop = asyncio.get_running_loop()
+    task = loop.create_task(work)
+    received: list[signal.Signals] = []
+
+    def stop(number: signal.Signals) -> None:
+        received.append(number)
+        task.cancel()
+
+    for name in _WORDS:
+        if number := getattr(signal, name, None):
+            try:
+                loop.add_signal_handler(number, stop, number)
+            except NotImplementedError:  # Windows: Ctrl-C arrives as KeyboardInterrupt
+                break
+    try:
+        return await task
+    except asyncio.CancelledError:
+        if not received:
+            raise
+        raise StoppedError(_WORDS[received[0].name], signal_number=received[0]) from None

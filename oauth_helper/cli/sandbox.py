@@ -1,0 +1,46 @@
+"""The command ``sandbox``: run the embedded ServiceStage, Git host and console until stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+from typing import Any, Final
+
+import click
+
+from oauth_helper.cli.narration import Narrator
+from oauth_helper.cli.options import output_options
+from oauth_helper.cli.output import print_json
+from oauth_helper.cli.running import run
+from oauth_helper.errors import StoppedError
+
+_COMMENTED_OUT: Final = frozenset({"OAUTH_HELPER_TOKEN"})
+"""It would win over the access key; whoever wants the token takes the mark away."""
+
+
+@click.command("sandbox", short_help="Run a ServiceStage, Git host and console on this machine.")
+@output_options
+def sandbox_command(**options: Any) -> None:
+    """Run a ServiceStage, a Git host and a cloud console on this machine until stopped.
+
+    Standard output gets lines for your shell that point oauth-helper, and the vendor's SDK, at the sandbox.
+    """
+    narrator = Narrator(quiet=options["quiet"], verbosity=options["verbose"])
+    try:
+        run(_serve(narrator, as_json=options["as_json"]))
+    except StoppedError:
+        narrator.say("The sandbox has stopped.")
+
+
+async def _serve(narrator: Narrator, *, as_json: bool) -> None:
+    from oauth_helper.sandbox import Sandbox  # noqa: PLC0415 - aiohttp costs 0.3 s, which --help need not pay
+
+    async with Sandbox() as sandbox:
+        if as_json:
+            print_json(sandbox.environment())
+        else:
+            for name, value in sandbox.environment().items():
+                mark = "# " if name in _COMMENTED_OUT else ""
+                click.echo(f"{mark}export {name}={shlex.quote(value)}")
+        narrator.say("The sandbox runs until Ctrl-C. Use the lines above in another terminal.")
+        await asyncio.Event().wait()

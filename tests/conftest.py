@@ -1,0 +1,46 @@
+"""Fixtures for all tests, and the rule that nothing may be skipped where everything is installed."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+_OURS = ("OAUTH_HELPER_", "HUAWEICLOUD_", "HW_")
+_ALSO_READ = ("BROWSER", "CI", "SSL_CERT_FILE", "DISPLAY", "WAYLAND_DISPLAY", "SSH_CONNECTION", "NO_COLOR")
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+_SWITCH = "OAUTH_HELPER_TESTS_MAY_NOT_SKIP"
+
+_skips_are_failures = os.environ.get(_SWITCH) == "1"
+_skipped: list[str] = []
+
+
+@pytest.fixture(autouse=True)
+def clean_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """No variable and no file of whoever runs the tests takes part in them; give the empty home folder."""
+    proxies = (*_PROXIES, *(name.lower() for name in _PROXIES))
+    for name in os.environ:
+        if name.startswith(_OURS) or name in _ALSO_READ or name in proxies:
+            monkeypatch.delenv(name)
+    home = tmp_path / "home"
+    home.mkdir()
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(home))
+    for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    return home
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.skipped and not hasattr(report, "wasxfail"):
+        _skipped.append(report.nodeid)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    if _skips_are_failures and _skipped and exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if _skips_are_failures and _skipped:
+        terminalreporter.write_line(f"{_SWITCH} is set, and {len(_skipped)} tests were skipped: that is a failure.")
