@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from oauth_helper.authorization import RepoType, is_legal_name
+from oauth_helper.cli.colour import coloured
 from oauth_helper.cli.options import REPO_TYPE, Run, connection_options, output_options, start_run
 from oauth_helper.cli.output import print_json
 from oauth_helper.cli.running import run
@@ -48,9 +49,7 @@ class Finding:
 @click.argument("repo_type", type=REPO_TYPE, metavar="[REPO_TYPE]", default=RepoType.GITHUB.value)
 @click.option("--name", metavar="NAME", help="The name a link would use.  [default: REPO_TYPE-<your login name>]")
 @click.option("--browser", type=click.Choice(BROWSER_CHOICES), help="As for link.")
-@click.option(
-    "--port", type=click.IntRange(1, 65535), metavar="N", help="The listener's port.  [default: a free one]"
-)
+@click.option("--port", type=click.IntRange(1, 65535), metavar="N", help="The listener's port.  [default: a free one]")
 @connection_options
 @output_options
 def doctor_command(repo_type: str, **options: Any) -> int:
@@ -80,6 +79,8 @@ async def _all_findings(started: Run, name: str, port: int | None) -> list[Findi
 def _settings(started: Run) -> list[Finding]:
     findings = []
     for field in fields(started.settings):
+        if field.name == "browser":  # its line comes with its check
+            continue
         setting: Sourced[object] = getattr(started.settings, field.name)
         value = "not set" if setting.value is None else presentable(f"{setting.value}")
         findings.append(Finding(field.name, "ok", f"{value} ({setting.origin})"))
@@ -133,7 +134,7 @@ async def _answer(service: ServiceStageClient, name: str) -> AsyncIterator[Findi
     else:
         took = (time.perf_counter() - began) * 1000
         yield Finding("service", "ok", f"answered in {took:.0f} ms; {len(listed)} authorizations")
-    if (skew := service.clock_skew) is not None:
+    if (skew := service.last_clock_skew) is not None:
         verdict = "ok" if abs(skew) <= _TOLERATED_SKEW else "note"
         yield Finding("clock", verdict, f"{abs(skew):.0f} s {'behind' if skew > 0 else 'ahead of'} the server's")
     if listed is not None and is_legal_name(name):
@@ -145,15 +146,20 @@ async def _answer(service: ServiceStageClient, name: str) -> AsyncIterator[Findi
 def _browser(started: Run) -> Finding:
     from oauth_helper.browsers.default import why_no_browser  # noqa: PLC0415 - only this check needs it
 
-    if started.settings.browser.value == "none":
-        return Finding("opener", "ok", "none is wanted; the addresses are printed")
+    browser = started.settings.browser
+    wanted = f"{browser.value} ({browser.origin})"
+    if browser.value == "none":
+        return Finding("browser", "ok", f"{wanted}: the addresses will be printed")
     reason = why_no_browser(started.environ, sys.platform)
     if reason is None:
-        return Finding("opener", "ok", "a browser can be opened")
-    if started.settings.browser.value == "default":
-        return _failed("opener", NoBrowserError(reason))
+        return Finding("browser", "ok", f"{wanted}: one can be opened")
+    if browser.value == "default":
+        return _failed("browser", NoBrowserError(f"{wanted}: {reason}"))
     return Finding(
-        "opener", "note", f"{reason}; the addresses will be printed", "Set BROWSER to a program that opens one."
+        "browser",
+        "note",
+        f"{wanted}: {reason}; the addresses will be printed",
+        "Set BROWSER to a program that opens one.",
     )
 
 
@@ -179,8 +185,7 @@ def _failed(subject: str, error: OAuthHelperError) -> Finding:
 
 
 def _print(finding: Finding) -> None:
-    click.echo(
-        f"{click.style(f'{finding.verdict:<5}', fg=_COLOURS[finding.verdict])} {finding.subject:<13}{finding.message}"
-    )
+    verdict = coloured(f"{finding.verdict:<5}", sys.stdout, _COLOURS[finding.verdict])
+    click.echo(f"{verdict} {finding.subject:<13}{finding.message}")
     if finding.hint:
         click.echo(f"{'':<19}{finding.hint}")

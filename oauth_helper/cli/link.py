@@ -35,9 +35,7 @@ from oauth_helper.settings import BROWSER_CHOICES, MAXIMUM_TIMEOUT
     help="How to open the browser; none prints the addresses.  [env: OAUTH_HELPER_BROWSER; default: auto]",
 )
 @click.option("--no-browser", is_flag=True, help="The same as --browser none.")
-@click.option(
-    "--port", type=click.IntRange(1, 65535), metavar="N", help="The listener's port.  [default: a free one]"
-)
+@click.option("--port", type=click.IntRange(1, 65535), metavar="N", help="The listener's port.  [default: a free one]")
 @click.option(
     "--timeout",
     type=click.FloatRange(1, MAXIMUM_TIMEOUT),

@@ -9,8 +9,7 @@ from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import urlsplit
 
-import click
-
+from oauth_helper.cli.colour import coloured
 from oauth_helper.events import (
     Captured,
     Checked,
@@ -64,7 +63,7 @@ class Narrator:
 
     def warn(self, message: str) -> None:
         """Show a warning."""
-        self.say(f"{click.style('warning:', fg='yellow', bold=True) if self._colours else 'warning:'} {message}")
+        self.say(f"{coloured('warning:', self._stream, 'yellow')} {message}")
 
     def tell(self, event: Event) -> None:
         """Tell an event of the story."""
@@ -102,10 +101,6 @@ class Narrator:
                 self.say("Asking ServiceStage to create the authorization.")
             case _:
                 pass
-
-    @property
-    def _colours(self) -> bool:
-        return self._is_terminal and not os.environ.get("NO_COLOR")
 
     def _start_clock(self, waiting: Waiting) -> None:
         if self._is_terminal and not self._quiet:

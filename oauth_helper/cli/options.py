@@ -28,12 +28,8 @@ _CONNECTION_OPTIONS: Final = (
     click.option(
         "--endpoint", metavar="URL", help="ServiceStage.  [env: OAUTH_HELPER_ENDPOINT; default: the region's]"
     ),
-    click.option(
-        "--project-id", metavar="ID", help="Project.  [env: OAUTH_HELPER_PROJECT_ID; default: asked of IAM]"
-    ),
-    click.option(
-        "--iam-endpoint", metavar="URL", help="IAM.  [env: OAUTH_HELPER_IAM_ENDPOINT; default: the region's]"
-    ),
+    click.option("--project-id", metavar="ID", help="Project.  [env: OAUTH_HELPER_PROJECT_ID; default: asked of IAM]"),
+    click.option("--iam-endpoint", metavar="URL", help="IAM.  [env: OAUTH_HELPER_IAM_ENDPOINT; default: the region's]"),
     click.option(
         "--ca-bundle",
         metavar="FILE",
@@ -42,9 +38,7 @@ _CONNECTION_OPTIONS: Final = (
 )
 _OUTPUT_OPTIONS: Final = (
     click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output, and errors as JSON too."),
-    click.option(
-        "-q", "--quiet", is_flag=True, help="Say nothing on standard error but errors and what you must do."
-    ),
+    click.option("-q", "--quiet", is_flag=True, help="Say nothing on standard error but errors and what you must do."),
     click.option("-v", "--verbose", count=True, help="Say more; twice: with the trace of an error."),
 )
 

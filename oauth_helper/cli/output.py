@@ -12,6 +12,7 @@ from typing import Final
 import click
 
 from oauth_helper.authorization import Authorization
+from oauth_helper.cli.colour import coloured
 from oauth_helper.errors import OAuthHelperError
 from oauth_helper.presentable import presentable
 
@@ -72,8 +73,8 @@ def print_error(error: OAuthHelperError, *, as_json: bool, trace: bool) -> None:
     if trace:
         traceback.print_exception(error, file=sys.stderr)
     reference = f" (request id {error.request_id})" if error.request_id else ""
-    click.echo(f"{click.style('error:', fg='red', bold=True)} {_sentence(error.message)}{reference}", err=True)
-    click.echo(f"{click.style('hint:', bold=True)} {error.hint}", err=True)
+    click.echo(f"{coloured('error:', sys.stderr, 'red')} {error.message.rstrip('.')}{reference}", err=True)
+    click.echo(f"{coloured('hint:', sys.stderr)} {error.hint}", err=True)
     if as_json:
         click.echo(json.dumps({"error": error.to_json()}), err=True)
 
@@ -82,10 +83,6 @@ def trace_is_wanted(arguments: Sequence[str]) -> bool:
     """Whether ``--verbose`` was given twice. Read from the raw arguments: parsing them may be what failed."""
     short = sum(argument.count("v") for argument in arguments if argument[:1] == "-" and set(argument[1:]) == {"v"})
     return short + list(arguments).count("--verbose") > 1
-
-
-def _sentence(message: str) -> str:
-    return message.rstrip(".")
 
 
 def _time(milliseconds: int) -> str:

@@ -1,0 +1,125 @@
+"""A ServiceStage, an IAM, a Git host and a cloud console of our own on loopback: to try everything, account or not.
+
+Beside the house: it uses the words and nothing else of it. What it checks, it checks by its own reading of the
+contract.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack, closing
+from types import TracebackType
+from typing import Final, Self
+
+from aiohttp import web
+
+from oauth_helper.authorization import RepoType
+from oauth_helper.credentials import AccessKey, IamToken, IamUser
+from oauth_helper.sandbox.console import Console
+from oauth_helper.sandbox.gateway import EVERY_ACTION, Action, Gateway
+from oauth_helper.sandbox.git_host import GitHost
+from oauth_helper.sandbox.iam import Iam, Project
+from oauth_helper.sandbox.servicestage import ServiceStage
+from oauth_helper.sandbox.serving import address_of, open_port, serving
+from oauth_helper.secret import Secret
+
+__all__ = ["Sandbox"]
+
+_SCOPES: Final[Mapping[RepoType, str]] = {
+    RepoType.GITHUB: "read:user repo write:repo_hook",
+    # The manual has a sample for GitHub alone; these are what the same work needs elsewhere.
+    RepoType.GITLAB: "api read_user",
+    RepoType.GITEE: "user_info projects hook",
+    RepoType.BITBUCKET: "account repository:write webhook",
+}
+
+
+class Sandbox:
+    """Serve all four for the time of an ``async with``, each on a free port of 127.0.0.1.
+
+    Keys, tokens and the project's id are new with every instance. ``now`` is the clock of them all, in seconds
+    since the epoch; a Git host's code is good for ``code_lifetime`` seconds.
+    """
+
+    region: Final = "sandbox-1"
+    """The name under which IAM knows the project."""
+
+    endpoint: str
+    """ServiceStage's address, once the context is entered; so the two below."""
+    iam_endpoint: str
+    console: Console
+    """Counts the requests that reached it."""
+
+    def __init__(self, *, now: Callable[[], float] = time.time, code_lifetime: float = 600.0) -> None:
+        self._now = now
+        self._code_lifetime = code_lifetime
+        self._stack = AsyncExitStack()
+        self.project_id = secrets.token_hex(16)
+        self.access_key = _new_access_key()
+        """May do everything."""
+        self.access_key_without_list = _new_access_key()
+        """May do everything but list the authorizations (403)."""
+        self.token = IamToken(secrets.token_urlsafe(48))
+        """May do everything, and does not expire."""
+        self.user = IamUser("sandbox-user", Secret(secrets.token_urlsafe(18)), "sandbox-account")
+        """For whom IAM issues tokens."""
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment variables that make oauth-helper use this sandbox, secrets in the clear."""
+        return {
+            "OAUTH_HELPER_ENDPOINT": self.endpoint,
+            "OAUTH_HELPER_PROJECT_ID": self.project_id,
+            "OAUTH_HELPER_IAM_ENDPOINT": self.iam_endpoint,
+            "HUAWEICLOUD_SDK_AK": self.access_key.access_key,
+            "HUAWEICLOUD_SDK_SK": self.access_key.secret_key.reveal(),
+            "OAUTH_HELPER_TOKEN": self.token.token.reveal(),
+        }
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            ports = [stack.enter_context(closing(open_port())) for _ in range(4)]
+            servicestage, iam, git_host, console = (address_of(port) for port in ports)
+            self.endpoint, self.iam_endpoint = servicestage, iam
+            self.console = Console(console)
+            for application, port in zip(self._applications(git_host), ports, strict=True):
+                await stack.enter_async_context(serving(application, port))
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    def _applications(self, git_address: str) -> tuple[web.Application, ...]:
+        gateway = Gateway(self._now)
+        gateway.accept_key(self.access_key)
+        gateway.accept_key(self.access_key_without_list, EVERY_ACTION - {Action.LIST})
+        gateway.accept_token(self.token)
+        git_host = GitHost(git_address, now=self._now, code_lifetime=self._code_lifetime)
+        servicestage = ServiceStage(
+            project_id=self.project_id,
+            applications={
+                repo_type: git_host.register(
+                    repo_type, redirect_uri=self.console.redirect_uri(repo_type), scope=_SCOPES[repo_type]
+                )
+                for repo_type in _SCOPES
+            },
+            git_host=git_host,
+            gateway=gateway,
+            now=self._now,
+        )
+        iam = Iam(user=self.user, project=Project(self.project_id, self.region), gateway=gateway, now=self._now)
+        return (
+            servicestage.application(),
+            iam.application(),
+            git_host.application(),
+            self.console.application(),
+        )
+
+
+def _new_access_key() -> AccessKey:
+    """Return a key as long as the vendor's: 20 and 40 characters."""
+    return AccessKey(secrets.token_hex(10).upper(), secrets.token_hex(20))

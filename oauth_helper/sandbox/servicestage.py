@@ -1,0 +1,175 @@
+"""The sandbox's ServiceStage: the four "Git repository access" calls that a link needs, and their refusals.
+
+Source: the ServiceStage API reference, servicestage_06_0092 to 0097 and 0162 (error codes).
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import string
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import quote, urlencode
+
+from aiohttp import web
+
+from oauth_helper.authorization import Authorization, RepoType, is_legal_name
+from oauth_helper.sandbox.answers import ServiceError, envelope
+from oauth_helper.sandbox.gateway import Action, Gateway
+from oauth_helper.sandbox.git_host import GitHost, OAuthApplication
+from oauth_helper.secret import Secret
+
+_BCRYPT_ALPHABET: Final = "./" + string.ascii_letters + string.digits
+
+
+@dataclass(frozen=True, slots=True)
+class _Purpose:
+    """What a state was given out for: it is good for nothing else."""
+
+    project_id: str
+    repo_type: str
+    tag: str
+
+
+@dataclass(frozen=True, slots=True)
+class _OAuthBody:
+    """The body of "Creating OAuth Authorization"."""
+
+    name: str
+    code: Secret
+    state: Secret
+
+
+class ServiceStage:
+    """ServiceStage with one project, whose OAuth applications are registered with ``git_host``."""
+
+    def __init__(
+        self,
+        *,
+        project_id: str,
+        applications: Mapping[str, OAuthApplication],
+        git_host: GitHost,
+        gateway: Gateway,
+        now: Callable[[], float],
+    ) -> None:
+        self._project_id = project_id
+        self._applications = applications
+        self._git_host = git_host
+        self._gateway = gateway
+        self._now = now
+        self._states: dict[Secret, _Purpose] = {}
+        self._authorizations: dict[str, Authorization] = {}
+
+    def application(self) -> web.Application:
+        """Return what is to be served."""
+        application = web.Application(middlewares=[envelope(self._now)])
+        auths = "/v1/{project_id}/git/auths"
+        guarded = self._gateway.guarded
+        application.router.add_get(auths, guarded(self._list, Action.LIST), allow_head=False)
+        application.router.add_get(
+            f"{auths}/{{repo_type}}/redirect", guarded(self._show_redirect_url, Action.GET), allow_head=False
+        )
+        application.router.add_post(f"{auths}/{{repo_type}}/oauth", guarded(self._create_oauth, Action.CREATE))
+        application.router.add_delete(f"{auths}/{{name}}", guarded(self._delete, Action.DELETE))
+        return application
+
+    async def _list(self, request: web.Request) -> web.Response:
+        self._check_project(request)
+        records = [
+            {**authorization.to_json(), "tag": authorization.tag} for authorization in self._authorizations.values()
+        ]
+        return web.json_response({"authorizations": records, "count": len(records)})
+
+    async def _show_redirect_url(self, request: web.Request) -> web.Response:
+        purpose, application = self._read_purpose(request)
+        state = Secret("$2a$10$" + "".join(secrets.choice(_BCRYPT_ALPHABET) for _ in range(53)))
+        self._states[state] = purpose
+        return web.json_response({"url": self._authorization_url(application, state)})
+
+    async def _create_oauth(self, request: web.Request) -> web.Response:
+        purpose, application = self._read_purpose(request)
+        body = _read_oauth_body(await request.read())
+        # Whatever can be refused without code and state is refused first: a slip in the name then costs neither.
+        if body.name in self._authorizations:
+            raise ServiceError(400, "SVCSTG.REPO.0403", "resource already exist")
+        # A state is used up by being shown, right or wrong; a code only once its state was right.
+        if self._states.pop(body.state, None) != purpose:
+            raise _invalid_code_or_state()
+        account = self._git_host.exchange(application, body.code)
+        if account is None:
+            raise _invalid_code_or_state()
+        moment = int(self._now() * 1000)
+        authorization = Authorization(
+            name=body.name,
+            repo_type=purpose.repo_type,
+            repo_host=account.host,
+            repo_home=account.home,
+            repo_user=account.login,
+            avartar=account.avatar,
+            token_type="oauth",  # noqa: S106 - the kind of token, not a token
+            create_time=moment,
+            update_time=moment,
+            status=0,
+            tag=purpose.tag or None,
+        )
+        self._authorizations[body.name] = authorization
+        record = {key: value for key, value in authorization.to_json().items() if key != "tag"}
+        return web.json_response({"authorization": record})
+
+    async def _delete(self, request: web.Request) -> web.Response:
+        self._check_project(request)
+        if self._authorizations.pop(request.match_info["name"], None) is None:
+            # The manual has 204 and 500 only. A 500 would call a user's slip the server's fault; of the documented
+            # codes, all of them 400, this one means that no authorization has the name.
+            raise ServiceError(400, "SVCSTG.REPO.0450", "no repository authorization")
+        return web.Response(status=204)
+
+    def _check_project(self, request: web.Request) -> None:
+        if request.match_info["project_id"] != self._project_id:
+            raise ServiceError(403, "IAM.0002", "You are not authorized to perform the requested action.")
+
+    def _read_purpose(self, request: web.Request) -> tuple[_Purpose, OAuthApplication]:
+        self._check_project(request)
+        # Lower case is the only spelling on the wire; devcloud has no OAuth in most editions of the manual.
+        application = self._applications.get(request.match_info["repo_type"])
+        if application is None:
+            raise ServiceError(400, "SVCSTG.REPO.0401", "repository not implemented")
+        return _Purpose(self._project_id, application.repo_type, request.query.get("tag", "")), application
+
+    def _authorization_url(self, application: OAuthApplication, state: Secret) -> str:
+        # The manual's sample is for GitHub, and has no response_type; RFC 6749 section 4.1.1 and the others need it.
+        response_type = {} if application.repo_type is RepoType.GITHUB else {"response_type": "code"}
+        parameters = {
+            "client_id": application.client_id,
+            "redirect_uri": application.redirect_uri,
+            **response_type,
+            "scope": application.scope,
+            "state": state.reveal(),
+        }
+        endpoint = self._git_host.authorization_endpoint(application)
+        return f"{endpoint}?{urlencode(parameters, quote_via=quote, safe='')}"
+
+
+def _read_oauth_body(body: bytes) -> _OAuthBody:
+    """Read name, code and state, all mandatory; the name by the user guide's rule (servicestage_03_0076)."""
+    try:
+        record = json.loads(body)
+        name, code, state = (record[field] for field in ("name", "code", "state"))
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise _invalid_parameter("body") from None
+    for field, value in (("name", name), ("code", code), ("state", state)):
+        if not isinstance(value, str) or not value:
+            raise _invalid_parameter(field)
+    if not is_legal_name(name):
+        raise _invalid_parameter("name")
+    return _OAuthBody(name, Secret(code), Secret(state))
+
+
+def _invalid_parameter(which: str) -> ServiceError:
+    return ServiceError(400, "SVCSTG.REPO.0400", f"parameter invalid: {which}")
+
+
+def _invalid_code_or_state() -> ServiceError:
+    return ServiceError(400, "SVCSTG.REPO.0402", "oauth code or state invalid")

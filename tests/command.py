@@ -1,0 +1,80 @@
+"""Run the command as users and scripts do: as a process of its own, in surroundings that the test names."""
+
+import asyncio
+import os
+import shlex
+import signal
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from oauth_helper.sandbox import Sandbox
+
+SCRIPT = Path(__file__).parent / "scripted_browser.py"
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a process ended."""
+
+    status: int
+    out: str
+    err: str
+
+
+def surroundings(sandbox: Sandbox | None = None, **more: str) -> dict[str, str]:
+    """The environment of a user at a desktop with the scripted browser, who uses the sandbox with an access key."""
+    of_sandbox = sandbox.environment() if sandbox else {}
+    of_sandbox.pop("OAUTH_HELPER_TOKEN", None)
+    return (
+        dict(os.environ)
+        | {"BROWSER": f"{shlex.quote(sys.executable)} {shlex.quote(str(SCRIPT))}", "PYTHONDEVMODE": "1"}
+        | of_sandbox
+        | more
+    )
+
+
+@asynccontextmanager
+async def running(*arguments: str, environ: Mapping[str, str]) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Start ``oauth-helper``; kill it if it still runs at the end."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "oauth_helper", *arguments),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=dict(environ),
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.send_signal(signal.SIGKILL)
+            await process.wait()
+
+
+async def ended(process: asyncio.subprocess.Process) -> Ended:
+    """Wait for the end."""
+    async with asyncio.timeout(50):
+        out, err = await process.communicate()
+    assert process.returncode is not None
+    return Ended(process.returncode, out.decode(), err.decode())
+
+
+async def run_command(*arguments: str, environ: Mapping[str, str]) -> Ended:
+    """Run ``oauth-helper`` to its end."""
+    async with running(*arguments, environ=environ) as process:
+        return await ended(process)
+
+
+async def line_with(stream: asyncio.StreamReader | None, words: str) -> str:
+    """Read lines until one holds ``words``."""
+    assert stream
+    seen = []
+    async with asyncio.timeout(30):
+        while line := (await stream.readline()).decode():
+            seen.append(line)
+            if words in line:
+                return line.strip()
+    raise AssertionError(f"no line with {words!r} in {''.join(seen)}")

@@ -1,0 +1,122 @@
+"""The vendor's own Python SDK, unchanged, against the sandbox: the judge of what the sandbox says and accepts."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from aiohttp import ClientSession
+
+from oauth_helper.credentials import AccessKey
+from oauth_helper.sandbox import Sandbox
+
+
+class Vendor:
+    """The SDK's client, whose blocking calls are made in a thread."""
+
+    def __init__(self, sandbox: Sandbox, key: AccessKey, project_id: str | None) -> None:
+        # Not at the top: the SDK writes a file into the home folder while it is imported.
+        self.v2 = import_module("huaweicloudsdkservicestage.v2")
+        self.errors = import_module("huaweicloudsdkcore.exceptions.exceptions")
+        credentials = import_module("huaweicloudsdkcore.auth.credentials").BasicCredentials(
+            key.access_key, key.secret_key.reveal(), project_id
+        )
+        region = import_module("huaweicloudsdkcore.region.region").Region(sandbox.region, sandbox.endpoint)
+        builder = self.v2.ServiceStageClient.new_builder()
+        builder.with_credentials(credentials.with_iam_endpoint(sandbox.iam_endpoint))
+        if project_id is None:
+            builder.with_region(region)  # the SDK asks IAM for the project of the region's name
+        else:
+            builder.with_endpoint(sandbox.endpoint)
+        self._client = builder.build()
+
+    async def call(self, name: str, request: Any) -> Any:
+        return await asyncio.to_thread(getattr(self._client, name), request)
+
+    def close(self) -> None:
+        self._client.close()
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    async with Sandbox() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+async def vendor(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Callable[..., Any]]:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    opened: list[Vendor] = []
+
+    async def open_client(key: AccessKey = sandbox.access_key, project_id: str | None = sandbox.project_id) -> Vendor:
+        opened.append(await asyncio.to_thread(Vendor, sandbox, key, project_id))
+        return opened[-1]
+
+    yield open_client
+    for client in opened:
+        client.close()
+
+
+async def consent(authorization_url: str) -> dict[str, str]:
+    async with (
+        ClientSession() as session,
+        session.post(authorization_url, data={"decision": "authorize"}, allow_redirects=False) as response,
+    ):
+        query = parse_qs(urlsplit(response.headers["Location"]).query)
+    return {"code": query["code"][0], "state": query["state"][0]}
+
+
+@pytest.mark.parametrize("repo_type", ["github", "gitlab", "gitee", "bitbucket"])
+@pytest.mark.parametrize("tag", [None, "intl", "a b&c=d/é~*+"])
+async def test_the_sdk_links_lists_and_deletes(vendor: Callable[..., Any], repo_type: str, tag: str | None) -> None:
+    client = await vendor()
+    v2 = client.v2
+    shown = await client.call("show_redirect_url", v2.ShowRedirectUrlRequest(repo_type=repo_type, tag=tag))
+    body = v2.OAuth(name="my-auth.1_2", **await consent(shown.url))
+    created = await client.call("create_o_auth", v2.CreateOAuthRequest(repo_type=repo_type, tag=tag, body=body))
+    assert created.authorization.repo_user == "octocat"
+    assert created.authorization.token_type == "oauth"
+    listed = await client.call("list_authorizations", v2.ListAuthorizationsRequest())
+    assert listed.count == 1
+    (record,) = listed.authorizations
+    assert (record.name, record.repo_type, record.tag, record.status) == ("my-auth.1_2", repo_type, tag, 0)
+    assert record.avartar == created.authorization.avartar
+    await client.call("delete_authorize", v2.DeleteAuthorizeRequest(name="my-auth.1_2"))
+    assert (await client.call("list_authorizations", v2.ListAuthorizationsRequest())).count == 0
+
+
+async def test_the_sdk_finds_the_project_by_its_region(vendor: Callable[..., Any]) -> None:
+    client = await vendor(project_id=None)
+    assert (await client.call("list_authorizations", client.v2.ListAuthorizationsRequest())).count == 0
+
+
+async def test_the_sdk_reads_the_refusals(vendor: Callable[..., Any]) -> None:
+    client = await vendor()
+    v2 = client.v2
+    body = v2.OAuth(name="my-auth", code="0" * 20, state="$2a$10$" + "x" * 53)
+    with pytest.raises(client.errors.ClientRequestException) as caught:
+        await client.call("create_o_auth", v2.CreateOAuthRequest(repo_type="github", body=body))
+    assert (caught.value.status_code, caught.value.error_code) == (400, "SVCSTG.REPO.0402")
+    assert caught.value.error_msg == "oauth code or state invalid"
+    assert len(caught.value.request_id) == 32
+
+
+async def test_a_wrong_secret_key_is_refused(vendor: Callable[..., Any], sandbox: Sandbox) -> None:
+    client = await vendor(AccessKey(sandbox.access_key.access_key, "0" * 40))
+    with pytest.raises(client.errors.ClientRequestException) as caught:
+        await client.call("list_authorizations", client.v2.ListAuthorizationsRequest())
+    assert (caught.value.status_code, caught.value.error_code) == (401, "APIGW.0301")
+    assert "verify aksk signature fail" in caught.value.error_msg
+
+
+async def test_a_key_without_list_may_not_list(vendor: Callable[..., Any], sandbox: Sandbox) -> None:
+    client = await vendor(sandbox.access_key_without_list)
+    with pytest.raises(client.errors.ClientRequestException) as caught:
+        await client.call("list_authorizations", client.v2.ListAuthorizationsRequest())
+    assert (caught.value.status_code, caught.value.error_code) == (403, "IAM.0003")
