@@ -19,7 +19,7 @@ MAXIMUM_TIMEOUT: Final = 3600.0
 _DEFAULT: Final = "default"
 _REGION: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
-_ENVIRONMENT: Final[Mapping[str, tuple[str, ...]]] = {
+ENVIRONMENT: Final[Mapping[str, tuple[str, ...]]] = {
     "region": ("OAUTH_HELPER_REGION", "HW_REGION_NAME", "HUAWEICLOUD_REGION"),
     "endpoint": ("OAUTH_HELPER_ENDPOINT",),
     "project_id": ("OAUTH_HELPER_PROJECT_ID", "HUAWEICLOUD_SDK_PROJECT_ID"),
@@ -29,7 +29,7 @@ _ENVIRONMENT: Final[Mapping[str, tuple[str, ...]]] = {
     "tag": ("OAUTH_HELPER_TAG",),
     "timeout": ("OAUTH_HELPER_TIMEOUT",),
 }
-FILE_KEYS: Final = frozenset(_ENVIRONMENT)
+FILE_KEYS: Final = frozenset(ENVIRONMENT)
 _IN_CREDENTIALS_FILE: Final = frozenset({"project_id", "iam_endpoint"})
 
 
@@ -115,7 +115,7 @@ def resolve_settings(sources: Sources) -> Settings:
 def _look_up(key: str, sources: Sources, more_environment: tuple[str, ...] = ()) -> Sourced[str | None]:
     if flag := sources.flags.get(key):
         return Sourced(flag, f"--{key.replace('_', '-')}")
-    if found := first_set(sources.environ, _ENVIRONMENT[key] + more_environment):
+    if found := first_set(sources.environ, ENVIRONMENT[key] + more_environment):
         return found
     if key in _IN_CREDENTIALS_FILE and (value := sources.credentials_file.values.get(key)):
         return Sourced(value, f"[basic] of {sources.credentials_file.path}")
