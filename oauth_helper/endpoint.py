@@ -37,7 +37,9 @@ def check_endpoint(text: str, *, origin: str = "the endpoint") -> str:
     except ValueError:
         url, usable = URL(), False
     if not usable:
-        raise SettingsError(f"{origin} is not a usable address: {text!r}", hint="Give it as https://HOST.")
+        # What stands before an @ may be a password.
+        shown = "" if "@" in text else f": {text!r}"
+        raise SettingsError(f"{origin} is not a usable address{shown}", hint="Give it as https://HOST.")
     if url.user or url.password or url.query_string or url.fragment:
         raise SettingsError(
             f"{origin} has more than a host, a port and a path",

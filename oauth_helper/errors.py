@@ -187,7 +187,7 @@ class UnavailableError(OAuthHelperError):
 
     exit_status = 7
     kind = "unavailable"
-    default_hint = "Nothing was created. Try again in a moment; `oauth-helper doctor` checks the endpoint."
+    default_hint = "Try again in a moment; `oauth-helper doctor` checks the endpoint."
 
     def __init__(self, message: str, *, sent: bool, **details: str | None) -> None:
         super().__init__(message, **details)
@@ -199,7 +199,7 @@ class UnreachableError(UnavailableError):
     """There was no connection, or it broke or timed out before an answer."""
 
     kind = "unreachable"
-    default_hint = "Nothing was created. Check the endpoint, the network and the proxy (HTTPS_PROXY, NO_PROXY)."
+    default_hint = "Check the endpoint, the network and the proxy (HTTPS_PROXY, NO_PROXY)."
 
 
 class UnusableAnswerError(UnavailableError):

@@ -94,9 +94,7 @@ async def link(request: LinkRequest, service: Service, doors: Doors) -> Linked:
     return outcome
 
 
-async def _link_afresh(
-    request: LinkRequest, standing: Authorization | None, service: Service, doors: Doors
-) -> Linked:
+async def _link_afresh(request: LinkRequest, standing: Authorization | None, service: Service, doors: Doors) -> Linked:
     url = await service.authorization_url(request.repo_type, tag=request.tag)  # 3
     desk = Desk(AuthorizationRequest.parse(url, request.repo_type), doors.tell)
     start = await doors.listener.serve(desk)  # 2: bound before the story began, it answers from now on
@@ -177,9 +175,7 @@ async def _truth_told(desk: Desk) -> AsyncIterator[None]:
 
 def _stopped(desk: Desk) -> OAuthHelperError:
     if desk.has_redirect:
-        return OutcomeUnknownError(
-            "oauth-helper was stopped while ServiceStage was asked to create the authorization"
-        )
+        return OutcomeUnknownError("oauth-helper was stopped while ServiceStage was asked to create the authorization")
     return StoppedError("oauth-helper was stopped before the redirect came. Nothing was created")
 
 

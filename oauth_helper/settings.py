@@ -97,9 +97,7 @@ def resolve_settings(sources: Sources) -> Settings:
     """
     region = _look_up("region", sources)
     if region.value is not None and not _REGION.fullmatch(region.value):
-        raise SettingsError(
-            f"{region.origin} is not a region: {region.value!r}", hint="Regions look like cn-north-4."
-        )
+        raise SettingsError(f"{region.origin} is not a region: {region.value!r}", hint="Regions look like cn-north-4.")
     return Settings(
         region=region,
         endpoint=_checked_endpoint(_service_endpoint(sources, region.value)),

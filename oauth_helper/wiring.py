@@ -131,9 +131,7 @@ async def open_sandbox() -> AsyncIterator[tuple[ServiceStageClient, Callable[[st
 
     async with (
         Sandbox() as sandbox,
-        ServiceStageClient(
-            sandbox.endpoint, project_id=sandbox.project_id, credentials=sandbox.access_key
-        ) as service,
+        ServiceStageClient(sandbox.endpoint, project_id=sandbox.project_id, credentials=sandbox.access_key) as service,
     ):
         yield service, play_user
 

@@ -106,6 +106,7 @@ def test_terraforms_version_suffix_is_cut_from_the_iam_endpoint() -> None:
         ("endpoint", "https://", "not a usable address"),
         ("endpoint", "https://[::1", "not a usable address"),
         ("endpoint", "https://user:word@e.example", "more than a host"),
+        ("endpoint", "https://user:word@[e.example", "not a usable address"),
         ("iam_endpoint", "https://e.example?x=1", "--iam-endpoint has more than a host"),
         ("browser", "lynx", "names a browser"),
         ("timeout", "soon", "--timeout is not a number"),

@@ -24,9 +24,10 @@ _ESCAPE_SEQUENCE: Final = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 _INVISIBLE: Final = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
 _LINE_BREAK: Final = re.compile(r"\r\n|\r")
 _PARAGRAPHS: Final = re.compile(r"(?:[ \t]*\n){2,}|\n\s*(?=[<\"'(]?https?://)")
-_WRAP: Final = re.compile(r"[ \t]*\n[ \t]*")
+_WRAP: Final = re.compile(r"[ \t]*\\?\n[ \t>|]*")
+"""A line break, with the marks that a shell, a reply to a letter, or a table puts beside it."""
 _EQUALS: Final = re.compile(r"=|%(?:25)*3d", re.IGNORECASE)
-_DELIMITERS: Final = re.compile(r"[\s<>\"`“”„«»]+")
+_DELIMITERS: Final = re.compile(r"[\s<>\"`“”„«»，。；、！（）【】《》「」『』]+")
 """None of these stands raw in an address that a browser shows."""
 _ADDRESS_START: Final = re.compile(r"(?=https?://)", re.IGNORECASE)
 _SHELL_ESCAPE: Final = re.compile(r"\\(?=[?&=$%#/])")
@@ -95,3 +96,5 @@ def _queries_of(address: str) -> Iterator[str]:
             yield query
             if (bare := query.rstrip(_TRAILING)) != query:
                 yield bare
+            if "?" in query:  # a Git host that appended to a redirect_uri with a query as if it had none
+                yield query.replace("?", "&")

@@ -1,0 +1,1 @@
+"""The user's browser: found, and opened on an address."""

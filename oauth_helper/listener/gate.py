@@ -1,0 +1,103 @@
+"""Which requests are let in: the rules on method, Host, Origin, Fetch Metadata and KEY. No I/O.
+
+The listener shares 127.0.0.1 with every program and every web page on this machine. A request that a person did
+not make by moving a tab to it, or by sending our own form, changes nothing and learns nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from enum import StrEnum
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from multidict import CIMultiDictProxy
+
+    from oauth_helper.secret import Secret
+
+
+class Path(StrEnum):
+    """Every path there is."""
+
+    START = "/start"
+    REDIRECT = "/redirect"
+    DIRECT = "/servicestage/oauth"
+    """The path of the console's own callback: a user may just swap the host in the address bar."""
+    DONE = "/done"
+
+    @property
+    def method(self) -> str:
+        """The path's one method. HEAD is nobody's: a link checker must not spend a code."""
+        return "POST" if self is Path.REDIRECT else "GET"
+
+
+_PATHS: Final = frozenset(path.value for path in Path)
+_HTTP_PORT: Final = 80
+_PREFETCH_HEADERS: Final = ("Sec-Purpose", "Purpose", "X-Purpose", "X-Moz")
+"""What browsers mark a prefetch, prerender or preview with: the standard's name, then Chromium's, Safari's and
+Firefox's older ones. A navigation a person made bears none of them."""
+
+
+def authority(port: int) -> str:
+    """Return the one Host that is ours, spelt as browsers spell it: without the port where it is http's own."""
+    return "127.0.0.1" if port == _HTTP_PORT else f"127.0.0.1:{port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """The rules, for one listener."""
+
+    authority: str
+    key: Secret
+    """Opens ``/start`` and ``/redirect``."""
+    done_key: Secret
+    """Opens ``/done`` and nothing else, so that it may stand in the address where the tab ends."""
+
+    def refusal(self, method: str, target: str, headers: CIMultiDictProxy[str]) -> HTTPStatus | None:
+        """Return the status to refuse a request with, or None to let it in.
+
+        ``target`` is the request target as it came, undecoded: a path spelt another way is another path.
+        """
+        name, _, query = target.partition("?")
+        if headers.getall("Host", []) != [self.authority] or name not in _PATHS:
+            return HTTPStatus.NOT_FOUND
+        path = Path(name)
+        if method != path.method:
+            return HTTPStatus.METHOD_NOT_ALLOWED
+        let_in = self._has_key(path, query) and self._is_from_here(path, headers) and _moves_a_tab(headers)
+        return None if let_in else HTTPStatus.NOT_FOUND
+
+    def _has_key(self, path: Path, query: str) -> bool:
+        if path is Path.DIRECT:
+            return True  # No key stands in a redirect: its state is judged instead.
+        key = self.done_key if path is Path.DONE else self.key
+        name, _, value = query.partition("=")
+        return name == "k" and key.matches(value)
+
+    def _is_from_here(self, path: Path, headers: CIMultiDictProxy[str]) -> bool:
+        """Only our own page may send the form; a link may come from anywhere, the Git host above all.
+
+        The page sends ``Origin: null``, because it asks for ``no-referrer`` (Fetch standard, "append a request
+        Origin header"); KEY is what tells it from a stranger's sandboxed frame.
+        """
+        origins = {f"http://{self.authority}"}
+        if path is not Path.REDIRECT:
+            return _each_is_in(headers, "Origin", origins)
+        return _each_is_in(headers, "Origin", origins | {"null"}) and _each_is_in(
+            headers, "Sec-Fetch-Site", {"same-origin", "none"}
+        )
+
+
+def _moves_a_tab(headers: CIMultiDictProxy[str]) -> bool:
+    """Whether a browser, if it is one, shows the answer in a tab at once (W3C Fetch Metadata sections 2.1, 2.2)."""
+    return (
+        _each_is_in(headers, "Sec-Fetch-Dest", {"document"})
+        and _each_is_in(headers, "Sec-Fetch-Mode", {"navigate"})
+        and not any(name in headers for name in _PREFETCH_HEADERS)
+    )
+
+
+def _each_is_in(headers: CIMultiDictProxy[str], name: str, allowed: Collection[str]) -> bool:
+    return all(value in allowed for value in headers.getall(name, []))

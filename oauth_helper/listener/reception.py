@@ -1,0 +1,158 @@
+"""What becomes of a request that was let in: a page, or a redirect handed to the story."""
+
+from __future__ import annotations
+
+import asyncio
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final, Protocol
+
+from aiohttp import web
+
+from oauth_helper.errors import OutcomeUnknownError, RedirectRejectedError
+from oauth_helper.events import Failed, Way
+from oauth_helper.listener.gate import Gate, Path
+from oauth_helper.listener.pages import Page, Pages
+
+if TYPE_CHECKING:
+    from oauth_helper.authorization import RepoType
+    from oauth_helper.events import Outcome
+
+_STOPPED: Final = Failed(OutcomeUnknownError("oauth-helper was stopped before the outcome was known."))
+
+
+class RedirectDesk(Protocol):
+    """What the listener needs of the story it serves."""
+
+    @property
+    def authorization_url(self) -> str:
+        """Where the user goes to consent. Bears the state."""
+
+    @property
+    def repo_type(self) -> RepoType:
+        """The kind of Git host that is being linked."""
+
+    def judge(self, text: str, way: Way) -> None:
+        """Return if ``text``, which a user pasted, holds the redirect that is waited for, consent or denial.
+
+        Raises:
+            RedirectRejectedError: It does not. The wait goes on.
+        """
+
+    def judge_query(self, query: str, way: Way) -> None:
+        """Judge a request to the redirect's path by its raw query, nothing searched for and nothing unwrapped.
+
+        Raises:
+            RedirectRejectedError: It is not the redirect that is waited for. The wait goes on.
+        """
+
+    async def outcome(self) -> Outcome:
+        """Wait for the end of the story. May be awaited by many at once."""
+
+
+class Reception:
+    """Answers requests for one story, and knows whether it still owes anyone an answer."""
+
+    def __init__(self, desk: RedirectDesk, gate: Gate, *, patience: float) -> None:
+        self._desk = desk
+        self._gate = gate
+        self._patience = patience
+        self._pages = Pages(desk.repo_type, desk.authorization_url, key=gate.key, done_key=gate.done_key)
+        self._outcome = asyncio.create_task(desk.outcome(), name="outcome, for the listener's pages")
+        self._captured = False
+        self._answering = 0
+        self._promised = 0
+        self._settled = asyncio.Event()
+        self._settled.set()
+
+    async def settled(self) -> None:
+        """Wait until everyone has an answer, and has fetched the final page where that was promised."""
+        await self._settled.wait()
+
+    def stop(self) -> None:
+        """Give up waiting for the outcome: who still waits is told that it is not known."""
+        self._outcome.cancel()
+
+    async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer one request."""
+        refusal = self._gate.refusal(request.method, request.raw_path, request.headers)
+        if refusal is not None:
+            return web.Response(status=refusal)
+        self._owe(answers=1)
+        try:
+            return await self._route(request)
+        finally:
+            self._owe(answers=-1)
+
+    async def _route(self, request: web.BaseRequest) -> web.Response:
+        path, _, query = request.raw_path.partition("?")
+        match Path(path):
+            case Path.START:
+                return self._see_done() if self._captured or self._outcome.done() else _show(self._pages.start())
+            case Path.REDIRECT:
+                return await self._pasted(request)
+            case Path.DIRECT:
+                return await self._direct(query)
+            case Path.DONE:
+                self._owe(pages=-1)
+                return self._final()
+
+    async def _pasted(self, request: web.BaseRequest) -> web.Response:
+        try:
+            async with asyncio.timeout(self._patience):
+                form = await request.post()
+        except web.HTTPRequestEntityTooLarge:
+            return _show(self._pages.start("too-long"), HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        except (OSError, ValueError, LookupError, web.HTTPException, web.RequestPayloadError):
+            # Too slow, cut off, not in its own format or charset, or with too many fields.
+            return _show(self._pages.start("unreadable"), HTTPStatus.BAD_REQUEST)
+        text = form.get("redirect")
+        way = Way.DELIVER if form.get("way") == Way.DELIVER else Way.PAGE
+        try:
+            self._desk.judge(text if isinstance(text, str) else "", way)
+        except RedirectRejectedError as rejection:
+            return _show(self._pages.start(rejection.reason), HTTPStatus.BAD_REQUEST)
+        await self._end()
+        return self._final()
+
+    async def _direct(self, query: str) -> web.Response:
+        try:
+            self._desk.judge_query(query, Way.DIRECT)
+        except RedirectRejectedError as rejection:
+            return _show(self._pages.stray(rejection.reason), HTTPStatus.BAD_REQUEST)
+        await self._end()
+        return self._see_done()
+
+    async def _end(self) -> None:
+        self._captured = True
+        await asyncio.wait({self._outcome}, timeout=self._patience)
+
+    def _see_done(self) -> web.Response:
+        """Take the code out of address bar and history (RFC 9700 sections 4.3.1 and 4.12: 303, never 307)."""
+        self._owe(pages=1)
+        return web.Response(
+            status=HTTPStatus.SEE_OTHER, headers={"Location": f"{Path.DONE}?k={self._gate.done_key.reveal()}"}
+        )
+
+    def _final(self) -> web.Response:
+        if not self._outcome.done():
+            self._owe(pages=1)
+            return _show(self._pages.final(None))
+        return _show(self._pages.final(_STOPPED if self._outcome.cancelled() else self._outcome.result()))
+
+    def _owe(self, *, answers: int = 0, pages: int = 0) -> None:
+        self._answering += answers
+        self._promised = max(0, self._promised + pages)
+        if self._answering or self._promised:
+            self._settled.clear()
+        else:
+            self._settled.set()
+
+
+def _show(page: Page, status: HTTPStatus = HTTPStatus.OK) -> web.Response:
+    return web.Response(
+        status=status,
+        text=page.html,
+        content_type="text/html",
+        charset="utf-8",
+        headers={"Content-Security-Policy": page.policy},
+    )

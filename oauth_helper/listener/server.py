@@ -1,0 +1,89 @@
+"""The listener's life: it opens, serves one story, and closes within about a second."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final, Self
+
+from aiohttp import web
+
+from oauth_helper.listener import wire
+from oauth_helper.listener.gate import Gate, Path, authority
+from oauth_helper.listener.reception import Reception, RedirectDesk
+from oauth_helper.secret import Secret
+
+if TYPE_CHECKING:
+    import socket
+    from types import TracebackType
+
+__all__ = ["Listener", "RedirectDesk"]
+
+_KEY_BYTES: Final = 32
+_PATIENCE: Final = 20.0
+_FAREWELL: Final = 1.2
+"""Seconds at the end for a browser to fetch the final page it was promised: a little more than the one second
+after which a waiting page asks again."""
+_FLUSHING: Final = 0.2
+"""Seconds after that for answers half written."""
+
+
+class Listener:
+    """The loopback listener, open while its context is entered.
+
+    Entering binds 127.0.0.1 and listens; who connects from then on is answered as soon as :meth:`serve` says for
+    whom. Leaving lets answers on their way be read and promised pages be fetched, waits for nobody else, and gives
+    the port back. ``port`` None takes any free one; ``patience`` is how many seconds a browser is kept waiting for
+    the outcome (or we for the rest of its form) before it is given a page that waits instead.
+
+    Raises:
+        PortTakenError: On entering, the port cannot be had.
+        MachineError: On entering, there is no listening on 127.0.0.1 at all.
+    """
+
+    def __init__(self, port: int | None = None, *, patience: float = _PATIENCE) -> None:
+        self._port = port
+        self._patience = patience
+        self._socket: socket.socket
+        self._reception: Reception | None = None
+        self._runner: web.ServerRunner | None = None
+
+    async def __aenter__(self) -> Self:
+        self._socket = wire.listen(self._port)
+        self._port = self._socket.getsockname()[1]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if self._reception:
+                await self._say_farewell(self._reception)
+        finally:
+            if self._runner:
+                await self._runner.cleanup()
+            self._socket.close()
+
+    @property
+    def address(self) -> str:
+        """The listener's origin, ``http://127.0.0.1:PORT``; never ``localhost`` (RFC 8252 section 8.3)."""
+        return f"http://{wire.HOST}:{self._port}"
+
+    async def serve(self, desk: RedirectDesk) -> str:
+        """Start to answer, on behalf of ``desk``; return the address of the page, KEY included."""
+        key, done_key = Secret(secrets.token_urlsafe(_KEY_BYTES)), Secret(secrets.token_urlsafe(_KEY_BYTES))
+        gate = Gate(authority(self._socket.getsockname()[1]), key, done_key)
+        self._reception = Reception(desk, gate, patience=self._patience)
+        self._runner = web.ServerRunner(wire.Server(self._reception.answer), shutdown_timeout=_FLUSHING)
+        await self._runner.setup()
+        await web.SockSite(self._runner, self._socket).start()
+        return f"{self.address}{Path.START}?k={key.reveal()}"
+
+    async def _say_farewell(self, reception: Reception) -> None:
+        try:
+            with suppress(TimeoutError):  # Leaving without the promised page fetched is the browser's choice.
+                async with asyncio.timeout(_FAREWELL):
+                    await reception.settled()
+        finally:
+            reception.stop()

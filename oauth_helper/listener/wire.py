@@ -1,0 +1,158 @@
+"""The listening socket, and what every answer bears on the wire."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import sys
+from collections.abc import Mapping
+from contextlib import ExitStack
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+
+from aiohttp import web
+from aiohttp.http import HttpProcessingError, StreamWriter
+
+from oauth_helper.errors import MachineError, PortTakenError
+
+if TYPE_CHECKING:
+    from asyncio.trsock import TransportSocket
+    from collections.abc import Awaitable, Callable
+
+    from aiohttp.abc import AbstractStreamWriter
+    from aiohttp.http import RawRequestMessage
+    from aiohttp.streams import StreamReader
+    from multidict import CIMultiDict
+
+HOST: Final = "127.0.0.1"
+FORM_LIMIT: Final = 64 * 1024
+"""Bytes of a form. A redirect is an address; the longest that browsers keep are of this size."""
+
+_LINE_LIMIT: Final = 64 * 1024
+"""Bytes of a request line or header: some hosts' codes are kilobytes long, and a browser sends a port every cookie
+of its host, those of other programs on 127.0.0.1 included (RFC 6265 section 8.5)."""
+
+_CONNECTION: Final[Mapping[str, Any]] = {
+    "access_log": None,  # It would hold codes.
+    "auto_decompress": False,  # FORM_LIMIT then counts what is held in memory.
+    "lingering_time": 2.0,  # Seconds to read on past an answer, so that who still sends gets to see it.
+    "max_field_size": _LINE_LIMIT,
+    "max_line_size": _LINE_LIMIT,
+}
+
+ANSWER_HEADERS: Final[Mapping[str, str]] = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+"""RFC 9700 sections 4.2.4, 4.3 and 4.16: nothing of an address is kept, passed on or framed."""
+
+
+def listen(port: int | None) -> socket.socket:
+    """Return a socket that listens on 127.0.0.1, on any free port if ``port`` is None, and shares it with nobody.
+
+    RFC 8252 appendix B: neither SO_REUSEADDR nor SO_REUSEPORT while it listens; on Windows, where another program
+    could take even a port in use, SO_EXCLUSIVEADDRUSE. On Linux SO_REUSEADDR is on until ``listen`` has returned:
+    there it never shares a port someone listens on, and without it a ``--port`` could not be had again for the
+    minute in which the last run's closed connections are remembered (RFC 9293 section 3.6.1, TIME-WAIT).
+
+    Raises:
+        PortTakenError: Another program has the port, or the system keeps it for itself.
+        MachineError: There is no listening on 127.0.0.1 at all.
+    """
+    try:
+        return _listening(port or 0)
+    except OSError as error:
+        raise _no_port(port, error) from error
+
+
+def _listening(port: int) -> socket.socket:
+    with ExitStack() as undo:
+        sock = undo.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
+        if sys.platform == "win32":
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+        _forget_closed_connections(sock, True)
+        sock.bind((HOST, port))
+        sock.listen()
+        _forget_closed_connections(sock, False)
+        sock.setblocking(False)
+        undo.pop_all()
+        return sock
+
+
+def _forget_closed_connections(sock: socket.socket | TransportSocket, forget: bool) -> None:
+    if sys.platform == "linux":
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, forget)
+
+
+def _no_port(port: int | None, error: OSError) -> MachineError:
+    if error.errno == errno.EADDRINUSE and port:
+        return PortTakenError(f"Port {port} on {HOST} is taken: another program listens there.")
+    if error.errno == errno.EACCES and port:
+        return PortTakenError(
+            f"Port {port} on {HOST} is reserved: the system does not let this user listen there.",
+            hint="Leave out --port to take any free port, or name another one above 1023.",
+        )
+    return MachineError(f"Nothing can listen on {HOST}: {error.strerror}.")
+
+
+class Connection(web.RequestHandler):
+    """One browser's or stranger's connection."""
+
+    __slots__ = ()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Let the port be had again at once after this connection was closed (see :func:`listen`)."""
+        _forget_closed_connections(transport.get_extra_info("socket"), True)
+        super().connection_made(transport)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = HTTPStatus.INTERNAL_SERVER_ERROR,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer what is no HTTP without a word, and log nothing of it: it may be half of a redirect."""
+        if not isinstance(exc, HttpProcessingError):
+            return super().handle_error(request, status, exc, message)
+        answer = web.Response(status=HTTPStatus.BAD_REQUEST)
+        answer.force_close()
+        return answer
+
+
+class Server(web.Server):
+    """aiohttp's low-level server with limits, connections and answers of our own."""
+
+    def __init__(self, handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]) -> None:
+        super().__init__(handler, request_factory=self._request)
+
+    def __call__(self) -> Connection:
+        """Return the protocol of a new connection."""
+        return Connection(self, loop=asyncio.get_running_loop(), **_CONNECTION)
+
+    def _request(
+        self,
+        message: RawRequestMessage,
+        payload: StreamReader,
+        protocol: web.RequestHandler,
+        _writer: AbstractStreamWriter,
+        task: asyncio.Task[None],
+    ) -> web.BaseRequest:
+        loop = asyncio.get_running_loop()
+        writer = _AnswerWriter(protocol, loop)
+        return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=FORM_LIMIT)
+
+
+class _AnswerWriter(StreamWriter):
+    """The one way out for every answer, aiohttp's own to malformed requests included."""
+
+    async def write_headers(self, status_line: str, headers: CIMultiDict[str]) -> None:
+        headers.popall("Server", None)  # It would name the versions of Python and aiohttp.
+        for name, value in ANSWER_HEADERS.items():
+            headers.setdefault(name, value)
+        await super().write_headers(status_line, headers)

@@ -1,0 +1,10 @@
+"""The room that talks to ServiceStage, and to IAM on its behalf: requests out, data or errors of ours back."""
+
+from __future__ import annotations
+
+from oauth_helper.servicestage.client import ServiceStageClient
+from oauth_helper.servicestage.connection import Connection
+from oauth_helper.servicestage.iam import IssuedToken, fetch_token, find_project_id
+from oauth_helper.servicestage.refusals import LARGEST_SKEW
+
+__all__ = ["LARGEST_SKEW", "Connection", "IssuedToken", "ServiceStageClient", "fetch_token", "find_project_id"]

@@ -1,0 +1,86 @@
+"""One answer of a server, as it came. No I/O."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from oauth_helper.errors import UnusableAnswerError
+from oauth_helper.presentable import presentable
+
+CHECK_THE_ENDPOINT = "Try again in a moment; `oauth-helper doctor` checks the endpoint."
+"""What to do where the request may have been carried out: it must not claim that nothing was created."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer, whole. Headers and body are kept out of its ``repr``: a token may stand in them."""
+
+    host: str
+    """Who answered, for people: host, and port where it is not the scheme's own."""
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    """Case-insensitive."""
+    body: bytes = field(repr=False)
+    received_at: datetime
+    """When it came, by this machine's clock (UTC)."""
+
+    @property
+    def server_time(self) -> datetime | None:
+        """What the server's clock said (``Date``, RFC 9110 section 6.6.1), or ``None`` where it does not say."""
+        try:
+            date = parsedate_to_datetime(self.headers.get("Date", ""))
+            # RFC 5322 section 3.3: a zone of -0000 is UTC too, though Python gives it as no zone at all.
+            return date.replace(tzinfo=UTC) if date.tzinfo is None else date.astimezone(UTC)
+        except (ValueError, OverflowError):
+            return None
+
+    @property
+    def clock_skew(self) -> float | None:
+        """How many seconds the server's clock is ahead of this machine's, to about a second."""
+        server_time = self.server_time
+        return None if server_time is None else (server_time - self.received_at).total_seconds()
+
+    @property
+    def request_id(self) -> str | None:
+        """What the vendor's support asks for; provider text, made presentable."""
+        return presentable(self.headers.get("X-Request-Id", ""), limit=64) or None
+
+    def json_object(self) -> dict[str, object]:
+        """Read the body.
+
+        Raises:
+            UnusableAnswerError: It is not JSON, or not an object.
+        """
+        try:
+            document = parse_json(self.body)
+        except ValueError:
+            document = None
+        if not isinstance(document, dict):
+            raise self.unusable("is not the JSON that was promised")
+        return document
+
+    def unusable(self, what: str) -> UnusableAnswerError:
+        """Return the error for an answer that says success, but ``what`` is wrong with it."""
+        return UnusableAnswerError(
+            f"The answer of {self.host} (HTTP {self.status}) {what}",
+            sent=True,
+            hint=CHECK_THE_ENDPOINT,
+            request_id=self.request_id,
+        )
+
+
+def parse_json(body: bytes) -> object:
+    """Read JSON from a stranger.
+
+    Raises:
+        ValueError: It is not JSON, not Unicode, or nested deeper than can be read.
+    """
+    try:
+        document: object = json.loads(body)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+    return document

@@ -1,0 +1,204 @@
+"""One HTTP connection to one endpoint: TLS, proxy, timeouts, proof of identity, and failures told in our words."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from types import TracebackType
+from typing import Final, Self
+
+import aiohttp
+from yarl import URL
+
+from oauth_helper.credentials import AccessKey, Credentials, IamToken
+from oauth_helper.endpoint import check_endpoint
+from oauth_helper.errors import CredentialsError, SettingsError
+from oauth_helper.secret import Secret
+from oauth_helper.servicestage.answer import Answer
+from oauth_helper.servicestage.failures import FOREIGN, translated
+from oauth_helper.servicestage.refusals import redirected, refusal
+from oauth_helper.servicestage.route import proxy_for, tls_context
+from oauth_helper.servicestage.signing import Query, request_target, sign
+
+LARGEST_ANSWER: Final = 1024 * 1024
+"""Bytes: a thousand authorizations of a kilobyte each."""
+_LARGEST_FIELD: Final = 128 * 1024
+"""Bytes; an IAM token, which comes in a header, may have 100,000 characters."""
+_TIMEOUT: Final = aiohttp.ClientTimeout(total=30, connect=10)
+"""Seconds, for a whole request and for its connection."""
+_FIELD_VALUE: Final = re.compile(r"[!-~]+")
+"""What every value of ours in a header is made of (RFC 9110 section 5.5, without spaces)."""
+
+_log = logging.getLogger(__name__)
+
+
+class Connection:
+    """Send requests to one endpoint, each of them signed or with its token. An async context manager.
+
+    A request is never repeated by this class. aiohttp by itself (3.11.0 and 3.14.5 read) sends a GET or DELETE a
+    second time when its connection is lost before an answer, as RFC 9110 section 9.2.2 allows; a POST never.
+
+    Args:
+        endpoint: ``https://HOST[:PORT][/PREFIX]``; plain http on this machine only.
+        credentials: What proves our identity; ``None`` for the request that asks for a token.
+        project_id: Sent as ``X-Project-Id`` with signed requests.
+        ca_bundle: A file of certificates (PEM) to trust instead of the system's.
+        origin: Says in an error where ``endpoint`` came from.
+        timeout: Other limits than 30 s for a request and 10 s for its connection.
+
+    Raises:
+        SettingsError: The endpoint, the project ID, the CA bundle or a proxy of the environment is unusable.
+        CredentialsError: The credentials cannot stand in a header, or are empty.
+    """
+
+    def __init__(
+        self,
+        endpoint: str,
+        *,
+        credentials: Credentials | None,
+        project_id: str | None = None,
+        ca_bundle: str | os.PathLike[str] | None = None,
+        origin: str = "The endpoint",
+        timeout: aiohttp.ClientTimeout = _TIMEOUT,
+    ) -> None:
+        self._base = URL(check_endpoint(endpoint, origin=origin), encoded=True)
+        _check(credentials)
+        self._credentials = credentials
+        if project_id is not None:
+            _check_field("project ID", project_id, SettingsError)
+        self._project_id = project_id
+        self._proxy = proxy_for(self._base)
+        self._tls = tls_context(ca_bundle) if ca_bundle is not None or self._base.scheme == "https" else None
+        self._timeout = timeout
+        self._session: aiohttp.ClientSession | None = None
+        self.last_clock_skew: float | None = None
+        """Seconds by which the server's clock was ahead of this machine's at the last answer; ``None`` if unknown."""
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=True if self._tls is None else self._tls),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers={"User-Agent": _user_agent()},
+            timeout=self._timeout,
+            # aiohttp would read ~/.netrc too, and put what it finds there in the place of our Authorization.
+            trust_env=False,
+            max_field_size=_LARGEST_FIELD,
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    @property
+    def host(self) -> str:
+        """The endpoint's host, and its port where it is not the scheme's own: the ``Host`` header."""
+        return _authority(self._base)
+
+    async def request(
+        self, method: str, path: str, *, query: Query = (), body: bytes = b"", secrets: Collection[Secret] = ()
+    ) -> Answer:
+        """Send one request and return its answer, whose status says success (2xx).
+
+        Args:
+            method: The HTTP method.
+            path: Below the endpoint, percent-encoded.
+            query: Names and values, not encoded.
+            body: JSON, or nothing.
+            secrets: What stands in ``body`` and must not come back in an error's text.
+
+        Raises:
+            CredentialsError: The server refused the credentials (or, NotPermittedError, the call; or ClockSkewError).
+            RefusedError: The server refused the request.
+            UnavailableError: There was no answer, or none that can be used; ``sent`` tells which.
+        """
+        query = tuple(query)
+        target_path = f"{self._base.raw_path.rstrip('/')}{path}"
+        headers, ours = self._authenticated(method, target_path, query, body)
+        url = URL(f"{self._base.scheme}://{self.host}{request_target(target_path, query)}", encoded=True)
+        try:
+            answer = await self._send(method, url, headers, body)
+        except FOREIGN as error:
+            failure = translated(error, server=self.host, proxy=_authority(self._proxy) if self._proxy else None)
+        else:
+            _log.debug("%s %s%s: %d, request %s", method, self.host, target_path, answer.status, answer.request_id)
+            self.last_clock_skew = answer.clock_skew
+            return self._accepted(answer, (*secrets, *ours))
+        _log.debug("%s %s%s: %s", method, self.host, target_path, failure.message)
+        raise failure
+
+    def _authenticated(
+        self, method: str, path: str, query: Query, body: bytes
+    ) -> tuple[Mapping[str, str], tuple[Secret, ...]]:
+        """Return the headers of a request, and what in them must not come back in an error's text."""
+        headers = {"Host": self.host, "Content-Type": "application/json"}
+        key = self._credentials
+        if key is None:
+            return headers, ()
+        if isinstance(key, IamToken):
+            return {**headers, "X-Auth-Token": key.token.reveal()}, (key.token,)
+        if self._project_id:
+            headers["X-Project-Id"] = self._project_id
+        headers = sign(key, method=method, path=path, query=query, headers=headers, body=body, now=datetime.now(UTC))
+        signature = Secret(headers["Authorization"].rpartition("=")[2])
+        return headers, (key.secret_key, key.security_token or Secret(""), signature)
+
+    async def _send(self, method: str, url: URL, headers: Mapping[str, str], body: bytes) -> Answer:
+        if self._session is None:
+            raise RuntimeError("a connection is open only within `async with`")
+        async with self._session.request(
+            method, url, headers=headers, data=body or None, proxy=self._proxy, allow_redirects=False
+        ) as response:
+            received_at = datetime.now(UTC)
+            content = bytearray()
+            async for part in response.content.iter_any():
+                content += part
+                if len(content) > LARGEST_ANSWER:
+                    break
+            return Answer(self.host, response.status, response.headers, bytes(content), received_at)
+
+    def _accepted(self, answer: Answer, secrets: Collection[Secret]) -> Answer:
+        if len(answer.body) > LARGEST_ANSWER:
+            raise answer.unusable(f"is larger than {LARGEST_ANSWER} bytes")
+        if answer.status >= 400:
+            raise refusal(answer, credentials=self._credentials, secrets=secrets)
+        if answer.status >= 300:
+            raise redirected(answer, secrets=secrets)
+        return answer
+
+
+def _check(credentials: Credentials | None) -> None:
+    if isinstance(credentials, IamToken):
+        _check_field("IAM token", credentials.token.reveal(), CredentialsError)
+    elif isinstance(credentials, AccessKey):
+        _check_field("access key", credentials.access_key, CredentialsError)
+        if credentials.security_token is not None:
+            _check_field("security token", credentials.security_token.reveal(), CredentialsError)
+        # It signs and is not sent: any printable character may stand in it.
+        if not credentials.secret_key or not credentials.secret_key.reveal().isprintable():
+            raise CredentialsError("The secret key is empty, or has a line break or control character in it")
+
+
+def _check_field(what: str, value: str, error: type[SettingsError]) -> None:
+    if not _FIELD_VALUE.fullmatch(value):
+        raise error(
+            f"The {what} is empty, or has a space, line break or other character that no {what} has",
+            hint="Copy it again, whole and on one line.",
+        )
+
+
+def _authority(url: URL) -> str:
+    return url.host_port_subcomponent or ""
+
+
+def _user_agent() -> str:
+    try:
+        return f"oauth-helper/{version('oauth-helper')}"
+    except PackageNotFoundError:  # run from a checkout that was never installed
+        return "oauth-helper"

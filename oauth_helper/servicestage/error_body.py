@@ -1,0 +1,103 @@
+"""What an error answer says: code, message and request id, in whichever shape the layer that refused uses. No I/O."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import quote, quote_plus
+
+from oauth_helper.presentable import presentable
+from oauth_helper.secret import Secret
+from oauth_helper.servicestage.answer import Answer, parse_json
+
+# API Gateway and ServiceStage write error_code and error_msg; the engine APIs, the configuration APIs and the image
+# registry write the other spellings; IAM nests code and message in an object "error".
+_CODE_FIELDS: Final = ("error_code", "errorCode", "code")
+_MESSAGE_FIELDS: Final = ("error_msg", "errorMsg", "errorMessage", "error_message", "message")
+_REQUEST_ID_FIELDS: Final = ("request_id", "requestId")
+_DEEPEST: Final = 4
+_HTML: Final = re.compile(r"\s*<(?:!doctype|html|head|body)\b", re.IGNORECASE)
+_TITLE: Final = re.compile(r"<title[^>]*>([^<]*)<", re.IGNORECASE)
+_STARS: Final = "********"
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorBody:
+    """What an error answer says; provider text, presentable, without any secret of ours."""
+
+    code: str
+    """Such as ``SVCSTG.REPO.0402``; the HTTP status where the body has none, as in the vendor's SDK."""
+    message: str
+    """One line of any length: cut it where it is shown."""
+    request_id: str | None
+
+
+def read_error_body(answer: Answer, secrets: Collection[Secret]) -> ErrorBody:
+    """Read an error answer of any shape; what is no JSON object with a code or a message is itself the message."""
+    try:
+        document = parse_json(answer.body)
+    except ValueError:
+        document = None
+    objects = tuple(_objects(document, _DEEPEST))
+    chosen = _most_telling(objects)
+    message = _field(chosen, _MESSAGE_FIELDS) if chosen else _text(answer.body)
+    request_id = next(filter(None, (_field(each, _REQUEST_ID_FIELDS) for each in objects)), answer.request_id or "")
+    return ErrorBody(
+        code=shown(_field(chosen, _CODE_FIELDS), secrets, limit=64) or str(answer.status),
+        message=shown(message, secrets, limit=max(len(message), 1)),
+        request_id=shown(request_id, secrets, limit=64) or None,
+    )
+
+
+def shown(text: str, secrets: Collection[Secret], *, limit: int = 200) -> str:
+    """Return provider text presentable, cut to ``limit`` characters, with stars where it repeats a secret of ours.
+
+    The gateway echoes the request it could not verify, a security token included. Stars come before the cut: the
+    first half of a secret is too much.
+    """
+    line = presentable(text, limit=max(len(text), 1))
+    forms = {form for secret in secrets for form in _forms(secret.reveal())} - {""}
+    for form in sorted(forms, key=len, reverse=True):
+        line = re.sub(re.escape(form), _STARS, line, flags=re.IGNORECASE)
+    return presentable(line, limit=limit)
+
+
+def _forms(value: str) -> tuple[str, ...]:
+    escaped = (quoted(value, safe=safe, errors="replace") for quoted in (quote, quote_plus) for safe in ("", "/"))
+    as_shown = presentable(value, limit=max(len(value), 1))
+    return (value, as_shown, json.dumps(value)[1:-1], html.escape(value), *escaped)
+
+
+def _objects(document: object, depth: int) -> Iterator[Mapping[str, object]]:
+    """Give every object in ``document``, an outer one before those within it."""
+    if isinstance(document, dict):
+        yield document
+    if depth and isinstance(document, dict | list):
+        for child in document.values() if isinstance(document, dict) else document:
+            yield from _objects(child, depth - 1)
+
+
+def _most_telling(objects: Collection[Mapping[str, object]]) -> Mapping[str, object]:
+    telling = [each for each in objects if _field(each, _CODE_FIELDS) or _field(each, _MESSAGE_FIELDS)]
+    whole = [each for each in telling if _field(each, _CODE_FIELDS) and _field(each, _MESSAGE_FIELDS)]
+    return next(iter(whole + telling), {})
+
+
+def _field(record: Mapping[str, object], names: tuple[str, ...]) -> str:
+    for name in names:
+        value = record.get(name)
+        if isinstance(value, str | int) and not isinstance(value, bool) and value != "":
+            return str(value)
+    return ""
+
+
+def _text(body: bytes) -> str:
+    text = body.decode("utf-8", errors="replace")
+    if not _HTML.match(text):
+        return text
+    title = _TITLE.search(text)
+    return html.unescape(title[1]) if title else "a web page"

@@ -1,0 +1,110 @@
+"""What IAM knows: the ID of a region's project, and a token for a user. Manual: "IAM API Reference"."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from oauth_helper.credentials import Credentials, IamToken, IamUser
+from oauth_helper.errors import NotPermittedError, SettingsError
+from oauth_helper.secret import Secret
+from oauth_helper.servicestage.connection import Connection
+
+_ORIGIN: Final = "The IAM endpoint"
+_GIVE_THE_PROJECT: Final = (
+    "Give --project-id (OAUTH_HELPER_PROJECT_ID); the console shows it under My Credentials, API Credentials."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedToken:
+    """A token IAM has issued, and what it is good for."""
+
+    token: IamToken
+    project_id: str
+    expires_at: datetime | None
+    """UTC; ``None`` where IAM did not say. A token lasts 24 hours."""
+
+
+async def find_project_id(
+    iam_endpoint: str, region: str, credentials: Credentials, *, ca_bundle: str | os.PathLike[str] | None = None
+) -> str:
+    """Return the ID of the project that bears the region's name (``GET /v3/projects``).
+
+    Raises:
+        SettingsError: There is none, or more than one, and the user has to say which; or the region is no name.
+        NotPermittedError: The credentials may not ask IAM.
+        UnavailableError: IAM gave no usable answer.
+    """
+    if not region or not region.isprintable():
+        raise SettingsError("The region is empty, or has control characters in it", hint="Give it as cn-north-4.")
+    async with Connection(iam_endpoint, credentials=credentials, ca_bundle=ca_bundle, origin=_ORIGIN) as iam:
+        try:
+            answer = await iam.request("GET", "/v3/projects", query=(("name", region),))
+        except NotPermittedError as error:
+            error.hint = _GIVE_THE_PROJECT
+            raise
+    projects = answer.json_object().get("projects")
+    if not isinstance(projects, list):
+        raise answer.unusable("has no list of projects")
+    ids = [project.get("id") for project in projects if isinstance(project, dict)]
+    match ids:
+        case [str() as project_id] if project_id:
+            return project_id
+        case [_]:
+            raise answer.unusable("has a project without an ID")
+        case _:
+            count = "more than one project" if ids else "no project"
+            raise SettingsError(f"IAM knows {count} for the region {region!r}", hint=_GIVE_THE_PROJECT)
+
+
+async def fetch_token(
+    iam_endpoint: str,
+    user: IamUser,
+    *,
+    region: str | None = None,
+    project_id: str | None = None,
+    ca_bundle: str | os.PathLike[str] | None = None,
+) -> IssuedToken:
+    """Ask IAM for a token (``POST /v3/auth/tokens``), scoped to the project by its ID, or else by the region's name.
+
+    Raises:
+        SettingsError: Neither region nor project is given.
+        CredentialsError: IAM refused the user.
+        UnavailableError: IAM gave no usable answer.
+    """
+    if not (project_id or region):
+        raise SettingsError("A token is for a project: --region or --project-id is missing", hint=_GIVE_THE_PROJECT)
+    project = {"id": project_id} if project_id else {"name": region}
+    password = {"user": {"name": user.name, "password": user.password.reveal(), "domain": {"name": user.domain_name}}}
+    identity = {"methods": ["password"], "password": password}
+    # Escaped to ASCII: a name from the environment may hold bytes that are not UTF-8 (PEP 383).
+    body = json.dumps({"auth": {"identity": identity, "scope": {"project": project}}}).encode()
+    async with Connection(iam_endpoint, credentials=None, ca_bundle=ca_bundle, origin=_ORIGIN) as iam:
+        # nocatalog leaves the list of all services' endpoints out of the answer.
+        answer = await iam.request(
+            "POST", "/v3/auth/tokens", query=(("nocatalog", "true"),), body=body, secrets=(user.password,)
+        )
+    token = answer.headers.get("X-Subject-Token", "")
+    facts = _object(answer.json_object(), "token")
+    scope = _object(facts, "project").get("id") or project_id
+    if not token or not isinstance(scope, str):
+        raise answer.unusable("has no token for a project")
+    return IssuedToken(IamToken(Secret(token)), scope, _moment(facts.get("expires_at")))
+
+
+def _object(record: Mapping[str, object], key: str) -> Mapping[str, object]:
+    value = record.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def _moment(text: object) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(str(text))
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None

@@ -1,0 +1,196 @@
+"""Which error of ours an HTTP error answer is, and what its reader can do about it. No I/O.
+
+Codes decide, and the sub-messages that API Gateway documents for its authentication codes. No other text does: the
+manual's editions swap the columns "message" and "description".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from yarl import URL
+
+from oauth_helper.credentials import AccessKey, Credentials, IamToken
+from oauth_helper.errors import (
+    ClockSkewError,
+    CodeOrStateInvalidError,
+    CredentialsError,
+    NameTakenError,
+    NotPermittedError,
+    RefusedError,
+    RepositoryNotImplementedError,
+    UnusableAnswerError,
+)
+from oauth_helper.presentable import presentable
+from oauth_helper.secret import Secret
+from oauth_helper.servicestage.answer import CHECK_THE_ENDPOINT, Answer
+from oauth_helper.servicestage.error_body import ErrorBody, read_error_body, shown
+
+LARGEST_SKEW: Final = 15 * 60
+"""How many seconds the clocks may differ before the gateway refuses every signature (Signing Guide, FAQ)."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    error: type[RefusedError | CredentialsError]
+    words: str
+    """What the server did, after its name."""
+    hint: str | None = None
+    """Where ``None``, the error's own."""
+
+
+_REFUSED: Final = _Verdict(RefusedError, "refused the request")
+_NOT_PERMITTED: Final = _Verdict(NotPermittedError, "does not permit this call to these credentials")
+_NO_SUCH_API: Final = _Verdict(
+    RefusedError,
+    "does not offer this API",
+    "Check --region and --endpoint: this host does not serve ServiceStage's Git API there.",
+)
+_API_ACCESS_DENIED: Final = _Verdict(
+    NotPermittedError,
+    "does not let this IAM user call the API at all",
+    "Ask the account's administrator to let this IAM user call the ServiceStage API (its allow or deny list).",
+)
+_ADDRESS_DENIED: Final = _Verdict(
+    NotPermittedError,
+    "does not accept requests from this machine's IP address",
+    "Run it from a network that is allowed, or ask the account's administrator to allow this address.",
+)
+_AUTHENTICATION_FAILED: Final = frozenset({"APIGW.0301", "APIGW.0303", "APIG.0301", "APIG.0303", "APIG.0305"})
+
+_BY_CODE: Final[Mapping[str, _Verdict]] = {
+    "SVCSTG.REPO.0400": _Verdict(
+        RefusedError,
+        "found a parameter invalid",
+        "Check the name (4 to 63 characters of A-Z a-z 0-9 . _ -), the repository type and --tag.",
+    ),
+    "SVCSTG.REPO.0401": _Verdict(RepositoryNotImplementedError, "does not offer this repository type"),
+    "SVCSTG.REPO.0402": _Verdict(CodeOrStateInvalidError, "did not accept code and state"),
+    "SVCSTG.REPO.0403": _Verdict(NameTakenError, "has an authorization of that name already"),
+    "SVCSTG.REPO.0450": _Verdict(
+        RefusedError, "found no such authorization", "`oauth-helper list` shows the authorizations there are."
+    ),
+    "SVCSTG.REPO.0451": _Verdict(
+        RefusedError,
+        "says that the authorization is no longer valid",
+        "Link the account again: `oauth-helper link REPO_TYPE --name NAME --if-exists replace`.",
+    ),
+    "SVCSTG.REPO.0452": _Verdict(
+        RefusedError, "found the clone URL invalid", "Give it as https://USER@HOST/NAMESPACE/PROJECT.git."
+    ),
+    "APIGW.0101": _NO_SUCH_API,
+    "APIGW.0103": _NO_SUCH_API,
+    "APIG.0101": _NO_SUCH_API,
+    "APIG.0103": _NO_SUCH_API,
+    "APIGW.0302": _API_ACCESS_DENIED,
+    "APIG.0306": _API_ACCESS_DENIED,
+    "APIGW.0402": _ADDRESS_DENIED,
+}
+
+_FETCH_ANOTHER: Final = "The IAM token has expired (it lasts 24 hours, less after changes to the user). Get a new one."
+_SUB_MESSAGES: Final[Mapping[str, str]] = {
+    "ak access failed to reach the limit": (
+        "More than five wrong signatures lock the access key for 5 minutes. Wait, then check the secret key first."
+    ),
+    "verify aksk signature fail": (
+        "The secret key does not belong to the access key, or was not copied whole. Correct it before the next try: "
+        "more than five wrong signatures lock the key for 5 minutes."
+    ),
+    "x-auth-token not found": (
+        "This gateway asks for an IAM token. Set OAUTH_HELPER_TOKEN, or HW_USER_NAME, HW_USER_PASSWORD and "
+        "HW_DOMAIN_NAME to have one fetched."
+    ),
+    "decrypt token fail": (
+        "The IAM token was not copied whole, or comes from another region or site. Get one from this region's IAM."
+    ),
+    "token expires": _FETCH_ANOTHER,
+    "the token must be updated": _FETCH_ANOTHER,
+}
+"""API Gateway's sub-messages of APIGW.0301 (Signing Guide, api-sign-0001), the last one IAM's (iam_30_0001)."""
+
+_HINTS: Final[Mapping[type[Credentials] | None, str]] = {
+    AccessKey: "Check the access key, the secret key, and the security token if the key is temporary.",
+    IamToken: "Check the IAM token: it must be whole, at most 24 hours old, and of this region's project.",
+    None: (
+        "Check HW_USER_NAME, HW_USER_PASSWORD, HW_DOMAIN_NAME and the region. It must be an IAM user of the account: "
+        "a HUAWEI ID or a federated user cannot get a token."
+    ),
+}
+
+
+def refusal(
+    answer: Answer, *, credentials: Credentials | None, secrets: Collection[Secret]
+) -> RefusedError | CredentialsError | UnusableAnswerError:
+    """Return the error that an answer with a status of 400 or more is.
+
+    Args:
+        answer: What came.
+        credentials: What the request was authenticated with; ``None`` where it asked for a token.
+        secrets: What must not be repeated, should the provider's text repeat it.
+    """
+    body = read_error_body(answer, secrets)
+    if answer.status == 429 or answer.status >= 500:
+        return UnusableAnswerError(
+            _message(answer, "gave no usable answer", body),
+            sent=True,
+            hint=CHECK_THE_ENDPOINT,
+            code=body.code,
+            request_id=body.request_id,
+        )
+    verdict = _judge(answer, body, credentials)
+    message = _message(answer, verdict.words, body)
+    return verdict.error(message, hint=verdict.hint, code=body.code, request_id=body.request_id)
+
+
+def redirected(answer: Answer, *, secrets: Collection[Secret]) -> UnusableAnswerError:
+    """Return the error that a redirect is: none is followed, because the credentials would go along."""
+    try:
+        target = URL(answer.headers.get("Location", "")).host or answer.host
+    except ValueError:
+        target = "an unreadable address"
+    where = f"{shown(target, secrets, limit=100)} (HTTP {answer.status})"
+    return UnusableAnswerError(
+        f"{answer.host} redirects to {where}, and redirects are not followed.",
+        sent=True,
+        hint="Check the endpoint: it must be the API's own host, with https.",
+        code=str(answer.status),
+        request_id=answer.request_id,
+    )
+
+
+def _judge(answer: Answer, body: ErrorBody, credentials: Credentials | None) -> _Verdict:
+    if body.code in _BY_CODE:
+        return _BY_CODE[body.code]
+    if (
+        answer.status == 401
+        or body.code in _AUTHENTICATION_FAILED
+        or (answer.status == 400 and body.code.startswith("IAM."))
+    ):
+        return _judge_credentials(answer, body, credentials)
+    return _NOT_PERMITTED if answer.status == 403 else _REFUSED
+
+
+def _judge_credentials(answer: Answer, body: ErrorBody, credentials: Credentials | None) -> _Verdict:
+    said = body.message.casefold()
+    skewed = isinstance(credentials, AccessKey) and abs(answer.clock_skew or 0) > LARGEST_SKEW
+    if skewed or "signature expired" in said:
+        theirs = "unknown" if answer.server_time is None else _time(answer.server_time)
+        times = f"this machine's clock says {_time(answer.received_at)}, the server's {theirs}"
+        return _Verdict(ClockSkewError, f"refused the signature because the clocks differ: {times}")
+    hint = next((hint for text, hint in _SUB_MESSAGES.items() if text in said), None)
+    return _Verdict(
+        CredentialsError, "refused the credentials", hint or _HINTS[type(credentials) if credentials else None]
+    )
+
+
+def _message(answer: Answer, words: str, body: ErrorBody) -> str:
+    status = f"HTTP {answer.status}"
+    label = status if body.code == str(answer.status) else f"{status}, {body.code}"
+    return f"{answer.host} {words} ({label})" + (f": {presentable(body.message)}" if body.message else "")
+
+
+def _time(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"

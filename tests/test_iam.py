@@ -1,0 +1,174 @@
+"""IAM: the project's ID by the region's name, and a token for a user."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from fake_servicestage import KEY, FakeServiceStage, Received, answering
+
+from oauth_helper.credentials import IamToken, IamUser
+from oauth_helper.errors import (
+    CredentialsError,
+    NotPermittedError,
+    OAuthHelperError,
+    RefusedError,
+    SettingsError,
+    UnusableAnswerError,
+)
+from oauth_helper.secret import Secret
+from oauth_helper.servicestage import fetch_token, find_project_id
+
+ISSUED_TOKEN = "MIIE-token"
+USER = IamUser("björn", Secret("pa55 wörd"), "account")
+ISSUED = {"token": {"expires_at": "2023-02-13T06:52:13.855000Z", "project": {"id": "p-1", "name": "cn-north-4"}}}
+
+
+def issuing(
+    document: object, token: str | None = ISSUED_TOKEN, status: int = 201
+) -> Callable[[Received], web.Response]:
+    return answering(document, status, {"X-Subject-Token": token} if token is not None else None)
+
+
+async def test_the_project_is_asked_for_by_the_regions_name() -> None:
+    async with FakeServiceStage(answering({"projects": [{"id": "p-1", "name": "cn-north-4"}]})) as iam:
+        assert await find_project_id(iam.endpoint, "cn-north-4", KEY) == "p-1"
+    request = iam.received[0]
+    assert (request.method, request.target) == ("GET", "/v3/projects?name=cn-north-4")
+    assert "SignedHeaders=content-type;host;x-sdk-date," in request.headers["Authorization"]
+    assert request.headers["Authorization"] == request.vendor_authorization("AccessKey", "SecretKey")
+
+
+async def test_the_project_can_be_asked_for_with_a_token() -> None:
+    async with FakeServiceStage(answering({"projects": [{"id": "p-1"}]})) as iam:
+        assert await find_project_id(iam.endpoint, "cn-north-4", IamToken("MIIE-token")) == "p-1"
+    assert iam.received[0].headers["X-Auth-Token"] == "MIIE-token"
+
+
+@pytest.mark.parametrize(
+    ("projects", "words"), [([], "no project"), ([{"id": "p-1"}, {"id": "p-2"}], "more than one project")]
+)
+async def test_the_user_is_asked_which_project_where_it_is_not_plain(projects: list[object], words: str) -> None:
+    async with FakeServiceStage(answering({"projects": projects})) as iam:
+        with pytest.raises(SettingsError, match=f"{words} for the region 'cn-north-4'") as caught:
+            await find_project_id(iam.endpoint, "cn-north-4", KEY)
+    assert "--project-id" in caught.value.hint
+
+
+@pytest.mark.parametrize("document", [{}, {"projects": None}, {"projects": [{}]}, {"projects": [{"id": ""}]}, []])
+async def test_projects_that_cannot_be_read_are_unusable(document: object) -> None:
+    async with FakeServiceStage(answering(document)) as iam:
+        with pytest.raises(UnusableAnswerError):
+            await find_project_id(iam.endpoint, "cn-north-4", KEY)
+
+
+@pytest.mark.parametrize("region", ["", "cn\nnorth", "cn\udcff"])
+async def test_a_region_that_is_no_name_is_not_asked_for(region: str) -> None:
+    async with FakeServiceStage(answering({})) as iam:
+        with pytest.raises(SettingsError, match="region"):
+            await find_project_id(iam.endpoint, region, KEY)
+    assert iam.received == []
+
+
+async def test_who_may_not_ask_iam_is_told_to_give_the_project() -> None:
+    body = {"error": {"code": 403, "message": "You are not authorized", "title": "Forbidden"}}
+    async with FakeServiceStage(answering(body, 403)) as iam:
+        with pytest.raises(NotPermittedError, match="You are not authorized") as caught:
+            await find_project_id(iam.endpoint, "cn-north-4", KEY)
+    assert "--project-id" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("region", "project_id", "scope"),
+    [
+        ("cn-north-4", None, {"project": {"name": "cn-north-4"}}),
+        (None, "p-1", {"project": {"id": "p-1"}}),
+        ("cn-north-4", "p-1", {"project": {"id": "p-1"}}),
+    ],
+)
+async def test_a_token_is_fetched_for_a_project(
+    region: str | None, project_id: str | None, scope: dict[str, object]
+) -> None:
+    async with FakeServiceStage(issuing(ISSUED)) as iam:
+        issued = await fetch_token(iam.endpoint, USER, region=region, project_id=project_id)
+    assert issued.token == IamToken("MIIE-token")
+    assert issued.project_id == "p-1"
+    assert issued.expires_at == datetime(2023, 2, 13, 6, 52, 13, 855000, tzinfo=UTC)
+    request = iam.received[0]
+    assert (request.method, request.target) == ("POST", "/v3/auth/tokens?nocatalog=true")
+    assert not {"Authorization", "X-Auth-Token"} & set(request.headers)
+    user = {"name": "björn", "password": "pa55 wörd", "domain": {"name": "account"}}
+    assert json.loads(request.body) == {
+        "auth": {"identity": {"methods": ["password"], "password": {"user": user}}, "scope": scope}
+    }
+
+
+async def test_a_token_of_the_largest_size_is_taken_and_used() -> None:
+    token = "M" * 100_000
+
+    def answer(request: Received) -> web.Response:
+        if request.method == "POST":
+            return issuing(ISSUED, token)(request)
+        return web.json_response({"projects": [{"id": str(len(request.headers["X-Auth-Token"]))}]})
+
+    async with FakeServiceStage(answer) as iam:
+        issued = await fetch_token(iam.endpoint, USER, region="cn-north-4")
+        assert await find_project_id(iam.endpoint, "cn-north-4", issued.token) == "100000"
+    assert "MMMM" not in repr(issued)
+
+
+@pytest.mark.parametrize(
+    ("expires_at", "expected"),
+    [
+        ("2023-02-13T06:52:13Z", datetime(2023, 2, 13, 6, 52, 13, tzinfo=UTC)),
+        ("2023-02-13T06:52:13", datetime(2023, 2, 13, 6, 52, 13, tzinfo=UTC)),
+        ("2023-02-13T08:52:13+02:00", datetime(2023, 2, 13, 6, 52, 13, tzinfo=UTC)),
+        ("0001-01-01T00:00:00+02:00", None),
+        ("tomorrow", None),
+        (None, None),
+    ],
+)
+async def test_a_token_without_a_readable_end_is_still_a_token(expires_at: object, expected: datetime | None) -> None:
+    async with FakeServiceStage(issuing({"token": {"expires_at": expires_at}})) as iam:
+        issued = await fetch_token(iam.endpoint, USER, project_id="p-2")
+    assert (issued.expires_at, issued.project_id) == (expected, "p-2")
+
+
+@pytest.mark.parametrize(
+    ("document", "token"),
+    [(ISSUED, None), (ISSUED, ""), ({}, "MIIE"), ({"token": {"project": {"id": 7}}}, "MIIE"), ([], "MIIE")],
+)
+async def test_an_answer_without_token_or_project_is_unusable(document: object, token: str | None) -> None:
+    async with FakeServiceStage(issuing(document, token)) as iam:
+        with pytest.raises(UnusableAnswerError) as caught:
+            await fetch_token(iam.endpoint, USER, region="cn-north-4")
+    assert "MIIE" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("status", "error_class"), [(401, CredentialsError), (400, RefusedError)])
+async def test_a_refused_user_is_told_without_the_password(status: int, error_class: type[OAuthHelperError]) -> None:
+    body = {"error": {"code": status, "message": "pa55 wörd is wrong", "title": "Unauthorized"}}
+    async with FakeServiceStage(answering(body, status)) as iam:
+        with pytest.raises(error_class) as caught:
+            await fetch_token(iam.endpoint, USER, region="cn-north-4")
+    assert "******** is wrong" in caught.value.message
+    assert "pa55" not in caught.value.message
+    assert ("HUAWEI ID" in caught.value.hint) == (status == 401)
+
+
+async def test_a_token_for_no_project_is_not_asked_for() -> None:
+    async with FakeServiceStage(issuing(ISSUED)) as iam:
+        with pytest.raises(SettingsError, match="--project-id"):
+            await fetch_token(iam.endpoint, USER)
+    assert iam.received == []
+
+
+async def test_an_unusable_iam_endpoint_or_bundle_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="The IAM endpoint"):
+        await find_project_id("http://iam.example", "cn-north-4", KEY)
+    with pytest.raises(SettingsError, match=r"missing\.pem"):
+        await fetch_token("https://iam.example", USER, region="r", ca_bundle=tmp_path / "missing.pem")

@@ -1,0 +1,205 @@
+"""The calls of the API: what is sent, byte for byte, and what is made of the answers."""
+
+from __future__ import annotations
+
+import json
+from urllib.parse import quote
+
+import pytest
+from aiohttp import web
+from fake_servicestage import AUTHS, CODE, KEY, PROJECT, RECORD, STATE, TOKEN, FakeServiceStage, Received, answering
+
+from oauth_helper.authorization import RepoType
+from oauth_helper.credentials import AccessKey, IamToken
+from oauth_helper.errors import (
+    IllegalNameError,
+    UnusableAnswerError,
+    UsageError,
+)
+from oauth_helper.secret import Secret
+from oauth_helper.servicestage import ServiceStageClient
+
+
+def client(fake: FakeServiceStage, credentials: AccessKey | IamToken = KEY, prefix: str = "") -> ServiceStageClient:
+    return ServiceStageClient(fake.endpoint + prefix, project_id=PROJECT, credentials=credentials)
+
+
+async def test_the_list_is_read_and_the_request_is_signed() -> None:
+    listed = answering({"authorizations": [{**RECORD, "tag": None}], "count": 1})
+    async with FakeServiceStage(listed) as fake, client(fake) as service:
+        authorizations = await service.list_authorizations()
+    assert [one.to_json() for one in authorizations] == [{**RECORD, "tag": None}]
+    request = fake.received[0]
+    assert (request.method, request.target, request.body) == ("GET", AUTHS, b"")
+    assert request.headers["Content-Type"] == "application/json"
+    assert request.headers["X-Project-Id"] == PROJECT
+    assert request.headers["Host"] == f"127.0.0.1:{fake.port}"
+    assert "SignedHeaders=content-type;host;x-project-id;x-sdk-date," in request.headers["Authorization"]
+    assert request.headers["Authorization"] == request.vendor_authorization("AccessKey", "SecretKey")
+
+
+async def test_a_temporary_key_sends_and_signs_its_token() -> None:
+    key = AccessKey("AK", "SK", "tok/en+=")
+    async with FakeServiceStage(answering({"authorizations": []})) as fake, client(fake, key) as service:
+        assert await service.list_authorizations() == []
+    request = fake.received[0]
+    assert request.headers["X-Security-Token"] == "tok/en+="
+    assert "x-security-token," in request.headers["Authorization"]
+    assert request.headers["Authorization"] == request.vendor_authorization("AK", "SK")
+
+
+async def test_a_token_is_sent_instead_of_a_signature() -> None:
+    async with FakeServiceStage(answering({"authorizations": []})) as fake, client(fake, TOKEN) as service:
+        await service.list_authorizations()
+    headers = fake.received[0].headers
+    assert headers["X-Auth-Token"] == "MIIE-token"
+    assert not {"Authorization", "X-Sdk-Date", "Cookie"} & set(headers)
+
+
+async def test_an_endpoints_prefix_is_sent_and_signed() -> None:
+    empty = answering({"authorizations": []})
+    async with FakeServiceStage(empty) as fake, client(fake, prefix="/gate%20way/") as service:
+        await service.list_authorizations()
+    request = fake.received[0]
+    assert request.target == f"/gate%20way{AUTHS}"
+    assert request.headers["Authorization"] == request.vendor_authorization("AccessKey", "SecretKey")
+
+
+async def test_an_absent_list_that_counts_nothing_is_empty() -> None:
+    async with FakeServiceStage(answering({"authorizations": None, "count": 0})) as fake, client(fake) as service:
+        assert await service.list_authorizations() == []
+
+
+async def test_records_without_a_name_are_passed_over() -> None:
+    records = [{"repo_type": "github"}, "text", None, RECORD]
+    async with FakeServiceStage(answering({"authorizations": records})) as fake, client(fake) as service:
+        assert [one.name for one in await service.list_authorizations()] == ["my-auth"]
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"count": 1},
+        {"authorizations": None},
+        {"authorizations": {}},
+        {"authorizations": [{"name": "taken"}]},
+        [],
+        "text",
+    ],
+)
+async def test_a_list_that_cannot_be_trusted_is_no_list(document: object) -> None:
+    async with FakeServiceStage(answering(document)) as fake, client(fake) as service:
+        with pytest.raises(UnusableAnswerError) as caught:
+            await service.list_authorizations()
+    assert caught.value.sent
+
+
+@pytest.mark.parametrize(("tag", "query"), [(None, ""), ("", ""), ("intl", "?tag=intl"), ("a b&é~*+", None)])
+async def test_the_authorization_url_comes_back_exactly_as_it_came(tag: str | None, query: str | None) -> None:
+    url = "https://github.com/login/oauth/authorize?state=%242a%2410%24.u&scope=read%3Auser+repo"
+    async with FakeServiceStage(answering({"url": url})) as fake, client(fake) as service:
+        assert await service.authorization_url(RepoType.GITHUB, tag=tag) == url
+    request = fake.received[0]
+    expected = f"?tag={quote(tag or '', safe='')}" if query is None else query
+    assert (request.method, request.target) == ("GET", f"{AUTHS}/github/redirect{expected}")
+    assert request.headers["Authorization"] == request.vendor_authorization("AccessKey", "SecretKey")
+
+
+@pytest.mark.parametrize("document", [{}, {"url": None}, {"url": ""}, {"url": 1}, {"URL": "https://x"}])
+async def test_an_answer_without_an_authorization_url_is_unusable(document: object) -> None:
+    async with FakeServiceStage(answering(document)) as fake, client(fake) as service:
+        with pytest.raises(UnusableAnswerError, match="has no authorization URL"):
+            await service.authorization_url(RepoType.GITLAB)
+
+
+@pytest.mark.parametrize("status", [200, 201])
+async def test_code_and_state_are_posted_once(status: int) -> None:
+    async with FakeServiceStage(answering({"authorization": RECORD}, status)) as fake, client(fake) as service:
+        made = await service.create_oauth(RepoType.GITHUB, name="my-auth", code=CODE, state=STATE, tag="intl")
+    assert made.to_json() == RECORD
+    (request,) = fake.received
+    assert (request.method, request.target) == ("POST", f"{AUTHS}/github/oauth?tag=intl")
+    assert request.body == (
+        b'{"name": "my-auth", "code": "fb32b45c3513bc3267f5", '
+        b'"state": "$2a$10$.uQYThj5yKFs51w9s9ajeuQ0NSGshPH7IUfXoZLPlz7J/oAJ8Babc"}'
+    )
+    assert request.headers["Authorization"] == request.vendor_authorization("AccessKey", "SecretKey")
+
+
+async def test_a_body_beyond_ascii_is_signed_as_it_is_sent() -> None:
+    async with FakeServiceStage(answering({"authorization": RECORD})) as fake, client(fake) as service:
+        await service.create_oauth(RepoType.GITEE, name="my-auth", code=Secret("码"), state=Secret("é\n"))
+    request = fake.received[0]
+    assert "码".encode() in request.body
+    assert json.loads(request.body) == {"name": "my-auth", "code": "码", "state": "é\n"}
+    assert request.headers["Authorization"] == request.vendor_authorization("AccessKey", "SecretKey")
+
+
+@pytest.mark.parametrize("document", [{}, {"authorization": None}, {"authorization": {"name": "my-auth"}}, [], 1])
+async def test_a_creation_without_the_record_may_have_happened(document: object) -> None:
+    async with FakeServiceStage(answering(document)) as fake, client(fake) as service:
+        with pytest.raises(UnusableAnswerError) as caught:
+            await service.create_oauth(RepoType.GITHUB, name="my-auth", code=CODE, state=STATE)
+    assert caught.value.sent
+    assert "Nothing was created" not in caught.value.hint
+    assert len(fake.received) == 1
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b'{"authorization": {"na', b"\xff\xfe{", b"[" * 100_000])
+async def test_an_answer_that_is_not_json_is_unusable(body: bytes) -> None:
+    def answer(_request: Received) -> web.Response:
+        return web.Response(body=body, headers={"x-request-id": "abc\t123"})
+
+    async with FakeServiceStage(answer) as fake, client(fake) as service:
+        with pytest.raises(UnusableAnswerError, match="is not the JSON that was promised") as caught:
+            await service.create_oauth(RepoType.GITHUB, name="my-auth", code=CODE, state=STATE)
+    assert caught.value.request_id == "abc 123"
+
+
+@pytest.mark.parametrize("name", ["abc", "x" * 64, "with space", "名字-1234", "a/b-cd", ""])
+async def test_a_name_that_would_be_refused_costs_no_state(name: str) -> None:
+    async with FakeServiceStage(answering({"authorization": RECORD})) as fake, client(fake) as service:
+        with pytest.raises(IllegalNameError):
+            await service.create_oauth(RepoType.GITHUB, name=name, code=CODE, state=STATE)
+    assert fake.received == []
+
+
+async def test_a_code_that_cannot_be_sent_is_not_shown() -> None:
+    async with FakeServiceStage(answering({"authorization": RECORD})) as fake, client(fake) as service:
+        with pytest.raises(UsageError) as caught:
+            await service.create_oauth(RepoType.GITHUB, name="my-auth", code=Secret("fb32\udcff"), state=STATE)
+    assert fake.received == []
+    assert caught.value.__context__ is None
+    assert "fb32" not in str(caught.value)
+
+
+async def test_a_tag_with_control_characters_is_refused() -> None:
+    async with FakeServiceStage(answering({"url": "https://x"})) as fake, client(fake) as service:
+        with pytest.raises(UsageError):
+            await service.authorization_url(RepoType.GITHUB, tag="in\ntl")
+    assert fake.received == []
+
+
+@pytest.mark.parametrize("status", [200, 202, 204])
+async def test_deleting_needs_no_body_in_the_answer(status: int) -> None:
+    async with FakeServiceStage(lambda _request: web.Response(status=status)) as fake, client(fake) as service:
+        await service.delete_authorization("my-auth.1_2-3")
+    request = fake.received[0]
+    assert (request.method, request.target) == ("DELETE", f"{AUTHS}/my-auth.1_2-3")
+
+
+@pytest.mark.parametrize("name", ["a/b", "a%2Fb", "a b?c#d", "名字", "x"])
+async def test_any_name_a_server_gave_can_be_deleted(name: str) -> None:
+    async with FakeServiceStage(lambda _request: web.Response(status=204)) as fake, client(fake) as service:
+        await service.delete_authorization(name)
+    request = fake.received[0]
+    assert request.target == f"{AUTHS}/{quote(name, safe='')}"
+    assert request.headers["Authorization"] == request.vendor_authorization("AccessKey", "SecretKey")
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a\nb", "a\udcffb"])
+async def test_a_name_that_would_reach_something_else_is_not_deleted(name: str) -> None:
+    async with FakeServiceStage(lambda _request: web.Response(status=204)) as fake, client(fake) as service:
+        with pytest.raises(IllegalNameError):
+            await service.delete_authorization(name)
+    assert fake.received == []
