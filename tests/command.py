@@ -29,10 +29,7 @@ def surroundings(sandbox: Sandbox | None = None, **more: str) -> dict[str, str]:
     of_sandbox = sandbox.environment() if sandbox else {}
     of_sandbox.pop("OAUTH_HELPER_TOKEN", None)
     return (
-        dict(os.environ)
-        | {"BROWSER": f"{shlex.quote(sys.executable)} {shlex.quote(str(SCRIPT))}", "PYTHONDEVMODE": "1"}
-        | of_sandbox
-        | more
+        dict(os.environ) | {"BROWSER": f"{shlex.quote(sys.executable)} {shlex.quote(str(SCRIPT))}"} | of_sandbox | more
     )
 
 

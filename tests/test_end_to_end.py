@@ -9,9 +9,12 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
+from aiohttp import ClientSession, web
 from command import ended, line_with, run_command, running, surroundings
+from fake_servicestage import PROJECT, STATE, TOKEN, FakeServiceStage, Received
 
 from oauth_helper.credentials import AccessKey
 from oauth_helper.sandbox import Sandbox
@@ -197,6 +200,8 @@ async def test_over_ssh_the_tunnel_is_shown(sandbox: Sandbox) -> None:
         tunnel = await line_with(process.stderr, "ssh -L")
         port = tunnel.split(":")[-1].split()[0]
         assert tunnel == f"ssh -L {port}:127.0.0.1:{port} 203.0.113.9"
+        process.send_signal(signal.SIGTERM)
+        assert (await ended(process)).status == 143
 
 
 @pytest.mark.parametrize(
@@ -214,6 +219,40 @@ async def test_a_signal_ends_the_wait_in_order_and_frees_the_port(
     assert error_of(end.err)["kind"] == "stopped"
     with socket.socket() as again:
         again.bind(("127.0.0.1", int(start.split(":")[2].split("/")[0])))
+
+
+async def test_a_signal_during_the_exchange_says_that_the_outcome_is_not_known() -> None:
+    asked, over = asyncio.Event(), asyncio.Event()
+
+    async def respond(request: Received) -> web.Response:
+        if request.method == "POST":
+            asked.set()
+            await over.wait()
+        if request.target.endswith("/redirect"):
+            return web.json_response({"url": f"http://127.0.0.1:1/authorize?state={STATE.reveal()}"})
+        return web.json_response({"authorizations": [], "count": 0})
+
+    async with FakeServiceStage(respond) as server:
+        environ = surroundings(
+            OAUTH_HELPER_ENDPOINT=server.endpoint,
+            OAUTH_HELPER_PROJECT_ID=PROJECT,
+            OAUTH_HELPER_TOKEN=TOKEN.token.reveal(),
+        )
+        async with running("link", "github", "--no-browser", environ=environ) as process:
+            start = await line_with(process.stderr, "/start?k=")
+            origin = start.partition("/start")[0]
+            query = urlencode({"code": "abc", "state": STATE.reveal()})
+            async with ClientSession() as browser:
+                waiting = asyncio.create_task(browser.get(f"{origin}/servicestage/oauth?{query}"))
+                await asked.wait()
+                process.send_signal(signal.SIGTERM)
+                async with await waiting as answer:
+                    assert 'data-outcome="unknown"' in await answer.text()
+            end = await ended(process)
+            over.set()
+    assert end.status == 143
+    assert "error: Terminated while ServiceStage was asked to create github-" in end.err
+    assert "hint: `oauth-helper show github-" in end.err
 
 
 async def test_no_secret_reaches_any_output_or_the_command_line(sandbox: Sandbox, tmp_path: Path) -> None:
@@ -315,6 +354,16 @@ async def test_the_sandbox_command_prints_its_lines_and_serves_until_it_is_stopp
         assert end.status == 0, end.err
         process.send_signal(signal.SIGTERM)
         assert (await ended(process)).status == 0
+
+
+async def test_the_sandbox_command_gives_json_to_scripts() -> None:
+    async with running("sandbox", "--json", "--quiet", environ=surroundings()) as process:
+        assert process.stdout
+        environ = surroundings() | json.loads(await process.stdout.readline())
+        assert (await run_command("list", environ=environ)).status == 0
+        process.send_signal(signal.SIGINT)
+        end = await ended(process)
+    assert (end.status, end.err) == (0, "")
 
 
 async def test_link_with_sandbox_needs_nothing_and_its_visitor_plays_the_user() -> None:

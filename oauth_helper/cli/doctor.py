@@ -144,7 +144,7 @@ async def _answer(service: ServiceStageClient, name: str) -> AsyncIterator[Findi
 
 
 def _browser(started: Run) -> Finding:
-    from oauth_helper.browsers.default import why_no_browser  # noqa: PLC0415 - only this check needs it
+    from oauth_helper.browsers.default import browser_commands, why_no_browser  # noqa: PLC0415 - only here
 
     browser = started.settings.browser
     wanted = f"{browser.value} ({browser.origin})"
@@ -152,7 +152,8 @@ def _browser(started: Run) -> Finding:
         return Finding("browser", "ok", f"{wanted}: the addresses will be printed")
     reason = why_no_browser(started.environ, sys.platform)
     if reason is None:
-        return Finding("browser", "ok", f"{wanted}: one can be opened")
+        program = browser_commands("", started.environ, sys.platform)[0][0]
+        return Finding("browser", "ok", f"{wanted}: {program} would open the page")
     if browser.value == "default":
         return _failed("browser", NoBrowserError(f"{wanted}: {reason}"))
     return Finding(

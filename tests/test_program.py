@@ -1,0 +1,83 @@
+"""The last boundary: whatever happens ends in words and a status."""
+
+import json
+
+import click
+import pytest
+
+from oauth_helper.authorization import Authorization
+from oauth_helper.cli import main
+from oauth_helper.cli.output import print_authorization, print_error, print_table, status_in_words
+from oauth_helper.cli.program import program
+from oauth_helper.errors import RefusedError
+
+
+@click.command("break")
+@click.argument("how")
+@click.option("--json", is_flag=True)
+@click.option("-v", "--verbose", count=True)
+def break_command(how: str, **_options: object) -> None:
+    """Break in the way that is asked for."""
+    if how == "fault":
+        raise ZeroDivisionError("planted")
+    if how == "interrupt":
+        raise KeyboardInterrupt
+    raise click.ClickException("odd")
+
+
+@pytest.fixture(autouse=True)
+def breakable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(program.commands, "break", break_command)
+
+
+def test_a_fault_of_ours_is_status_1_and_asks_for_a_report(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["break", "fault", "--json"]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    message, hint, last = err.splitlines()
+    assert message == "error: Unexpected ZeroDivisionError"
+    assert "report" in hint
+    assert json.loads(last)["error"]["kind"] == "fault"
+    assert "planted" not in err
+
+
+@pytest.mark.parametrize("flags", [["-vv"], ["-v", "-v"], ["--verbose", "--verbose"], ["-v", "--verbose"]])
+def test_the_trace_is_shown_to_who_asks_twice(flags: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["break", "fault", *flags]) == 1
+    assert "ZeroDivisionError: planted" in capsys.readouterr().err
+    assert main(["break", "fault", "-v"]) == 1
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_keyboard_interrupt_outside_the_loop_is_status_130(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["break", "interrupt"]) == 130
+    assert capsys.readouterr().err.lstrip().startswith("error: Interrupted\n")
+
+
+def test_what_click_refuses_is_status_2_with_a_hint(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["break", "odd"]) == 2
+    assert capsys.readouterr().err.splitlines() == ["error: odd", "hint: See `oauth-helper --help`."]
+    assert main(["link"]) == 2
+    assert "hint: See `oauth-helper link --help`." in capsys.readouterr().err
+    assert main(["no-such-command"]) == 2
+    capsys.readouterr()
+    assert main(["--help"]) == 0
+
+
+def test_an_error_shows_its_request_id_once_and_colours_only_on_terminals(capsys: pytest.CaptureFixture[str]) -> None:
+    print_error(RefusedError("No.", request_id="r-1"), as_json=False, trace=False)
+    assert capsys.readouterr().err.splitlines()[0] == "error: No (request id r-1)"
+
+
+def test_records_with_gaps_and_hostile_text_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    odd = Authorization.from_json({"name": "n\x1b[2J", "repo_type": "github", "create_time": 10**18, "status": 7})
+    print_authorization(odd, as_json=False)
+    print_table([odd])
+    out = capsys.readouterr().out
+    assert "\x1b" not in out
+    assert "created     1000000000000000000" in out
+    assert "repo_user" not in out
+    assert "7" in out
+    assert status_in_words(Authorization("n", "github")) == "unknown"
+    print_authorization(odd, as_json=True)
+    assert json.loads(capsys.readouterr().out)["name"] == "n\x1b[2J"
