@@ -81,9 +81,9 @@ class SilentTerminal:
             return  # the settings are another job's by now
         self._tell(_BRACKETED_PASTE_OFF)
         with suppress(termios.error):  # it was hung up: there is nothing to give back
-            termios.tcsetattr(self._fd, termios.TCSANOW, found)
-            if flush:
+            if flush:  # while nothing is echoed
                 termios.tcflush(self._fd, termios.TCIFLUSH)
+            termios.tcsetattr(self._fd, termios.TCSANOW, found)
 
     def _tell(self, sequence: bytes) -> None:
         # To the terminal itself: standard output and error may lead elsewhere.
