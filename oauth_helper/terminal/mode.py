@@ -20,14 +20,14 @@ _BRACKETED_PASTE_OFF: Final = b"\x1b[?2004l"
 
 
 def can_prompt(fd: int = 0) -> bool:
-    """Tell whether ``fd`` is a terminal that is ours to read: this process is in its foreground.
+    """Tell whether ``fd`` is a terminal that is ours to read: no other job of our session is in its foreground.
+
+    A terminal that does not control our session counts too: job control stops nobody there, and who started us
+    with it as standard input (``setsid``, a program that plays the user) means us to read it.
 
     Always False on Windows, whose consoles have no such settings; there the page takes the address.
     """
-    try:
-        return sys.platform != "win32" and os.isatty(fd) and os.tcgetpgrp(fd) == os.getpgrp()
-    except OSError:  # the terminal of another session, or one that was hung up
-        return False
+    return sys.platform != "win32" and os.isatty(fd) and not is_lent_to_others(fd)
 
 
 def is_lent_to_others(fd: int) -> bool:
