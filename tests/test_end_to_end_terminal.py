@@ -99,7 +99,7 @@ async def test_a_wrapped_paste_is_taken_unseen(sandbox: Sandbox, tmp_path: Path,
     environ = surroundings(sandbox, SCRIPTED_REDIRECT=str(fifo))
     async with terminal("link", "github", environ=environ) as screen:
         redirect = await asyncio.to_thread(fifo.read_text)
-        await screen.until("left.")
+        await screen.until("paste its address here")
         screen.type("nonsense\n")
         await screen.until("holds no address")
         paste = wrapped(redirect)
@@ -122,7 +122,7 @@ async def test_the_clock_counts_down_and_control_c_leaves_the_terminal_as_it_was
         modes = termios.tcgetattr(screen.keyboard)[3]
         assert modes & termios.ECHO
         assert modes & termios.ICANON
-    assert "Interrupted. Nothing was created" in screen.shown
+    assert "\x1b[2K\x1b[31m\x1b[1merror:\x1b[0m Interrupted. Nothing was created" in screen.shown
     assert screen.shown.count("\x1b[?2004h") == screen.shown.count("\x1b[?2004l") == 1
 
 

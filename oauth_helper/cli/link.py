@@ -88,12 +88,14 @@ async def _link(request: LinkRequest, started: Run, credentials: FoundCredential
     narrator = started.narrator
     browser = started.settings.browser.value
     async with AsyncExitStack() as doors:
+        doors.callback(narrator.stop_clock)
         if credentials is None:
             service, visitor = await doors.enter_async_context(open_sandbox())
             narrator.say("Everything happens in a sandbox on this machine; no account is touched.")
         else:
             service, visitor = await doors.enter_async_context(open_service(started.settings, credentials)), None
         ways = Ways(browser=browser, port=port, say=narrator.insist, visitor=visitor, environ=started.environ)
+        narrator.takes_pastes = ways.has_prompt
         return await run_link(request, service, ways, narrator.tell)
 
 

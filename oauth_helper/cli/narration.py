@@ -42,6 +42,8 @@ class Narrator:
     """Turn the story's events into lines."""
 
     def __init__(self, *, quiet: bool, verbosity: int) -> None:
+        self.takes_pastes = False
+        """Whether the line that counts down invites the user to paste."""
         self._quiet = quiet
         self._verbosity = verbosity
         self._stream = sys.stderr
@@ -80,6 +82,14 @@ class Narrator:
                 if self._verbosity:
                     self.say(f"Ignored what is not our redirect: {reason}, {count} so far.")
 
+    def stop_clock(self) -> None:
+        """Take away the line that counts down."""
+        if self._clock:
+            self._clock.cancel()
+            self._stream.write(_CLEAR_LINE)
+            self._stream.flush()
+            self._clock = None
+
     def _tell_of_the_wait(self, event: Waiting | Opened | NotOpened) -> None:
         match event:
             case Waiting():
@@ -92,7 +102,7 @@ class Narrator:
                 self._show_addresses(self._waiting)
 
     def _tell_of_the_exchange(self, event: Captured | Exchanging | Linked | Failed) -> None:
-        self._stop_clock()
+        self.stop_clock()
         self.is_exchanging = isinstance(event, Exchanging)
         match event:
             case Captured(way):
@@ -124,15 +134,9 @@ class Narrator:
     async def _count_down(self, waiting: Waiting) -> None:
         while (left := (waiting.expires_at - datetime.now(UTC)).total_seconds()) > 0:
             minutes, seconds = divmod(round(left), 60)
-            line = f"Waiting for the redirect, {minutes}:{seconds:02} left. Ctrl-C stops."
+            invitation = ": paste its address here or into the page" if self.takes_pastes else ""
+            line = f"Waiting for the redirect{invitation}. {minutes}:{seconds:02} left, Ctrl-C stops."
             width = os.get_terminal_size(self._stream.fileno()).columns
             self._stream.write(f"{_CLEAR_LINE}{line[: max(width - 1, 10)]}")
             self._stream.flush()
             await asyncio.sleep(_TICK)
-
-    def _stop_clock(self) -> None:
-        if self._clock:
-            self._clock.cancel()
-            self._stream.write(_CLEAR_LINE)
-            self._stream.flush()
-            self._clock = None

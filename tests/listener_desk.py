@@ -1,0 +1,165 @@
+"""A small honest story for the listener's tests, and a client that says on the wire just what it is told to."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+from oauth_helper.authorization import Authorization, RepoType
+from oauth_helper.errors import AuthorizationDeniedError, RedirectRejectedError
+from oauth_helper.events import Failed, Linked, Outcome, Way
+from oauth_helper.listener import Listener
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+STATE = "$2a$10$planted.state.canary"
+CODE = "planted-code-canary"
+OURS = urlencode({"repo_type": "github", "code": CODE, "state": STATE})
+DENIAL = urlencode({"error": "access_denied", "error_description": "<script>alert(1)</script>\r\nX: y", "state": STATE})
+DIRECT = "/servicestage/oauth"
+GENUINE = f"{DIRECT}?{OURS}"
+ADDRESS = f"https://console.huaweicloud.com{DIRECT}?{OURS}"
+LINKED = Linked(Authorization(name="my-auth", repo_type="github", repo_user="octo<b>cat", status=0))
+
+
+@dataclass
+class Desk:
+    """Knows its state, takes the first redirect that bears it, and ends as ``ending`` says."""
+
+    ending: Outcome | None = LINKED
+    """How the story ends once the redirect is in hand; None: not before :meth:`end` is called."""
+    authorization_url: str = 'https://github.com/login/oauth/authorize?client_id=1&state=s"><script>'
+    repo_type: RepoType = RepoType.GITHUB
+    taken: list[Way] = field(default_factory=list)
+    arrivals: asyncio.Queue[Way] = field(default_factory=asyncio.Queue)
+    """Those of ``taken``, for who waits for them."""
+    ignored: list[str] = field(default_factory=list)
+    known: asyncio.Future[Outcome] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+    def judge(self, text: str, way: Way) -> None:
+        self.judge_query(urlsplit(text.strip()).query, way)
+
+    def judge_query(self, query: str, way: Way) -> None:
+        values = parse_qs(query)
+        if values.get("state") != [STATE]:
+            self._reject("foreign-state" if "state" in values else "no-redirect")
+        denied = values.get("error")
+        if not denied and len(values.get("code", [])) != 1:
+            self._reject("repeated-parameter" if "code" in values else "missing-code")
+        self.taken.append(way)
+        self.arrivals.put_nowait(way)
+        if denied:
+            self.end(Failed(AuthorizationDeniedError(denied[0], values["error_description"][0])))
+        elif self.ending:
+            self.end(self.ending)
+
+    def end(self, outcome: Outcome) -> None:
+        if not self.known.done():
+            self.known.set_result(outcome)
+
+    async def outcome(self) -> Outcome:
+        return await asyncio.shield(self.known)
+
+    def _reject(self, reason: str) -> None:
+        self.ignored.append(reason)
+        raise RedirectRejectedError(reason, f"not ours: {reason}")
+
+    @property
+    def untouched(self) -> bool:
+        return not self.taken and not self.ignored and not self.known.done()
+
+
+class Open(NamedTuple):
+    listener: Listener
+    desk: Desk
+    port: int
+    key: str
+
+
+@asynccontextmanager
+async def listening(desk: Desk, *, patience: float = 20.0) -> AsyncIterator[Open]:
+    """Open a listener for ``desk``; closing it takes less than three seconds, whatever the test left open."""
+    listener = Listener(patience=patience)
+    await listener.__aenter__()
+    try:
+        start = urlsplit(await listener.serve(desk))
+        yield Open(listener, desk, start.port or 0, parse_qs(start.query)["k"][0])
+    finally:
+        async with asyncio.timeout(3):
+            await listener.__aexit__(None, None, None)
+
+
+class Answer(NamedTuple):
+    status: int
+    headers: dict[str, str]
+    body: str
+
+
+async def read_answer(reader: asyncio.StreamReader) -> Answer:
+    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:-2])}
+    body = await reader.readexactly(int(headers.get("content-length", "0")))
+    return Answer(int(head[0].split()[1]), headers, body.decode())
+
+
+async def say(port: int, text: str | bytes) -> Answer:
+    """Send ``text`` on a connection of its own and return the answer."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write(text.encode() if isinstance(text, str) else text)
+        async with asyncio.timeout(5):
+            return await read_answer(reader)
+    finally:
+        writer.close()
+
+
+async def ask(port: int, target: str, *, method: str = "GET", body: str = "", **headers: str) -> Answer:
+    """Make a request. A header's underscores stand for hyphens; ``Host`` is right unless given."""
+    fields = {"Host": f"127.0.0.1:{port}", **{name.replace("_", "-"): value for name, value in headers.items()}}
+    if body or method == "POST":
+        fields = {"Content-Type": "application/x-www-form-urlencoded", "Content-Length": str(len(body))} | fields
+    head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+    return await say(port, f"{method} {target} HTTP/1.1\r\n{head}\r\n{body}")
+
+
+async def paste(opened: Open, text: str, **headers: str) -> Answer:
+    return await ask(
+        opened.port, f"/redirect?k={opened.key}", method="POST", body=urlencode({"redirect": text}), **headers
+    )
+
+
+async def genuine(opened: Open) -> None:
+    """Bring the genuine redirect as a browser does, at once and all the way to the final page."""
+    async with asyncio.timeout(2):
+        answer = await ask(opened.port, f"{DIRECT}?{OURS}")
+        page = await ask(opened.port, answer.headers["location"])
+    assert 'data-outcome="linked"' in page.body
+    assert opened.desk.taken == [Way.DIRECT]
+
+
+class Forms(HTMLParser):
+    """What a browser sees in a page: forms, fields, links."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+def told(answer: Answer) -> str | None:
+    return Forms(answer.body).all("body")[0].get("data-outcome")
+
+
+def is_bare(answer: Answer, status: int) -> bool:
+    return (answer.status, answer.body) == (status, "") and "server" not in answer.headers
