@@ -77,9 +77,7 @@ def main(start: str) -> None:
         html, _ = fetch(browser, form, {"redirect": "https://console.example/?code=evil&state=" + quote("$2a$10$x")})
         form = urljoin(start, Page(html).action)
     if does == "direct":
-        html, address = fetch(
-            browser, f"http://{urlsplit(start).netloc}/servicestage/oauth?{urlsplit(redirect).query}"
-        )
+        html, address = fetch(browser, f"http://{urlsplit(start).netloc}/servicestage/oauth?{urlsplit(redirect).query}")
     else:
         html, address = fetch(browser, form, {"redirect": redirect})
     if sight := os.environ.get("SCRIPTED_SIGHT"):

@@ -143,8 +143,6 @@ async def test_a_project_is_found_by_the_name_of_its_region(
     assert [project["id"] for project in projects] == [sandbox.project_id] * count
 
 
-async def test_projects_are_told_to_those_alone_who_say_who_they_are(
-    sandbox: Sandbox, session: ClientSession
-) -> None:
+async def test_projects_are_told_to_those_alone_who_say_who_they_are(sandbox: Sandbox, session: ClientSession) -> None:
     async with session.get(f"{sandbox.iam_endpoint}/v3/projects?name=sandbox-1") as response:
         assert (response.status, (await response.json())["error_code"]) == (401, "APIGW.0301")
