@@ -163,7 +163,7 @@ def test_a_browser_outlives_us_and_our_end_is_silent(machine: Machine, fifo: Pat
         "print(asyncio.run(open_default_browser('http://127.0.0.1/', environ=environ)))\n"
     )
     ended = subprocess.run(
-        [sys.executable, "-X", "dev", "-W", "error", "-c", script, machine.environ["PATH"]],
+        [sys.executable, "-W", "error", "-c", script, machine.environ["PATH"]],
         capture_output=True,
         text=True,
         timeout=30,

@@ -155,7 +155,8 @@ async def test_who_has_no_credentials_is_asked_for_an_iam_user(sandbox: Sandbox)
         for question, answer in (
             ("Account name", sandbox.user.domain_name),
             ("IAM user name", sandbox.user.name),
-            ("Password", sandbox.user.password.reveal()),
+            # The blank comes last: what is typed before it is thrown away, lest it was shown.
+            ("Password: ", sandbox.user.password.reveal()),
         ):
             await screen.until(question)
             screen.type(f"{answer}\n")
