@@ -50,8 +50,8 @@ class Gate:
     """The rules, for one listener."""
 
     authority: str
-    key: Secret
-    """Opens ``/start`` and ``/redirect``."""
+    keys: Collection[Secret]
+    """Each opens ``/start`` and ``/redirect``; more may be given out while we serve."""
     done_key: Secret
     """Opens ``/done`` and nothing else, so that it may stand in the address where the tab ends."""
 
@@ -72,9 +72,9 @@ class Gate:
     def _has_key(self, path: Path, query: str) -> bool:
         if path is Path.DIRECT:
             return True  # No key stands in a redirect: its state is judged instead.
-        key = self.done_key if path is Path.DONE else self.key
+        keys = (self.done_key,) if path is Path.DONE else self.keys
         name, _, value = query.partition("=")
-        return name == "k" and key.matches(value)
+        return name == "k" and any(key.matches(value) for key in keys)
 
     def _is_from_here(self, path: Path, headers: CIMultiDictProxy[str]) -> bool:
         """Only our own page may send the form; a link may come from anywhere, the Git host above all.

@@ -84,23 +84,23 @@ _NOTHING: Final = _Html()
 class Pages:
     """The pages of one story."""
 
-    def __init__(self, repo_type: RepoType, authorization_url: str, *, key: Secret, done_key: Secret) -> None:
+    def __init__(self, repo_type: RepoType, authorization_url: str, *, done_key: Secret) -> None:
         self._host = repo_type.display_name
         self._authorization_url = authorization_url
-        self._key = key
         self._done_key = done_key
 
-    def start(self, reason: str | None = None) -> Page:
+    def start(self, key: str, reason: str | None = None) -> Page:
         """Return the page that sends the user to the Git host and takes the address where the browser ends.
 
-        ``reason`` is why the last address was not taken: a key of :data:`PROBLEMS`.
+        ``key`` is the KEY it was opened with; ``reason`` is why the last address was not taken: a key of
+        :data:`PROBLEMS`.
         """
         body = _fill(
             "start.html",
             host=self._host,
             authorization_url=self._authorization_url,
-            start=f"{Path.START}?k={self._key.reveal()}",
-            redirect=f"{Path.REDIRECT}?k={self._key.reveal()}",
+            start=f"{Path.START}?k={key}",
+            redirect=f"{Path.REDIRECT}?k={key}",
             problem=self._problem(reason) if reason else "",
             described="problem" if reason else "where",
             invalid="true" if reason else "false",

@@ -12,6 +12,8 @@ from oauth_helper.errors import OutcomeUnknownError, RedirectRejectedError
 from oauth_helper.events import Failed, Way
 from oauth_helper.listener.gate import Gate, Path
 from oauth_helper.listener.pages import Page, Pages
+from oauth_helper.listener.start import Start, issue_done_key
+from oauth_helper.secret import Secret
 
 if TYPE_CHECKING:
     from oauth_helper.authorization import RepoType
@@ -52,17 +54,31 @@ class RedirectDesk(Protocol):
 class Reception:
     """Answers requests for one story, and knows whether it still owes anyone an answer."""
 
-    def __init__(self, desk: RedirectDesk, gate: Gate, *, patience: float) -> None:
+    def __init__(self, desk: RedirectDesk, authority: str, *, patience: float) -> None:
         self._desk = desk
-        self._gate = gate
+        self._origin = f"http://{authority}"
         self._patience = patience
-        self._pages = Pages(desk.repo_type, desk.authorization_url, key=gate.key, done_key=gate.done_key)
+        self._starts: dict[Secret, Start] = {}
+        self._done_key = issue_done_key()
+        self._gate = Gate(authority, self._starts, self._done_key)
+        self._pages = Pages(desk.repo_type, desk.authorization_url, done_key=self._done_key)
         self._outcome = asyncio.create_task(desk.outcome(), name="outcome, for the listener's pages")
         self._captured = False
         self._answering = 0
         self._promised = 0
         self._settled = asyncio.Event()
         self._settled.set()
+
+    @property
+    def done_address(self) -> str:
+        """The final page's address, for who holds a redirect and has a tab to send on."""
+        return f"{self._origin}{self._done_target}"
+
+    def start(self, *, held: bool) -> Start:
+        """Return a new address to begin at."""
+        start = Start(self._origin, held=held)
+        self._starts[start.key] = start
+        return start
 
     async def settled(self) -> None:
         """Wait until everyone has an answer, and has fetched the final page where that was promised."""
@@ -71,6 +87,11 @@ class Reception:
     def stop(self) -> None:
         """Give up waiting for the outcome: who still waits is told that it is not known."""
         self._outcome.cancel()
+
+    def let_go(self) -> None:
+        """Hold nobody any longer: whatever was made ready for them will not come."""
+        for start in self._starts.values():
+            start.let_go()
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request."""
@@ -87,30 +108,38 @@ class Reception:
         path, _, query = request.raw_path.partition("?")
         match Path(path):
             case Path.START:
-                return self._see_done() if self._captured or self._outcome.done() else _show(self._pages.start())
+                return await self._begin(self._starts[_key_in(query)])
             case Path.REDIRECT:
-                return await self._pasted(request)
+                return await self._pasted(request, _key_in(query))
             case Path.DIRECT:
                 return await self._direct(query)
             case Path.DONE:
                 self._owe(pages=-1)
                 return self._final()
 
-    async def _pasted(self, request: web.BaseRequest) -> web.Response:
+    async def _begin(self, start: Start) -> web.Response:
+        onward = await start.onward()
+        if self._captured or self._outcome.done():
+            return self._see_done()
+        if onward:
+            return web.Response(status=HTTPStatus.SEE_OTHER, headers={"Location": onward})
+        return _show(self._pages.start(start.key.reveal()))
+
+    async def _pasted(self, request: web.BaseRequest, key: Secret) -> web.Response:
         try:
             async with asyncio.timeout(self._patience):
                 form = await request.post()
         except web.HTTPRequestEntityTooLarge:
-            return _show(self._pages.start("too-long"), HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+            return _show(self._pages.start(key.reveal(), "too-long"), HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         except (OSError, ValueError, LookupError, web.HTTPException, web.RequestPayloadError):
             # Too slow, cut off, not in its own format or charset, or with too many fields.
-            return _show(self._pages.start("unreadable"), HTTPStatus.BAD_REQUEST)
+            return _show(self._pages.start(key.reveal(), "unreadable"), HTTPStatus.BAD_REQUEST)
         text = form.get("redirect")
         way = Way.DELIVER if form.get("way") == Way.DELIVER else Way.PAGE
         try:
             self._desk.judge(text if isinstance(text, str) else "", way)
         except RedirectRejectedError as rejection:
-            return _show(self._pages.start(rejection.reason), HTTPStatus.BAD_REQUEST)
+            return _show(self._pages.start(key.reveal(), rejection.reason), HTTPStatus.BAD_REQUEST)
         await self._end()
         return self._final()
 
@@ -129,9 +158,11 @@ class Reception:
     def _see_done(self) -> web.Response:
         """Take the code out of address bar and history (RFC 9700 sections 4.3.1 and 4.12: 303, never 307)."""
         self._owe(pages=1)
-        return web.Response(
-            status=HTTPStatus.SEE_OTHER, headers={"Location": f"{Path.DONE}?k={self._gate.done_key.reveal()}"}
-        )
+        return web.Response(status=HTTPStatus.SEE_OTHER, headers={"Location": self._done_target})
+
+    @property
+    def _done_target(self) -> str:
+        return f"{Path.DONE}?k={self._done_key.reveal()}"
 
     def _final(self) -> web.Response:
         if not self._outcome.done():
@@ -146,6 +177,11 @@ class Reception:
             self._settled.clear()
         else:
             self._settled.set()
+
+
+def _key_in(query: str) -> Secret:
+    """Return the KEY of a request that the gate let in."""
+    return Secret(query.partition("=")[2])
 
 
 def _show(page: Page, status: HTTPStatus = HTTPStatus.OK) -> web.Response:

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Self
 
 from aiohttp import web
 
 from oauth_helper.listener import wire
-from oauth_helper.listener.gate import Gate, Path, authority
+from oauth_helper.listener.gate import authority
 from oauth_helper.listener.reception import Reception, RedirectDesk
-from oauth_helper.secret import Secret
+from oauth_helper.listener.start import Start
 
 if TYPE_CHECKING:
     import socket
     from types import TracebackType
 
-__all__ = ["Listener", "RedirectDesk"]
+__all__ = ["Listener", "RedirectDesk", "Start"]
 
-_KEY_BYTES: Final = 32
 _PATIENCE: Final = 20.0
 _FAREWELL: Final = 1.2
 """Seconds at the end for a browser to fetch the final page it was promised: a little more than the one second
@@ -72,15 +70,29 @@ class Listener:
 
     async def serve(self, desk: RedirectDesk) -> str:
         """Start to answer, on behalf of ``desk``; return the address of the page, KEY included."""
-        key, done_key = Secret(secrets.token_urlsafe(_KEY_BYTES)), Secret(secrets.token_urlsafe(_KEY_BYTES))
-        gate = Gate(authority(self._socket.getsockname()[1]), key, done_key)
-        self._reception = Reception(desk, gate, patience=self._patience)
+        self._reception = Reception(desk, authority(self._socket.getsockname()[1]), patience=self._patience)
         self._runner = web.ServerRunner(wire.Server(self._reception.answer), shutdown_timeout=_FLUSHING)
         await self._runner.setup()
         await web.SockSite(self._runner, self._socket).start()
-        return f"{self.address}{Path.START}?k={key.reveal()}"
+        return self._reception.start(held=False).address
+
+    def start(self, *, held: bool = False) -> Start:
+        """Return a new address to begin at, with a KEY of its own; while held, who opens it waits."""
+        return self._serving.start(held=held)
+
+    @property
+    def done_address(self) -> str:
+        """The final page's address; it opens this page alone."""
+        return self._serving.done_address
+
+    @property
+    def _serving(self) -> Reception:
+        if self._reception is None:
+            raise RuntimeError("the listener does not serve yet")
+        return self._reception
 
     async def _say_farewell(self, reception: Reception) -> None:
+        reception.let_go()
         try:
             with suppress(TimeoutError):  # Leaving without the promised page fetched is the browser's choice.
                 async with asyncio.timeout(_FAREWELL):

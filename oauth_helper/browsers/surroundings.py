@@ -1,0 +1,139 @@
+"""What the search for browsers may look at: this machine, or one that a test describes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from oauth_helper.browsers.candidates import Which
+
+if sys.platform == "win32":
+    import winreg
+
+_QUESTIONS: Final = (
+    ("xdg-settings", "get", "default-web-browser"),
+    ("xdg-mime", "query", "default", "x-scheme-handler/https"),
+)
+"""The default browser's desktop entry: the second is asked for where the first is at a loss."""
+_PATIENCE: Final = 2.0
+"""Seconds for both together; 0.06 was seen, but on some desktops they start programs of their own first."""
+_ENTRY_NAME: Final = re.compile(r"[\w.+-]+\.desktop\b")
+_ENOUGH: Final = 1 << 20
+"""Bytes; what is read are launchers and lists, never the browser itself."""
+_SNAP_PROGRAMS: Final = ("/snap/bin", "/var/lib/snapd/snap/bin")
+"""Not on PATH in every session."""
+
+
+def read_file(path: str) -> bytes:
+    """Return the beginning of a file; nothing where there is none to be read."""
+    file = Path(path)
+    try:
+        if not file.is_file():  # a FIFO would hold us
+            return b""
+        with file.open("rb") as stream:
+            return stream.read(_ENOUGH)
+    except OSError:
+        return b""  # as good as absent: the next place is looked at
+
+
+def read_registry(key: str, value: str) -> str:
+    r"""Return a text from Windows' registry; nothing where there is none.
+
+    Args:
+        key: From the root on, such as ``HKEY_CURRENT_USER\Software``.
+        value: Its name; empty for the key's default value.
+    """
+    if sys.platform == "win32":
+        root, _, path = key.partition("\\")
+        try:
+            with winreg.OpenKey(getattr(winreg, root), path) as opened:
+                data, kind = winreg.QueryValueEx(opened, value)
+        except OSError:
+            return ""
+        return winreg.ExpandEnvironmentStrings(data) if kind == winreg.REG_EXPAND_SZ else str(data)
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """A machine as the search sees it."""
+
+    environ: Mapping[str, str]
+    platform: str
+    """As :data:`sys.platform` has it; what is neither ``win32`` nor ``darwin`` is taken for a Linux desktop."""
+    default_entries: tuple[str, ...] = ()
+    """Names of desktop entries that may be the default browser's, best first."""
+    which: Which = shutil.which
+    realpath: Callable[[str], str] = os.path.realpath
+    read: Callable[[str], bytes] = read_file
+    registry: Callable[[str, str], str] = read_registry
+
+    def find(self, program: str) -> str | None:
+        """Return the path of ``program``, a name or a path; None where nothing of that kind can be started."""
+        path = self.environ.get("PATH", os.defpath)
+        if self.is_linux:
+            # An empty part of PATH would mean the current folder.
+            path = ":".join([*filter(None, path.split(":")), *_SNAP_PROGRAMS])
+        return self.which(program, path=path)
+
+    @property
+    def is_linux(self) -> bool:
+        """Whether this is a Linux desktop or something like it."""
+        return self.platform not in {"darwin", "win32"}
+
+    @property
+    def is_wsl(self) -> bool:
+        """Whether this is Linux inside Windows."""
+        return self.is_linux and bool(self.environ.get("WSL_DISTRO_NAME") or self.environ.get("WSL_INTEROP"))
+
+
+async def look_around(environ: Mapping[str, str] = os.environ, platform: str = sys.platform) -> Surroundings:
+    """Return this machine's surroundings. Takes two seconds at most, in which the desktop's own tools are asked.
+
+    A tool that is missing, broken or late is no error: there are other places to look at.
+    """
+    here = Surroundings(environ, platform)
+    questions = _QUESTIONS if here.is_linux else ()
+    answers = await asyncio.gather(*(_ask(here, program, *arguments) for program, *arguments in questions))
+    return Surroundings(environ, platform, tuple(dict.fromkeys(_ENTRY_NAME.findall("\n".join(answers)))))
+
+
+async def _ask(here: Surroundings, program: str, *arguments: str) -> str:
+    if not (path := here.find(program)):
+        return ""
+    # Into a file: with a pipe, a grandchild that holds on to it would hold us too.
+    with tempfile.TemporaryFile() as answer:
+        try:
+            process = await asyncio.create_subprocess_exec(
+                path,
+                *arguments,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=answer,
+                stderr=asyncio.subprocess.DEVNULL,
+                env=dict(here.environ),
+                start_new_session=True,
+            )
+        except OSError:
+            return ""
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                await process.wait()
+        except TimeoutError:
+            return ""
+        finally:
+            if process.returncode is None:
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)  # they are scripts: what they started ends with them
+                await process.wait()
+        answer.seek(0)
+        return answer.read(_ENOUGH).decode(errors="replace")
