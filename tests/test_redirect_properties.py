@@ -10,7 +10,9 @@ from oauth_helper.errors import AuthorizationDeniedError, RedirectRejectedError,
 from oauth_helper.redirect import AuthorizationRequest
 from oauth_helper.redirect.query import decode
 
-PRINTABLE = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), min_size=1)
+PRINTABLE = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), min_size=1).filter(
+    lambda text: not text.isspace()
+)
 ANY_TEXT = st.text(st.characters(codec=None, exclude_categories=()))
 PIECES = (
     *(

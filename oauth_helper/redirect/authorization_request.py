@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import string
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
@@ -12,7 +14,7 @@ from yarl import URL
 from oauth_helper.authorization import RepoType
 from oauth_helper.endpoint import is_loopback
 from oauth_helper.errors import AuthorizationDeniedError, RedirectRejectedError, UnusableAnswerError
-from oauth_helper.redirect.pasted_text import queries_in
+from oauth_helper.redirect.pasted_text import COMPARABLE_READINGS, readings
 from oauth_helper.redirect.query import Query
 from oauth_helper.secret import Secret
 
@@ -23,6 +25,9 @@ _GITHUB_ISSUER: Final = "https://github.com/login/oauth"
 """What GitHub announces for itself in its metadata and sends with every response (RFC 9207)."""
 
 _PRINTABLE: Final = "".join(chr(number) for number in range(0x21, 0x7F))
+
+_USUAL_CODE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~/+=-]*")
+"""What the codes of the known hosts are made of; RFC 6749 appendix A.11 allows every printable character."""
 
 _MESSAGES: Final = {
     "no-redirect": "That holds no address with code and state",
@@ -92,7 +97,21 @@ class AuthorizationRequest:
             RedirectRejectedError: It is not ours, or not whole; ``reason`` says why.
         """
         rejected = _rejected("no-redirect")
-        for query in queries_in(text):
+        responses: list[AuthorizationResponse] = []
+        for number, queries in enumerate(readings(text)):
+            if responses and number >= COMPARABLE_READINGS:
+                break
+            try:
+                responses.append(self._first_of_ours(queries))
+            except RedirectRejectedError as error:
+                rejected = _more_telling(rejected, error)
+        if not responses:
+            raise rejected
+        return _agreed(responses)
+
+    def _first_of_ours(self, queries: Iterable[str]) -> AuthorizationResponse:
+        rejected = _rejected("no-redirect")
+        for query in queries:
             try:
                 return self.judge_query(query)
             except RedirectRejectedError as error:
@@ -103,7 +122,8 @@ class AuthorizationRequest:
         """Judge the raw query of a request. It is neither searched nor unwrapped.
 
         The state comes first, in constant time and for errors too, so that nobody who does not know it can bring
-        about anything (RFC 9700 section 4.7, RFC 8252 section 8.9).
+        about anything (RFC 9700 section 4.7, RFC 8252 section 8.9). An error that bears it counts whoever says to
+        have issued it: all it can bring about is that nothing is created.
 
         Raises:
             AuthorizationDeniedError: It is ours, and the Git host or the user said no.
@@ -120,7 +140,7 @@ class AuthorizationRequest:
             raise AuthorizationDeniedError(response.text_of("error"), response.text_of("error_description"))
         self._check_sender(response)
         code = response.get("code")
-        if code is None or not code.isprintable():
+        if code is None or not code.isprintable() or code.isspace():
             raise _rejected("missing-code")
         return AuthorizationResponse(Secret(code), self.state)
 
@@ -163,6 +183,25 @@ def _unusable(what: str) -> UnusableAnswerError:
 
 def _rejected(reason: str) -> RedirectRejectedError:
     return RedirectRejectedError(reason, _MESSAGES[reason], hint=_HINTS.get(reason))
+
+
+def _agreed(responses: list[AuthorizationResponse]) -> AuthorizationResponse:
+    """Return what the readings of one text agree on.
+
+    They can differ in a code that comes last, by what stands behind it. A code that is cut off or has a word glued to
+    it would use up the state, so rather than to guess, the text is refused.
+    """
+    first, last = responses[0], responses[-1]
+    usual = [response for response in responses if _USUAL_CODE.fullmatch(response.code.reveal())] or responses
+    if len({response.code for response in usual}) == 1:
+        return usual[0]
+    if first in usual and first == last:  # blanks or none, the line breaks are wraps
+        return first
+    raise RedirectRejectedError(
+        "missing-code",
+        "It cannot be told where the code ends in that text",
+        hint="Paste the address alone, with nothing behind it and no blank within.",
+    )
 
 
 def _more_telling(one: RedirectRejectedError, other: RedirectRejectedError) -> RedirectRejectedError:

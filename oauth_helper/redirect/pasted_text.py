@@ -2,7 +2,7 @@
 
 People paste what they have: the address bar, a line that their terminal wrapped, a chat message with quotes around
 the address, the console's sign-in page with the address nested in its own, or what they decoded by hand. Each
-function here gives readings, likeliest first; which reading is right only the state can tell.
+function here gives readings, likeliest first; which of them is right only the state can tell.
 """
 
 from __future__ import annotations
@@ -17,7 +17,11 @@ from oauth_helper.redirect.query import Query, decode
 MAXIMUM_LENGTH: Final = 65_536
 """Characters; what is longer is no address."""
 
+COMPARABLE_READINGS: Final = 3
+"""How many of the first readings are of one text as it is; what they find is to be compared."""
+
 _MAXIMUM_QUERIES: Final = 400
+_MAXIMUM_LINES: Final = 12
 _MAXIMUM_NESTING: Final = 3
 
 _ESCAPE_SEQUENCE: Final = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
@@ -27,39 +31,49 @@ _PARAGRAPHS: Final = re.compile(r"(?:[ \t]*\n){2,}|\n\s*(?=[<\"'(]?https?://)")
 _WRAP: Final = re.compile(r"[ \t]*\\?\n[ \t>|]*")
 """A line break, with the marks that a shell, a reply to a letter, or a table puts beside it."""
 _EQUALS: Final = re.compile(r"=|%(?:25)*3d", re.IGNORECASE)
-_DELIMITERS: Final = re.compile(r"[\s<>\"`“”„«»，。；、！（）【】《》「」『』]+")
+_DELIMITERS: Final = re.compile(r"(?:[\s<>\"`“”„«»，。；、！（）【】《》「」『』]|\]\()+")
 """None of these stands raw in an address that a browser shows."""
 _ADDRESS_START: Final = re.compile(r"(?=https?://)", re.IGNORECASE)
 _SHELL_ESCAPE: Final = re.compile(r"\\(?=[?&=$%#/])")
 _CLOSERS: Final = {"(": ")", "[": "]", "{": "}", "'": "'", "‘": "’"}
-_TRAILING: Final = ".,;:!?)]}'’"
+_PUNCTUATION: Final = ",;:!?)]}*|'’…"
+"""What a writer puts behind an address, and no Git host at the end of a query without an escape; a full stop may be
+either."""
 
 
-def queries_in(text: str) -> Iterator[str]:
-    """Yield the raw queries that may be meant, likeliest first; a bounded number of them."""
-    if len(text) > MAXIMUM_LENGTH:
+def readings(text: str) -> Iterator[Iterator[str]]:
+    """Yield readings of ``text``, each of them the raw queries that may be meant, likeliest first.
+
+    First the three that tell a wrap from a separator in different ways: line breaks are wraps; nothing is; blanks are
+    too. They agree, unless white space stands beside a code that comes last. Then those for texts in which none of the
+    three finds anything.
+    """
+    stripped = text.strip()
+    if len(stripped) > MAXIMUM_LENGTH:
         return
-    cleaned = _LINE_BREAK.sub("\n", _INVISIBLE.sub("", _ESCAPE_SEQUENCE.sub("", text)))
-    level = [token for reading in _readings(cleaned) for token in _tokens(reading)]
-    yield from islice(_queries_by_nesting(dict.fromkeys(level)), _MAXIMUM_QUERIES)
+    cleaned = _LINE_BREAK.sub("\n", _INVISIBLE.sub("", _ESCAPE_SEQUENCE.sub("", stripped)))
+    for reading in _tellings(cleaned):
+        tokens = dict.fromkeys(token for part in reading for token in _tokens(part))
+        yield islice(_queries_by_nesting(tokens), _MAXIMUM_QUERIES)
 
 
-def _readings(text: str) -> Iterator[list[str]]:
-    # Wrapped lines come first: a wrap inside the code would otherwise leave a code that is cut off, and using a cut
-    # code up costs the state.
-    yield [_WRAP.sub("", paragraph) for paragraph in _PARAGRAPHS.split(text) if paragraph]
+def _tellings(text: str) -> Iterator[Iterable[str]]:
+    paragraphs = [paragraph for paragraph in _PARAGRAPHS.split(text) if paragraph]
+    yield [_WRAP.sub("", paragraph) for paragraph in paragraphs]
     yield [text]
-    yield [re.sub(r"\s+", "", text)]
+    yield [re.sub(r"\s+", "", paragraph) for paragraph in paragraphs]
     unescaped = _SHELL_ESCAPE.sub("", text.replace("&amp;", "&").replace("\\u0026", "&"))
     if unescaped != text:
         yield [_WRAP.sub("", unescaped)]
+    lines = _WRAP.split(text)[:_MAXIMUM_LINES]
+    yield ["".join(lines[first:last]) for first in range(len(lines)) for last in range(first + 2, len(lines))]
+    yield ["&".join(text.split())]  # code and state picked out by hand, a line each
 
 
-def _tokens(reading: Iterable[str]) -> Iterator[str]:
-    for part in reading:
-        for token in _DELIMITERS.split(part):
-            if _EQUALS.search(token):
-                yield _unwrapped(_pasted_once(token))
+def _tokens(text: str) -> Iterator[str]:
+    for token in _DELIMITERS.split(text):
+        if _EQUALS.search(token):
+            yield _unwrapped(_pasted_once(token))
 
 
 def _pasted_once(token: str) -> str:
@@ -93,8 +107,9 @@ def _queries_of(address: str) -> Iterator[str]:
     found = [head.partition("?")[2] if "?" in head else head.lstrip("&"), fragment.partition("?")[2] or fragment]
     for query in found:
         if "=" in query:
-            yield query
-            if (bare := query.rstrip(_TRAILING)) != query:
-                yield bare
+            bare = query.rstrip(_PUNCTUATION + ".")
+            if not query.removeprefix(bare).strip("."):
+                yield query
+            yield bare
             if "?" in query:  # a Git host that appended to a redirect_uri with a query as if it had none
                 yield query.replace("?", "&")
