@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 LOWEST := .venv-lowest
 
-.PHONY: demo test lint test-lowest clean
+.PHONY: demo test lint benchmark test-lowest clean
 
 # The main job, against a sandbox on this machine.
 demo: $(VENV)/installed
@@ -17,6 +17,10 @@ lint: $(VENV)/installed-for-development
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# From the Git host's redirect to the POST on the wire, each way side by side.
+benchmark: $(VENV)/installed
+	$(BIN)/python benchmarks/capture_to_exchange.py
 
 # The tests again, with the lowest versions that pyproject.toml allows.
 test-lowest: $(LOWEST)/installed

@@ -74,15 +74,15 @@ class Authorization:
         """Read the API's object.
 
         Raises:
-            ValueError: ``name`` or ``repo_type`` is missing, so it cannot be told which record this is.
+            ValueError: ``name`` is missing, so it cannot be told which record this is.
         """
-        name, repo_type = _text(record, "name"), _text(record, "repo_type")
-        if not name or not repo_type:
-            raise ValueError("an authorization without name or repo_type")
+        name = _text(record, "name")
+        if not name:
+            raise ValueError("an authorization without a name")
         status, tag = record.get("status"), record.get("tag")
         return cls(
             name=name,
-            repo_type=repo_type,
+            repo_type=_text(record, "repo_type"),
             repo_host=_text(record, "repo_host"),
             repo_home=_text(record, "repo_home"),
             repo_user=_text(record, "repo_user"),

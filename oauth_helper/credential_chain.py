@@ -52,9 +52,9 @@ def no_credentials() -> CredentialsError:
 
 def _access_key(values: Mapping[str, str], names: tuple[str, str, str], place: str) -> AccessKey | None:
     access_key, secret_key, security_token = (values.get(name) for name in names)
-    if not access_key and not secret_key:
+    if not (access_key or secret_key or security_token):
         return None
-    _refuse_half({name: values.get(name) for name in names[:2]}, place)
+    _refuse_half({name: values.get(name) for name in names if name != names[2] or security_token}, place)
     return AccessKey(access_key or "", secret_key or "", security_token or None)
 
 
@@ -72,6 +72,10 @@ def _refuse_half(values: Mapping[str, str | None], place: str) -> None:
     if missing:
         present = [name for name, value in values.items() if value]
         raise CredentialsError(
-            f"{' and '.join(present)} is set in {place}, but {' and '.join(missing)} is missing",
+            f"{_listed(present)} set in {place}, but {_listed(missing)} missing",
             hint=f"Set {' and '.join(missing)} as well, or unset {' and '.join(present)}.",
         )
+
+
+def _listed(names: list[str]) -> str:
+    return f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'}"

@@ -32,6 +32,11 @@ class Desk:
         """What is being linked."""
         return self._request.repo_type
 
+    @property
+    def redirect_uri(self) -> str | None:
+        """Where the Git host will send the browser, where it is known."""
+        return self._request.redirect_uri
+
     def judge(self, text: str, way: Way) -> None:
         """Judge a pasted text; return when it is ours.
 

@@ -39,7 +39,7 @@ class OAuthHelperError(Exception):
     exit_status: int = 1
     kind: str = "fault"
     """One word for scripts; it does not change between releases."""
-    default_hint: str = "This is a fault in oauth-helper. Please report it with what --verbose shows: no secret is."
+    default_hint: str = "This is a fault in oauth-helper. Please report it with what -vv shows: no secret is."
 
     def __init__(
         self, message: str, *, hint: str | None = None, code: str | None = None, request_id: str | None = None

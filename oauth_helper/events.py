@@ -52,6 +52,8 @@ class Opened:
     """A browser was started."""
 
     browser: str
+    window: bool = False
+    """Whether it is a window of ours, from which the redirect comes by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,13 @@ class Exchanging:
 
 
 @dataclass(frozen=True, slots=True)
+class Deleted:
+    """The authorization that is to be replaced is gone; the exchange comes next."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Linked:
     """The end: the authorization stands."""
 
@@ -99,4 +108,4 @@ class Failed:
 Outcome = Linked | Failed
 """How a story ends."""
 
-Event = Warned | Checked | Waiting | Opened | NotOpened | Ignored | Captured | Exchanging | Linked | Failed
+Event = Warned | Checked | Waiting | Opened | NotOpened | Ignored | Captured | Exchanging | Deleted | Linked | Failed

@@ -20,7 +20,7 @@ from oauth_helper.errors import (
     StoppedError,
     UnavailableError,
 )
-from oauth_helper.events import Checked, Event, Exchanging, Failed, Linked, NotOpened, Opened, Waiting, Warned, Way
+from oauth_helper.events import Checked, Deleted, Event, Exchanging, Failed, Linked, Waiting, Warned, Way
 from oauth_helper.link_request import IfExists, LinkRequest
 from oauth_helper.presentable import presentable
 from oauth_helper.redirect import AuthorizationRequest, AuthorizationResponse
@@ -59,8 +59,9 @@ class Doors:
     """What the story is handed; it knows none of them by name."""
 
     listener: Listening
-    open_browser: Callable[[str], Awaitable[str | None]]
-    """Open an address; return the browser's name, or None where nothing was opened. An error ends the wait."""
+    open_browser: Callable[[str, Desk], Awaitable[None]]
+    """Bring the listener's address before the user, tell how, and end when no more is to be done. It is stopped when
+    the story ends; an error of it ends the wait."""
     prompt: Callable[[Callable[[str], None]], AbstractAsyncContextManager[object]]
     """Offer what is pasted into the terminal, while the context is open."""
     tell: Callable[[Event], None]
@@ -113,10 +114,20 @@ async def _check(request: LinkRequest, service: Service, tell: Callable[[Event],
             raise
         listed = []
         tell(Warned(f"This account may not list authorizations, so it is not known whether {request.name} is free."))
+    standing = find_standing(request, listed)
+    tell(Checked(request.name, request.repo_type))
+    return standing
+
+
+def find_standing(request: LinkRequest, listed: list[Authorization]) -> Authorization | None:
+    """Return the authorization that bears the name already, if there is one and it may be kept or replaced.
+
+    Raises:
+        NameTakenError: It stands in the way.
+    """
     standing = next((one for one in listed if one.name == request.name), None)
     if standing:
         _check_standing(request, standing)
-    tell(Checked(request.name, request.repo_type))
     return standing
 
 
@@ -142,12 +153,9 @@ async def _browser_opened(start: str, desk: Desk, request: LinkRequest, doors: D
 
     async def open_browser() -> None:
         try:
-            browser = await doors.open_browser(start)
-        except OAuthHelperError as error:
+            await doors.open_browser(start, desk)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the story is to end with it, not to wait on
             desk.give_up(error)
-        else:
-            if not desk.has_redirect:
-                doors.tell(Opened(browser) if browser else NotOpened())
 
     opening = asyncio.create_task(open_browser())
     try:
@@ -187,7 +195,11 @@ async def _wait(desk: Desk, request: LinkRequest, doors: Doors) -> Authorization
         async with asyncio.timeout(request.timeout), doors.prompt(offer_pasted):
             return await desk.redirect()
     except TimeoutError:
-        raise DeadlineError(f"No redirect came within {request.timeout:g} seconds") from None
+        raise DeadlineError(f"No redirect came within {_duration(request.timeout)}") from None
+
+
+def _duration(seconds: float) -> str:
+    return "1 second" if seconds == 1 else f"{seconds:g} seconds"
 
 
 async def _exchange(
@@ -203,6 +215,7 @@ async def _exchange(
         if standing:
             await service.delete_authorization(request.name)
             replaced = True
+            tell(Deleted(request.name))
         return await service.create_oauth(
             request.repo_type, name=request.name, code=redirect.code, state=redirect.state, tag=request.tag
         )

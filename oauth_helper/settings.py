@@ -11,9 +11,10 @@ from oauth_helper.endpoint import check_endpoint
 from oauth_helper.errors import SettingsError
 from oauth_helper.origin import FileValues, Sourced, first_set
 
-BROWSER_CHOICES: Final = ("auto", "default", "none")
+BROWSER_CHOICES: Final = ("auto", "default", "chromium", "firefox", "none")
+"""Beside the path of a browser."""
 DEFAULT_TIMEOUT: Final = 600.0
-MAXIMUM_TIMEOUT: Final = 3600.0
+MAXIMUM_TIMEOUT: Final = 3600
 """Seconds."""
 
 _DEFAULT: Final = "default"
@@ -110,6 +111,11 @@ def resolve_settings(sources: Sources) -> Settings:
     )
 
 
+def is_browser_choice(text: str) -> bool:
+    """Whether ``text`` says how to open a browser: one of the choices, or a path (it has a separator in it)."""
+    return text in BROWSER_CHOICES or "/" in text or "\\" in text
+
+
 def _look_up(key: str, sources: Sources, more_environment: tuple[str, ...] = ()) -> Sourced[str | None]:
     if flag := sources.flags.get(key):
         return Sourced(flag, f"--{key.replace('_', '-')}")
@@ -151,10 +157,10 @@ def _checked_endpoint(found: Sourced[str | None]) -> Sourced[str | None]:
 def _browser(found: Sourced[str | None]) -> Sourced[str]:
     if found.value is None:
         return Sourced("auto", _DEFAULT)
-    if found.value not in BROWSER_CHOICES:
+    if not is_browser_choice(found.value):
         raise SettingsError(
             f"{found.origin} names a browser that cannot be had: {found.value!r}",
-            hint=f"Use one of {', '.join(BROWSER_CHOICES)}; BROWSER names the program for `default`.",
+            hint=f"Use one of {', '.join(BROWSER_CHOICES)}, or the path of a browser.",
         )
     return Sourced(found.value, found.origin)
 
@@ -168,7 +174,7 @@ def _timeout(found: Sourced[str | None]) -> Sourced[float]:
         seconds = 0.0
     if not 1 <= seconds <= MAXIMUM_TIMEOUT:
         raise SettingsError(
-            f"{found.origin} is not a number of seconds from 1 to {MAXIMUM_TIMEOUT:.0f}: {found.value!r}",
+            f"{found.origin} is not a number of seconds from 1 to {MAXIMUM_TIMEOUT}: {found.value!r}",
             hint="Give the seconds to wait for you in the browser, such as 600.",
         )
     return Sourced(seconds, found.origin)

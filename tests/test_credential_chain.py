@@ -54,6 +54,8 @@ def test_half_a_user_or_half_a_file_is_an_error_as_well() -> None:
         find_credentials({"HW_USER_NAME": "user", "HW_USER_PASSWORD": "word"}, FILE)
     with pytest.raises(CredentialsError, match="sk is missing"):
         find_credentials({}, FileValues("creds", {"ak": "a"}))
+    with pytest.raises(CredentialsError, match="HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK are missing"):
+        find_credentials({"HUAWEICLOUD_SDK_SECURITY_TOKEN": "alone"}, NO_FILE)
     assert find_credentials({"HW_DOMAIN_NAME": "alone"}, NO_FILE) is None
 
 

@@ -149,6 +149,14 @@ async def test_a_name_that_stands_is_kept_replaced_or_refused(sandbox: Sandbox) 
     assert len(await records(sandbox)) == 1
 
 
+async def test_what_is_replaced_is_told_when_it_is_gone(sandbox: Sandbox) -> None:
+    environ = surroundings(sandbox)
+    assert (await run_command("link", "github", "--name", "mine", environ=environ)).status == 0
+    end = await run_command("link", "gitlab", "--name", "mine", "--if-exists", "replace", environ=environ)
+    assert end.status == 0, end.err
+    assert end.err.index("Deleted the authorization that was named mine.") > end.err.index("Asking ServiceStage")
+
+
 async def test_all_that_can_be_known_is_told_before_a_browser_opens(sandbox: Sandbox, tmp_path: Path) -> None:
     sight = tmp_path / "sight"
     environ = surroundings(sandbox, SCRIPTED_SIGHT=str(sight))
@@ -159,6 +167,8 @@ async def test_all_that_can_be_known_is_told_before_a_browser_opens(sandbox: San
             (2, "usage", ("nonsense",), {}),
             (2, "usage", ("github", "--timeout", "0"), {}),
             (2, "usage", ("github", "--no-such-option"), {}),
+            (2, "usage", ("github", "--browser", "lynx"), {}),
+            (2, "usage", ("github", "--sandbox", "--region", "cn-north-4"), {}),
             (2, "illegal-name", ("github", "--name", "a b c d"), {}),
             (3, "settings", ("github", "--endpoint", "http://servicestage.example"), {}),
             (3, "settings", ("github",), {"OAUTH_HELPER_ENDPOINT": ""}),
@@ -374,6 +384,21 @@ async def test_link_with_sandbox_needs_nothing_and_its_visitor_plays_the_user() 
     with_browser = await run_command("link", "gitee", "--sandbox", environ=surroundings())
     assert with_browser.status == 0, with_browser.err
     assert "visitor" not in with_browser.err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+async def test_a_full_disk_is_no_fault_of_ours(sandbox: Sandbox) -> None:
+    with Path("/dev/full").open("w") as full:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "oauth_helper", "list", "--json"),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=full,
+            stderr=asyncio.subprocess.PIPE,
+            env=surroundings(sandbox),
+        )
+        _, err = await process.communicate()
+    assert process.returncode == 9
+    assert b"could not be written: No space left on device" in err
 
 
 async def test_output_nobody_reads_is_no_fault(sandbox: Sandbox) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import socket
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -59,6 +60,25 @@ async def test_what_is_wrong_is_told_with_the_status_a_link_would_end_with(sandb
     assert (illegal.status, findings(illegal)["name"]["verdict"]) == (2, "fail")
 
 
+async def test_a_setting_that_cannot_be_used_is_one_finding_among_others(sandbox: Sandbox) -> None:
+    unusable = await run_command("doctor", "--json", environ=surroundings(sandbox, OAUTH_HELPER_TIMEOUT="soon"))
+    assert unusable.status == 3
+    assert findings(unusable)["settings"]["verdict"] == "fail"
+    assert findings(unusable)["listener"]["verdict"] == "ok"
+    nowhere = await run_command("doctor", "--json", environ=surroundings(sandbox, OAUTH_HELPER_ENDPOINT=""))
+    assert nowhere.status == 3
+    assert findings(nowhere)["endpoint"]["verdict"] == "fail"
+    assert findings(nowhere)["service"]["verdict"] == "note"
+
+
+async def test_a_clock_that_is_off_is_noted_before_signatures_are_refused() -> None:
+    async with Sandbox(now=lambda: time.time() + 300) as ahead:
+        end = await run_command("doctor", "--json", environ=surroundings(ahead))
+    assert end.status == 0
+    assert findings(end)["clock"]["verdict"] == "note"
+    assert "behind the server's" in findings(end)["clock"]["message"]
+
+
 async def test_this_machine_is_looked_at(sandbox: Sandbox) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -74,14 +94,23 @@ async def test_this_machine_is_looked_at(sandbox: Sandbox) -> None:
     unwanted = await run_command("doctor", "--json", "--browser", "none", environ=surroundings(sandbox, BROWSER=""))
     assert unwanted.status == 0
     assert "addresses will be printed" in findings(unwanted)["browser"]["message"]
+    built = await run_command("doctor", "--json", environ=surroundings(sandbox, BROWSER="", CI="true"))
+    assert built.status == 9, "as a link would end"
+    window = await run_command("doctor", "--json", "--browser", "chromium", environ=surroundings(sandbox, BROWSER=""))
+    assert window.status == 9
+    assert "there can be none" in findings(window)["browser"]["message"]
 
 
 async def test_a_taken_name_and_a_list_that_is_not_permitted_are_notes(sandbox: Sandbox) -> None:
     environ = surroundings(sandbox)
     assert (await run_command("link", "gitee", "--name", "mine", environ=environ)).status == 0
-    end = await run_command("doctor", "--json", "--name", "mine", environ=environ)
+    end = await run_command("doctor", "gitee", "--json", "--name", "mine", environ=environ)
     assert end.status == 0
-    assert findings(end)["name"]["message"] == "mine exists already (gitee)"
+    assert findings(end)["name"]["message"] == "mine exists already; a link keeps it as it is"
+    other_type = await run_command("doctor", "github", "--json", "--name", "mine", environ=environ)
+    assert other_type.status == 6, "as a link would end"
+    assert findings(other_type)["name"]["verdict"] == "fail"
+    assert json.loads(other_type.err.splitlines()[-1])["error"]["kind"] == "name-taken"
     key = sandbox.access_key_without_list
     unlisted = {"HUAWEICLOUD_SDK_AK": key.access_key, "HUAWEICLOUD_SDK_SK": key.secret_key.reveal()}
     end = await run_command("doctor", "--json", environ=environ | unlisted)

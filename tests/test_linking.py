@@ -28,13 +28,12 @@ from oauth_helper.errors import (
 from oauth_helper.events import (
     Captured,
     Checked,
+    Deleted,
     Event,
     Exchanging,
     Failed,
     Ignored,
     Linked,
-    NotOpened,
-    Opened,
     Outcome,
     Waiting,
     Warned,
@@ -49,7 +48,7 @@ OURS = redirect(code="planted-code", state=STATE)
 CREATED = Authorization(NAME, "github", repo_user="octocat", create_time=2, status=0)
 STANDING = Authorization(NAME, "github", repo_user="hubot", create_time=1, status=0)
 
-User = Callable[[Desk], Awaitable[str | None]]
+User = Callable[[Desk], Awaitable[None]]
 
 
 @dataclass
@@ -104,10 +103,10 @@ class PaperDoors:
         self.outcome = asyncio.create_task(desk.outcome())
         return "http://127.0.0.1:1/start?k=KEY"
 
-    async def open_browser(self, address: str) -> str | None:
-        assert self.desk
+    async def open_browser(self, address: str, desk: Desk) -> None:
+        assert desk is self.desk
         assert address.endswith("k=KEY")
-        return await self.user(self.desk)
+        await self.user(desk)
 
     def as_doors(self) -> Doors:
         return Doors(self, self.open_browser, self.prompt, self.told.append)
@@ -116,13 +115,12 @@ class PaperDoors:
         return [type(event) for event in self.told]
 
 
-async def consents(desk: Desk) -> str:
+async def consents(desk: Desk) -> None:
     desk.judge(OURS, Way.PAGE)
-    return "paper"
 
 
-async def does_nothing(desk: Desk) -> str:
-    return "paper"
+async def does_nothing(desk: Desk) -> None:
+    return
 
 
 async def run(
@@ -169,16 +167,6 @@ async def test_the_waiting_event_has_the_addresses_and_the_deadline() -> None:
     assert timedelta(seconds=55) < waiting.expires_at - datetime.now(UTC) <= timedelta(seconds=60)
 
 
-@pytest.mark.parametrize(("browser", "event"), [("firefox", Opened("firefox")), (None, NotOpened())])
-async def test_it_is_told_whether_a_browser_was_opened(browser: str | None, event: Event) -> None:
-    async def opens(desk: Desk) -> str | None:
-        asyncio.get_running_loop().call_later(0.05, desk.judge, OURS, Way.DIRECT)
-        return browser
-
-    _, doors = await run(PaperService(), opens)
-    assert event in doors.told
-
-
 async def test_a_standing_authorization_is_kept_and_no_state_is_spent() -> None:
     service = PaperService([STANDING])
     linked, doors = await run(service)
@@ -189,9 +177,10 @@ async def test_a_standing_authorization_is_kept_and_no_state_is_spent() -> None:
 
 async def test_replace_deletes_right_before_the_exchange() -> None:
     service = PaperService([STANDING])
-    linked, _ = await run(service, if_exists=IfExists.REPLACE)
+    linked, doors = await run(service, if_exists=IfExists.REPLACE)
     assert linked == Linked(CREATED)
     assert [call.split()[0] for call in service.calls] == ["list", "url", "delete", "create"]
+    assert Deleted(NAME) in doors.told
 
 
 @pytest.mark.parametrize(
@@ -199,6 +188,7 @@ async def test_replace_deletes_right_before_the_exchange() -> None:
     [
         (STANDING, IfExists.FAIL, "exists already"),
         (Authorization(NAME, "gitlab", status=0), IfExists.KEEP, "it is of type gitlab"),
+        (Authorization(NAME, "", status=0), IfExists.KEEP, "it is of type"),
         (Authorization(NAME, "github", status=1), IfExists.KEEP, "does not work"),
         (Authorization(NAME, "github", status=2), IfExists.KEEP, "does not work"),
     ],
@@ -229,14 +219,13 @@ async def test_a_gateway_that_refuses_everything_ends_it(code: str) -> None:
 
 
 async def test_a_strangers_redirect_never_ends_the_wait_and_is_counted() -> None:
-    async def stranger_first(desk: Desk) -> str:
+    async def stranger_first(desk: Desk) -> None:
         for offered in (redirect(code="evil", state="other"), redirect(error="access_denied", state="x"), "hello"):
             with pytest.raises(RedirectRejectedError):
                 desk.judge(offered, Way.PAGE)
         with pytest.raises(RedirectRejectedError):
             desk.judge_query("code=evil&state=other", Way.DIRECT)
         desk.judge_query(f"code=planted-code&state={ENCODED_STATE}", Way.DIRECT)
-        return "paper"
 
     linked, doors = await run(PaperService(), stranger_first)
     assert linked == Linked(CREATED)
@@ -251,11 +240,10 @@ async def test_a_strangers_redirect_never_ends_the_wait_and_is_counted() -> None
 
 
 async def test_the_first_of_several_redirects_wins_and_there_is_one_exchange() -> None:
-    async def twice(desk: Desk) -> str:
+    async def twice(desk: Desk) -> None:
         desk.judge(OURS, Way.PAGE)
         desk.judge(redirect(code="second", state=STATE), Way.DIRECT)
         desk.judge(redirect(error="access_denied", state=STATE), Way.DIRECT)
-        return "paper"
 
     service = PaperService()
     linked, doors = await run(service, twice)
@@ -265,9 +253,8 @@ async def test_the_first_of_several_redirects_wins_and_there_is_one_exchange() -
 
 
 async def test_a_denial_ends_it_with_the_hosts_words() -> None:
-    async def denies(desk: Desk) -> str:
+    async def denies(desk: Desk) -> None:
         desk.judge(redirect(error="access_denied", error_description="no thanks", state=STATE), Way.PAGE)
-        return "paper"
 
     service = PaperService()
     error, _ = await failed(AuthorizationDeniedError, service, denies)
@@ -282,11 +269,20 @@ async def test_the_deadline_ends_the_wait() -> None:
 
 
 async def test_a_browser_that_was_demanded_and_cannot_be_had_ends_the_wait() -> None:
-    async def cannot(desk: Desk) -> str:
+    async def cannot(desk: Desk) -> None:
         raise NoBrowserError("none")
 
     error, _ = await failed(NoBrowserError, PaperService(), cannot)
     assert error.exit_status == 9
+
+
+async def test_a_fault_while_opening_ends_the_wait_too() -> None:
+    async def breaks(desk: Desk) -> None:
+        raise ZeroDivisionError
+
+    doors = PaperDoors(breaks)
+    with pytest.raises(ZeroDivisionError):
+        await link(LinkRequest(RepoType.GITHUB, NAME), PaperService(), doors.as_doors())
 
 
 async def test_what_is_pasted_into_the_terminal_is_judged_and_the_prompt_closed_before_the_exchange() -> None:
@@ -367,10 +363,9 @@ async def _stopped(service: PaperService, doors: PaperDoors, when: asyncio.Event
 async def test_a_stop_while_waiting_tells_the_page_that_nothing_was_created() -> None:
     opened = asyncio.Event()
 
-    async def opens(desk: Desk) -> str:
+    async def opens(desk: Desk) -> None:
         opened.set()
         await asyncio.Event().wait()
-        return "never"
 
     error = await _stopped(PaperService(), PaperDoors(opens), opened)
     assert isinstance(error, StoppedError)

@@ -4,7 +4,7 @@ import asyncio
 from urllib.parse import urlsplit
 
 import pytest
-from listener_desk import ADDRESS, Desk, Open, ask, listening, paste, told
+from listener_desk import ADDRESS, Desk, Forms, Open, ask, listening, paste, told
 
 from oauth_helper.listener import Listener, Start
 
@@ -25,6 +25,9 @@ async def asked(opened: Open, start: Start) -> asyncio.Task[str]:
 
 async def _where(opened: Open, start: Start) -> str:
     answer = await ask(opened.port, target(start))
+    for meta in Forms(answer.body).all("meta"):
+        if meta.get("http-equiv") == "refresh":
+            return f"page, then {str(meta['content']).partition('url=')[2]}"
     return answer.headers.get("location", f"{answer.status} {'authorize' in answer.body}")
 
 
@@ -33,7 +36,7 @@ async def test_a_held_address_waits_and_then_goes_where_it_is_led() -> None:
         start = opened.listener.start(held=True)
         waiting = await asked(opened, start)
         start.lead("https://console.example/oauth?selftest=1")
-        assert await waiting == "https://console.example/oauth?selftest=1"
+        assert await waiting == "page, then https://console.example/oauth?selftest=1", "a navigation of its own"
         start.lead("https://github.com/login")
         assert await _where(opened, start) == "https://github.com/login", "who comes later goes on at once"
 

@@ -62,6 +62,9 @@ def test_what_click_refuses_is_status_2_with_a_hint(capsys: pytest.CaptureFixtur
     assert main(["no-such-command"]) == 2
     capsys.readouterr()
     assert main(["--help"]) == 0
+    helped = capsys.readouterr().out
+    assert main([]) == 0
+    assert capsys.readouterr().out == helped
 
 
 def test_an_error_shows_its_request_id_once_and_colours_only_on_terminals(capsys: pytest.CaptureFixture[str]) -> None:

@@ -82,7 +82,6 @@ async def test_records_without_a_name_are_passed_over() -> None:
         {"count": 1},
         {"authorizations": None},
         {"authorizations": {}},
-        {"authorizations": [{"name": "taken"}]},
         [],
         "text",
     ],
@@ -92,6 +91,12 @@ async def test_a_list_that_cannot_be_trusted_is_no_list(document: object) -> Non
         with pytest.raises(UnusableAnswerError) as caught:
             await service.list_authorizations()
     assert caught.value.sent
+
+
+async def test_a_record_with_a_name_and_little_else_is_listed_because_it_holds_its_name() -> None:
+    records = {"authorizations": [{"name": "taken"}, {"name": None}, "odd"], "count": 3}
+    async with FakeServiceStage(answering(records)) as fake, client(fake) as service:
+        assert [one.to_json() for one in await service.list_authorizations()] == [{"name": "taken"}]
 
 
 @pytest.mark.parametrize(("tag", "query"), [(None, ""), ("", ""), ("intl", "?tag=intl"), ("a b&é~*+", None)])
@@ -135,7 +140,7 @@ async def test_a_body_beyond_ascii_is_signed_as_it_is_sent() -> None:
     assert request.headers["Authorization"] == request.vendor_authorization("AccessKey", "SecretKey")
 
 
-@pytest.mark.parametrize("document", [{}, {"authorization": None}, {"authorization": {"name": "my-auth"}}, [], 1])
+@pytest.mark.parametrize("document", [{}, {"authorization": None}, {"authorization": {"repo_type": "github"}}, [], 1])
 async def test_a_creation_without_the_record_may_have_happened(document: object) -> None:
     async with FakeServiceStage(answering(document)) as fake, client(fake) as service:
         with pytest.raises(UnusableAnswerError) as caught:

@@ -79,8 +79,8 @@ def test_what_the_api_leaves_out_is_data_not_an_error() -> None:
     assert authorization.tag == "intl"
     assert authorization.works
     assert not Authorization.from_json(RECORD | {"status": 1}).works
-    with pytest.raises(ValueError, match="without name or repo_type"):
-        Authorization.from_json({"name": "n"})
+    with pytest.raises(ValueError, match="without a name"):
+        Authorization.from_json({"repo_type": "github"})
 
 
 def test_a_record_of_our_own_making_is_given_in_the_apis_spelling() -> None:

@@ -1,5 +1,19 @@
 """The shell: parse, call the wiring, print, return a status. Only these rooms print."""
 
-from oauth_helper.cli.program import main
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
 
 __all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command with ``arguments``, or with those of the process; return its exit status."""
+    try:
+        from oauth_helper.cli.program import run_program  # noqa: PLC0415 - a Ctrl-C may come while it is imported
+
+        return run_program(sys.argv[1:] if arguments is None else arguments)
+    except KeyboardInterrupt:
+        sys.stderr.write("error: Interrupted\nhint: Run the command again when you are ready.\n")
+        return 130

@@ -68,6 +68,7 @@ def delete_command(names: tuple[str, ...], *, yes: bool, **options: Any) -> None
     async def delete(service: ServiceStageClient) -> list[Authorization]:
         standing = await _standing(service, unique, started)
         if not yes and not click.confirm(f"Delete {', '.join(unique)}?", err=True):
+            started.narrator.say("Nothing was deleted.")
             return []
         for name in unique:
             await service.delete_authorization(name)
@@ -85,7 +86,11 @@ async def _standing(service: ServiceStageClient, names: tuple[str, ...], started
     except NotPermittedError:
         started.narrator.warn("This account may not list authorizations, so it is not known whether they exist.")
         return []
-    return [_named(name, found) for name in names]
+    try:
+        return [_named(name, found) for name in names]
+    except NoSuchAuthorizationError as error:
+        error.message += ". Nothing was deleted"
+        raise
 
 
 def _named(name: str, found: list[Authorization]) -> Authorization:

@@ -6,23 +6,32 @@ import asyncio
 import sys
 import time
 from collections.abc import AsyncIterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from oauth_helper.authorization import RepoType, is_legal_name
+from oauth_helper.authorization import RepoType
 from oauth_helper.cli.colour import coloured
-from oauth_helper.cli.options import REPO_TYPE, Run, connection_options, output_options, start_run
-from oauth_helper.cli.output import print_json
+from oauth_helper.cli.options import BROWSER_OPTION, REPO_TYPE, Run, connection_options, output_options, start_run
+from oauth_helper.cli.output import print_error, print_json
 from oauth_helper.cli.running import run
 from oauth_helper.credential_chain import FoundCredentials, find_credentials, no_credentials
 from oauth_helper.credentials import AccessKey, IamToken
-from oauth_helper.errors import IllegalNameError, NoBrowserError, NotPermittedError, OAuthHelperError
+from oauth_helper.errors import (
+    IllegalNameError,
+    MachineError,
+    NameTakenError,
+    NoBrowserError,
+    NotPermittedError,
+    OAuthHelperError,
+    SettingsError,
+)
 from oauth_helper.files import others_can_read
+from oauth_helper.link_request import LinkRequest
+from oauth_helper.linking import find_standing
 from oauth_helper.origin import Sourced
 from oauth_helper.presentable import presentable
-from oauth_helper.settings import BROWSER_CHOICES
 
 if TYPE_CHECKING:
     from oauth_helper.authorization import Authorization
@@ -42,13 +51,18 @@ class Finding:
     """``ok``, ``note`` (a link can work all the same) or ``fail``."""
     message: str
     hint: str = ""
-    exit_status: int = 0
+    error: OAuthHelperError | None = None
+    """What a link would end with."""
+
+    def to_json(self) -> dict[str, str]:
+        """Return what a script is told."""
+        return {"subject": self.subject, "verdict": self.verdict, "message": self.message, "hint": self.hint}
 
 
 @click.command("doctor", short_help="Check everything a link needs, without opening a browser.")
 @click.argument("repo_type", type=REPO_TYPE, metavar="[REPO_TYPE]", default=RepoType.GITHUB.value)
 @click.option("--name", metavar="NAME", help="The name a link would use.  [default: REPO_TYPE-<your login name>]")
-@click.option("--browser", type=click.Choice(BROWSER_CHOICES), help="As for link.")
+@BROWSER_OPTION
 @click.option("--port", type=click.IntRange(1, 65535), metavar="N", help="The listener's port.  [default: a free one]")
 @connection_options
 @output_options
@@ -57,33 +71,48 @@ def doctor_command(repo_type: str, **options: Any) -> int:
 
     Ends with the status a link would end with, 0 where all is well.
     """
+    findings = _of_the_run(options, RepoType(repo_type))
+    if options["as_json"]:
+        print_json([finding.to_json() for finding in findings])
+    else:
+        for finding in findings:
+            _print(finding)
+    error = next((finding.error for finding in findings if finding.error), None)
+    if error and options["as_json"]:
+        print_error(error, as_json=True, trace=False)
+    return error.exit_status if error else 0
+
+
+def _of_the_run(options: dict[str, Any], repo_type: RepoType) -> list[Finding]:
     from oauth_helper.wiring import name_for  # noqa: PLC0415 - aiohttp costs 0.3 s, which --help need not pay
 
-    started = start_run(options)
-    name = name_for(RepoType(repo_type)) if options["name"] is None else options["name"]
-    findings = run(_all_findings(started, name, options["port"]))
-    if started.as_json:
-        print_json([asdict(finding) for finding in findings])
-    for finding in () if started.as_json else findings:
-        _print(finding)
-    return next((finding.exit_status for finding in findings if finding.exit_status), 0)
+    try:
+        started = start_run(options)
+    except OAuthHelperError as error:
+        return [_failed("settings", error), run(_listener(options["port"]))]
+    name = name_for(repo_type) if options["name"] is None else options["name"]
+    return run(_all_findings(started, repo_type, name, options["port"]))
 
 
-async def _all_findings(started: Run, name: str, port: int | None) -> list[Finding]:
+async def _all_findings(started: Run, repo_type: RepoType, name: str, port: int | None) -> list[Finding]:
     findings = _settings(started) + _credentials(started)
-    async for finding in _service(started, name):
+    async for finding in _service(started, repo_type, name):
         findings.append(finding)
-    return [*findings, _browser(started), await _listener(port)]
+    return [*findings, await _browser(started), await _listener(port)]
 
 
 def _settings(started: Run) -> list[Finding]:
     findings = []
     for field in fields(started.settings):
-        if field.name == "browser":  # its line comes with its check
-            continue
+        if field.name == "browser" or (field.name == "endpoint" and not started.settings.endpoint.value):
+            continue  # the lines of these come with their checks
         setting: Sourced[object] = getattr(started.settings, field.name)
         value = "not set" if setting.value is None else presentable(f"{setting.value}")
         findings.append(Finding(field.name, "ok", f"{value} ({setting.origin})"))
+    try:
+        started.settings.required_endpoint()
+    except SettingsError as error:
+        findings.append(_failed("endpoint", error))
     return findings
 
 
@@ -107,24 +136,27 @@ def _kind(found: FoundCredentials) -> str:
     return "an IAM token" if isinstance(found.value, IamToken) else "an IAM user's name and password"
 
 
-async def _service(started: Run, name: str) -> AsyncIterator[Finding]:
+async def _service(started: Run, repo_type: RepoType, name: str) -> AsyncIterator[Finding]:
     from oauth_helper.wiring import open_service  # noqa: PLC0415 - aiohttp costs 0.3 s, which --help need not pay
 
-    if not is_legal_name(name):
-        yield _failed("name", IllegalNameError(f"{presentable(name)!r} cannot be the name of an authorization"))
+    try:
+        request = LinkRequest(repo_type, name)
+    except IllegalNameError as error:
+        yield _failed("name", error)
+        request = None
     try:
         credentials = find_credentials(started.environ, started.credentials_file)
-        if credentials is None:
-            yield Finding("service", "note", "not asked: there are no credentials")
+        if credentials is None or not started.settings.endpoint.value:
+            yield Finding("service", "note", "not asked: what it takes is missing")
             return
         async with open_service(started.settings, credentials) as service:
-            async for finding in _answer(service, name):
+            async for finding in _answer(service, request):
                 yield finding
     except OAuthHelperError as error:
         yield _failed("service", error)
 
 
-async def _answer(service: ServiceStageClient, name: str) -> AsyncIterator[Finding]:
+async def _answer(service: ServiceStageClient, request: LinkRequest | None) -> AsyncIterator[Finding]:
     began = time.perf_counter()
     listed: list[Authorization] | None = None
     try:
@@ -137,31 +169,43 @@ async def _answer(service: ServiceStageClient, name: str) -> AsyncIterator[Findi
     if (skew := service.last_clock_skew) is not None:
         verdict = "ok" if abs(skew) <= _TOLERATED_SKEW else "note"
         yield Finding("clock", verdict, f"{abs(skew):.0f} s {'behind' if skew > 0 else 'ahead of'} the server's")
-    if listed is not None and is_legal_name(name):
-        standing = next((one for one in listed if one.name == name), None)
-        taken = f"{name} exists already ({presentable(standing.repo_type)})" if standing else ""
-        yield Finding("name", "note" if taken else "ok", taken or f"{name} is free")
+    if listed is not None and request is not None:
+        yield _name(request, listed)
 
 
-def _browser(started: Run) -> Finding:
+def _name(request: LinkRequest, listed: list[Authorization]) -> Finding:
+    try:
+        standing = find_standing(request, listed)
+    except NameTakenError as error:
+        return _failed("name", error)
+    if standing:
+        return Finding("name", "note", f"{request.name} exists already; a link keeps it as it is")
+    return Finding("name", "ok", f"{request.name} is free")
+
+
+async def _browser(started: Run) -> Finding:
     from oauth_helper.browsers.default import browser_commands, why_no_browser  # noqa: PLC0415 - only here
+    from oauth_helper.wiring import Ways, find_windows, nobody_watches  # noqa: PLC0415 - aiohttp costs 0.3 s, which --help need not pay
 
     browser = started.settings.browser
     wanted = f"{browser.value} ({browser.origin})"
     if browser.value == "none":
         return Finding("browser", "ok", f"{wanted}: the addresses will be printed")
+    try:
+        windows = await find_windows(Ways(browser=browser.value, environ=started.environ))
+    except NoBrowserError as error:
+        return _failed("browser", NoBrowserError(f"{wanted}: {error.message}", hint=error.hint))
+    if windows:
+        why = "your default browser" if windows[0].is_default else "installed"
+        return Finding("browser", "ok", f"{wanted}: a window of our own in {windows[0].name} ({why})")
     reason = why_no_browser(started.environ, sys.platform)
     if reason is None:
         program = browser_commands("", started.environ, sys.platform)[0][0]
         return Finding("browser", "ok", f"{wanted}: {program} would open the page")
-    if browser.value == "default":
+    if browser.value == "default" or nobody_watches(started.environ):
         return _failed("browser", NoBrowserError(f"{wanted}: {reason}"))
-    return Finding(
-        "browser",
-        "note",
-        f"{wanted}: {reason}; the addresses will be printed",
-        "Set BROWSER to a program that opens one.",
-    )
+    message = f"{wanted}: {reason}; the addresses will be printed"
+    return Finding("browser", "note", message, "Set BROWSER to a program that opens one.")
 
 
 async def _listener(port: int | None) -> Finding:
@@ -177,12 +221,12 @@ async def _listener(port: int | None) -> Finding:
     except OAuthHelperError as error:
         return _failed("listener", error)
     except (OSError, TimeoutError) as error:
-        return Finding("listener", "fail", f"cannot be reached: {error}", "Check this machine's firewall.", 9)
+        return _failed("listener", MachineError(f"cannot be reached: {error}", hint="Check this machine's firewall."))
     return Finding("listener", "ok", f"{host} can be listened on and reached")
 
 
 def _failed(subject: str, error: OAuthHelperError) -> Finding:
-    return Finding(subject, "fail", error.message, error.hint, error.exit_status)
+    return Finding(subject, "fail", error.message, error.hint, error)
 
 
 def _print(finding: Finding) -> None:

@@ -8,14 +8,14 @@ from typing import Any
 import click
 
 from oauth_helper.authorization import RepoType
-from oauth_helper.cli.options import REPO_TYPE, Run, connection_options, output_options, start_run
-from oauth_helper.cli.output import print_authorization
+from oauth_helper.cli.options import BROWSER_OPTION, REPO_TYPE, Run, connection_options, output_options, start_run
+from oauth_helper.cli.output import print_authorization, status_in_words
 from oauth_helper.cli.running import run
 from oauth_helper.credential_chain import FoundCredentials
-from oauth_helper.errors import StoppedError
+from oauth_helper.errors import StoppedError, UsageError
 from oauth_helper.events import Linked
 from oauth_helper.link_request import IfExists, LinkRequest
-from oauth_helper.settings import BROWSER_CHOICES, MAXIMUM_TIMEOUT
+from oauth_helper.settings import MAXIMUM_TIMEOUT
 
 
 @click.command("link", short_help="Link a Git account: the main job.")
@@ -29,11 +29,7 @@ from oauth_helper.settings import BROWSER_CHOICES, MAXIMUM_TIMEOUT
     show_default=True,
     help="An authorization of that name exists: leave it and succeed, replace it, or stop.",
 )
-@click.option(
-    "--browser",
-    type=click.Choice(BROWSER_CHOICES),
-    help="How to open the browser; none prints the addresses.  [env: OAUTH_HELPER_BROWSER; default: auto]",
-)
+@BROWSER_OPTION
 @click.option("--no-browser", is_flag=True, help="The same as --browser none.")
 @click.option("--port", type=click.IntRange(1, 65535), metavar="N", help="The listener's port.  [default: a free one]")
 @click.option(
@@ -48,9 +44,9 @@ from oauth_helper.settings import BROWSER_CHOICES, MAXIMUM_TIMEOUT
 def link_command(repo_type: str, **options: Any) -> None:
     """Link a Git account to ServiceStage.
 
-    REPO_TYPE is github, gitlab, gitee or bitbucket. Your browser opens, you authorize there, and the address where
-    it ends is exchanged for an authorization at once. That address reaches us through the page that opens, or you
-    paste it here.
+    REPO_TYPE is github, gitlab, gitee or bitbucket. A browser window opens, you authorize there, and what the Git
+    host answers is exchanged for an authorization at once. Where no window can be opened, your own browser shows a
+    page that takes the address where it ends; this terminal takes it too.
     """
     if options["no_browser"]:
         options["browser"] = "none"
@@ -58,6 +54,8 @@ def link_command(repo_type: str, **options: Any) -> None:
     request = _request(RepoType(repo_type), options, started)
     if request.repo_type is RepoType.DEVCLOUD:
         started.narrator.warn("devcloud is undocumented for OAuth; ServiceStage may refuse it.")
+    if options["sandbox"] and (options["endpoint"] or options["region"]):
+        raise UsageError("--sandbox brings a ServiceStage of its own", hint="Leave out --endpoint and --region.")
     credentials = None if options["sandbox"] else started.credentials()
     try:
         linked = run(_link(request, started, credentials, options["port"]))
@@ -67,6 +65,9 @@ def link_command(repo_type: str, **options: Any) -> None:
         started.narrator.say(f"Kept {request.name} as it is; --if-exists replace would link it anew.")
     else:
         started.narrator.say(f"Linked {request.name}.")
+    if not linked.authorization.works:
+        status = status_in_words(linked.authorization)
+        started.narrator.warn(f"ServiceStage says that it does not work yet: status {status}.")
     print_authorization(linked.authorization, as_json=started.as_json)
 
 
@@ -102,6 +103,8 @@ async def _link(request: LinkRequest, started: Run, credentials: FoundCredential
 def _explained(stopped: StoppedError, request: LinkRequest, started: Run) -> StoppedError:
     if started.narrator.is_exchanging:
         stopped.message += f" while ServiceStage was asked to create {request.name}"
+        if started.narrator.has_deleted:
+            stopped.message += f". The authorization that was named {request.name} is deleted"
         stopped.hint = f"`oauth-helper show {request.name}` tells whether it exists. If not, run the command again."
     else:
         stopped.message += ". Nothing was created"

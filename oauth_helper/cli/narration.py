@@ -13,6 +13,7 @@ from oauth_helper.cli.colour import coloured
 from oauth_helper.events import (
     Captured,
     Checked,
+    Deleted,
     Event,
     Exchanging,
     Failed,
@@ -48,7 +49,10 @@ class Narrator:
         self._verbosity = verbosity
         self._stream = sys.stderr
         self._is_terminal = self._stream.isatty()
+        self.has_deleted = False
+        """Whether an authorization was deleted that was to be replaced."""
         self._waiting: Waiting | None = None
+        self._in_window = False
         self._clock: asyncio.Task[None] | None = None
         self.is_exchanging = False
         """Whether the redirect was in hand and ServiceStage was asked, with no answer yet."""
@@ -72,7 +76,7 @@ class Narrator:
         match event:
             case Waiting() | Opened() | NotOpened():
                 self._tell_of_the_wait(event)
-            case Captured() | Exchanging() | Linked() | Failed():
+            case Captured() | Exchanging() | Deleted() | Linked() | Failed():
                 self._tell_of_the_exchange(event)
             case Warned(message):
                 self.warn(message)
@@ -95,18 +99,30 @@ class Narrator:
             case Waiting():
                 self._waiting = event
                 self._start_clock(event)
+            case Opened(browser, window=True):
+                self._in_window = True
+                self.say(f"A window was opened ({browser}). Authorize there; nothing needs to be copied.")
+                if "firefox" in browser.casefold():
+                    self.say("Its robot mark and striped address bar are expected: its last request is held.")
+                if self.takes_pastes:
+                    self.say("To go on in your own browser instead, press b and Enter.")
             case Opened(browser):
+                self._in_window = False
                 self.say(f"Your browser was opened ({browser}). If no page appears there, open it yourself:")
                 self.say(f"  {self._waiting.listener if self._waiting else ''}")
             case NotOpened():
+                self._in_window = False
                 self._show_addresses(self._waiting)
 
-    def _tell_of_the_exchange(self, event: Captured | Exchanging | Linked | Failed) -> None:
+    def _tell_of_the_exchange(self, event: Captured | Exchanging | Deleted | Linked | Failed) -> None:
         self.stop_clock()
-        self.is_exchanging = isinstance(event, Exchanging)
+        self.is_exchanging = isinstance(event, Exchanging | Deleted)
         match event:
             case Captured(way):
                 self.say(f"Received the redirect {_WAYS[way]}.")
+            case Deleted(name):
+                self.has_deleted = True
+                self.say(f"Deleted the authorization that was named {name}.")
             case Exchanging():
                 self.say("Asking ServiceStage to create the authorization.")
             case _:
@@ -123,7 +139,8 @@ class Narrator:
             return
         self.insist("Open this page in a browser on this machine:")
         self.insist(f"  {waiting.listener}")
-        self.insist("Or authorize in any browser, then paste the address where it ends:")
+        here = ", or here" if self.takes_pastes else ""
+        self.insist(f"Or authorize in any browser, and paste the address where it ends into that page{here}:")
         self.insist(f"  {waiting.authorization_url}")
         connection = os.environ.get("SSH_CONNECTION", "").split()
         if len(connection) == 4:
@@ -134,8 +151,9 @@ class Narrator:
     async def _count_down(self, waiting: Waiting) -> None:
         while (left := (waiting.expires_at - datetime.now(UTC)).total_seconds()) > 0:
             minutes, seconds = divmod(round(left), 60)
-            invitation = ": paste its address here or into the page" if self.takes_pastes else ""
-            line = f"Waiting for the redirect{invitation}. {minutes}:{seconds:02} left, Ctrl-C stops."
+            invited = self.takes_pastes and not self._in_window
+            what = "Paste the redirect's address here or into the page." if invited else "Waiting for the redirect."
+            line = f"{what} {minutes}:{seconds:02} left, Ctrl-C stops."
             width = os.get_terminal_size(self._stream.fileno()).columns
             self._stream.write(f"{_CLEAR_LINE}{line[: max(width - 1, 10)]}")
             self._stream.flush()

@@ -17,10 +17,25 @@ from oauth_helper.credentials import IamUser
 from oauth_helper.files import others_can_read, read_config_file, read_credentials_file
 from oauth_helper.origin import FileValues, Sourced
 from oauth_helper.secret import Secret
-from oauth_helper.settings import Settings, Sources, resolve_settings
+from oauth_helper.settings import BROWSER_CHOICES, Settings, Sources, is_browser_choice, resolve_settings
 
 Command = Callable[..., Any]
 
+
+def _browser_choice(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
+    if value is not None and not is_browser_choice(value):
+        raise click.BadParameter(f"{value!r} is not one of {', '.join(BROWSER_CHOICES)}, nor a path.")
+    return value
+
+
+BROWSER_OPTION: Final = click.option(
+    "--browser",
+    metavar="WHICH",
+    callback=_browser_choice,
+    help="auto: a window of our own where that works, else the default browser; default: the default browser; "
+    "chromium, firefox or a path: a window in that one; none: print the addresses.  "
+    "[env: OAUTH_HELPER_BROWSER; default: auto]",
+)
 REPO_TYPE: Final = click.Choice([one.value for one in RepoType], case_sensitive=False)
 
 _CONNECTION_OPTIONS: Final = (

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
+from typing import Final
 
 import click
 
@@ -14,7 +16,10 @@ from oauth_helper.cli.doctor import doctor_command
 from oauth_helper.cli.link import link_command
 from oauth_helper.cli.output import print_error, trace_is_wanted
 from oauth_helper.cli.sandbox import sandbox_command
-from oauth_helper.errors import OAuthHelperError, StoppedError, UsageError
+from oauth_helper.errors import MachineError, OAuthHelperError, StoppedError, UsageError
+
+_DISK_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+_WRITTEN: Final = "What was done is done: `oauth-helper list` shows what stands."
 
 
 class _Program(click.Group):
@@ -34,14 +39,14 @@ for command in (link_command, list_command, show_command, delete_command, doctor
     program.add_command(command)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def run_program(arguments: Sequence[str]) -> int:
     """Run the command; return its exit status. Never raises, never exits."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    given = list(arguments) or ["--help"]
     try:
         status = program.main(given, prog_name="oauth-helper", standalone_mode=False)
         sys.stdout.flush()
     except click.ClickException as error:
-        return _failed(UsageError(error.format_message(), hint=_usage_hint(error)), given)
+        return _failed(UsageError(" ".join(error.format_message().split()), hint=_usage_hint(error)), given)
     except (click.Abort, KeyboardInterrupt):
         return _failed(StoppedError("Interrupted"), given)
     except OAuthHelperError as error:
@@ -61,6 +66,8 @@ def _failed(error: OAuthHelperError, arguments: Sequence[str]) -> int:
 
 
 def _fault(fault: Exception) -> OAuthHelperError:
+    if isinstance(fault, OSError) and fault.errno in _DISK_FULL:
+        return MachineError(f"The result could not be written: {fault.strerror}", hint=_WRITTEN)
     error = OAuthHelperError(f"Unexpected {type(fault).__name__}")
     error.__cause__ = fault
     return error

@@ -107,6 +107,12 @@ class Pages:
         )
         return _page(f"Link your {self._host} account to ServiceStage", body, script=_text("start.js"))
 
+    def onward(self, address: str) -> Page:
+        """Return a page that goes on to ``address`` by itself, script or no script."""
+        title = f"On to {self._host}…"
+        body = _fill("final.html", mark=_MARKS["waiting"], heading=title, text="", closing="")
+        return _page(title, body, head=_fill("onward.html", onward=address))
+
     def stray(self, reason: str) -> Page:
         """Return the answer to a direct request that is not the redirect waited for."""
         what, _ = self._words(reason)

@@ -23,6 +23,8 @@ class Start:
         self.key = Secret(secrets.token_urlsafe(_KEY_BYTES))
         """KEY."""
         self.address = f"{origin}{Path.START}?k={self.key.reveal()}"
+        self.was_asked = False
+        """Whether a browser has asked here before."""
         self._onward: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
         if not held:
             self.lead(None)

@@ -73,10 +73,16 @@ class _Grant:
 
 
 class GitHost:
-    """A Git host at ``address``, whose codes live for ``code_lifetime`` seconds."""
+    """A Git host at ``address``, whose codes live for ``code_lifetime`` seconds.
 
-    def __init__(self, address: str, *, now: Callable[[], float], code_lifetime: float) -> None:
+    Where consent was given before (``already_granted``), it redirects at once, as GitHub does.
+    """
+
+    def __init__(
+        self, address: str, *, now: Callable[[], float], code_lifetime: float, already_granted: bool = False
+    ) -> None:
         self._address = address
+        self._already_granted = already_granted
         self._now = now
         self._code_lifetime = code_lifetime
         self._applications: dict[str, OAuthApplication] = {}
@@ -118,7 +124,10 @@ class GitHost:
         refusal = self._refuse(request, parameters)
         if refusal is not None:
             return refusal
-        return _consent_page(self._applications[parameters["client_id"]], request.path, parameters)
+        application = self._applications[parameters["client_id"]]
+        if self._already_granted:
+            return self._answer(application, parameters, {"code": self._new_code(application).reveal()})
+        return _consent_page(application, request.path, parameters)
 
     async def _decide(self, request: web.Request) -> web.Response:
         # The form brings the request along in hidden fields; a script may leave it in the address (section 3.1).

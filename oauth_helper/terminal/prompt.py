@@ -6,7 +6,7 @@ import asyncio
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Final, Self
 
 from oauth_helper.errors import RedirectRejectedError
@@ -44,6 +44,7 @@ class TerminalPrompt:
         offer: Judges a text. It raises :class:`RedirectRejectedError` where the text is not ours, and the prompt
             goes on; it returns where the text is ours, and the prompt is done.
         say: Shows one line to the user.
+        keys: What a word does that is typed alone, with Enter behind it; the wait goes on.
         fd: A terminal, of which :func:`can_prompt` said that it is ours.
         patience: How long it waits for what.
         environ: A terminal that calls itself dumb (``TERM``) is not asked to mark pastes.
@@ -54,12 +55,14 @@ class TerminalPrompt:
         *,
         offer: Callable[[str], None],
         say: Callable[[str], None],
+        keys: Mapping[str, Callable[[], None]] = MappingProxyType({}),
         fd: int = 0,
         patience: Patience = Patience(),
         environ: Mapping[str, str] = os.environ,
     ) -> None:
         self._offer = offer
         self._say = say
+        self._keys = keys
         self._patience = patience
         self._reader = TerminalReader(fd, self._received, marks_pastes=environ.get("TERM") != "dumb")
         self._keyboard = Keyboard()
@@ -113,7 +116,10 @@ class TerminalPrompt:
 
     def _submit_typed(self) -> None:
         text, self._typed = self._typed, ""
-        self._submit(text)
+        if press := self._keys.get(text.strip().casefold()):
+            press()
+        else:
+            self._submit(text)
 
     def _submit(self, text: str) -> None:
         if not text.strip():

@@ -3,51 +3,28 @@
 from __future__ import annotations
 
 import getpass
-import os
-import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
-from dataclasses import dataclass, field
 from typing import Final
 
 from oauth_helper.authorization import Authorization, RepoType, default_name
-from oauth_helper.browsers.default import open_default_browser, why_no_browser
 from oauth_helper.credential_chain import FoundCredentials
 from oauth_helper.credentials import IamUser
-from oauth_helper.errors import NoBrowserError, SettingsError
-from oauth_helper.events import Event, Linked, Warned
+from oauth_helper.errors import SettingsError
+from oauth_helper.events import Event, Linked
 from oauth_helper.link_request import IfExists, LinkRequest
 from oauth_helper.linking import Doors
 from oauth_helper.linking import link as tell_the_story
 from oauth_helper.listener import Listener
 from oauth_helper.servicestage import ServiceStageClient, fetch_token, find_project_id
 from oauth_helper.settings import DEFAULT_TIMEOUT, Settings
-from oauth_helper.terminal import TerminalPrompt, can_prompt
+from oauth_helper.terminal import TerminalPrompt
+from oauth_helper.wiring.opening import Opening, find_windows, nobody_watches
+from oauth_helper.wiring.ways import Ways
 
-_Opener = Callable[[str], Awaitable[str | None]]
+__all__ = ["Ways", "find_windows", "link", "name_for", "nobody_watches", "open_sandbox", "open_service", "run_link"]
 
-_NOBODY_WATCHES: Final = "CI"
-"""Set by the common build services; nobody reads what is printed there before it is over."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ways:
-    """By which ways the redirect may come."""
-
-    browser: str = "auto"
-    """``auto``, ``default`` or ``none``."""
-    port: int | None = None
-    """The listener's; None: any free one."""
-    say: Callable[[str], None] | None = None
-    """Shows the terminal prompt's words; None: no prompt, standard input is left alone."""
-    visitor: Callable[[str], Awaitable[None]] | None = None
-    """Plays the user where there is no browser, in the sandbox."""
-    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
-
-    @property
-    def has_prompt(self) -> bool:
-        """Whether the user can paste into the terminal."""
-        return self.say is not None and can_prompt()
+_OWN_BROWSER_KEY: Final = "b"
 
 
 async def link(
@@ -70,7 +47,8 @@ async def link(
         name: 4 to 63 characters of ``A-Za-z0-9._-``; by default ``REPO_TYPE-<login name>``.
         tag: Site tag, ``intl`` for the international site.
         if_exists: What to do about an authorization of that name: ``keep``, ``replace`` or ``fail``.
-        browser: ``auto``, ``default`` or ``none``; with ``none`` the addresses are in the event ``Waiting``.
+        browser: ``auto``, ``default``, ``chromium``, ``firefox``, a browser's path, or ``none``; with ``none`` the
+            addresses are in the event ``Waiting``.
         port: The listener's port on 127.0.0.1; any free one by default.
         timeout: Seconds to wait for the user.
         tell: Called with each event of the story.
@@ -91,9 +69,8 @@ async def run_link(
     Raises:
         OAuthHelperError: As :func:`link`.
     """
-    open_browser = _opener(ways, tell)
-    async with Listener(ways.port) as listener:
-        return await tell_the_story(request, service, Doors(listener, open_browser, _prompt(ways), tell))
+    async with Listener(ways.port) as listener, Opening(ways, listener, tell) as opening:
+        return await tell_the_story(request, service, Doors(listener, opening.open, _prompt(ways, opening), tell))
 
 
 @asynccontextmanager
@@ -154,53 +131,10 @@ def _require_region_or_project(value: str | None) -> str:
     return value
 
 
-def _prompt(ways: Ways) -> Callable[[Callable[[str], None]], AbstractAsyncContextManager[object]]:
+def _prompt(ways: Ways, opening: Opening) -> Callable[[Callable[[str], None]], AbstractAsyncContextManager[object]]:
     say = ways.say
     if say is None or not ways.has_prompt:
         return lambda _offer: nullcontext()
-    return lambda offer: TerminalPrompt(offer=offer, say=say)
-
-
-def _opener(ways: Ways, tell: Callable[[Event], None]) -> _Opener:
-    if ways.browser == "none":
-        return _open_nothing
-    reason = why_no_browser(ways.environ, sys.platform)
-    if reason is None:
-        return _default_browser(ways, tell)
-    if ways.visitor and not ways.environ.get("BROWSER"):
-        tell(Warned(f"No browser ({reason}): the sandbox's own visitor plays the user."))
-        return _visiting(ways.visitor)
-    if ways.browser == "default":
-        raise NoBrowserError(f"The default browser was demanded, but there is none: {reason}")
-    if ways.environ.get(_NOBODY_WATCHES) and not ways.has_prompt:
-        raise NoBrowserError(
-            f"No browser ({reason}), no terminal, and {_NOBODY_WATCHES} is set: nobody could authorize",
-            hint="Run it where somebody can, or give --browser none if a program opens the printed address.",
-        )
-    tell(Warned(f"No browser could be opened here: {reason}."))
-    return _open_nothing
-
-
-async def _open_nothing(_address: str) -> None:
-    return None
-
-
-def _default_browser(ways: Ways, tell: Callable[[Event], None]) -> _Opener:
-    async def open_browser(address: str) -> str | None:
-        try:
-            return await open_default_browser(address, environ=ways.environ)
-        except NoBrowserError as error:
-            if ways.browser == "default":
-                raise
-            tell(Warned(f"{error.message}."))
-            return None
-
-    return open_browser
-
-
-def _visiting(visitor: Callable[[str], Awaitable[None]]) -> _Opener:
-    async def open_browser(address: str) -> str:
-        await visitor(address)
-        return "the sandbox's visitor"
-
-    return open_browser
+    # A Git host or a single sign-on may refuse a window that is driven.
+    keys = {_OWN_BROWSER_KEY: opening.go_on_in_the_default_browser} if opening.has_window else {}
+    return lambda offer: TerminalPrompt(offer=offer, say=say, keys=keys)

@@ -1,0 +1,102 @@
+"""Start a browser on the address that waits, in a fresh profile, with a way to drive it."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+from oauth_helper.browsers.chromium import Chromium
+from oauth_helper.browsers.dialect import Dialect, Patience
+from oauth_helper.browsers.find import Family, FoundBrowser, Packaging
+from oauth_helper.browsers.firefox import Firefox
+from oauth_helper.browsers.process import HAS_PYTHON, BrowserProcess, with_pipe
+from oauth_helper.browsers.profile import fresh_profile, parent_of_profiles, sweep
+from oauth_helper.browsers.remote import Remote
+from oauth_helper.browsers.wire import over_pipe, over_websocket
+
+_LONGEST_SOCKET_FOLDER: Final = 60
+"""Characters of a folder in which the name of Chromium's singleton socket still fits. It may have 107 (unix(7)), and
+Chromium aborts where it has more."""
+
+
+def dialect_for(browser: FoundBrowser, *, headless: bool, platform: str, patience: Patience) -> Dialect:
+    """Return how to speak with ``browser``.
+
+    Chromium over a pipe wherever that can be had: nobody else can reach it, and it ends with us. A snap or flatpak
+    does not pass descriptors on.
+    """
+    if browser.family is Family.FIREFOX:
+        return Firefox(headless=headless, platform=platform, session_patience=patience.session)
+    return Chromium(over_pipe=HAS_PYTHON and browser.packaging is Packaging.PLAIN, headless=headless)
+
+
+class Launched:
+    """A browser that runs, but is not driven yet."""
+
+    def __init__(self, process: BrowserProcess, dialect: Dialect, pipe: socket.socket | None) -> None:
+        self.process = process
+        self._dialect = dialect
+        self._pipe = pipe
+
+    @asynccontextmanager
+    async def driven(self, patience: Patience) -> AsyncIterator[Remote]:
+        """Connect to it.
+
+        Raises:
+            BrowserTroubleError: There is no connection, or the browser never says where to connect.
+        """
+        async with AsyncExitStack() as stack:
+            if self._pipe:
+                wire = await stack.enter_async_context(over_pipe(self._pipe))
+            else:
+                endpoint = await self.process.endpoint_within(patience.endpoint) + self._dialect.endpoint_path
+                wire = await stack.enter_async_context(over_websocket(endpoint, seconds=patience.command))
+            yield await stack.enter_async_context(Remote.over(wire, patience=patience.command))
+
+
+@asynccontextmanager
+async def launched(
+    browser: FoundBrowser, dialect: Dialect, address: str, *, environ: Mapping[str, str], patience: Patience
+) -> AsyncIterator[Launched]:
+    """Start ``browser`` on ``address``; at the end it is gone with all its children and its profile.
+
+    Raises:
+        BrowserTroubleError: It cannot be started.
+    """
+    parent = parent_of_profiles(browser, environ)
+    await asyncio.to_thread(sweep, parent)
+    async with AsyncExitStack() as stack:
+        profile = await stack.enter_async_context(fresh_profile(parent))
+        dialect.furnish(profile.folder)
+        command = [*browser.command, *dialect.switches(profile.folder), address]
+        ours, theirs = _pipe(stack) if dialect.speaks_over_pipe else (None, None)
+        inherit = [theirs.fileno()] if theirs else []
+        process = await stack.enter_async_context(
+            BrowserProcess.started(
+                with_pipe(command, *inherit) if theirs else command,
+                environ=_environment(environ, browser.packaging, profile.folder),
+                inherit=inherit,
+                patience=patience.farewell,
+            )
+        )
+        profile.guard(process.pid)
+        if theirs:
+            theirs.close()  # The browser's own is the last one then, so its end is our end of file.
+        yield Launched(process, dialect, ours)
+
+
+def _pipe(stack: AsyncExitStack) -> tuple[socket.socket, socket.socket]:
+    ours, theirs = socket.socketpair()
+    stack.callback(ours.close)
+    stack.callback(theirs.close)
+    return ours, theirs
+
+
+def _environment(environ: Mapping[str, str], packaging: Packaging, profile: Path) -> dict[str, str]:
+    """Have even Chromium's stray socket folder made inside the profile; a snap's temporary folder is its own."""
+    fits = packaging is Packaging.PLAIN and len(str(profile)) <= _LONGEST_SOCKET_FOLDER
+    return {**environ, "TMPDIR": str(profile)} if fits else dict(environ)

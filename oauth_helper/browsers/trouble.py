@@ -1,0 +1,22 @@
+"""Why a browser is of no use as a window."""
+
+from __future__ import annotations
+
+from oauth_helper.errors import NoBrowserError
+
+
+class BrowserTroubleError(Exception):
+    """A browser is of no use as a window. The text says why and continues a sentence that begins with its name."""
+
+
+class ConnectionLostError(BrowserTroubleError):
+    """The browser does not listen any more: it has ended, or closed its side."""
+
+
+class NoWindowError(NoBrowserError):
+    """There is no window in which the redirect could be caught, and the message says why in one line."""
+
+    def __init__(self, message: str, *, stands: bool) -> None:
+        super().__init__(message)
+        self.stands = stands
+        """Whether the browser runs on, with a tab that still waits for what the listener answers to ``/start``."""

@@ -1,0 +1,41 @@
+"""By which ways the redirect may come, as the user wants it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+from oauth_helper.terminal import can_prompt
+
+
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """By which ways the redirect may come."""
+
+    browser: str = "auto"
+    """``auto``, ``default``, ``chromium``, ``firefox``, a browser's path, or ``none``."""
+    port: int | None = None
+    """The listener's; None: any free one."""
+    say: Callable[[str], None] | None = None
+    """Shows the terminal prompt's words; None: no prompt, standard input is left alone."""
+    visitor: Callable[[str], Awaitable[None]] | None = None
+    """Plays the user where there is no browser, in the sandbox."""
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    headless: bool = False
+    """Whether a window of ours shows nothing: for tests and demonstrations."""
+
+    @property
+    def has_prompt(self) -> bool:
+        """Whether the user can paste into the terminal."""
+        return self.say is not None and can_prompt()
+
+    @property
+    def wants_window(self) -> bool:
+        """Whether a window of our own is to be tried; who sets ``BROWSER`` has chosen another."""
+        return self.demands_window or (self.browser == "auto" and not self.environ.get("BROWSER"))
+
+    @property
+    def demands_window(self) -> bool:
+        """Whether nothing but a window of our own will do."""
+        return self.browser not in {"auto", "default", "none"}

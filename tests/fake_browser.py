@@ -1,0 +1,113 @@
+"""A browser that is of no use, in the way its first argument names. It opens the address at the end of its command."""
+
+import asyncio
+import json
+import os
+import re
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from aiohttp import ClientSession, web
+
+POLICY = "DevTools remote debugging is disallowed by the system admin."
+BIDI = "WebDriver BiDi listening on ws://127.0.0.1:"
+PAGE = {"targetId": "1", "type": "page"}
+OPENED = {"method": "Target.targetCreated", "params": {"targetInfo": PAGE}}
+CLOSED = {"method": "Target.targetDestroyed", "params": PAGE}
+
+
+async def browse() -> str:
+    """Open the address, and return where its page goes on to."""
+    async with ClientSession() as session, session.get(sys.argv[-1]) as response:
+        found = re.search(r"location\.replace\('(.*?)'\)", await response.text())
+    return found[1] if found else ""
+
+
+async def show_tab() -> None:
+    """Follow every page to the next, as a tab does."""
+    async with ClientSession() as session, session.get(await browse()):
+        await asyncio.Event().wait()
+
+
+def speak_over_pipe(answer: Callable[[Any], list[dict[str, Any]]]) -> None:
+    """Answer each command with messages."""
+    heard = b""
+    while byte := os.read(3, 1):
+        heard += byte
+        if byte == b"\0":
+            for message in answer(json.loads(heard[:-1])):
+                os.write(4, json.dumps(message).encode() + b"\0")
+            heard = b""
+
+
+def agree(command: Any) -> list[dict[str, Any]]:
+    return [{"id": command["id"], "result": {}}]
+
+
+def refuse(command: Any) -> list[dict[str, Any]]:
+    return [{"id": command["id"], "error": {"code": -32601, "message": f"no {command['method']}"}}]
+
+
+def lose_the_user(command: Any) -> list[dict[str, Any]]:
+    told = [OPENED, CLOSED] if command["method"] == "Target.setDiscoverTargets" else []
+    return [*agree(command), *told]
+
+
+async def speak_old_bidi() -> None:
+    """Hold the request of the self-test, but be unable to answer it."""
+
+    async def speak(request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        async for message in socket:
+            command = message.json()
+            if command["method"] == "network.provideResponse":
+                await socket.send_json({"id": command["id"], "type": "error", "error": "unsupported operation"})
+                continue
+            await socket.send_json({"id": command["id"], "type": "success", "result": {}})
+            if command["method"] == "network.addIntercept":
+                await socket.send_bytes(b"not a message")
+                held = {"isBlocked": True, "request": {"request": "1", "url": await browse()}}
+                await socket.send_json({"method": "network.beforeRequestSent", "params": held})
+        return socket
+
+    app = web.Application()
+    app.router.add_get("/session", speak)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    print(f"{BIDI}{runner.addresses[0][1]}", file=sys.stderr, flush=True)  # noqa: T201 as Firefox does
+    await asyncio.Event().wait()
+
+
+def say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)  # noqa: T201 as browsers do
+
+
+def ignore_requests_to_end() -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+def hang_up() -> None:
+    os.close(3)
+    os.close(4)
+
+
+FAULTS: dict[str, Callable[[], object]] = {
+    "ends": lambda: sys.exit(21),
+    "is-closed": lambda: sys.exit(0),
+    "silent": lambda: None,
+    "stubborn": ignore_requests_to_end,
+    "forbidden": lambda: say("x" * 100_000 + POLICY),
+    "deaf": lambda: say(f"{BIDI}1"),
+    "hangs-up": hang_up,
+    "refuses": lambda: speak_over_pipe(refuse),
+    "does-not-hold": lambda: speak_over_pipe(agree),
+    "loses-the-user": lambda: speak_over_pipe(lose_the_user),
+    "too-old": lambda: asyncio.run(speak_old_bidi()),
+}
+
+FAULTS[sys.argv[1]]()
+asyncio.run(show_tab())

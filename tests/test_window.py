@@ -1,0 +1,112 @@
+"""The window in a real Chromium and a real Firefox: what is held, and that the console never hears of it."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from window_stand_ins import CODE, PATH, STATE, TOUR, Console, Traces, World, chromium, installed, traces
+
+from oauth_helper.browsers.window import Patience
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from oauth_helper.browsers.find import FoundBrowser
+
+__all__ = ["traces"]
+
+HURRIED = Patience(farewell=0.2)
+"""For a browser that is not asked to end while it asks the user something."""
+REAL_CONSOLE = "https://console.huaweicloud.com"
+
+
+@pytest.fixture(params=["chromium", "chromium-over-port", "firefox"])
+def browser(request: pytest.FixtureRequest, tmp_path: Path) -> FoundBrowser:
+    return installed(request.param, tmp_path)
+
+
+@pytest.fixture
+async def console() -> AsyncIterator[Console]:
+    async with Console() as console:
+        yield console
+
+
+async def test_every_way_to_the_callback_is_held_and_the_console_hears_of_none(
+    browser: FoundBrowser, traces: Traces, console: Console
+) -> None:
+    async with World.opened(console.origin) as world:
+        async with world.window(browser, "/next", environ=traces.environ) as window:
+            await window.open()
+            assert traces.processes()
+            try:
+                await world.milestones.reached("tour over", seconds=40)
+            except TimeoutError:
+                pytest.fail(f"got only as far as {world.desk.judged}")
+        await traces.gone()
+    denied = f"repo_type=github&error=access_denied&state={STATE}"
+    pages = ["meta" if way == "form-then-meta" else way for way in TOUR if way != "denied"]
+    ways = [f"repo_type=github&code={CODE}-{page}&state={STATE}" for page in pages]
+    assert world.desk.judged == [*ways, denied]
+    assert world.desk.rejected == [f"repo_type=github&code={CODE}&state=foreign"]
+    assert console.heard == []
+    assert not [referer for referer in world.referers if PATH in referer or CODE in referer]
+    assert not [asked for asked in world.asked if CODE in asked or STATE in asked]
+
+
+async def test_a_console_whose_name_cannot_be_resolved_will_do(browser: FoundBrowser, traces: Traces) -> None:
+    async with World.opened(REAL_CONSOLE) as world:
+        async with world.window(browser, "/git/redirect", environ=traces.environ) as window:
+            await window.open()
+            await world.milestones.reached("done")
+        assert world.desk.judged == [f"repo_type=github&code={CODE}-redirect&state={STATE}"]
+        await traces.gone()
+
+
+async def test_speculation_does_not_bring_the_code_to_the_console(traces: Traces, console: Console) -> None:
+    async with (
+        World.opened(console.origin) as world,
+        world.window(chromium(), "/git/speculative", environ=traces.environ) as window,
+    ):
+        await window.open()
+        await world.milestones.reached("done")
+    assert console.heard == []
+    assert not [asked for asked in world.asked if asked.endswith("?go")]
+
+
+@pytest.mark.parametrize("browser", ["chromium", "firefox"], indirect=True)
+async def test_what_a_page_asks_is_left_for_the_user_to_answer(
+    browser: FoundBrowser, traces: Traces, console: Console
+) -> None:
+    async with (
+        World.opened(console.origin) as world,
+        world.window(browser, "/git/asking", environ=traces.environ, patience=HURRIED) as window,
+    ):
+        await window.open()
+        await world.milestones.reached("asking")
+        with pytest.raises(TimeoutError):
+            await world.milestones.reached("answered-false", seconds=1)
+
+
+@pytest.mark.skipif(not shutil.which("Xvfb"), reason="Xvfb is not installed")
+async def test_the_window_shows_itself_on_a_display(traces: Traces, console: Console) -> None:
+    server = await asyncio.create_subprocess_exec(
+        *("Xvfb", "-displayfd", "1", "-screen", "0", "1200x900x24"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    assert server.stdout
+    try:
+        display = f":{(await server.stdout.readline()).decode().strip()}"
+        async with World.opened(console.origin) as world:
+            environ = {**traces.environ, "DISPLAY": display}
+            async with world.window(chromium(), "/git/form", environ=environ, headless=False) as window:
+                await window.open()
+                await world.milestones.reached("done")
+        assert console.heard == []
+    finally:
+        server.terminate()
+        await server.wait()

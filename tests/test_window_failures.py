@@ -1,0 +1,134 @@
+"""Browsers that are of no use as a window say why in one line, and whether the waiting tab is still there."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from window_stand_ins import Console, Traces, World, chromium, traces
+
+from oauth_helper.browsers.find import Family, FoundBrowser, Packaging
+from oauth_helper.browsers.window import NoWindowError, Patience
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+__all__ = ["traces"]
+
+FAKE = Path(__file__).with_name("fake_browser.py")
+SHORT = Patience(endpoint=1, command=1, session=1, self_test=1, farewell=1)
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    async with Console() as console, World.opened(console.origin) as world:
+        yield world
+        assert console.heard == []
+
+
+def fake(family: Family, fault: str) -> FoundBrowser:
+    return FoundBrowser(family, (sys.executable, str(FAKE), fault), "Fake", Packaging.PLAIN, True)
+
+
+@pytest.mark.parametrize(
+    ("family", "fault", "reason"),
+    [
+        (Family.CHROMIUM, "silent", "did not answer Fetch.enable within 1 seconds"),
+        (Family.CHROMIUM, "forbidden", "may not be driven: a policy of this machine forbids it"),
+        (Family.CHROMIUM, "hangs-up", "closed the connection over which it is driven"),
+        (Family.CHROMIUM, "refuses", "does not do Fetch.enable as it is asked to here; it may be too old"),
+        (Family.FIREFOX, "silent", "did not say within 1 seconds where it can be driven"),
+        (Family.FIREFOX, "stubborn", "did not say within 1 seconds where it can be driven"),
+        (Family.FIREFOX, "deaf", "takes no connection to drive it (ClientConnectorError)"),
+    ],
+)
+async def test_a_browser_that_cannot_be_driven_says_why_and_its_tab_still_waits(
+    family: Family, fault: str, reason: str, world: World, traces: Traces
+) -> None:
+    async with world.window(fake(family, fault), "/git/redirect", environ=traces.environ, patience=SHORT) as window:
+        with pytest.raises(NoWindowError) as caught:
+            await window.open()
+        assert caught.value.message == f"Fake {reason}"
+        assert caught.value.stands
+        assert traces.processes()
+        if fault != "refuses":
+            world.lead(None)
+            await world.milestones.reached("fallback")
+    await traces.gone()
+
+
+@pytest.mark.parametrize(
+    ("family", "fault", "reason"),
+    [
+        (Family.CHROMIUM, "ends", "ended with status 21"),
+        (Family.FIREFOX, "ends", "ended with status 21"),
+        (Family.CHROMIUM, "is-closed", "was closed"),
+        (Family.CHROMIUM, "does-not-hold", "did not hold the request of its self-test within 1 seconds"),
+        (Family.CHROMIUM, "loses-the-user", "was closed before it was ready"),
+        (Family.FIREFOX, "too-old", "does not do network.provideResponse as it is asked to here; it may be too old"),
+    ],
+)
+async def test_a_browser_that_is_of_no_use_at_all_says_why(
+    family: Family, fault: str, reason: str, world: World, traces: Traces
+) -> None:
+    async with world.window(fake(family, fault), "/git/redirect", environ=traces.environ, patience=SHORT) as window:
+        with pytest.raises(NoWindowError) as caught:
+            await window.open()
+        assert caught.value.message == f"Fake {reason}"
+        assert not caught.value.stands
+    await traces.gone()
+
+
+@pytest.mark.parametrize("family", list(Family))
+async def test_a_program_that_is_not_there_says_so(family: Family, world: World, traces: Traces) -> None:
+    browser = replace(fake(family, ""), command=("/nonexistent/browser",))
+    async with world.window(browser, "/git/redirect", environ=traces.environ, patience=SHORT) as window:
+        with pytest.raises(NoWindowError, match=r"^Fake (could not be started|ended with status)") as caught:
+            await window.open()
+    assert not caught.value.stands
+    await traces.gone()
+
+
+async def test_a_folder_that_cannot_be_made_says_so(world: World, traces: Traces, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    browser = replace(fake(Family.FIREFOX, "silent"), packaging=Packaging.SNAP)
+    environ = traces.environ | {"HOME": str(tmp_path / "file")}
+    async with world.window(browser, "/git/redirect", environ=environ) as window:
+        with pytest.raises(NoWindowError, match="was given no profile folder"):
+            await window.open()
+
+
+async def test_where_policy_forbids_to_drive_chromium_its_waiting_tab_becomes_the_page(
+    world: World, traces: Traces, tmp_path: Path
+) -> None:
+    wrapper = tmp_path / "chromium"
+    wrapper.write_text(f"""#!/bin/sh
+for word; do
+    shift
+    [ "$word" = --remote-debugging-pipe ] || set -- "$@" "$word"
+done
+echo "[1:1:ERROR:devtools] DevTools remote debugging is disallowed by the system admin." >&2
+exec {chromium().command[0]} "$@"
+""")
+    wrapper.chmod(0o755)
+    browser = replace(chromium(), command=(str(wrapper),))
+    async with world.window(browser, "/git/redirect", environ=traces.environ) as window:
+        with pytest.raises(NoWindowError, match="policy") as caught:
+            await window.open()
+        assert caught.value.stands
+        await world.milestones.reached("start")
+        world.lead(None)
+        await world.milestones.reached("fallback")
+    await traces.gone()
+
+
+async def test_no_secret_stands_in_what_is_shown_of_a_failure(world: World, traces: Traces) -> None:
+    window = world.window(fake(Family.FIREFOX, "too-old"), "/git/secret", environ=traces.environ, patience=SHORT)
+    async with window:
+        with pytest.raises(NoWindowError) as caught:
+            await window.open()
+    shown = f"{caught.value!r} {caught.value.__cause__!r} {window!r}"
+    assert not [secret for secret in ("KEY", "DONEKEY", "/git/secret", "selftest") if secret in shown]

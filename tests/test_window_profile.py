@@ -1,0 +1,110 @@
+"""The throw-away profile: where it lies, who can look into it, and what a sweep removes."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from oauth_helper.browsers.answers import Answer, hop, stray
+from oauth_helper.browsers.find import Family, FoundBrowser, Packaging
+from oauth_helper.browsers.launch import dialect_for
+from oauth_helper.browsers.profile import fresh_profile, parent_of_profiles, sweep
+from oauth_helper.browsers.window import Patience
+
+
+def found(packaging: Packaging, *command: str) -> FoundBrowser:
+    return FoundBrowser(Family.CHROMIUM, command, "Chromium", packaging, True)
+
+
+@pytest.fixture
+def ended() -> int:
+    """The number of a process that is no more."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+@pytest.mark.parametrize(
+    ("browser", "folder"),
+    [
+        (found(Packaging.SNAP, "/snap/bin/chromium"), "/home/octocat/snap/chromium/common"),
+        (
+            found(Packaging.FLATPAK, "/usr/bin/flatpak", "run", "org.chromium.Chromium"),
+            "/home/octocat/.var/app/org.chromium.Chromium",
+        ),
+    ],
+)
+def test_a_packaged_browser_gets_its_profile_where_it_can_see_it(browser: FoundBrowser, folder: str) -> None:
+    assert parent_of_profiles(browser, {"HOME": "/home/octocat"}) == Path(folder)
+
+
+async def test_a_profile_is_for_our_eyes_only_and_gone_at_the_end(tmp_path: Path) -> None:
+    async with fresh_profile(tmp_path / "not" / "yet") as profile:
+        assert stat.S_IMODE(profile.folder.stat().st_mode) == 0o700
+        assert profile.folder.name.startswith(f"oauth-helper-{os.getpid()}-")
+        (profile.folder / "History").touch()
+    assert not profile.folder.exists()
+
+
+def test_a_sweep_removes_what_ended_processes_left(tmp_path: Path, ended: int) -> None:
+    left = tmp_path / f"oauth-helper-{ended}-abcdefgh"
+    (left / "Default").mkdir(parents=True)
+    (left / "Default" / "History").touch()
+    sweep(tmp_path)
+    assert not left.exists()
+
+
+def test_a_sweep_leaves_all_else_alone(tmp_path: Path, ended: int) -> None:
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "file").touch()
+    (tmp_path / f"oauth-helper-{ended}-symbolic").symlink_to(precious)
+    for name in (f"oauth-helper-{os.getpid()}-abcdefgh", f"oauth-helper-{ended}", "oauth-helper-x-abcdefgh"):
+        (tmp_path / name).mkdir()
+    (tmp_path / f"oauth-helper-{ended}-file").touch()
+    before = sorted(tmp_path.rglob("*"))
+    sweep(tmp_path)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+def test_a_sweep_leaves_the_folders_of_others_alone(tmp_path: Path, ended: int) -> None:
+    theirs = tmp_path / f"oauth-helper-{ended}-abcdefgh"
+    theirs.mkdir()
+    os.chown(theirs, 12345, 12345)
+    sweep(tmp_path)
+    assert theirs.exists()
+
+
+def test_there_may_be_nothing_to_sweep(tmp_path: Path) -> None:
+    sweep(tmp_path / "nowhere")
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_an_address_cannot_end_the_script_of_a_hop() -> None:
+    html = hop("http://127.0.0.1/</script><img src=x>\"'").html
+    assert html.count("<script>") == html.count("</script>") == 1
+    assert "<img" not in html
+
+
+@pytest.mark.parametrize("answer", [hop("http://127.0.0.1/done?k=DONEKEY"), stray()])
+def test_an_answer_brings_an_icon_sends_no_referrer_and_is_not_kept(answer: Answer) -> None:
+    assert "DONEKEY" not in repr(answer)
+    assert answer.headers["Referrer-Policy"] == "no-referrer"
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert 'rel="icon" href="data:,"' in answer.html
+
+
+@pytest.mark.parametrize(
+    ("platform", "switch"), [("linux", None), ("win32", "--wait-for-browser"), ("darwin", "-foreground")]
+)
+def test_firefox_is_started_as_each_system_wants_it(platform: str, switch: str | None) -> None:
+    firefox = FoundBrowser(Family.FIREFOX, ("firefox",), "Firefox", Packaging.PLAIN, True)
+    dialect = dialect_for(firefox, headless=False, platform=platform, patience=Patience())
+    usual = ["--no-remote", "--profile", "/profile", "--remote-debugging-port=0"]
+    assert list(dialect.switches(Path("/profile"))) == [*usual, *([switch] if switch else [])]
