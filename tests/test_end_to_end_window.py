@@ -70,6 +70,16 @@ async def test_a_window_opens_and_the_link_needs_no_copying(display: str, tmp_pa
 
 
 @pytest.mark.skipif(not shutil.which("chromium"), reason="Chromium is not installed")
+async def test_the_sandbox_opens_a_window_too_where_there_is_a_screen(display: str, tmp_path: Path) -> None:
+    environ = surroundings(BROWSER="", DISPLAY=display, TMPDIR=str(tmp_path))
+    async with running("link", "github", "--sandbox", environ=environ) as process:
+        await line_with(process.stderr, "A window was opened")
+        process.send_signal(signal.SIGTERM)
+        assert (await ended(process)).status == 143
+    assert not list(tmp_path.glob("oauth-helper-*"))
+
+
+@pytest.mark.skipif(not shutil.which("chromium"), reason="Chromium is not installed")
 async def test_a_key_goes_on_in_the_users_own_browser(display: str, tmp_path: Path) -> None:
     own = tmp_path / "x-www-browser"
     own.write_text(f'#!/bin/sh\nexec {surroundings()["BROWSER"]} "$1"\n')

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import tempfile
 from collections.abc import AsyncIterator, Mapping
@@ -147,4 +148,31 @@ async def test_the_deadline_ends_the_window_too(asking: Sandbox, profiles: Path)
     with pytest.raises(DeadlineError):
         await link(asking, Family.CHROMIUM, Told(), seconds=4)
     assert asking.console.requests == 0
+    assert not list(profiles.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("says", "reason"),
+    [
+        ("DevTools remote debugging is disallowed by the system admin.", "polic"),
+        ("nothing of use", "within"),
+    ],
+    ids=["a policy forbids it", "no endpoint ever comes"],
+)
+async def test_where_nothing_can_be_held_the_same_tab_becomes_the_page(
+    asking: Sandbox, tmp_path: Path, profiles: Path, says: str, reason: str
+) -> None:
+    # A window that shows what it is sent to, as a user's who then pastes, but cannot be driven.
+    browser = tmp_path / "chromium"
+    browser.write_text(
+        f'#!/bin/bash\necho "{says}" >&2\n{surroundings()["BROWSER"]} "${{@: -1}}"\nexec {shutil.which("sleep")} 600\n'
+    )
+    browser.chmod(0o755)
+    told = Told()
+    environ = surroundings(PATH=str(tmp_path), BROWSER="", DISPLAY=":of-nobody")
+    linked = await link(asking, "auto", told, environ=environ)
+    assert linked.authorization.repo_user == "octocat"
+    assert Captured(Way.PAGE) in told.events
+    assert reason in told.warnings()
+    assert "The page in that window takes the address instead" in told.warnings()
     assert not list(profiles.iterdir())

@@ -25,8 +25,8 @@ class Patience:
     """Firefox answers the first command when its first window is up."""
     self_test: float = 15
     farewell: float = 1
-    """Until a browser that was asked to end is asked less politely. Most take 0.1 to 0.5; Firefox sometimes 5, for which
-    a profile that is thrown away gives no reason."""
+    """Until a browser that was asked to end is asked less politely. Most take 0.1 to 0.5, Firefox sometimes 5: a
+    profile that is thrown away is no reason to wait for that."""
 
 
 @dataclass(frozen=True, slots=True)
