@@ -54,7 +54,7 @@ def browsers_of(folder: Path) -> list[str]:
 
 @pytest.mark.parametrize("browser", ["auto", "firefox"])
 async def test_a_window_opens_and_the_link_needs_no_copying(display: str, tmp_path: Path, browser: str) -> None:
-    async with Sandbox(already_granted=True) as sandbox:
+    async with Sandbox(decision="authorize") as sandbox:
         environ = on_screen(sandbox, display, tmp_path)
         doctor = await run_command("doctor", "--browser", browser, environ=environ)
         if "a window of our own" not in doctor.out:

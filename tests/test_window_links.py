@@ -13,7 +13,7 @@ from command import surroundings
 
 from oauth_helper.authorization import RepoType
 from oauth_helper.browsers.find import Family, choose, look_around
-from oauth_helper.errors import DeadlineError, NoBrowserError
+from oauth_helper.errors import AuthorizationDeniedError, DeadlineError, NoBrowserError
 from oauth_helper.events import Captured, Event, Linked, NotOpened, Opened, Warned, Way
 from oauth_helper.link_request import LinkRequest
 from oauth_helper.sandbox import Sandbox
@@ -24,7 +24,7 @@ from oauth_helper.wiring import Ways, run_link
 @pytest.fixture
 async def agreeing() -> AsyncIterator[Sandbox]:
     """Its user has consented before, so the Git host redirects at once."""
-    async with Sandbox(already_granted=True) as sandbox:
+    async with Sandbox(decision="authorize") as sandbox:
         yield sandbox
 
 
@@ -94,6 +94,17 @@ async def test_the_redirect_comes_by_itself_and_the_console_sees_nothing(
     assert Captured(Way.WINDOW) in told.events
     assert [event.window for event in told.events if isinstance(event, Opened)] == [True]
     assert agreeing.console.requests == 0
+    assert not list(profiles.iterdir())
+
+
+@pytest.mark.parametrize("family", list(Family))
+async def test_a_denial_in_the_window_is_a_denial(family: Family, profiles: Path) -> None:
+    await program_of(family)
+    async with Sandbox(decision="deny") as denying:
+        with pytest.raises(AuthorizationDeniedError) as denied:
+            await link(denying, family, Told())
+        assert denying.console.requests == 0
+    assert denied.value.error == "access_denied"
     assert not list(profiles.iterdir())
 
 

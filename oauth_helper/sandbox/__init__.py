@@ -40,8 +40,8 @@ class Sandbox:
     """Serve all four for the time of an ``async with``, each on a free port of 127.0.0.1.
 
     Keys, tokens and the project's id are new with every instance. ``now`` is the clock of them all, in seconds
-    since the epoch; a Git host's code is good for ``code_lifetime`` seconds, and where consent was ``already_granted``
-    it asks for none.
+    since the epoch; a Git host's code is good for ``code_lifetime`` seconds, and where its user has decided before
+    (``decision``, ``authorize`` or ``deny``) it asks nothing.
     """
 
     region: Final = "sandbox-1"
@@ -54,10 +54,10 @@ class Sandbox:
     """Counts the requests that reached it."""
 
     def __init__(
-        self, *, now: Callable[[], float] = time.time, code_lifetime: float = 600.0, already_granted: bool = False
+        self, *, now: Callable[[], float] = time.time, code_lifetime: float = 600.0, decision: str | None = None
     ) -> None:
         self._now = now
-        self._already_granted = already_granted
+        self._decision = decision
         self._code_lifetime = code_lifetime
         self._stack = AsyncExitStack()
         self.project_id = secrets.token_hex(16)
@@ -102,9 +102,7 @@ class Sandbox:
         gateway.accept_key(self.access_key)
         gateway.accept_key(self.access_key_without_list, EVERY_ACTION - {Action.LIST})
         gateway.accept_token(self.token)
-        git_host = GitHost(
-            git_address, now=self._now, code_lifetime=self._code_lifetime, already_granted=self._already_granted
-        )
+        git_host = GitHost(git_address, now=self._now, code_lifetime=self._code_lifetime, decision=self._decision)
         servicestage = ServiceStage(
             project_id=self.project_id,
             applications={

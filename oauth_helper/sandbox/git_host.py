@@ -18,6 +18,9 @@ from oauth_helper.authorization import RepoType
 from oauth_helper.sandbox.pages import avatar, page
 from oauth_helper.secret import Secret
 
+DECISIONS: Final = ("authorize", "deny")
+"""The values of the consent form's two buttons."""
+
 LOGIN: Final = "octocat"
 """The one user, who is always signed in."""
 
@@ -75,14 +78,15 @@ class _Grant:
 class GitHost:
     """A Git host at ``address``, whose codes live for ``code_lifetime`` seconds.
 
-    Where consent was given before (``already_granted``), it redirects at once, as GitHub does.
+    Where its user has decided before (``decision``, one of :data:`DECISIONS`), it asks nothing and redirects at once,
+    as GitHub does for consent given before.
     """
 
     def __init__(
-        self, address: str, *, now: Callable[[], float], code_lifetime: float, already_granted: bool = False
+        self, address: str, *, now: Callable[[], float], code_lifetime: float, decision: str | None = None
     ) -> None:
         self._address = address
-        self._already_granted = already_granted
+        self._decision = decision
         self._now = now
         self._code_lifetime = code_lifetime
         self._applications: dict[str, OAuthApplication] = {}
@@ -125,8 +129,8 @@ class GitHost:
         if refusal is not None:
             return refusal
         application = self._applications[parameters["client_id"]]
-        if self._already_granted:
-            return self._answer(application, parameters, {"code": self._new_code(application).reveal()})
+        if self._decision:
+            return self._carry_out(self._decision, application, parameters)
         return _consent_page(application, request.path, parameters)
 
     async def _decide(self, request: web.Request) -> web.Response:
@@ -136,8 +140,12 @@ class GitHost:
         refusal = self._refuse(request, parameters)
         if refusal is not None:
             return refusal
-        application = self._applications[parameters["client_id"]]
-        match form.get("decision"):
+        return self._carry_out(form.get("decision"), self._applications[parameters["client_id"]], parameters)
+
+    def _carry_out(
+        self, decision: str | None, application: OAuthApplication, parameters: Mapping[str, str]
+    ) -> web.Response:
+        match decision:
             case "authorize":
                 return self._answer(application, parameters, {"code": self._new_code(application).reveal()})
             case "deny":
