@@ -1,6 +1,7 @@
 """Run the command as users and scripts do: as a process of its own, in surroundings that the test names."""
 
 import asyncio
+import json
 import os
 import shlex
 import signal
@@ -9,8 +10,10 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from oauth_helper.sandbox import Sandbox
+from oauth_helper.servicestage import ServiceStageClient
 
 SCRIPT = Path(__file__).parent / "scripted_browser.py"
 
@@ -75,3 +78,21 @@ async def line_with(stream: asyncio.StreamReader | None, words: str) -> str:
             if words in line:
                 return line.strip()
     raise AssertionError(f"no line with {words!r} in {''.join(seen)}")
+
+
+def error_of(err: str) -> dict[str, Any]:
+    """The last line of standard error, for scripts; the two before it are for people."""
+    *_, message, hint, last = err.strip().splitlines()
+    assert message.startswith("error: ")
+    assert hint.startswith("hint: ")
+    error: dict[str, Any] = json.loads(last)["error"]
+    assert error["hint"]
+    return error
+
+
+async def records(sandbox: Sandbox) -> list[dict[str, object]]:
+    """What stands in the sandbox, asked past the command."""
+    async with ServiceStageClient(
+        sandbox.endpoint, project_id=sandbox.project_id, credentials=sandbox.access_key
+    ) as service:
+        return [one.to_json() for one in await service.list_authorizations()]

@@ -4,21 +4,14 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlencode
 
 import pytest
-from aiohttp import ClientSession, web
-from command import ended, line_with, run_command, running, surroundings
-from fake_servicestage import PROJECT, STATE, TOKEN, FakeServiceStage, Received
+from command import ended, error_of, line_with, records, run_command, running, surroundings
 
-from oauth_helper.credentials import AccessKey
 from oauth_helper.sandbox import Sandbox
-from oauth_helper.servicestage import ServiceStageClient
 
 FIELDS = ["name", "repo_type", "repo_host", "repo_home", "repo_user", "avartar", "token_type"]
 
@@ -27,23 +20,6 @@ FIELDS = ["name", "repo_type", "repo_host", "repo_home", "repo_user", "avartar",
 async def sandbox() -> AsyncIterator[Sandbox]:
     async with Sandbox() as sandbox:
         yield sandbox
-
-
-def error_of(err: str) -> dict[str, Any]:
-    """The last line of standard error, for scripts; the two before it are for people."""
-    *_, message, hint, last = err.strip().splitlines()
-    assert message.startswith("error: ")
-    assert hint.startswith("hint: ")
-    error: dict[str, Any] = json.loads(last)["error"]
-    assert error["hint"]
-    return error
-
-
-async def records(sandbox: Sandbox) -> list[dict[str, object]]:
-    async with ServiceStageClient(
-        sandbox.endpoint, project_id=sandbox.project_id, credentials=sandbox.access_key
-    ) as service:
-        return [one.to_json() for one in await service.list_authorizations()]
 
 
 @pytest.mark.parametrize("repo_type", ["github", "gitlab", "gitee", "bitbucket"])
@@ -88,48 +64,6 @@ async def test_each_way_leads_to_the_final_page(sandbox: Sandbox, user: str, tmp
     assert "state=" not in address
 
 
-async def test_a_denial_ends_with_its_status(sandbox: Sandbox) -> None:
-    end = await run_command("link", "github", "--json", environ=surroundings(sandbox, SCRIPTED_USER="deny"))
-    assert end.status == 4
-    assert end.out == ""
-    assert error_of(end.err)["kind"] == "denied"
-    assert "access_denied" in end.err
-    assert await records(sandbox) == []
-
-
-async def test_the_deadline_ends_with_its_status(sandbox: Sandbox) -> None:
-    environ = surroundings(sandbox, SCRIPTED_USER="nothing")
-    end = await run_command("link", "github", "--timeout", "1", "--json", environ=environ)
-    assert end.status == 5
-    assert error_of(end.err)["kind"] == "deadline"
-
-
-async def test_what_servicestage_refuses_is_shown_with_its_code() -> None:
-    async with Sandbox(code_lifetime=-1) as sandbox:
-        end = await run_command("link", "github", "--json", environ=surroundings(sandbox))
-        assert end.status == 6
-        error = error_of(end.err)
-        assert error["code"] == "SVCSTG.REPO.0402"
-        assert error["request_id"]
-        end = await run_command("link", "devcloud", "--json", environ=surroundings(sandbox))
-        assert end.status == 6
-        assert error_of(end.err)["code"] == "SVCSTG.REPO.0401"
-        assert "undocumented" in end.err
-
-
-async def test_an_account_that_may_not_list_can_link_and_learns_of_a_taken_name_from_servicestage(
-    sandbox: Sandbox,
-) -> None:
-    key = sandbox.access_key_without_list
-    environ = surroundings(sandbox, HUAWEICLOUD_SDK_AK=key.access_key, HUAWEICLOUD_SDK_SK=key.secret_key.reveal())
-    end = await run_command("link", "github", "--name", "my-auth", "--json", environ=environ)
-    assert end.status == 0, end.err
-    assert "warning: This account may not list authorizations" in end.err
-    end = await run_command("link", "github", "--name", "my-auth", "--json", environ=environ)
-    assert end.status == 6
-    assert error_of(end.err)["code"] == "SVCSTG.REPO.0403"
-
-
 async def test_a_name_that_stands_is_kept_replaced_or_refused(sandbox: Sandbox) -> None:
     environ = surroundings(sandbox)
     command = ("link", "github", "--name", "my-auth", "--json")
@@ -157,37 +91,6 @@ async def test_what_is_replaced_is_told_when_it_is_gone(sandbox: Sandbox) -> Non
     assert end.err.index("Deleted the authorization that was named mine.") > end.err.index("Asking ServiceStage")
 
 
-async def test_all_that_can_be_known_is_told_before_a_browser_opens(sandbox: Sandbox, tmp_path: Path) -> None:
-    sight = tmp_path / "sight"
-    environ = surroundings(sandbox, SCRIPTED_SIGHT=str(sight))
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        cases: list[tuple[int, str, tuple[str, ...], dict[str, str]]] = [
-            (2, "usage", ("nonsense",), {}),
-            (2, "usage", ("github", "--timeout", "0"), {}),
-            (2, "usage", ("github", "--no-such-option"), {}),
-            (2, "usage", ("github", "--browser", "lynx"), {}),
-            (2, "usage", ("github", "--sandbox", "--region", "cn-north-4"), {}),
-            (2, "illegal-name", ("github", "--name", "a b c d"), {}),
-            (3, "settings", ("github", "--endpoint", "http://servicestage.example"), {}),
-            (3, "settings", ("github",), {"OAUTH_HELPER_ENDPOINT": ""}),
-            (3, "credentials", ("github",), {"HUAWEICLOUD_SDK_AK": "", "HUAWEICLOUD_SDK_SK": ""}),
-            (3, "credentials", ("github",), {"HUAWEICLOUD_SDK_SK": ""}),
-            (3, "credentials", ("github",), {"HUAWEICLOUD_SDK_SK": "wrong"}),
-            (7, "unreachable", ("github", "--endpoint", "http://127.0.0.1:9"), {}),
-            (9, "port-taken", ("github", "--port", str(taken.getsockname()[1])), {}),
-            (9, "no-browser", ("github", "--browser", "default"), {"BROWSER": "/nonexistent"}),
-            (9, "no-browser", ("github", "--browser", "default"), {"BROWSER": ""}),
-            (9, "no-browser", ("github",), {"BROWSER": "", "CI": "true"}),
-        ]
-        for status, kind, arguments, more in cases:
-            end = await run_command("link", *arguments, "--json", environ=environ | more)
-            assert (end.status, end.out) == (status, ""), (arguments, end.err)
-            assert error_of(end.err)["kind"] == kind
-    assert not sight.exists()
-
-
 async def test_both_addresses_are_printed_where_no_browser_is_wanted_and_the_wait_goes_on(sandbox: Sandbox) -> None:
     environ = surroundings(sandbox)
     async with running("link", "github", "--no-browser", "--quiet", environ=environ) as process:
@@ -212,206 +115,3 @@ async def test_over_ssh_the_tunnel_is_shown(sandbox: Sandbox) -> None:
         assert tunnel == f"ssh -L {port}:127.0.0.1:{port} 203.0.113.9"
         process.send_signal(signal.SIGTERM)
         assert (await ended(process)).status == 143
-
-
-@pytest.mark.parametrize(
-    ("number", "word"), [(signal.SIGINT, "Interrupted"), (signal.SIGTERM, "Terminated"), (signal.SIGHUP, "Hung up")]
-)
-async def test_a_signal_ends_the_wait_in_order_and_frees_the_port(
-    sandbox: Sandbox, number: signal.Signals, word: str
-) -> None:
-    async with running("link", "github", "--no-browser", "--json", environ=surroundings(sandbox)) as process:
-        start = await line_with(process.stderr, "/start?k=")
-        process.send_signal(number)
-        end = await ended(process)
-    assert end.status == 128 + number
-    assert f"error: {word}. Nothing was created" in end.err
-    assert error_of(end.err)["kind"] == "stopped"
-    with socket.socket() as again:
-        again.bind(("127.0.0.1", int(start.split(":")[2].split("/")[0])))
-
-
-async def test_a_signal_during_the_exchange_says_that_the_outcome_is_not_known() -> None:
-    asked, over = asyncio.Event(), asyncio.Event()
-
-    async def respond(request: Received) -> web.Response:
-        if request.method == "POST":
-            asked.set()
-            await over.wait()
-        if request.target.endswith("/redirect"):
-            return web.json_response({"url": f"http://127.0.0.1:1/authorize?state={STATE.reveal()}"})
-        return web.json_response({"authorizations": [], "count": 0})
-
-    async with FakeServiceStage(respond) as server:
-        environ = surroundings(
-            OAUTH_HELPER_ENDPOINT=server.endpoint,
-            OAUTH_HELPER_PROJECT_ID=PROJECT,
-            OAUTH_HELPER_TOKEN=TOKEN.token.reveal(),
-        )
-        async with running("link", "github", "--no-browser", environ=environ) as process:
-            start = await line_with(process.stderr, "/start?k=")
-            origin = start.partition("/start")[0]
-            query = urlencode({"code": "abc", "state": STATE.reveal()})
-            async with ClientSession() as browser:
-                waiting = asyncio.create_task(browser.get(f"{origin}/servicestage/oauth?{query}"))
-                await asked.wait()
-                process.send_signal(signal.SIGTERM)
-                async with await waiting as answer:
-                    assert 'data-outcome="unknown"' in await answer.text()
-            end = await ended(process)
-            over.set()
-    assert end.status == 143
-    assert "error: Terminated while ServiceStage was asked to create github-" in end.err
-    assert "hint: `oauth-helper show github-" in end.err
-
-
-async def test_no_secret_reaches_any_output_or_the_command_line(sandbox: Sandbox, tmp_path: Path) -> None:
-    seen = tmp_path / "argv"
-    spy = tmp_path / "spy"
-    script = Path(__file__).parent / "scripted_browser.py"
-    spy.write_text(f'#!/bin/sh\nps -eo args > "{seen}"\nexec "{sys.executable}" "{script}" "$1"\n')
-    spy.chmod(0o755)
-    sight = tmp_path / "sight"
-    environ = surroundings(sandbox, BROWSER=str(spy), SCRIPTED_SIGHT=str(sight), PYTHONASYNCIODEBUG="1")
-    end = await run_command("link", "github", "-vv", environ=environ)
-    assert end.status == 0, end.err
-    denied = await run_command(
-        "link", "github", "-vv", "--name", "other", environ=environ | {"SCRIPTED_USER": "deny", "BROWSER": str(spy)}
-    )
-    assert "Traceback" in denied.err
-    async with Sandbox(code_lifetime=-1) as strict:
-        refused = await run_command("link", "github", "-vv", environ=surroundings(strict))
-    everything = end.out + end.err + denied.out + denied.err + refused.out + refused.err + seen.read_text()
-    for words in ("$2a$10$", "%242a%2410", "code=", sandbox.access_key.secret_key.reveal()):
-        assert words not in everything
-
-
-async def test_list_show_and_delete_work_on_what_stands(sandbox: Sandbox) -> None:
-    environ = surroundings(sandbox)
-    empty = await run_command("list", environ=environ)
-    assert (empty.status, empty.out) == (0, "")
-    assert (await run_command("list", "--json", environ=environ)).out == "[]\n"
-    for name in ("first", "second"):
-        assert (await run_command("link", "github", "--name", name, environ=environ)).status == 0
-    table = (await run_command("list", environ=environ)).out.splitlines()
-    assert table[0].split() == ["NAME", "TYPE", "ACCOUNT", "MODE", "STATUS"]
-    assert [line.split()[0] for line in table[1:]] == ["first", "second"]
-    shown = await run_command("show", "first", "--json", environ=environ)
-    assert json.loads(shown.out)["name"] == "first"
-    assert "status      0 (normal)" in (await run_command("show", "first", environ=environ)).out
-    missing = await run_command("show", "third", "--json", environ=environ)
-    assert (missing.status, error_of(missing.err)["kind"]) == (6, "no-such-authorization")
-
-    unasked = await run_command("delete", "first", "--json", environ=environ)
-    assert (unasked.status, error_of(unasked.err)["kind"]) == (2, "usage")
-    none = await run_command("delete", "first", "third", "--yes", environ=environ)
-    assert none.status == 6
-    assert len(await records(sandbox)) == 2, "all or none"
-    gone = await run_command("delete", "first", "second", "first", "--yes", "--json", environ=environ)
-    assert gone.status == 0, gone.err
-    assert [one["name"] for one in json.loads(gone.out)] == ["first", "second"]
-    assert await records(sandbox) == []
-
-
-async def test_who_may_not_list_can_still_delete(sandbox: Sandbox) -> None:
-    key = sandbox.access_key_without_list
-    environ = surroundings(sandbox, HUAWEICLOUD_SDK_AK=key.access_key, HUAWEICLOUD_SDK_SK=key.secret_key.reveal())
-    assert (await run_command("link", "github", "--name", "mine", environ=environ)).status == 0
-    assert (await run_command("delete", "mine", "--yes", environ=environ)).status == 0
-    assert await records(sandbox) == []
-
-
-async def test_the_projects_id_is_asked_of_iam_and_a_user_gets_a_token(sandbox: Sandbox) -> None:
-    environ = surroundings(sandbox, OAUTH_HELPER_PROJECT_ID="", OAUTH_HELPER_REGION=sandbox.region)
-    assert (await run_command("list", environ=environ)).status == 0
-    user = {
-        "HUAWEICLOUD_SDK_AK": "",
-        "HUAWEICLOUD_SDK_SK": "",
-        "HW_USER_NAME": sandbox.user.name,
-        "HW_USER_PASSWORD": sandbox.user.password.reveal(),
-        "HW_DOMAIN_NAME": sandbox.user.domain_name,
-    }
-    assert (await run_command("list", environ=environ | user)).status == 0
-    wrong = await run_command("list", "--json", environ=environ | user | {"HW_USER_PASSWORD": "planted"})
-    assert (wrong.status, error_of(wrong.err)["kind"]) == (3, "credentials")
-    assert "planted" not in wrong.err
-    nowhere = await run_command("list", "--json", environ=environ | {"OAUTH_HELPER_REGION": ""})
-    assert (nowhere.status, error_of(nowhere.err)["kind"]) == (3, "settings")
-
-
-async def test_a_credentials_file_that_others_can_read_is_warned_of(sandbox: Sandbox, clean_surroundings: Path) -> None:
-    file = clean_surroundings / ".huaweicloud" / "credentials"
-    file.parent.mkdir()
-    key: AccessKey = sandbox.access_key
-    file.write_text(f"[basic]\nak = {key.access_key}\nsk = {key.secret_key.reveal()}\n")
-    file.chmod(0o644)
-    environ = surroundings(sandbox, HUAWEICLOUD_SDK_AK="", HUAWEICLOUD_SDK_SK="")
-    end = await run_command("list", environ=environ)
-    assert end.status == 0
-    assert f"warning: Others can read {file}" in end.err
-
-
-async def test_the_sandbox_command_prints_its_lines_and_serves_until_it_is_stopped() -> None:
-    async with running("sandbox", environ=surroundings()) as process:
-        assert process.stdout
-        lines = [await line_with(process.stdout, "export ") for _ in range(6)]
-        environ = surroundings()
-        for line in lines[:-1]:
-            name, _, value = line.removeprefix("export ").partition("=")
-            environ[name] = value
-        assert lines[-1].startswith("# export OAUTH_HELPER_TOKEN=")
-        end = await run_command("link", "github", "--json", environ=environ)
-        assert end.status == 0, end.err
-        process.send_signal(signal.SIGTERM)
-        assert (await ended(process)).status == 0
-
-
-async def test_the_sandbox_command_gives_json_to_scripts() -> None:
-    async with running("sandbox", "--json", "--quiet", environ=surroundings()) as process:
-        assert process.stdout
-        environ = surroundings() | json.loads(await process.stdout.readline())
-        assert (await run_command("list", environ=environ)).status == 0
-        process.send_signal(signal.SIGINT)
-        end = await ended(process)
-    assert (end.status, end.err) == (0, "")
-
-
-async def test_link_with_sandbox_needs_nothing_and_its_visitor_plays_the_user() -> None:
-    end = await run_command("link", "github", "--sandbox", "--json", environ=surroundings(BROWSER=""))
-    assert end.status == 0, end.err
-    assert json.loads(end.out)["repo_user"]
-    assert "the sandbox's own visitor plays the user" in end.err
-    with_browser = await run_command("link", "gitee", "--sandbox", environ=surroundings())
-    assert with_browser.status == 0, with_browser.err
-    assert "visitor" not in with_browser.err
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
-async def test_a_full_disk_is_no_fault_of_ours(sandbox: Sandbox) -> None:
-    with Path("/dev/full").open("w") as full:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "oauth_helper", "list", "--json"),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=full,
-            stderr=asyncio.subprocess.PIPE,
-            env=surroundings(sandbox),
-        )
-        _, err = await process.communicate()
-    assert process.returncode == 9
-    assert b"could not be written: No space left on device" in err
-
-
-async def test_output_nobody_reads_is_no_fault(sandbox: Sandbox) -> None:
-    reading, writing = os.pipe()
-    os.close(reading)
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "oauth_helper", "list", "--json"),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=writing,
-        stderr=asyncio.subprocess.PIPE,
-        env=surroundings(sandbox),
-    )
-    os.close(writing)
-    _, err = await process.communicate()
-    assert process.returncode == 1
-    assert err == b""

@@ -1,72 +1,14 @@
-"""The sandbox's Git host and console over real sockets, as a browser without JavaScript would meet them."""
+"""The sandbox's Git host over real sockets, as a browser without JavaScript would meet it."""
 
 import re
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
 import pytest
-from aiohttp import ClientResponse, ClientSession, CookieJar
+from sandbox_browser import Browser, browser, changed, only_form, origin, query
 from yarl import URL
 
-from oauth_helper.sandbox import Sandbox
-from oauth_helper.sandbox.reading import Form, PageReader
+__all__ = ["browser"]
 
 ALL_TYPES = ("github", "gitlab", "gitee", "bitbucket")
-
-
-@dataclass
-class Browser:
-    sandbox: Sandbox
-    session: ClientSession
-
-    async def authorization_url(self, repo_type: str = "github") -> str:
-        address = f"{self.sandbox.endpoint}/v1/{self.sandbox.project_id}/git/auths/{repo_type}/redirect"
-        async with self.session.get(address, headers={"X-Auth-Token": self.sandbox.token.token.reveal()}) as response:
-            return str((await response.json())["url"])
-
-    async def get(self, address: str) -> tuple[ClientResponse, str]:
-        # Verbatim, as a browser asks: yarl would write `%24` as `$`.
-        async with self.session.get(URL(address, encoded=True), allow_redirects=False) as response:
-            return response, await response.text()
-
-    async def post(self, address: str, fields: dict[str, str]) -> tuple[ClientResponse, str]:
-        async with self.session.post(address, data=fields, allow_redirects=False) as response:
-            return response, await response.text()
-
-    async def decide(self, repo_type: str, label: str) -> tuple[str, str]:
-        """Press a button of the consent page; return the authorization URL and where the browser is sent."""
-        url = await self.authorization_url(repo_type)
-        form = only_form((await self.get(url))[1])
-        button = next(button for button in form.buttons if button.label == label)
-        response, _ = await self.post(origin(url) + form.action, form.press(button))
-        assert response.status == 302
-        return url, response.headers["Location"]
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    async with Sandbox() as sandbox, ClientSession(cookie_jar=CookieJar(unsafe=True)) as session:
-        yield Browser(sandbox, session)
-
-
-def only_form(html: str) -> Form:
-    (form,) = PageReader.read(html).forms
-    return form
-
-
-def origin(address: str) -> str:
-    url = urlsplit(address)
-    return f"{url.scheme}://{url.netloc}"
-
-
-def query(address: str) -> dict[str, str]:
-    return dict(parse_qsl(urlsplit(address).query, strict_parsing=True))
-
-
-def changed(address: str, **parameters: str | None) -> str:
-    kept = {key: value for key, value in {**query(address), **parameters}.items() if value is not None}
-    return f"{address.partition('?')[0]}?{urlencode(kept)}"
 
 
 @pytest.mark.parametrize("repo_type", ALL_TYPES)
@@ -199,54 +141,3 @@ async def test_all_but_github_want_a_response_type(browser: Browser, response_ty
     url = changed(await browser.authorization_url("gitlab"), response_type=response_type)
     response, _ = await browser.post(url, {"decision": "authorize"})
     assert query(response.headers["Location"])["error"] == "unsupported_response_type"
-
-
-async def test_the_console_asks_for_a_sign_in_and_then_says_that_it_failed(browser: Browser) -> None:
-    _, location = await browser.decide("github", "Authorize")
-    response, _ = await browser.get(location)
-    assert response.status == 302
-    sign_in = response.headers["Location"]
-    assert sign_in.startswith("/authui/login.html?service=")
-    assert parse_qs(urlsplit(sign_in).query)["service"] == [location]
-    _, html = await browser.get(origin(location) + sign_in)
-    form = only_form(html)
-    assert [button.label for button in form.buttons] == ["Log In"]
-    response, _ = await browser.post(origin(location) + form.action, form.press(form.buttons[0]))
-    assert (response.status, response.headers["Location"]) == (302, location)
-    cookie = response.headers["Set-Cookie"]
-    assert "HttpOnly" in cookie
-    assert "SameSite=Lax" in cookie
-    response, html = await browser.get(location)
-    assert response.status == 200
-    assert "Failed to create the authorization" in html
-    assert query(location)["code"] not in html
-    assert browser.sandbox.console.requests == 4
-
-
-async def test_the_console_uses_up_neither_code_nor_state(browser: Browser) -> None:
-    _, location = await browser.decide("github", "Authorize")
-    await browser.get(location)
-    answer = query(location)
-    address = f"{browser.sandbox.endpoint}/v1/{browser.sandbox.project_id}/git/auths/github/oauth"
-    body = {"name": "my-auth", "code": answer["code"], "state": answer["state"]}
-    headers = {"X-Auth-Token": browser.sandbox.token.token.reveal()}
-    async with browser.session.post(address, json=body, headers=headers) as response:
-        assert response.status == 200
-
-
-@pytest.mark.parametrize("service", ["", "https://example.com/", "{console}.example.com/", "{console}/\r\nX: y"])
-async def test_the_sign_in_leads_to_the_console_alone(browser: Browser, service: str) -> None:
-    console = origin(browser.sandbox.console.redirect_uri("github"))
-    address = f"{console}/authui/login.html"
-    there = service.replace("{console}", console)
-    response, _ = await browser.get(f"{address}?{urlencode({'service': there})}")
-    assert response.status == 400
-    response, _ = await browser.post(address, {"service": there})
-    assert response.status == 400
-    assert "Set-Cookie" not in response.headers
-
-
-async def test_the_console_counts_what_it_does_not_know_too(browser: Browser) -> None:
-    response, _ = await browser.get(origin(browser.sandbox.console.redirect_uri("github")) + "/favicon.ico")
-    assert response.status == 404
-    assert browser.sandbox.console.requests == 1

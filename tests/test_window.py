@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from window_stand_ins import CODE, PATH, STATE, TOUR, Console, Traces, World, chromium, installed, traces
+from window_browsers import chromium, installed
+from window_stand_ins import CODE, PATH, STATE, TOUR, Console, World
+from window_traces import Traces, traces
 
 from oauth_helper.browsers.window import Patience
 

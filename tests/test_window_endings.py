@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from window_stand_ins import Console, Traces, World, chromium, installed, traces
+from window_browsers import chromium, installed
+from window_stand_ins import Console, World
+from window_traces import Traces, traces
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from window_stand_ins import Console, Traces, World, chromium, traces
+from window_browsers import chromium
+from window_stand_ins import Console, World
+from window_traces import Traces, traces
 
 from oauth_helper.browsers.find import Family, FoundBrowser, Packaging
 from oauth_helper.browsers.window import NoWindowError, Patience

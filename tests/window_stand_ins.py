@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import secrets
-import shutil
-import tempfile
 from collections import defaultdict
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self
 
-import pytest
 from aiohttp import web
 
-from oauth_helper.browsers.find import Family, FoundBrowser, Packaging
 from oauth_helper.browsers.window import Window
 from oauth_helper.errors import RedirectRejectedError
 from oauth_helper.secret import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Mapping
+    from collections.abc import AsyncIterator, Mapping
+
+    from oauth_helper.browsers.find import FoundBrowser
 
 STATE: Final = "$2a$10$canary-state"
 CODE: Final = "canary-code"
@@ -233,85 +228,3 @@ def _page(html: str, headers: Mapping[str, str] | None = None) -> web.Response:
     return web.Response(
         text=icon + html, content_type="text/html", headers={"Cache-Control": "no-store", **(headers or {})}
     )
-
-
-def installed(which: str, folder: Path) -> FoundBrowser:
-    """``chromium`` over the pipe, ``chromium-over-port`` as if it came from a snap, or ``firefox``.
-
-    Pages may open and close windows in it without a user's click.
-    """
-    if which == "firefox":
-        return FoundBrowser(Family.FIREFOX, (_permissive_firefox(folder),), "Firefox", Packaging.PLAIN, True)
-    return chromium() if which == "chromium" else replace(chromium(), packaging=Packaging.SNAP)
-
-
-def chromium() -> FoundBrowser:
-    program = shutil.which("chromium") or "chromium"
-    return FoundBrowser(Family.CHROMIUM, (program, "--disable-popup-blocking"), "Chromium", Packaging.PLAIN, True)
-
-
-def _permissive_firefox(folder: Path) -> str:
-    program = shutil.which("firefox") or shutil.which("firefox-esr") or "firefox"
-    wrapper = folder / "firefox"
-    wrapper.write_text(f"""#!/bin/sh
-for word; do
-    [ "$before" = --profile ] && cat >> "$word/user.js" <<-END
-user_pref("dom.disable_open_during_load", false);
-user_pref("dom.allow_scripts_to_close_windows", true);
-END
-    before=$word
-done
-exec {program} "$@"
-""")
-    wrapper.chmod(0o755)
-    return str(wrapper)
-
-
-class Traces:
-    """What windows leave in the machine: processes by a mark in their environment, profiles by our number."""
-
-    def __init__(self, temporary: Path, process: int | None = None) -> None:
-        self._mark = f"WINDOW_TEST={secrets.token_hex(8)}"
-        self._temporary = temporary
-        self.process = process or os.getpid()
-        name, _, value = self._mark.partition("=")
-        # A short TMPDIR: Chromium aborts where the name of its socket is too long.
-        self.environ = {**os.environ, "TMPDIR": str(temporary), name: value}
-
-    def processes(self) -> list[str]:
-        """The browsers that run, their children included."""
-        found = []
-        for entry in Path("/proc").glob("[0-9]*"):
-            with suppress(OSError):
-                command = (entry / "cmdline").read_bytes()
-                if self.has_marked(entry) or self._profile.encode() in command:
-                    found.append(command.replace(b"\0", b" ").decode()[:200])
-        return found
-
-    def has_marked(self, entry: Path) -> bool:
-        """Whether this is a browser of the test's."""
-        return self._mark.encode() in (entry / "environ").read_bytes()
-
-    def profiles(self) -> list[Path]:
-        home = Path(self.environ["HOME"])
-        folders = (Path(tempfile.gettempdir()), self._temporary, home / "snap/chromium/common")
-        return [path for folder in folders for path in folder.glob(f"{self._profile}*")]
-
-    @property
-    def _profile(self) -> str:
-        return f"oauth-helper-{self.process}-"
-
-    async def gone(self, *, seconds: float = 5) -> None:
-        """Wait until nothing is left."""
-        try:
-            async with asyncio.timeout(seconds):
-                while self.processes() or self.profiles():  # noqa: ASYNC110 nobody tells when a stranger's process ends
-                    await asyncio.sleep(0.02)
-        except TimeoutError:
-            pytest.fail(f"left over: {self.processes()} {self.profiles()}")
-
-
-@pytest.fixture
-def traces() -> Iterator[Traces]:
-    with tempfile.TemporaryDirectory(prefix="w") as short:
-        yield Traces(Path(short))

@@ -1,0 +1,122 @@
+"""Doors and a ServiceStage of paper, and the story told with them."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass, field
+
+import pytest
+from redirect_cases import AUTHORIZATION_URL, STATE, redirect
+
+from oauth_helper.authorization import Authorization, RepoType
+from oauth_helper.desk import Desk
+from oauth_helper.errors import OAuthHelperError
+from oauth_helper.events import Event, Failed, Linked, Outcome, Way
+from oauth_helper.link_request import IfExists, LinkRequest
+from oauth_helper.linking import Doors, link
+from oauth_helper.secret import Secret
+
+NAME = "my-auth"
+OURS = redirect(code="planted-code", state=STATE)
+CREATED = Authorization(NAME, "github", repo_user="octocat", create_time=2, status=0)
+STANDING = Authorization(NAME, "github", repo_user="hubot", create_time=1, status=0)
+
+User = Callable[[Desk], Awaitable[None]]
+
+
+@dataclass
+class PaperService:
+    """ServiceStage as a list; what the test puts into ``fails`` is raised by the call of that name."""
+
+    standing: list[Authorization] = field(default_factory=list)
+    fails: dict[str, OAuthHelperError] = field(default_factory=dict)
+    calls: list[str] = field(default_factory=list)
+    answering: asyncio.Event | None = None
+
+    def _called(self, name: str) -> None:
+        self.calls.append(name)
+        if name in self.fails:
+            raise self.fails[name]
+
+    async def list_authorizations(self) -> list[Authorization]:
+        self._called("list")
+        return self.standing
+
+    async def authorization_url(self, repo_type: RepoType, *, tag: str | None = None) -> str:
+        self._called(f"url {repo_type} {tag}")
+        return AUTHORIZATION_URL
+
+    async def create_oauth(
+        self, repo_type: RepoType, *, name: str, code: Secret, state: Secret, tag: str | None = None
+    ) -> Authorization:
+        self.calls.append(f"create {repo_type} {name} {code.reveal()} {state.reveal() == STATE} {tag}")
+        if self.answering:
+            self.answering.set()
+            await asyncio.Event().wait()
+        if "create" in self.fails:
+            raise self.fails["create"]
+        return CREATED
+
+    async def delete_authorization(self, name: str) -> None:
+        self._called(f"delete {name}")
+
+
+@dataclass
+class PaperDoors:
+    """A listener that hands its desk to ``user``, who plays the browser."""
+
+    user: User
+    desk: Desk | None = None
+    told: list[Event] = field(default_factory=list)
+    prompt: Callable[[Callable[[str], None]], AbstractAsyncContextManager[object]] = lambda _offer: nullcontext()
+    outcome: asyncio.Task[Outcome] | None = None
+
+    async def serve(self, desk: Desk) -> str:
+        self.desk = desk
+        self.outcome = asyncio.create_task(desk.outcome())
+        return "http://127.0.0.1:1/start?k=KEY"
+
+    async def open_browser(self, address: str, desk: Desk) -> None:
+        assert desk is self.desk
+        assert address.endswith("k=KEY")
+        await self.user(desk)
+
+    def as_doors(self) -> Doors:
+        return Doors(self, self.open_browser, self.prompt, self.told.append)
+
+    def kinds(self) -> list[type[Event]]:
+        return [type(event) for event in self.told]
+
+
+async def consents(desk: Desk) -> None:
+    desk.judge(OURS, Way.PAGE)
+
+
+async def does_nothing(desk: Desk) -> None:
+    return
+
+
+async def run(
+    service: PaperService, user: User = consents, *, timeout: float = 5, if_exists: IfExists = IfExists.KEEP
+) -> tuple[Linked, PaperDoors]:
+    doors = PaperDoors(user)
+    request = LinkRequest(RepoType.GITHUB, NAME, "intl", if_exists, timeout)
+    return await link(request, service, doors.as_doors()), doors
+
+
+async def failed(
+    error: type[OAuthHelperError],
+    service: PaperService,
+    user: User = consents,
+    *,
+    timeout: float = 5,
+    if_exists: IfExists = IfExists.KEEP,
+) -> tuple[OAuthHelperError, PaperDoors]:
+    doors = PaperDoors(user)
+    request = LinkRequest(RepoType.GITHUB, NAME, "intl", if_exists, timeout)
+    with pytest.raises(error) as raised:
+        await link(request, service, doors.as_doors())
+    assert doors.told[-1] == Failed(raised.value)
+    if doors.outcome:
+        assert await doors.outcome == Failed(raised.value), "the page tells what the caller is told"
+    return raised.value, doors

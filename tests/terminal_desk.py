@@ -1,0 +1,132 @@
+"""A terminal to type into, a prompt in it, and a desk that judges what is pasted there."""
+
+import asyncio
+import os
+import select
+import termios
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+
+import pytest
+from redirect_cases import REQUEST, STATE, redirect
+
+from oauth_helper.errors import RedirectRejectedError
+from oauth_helper.terminal import Patience, TerminalPrompt
+
+CODE = "0123456789planted-code9876543210"
+ADDRESS = redirect(code=CODE, state=STATE)
+CODE_LAST = redirect(state=STATE, code=CODE)
+FOREIGN = redirect(code=CODE, state="$2a$10$foreign")
+
+ON, OFF = b"\x1b[?2004h", b"\x1b[?2004l"
+
+HASTE = Patience(quiet=0.05, reminder=0.3, end_of_paste=0.3)
+
+
+def bracketed(text: str) -> bytes:
+    return b"\x1b[200~" + text.encode() + b"\x1b[201~"
+
+
+class Desk:
+    """Judges as the product does, and lets a test wait for what was offered and said."""
+
+    def __init__(self) -> None:
+        self.offered: list[str] = []
+        self.codes: list[str] = []
+        self.said: asyncio.Queue[str] = asyncio.Queue()
+
+    def offer(self, text: str) -> None:
+        self.offered.append(text)
+        try:
+            self.codes.append(REQUEST.judge(text).code.reveal())
+        except RedirectRejectedError as rejected:
+            self.rejected = rejected
+            raise
+        self.said.put_nowait("taken")
+
+    async def hears(self, *lines: str) -> None:
+        async with asyncio.timeout(10):
+            assert [await self.said.get() for _ in lines] == list(lines)
+
+    async def hears_rejection(self, length: int) -> None:
+        async with asyncio.timeout(10):
+            assert await self.said.get() == f"received {length} characters"
+            assert await self.said.get() == self.rejected.message
+            assert await self.said.get() == self.rejected.hint
+
+    def heard_nothing_more(self) -> bool:
+        return self.said.empty()
+
+
+class Terminal:
+    """A pty: we are the terminal program and its user, the prompt gets the other end."""
+
+    def __init__(self) -> None:
+        self.ours, self.theirs = os.openpty()
+        self.shown = b""
+        self.found = termios.tcgetattr(self.theirs)
+
+    def close(self) -> None:
+        for fd in (self.ours, self.theirs):
+            if fd >= 0:
+                os.close(fd)
+
+    def hang_up(self) -> None:
+        os.close(self.ours)
+        self.ours = -1
+
+    async def types(self, data: bytes) -> None:
+        await asyncio.to_thread(self._write, data)
+
+    async def shows(self, data: bytes, times: int = 1) -> None:
+        await asyncio.to_thread(self._look_until, lambda: self.shown.count(data) >= times)
+
+    async def is_read(self) -> None:
+        """Wait until the prompt has read all that was typed."""
+        deadline = time.monotonic() + 10
+        while select.select([self.theirs], [], [], 0)[0]:
+            assert time.monotonic() < deadline
+            await asyncio.to_thread(time.sleep, 0.002)  # a terminal has no event for "all was read"
+
+    def shown_to_the_end(self) -> bytes:
+        os.write(self.theirs, b"END")
+        self._look_until(lambda: self.shown.endswith(b"END"))
+        return self.shown.removesuffix(b"END")
+
+    def is_as_found(self) -> bool:
+        return termios.tcgetattr(self.theirs) == self.found
+
+    def is_silent(self) -> bool:
+        return not termios.tcgetattr(self.theirs)[3] & (termios.ECHO | termios.ICANON)
+
+    def _write(self, data: bytes) -> None:
+        while data:
+            data = data[os.write(self.ours, data) :]
+
+    def _look_until(self, seen: Callable[[], bool]) -> None:
+        while not seen():
+            assert select.select([self.ours], [], [], 10)[0], f"all that was shown: {self.shown!r}"
+            self.shown += os.read(self.ours, 65_536)
+
+
+@asynccontextmanager
+async def prompting(terminal: Terminal, desk: Desk, patience: Patience = HASTE) -> AsyncIterator[TerminalPrompt]:
+    async with TerminalPrompt(
+        offer=desk.offer, say=desk.said.put_nowait, fd=terminal.theirs, patience=patience, environ={"TERM": "xterm"}
+    ) as prompt:
+        yield prompt
+
+
+@pytest.fixture
+def terminal() -> Iterator[Terminal]:
+    terminal = Terminal()
+    try:
+        yield terminal
+    finally:
+        terminal.close()
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()

@@ -1,0 +1,41 @@
+"""``sandbox`` in a process of its own, and ``link --sandbox`` with one of its own making."""
+
+import json
+import signal
+
+from command import ended, line_with, run_command, running, surroundings
+
+
+async def test_the_sandbox_command_prints_its_lines_and_serves_until_it_is_stopped() -> None:
+    async with running("sandbox", environ=surroundings()) as process:
+        assert process.stdout
+        lines = [await line_with(process.stdout, "export ") for _ in range(6)]
+        environ = surroundings()
+        for line in lines[:-1]:
+            name, _, value = line.removeprefix("export ").partition("=")
+            environ[name] = value
+        assert lines[-1].startswith("# export OAUTH_HELPER_TOKEN=")
+        end = await run_command("link", "github", "--json", environ=environ)
+        assert end.status == 0, end.err
+        process.send_signal(signal.SIGTERM)
+        assert (await ended(process)).status == 0
+
+
+async def test_the_sandbox_command_gives_json_to_scripts() -> None:
+    async with running("sandbox", "--json", "--quiet", environ=surroundings()) as process:
+        assert process.stdout
+        environ = surroundings() | json.loads(await process.stdout.readline())
+        assert (await run_command("list", environ=environ)).status == 0
+        process.send_signal(signal.SIGINT)
+        end = await ended(process)
+    assert (end.status, end.err) == (0, "")
+
+
+async def test_link_with_sandbox_needs_nothing_and_its_visitor_plays_the_user() -> None:
+    end = await run_command("link", "github", "--sandbox", "--json", environ=surroundings(BROWSER=""))
+    assert end.status == 0, end.err
+    assert json.loads(end.out)["repo_user"]
+    assert "the sandbox's own visitor plays the user" in end.err
+    with_browser = await run_command("link", "gitee", "--sandbox", environ=surroundings())
+    assert with_browser.status == 0, with_browser.err
+    assert "visitor" not in with_browser.err

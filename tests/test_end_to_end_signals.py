@@ -1,0 +1,71 @@
+"""``link`` ended by a signal: in order, and true about what may have been created."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import AsyncIterator
+from urllib.parse import urlencode
+
+import pytest
+from aiohttp import ClientSession, web
+from command import ended, error_of, line_with, running, surroundings
+from fake_servicestage import PROJECT, STATE, TOKEN, FakeServiceStage, Received
+
+from oauth_helper.sandbox import Sandbox
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    async with Sandbox() as sandbox:
+        yield sandbox
+
+
+@pytest.mark.parametrize(
+    ("number", "word"), [(signal.SIGINT, "Interrupted"), (signal.SIGTERM, "Terminated"), (signal.SIGHUP, "Hung up")]
+)
+async def test_a_signal_ends_the_wait_in_order_and_frees_the_port(
+    sandbox: Sandbox, number: signal.Signals, word: str
+) -> None:
+    async with running("link", "github", "--no-browser", "--json", environ=surroundings(sandbox)) as process:
+        start = await line_with(process.stderr, "/start?k=")
+        process.send_signal(number)
+        end = await ended(process)
+    assert end.status == 128 + number
+    assert f"error: {word}. Nothing was created" in end.err
+    assert error_of(end.err)["kind"] == "stopped"
+    with socket.socket() as again:
+        again.bind(("127.0.0.1", int(start.split(":")[2].split("/")[0])))
+
+
+async def test_a_signal_during_the_exchange_says_that_the_outcome_is_not_known() -> None:
+    asked, over = asyncio.Event(), asyncio.Event()
+
+    async def respond(request: Received) -> web.Response:
+        if request.method == "POST":
+            asked.set()
+            await over.wait()
+        if request.target.endswith("/redirect"):
+            return web.json_response({"url": f"http://127.0.0.1:1/authorize?state={STATE.reveal()}"})
+        return web.json_response({"authorizations": [], "count": 0})
+
+    async with FakeServiceStage(respond) as server:
+        environ = surroundings(
+            OAUTH_HELPER_ENDPOINT=server.endpoint,
+            OAUTH_HELPER_PROJECT_ID=PROJECT,
+            OAUTH_HELPER_TOKEN=TOKEN.token.reveal(),
+        )
+        async with running("link", "github", "--no-browser", environ=environ) as process:
+            start = await line_with(process.stderr, "/start?k=")
+            origin = start.partition("/start")[0]
+            query = urlencode({"code": "abc", "state": STATE.reveal()})
+            async with ClientSession() as browser:
+                waiting = asyncio.create_task(browser.get(f"{origin}/servicestage/oauth?{query}"))
+                await asked.wait()
+                process.send_signal(signal.SIGTERM)
+                async with await waiting as answer:
+                    assert 'data-outcome="unknown"' in await answer.text()
+            end = await ended(process)
+            over.set()
+    assert end.status == 143
+    assert "error: Terminated while ServiceStage was asked to create github-" in end.err
+    assert "hint: `oauth-helper show github-" in end.err

@@ -1,0 +1,68 @@
+"""Keys typed at the prompt: corrections, noise, and what ends it."""
+
+from terminal_desk import ADDRESS, FOREIGN, OFF, Desk, Terminal, bracketed, desk, prompting, terminal
+
+__all__ = ["desk", "terminal"]
+
+CLOSED = "The prompt is closed; the page still takes the address."
+WHAT_TO_PASTE = "Paste the address of the page where the browser ended, then press Enter."
+
+
+async def test_typed_text_can_be_corrected(terminal: Terminal, desk: Desk) -> None:
+    async with prompting(terminal, desk):
+        await terminal.types(
+            b"nonsense\x15" + ADDRESS[:-1].encode() + "äö\x08\x7f".encode() + ADDRESS[-1:].encode() + b"\r"
+        )
+        await desk.hears(f"received {len(ADDRESS)} characters", "taken")
+    assert desk.offered == [f"{ADDRESS}\r"]
+
+
+async def test_arrow_keys_and_other_control_characters_are_ignored(terminal: Terminal, desk: Desk) -> None:
+    noise = b"\x1b[A\x1bOP\x1b[1;5C\x1bx\x01\x00\x1b[I\x1b\x1b[D"
+    async with prompting(terminal, desk):
+        await terminal.types(noise + ADDRESS[:50].encode() + noise + ADDRESS[50:].encode() + noise + b"\r")
+        await desk.hears(f"received {len(ADDRESS)} characters", "taken")
+
+
+async def test_an_empty_line_is_answered_with_what_to_paste(terminal: Terminal, desk: Desk) -> None:
+    async with prompting(terminal, desk):
+        await terminal.types(b"\r")
+        await desk.hears(WHAT_TO_PASTE)
+        await terminal.types(bracketed(" \n"))
+        await desk.hears(WHAT_TO_PASTE)
+    assert desk.offered == []
+
+
+async def test_bytes_that_are_no_utf_8_harm_nothing(terminal: Terminal, desk: Desk) -> None:
+    async with prompting(terminal, desk):
+        await terminal.types(b"\xff\xfe\xc3\r")
+        await desk.hears_rejection(2)
+        await terminal.types(bracketed(ADDRESS))
+        await desk.hears(f"received {len(ADDRESS)} characters", "taken")
+
+
+async def test_control_d_closes_the_prompt_and_gives_the_terminal_back(terminal: Terminal, desk: Desk) -> None:
+    async with prompting(terminal, desk):
+        await terminal.types(b"half an addr\x04" + bracketed(ADDRESS))
+        await desk.hears(CLOSED)
+        assert terminal.is_as_found()
+        await terminal.shows(OFF)
+    assert desk.offered == []
+    assert desk.heard_nothing_more()
+
+
+async def test_a_terminal_that_hangs_up_closes_the_prompt(terminal: Terminal, desk: Desk) -> None:
+    async with prompting(terminal, desk):
+        terminal.hang_up()
+        await desk.hears(CLOSED)
+    assert desk.offered == []
+
+
+async def test_after_the_right_text_nothing_more_is_offered(terminal: Terminal, desk: Desk) -> None:
+    async with prompting(terminal, desk):
+        await terminal.types(bracketed(ADDRESS) + bracketed(ADDRESS) + b"\x04")
+        await desk.hears(f"received {len(ADDRESS)} characters", "taken")
+        await terminal.types(bracketed(FOREIGN) + b"ls\r")
+        await terminal.is_read()
+    assert desk.offered == [ADDRESS]
+    assert desk.heard_nothing_more()

@@ -1,0 +1,41 @@
+"""The installed browsers, as a window finds them, in which pages may open and close windows without a user's click."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from oauth_helper.browsers.find import Family, FoundBrowser, Packaging
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def installed(which: str, folder: Path) -> FoundBrowser:
+    """``chromium`` over the pipe, ``chromium-over-port`` as if it came from a snap, or ``firefox``."""
+    if which == "firefox":
+        return FoundBrowser(Family.FIREFOX, (_permissive_firefox(folder),), "Firefox", Packaging.PLAIN, True)
+    return chromium() if which == "chromium" else replace(chromium(), packaging=Packaging.SNAP)
+
+
+def chromium() -> FoundBrowser:
+    program = shutil.which("chromium") or "chromium"
+    return FoundBrowser(Family.CHROMIUM, (program, "--disable-popup-blocking"), "Chromium", Packaging.PLAIN, True)
+
+
+def _permissive_firefox(folder: Path) -> str:
+    program = shutil.which("firefox") or shutil.which("firefox-esr") or "firefox"
+    wrapper = folder / "firefox"
+    wrapper.write_text(f"""#!/bin/sh
+for word; do
+    [ "$before" = --profile ] && cat >> "$word/user.js" <<-END
+user_pref("dom.disable_open_during_load", false);
+user_pref("dom.allow_scripts_to_close_windows", true);
+END
+    before=$word
+done
+exec {program} "$@"
+""")
+    wrapper.chmod(0o755)
+    return str(wrapper)
