@@ -19,6 +19,7 @@ class Desk:
         self._request = request
         self._tell = tell
         self._ignored: Counter[str] = Counter()
+        self._is_denied = False
         self._redirect: asyncio.Future[AuthorizationResponse] = asyncio.get_running_loop().create_future()
         self._outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
 
@@ -57,6 +58,7 @@ class Desk:
             self._tell(Ignored(rejected.reason, self._ignored[rejected.reason]))
             raise
         except AuthorizationDeniedError as denied:
+            self._is_denied = not self._redirect.done()
             self.give_up(denied)
         else:
             if not self._redirect.done():
@@ -67,6 +69,11 @@ class Desk:
     def has_redirect(self) -> bool:
         """Whether the redirect is in hand."""
         return self._redirect.done() and not self._redirect.cancelled() and self._redirect.exception() is None
+
+    @property
+    def was_answered(self) -> bool:
+        """Whether a redirect of ours came, be it a denial."""
+        return self.has_redirect or self._is_denied
 
     def give_up(self, error: BaseException) -> None:
         """End the wait with ``error``, unless the redirect is in hand."""

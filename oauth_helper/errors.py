@@ -52,15 +52,13 @@ class OAuthHelperError(Exception):
         self.request_id = request_id
         """What the vendor's support asks for."""
 
+    def __str__(self) -> str:
+        return self.message
+
     def to_json(self) -> dict[str, str | None]:
         """Return what a script is told."""
-        return {
-            "kind": self.kind,
-            "message": self.message,
-            "hint": self.hint,
-            "code": self.code,
-            "request_id": self.request_id,
-        }
+        words = {"kind": self.kind, "message": self.message, "hint": self.hint}
+        return {**words, "code": self.code, "request_id": self.request_id}
 
 
 class UsageError(OAuthHelperError):

@@ -54,6 +54,8 @@ class Opened:
     browser: str
     window: bool = False
     """Whether it is a window of ours, from which the redirect comes by itself."""
+    marked: bool = False
+    """Whether the browser shows in its address bar that somebody drives it."""
 
 
 @dataclass(frozen=True, slots=True)

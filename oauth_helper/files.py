@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import os
 import stat
 import sys
 import tomllib
@@ -27,11 +28,11 @@ def read_config_file(environ: Mapping[str, str]) -> FileValues:
         SettingsError: It cannot be read, is no TOML, or holds a key that we do not know (most likely a slip).
     """
     named = environ.get("OAUTH_HELPER_CONFIG")
-    path = Path(named).expanduser() if named else user_config_path(_APPLICATION, appauthor=False) / "config.toml"
+    path = Path(named).expanduser() if named else _config_folder() / "config.toml"
     try:
         with path.open("rb") as file:
             table = tomllib.load(file)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         if named:
             raise SettingsError(
                 f"OAUTH_HELPER_CONFIG names a file that is not there: {path}",
@@ -50,12 +51,12 @@ def read_credentials_file(environ: Mapping[str, str]) -> FileValues:
         CredentialsError: It cannot be read or is no INI file. Its text is not shown.
     """
     named = environ.get("HUAWEICLOUD_SDK_CREDENTIALS_FILE")
-    path = Path(named).expanduser() if named else Path.home() / ".huaweicloud" / "credentials"
+    path = Path(named).expanduser() if named else _home() / ".huaweicloud" / "credentials"
     parser = configparser.ConfigParser(interpolation=None)
     try:
         with path.open(encoding="utf-8") as file:
             parser.read_file(file)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         if named:
             raise CredentialsError(
                 f"HUAWEICLOUD_SDK_CREDENTIALS_FILE names a file that is not there: {path}",
@@ -71,13 +72,27 @@ def read_credentials_file(environ: Mapping[str, str]) -> FileValues:
     return FileValues(str(path), dict(parser[_SECTION]) if parser.has_section(_SECTION) else {})
 
 
+def _config_folder() -> Path:
+    try:
+        return user_config_path(_APPLICATION, appauthor=False)
+    except RuntimeError:  # as below
+        return Path(os.devnull)
+
+
+def _home() -> Path:
+    try:
+        return Path.home()
+    except RuntimeError:  # a container may run under a number that has neither name nor HOME
+        return Path(os.devnull)
+
+
 def others_can_read(path: str) -> bool:
     """Whether the file's mode lets anybody but its owner read it. Windows has no such mode: False."""
     if sys.platform == "win32":
         return False
     try:
         return bool(Path(path).stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
 
 

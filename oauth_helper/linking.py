@@ -7,13 +7,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from types import TracebackType
 from typing import Final, Protocol
 
 from oauth_helper.authorization import Authorization, RepoType
 from oauth_helper.desk import Desk
 from oauth_helper.errors import (
     DeadlineError,
-    NameTakenError,
+    NoSuchAuthorizationError,
     NotPermittedError,
     OAuthHelperError,
     OutcomeUnknownError,
@@ -22,12 +23,9 @@ from oauth_helper.errors import (
 )
 from oauth_helper.events import Checked, Deleted, Event, Exchanging, Failed, Linked, Waiting, Warned, Way
 from oauth_helper.link_request import IfExists, LinkRequest
-from oauth_helper.presentable import presentable
 from oauth_helper.redirect import AuthorizationRequest, AuthorizationResponse
 from oauth_helper.secret import Secret
-
-_WHOLE_SERVICE_REFUSED: Final = frozenset({"APIGW.0302", "APIGW.0402"})
-"""A 403 with these codes stands before every call, not only before the list: nothing would come of going on."""
+from oauth_helper.standing import find_standing, is_list_alone_refused
 
 _FAREWELL: Final = 1.0
 """Seconds that whoever opened the browser gets to see the final page."""
@@ -48,7 +46,13 @@ class Service(Protocol):
 
 
 class Listening(Protocol):
-    """The loopback listener, bound already."""
+    """The loopback listener; entering its context binds it."""
+
+    async def __aenter__(self) -> object: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
 
     async def serve(self, desk: Desk) -> str:
         """Bring every redirect that comes to ``desk``; return the address to open, KEY included."""
@@ -59,6 +63,8 @@ class Doors:
     """What the story is handed; it knows none of them by name."""
 
     listener: Listening
+    prepare: Callable[[], Awaitable[None]]
+    """Find out how a browser will be opened; an error says that none can be where one must."""
     open_browser: Callable[[str, Desk], Awaitable[None]]
     """Bring the listener's address before the user, tell how, and end when no more is to be done. It is stopped when
     the story ends; an error of it ends the wait."""
@@ -71,7 +77,7 @@ async def link(request: LinkRequest, service: Service, doors: Doors) -> Linked:
     """Link a Git account.
 
     1. *Check before the browser opens*: the name is free (a request's name is legal), credentials and endpoint good.
-    2. *Listen* on 127.0.0.1; the listener is bound when it is handed in.
+    2. *Listen* on 127.0.0.1, and find out how a browser will be opened.
     3. *Ask* for the authorization URL, and read it.
     4. *Open* the browser, and say what is happening.
     5. *Wait* for one redirect that is ours, until the deadline. A stranger's request never ends the wait.
@@ -85,24 +91,26 @@ async def link(request: LinkRequest, service: Service, doors: Doors) -> Linked:
     try:
         standing = await _check(request, service, doors.tell)  # 1
         if standing and request.if_exists is IfExists.KEEP:
-            outcome = Linked(standing, kept=True)
-        else:
-            outcome = await _link_afresh(request, standing, service, doors)
+            kept = Linked(standing, kept=True)
+            doors.tell(kept)
+            return kept
+        await doors.prepare()  # 2
+        async with doors.listener:
+            return await _link_afresh(request, standing, service, doors)
     except OAuthHelperError as error:
         doors.tell(Failed(error))
         raise
-    doors.tell(outcome)
-    return outcome
 
 
 async def _link_afresh(request: LinkRequest, standing: Authorization | None, service: Service, doors: Doors) -> Linked:
     url = await service.authorization_url(request.repo_type, tag=request.tag)  # 3
     desk = Desk(AuthorizationRequest.parse(url, request.repo_type), doors.tell)
-    start = await doors.listener.serve(desk)  # 2: bound before the story began, it answers from now on
+    start = await doors.listener.serve(desk)
     async with _browser_opened(start, desk, request, doors), _truth_told(desk):  # 4, 8
         redirect = await _wait(desk, request, doors)  # 5
         outcome = Linked(await _exchange(request, redirect, standing, service, doors.tell))  # 6, 7
         desk.end(outcome)
+        doors.tell(outcome)
     return outcome
 
 
@@ -110,40 +118,13 @@ async def _check(request: LinkRequest, service: Service, tell: Callable[[Event],
     try:
         listed = await service.list_authorizations()
     except NotPermittedError as error:
-        if error.code in _WHOLE_SERVICE_REFUSED:
+        if not is_list_alone_refused(error):
             raise
         listed = []
         tell(Warned(f"This account may not list authorizations, so it is not known whether {request.name} is free."))
     standing = find_standing(request, listed)
     tell(Checked(request.name, request.repo_type))
     return standing
-
-
-def find_standing(request: LinkRequest, listed: list[Authorization]) -> Authorization | None:
-    """Return the authorization that bears the name already, if there is one and it may be kept or replaced.
-
-    Raises:
-        NameTakenError: It stands in the way.
-    """
-    standing = next((one for one in listed if one.name == request.name), None)
-    if standing:
-        _check_standing(request, standing)
-    return standing
-
-
-def _check_standing(request: LinkRequest, standing: Authorization) -> None:
-    if request.if_exists is IfExists.REPLACE:
-        return
-    if request.if_exists is IfExists.FAIL:
-        raise NameTakenError(f"An authorization named {request.name} exists already")
-    if not standing.is_of(request.repo_type):
-        found = presentable(standing.repo_type, limit=32)
-        raise NameTakenError(f"An authorization named {request.name} exists already, and it is of type {found}")
-    if not standing.works:
-        raise NameTakenError(
-            f"An authorization named {request.name} exists already, but it does not work (status {standing.status})",
-            hint="Give --if-exists replace to put a working one in its place.",
-        )
 
 
 @asynccontextmanager
@@ -159,8 +140,12 @@ async def _browser_opened(start: str, desk: Desk, request: LinkRequest, doors: D
 
     opening = asyncio.create_task(open_browser())
     try:
-        yield
-        await asyncio.wait({opening}, timeout=_FAREWELL)
+        try:
+            yield
+        finally:
+            # Whoever brought the redirect has a page coming that tells what became of it.
+            if desk.was_answered:
+                await asyncio.wait({opening}, timeout=_FAREWELL)
     finally:
         opening.cancel()
         await asyncio.gather(opening, return_exceptions=True)
@@ -210,21 +195,33 @@ async def _exchange(
     tell: Callable[[Event], None],
 ) -> Authorization:
     tell(Exchanging())
-    replaced = False
+    if standing:
+        await _delete(request.name, service)
+        tell(Deleted(request.name))
     try:
-        if standing:
-            await service.delete_authorization(request.name)
-            replaced = True
-            tell(Deleted(request.name))
         return await service.create_oauth(
             request.repo_type, name=request.name, code=redirect.code, state=redirect.state, tag=request.tag
         )
     except UnavailableError as error:
-        raise _undelivered(error, request.name, replaced=replaced) from error
+        raise _undelivered(error, request.name, replaced=bool(standing)) from error
     except OAuthHelperError as error:
-        if replaced:
+        if standing:
             error.message += f". The authorization that was named {request.name} is deleted"
         raise
+
+
+async def _delete(name: str, service: Service) -> None:
+    try:
+        await service.delete_authorization(name)
+    except NoSuchAuthorizationError:
+        return  # somebody else was faster, or the request had to be sent twice: the name is free
+    except UnavailableError as error:
+        raise OutcomeUnknownError(
+            f"The authorization named {name} could not be deleted, so none was created in its place: {error.message}",
+            hint=f"`oauth-helper show {name}` tells whether it still stands. Then run the command again.",
+            code=error.code,
+            request_id=error.request_id,
+        ) from error
 
 
 def _undelivered(error: UnavailableError, name: str, *, replaced: bool) -> OutcomeUnknownError:

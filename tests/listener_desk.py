@@ -70,6 +70,10 @@ class Desk:
         raise RedirectRejectedError(reason, f"not ours: {reason}")
 
     @property
+    def has_redirect(self) -> bool:
+        return bool(self.taken)
+
+    @property
     def untouched(self) -> bool:
         return not self.taken and not self.ignored and not self.known.done()
 

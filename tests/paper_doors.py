@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
 
 import pytest
 from redirect_cases import AUTHORIZATION_URL, STATE, redirect
@@ -70,8 +72,25 @@ class PaperDoors:
     told: list[Event] = field(default_factory=list)
     prompt: Callable[[Callable[[str], None]], AbstractAsyncContextManager[object]] = lambda _offer: nullcontext()
     outcome: asyncio.Task[Outcome] | None = None
+    cannot: OAuthHelperError | None = None
+    """Why no browser can be opened here."""
+    is_open: bool = False
+
+    async def __aenter__(self) -> Self:
+        self.is_open = True
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.is_open = False
+
+    async def prepare(self) -> None:
+        if self.cannot:
+            raise self.cannot
 
     async def serve(self, desk: Desk) -> str:
+        assert self.is_open
         self.desk = desk
         self.outcome = asyncio.create_task(desk.outcome())
         return "http://127.0.0.1:1/start?k=KEY"
@@ -82,7 +101,7 @@ class PaperDoors:
         await self.user(desk)
 
     def as_doors(self) -> Doors:
-        return Doors(self, self.open_browser, self.prompt, self.told.append)
+        return Doors(self, self.prepare, self.open_browser, self.prompt, self.told.append)
 
     def kinds(self) -> list[type[Event]]:
         return [type(event) for event in self.told]

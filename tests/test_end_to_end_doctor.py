@@ -93,7 +93,7 @@ async def test_this_machine_is_looked_at(sandbox: Sandbox) -> None:
     assert findings(demanded)["browser"]["verdict"] == "fail"
     unwanted = await run_command("doctor", "--json", "--browser", "none", environ=surroundings(sandbox, BROWSER=""))
     assert unwanted.status == 0
-    assert "addresses will be printed" in findings(unwanted)["browser"]["message"]
+    assert "addresses are printed" in findings(unwanted)["browser"]["message"]
     built = await run_command("doctor", "--json", environ=surroundings(sandbox, BROWSER="", CI="true"))
     assert built.status == 9, "as a link would end"
     window = await run_command("doctor", "--json", "--browser", "chromium", environ=surroundings(sandbox, BROWSER=""))

@@ -1,8 +1,11 @@
 """``link`` ended by a signal: in order, and true about what may have been created."""
 
 import asyncio
+import json
+import os
 import signal
 import socket
+import sys
 from collections.abc import AsyncIterator
 from urllib.parse import urlencode
 
@@ -10,6 +13,7 @@ import pytest
 from aiohttp import ClientSession, web
 from command import ended, error_of, line_with, running, surroundings
 from fake_servicestage import PROJECT, STATE, TOKEN, FakeServiceStage, Received
+from yarl import URL
 
 from oauth_helper.sandbox import Sandbox
 
@@ -35,6 +39,69 @@ async def test_a_signal_ends_the_wait_in_order_and_frees_the_port(
     assert error_of(end.err)["kind"] == "stopped"
     with socket.socket() as again:
         again.bind(("127.0.0.1", int(start.split(":")[2].split("/")[0])))
+
+
+async def waiting_redirect(process: asyncio.subprocess.Process) -> str:
+    """Return the listener's address that brings the redirect straight to it, once it waits."""
+    start = await line_with(process.stderr, "/start?k=")
+    authorization_url = await line_with(process.stderr, "/login/oauth/authorize?")
+    async with ClientSession() as browser, browser.get(authorization_url, allow_redirects=False) as answer:
+        query = answer.headers["Location"].partition("?")[2]
+    return f"{start.partition('/start')[0]}/servicestage/oauth?{query}"
+
+
+async def test_a_signal_after_the_link_takes_nothing_of_it_back() -> None:
+    async with Sandbox(decision="authorize") as sandbox:
+        environ = surroundings(sandbox)
+        async with running("link", "github", "--no-browser", "--json", environ=environ) as process:
+            redirect = await waiting_redirect(process)
+            async with ClientSession() as browser:
+                async with browser.get(URL(redirect, encoded=True), allow_redirects=False) as answer:
+                    assert answer.status == 303
+                process.send_signal(signal.SIGINT)
+                end = await ended(process)
+    assert end.status == 0, end.err
+    assert json.loads(end.out)["repo_user"] == "octocat"
+
+
+async def test_nobody_listening_to_what_is_said_takes_nothing_of_the_link_back() -> None:
+    async with Sandbox(decision="authorize") as sandbox:
+        reading, writing = os.pipe()
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "oauth_helper", "link", "github", "--no-browser", "--json"),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=writing,
+            env=surroundings(sandbox),
+        )
+        os.close(writing)
+        said = asyncio.StreamReader()
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(said), os.fdopen(reading, "rb", buffering=0)
+        )
+        process.stderr = said
+        redirect = await waiting_redirect(process)
+        transport.close()
+        async with ClientSession() as browser, browser.get(URL(redirect, encoded=True)) as answer:
+            assert 'data-outcome="linked"' in await answer.text()
+        assert process.stdout
+        out = await process.stdout.read()
+        assert await process.wait() == 0
+    assert json.loads(out)["repo_user"] == "octocat"
+
+
+async def test_a_hang_up_that_is_ignored_stays_ignored(sandbox: Sandbox) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *("nohup", sys.executable, "-m", "oauth_helper", "link", "github", "--no-browser", "--json"),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=surroundings(sandbox),
+    )
+    await line_with(process.stderr, "/start?k=")
+    process.send_signal(signal.SIGHUP)
+    process.send_signal(signal.SIGTERM)
+    assert (await ended(process)).status == 143
 
 
 async def test_a_signal_during_the_exchange_says_that_the_outcome_is_not_known() -> None:

@@ -11,7 +11,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("origin", "presentable", "secret"),
     ("authorization", "credentials", "errors"),
     ("endpoint", "events", "link_request"),
-    ("credential_chain", "redirect", "settings"),
+    ("credential_chain", "redirect", "settings", "standing"),
     ("browsers", "files", "listener", "servicestage", "terminal"),
     ("desk",),
     ("linking",),

@@ -5,13 +5,32 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from paper_doors import CREATED, NAME, OURS, STANDING, PaperDoors, PaperService, does_nothing, run
+from paper_doors import CREATED, NAME, OURS, STANDING, PaperDoors, PaperService, consents, does_nothing, run
 from redirect_cases import AUTHORIZATION_URL, ENCODED_STATE, STATE, redirect
 
 from oauth_helper.authorization import RepoType
 from oauth_helper.desk import Desk
-from oauth_helper.errors import NotPermittedError, RedirectRejectedError
-from oauth_helper.events import Captured, Checked, Deleted, Event, Exchanging, Ignored, Linked, Waiting, Warned, Way
+from oauth_helper.errors import (
+    AuthorizationDeniedError,
+    NoBrowserError,
+    NoSuchAuthorizationError,
+    NotPermittedError,
+    RedirectRejectedError,
+)
+from oauth_helper.events import (
+    Captured,
+    Checked,
+    Deleted,
+    Event,
+    Exchanging,
+    Failed,
+    Ignored,
+    Linked,
+    Outcome,
+    Waiting,
+    Warned,
+    Way,
+)
 from oauth_helper.link_request import IfExists, LinkRequest
 from oauth_helper.linking import link
 
@@ -116,3 +135,34 @@ async def test_no_event_but_waiting_shows_a_secret() -> None:
     assert "planted-code" not in shown
     assert ENCODED_STATE not in shown
     assert "KEY" not in shown
+
+
+async def test_what_stands_is_kept_even_where_no_browser_can_be_opened() -> None:
+    doors = PaperDoors(consents, cannot=NoBrowserError("none here"))
+    request = LinkRequest(RepoType.GITHUB, NAME)
+    assert await link(request, PaperService([STANDING]), doors.as_doors()) == Linked(STANDING, kept=True)
+    service = PaperService()
+    with pytest.raises(NoBrowserError):
+        await link(request, service, doors.as_doors())
+    assert service.calls == ["list"], "no state is asked for in vain"
+    assert isinstance(doors.told[-1], Failed)
+    assert not doors.is_open
+
+
+async def test_a_name_that_is_gone_when_it_is_to_be_replaced_is_free() -> None:
+    service = PaperService([STANDING], fails={f"delete {NAME}": NoSuchAuthorizationError("gone")})
+    linked, _ = await run(service, if_exists=IfExists.REPLACE)
+    assert linked == Linked(CREATED)
+
+
+async def test_whoever_brought_the_redirect_sees_the_end_before_the_browser_is_closed() -> None:
+    seen: list[Outcome] = []
+
+    async def denies_and_looks(desk: Desk) -> None:
+        desk.judge(redirect(error="access_denied", state=STATE), Way.WINDOW)
+        seen.append(await desk.outcome())
+
+    doors = PaperDoors(denies_and_looks)
+    with pytest.raises(AuthorizationDeniedError):
+        await link(LinkRequest(RepoType.GITHUB, NAME), PaperService(), doors.as_doors())
+    assert seen == [doors.told[-1]]

@@ -21,7 +21,7 @@ from oauth_helper.errors import (
     UnreachableError,
     UnusableAnswerError,
 )
-from oauth_helper.events import Failed, Way
+from oauth_helper.events import Deleted, Failed, Way
 from oauth_helper.link_request import IfExists, LinkRequest
 from oauth_helper.linking import link
 
@@ -173,3 +173,12 @@ async def test_a_fault_of_ours_does_not_leave_the_page_waiting() -> None:
     outcome = await doors.outcome
     assert isinstance(outcome, Failed)
     assert outcome.error.exit_status == 1
+
+
+async def test_a_deletion_without_a_plain_answer_is_no_creation() -> None:
+    service = PaperService([STANDING], fails={f"delete {NAME}": UnreachableError("reset", sent=True)})
+    error, doors = await failed(OutcomeUnknownError, service, if_exists=IfExists.REPLACE)
+    assert "could not be deleted, so none was created" in error.message
+    assert str(error) == error.message
+    assert not [call for call in service.calls if "create" in call]
+    assert not [event for event in doors.told if isinstance(event, Deleted)]

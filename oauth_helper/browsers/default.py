@@ -22,7 +22,7 @@ from oauth_helper.browsers.candidates import (
 )
 from oauth_helper.errors import NoBrowserError
 
-__all__ = ["browser_commands", "open_default_browser", "why_no_browser"]
+__all__ = ["browser_commands", "first_browser", "open_default_browser", "why_no_browser"]
 
 _PATIENCE: Final = 0.3
 """Seconds in which a browser that cannot run says so by ending; Chromium as root takes 0.1 to 0.2."""
@@ -52,6 +52,12 @@ async def open_default_browser(address: str, *, environ: Mapping[str, str] = os.
         f"No browser was opened: {found.explain(failures)}.",
         hint="Correct BROWSER, unset it, or give --browser none to be shown the addresses." if found.chosen else None,
     )
+
+
+def first_browser(environ: Mapping[str, str]) -> str:
+    """Return the name of what would be tried first; :func:`why_no_browser` must have found no reason against it."""
+    found = find_candidates(environ, sys.platform, is_root=_is_root())
+    return next(name_of(candidate.words[0]) for candidate in found.best_first if candidate.words)
 
 
 def _is_root() -> bool:

@@ -16,6 +16,7 @@ from oauth_helper.browsers.firefox import Firefox
 from oauth_helper.browsers.process import HAS_PYTHON, BrowserProcess, with_pipe
 from oauth_helper.browsers.profile import fresh_profile, parent_of_profiles, sweep
 from oauth_helper.browsers.remote import Remote
+from oauth_helper.browsers.trouble import BrowserTroubleError
 from oauth_helper.browsers.wire import over_pipe, over_websocket
 
 _LONGEST_SOCKET_FOLDER: Final = 60
@@ -67,26 +68,42 @@ async def launched(
     Raises:
         BrowserTroubleError: It cannot be started.
     """
+    async with AsyncExitStack() as stack:
+        try:
+            browser_and_pipe = await _start(stack, browser, dialect, address, environ=environ, patience=patience)
+        except OSError as error:
+            raise BrowserTroubleError(f"could not be prepared ({error.strerror})") from error
+        yield Launched(browser_and_pipe[0], dialect, browser_and_pipe[1])
+
+
+async def _start(
+    stack: AsyncExitStack,
+    browser: FoundBrowser,
+    dialect: Dialect,
+    address: str,
+    *,
+    environ: Mapping[str, str],
+    patience: Patience,
+) -> tuple[BrowserProcess, socket.socket | None]:
     parent = parent_of_profiles(browser, environ)
     await asyncio.to_thread(sweep, parent)
-    async with AsyncExitStack() as stack:
-        profile = await stack.enter_async_context(fresh_profile(parent))
-        dialect.furnish(profile.folder)
-        command = [*browser.command, *dialect.switches(profile.folder), address]
-        ours, theirs = _pipe(stack) if dialect.speaks_over_pipe else (None, None)
-        inherit = [theirs.fileno()] if theirs else []
-        process = await stack.enter_async_context(
-            BrowserProcess.started(
-                with_pipe(command, *inherit) if theirs else command,
-                environ=_environment(environ, browser.packaging, profile.folder),
-                inherit=inherit,
-                patience=patience.farewell,
-            )
+    profile = await stack.enter_async_context(fresh_profile(parent))
+    dialect.furnish(profile.folder)
+    command = [*browser.command, *dialect.switches(profile.folder), address]
+    ours, theirs = _pipe(stack) if dialect.speaks_over_pipe else (None, None)
+    inherit = [theirs.fileno()] if theirs else []
+    process = await stack.enter_async_context(
+        BrowserProcess.started(
+            with_pipe(command, *inherit) if theirs else command,
+            environ=_environment(environ, browser.packaging, profile.folder),
+            inherit=inherit,
+            patience=patience.farewell,
         )
-        profile.guard(process.pid)
-        if theirs:
-            theirs.close()  # The browser's own is the last one then, so its end is our end of file.
-        yield Launched(process, dialect, ours)
+    )
+    profile.guard(process.pid)
+    if theirs:
+        theirs.close()  # The browser's own is the last one then, so its end is our end of file.
+    return process, ours
 
 
 def _pipe(stack: AsyncExitStack) -> tuple[socket.socket, socket.socket]:
@@ -98,5 +115,9 @@ def _pipe(stack: AsyncExitStack) -> tuple[socket.socket, socket.socket]:
 
 def _environment(environ: Mapping[str, str], packaging: Packaging, profile: Path) -> dict[str, str]:
     """Have even Chromium's stray socket folder made inside the profile; a snap's temporary folder is its own."""
-    fits = packaging is Packaging.PLAIN and len(str(profile)) <= _LONGEST_SOCKET_FOLDER
-    return {**environ, "TMPDIR": str(profile)} if fits else dict(environ)
+    if packaging is not Packaging.PLAIN:
+        return dict(environ)
+    if len(str(profile)) <= _LONGEST_SOCKET_FOLDER:
+        return {**environ, "TMPDIR": str(profile)}
+    # Chromium ends at once where the name of a socket does not fit; its default always does.
+    return {name: value for name, value in environ.items() if name != "TMPDIR"}

@@ -80,14 +80,17 @@ async def fresh_profile(parent: Path) -> AsyncIterator[Profile]:
 
 def parent_of_profiles(browser: FoundBrowser, environ: Mapping[str, str]) -> Path:
     """Return a folder that the browser can see: neither snap nor flatpak shares the temporary folder."""
-    home = Path(environ.get("HOME") or Path.home())
     match browser.packaging:
         case Packaging.PLAIN:
             return Path(tempfile.gettempdir())
         case Packaging.SNAP:
-            return home / "snap" / Path(browser.command[0]).name / "common"
+            return _home(environ) / "snap" / Path(browser.command[0]).name / "common"
         case Packaging.FLATPAK:
-            return home / ".var" / "app" / browser.command[-1]
+            return _home(environ) / ".var" / "app" / browser.command[-1]
+
+
+def _home(environ: Mapping[str, str]) -> Path:
+    return Path(environ.get("HOME") or Path.home())
 
 
 def sweep(parent: Path) -> None:

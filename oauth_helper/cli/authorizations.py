@@ -12,6 +12,7 @@ from oauth_helper.authorization import Authorization
 from oauth_helper.cli.options import Run, connection_options, output_options, start_run
 from oauth_helper.cli.output import print_authorization, print_json, print_table
 from oauth_helper.cli.running import run
+from oauth_helper.credential_chain import FoundCredentials
 from oauth_helper.errors import NoSuchAuthorizationError, NotPermittedError, UsageError
 from oauth_helper.presentable import presentable
 
@@ -27,7 +28,7 @@ T = TypeVar("T")
 def list_command(**options: Any) -> None:
     """List the authorizations of the project."""
     started = start_run(options)
-    found = _with_service(started, lambda service: service.list_authorizations())
+    found = _with_service(started, started.credentials(), lambda service: service.list_authorizations())
     if started.as_json:
         print_json([one.to_json() for one in found])
     elif found:
@@ -43,7 +44,7 @@ def list_command(**options: Any) -> None:
 def show_command(name: str, **options: Any) -> None:
     """Show the authorization NAME."""
     started = start_run(options)
-    found = _with_service(started, lambda service: service.list_authorizations())
+    found = _with_service(started, started.credentials(), lambda service: service.list_authorizations())
     print_authorization(_named(name, found), as_json=started.as_json)
 
 
@@ -64,20 +65,21 @@ def delete_command(names: tuple[str, ...], *, yes: bool, **options: Any) -> None
             hint="Give --yes if you mean it.",
         )
     unique = tuple(dict.fromkeys(names))
+    credentials = started.credentials()
+    standing = _with_service(started, credentials, lambda service: _standing(service, unique, started))
+    # Asked between two connections: within the loop nobody could answer a signal meanwhile.
+    if not yes and not click.confirm(f"Delete {', '.join(unique)}?", err=True):
+        started.narrator.say("Nothing was deleted.")
+        return
 
-    async def delete(service: ServiceStageClient) -> list[Authorization]:
-        standing = await _standing(service, unique, started)
-        if not yes and not click.confirm(f"Delete {', '.join(unique)}?", err=True):
-            started.narrator.say("Nothing was deleted.")
-            return []
+    async def delete(service: ServiceStageClient) -> None:
         for name in unique:
             await service.delete_authorization(name)
             started.narrator.say(f"Deleted {name}.")
-        return standing
 
-    deleted = _with_service(started, delete)
+    _with_service(started, credentials, delete)
     if started.as_json:
-        print_json([one.to_json() for one in deleted])
+        print_json([one.to_json() for one in standing])
 
 
 async def _standing(service: ServiceStageClient, names: tuple[str, ...], started: Run) -> list[Authorization]:
@@ -100,10 +102,8 @@ def _named(name: str, found: list[Authorization]) -> Authorization:
     raise NoSuchAuthorizationError(f"There is no authorization named {presentable(name)}")
 
 
-def _with_service(started: Run, work: Callable[[ServiceStageClient], Awaitable[T]]) -> T:
+def _with_service(started: Run, credentials: FoundCredentials, work: Callable[[ServiceStageClient], Awaitable[T]]) -> T:
     from oauth_helper.wiring import open_service  # noqa: PLC0415 - aiohttp costs 0.3 s, which --help need not pay
-
-    credentials = started.credentials()
 
     async def connected() -> T:
         async with open_service(started.settings, credentials) as service:

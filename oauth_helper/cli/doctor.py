@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from oauth_helper.authorization import RepoType
+from oauth_helper.authorization import RepoType, is_legal_name
 from oauth_helper.cli.colour import coloured
 from oauth_helper.cli.options import BROWSER_OPTION, REPO_TYPE, Run, connection_options, output_options, start_run
 from oauth_helper.cli.output import print_error, print_json
@@ -27,11 +27,10 @@ from oauth_helper.errors import (
     OAuthHelperError,
     SettingsError,
 )
-from oauth_helper.files import others_can_read
 from oauth_helper.link_request import LinkRequest
-from oauth_helper.linking import find_standing
 from oauth_helper.origin import Sourced
 from oauth_helper.presentable import presentable
+from oauth_helper.standing import find_standing, is_list_alone_refused
 
 if TYPE_CHECKING:
     from oauth_helper.authorization import Authorization
@@ -95,8 +94,9 @@ def _of_the_run(options: dict[str, Any], repo_type: RepoType) -> list[Finding]:
 
 
 async def _all_findings(started: Run, repo_type: RepoType, name: str, port: int | None) -> list[Finding]:
-    findings = _settings(started) + _credentials(started)
-    async for finding in _service(started, repo_type, name):
+    credentials, told = _credentials(started)
+    findings = _settings(started) + told
+    async for finding in _service(started, credentials, LinkRequest(repo_type, name) if is_legal_name(name) else None):
         findings.append(finding)
     return [*findings, await _browser(started), await _listener(port)]
 
@@ -116,18 +116,18 @@ def _settings(started: Run) -> list[Finding]:
     return findings
 
 
-def _credentials(started: Run) -> list[Finding]:
+def _credentials(started: Run) -> tuple[FoundCredentials | None, list[Finding]]:
     try:
         found = find_credentials(started.environ, started.credentials_file)
         if found is None:
             raise no_credentials()
     except OAuthHelperError as error:
-        return [_failed("credentials", error)]
+        return None, [_failed("credentials", error)]
     findings = [Finding("credentials", "ok", f"{_kind(found)} ({found.origin})")]
-    if started.credentials_file.path in found.origin and others_can_read(started.credentials_file.path):
+    if started.others_can_read(found):
         hint = f"chmod 600 {started.credentials_file.path}"
         findings.append(Finding("credentials", "note", "others can read the file they lie in", hint))
-    return findings
+    return found, findings
 
 
 def _kind(found: FoundCredentials) -> str:
@@ -136,19 +136,17 @@ def _kind(found: FoundCredentials) -> str:
     return "an IAM token" if isinstance(found.value, IamToken) else "an IAM user's name and password"
 
 
-async def _service(started: Run, repo_type: RepoType, name: str) -> AsyncIterator[Finding]:
+async def _service(
+    started: Run, credentials: FoundCredentials | None, request: LinkRequest | None
+) -> AsyncIterator[Finding]:
     from oauth_helper.wiring import open_service  # noqa: PLC0415 - aiohttp costs 0.3 s, which --help need not pay
 
+    if request is None:
+        yield _failed("name", IllegalNameError("The name has characters or a length that ServiceStage refuses"))
+    if credentials is None or not started.settings.endpoint.value:
+        yield Finding("service", "note", "not asked: what it takes is missing")
+        return
     try:
-        request = LinkRequest(repo_type, name)
-    except IllegalNameError as error:
-        yield _failed("name", error)
-        request = None
-    try:
-        credentials = find_credentials(started.environ, started.credentials_file)
-        if credentials is None or not started.settings.endpoint.value:
-            yield Finding("service", "note", "not asked: what it takes is missing")
-            return
         async with open_service(started.settings, credentials) as service:
             async for finding in _answer(service, request):
                 yield finding
@@ -162,6 +160,8 @@ async def _answer(service: ServiceStageClient, request: LinkRequest | None) -> A
     try:
         listed = await service.list_authorizations()
     except NotPermittedError as error:
+        if not is_list_alone_refused(error):
+            raise
         yield Finding("service", "note", f"{error.message}; a link goes on without the list", error.hint)
     else:
         took = (time.perf_counter() - began) * 1000
@@ -184,28 +184,16 @@ def _name(request: LinkRequest, listed: list[Authorization]) -> Finding:
 
 
 async def _browser(started: Run) -> Finding:
-    from oauth_helper.browsers.default import browser_commands, why_no_browser  # noqa: PLC0415 - only here
-    from oauth_helper.wiring import Ways, find_windows, nobody_watches  # noqa: PLC0415 - aiohttp costs 0.3 s, which --help need not pay
+    from oauth_helper.wiring import Ways, plan_opening  # noqa: PLC0415 - aiohttp costs 0.3 s, which --help need not pay
 
     browser = started.settings.browser
     wanted = f"{browser.value} ({browser.origin})"
-    if browser.value == "none":
-        return Finding("browser", "ok", f"{wanted}: the addresses will be printed")
+    ways = Ways(browser=browser.value, say=started.narrator.insist, environ=started.environ)
     try:
-        windows = await find_windows(Ways(browser=browser.value, environ=started.environ))
+        plan = await plan_opening(ways)
     except NoBrowserError as error:
         return _failed("browser", NoBrowserError(f"{wanted}: {error.message}", hint=error.hint))
-    if windows:
-        why = "your default browser" if windows[0].is_default else "installed"
-        return Finding("browser", "ok", f"{wanted}: a window of our own in {windows[0].name} ({why})")
-    reason = why_no_browser(started.environ, sys.platform)
-    if reason is None:
-        program = browser_commands("", started.environ, sys.platform)[0][0]
-        return Finding("browser", "ok", f"{wanted}: {program} would open the page")
-    if browser.value == "default" or nobody_watches(started.environ):
-        return _failed("browser", NoBrowserError(f"{wanted}: {reason}"))
-    message = f"{wanted}: {reason}; the addresses will be printed"
-    return Finding("browser", "note", message, "Set BROWSER to a program that opens one.")
+    return Finding("browser", "note" if plan.warning else "ok", f"{wanted}: {plan.why}")
 
 
 async def _listener(port: int | None) -> Finding:

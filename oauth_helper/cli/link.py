@@ -8,7 +8,15 @@ from typing import Any
 import click
 
 from oauth_helper.authorization import RepoType
-from oauth_helper.cli.options import BROWSER_OPTION, REPO_TYPE, Run, connection_options, output_options, start_run
+from oauth_helper.cli.options import (
+    BROWSER_OPTION,
+    CONNECTION_KEYS,
+    REPO_TYPE,
+    Run,
+    connection_options,
+    output_options,
+    start_run,
+)
 from oauth_helper.cli.output import print_authorization, status_in_words
 from oauth_helper.cli.running import run
 from oauth_helper.credential_chain import FoundCredentials
@@ -50,17 +58,20 @@ def link_command(repo_type: str, **options: Any) -> None:
     """
     if options["no_browser"]:
         options["browser"] = "none"
+    if options["sandbox"] and (given := [key for key in CONNECTION_KEYS if options[key]]):
+        flags = ", ".join(f"--{key.replace('_', '-')}" for key in given)
+        raise UsageError("--sandbox brings a ServiceStage of its own", hint=f"Leave out {flags}.")
     started = start_run(options)
     request = _request(RepoType(repo_type), options, started)
     if request.repo_type is RepoType.DEVCLOUD:
         started.narrator.warn("devcloud is undocumented for OAuth; ServiceStage may refuse it.")
-    if options["sandbox"] and (options["endpoint"] or options["region"]):
-        raise UsageError("--sandbox brings a ServiceStage of its own", hint="Leave out --endpoint and --region.")
     credentials = None if options["sandbox"] else started.credentials()
     try:
         linked = run(_link(request, started, credentials, options["port"]))
     except StoppedError as stopped:
-        raise _explained(stopped, request, started) from None
+        if started.narrator.linked is None:
+            raise _explained(stopped, request, started) from None
+        linked = started.narrator.linked  # all that was left to do was to close
     if linked.kept:
         started.narrator.say(f"Kept {request.name} as it is; --if-exists replace would link it anew.")
     else:

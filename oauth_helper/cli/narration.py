@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import urlsplit
@@ -56,6 +58,8 @@ class Narrator:
         self._clock: asyncio.Task[None] | None = None
         self.is_exchanging = False
         """Whether the redirect was in hand and ServiceStage was asked, with no answer yet."""
+        self.linked: Linked | None = None
+        """How it ended, where it ended well."""
 
     def say(self, line: str) -> None:
         """Show a line, unless the user wants quiet."""
@@ -64,8 +68,7 @@ class Narrator:
 
     def insist(self, line: str) -> None:
         """Show a line that the user needs even in quiet."""
-        self._stream.write(f"{_CLEAR_LINE if self._clock else ''}{line}\n")
-        self._stream.flush()
+        self._show(f"{_CLEAR_LINE if self._clock else ''}{line}\n")
 
     def warn(self, message: str) -> None:
         """Show a warning."""
@@ -90,8 +93,7 @@ class Narrator:
         """Take away the line that counts down."""
         if self._clock:
             self._clock.cancel()
-            self._stream.write(_CLEAR_LINE)
-            self._stream.flush()
+            self._show(_CLEAR_LINE)
             self._clock = None
 
     def _tell_of_the_wait(self, event: Waiting | Opened | NotOpened) -> None:
@@ -99,10 +101,10 @@ class Narrator:
             case Waiting():
                 self._waiting = event
                 self._start_clock(event)
-            case Opened(browser, window=True):
+            case Opened(browser, window=True, marked=marked):
                 self._in_window = True
                 self.say(f"A window was opened ({browser}). Authorize there; nothing needs to be copied.")
-                if "firefox" in browser.casefold():
+                if marked:
                     self.say("Its robot mark and striped address bar are expected: its last request is held.")
                 if self.takes_pastes:
                     self.say("To go on in your own browser instead, press b and Enter.")
@@ -118,6 +120,8 @@ class Narrator:
         self.stop_clock()
         self.is_exchanging = isinstance(event, Exchanging | Deleted)
         match event:
+            case Linked():
+                self.linked = event
             case Captured(way):
                 self.say(f"Received the redirect {_WAYS[way]}.")
             case Deleted(name):
@@ -154,7 +158,12 @@ class Narrator:
             invited = self.takes_pastes and not self._in_window
             what = "Paste the redirect's address here or into the page." if invited else "Waiting for the redirect."
             line = f"{what} {minutes}:{seconds:02} left, Ctrl-C stops."
-            width = os.get_terminal_size(self._stream.fileno()).columns
-            self._stream.write(f"{_CLEAR_LINE}{line[: max(width - 1, 10)]}")
-            self._stream.flush()
+            width = shutil.get_terminal_size().columns
+            self._show(f"{_CLEAR_LINE}{line[: width - 1]}")
             await asyncio.sleep(_TICK)
+
+    def _show(self, text: str) -> None:
+        # Whoever listened may have gone (`2>&1 | head`): what we say must never end what we do.
+        with suppress(OSError, ValueError):
+            self._stream.write(text)
+            self._stream.flush()

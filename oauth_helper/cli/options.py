@@ -17,7 +17,15 @@ from oauth_helper.credentials import IamUser
 from oauth_helper.files import others_can_read, read_config_file, read_credentials_file
 from oauth_helper.origin import FileValues, Sourced
 from oauth_helper.secret import Secret
-from oauth_helper.settings import BROWSER_CHOICES, Settings, Sources, is_browser_choice, resolve_settings
+from oauth_helper.settings import (
+    BROWSER_CHOICES,
+    ENVIRONMENT,
+    FILE_KEYS,
+    Settings,
+    Sources,
+    is_browser_choice,
+    resolve_settings,
+)
 
 Command = Callable[..., Any]
 
@@ -36,6 +44,9 @@ BROWSER_OPTION: Final = click.option(
     "chromium, firefox or a path: a window in that one; none: print the addresses.  "
     "[env: OAUTH_HELPER_BROWSER; default: auto]",
 )
+CONNECTION_KEYS: Final = ("region", "endpoint", "project_id", "iam_endpoint", "ca_bundle")
+"""The settings that :func:`connection_options` adds flags for."""
+
 REPO_TYPE: Final = click.Choice([one.value for one in RepoType], case_sensitive=False)
 
 _CONNECTION_OPTIONS: Final = (
@@ -79,9 +90,14 @@ class Run:
             if not (sys.stdin.isatty() and sys.stderr.isatty()):
                 raise no_credentials()
             return _ask_for_iam_user()
-        if self.credentials_file.path in found.origin and others_can_read(self.credentials_file.path):
+        if self.others_can_read(found):
             self.narrator.warn(f"Others can read {self.credentials_file.path}; run: chmod 600 on it.")
         return found
+
+    def others_can_read(self, found: FoundCredentials) -> bool:
+        """Whether credentials were found in a file that others can read."""
+        path = self.credentials_file.path
+        return found.origin.endswith(path) and others_can_read(path)
 
 
 def connection_options(command: Command) -> Command:
@@ -100,16 +116,30 @@ def start_run(options: Mapping[str, Any]) -> Run:
     Raises:
         SettingsError: A value that was given cannot be used.
     """
-    environ = os.environ
-    credentials_file = read_credentials_file(environ)
-    keys = ("region", "endpoint", "project_id", "iam_endpoint", "ca_bundle", "browser", "tag", "timeout")
-    flags = {key: None if options.get(key) is None else str(options[key]) for key in keys}
+    flags = {key: None if options.get(key) is None else str(options[key]) for key in FILE_KEYS}
+    if options.get("sandbox"):
+        sources = _sources_of_the_sandbox(flags)
+    else:
+        sources = Sources(flags, os.environ, read_config_file(os.environ), read_credentials_file(os.environ))
     return Run(
-        settings=resolve_settings(Sources(flags, environ, read_config_file(environ), credentials_file)),
-        environ=environ,
-        credentials_file=credentials_file,
+        settings=resolve_settings(sources),
+        environ=os.environ,
+        credentials_file=sources.credentials_file,
         narrator=Narrator(quiet=options["quiet"], verbosity=options["verbose"]),
         as_json=options["as_json"],
+    )
+
+
+def _sources_of_the_sandbox(flags: Mapping[str, str | None]) -> Sources:
+    """Leave out whatever says how to reach the user's account: the sandbox needs none of it."""
+    config = read_config_file(os.environ)
+    ours = FILE_KEYS - set(CONNECTION_KEYS)
+    names = {name for key in ours for name in ENVIRONMENT[key]}
+    return Sources(
+        flags,
+        {name: value for name, value in os.environ.items() if name in names},
+        FileValues(config.path, {key: value for key, value in config.values.items() if key in ours}),
+        FileValues(""),
     )
 
 

@@ -6,6 +6,7 @@ import errno
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.metadata import version
 from typing import Final
 
@@ -61,7 +62,8 @@ def run_program(arguments: Sequence[str]) -> int:
 
 
 def _failed(error: OAuthHelperError, arguments: Sequence[str]) -> int:
-    print_error(error, as_json="--json" in arguments, trace=trace_is_wanted(arguments))
+    with suppress(OSError):  # nobody is there to be told; the status remains
+        print_error(error, as_json="--json" in arguments, trace=trace_is_wanted(arguments))
     return error.exit_status
 
 

@@ -32,7 +32,8 @@ async def _until_stopped(work: Coroutine[Any, Any, T]) -> T:
         task.cancel()
 
     for name in _WORDS:
-        if number := getattr(signal, name, None):
+        number = getattr(signal, name, None)
+        if number and signal.getsignal(number) is not signal.SIG_IGN:  # nohup, or a job in a script's background
             try:
                 loop.add_signal_handler(number, stop, number)
             except NotImplementedError:  # Windows: Ctrl-C arrives as KeyboardInterrupt

@@ -33,6 +33,10 @@ class RedirectDesk(Protocol):
     def repo_type(self) -> RepoType:
         """The kind of Git host that is being linked."""
 
+    @property
+    def has_redirect(self) -> bool:
+        """Whether a redirect is in hand."""
+
     def judge(self, text: str, way: Way) -> None:
         """Return if ``text``, which a user pasted, holds the redirect that is waited for, consent or denial.
 
@@ -63,7 +67,6 @@ class Reception:
         self._gate = Gate(authority, self._starts, self._done_key)
         self._pages = Pages(desk.repo_type, desk.authorization_url, done_key=self._done_key)
         self._outcome = asyncio.create_task(desk.outcome(), name="outcome, for the listener's pages")
-        self._captured = False
         self._answering = 0
         self._promised = 0
         self._settled = asyncio.Event()
@@ -115,12 +118,14 @@ class Reception:
                 return await self._direct(query)
             case Path.DONE:
                 self._owe(pages=-1)
+                if self._desk.has_redirect:
+                    await self._end()
                 return self._final()
 
     async def _begin(self, start: Start) -> web.Response:
         is_first, start.was_asked = not start.was_asked, True
         onward = await start.onward()
-        if self._captured or self._outcome.done():
+        if self._desk.has_redirect or self._outcome.done():
             return self._see_done()
         if onward is None:
             return _show(self._pages.start(start.key.reveal()))
@@ -155,7 +160,6 @@ class Reception:
         return self._see_done()
 
     async def _end(self) -> None:
-        self._captured = True
         await asyncio.wait({self._outcome}, timeout=self._patience)
 
     def _see_done(self) -> web.Response:

@@ -27,9 +27,7 @@ _MAXIMUM_NESTING: Final = 3
 _ESCAPE_SEQUENCE: Final = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 _INVISIBLE: Final = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
 _LINE_BREAK: Final = re.compile(r"\r\n|\r")
-_PARAGRAPHS: Final = re.compile(r"(?:[ \t]*\n){2,}|\n\s*(?=[<\"'(]?https?://)")
-_WRAP: Final = re.compile(r"[ \t]*\\?\n[ \t>|]*")
-"""A line break, with the marks that a shell, a reply to a letter, or a table puts beside it."""
+_ADDRESS_BEGINS: Final = re.compile(r"[<\"'(\[]?https?://", re.IGNORECASE)
 _EQUALS: Final = re.compile(r"=|%(?:25)*3d", re.IGNORECASE)
 _DELIMITERS: Final = re.compile(r"(?:[\s<>\"`“”„«»，。；、！（）【】《》「」『』]|\]\()+")
 """None of these stands raw in an address that a browser shows."""
@@ -58,16 +56,33 @@ def readings(text: str) -> Iterator[Iterator[str]]:
 
 
 def _tellings(text: str) -> Iterator[Iterable[str]]:
-    paragraphs = [paragraph for paragraph in _PARAGRAPHS.split(text) if paragraph]
-    yield [_WRAP.sub("", paragraph) for paragraph in paragraphs]
+    lines = [_without_marks(line) for line in text.split("\n")]
+    paragraphs = list(_paragraphs(lines))
+    yield paragraphs
     yield [text]
     yield [re.sub(r"\s+", "", paragraph) for paragraph in paragraphs]
     unescaped = _SHELL_ESCAPE.sub("", text.replace("&amp;", "&").replace("\\u0026", "&"))
     if unescaped != text:
-        yield [_WRAP.sub("", unescaped)]
-    lines = _WRAP.split(text)[:_MAXIMUM_LINES]
+        yield ["".join(_without_marks(line) for line in unescaped.split("\n"))]
+    lines = lines[:_MAXIMUM_LINES]
     yield ["".join(lines[first:last]) for first in range(len(lines)) for last in range(first + 2, len(lines))]
     yield ["&".join(text.split())]  # code and state picked out by hand, a line each
+
+
+def _without_marks(line: str) -> str:
+    """Return a line without the marks that a shell, a reply to a letter, or a table puts at its ends."""
+    return line.rstrip(" \t").removesuffix("\\").rstrip(" \t").lstrip(" \t>|")
+
+
+def _paragraphs(lines: list[str]) -> Iterator[str]:
+    """Join lines that were one before they were wrapped: up to an empty one, or one that begins an address."""
+    paragraph: list[str] = []
+    for line in lines:
+        if paragraph and (not line or _ADDRESS_BEGINS.match(line)):
+            yield "".join(paragraph)
+            paragraph = []
+        paragraph.append(line)
+    yield "".join(paragraph)
 
 
 def _tokens(text: str) -> Iterator[str]:

@@ -22,6 +22,8 @@ _REQUEST_ID_FIELDS: Final = ("request_id", "requestId")
 _DEEPEST: Final = 4
 _HTML: Final = re.compile(r"\s*<(?:!doctype|html|head|body)\b", re.IGNORECASE)
 _TITLE: Final = re.compile(r"<title[^>]*>([^<]*)<", re.IGNORECASE)
+_TITLE_WITHIN: Final = 4096
+"""Characters in which a page's title stands."""
 _STARS: Final = "********"
 
 
@@ -99,5 +101,5 @@ def _text(body: bytes) -> str:
     text = body.decode("utf-8", errors="replace")
     if not _HTML.match(text):
         return text
-    title = _TITLE.search(text)
+    title = _TITLE.search(text, 0, _TITLE_WITHIN)
     return html.unescape(title[1]) if title else "a web page"

@@ -19,6 +19,7 @@ from oauth_helper.errors import (
     CodeOrStateInvalidError,
     CredentialsError,
     NameTakenError,
+    NoSuchAuthorizationError,
     NotPermittedError,
     RefusedError,
     RepositoryNotImplementedError,
@@ -70,9 +71,7 @@ _BY_CODE: Final[Mapping[str, _Verdict]] = {
     "SVCSTG.REPO.0401": _Verdict(RepositoryNotImplementedError, "does not offer this repository type"),
     "SVCSTG.REPO.0402": _Verdict(CodeOrStateInvalidError, "did not accept code and state"),
     "SVCSTG.REPO.0403": _Verdict(NameTakenError, "has an authorization of that name already"),
-    "SVCSTG.REPO.0450": _Verdict(
-        RefusedError, "found no such authorization", "`oauth-helper list` shows the authorizations there are."
-    ),
+    "SVCSTG.REPO.0450": _Verdict(NoSuchAuthorizationError, "found no such authorization"),
     "SVCSTG.REPO.0451": _Verdict(
         RefusedError,
         "says that the authorization is no longer valid",

@@ -10,7 +10,7 @@ from typing import Final
 from oauth_helper.authorization import Authorization, RepoType, default_name
 from oauth_helper.credential_chain import FoundCredentials
 from oauth_helper.credentials import IamUser
-from oauth_helper.errors import SettingsError
+from oauth_helper.errors import SettingsError, UsageError
 from oauth_helper.events import Event, Linked
 from oauth_helper.link_request import IfExists, LinkRequest
 from oauth_helper.linking import Doors
@@ -19,10 +19,11 @@ from oauth_helper.listener import Listener
 from oauth_helper.servicestage import ServiceStageClient, fetch_token, find_project_id
 from oauth_helper.settings import DEFAULT_TIMEOUT, Settings
 from oauth_helper.terminal import TerminalPrompt
-from oauth_helper.wiring.opening import Opening, find_windows, nobody_watches
+from oauth_helper.wiring.opening import Opening
+from oauth_helper.wiring.plan import plan_opening
 from oauth_helper.wiring.ways import Ways
 
-__all__ = ["Ways", "find_windows", "link", "name_for", "nobody_watches", "open_sandbox", "open_service", "run_link"]
+__all__ = ["Ways", "link", "name_for", "open_sandbox", "open_service", "plan_opening", "run_link"]
 
 _OWN_BROWSER_KEY: Final = "b"
 
@@ -56,7 +57,10 @@ async def link(
     Raises:
         OAuthHelperError: What went wrong; its ``hint`` says what to do next.
     """
-    request = LinkRequest(RepoType(repo_type), name or name_for(repo_type), tag, IfExists(if_exists), timeout)
+    try:
+        request = LinkRequest(RepoType(repo_type), name or name_for(repo_type), tag, IfExists(if_exists), timeout)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
     linked = await run_link(request, service, Ways(browser=browser, port=port), tell)
     return linked.authorization
 
@@ -69,8 +73,10 @@ async def run_link(
     Raises:
         OAuthHelperError: As :func:`link`.
     """
-    async with Listener(ways.port) as listener, Opening(ways, listener, tell) as opening:
-        return await tell_the_story(request, service, Doors(listener, opening.open, _prompt(ways, opening), tell))
+    listener = Listener(ways.port)
+    async with Opening(ways, listener, tell) as opening:
+        doors = Doors(listener, opening.prepare, opening.open, _prompt(ways, opening), tell)
+        return await tell_the_story(request, service, doors)
 
 
 @asynccontextmanager
@@ -135,6 +141,10 @@ def _prompt(ways: Ways, opening: Opening) -> Callable[[Callable[[str], None]], A
     say = ways.say
     if say is None or not ways.has_prompt:
         return lambda _offer: nullcontext()
-    # A Git host or a single sign-on may refuse a window that is driven.
-    keys = {_OWN_BROWSER_KEY: opening.go_on_in_the_default_browser} if opening.has_window else {}
-    return lambda offer: TerminalPrompt(offer=offer, say=say, keys=keys)
+
+    def prompt(offer: Callable[[str], None]) -> TerminalPrompt:
+        # A Git host or a single sign-on may refuse a window that is driven.
+        keys = {_OWN_BROWSER_KEY: opening.go_on_in_the_default_browser} if opening.has_window else {}
+        return TerminalPrompt(offer=offer, say=say, keys=keys)
+
+    return prompt

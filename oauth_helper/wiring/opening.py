@@ -3,66 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from types import TracebackType
-from typing import Final, Self
+from typing import Self
 
 from yarl import URL
 
-from oauth_helper.browsers.default import open_default_browser, why_no_browser
-from oauth_helper.browsers.find import FoundBrowser, choose, look_around, why_no_window
+from oauth_helper.browsers.default import open_default_browser
+from oauth_helper.browsers.products import Family
 from oauth_helper.desk import Desk
 from oauth_helper.errors import NoBrowserError
 from oauth_helper.events import Event, NotOpened, Opened, Warned, Way
 from oauth_helper.listener import Listener
 from oauth_helper.secret import Secret
+from oauth_helper.wiring.plan import How, Plan, plan_opening
 from oauth_helper.wiring.ways import Ways
-
-_BUILD_SERVICE: Final = "CI"
-"""Set by the common ones."""
-
-
-async def find_windows(ways: Ways) -> list[FoundBrowser]:
-    """Return the browsers in which a window of ours is to be tried, best first; none where none is wanted.
-
-    Raises:
-        NoBrowserError: A window is demanded and cannot be had.
-    """
-    if not ways.wants_window:
-        return []
-    reason = None if ways.headless else why_no_window(ways.environ, sys.platform)
-    if reason and ways.demands_window:
-        raise NoBrowserError(f"A window was demanded, but there can be none: {reason}")
-    return [] if reason else choose(ways.browser, await look_around(ways.environ, sys.platform))
-
-
-def nobody_watches(environ: Mapping[str, str]) -> bool:
-    """Whether a build service runs us: nobody reads what is printed there before it is over."""
-    return environ.get(_BUILD_SERVICE, "false").casefold() not in {"", "0", "false"}
 
 
 class Opening:
-    """Opens browsers for one story, and ends with it whatever it has begun.
-
-    What cannot work on this machine is known when the context is entered, before anybody is asked for a state.
-
-    Raises:
-        NoBrowserError: On entering: what the user demands cannot be had here.
-    """
+    """Opens browsers for one story, and ends with it whatever it has begun. An async context manager."""
 
     def __init__(self, ways: Ways, listener: Listener, tell: Callable[[Event], None]) -> None:
         self._ways = ways
         self._listener = listener
         self._tell = tell
-        self._windows: list[FoundBrowser] = []
-        self._no_default = why_no_browser(ways.environ, sys.platform)
+        self._plan = Plan(How.BY_HAND, "")
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
-        self._windows = await find_windows(self._ways)
-        if not self._windows:
-            self._check_default()
         return self
 
     async def __aexit__(
@@ -72,10 +40,20 @@ class Opening:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    async def prepare(self) -> None:
+        """Decide how to open a browser, before anybody is asked for a state.
+
+        Raises:
+            NoBrowserError: What the user demands cannot be had here.
+        """
+        self._plan = await plan_opening(self._ways)
+        if self._plan.warning:
+            self._tell(Warned(self._plan.warning))
+
     @property
     def has_window(self) -> bool:
         """Whether a window of ours will be tried."""
-        return bool(self._windows)
+        return self._plan.how is How.WINDOW
 
     async def open(self, start: str, desk: Desk) -> None:
         """Bring ``start`` before the user; end when there is no more to be done.
@@ -83,44 +61,25 @@ class Opening:
         Raises:
             NoBrowserError: What the user demands could not be had after all.
         """
-        if self._windows and _can_be_held(desk.redirect_uri):
-            if await self._open_window(desk, desk.redirect_uri or ""):
-                return
-        elif self._windows:
-            self._tell(
-                Warned("The Git host does not say where it will redirect to, so no window can wait for it there.")
-            )
-        await self._open_elsewhere(start)
+        match self._plan.how:
+            case How.BY_HAND:
+                self._tell(NotOpened())
+            case How.VISITOR if self._ways.visitor:
+                await self._ways.visitor(start)
+            case How.WINDOW if not _can_be_held(desk.redirect_uri):
+                self._tell(Warned("The Git host does not say where it will redirect to, so no window can wait there."))
+                await self._open_default(start)
+            case How.WINDOW:
+                if not await self._open_window(desk, desk.redirect_uri or ""):
+                    await self._open_default(start)
+            case _:
+                await self._open_default(start)
 
     def go_on_in_the_default_browser(self) -> None:
         """Open the page, with a fresh KEY, in the user's own browser beside whatever else goes on."""
         task = asyncio.get_running_loop().create_task(self._open_default(self._listener.start().address))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-    def _check_default(self) -> None:
-        reason = self._no_default
-        if reason is None or self._ways.browser == "none":
-            return
-        if self._ways.visitor and not self._ways.environ.get("BROWSER"):
-            self._tell(Warned(f"No browser ({reason}): the sandbox's own visitor plays the user."))
-        elif self._ways.browser == "default":
-            raise NoBrowserError(f"The default browser was demanded, but there is none: {reason}")
-        elif nobody_watches(self._ways.environ) and not self._ways.has_prompt:
-            raise NoBrowserError(
-                f"No browser ({reason}), no terminal, and {_BUILD_SERVICE} is set: nobody could authorize",
-                hint="Run it where somebody can, or give --browser none if a program opens the printed address.",
-            )
-        else:
-            self._tell(Warned(f"No browser could be opened here: {reason}."))
-
-    async def _open_elsewhere(self, start: str) -> None:
-        if self._ways.browser == "none" or (self._no_default and not self._ways.visitor):
-            self._tell(NotOpened())
-        elif self._no_default and self._ways.visitor and not self._ways.environ.get("BROWSER"):
-            await self._ways.visitor(start)
-        else:
-            await self._open_default(start)
 
     async def _open_default(self, start: str) -> None:
         try:
@@ -138,7 +97,7 @@ class Opening:
         from oauth_helper.browsers.window import NoWindowError, Window  # noqa: PLC0415 - only who opens one pays for it
 
         failures: list[str] = []
-        for browser in self._windows:
+        for browser in self._plan.windows:
             start = self._listener.start(held=True)
             async with Window(
                 browser,
@@ -161,7 +120,7 @@ class Opening:
                     self._tell(Warned(f"{error.message}. The page in that window takes the address instead."))
                     self._tell(Opened(browser.name))
                 else:
-                    self._tell(Opened(browser.name, window=True))
+                    self._tell(Opened(browser.name, window=True, marked=browser.family is Family.FIREFOX))
                 await window.until_closed()
             if not desk.has_redirect:
                 self._tell(Warned("The window was closed before the redirect came."))

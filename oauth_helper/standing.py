@@ -1,0 +1,45 @@
+"""What stands under a name already, and whether it is in the way. No I/O."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from oauth_helper.authorization import Authorization
+from oauth_helper.errors import NameTakenError, NotPermittedError
+from oauth_helper.link_request import IfExists, LinkRequest
+from oauth_helper.presentable import presentable
+
+_WHOLE_SERVICE_REFUSED: Final = frozenset({"APIGW.0302", "APIGW.0402"})
+"""A 403 with these codes stands before every call, not only before the list: nothing would come of going on."""
+
+
+def is_list_alone_refused(error: NotPermittedError) -> bool:
+    """Whether an account that may not list may still do the rest."""
+    return error.code not in _WHOLE_SERVICE_REFUSED
+
+
+def find_standing(request: LinkRequest, listed: list[Authorization]) -> Authorization | None:
+    """Return the authorization that bears the name already, if there is one and it may be kept or replaced.
+
+    Raises:
+        NameTakenError: It stands in the way.
+    """
+    standing = next((one for one in listed if one.name == request.name), None)
+    if standing:
+        _check_standing(request, standing)
+    return standing
+
+
+def _check_standing(request: LinkRequest, standing: Authorization) -> None:
+    if request.if_exists is IfExists.REPLACE:
+        return
+    if request.if_exists is IfExists.FAIL:
+        raise NameTakenError(f"An authorization named {request.name} exists already")
+    if not standing.is_of(request.repo_type):
+        found = presentable(standing.repo_type, limit=32)
+        raise NameTakenError(f"An authorization named {request.name} exists already, and it is of type {found}")
+    if not standing.works:
+        raise NameTakenError(
+            f"An authorization named {request.name} exists already, but it does not work (status {standing.status})",
+            hint="Give --if-exists replace to put a working one in its place.",
+        )
