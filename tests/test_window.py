@@ -68,6 +68,19 @@ async def test_a_console_whose_name_cannot_be_resolved_will_do(browser: FoundBro
         await traces.gone()
 
 
+async def test_firefox_never_looks_the_consoles_name_up(traces: Traces, tmp_path: Path) -> None:
+    log = {"MOZ_LOG": "nsHostResolver:5,sync", "MOZ_LOG_FILE": str(tmp_path / "resolver")}
+    async with (
+        World.opened(REAL_CONSOLE) as world,
+        world.window(installed("firefox", tmp_path), "/git/redirect", environ={**traces.environ, **log}) as window,
+    ):
+        await window.open()
+        await world.milestones.reached("done")
+    logs = [path.read_text(errors="replace") for path in tmp_path.glob("resolver*")]
+    assert logs, "its log is kept"
+    assert not [line for text in logs for line in text.splitlines() if "console.huaweicloud.com" in line]
+
+
 async def test_speculation_does_not_bring_the_code_to_the_console(traces: Traces, console: Console) -> None:
     async with (
         World.opened(console.origin) as world,

@@ -81,6 +81,17 @@ def test_a_sweep_leaves_the_folders_of_others_alone(tmp_path: Path, ended: int) 
     assert theirs.exists()
 
 
+async def test_a_sweep_spares_a_profile_whose_owner_has_a_number_that_means_nothing_here(
+    tmp_path: Path, ended: int
+) -> None:
+    async with fresh_profile(tmp_path) as profile:
+        elsewhere = profile.folder.rename(tmp_path / f"oauth-helper-{ended}-abcdefgh")
+        sweep(tmp_path)
+        assert elsewhere.exists()
+    sweep(tmp_path)
+    assert not elsewhere.exists()
+
+
 def test_there_may_be_nothing_to_sweep(tmp_path: Path) -> None:
     sweep(tmp_path / "nowhere")
     assert not (tmp_path / "nowhere").exists()

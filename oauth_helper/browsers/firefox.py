@@ -25,6 +25,8 @@ _PREFERENCES: Final = {
     "datareporting.policy.dataSubmissionEnabled": False,
     "signon.rememberSignons": False,
     "network.http.speculative-parallel-limit": 0,
+    # Else it looks the console's name up beside the held request (tried with Firefox 153).
+    "network.dns.disablePrefetch": True,
     # Else Firefox sets itself up for test automation, in a window where people log in.
     "remote.prefs.recommended": False,
 }

@@ -10,8 +10,8 @@ import stat
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -19,9 +19,13 @@ from oauth_helper.browsers.find import FoundBrowser, Packaging
 from oauth_helper.browsers.process import HAS_PYTHON
 from oauth_helper.browsers.trouble import BrowserTroubleError
 
+if sys.platform != "win32":
+    import fcntl
+
 _PREFIX: Final = "oauth-helper-"
 _NAME: Final = re.compile(_PREFIX + r"(\d{1,9})-\w+")
 """The number is that of the process whose profile it is."""
+_OWNER: Final = "owner.lock"
 _TRIES: Final = 20
 _PAUSE: Final = 0.1
 """Seconds between two tries: children of a killed browser still write for a moment."""
@@ -72,6 +76,7 @@ async def fresh_profile(parent: Path) -> AsyncIterator[Profile]:
     except OSError as error:
         raise BrowserTroubleError(f"was given no profile folder ({error.strerror})") from error
     async with AsyncExitStack() as stack:
+        stack.enter_context(_held(folder))
         watchdog = await stack.enter_async_context(_watching(folder)) if HAS_PYTHON else None
         # A thread goes on with it where we are cancelled meanwhile.
         stack.push_async_callback(asyncio.to_thread, _remove, folder)
@@ -110,9 +115,33 @@ def _is_ours(entry: Path) -> bool:
     return stat.S_ISDIR(found.st_mode) and (sys.platform == "win32" or found.st_uid == os.geteuid())
 
 
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Show that the folder's owner lives, even to a run of ours that sees other process numbers (a container)."""
+    if sys.platform == "win32":
+        yield
+        return
+    with (folder / _OWNER).open("wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # the system lets go of it whatever ends us
+        yield
+
+
+def _is_held(entry: Path) -> bool:
+    try:
+        with (entry / _OWNER).open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # its owner was killed before there was one
+        return False
+    return False
+
+
 def _is_stale(entry: Path, process: int) -> bool:
     if sys.platform == "win32":
         return time.time() - entry.stat().st_mtime > _LONGEST_RUN
+    if _is_held(entry):
+        return False
     try:
         os.kill(process, 0)
     except OSError as error:

@@ -9,7 +9,7 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,29 +111,30 @@ async def look_around(environ: Mapping[str, str] = os.environ, platform: str = s
 async def _ask(here: Surroundings, program: str, *arguments: str) -> str:
     if not (path := here.find(program)):
         return ""
-    # Into a file: with a pipe, a grandchild that holds on to it would hold us too.
-    with tempfile.TemporaryFile() as answer:
-        try:
-            process = await asyncio.create_subprocess_exec(
-                path,
-                *arguments,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=answer,
-                stderr=asyncio.subprocess.DEVNULL,
-                env=dict(here.environ),
-                start_new_session=True,
-            )
-        except OSError:
-            return ""
-        try:
-            async with asyncio.timeout(_PATIENCE):
-                await process.wait()
-        except TimeoutError:
-            return ""
-        finally:
-            if process.returncode is None:
-                with suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)  # they are scripts: what they started ends with them
-                await process.wait()
-        answer.seek(0)
-        return answer.read(_ENOUGH).decode(errors="replace")
+    try:
+        # Into a file: with a pipe, a grandchild that holds on to it would hold us too.
+        with tempfile.TemporaryFile() as answer:
+            await _run([path, *arguments], here.environ, answer.fileno())
+            answer.seek(0)
+            return answer.read(_ENOUGH).decode(errors="replace")
+    except OSError:  # it cannot be started, is late (a TimeoutError is one), or temporary files have no folder
+        return ""
+
+
+async def _run(command: Sequence[str], environ: Mapping[str, str], answer: int) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=answer,
+        stderr=asyncio.subprocess.DEVNULL,
+        env=dict(environ),
+        start_new_session=True,
+    )
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            await process.wait()
+    finally:
+        if process.returncode is None:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # they are scripts: what they started ends with them
+            await process.wait()
