@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -65,7 +66,7 @@ _CONNECTION_OPTIONS: Final = (
 _OUTPUT_OPTIONS: Final = (
     click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output, and errors as JSON too."),
     click.option("-q", "--quiet", is_flag=True, help="Say nothing on standard error but errors and what you must do."),
-    click.option("-v", "--verbose", count=True, help="Say more; twice: with the trace of an error."),
+    click.option("-v", "--verbose", count=True, help="Say more; twice: with every call, and the trace of an error."),
 )
 
 
@@ -116,6 +117,8 @@ def start_run(options: Mapping[str, Any]) -> Run:
     Raises:
         SettingsError: A value that was given cannot be used.
     """
+    if options["verbose"] > 1:
+        _log_to_standard_error()
     flags = {key: None if options.get(key) is None else str(options[key]) for key in FILE_KEYS}
     if options.get("sandbox"):
         sources = _sources_of_the_sandbox(flags)
@@ -128,6 +131,15 @@ def start_run(options: Mapping[str, Any]) -> Run:
         narrator=Narrator(quiet=options["quiet"], verbosity=options["verbose"]),
         as_json=options["as_json"],
     )
+
+
+def _log_to_standard_error() -> None:
+    """Show what our rooms log. Only ours: what aiohttp logs may hold an address with a code."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(name)s: %(message)s"))
+    logger = logging.getLogger("oauth_helper")
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
 
 
 def _sources_of_the_sandbox(flags: Mapping[str, str | None]) -> Sources:
