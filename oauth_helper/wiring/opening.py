@@ -28,6 +28,7 @@ class Opening:
         self._listener = listener
         self._tell = tell
         self._plan = Plan(How.BY_HAND, "")
+        self._desk: Desk | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
@@ -61,6 +62,7 @@ class Opening:
         Raises:
             NoBrowserError: What the user demands could not be had after all.
         """
+        self._desk = desk
         match self._plan.how:
             case How.BY_HAND:
                 self._tell(NotOpened())
@@ -90,7 +92,8 @@ class Opening:
             self._tell(Warned(f"{error.message.rstrip('.')}."))
             self._tell(NotOpened())
         else:
-            self._tell(Opened(browser))
+            if not (self._desk and self._desk.was_answered):  # a quick user is no news any more
+                self._tell(Opened(browser))
 
     async def _open_window(self, desk: Desk, redirect_uri: str) -> bool:
         """Try each browser; return whether a tab stands in which the user can go on, or could until closing it."""
@@ -122,7 +125,7 @@ class Opening:
                 else:
                     self._tell(Opened(browser.name, window=True, marked=browser.family is Family.FIREFOX))
                 await window.until_closed()
-            if not desk.has_redirect:
+            if not desk.was_answered:
                 self._tell(Warned("The window was closed before the redirect came."))
                 self._tell(NotOpened())
             return True
