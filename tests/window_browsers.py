@@ -6,6 +6,8 @@ import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import pytest
+
 from oauth_helper.browsers.find import Family, FoundBrowser, Packaging
 
 if TYPE_CHECKING:
@@ -15,12 +17,16 @@ if TYPE_CHECKING:
 def installed(which: str, folder: Path) -> FoundBrowser:
     """``chromium`` over the pipe, ``chromium-over-port`` as if it came from a snap, or ``firefox``."""
     if which == "firefox":
+        if not (shutil.which("firefox") or shutil.which("firefox-esr")):
+            pytest.skip("Firefox is not installed")
         return FoundBrowser(Family.FIREFOX, (_permissive_firefox(folder),), "Firefox", Packaging.PLAIN, True)
     return chromium() if which == "chromium" else replace(chromium(), packaging=Packaging.SNAP)
 
 
 def chromium() -> FoundBrowser:
-    program = shutil.which("chromium") or "chromium"
+    program = shutil.which("chromium")
+    if not program:
+        pytest.skip("Chromium is not installed")
     return FoundBrowser(Family.CHROMIUM, (program, "--disable-popup-blocking"), "Chromium", Packaging.PLAIN, True)
 
 
