@@ -122,18 +122,23 @@ async def _ask(here: Surroundings, program: str, *arguments: str) -> str:
 
 
 async def _run(command: Sequence[str], environ: Mapping[str, str], answer: int) -> None:
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=answer,
-        stderr=asyncio.subprocess.DEVNULL,
-        env=dict(environ),
-        start_new_session=True,
+    starting = asyncio.create_task(
+        asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=answer,
+            stderr=asyncio.subprocess.DEVNULL,
+            env=dict(environ),
+            start_new_session=True,
+        )
     )
     try:
         async with asyncio.timeout(_PATIENCE):
+            # Were the start itself cancelled, asyncio would end the tool, but not what the tool has started.
+            process = await asyncio.shield(starting)
             await process.wait()
     finally:
+        process = await starting
         if process.returncode is None:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)  # they are scripts: what they started ends with them
