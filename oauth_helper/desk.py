@@ -1,4 +1,4 @@
-"""The desk where every way brings the redirect it caught."""
+"""The desk where every way brings the redirect it caught, and how the story's end is told."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Desk:
             self._tell(Ignored(rejected.reason, self._ignored[rejected.reason]))
             raise
         except AuthorizationDeniedError as denied:
-            self._is_denied = not self._redirect.done()
+            self._is_denied |= not self._redirect.done()
             self.give_up(denied)
         else:
             if not self._redirect.done():
@@ -96,3 +96,17 @@ class Desk:
         """Let everybody who waits know how the story ended."""
         self._outcome.set_result(outcome)
         self._redirect.cancel()
+
+
+class Ending:
+    """Tells how it ended: once, and before anything is closed."""
+
+    def __init__(self, tell: Callable[[Event], None]) -> None:
+        self._tell = tell
+        self._is_told = False
+
+    def tell(self, outcome: Outcome) -> None:
+        """Tell, unless it is told."""
+        if not self._is_told:
+            self._is_told = True
+            self._tell(outcome)

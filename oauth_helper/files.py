@@ -28,7 +28,7 @@ def read_config_file(environ: Mapping[str, str]) -> FileValues:
         SettingsError: It cannot be read, is no TOML, or holds a key that we do not know (most likely a slip).
     """
     named = environ.get("OAUTH_HELPER_CONFIG")
-    path = Path(named).expanduser() if named else _config_folder() / "config.toml"
+    path = _named(named) if named else _config_folder() / "config.toml"
     try:
         with path.open("rb") as file:
             table = tomllib.load(file)
@@ -51,7 +51,7 @@ def read_credentials_file(environ: Mapping[str, str]) -> FileValues:
         CredentialsError: It cannot be read or is no INI file. Its text is not shown.
     """
     named = environ.get("HUAWEICLOUD_SDK_CREDENTIALS_FILE")
-    path = Path(named).expanduser() if named else _home() / ".huaweicloud" / "credentials"
+    path = _named(named) if named else _home() / ".huaweicloud" / "credentials"
     parser = configparser.ConfigParser(interpolation=None)
     try:
         with path.open(encoding="utf-8") as file:
@@ -70,6 +70,13 @@ def read_credentials_file(environ: Mapping[str, str]) -> FileValues:
             hint="It holds a line [basic], then ak = … and sk = … on lines of their own.",
         ) from None
     return FileValues(str(path), dict(parser[_SECTION]) if parser.has_section(_SECTION) else {})
+
+
+def _named(name: str) -> Path:
+    try:
+        return Path(name).expanduser()
+    except RuntimeError:  # as below; then it is not there
+        return Path(name)
 
 
 def _config_folder() -> Path:

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Final, Protocol
 
 from oauth_helper.authorization import Authorization, RepoType
-from oauth_helper.desk import Desk
+from oauth_helper.desk import Desk, Ending
 from oauth_helper.errors import (
     DeadlineError,
     NoSuchAuthorizationError,
@@ -88,29 +88,33 @@ async def link(request: LinkRequest, service: Service, doors: Doors) -> Linked:
     Raises:
         OAuthHelperError: What went wrong; every class in :mod:`oauth_helper.errors` but RedirectRejectedError.
     """
+    ending = Ending(doors.tell)
     try:
         standing = await _check(request, service, doors.tell)  # 1
         if standing and request.if_exists is IfExists.KEEP:
             kept = Linked(standing, kept=True)
-            doors.tell(kept)
+            ending.tell(kept)
             return kept
         await doors.prepare()  # 2
         async with doors.listener:
-            return await _link_afresh(request, standing, service, doors)
+            return await _link_afresh(request, standing, service, doors, ending)
     except OAuthHelperError as error:
-        doors.tell(Failed(error))
+        ending.tell(Failed(error))
         raise
 
 
-async def _link_afresh(request: LinkRequest, standing: Authorization | None, service: Service, doors: Doors) -> Linked:
+async def _link_afresh(
+    request: LinkRequest, standing: Authorization | None, service: Service, doors: Doors, ending: Ending
+) -> Linked:
     url = await service.authorization_url(request.repo_type, tag=request.tag)  # 3
     desk = Desk(AuthorizationRequest.parse(url, request.repo_type), doors.tell)
     start = await doors.listener.serve(desk)
-    async with _browser_opened(start, desk, request, doors), _truth_told(desk):  # 4, 8
-        redirect = await _wait(desk, request, doors)  # 5
-        outcome = Linked(await _exchange(request, redirect, standing, service, doors.tell))  # 6, 7
-        desk.end(outcome)
-        doors.tell(outcome)
+    async with _browser_opened(start, desk, request, doors):  # 4
+        async with _truth_told(desk, ending):  # 8
+            redirect = await _wait(desk, request, doors)  # 5
+            outcome = Linked(await _exchange(request, redirect, standing, service, doors.tell))  # 6, 7
+            desk.end(outcome)
+        ending.tell(outcome)
     return outcome
 
 
@@ -152,11 +156,12 @@ async def _browser_opened(start: str, desk: Desk, request: LinkRequest, doors: D
 
 
 @asynccontextmanager
-async def _truth_told(desk: Desk) -> AsyncIterator[None]:
+async def _truth_told(desk: Desk, ending: Ending) -> AsyncIterator[None]:
     try:
         yield
     except OAuthHelperError as error:
         desk.end(Failed(error))
+        ending.tell(Failed(error))
         raise
     except asyncio.CancelledError:
         desk.end(Failed(_stopped(desk)))

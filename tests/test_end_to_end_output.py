@@ -70,3 +70,13 @@ async def test_output_nobody_reads_is_no_fault(sandbox: Sandbox) -> None:
     _, err = await process.communicate()
     assert process.returncode == 1
     assert err == b""
+
+
+@pytest.mark.skipif(not Path("/bin/sh").exists(), reason="there is no sh")
+async def test_closed_streams_change_no_status() -> None:
+    for closed, status in (("2>&-", 2), (">&- 2>&-", 2)):
+        process = await asyncio.create_subprocess_exec(
+            *("/bin/sh", "-c", f'"$0" -m oauth_helper link github --name "?" {closed}', sys.executable),
+            env=surroundings(),
+        )
+        assert await process.wait() == status

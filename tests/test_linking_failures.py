@@ -1,6 +1,7 @@
 """The story where it ends in an error, told with doors of paper: to the caller and the page alike."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from paper_doors import NAME, STANDING, PaperDoors, PaperService, consents, does_nothing, failed
@@ -21,7 +22,7 @@ from oauth_helper.errors import (
     UnreachableError,
     UnusableAnswerError,
 )
-from oauth_helper.events import Deleted, Failed, Way
+from oauth_helper.events import Deleted, Event, Failed, Linked, Way
 from oauth_helper.link_request import IfExists, LinkRequest
 from oauth_helper.linking import link
 
@@ -182,3 +183,26 @@ async def test_a_deletion_without_a_plain_answer_is_no_creation() -> None:
     assert str(error) == error.message
     assert not [call for call in service.calls if "create" in call]
     assert not [event for event in doors.told if isinstance(event, Deleted)]
+
+
+async def test_a_second_denial_takes_nothing_of_the_first_back() -> None:
+    async def denies_twice(desk: Desk) -> None:
+        for _ in range(2):
+            desk.judge(redirect(error="access_denied", state=STATE), Way.PAGE)
+        assert desk.was_answered
+
+    _, doors = await failed(AuthorizationDeniedError, PaperService(), denies_twice)
+    assert doors.kinds().count(Failed) == 1
+
+
+async def test_a_listener_that_breaks_while_it_is_told_breaks_nothing_else() -> None:
+    doors = PaperDoors(consents)
+
+    def tell(event: Event) -> None:
+        if isinstance(event, Linked):
+            raise KeyError("the caller's own")
+
+    with pytest.raises(KeyError, match="the caller's own"):
+        await link(LinkRequest(RepoType.GITHUB, NAME), PaperService(), replace(doors.as_doors(), tell=tell))
+    assert doors.outcome
+    assert isinstance(await doors.outcome, Linked)

@@ -112,6 +112,7 @@ def test_a_pasted_address_is_found(text: str) -> None:
         (f"{CODE_LAST[:-3]} {CODE_LAST[-3:]}", "missing-code"),
         (f"{CODE_LAST} is what I got", "missing-code"),
         (f"{CODE_LAST}\nthanks a lot", "missing-code"),
+        (f"> {CODE_LAST}\n> regards", "missing-code"),
         ("a=b " * 30_000, "no-redirect"),
         ("x" * MAXIMUM_LENGTH + " " + WHOLE, "no-redirect"),
         ("\ud800" + CONSOLE, "no-redirect"),

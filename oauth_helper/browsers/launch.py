@@ -72,7 +72,7 @@ async def launched(
         try:
             browser_and_pipe = await _start(stack, browser, dialect, address, environ=environ, patience=patience)
         except OSError as error:
-            raise BrowserTroubleError(f"could not be prepared ({error.strerror})") from error
+            raise BrowserTroubleError(f"could not be prepared ({error.strerror or type(error).__name__})") from error
         yield Launched(browser_and_pipe[0], dialect, browser_and_pipe[1])
 
 

@@ -76,10 +76,10 @@ async def fresh_profile(parent: Path) -> AsyncIterator[Profile]:
     except OSError as error:
         raise BrowserTroubleError(f"was given no profile folder ({error.strerror})") from error
     async with AsyncExitStack() as stack:
-        stack.enter_context(_held(folder))
-        watchdog = await stack.enter_async_context(_watching(folder)) if HAS_PYTHON else None
         # A thread goes on with it where we are cancelled meanwhile.
         stack.push_async_callback(asyncio.to_thread, _remove, folder)
+        stack.enter_context(_held(folder))
+        watchdog = await stack.enter_async_context(_watching(folder)) if HAS_PYTHON else None
         yield Profile(folder, watchdog)
 
 
@@ -122,7 +122,8 @@ def _held(folder: Path) -> Iterator[None]:
         yield
         return
     with (folder / _OWNER).open("wb") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)  # the system lets go of it whatever ends us
+        with suppress(OSError):  # a folder on a network may know no locks: then the number alone tells
+            fcntl.flock(file, fcntl.LOCK_EX)  # the system lets go of it whatever ends us
         yield
 
 

@@ -70,6 +70,8 @@ def delete_command(names: tuple[str, ...], *, yes: bool, **options: Any) -> None
     # Asked between two connections: within the loop nobody could answer a signal meanwhile.
     if not yes and not click.confirm(f"Delete {', '.join(unique)}?", err=True):
         started.narrator.say("Nothing was deleted.")
+        if started.as_json:
+            print_json([])
         return
 
     async def delete(service: ServiceStageClient) -> None:

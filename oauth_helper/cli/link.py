@@ -66,12 +66,7 @@ def link_command(repo_type: str, **options: Any) -> None:
     if request.repo_type is RepoType.DEVCLOUD:
         started.narrator.warn("devcloud is undocumented for OAuth; ServiceStage may refuse it.")
     credentials = None if options["sandbox"] else started.credentials()
-    try:
-        linked = run(_link(request, started, credentials, options["port"]))
-    except StoppedError as stopped:
-        if started.narrator.linked is None:
-            raise _explained(stopped, request, started) from None
-        linked = started.narrator.linked  # all that was left to do was to close
+    linked = _run(request, started, credentials, options["port"])
     if linked.kept:
         started.narrator.say(f"Kept {request.name} as it is; --if-exists replace would link it anew.")
     else:
@@ -92,6 +87,18 @@ def _request(repo_type: RepoType, options: dict[str, Any], started: Run) -> Link
         if_exists=IfExists(options["if_exists"]),
         timeout=started.settings.timeout.value,
     )
+
+
+def _run(request: LinkRequest, started: Run, credentials: FoundCredentials | None, port: int | None) -> Linked:
+    try:
+        return run(_link(request, started, credentials, port))
+    except StoppedError as stopped:
+        # Where it had ended, all that was left to do was to close: the end stands.
+        if started.narrator.failure:
+            raise started.narrator.failure from None
+        if started.narrator.linked:
+            return started.narrator.linked
+        raise _explained(stopped, request, started) from None
 
 
 async def _link(request: LinkRequest, started: Run, credentials: FoundCredentials | None, port: int | None) -> Linked:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import sys
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -12,6 +11,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from oauth_helper.cli.colour import coloured
+from oauth_helper.errors import OAuthHelperError
 from oauth_helper.events import (
     Captured,
     Checked,
@@ -28,6 +28,8 @@ from oauth_helper.events import (
     Way,
 )
 
+_USUAL_WIDTH: Final = 80
+"""Columns, where a terminal does not say how many it has."""
 _CLEAR_LINE: Final = "\r\x1b[2K"
 _TICK: Final = 1.0
 """Seconds."""
@@ -60,6 +62,8 @@ class Narrator:
         """Whether the redirect was in hand and ServiceStage was asked, with no answer yet."""
         self.linked: Linked | None = None
         """How it ended, where it ended well."""
+        self.failure: OAuthHelperError | None = None
+        """How it ended, where it did not."""
 
     def say(self, line: str) -> None:
         """Show a line, unless the user wants quiet."""
@@ -122,6 +126,8 @@ class Narrator:
         match event:
             case Linked():
                 self.linked = event
+            case Failed(error):
+                self.failure = error
             case Captured(way):
                 self.say(f"Received the redirect {_WAYS[way]}.")
             case Deleted(name):
@@ -129,8 +135,6 @@ class Narrator:
                 self.say(f"Deleted the authorization that was named {name}.")
             case Exchanging():
                 self.say("Asking ServiceStage to create the authorization.")
-            case _:
-                pass
 
     def _start_clock(self, waiting: Waiting) -> None:
         if self._is_terminal and not self._quiet:
@@ -158,9 +162,15 @@ class Narrator:
             invited = self.takes_pastes and not self._in_window
             what = "Paste the redirect's address here or into the page." if invited else "Waiting for the redirect."
             line = f"{what} {minutes}:{seconds:02} left, Ctrl-C stops."
-            width = shutil.get_terminal_size().columns
+            width = self._width()
             self._show(f"{_CLEAR_LINE}{line[: width - 1]}")
             await asyncio.sleep(_TICK)
+
+    def _width(self) -> int:
+        try:
+            return os.get_terminal_size(self._stream.fileno()).columns or _USUAL_WIDTH
+        except (OSError, ValueError):
+            return _USUAL_WIDTH
 
     def _show(self, text: str) -> None:
         # Whoever listened may have gone (`2>&1 | head`): what we say must never end what we do.

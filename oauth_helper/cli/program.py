@@ -42,6 +42,9 @@ for command in (link_command, list_command, show_command, delete_command, doctor
 
 def run_program(arguments: Sequence[str]) -> int:
     """Run the command; return its exit status. Never raises, never exits."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever started us (`2>&-`)
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 - open to our end
     given = list(arguments) or ["--help"]
     try:
         status = program.main(given, prog_name="oauth-helper", standalone_mode=False)

@@ -33,7 +33,9 @@ async def _until_stopped(work: Coroutine[Any, Any, T]) -> T:
 
     for name in _WORDS:
         number = getattr(signal, name, None)
-        if number and signal.getsignal(number) is not signal.SIG_IGN:  # nohup, or a job in a script's background
+        # nohup means it; a shell that starts a job in the background ignores SIGINT for it, and then cannot stop it.
+        ignored = name == "SIGHUP" and number and signal.getsignal(number) is signal.SIG_IGN
+        if number and not ignored:
             try:
                 loop.add_signal_handler(number, stop, number)
             except NotImplementedError:  # Windows: Ctrl-C arrives as KeyboardInterrupt

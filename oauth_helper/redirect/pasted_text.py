@@ -28,6 +28,8 @@ _ESCAPE_SEQUENCE: Final = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 _INVISIBLE: Final = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
 _LINE_BREAK: Final = re.compile(r"\r\n|\r")
 _ADDRESS_BEGINS: Final = re.compile(r"[<\"'(\[]?https?://", re.IGNORECASE)
+_PROMPTS: Final = frozenset("$#%")
+"""What a shell's prompt is, or ends with, where it was selected along with the address."""
 _EQUALS: Final = re.compile(r"=|%(?:25)*3d", re.IGNORECASE)
 _DELIMITERS: Final = re.compile(r"(?:[\s<>\"`“”„«»，。；、！（）【】《》「」『』]|\]\()+")
 """None of these stands raw in an address that a browser shows."""
@@ -56,33 +58,40 @@ def readings(text: str) -> Iterator[Iterator[str]]:
 
 
 def _tellings(text: str) -> Iterator[Iterable[str]]:
-    lines = [_without_marks(line) for line in text.split("\n")]
+    lines = text.split("\n")
     paragraphs = list(_paragraphs(lines))
-    yield paragraphs
+    yield [_unwrapped_lines(paragraph) for paragraph in paragraphs]
     yield [text]
-    yield [re.sub(r"\s+", "", paragraph) for paragraph in paragraphs]
+    # With their marks: where only they tell a wrap from another line, this reading must not agree with the first.
+    yield [re.sub(r"\s+", "", "".join(paragraph)) for paragraph in paragraphs]
     unescaped = _SHELL_ESCAPE.sub("", text.replace("&amp;", "&").replace("\\u0026", "&"))
     if unescaped != text:
-        yield ["".join(_without_marks(line) for line in unescaped.split("\n"))]
+        yield [_unwrapped_lines(unescaped.split("\n"))]
     lines = lines[:_MAXIMUM_LINES]
-    yield ["".join(lines[first:last]) for first in range(len(lines)) for last in range(first + 2, len(lines))]
+    yield [_unwrapped_lines(lines[first:last]) for first in range(len(lines)) for last in range(first + 2, len(lines))]
     yield ["&".join(text.split())]  # code and state picked out by hand, a line each
 
 
 def _without_marks(line: str) -> str:
     """Return a line without the marks that a shell, a reply to a letter, or a table puts at its ends."""
-    return line.rstrip(" \t").removesuffix("\\").rstrip(" \t").lstrip(" \t>|")
+    bare = line.rstrip(" \t").removesuffix("\\").rstrip(" \t").lstrip(" \t>|")
+    return "" if bare in _PROMPTS else bare
 
 
-def _paragraphs(lines: list[str]) -> Iterator[str]:
-    """Join lines that were one before they were wrapped: up to an empty one, or one that begins an address."""
+def _unwrapped_lines(lines: list[str]) -> str:
+    return "".join(_without_marks(line) for line in lines)
+
+
+def _paragraphs(lines: list[str]) -> Iterator[list[str]]:
+    """Group lines that may have been one: up to an empty one, or one that begins an address."""
     paragraph: list[str] = []
     for line in lines:
-        if paragraph and (not line or _ADDRESS_BEGINS.match(line)):
-            yield "".join(paragraph)
+        bare = _without_marks(line)
+        if paragraph and (not bare or _ADDRESS_BEGINS.match(bare)):
+            yield paragraph
             paragraph = []
         paragraph.append(line)
-    yield "".join(paragraph)
+    yield paragraph
 
 
 def _tokens(text: str) -> Iterator[str]:

@@ -52,6 +52,11 @@ class Opening:
             self._tell(Warned(self._plan.warning))
 
     @property
+    def _is_over(self) -> bool:
+        """Whether the redirect came meanwhile: how it was opened is no news any more."""
+        return self._desk is not None and self._desk.was_answered
+
+    @property
     def has_window(self) -> bool:
         """Whether a window of ours will be tried."""
         return self._plan.how is How.WINDOW
@@ -72,7 +77,7 @@ class Opening:
                 self._tell(Warned("The Git host does not say where it will redirect to, so no window can wait there."))
                 await self._open_default(start)
             case How.WINDOW:
-                if not await self._open_window(desk, desk.redirect_uri or ""):
+                if not await self._open_window(desk, desk.redirect_uri or "") and not self._is_over:
                     await self._open_default(start)
             case _:
                 await self._open_default(start)
@@ -87,12 +92,18 @@ class Opening:
         try:
             browser = await open_default_browser(start, environ=self._ways.environ)
         except NoBrowserError as error:
+            if self._is_over:
+                return
             if self._ways.browser == "default":
                 raise
+            if self._ways.visitor and not self._ways.environ.get("BROWSER"):
+                self._tell(Warned(f"{error.message.rstrip('.')}: the sandbox's own visitor plays the user."))
+                await self._ways.visitor(start)
+                return
             self._tell(Warned(f"{error.message.rstrip('.')}."))
             self._tell(NotOpened())
         else:
-            if not (self._desk and self._desk.was_answered):  # a quick user is no news any more
+            if not self._is_over:
                 self._tell(Opened(browser))
 
     async def _open_window(self, desk: Desk, redirect_uri: str) -> bool:
@@ -125,7 +136,7 @@ class Opening:
                 else:
                     self._tell(Opened(browser.name, window=True, marked=browser.family is Family.FIREFOX))
                 await window.until_closed()
-            if not desk.was_answered:
+            if not self._is_over:
                 self._tell(Warned("The window was closed before the redirect came."))
                 self._tell(NotOpened())
             return True
