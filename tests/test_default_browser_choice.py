@@ -52,6 +52,7 @@ async def test_browser_may_be_a_path_with_spaces(machine: Machine, quoted: bool)
         ("absent --token=planted-value", "absent was not found"),
         ("fails", "fails ended with status 3"),
         ("lynx", "lynx is a text-mode browser"),
+        ("env TERM=dumb lynx %s", "lynx is a text-mode browser"),
         ("disguised", "disguised is a text-mode browser"),
         ("fails 'open", "the quotes in it do not match"),
         ("&", "it names no program"),

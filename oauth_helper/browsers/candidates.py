@@ -133,21 +133,28 @@ def _chosen(text: str, platform: str, find: Which) -> Candidate:
     # A path with spaces and without quotes is a program too: webbrowser takes it so where there is no %s.
     if program := find(text):
         return _fit(program, ["%s"])
-    posix = platform != "win32"
     try:
-        words = shlex.split(text, posix=posix)
+        words = _words(text, posix=platform != "win32")
     except ValueError:
         return Candidate(left_out="the quotes in it do not match")
-    if not posix:
-        words = [word.strip('"') for word in words]
-    if words[-1:] == ["&"]:  # webbrowser's sign for a browser that is not waited for: we wait for none
-        del words[-1]
     if not words:
         return Candidate(left_out="it names no program")
+    # In any place: another program may be what starts it, as in `env lynx`.
+    if textual := next((word for word in words if Path(word).name in _TEXT_MODE), None):
+        return Candidate(left_out=f"{name_of(textual)} is a text-mode browser")
     if not (program := find(words[0])):
         return Candidate(left_out=f"{name_of(words[0])} was not found")
     arguments = words[1:]
     return _fit(program, arguments if any("%s" in word for word in arguments) else [*arguments, "%s"])
+
+
+def _words(text: str, *, posix: bool) -> list[str]:
+    words = shlex.split(text, posix=posix)
+    if not posix:
+        words = [word.strip('"') for word in words]
+    if words[-1:] == ["&"]:  # webbrowser's sign for a browser that is not waited for: we wait for none
+        del words[-1]
+    return words
 
 
 def _usual(environ: Mapping[str, str], platform: str, find: Which, *, is_root: bool) -> Iterator[Candidate]:
