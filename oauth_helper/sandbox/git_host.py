@@ -18,9 +18,6 @@ from oauth_helper.authorization import RepoType
 from oauth_helper.sandbox.pages import avatar, page
 from oauth_helper.secret import Secret
 
-DECISIONS: Final = ("authorize", "deny")
-"""The values of the consent form's two buttons."""
-
 LOGIN: Final = "octocat"
 """The one user, who is always signed in."""
 
@@ -78,7 +75,7 @@ class _Grant:
 class GitHost:
     """A Git host at ``address``, whose codes live for ``code_lifetime`` seconds.
 
-    Where its user has decided before (``decision``, one of :data:`DECISIONS`), it asks nothing and redirects at once,
+    Where its user has decided before (``decision``, the value of one of the form's two buttons), it asks nothing and redirects at once,
     as GitHub does for consent given before.
     """
 
