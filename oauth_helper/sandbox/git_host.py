@@ -75,8 +75,8 @@ class _Grant:
 class GitHost:
     """A Git host at ``address``, whose codes live for ``code_lifetime`` seconds.
 
-    Where its user has decided before (``decision``, the value of one of the form's two buttons), it asks nothing and redirects at once,
-    as GitHub does for consent given before.
+    Where its user has decided before (``decision``, the value of one of the consent form's two buttons), it asks
+    nothing and redirects at once, as GitHub does for consent given before.
     """
 
     def __init__(
