@@ -129,6 +129,7 @@ async def test_a_cancelled_look_leaves_no_process(tmp_path: Path) -> None:
     looking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await looking
+    assert asyncio.all_tasks() == {asyncio.current_task()}, "none of the tools is still being ended"
     _assert_ended(pids)
 
 

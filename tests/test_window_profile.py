@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import stat
 import subprocess
@@ -13,7 +14,7 @@ import pytest
 from oauth_helper.browsers.answers import Answer, hop, stray
 from oauth_helper.browsers.find import Family, FoundBrowser, Packaging
 from oauth_helper.browsers.launch import dialect_for
-from oauth_helper.browsers.profile import fresh_profile, parent_of_profiles, sweep
+from oauth_helper.browsers.profile import Profile, fresh_profile, parent_of_profiles, sweep
 from oauth_helper.browsers.window import Patience
 
 
@@ -49,6 +50,22 @@ async def test_a_profile_is_for_our_eyes_only_and_gone_at_the_end(tmp_path: Path
         assert profile.folder.name.startswith(f"oauth-helper-{os.getpid()}-")
         (profile.folder / "History").touch()
     assert not profile.folder.exists()
+
+
+async def test_an_end_that_is_cancelled_meanwhile_leaves_no_watchdog(tmp_path: Path) -> None:
+    entered: asyncio.Queue[Profile] = asyncio.Queue()
+
+    async def use() -> None:
+        async with fresh_profile(tmp_path) as profile:
+            entered.put_nowait(profile)
+
+    using = asyncio.create_task(use())
+    profile = await entered.get()  # the end has begun, and waits for the watchdog
+    using.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await using
+    assert profile._watchdog
+    assert profile._watchdog.returncode is not None
 
 
 def test_a_sweep_removes_what_ended_processes_left(tmp_path: Path, ended: int) -> None:

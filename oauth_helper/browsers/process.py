@@ -51,6 +51,17 @@ def with_pipe(command: Sequence[str], end: int) -> list[str]:
     return [sys.executable, "-ISc", _WITH_PIPE, str(end), *command]
 
 
+async def reaped(process: asyncio.subprocess.Process) -> None:
+    """Wait for a process that was killed, even where we are cancelled meanwhile: an end that is not waited for leaves
+    a zombie and its transport behind, and after SIGKILL it is a matter of moments."""
+    end = asyncio.ensure_future(process.wait())
+    try:
+        await asyncio.shield(end)
+    except asyncio.CancelledError:
+        await asyncio.wait({end}, timeout=_REAPING)
+        raise
+
+
 class BrowserProcess(asyncio.SubprocessProtocol):
     """A browser, and what it says on stderr, which is read to the end: a full pipe would stop it."""
 
@@ -159,8 +170,10 @@ class BrowserProcess(asyncio.SubprocessProtocol):
         finally:
             # Children may live on after the process that ended first.
             self._signal(signal.SIGKILL if sys.platform != "win32" else signal.SIGTERM)
-            await self.exits_within(_REAPING)
-            self._transport.close()
+            try:
+                await self.exits_within(_REAPING)
+            finally:
+                self._transport.close()
 
     def _signal(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError, PermissionError):  # macOS says the latter where only zombies are left.

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from oauth_helper.browsers.find import FoundBrowser, Packaging
-from oauth_helper.browsers.process import HAS_PYTHON
+from oauth_helper.browsers.process import HAS_PYTHON, reaped
 from oauth_helper.browsers.trouble import BrowserTroubleError
 
 if sys.platform != "win32":
@@ -177,4 +177,4 @@ async def _watching(folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
     finally:
         with suppress(ProcessLookupError):
             watchdog.kill()
-        await watchdog.wait()
+        await reaped(watchdog)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from oauth_helper.browsers.candidates import Which
+from oauth_helper.browsers.process import reaped
 
 if sys.platform == "win32":
     import winreg
@@ -104,7 +105,10 @@ async def look_around(environ: Mapping[str, str] = os.environ, platform: str = s
     """
     here = Surroundings(environ, platform)
     questions = _QUESTIONS if here.is_linux else ()
-    answers = await asyncio.gather(*(_ask(here, program, *arguments) for program, *arguments in questions))
+    # Not gather: where we are cancelled, it would not wait until each of them has ended what it started.
+    async with asyncio.TaskGroup() as group:
+        asked = [group.create_task(_ask(here, program, *arguments)) for program, *arguments in questions]
+    answers = [task.result() for task in asked]
     return Surroundings(environ, platform, tuple(dict.fromkeys(_ENTRY_NAME.findall("\n".join(answers)))))
 
 
@@ -142,4 +146,4 @@ async def _run(command: Sequence[str], environ: Mapping[str, str], answer: int) 
         if process.returncode is None:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)  # they are scripts: what they started ends with them
-            await process.wait()
+            await reaped(process)
