@@ -23,6 +23,7 @@ from yarl import URL
 from oauth_helper import IamToken, RepoType, ServiceStageClient
 from oauth_helper.browsers.find import choose, look_around
 from oauth_helper.errors import NoBrowserError
+from oauth_helper.journal import Journal
 from oauth_helper.link_request import LinkRequest
 from oauth_helper.wiring import Ways, run_link
 
@@ -107,7 +108,8 @@ async def measure(browser: str, visitor: Callable[[str], Awaitable[None]] | None
             ServiceStageClient(side.origin, project_id="project", credentials=IamToken("token")) as service,
         ):
             ways = Ways(browser=browser, visitor=visitor, headless=not visitor, environ=environ)
-            await run_link(LinkRequest(RepoType.GITHUB, "benchmark"), service, ways, lambda _event: None)
+            request = LinkRequest(RepoType.GITHUB, "benchmark")
+            await run_link(request, service, ways, lambda _event: None, journal=Journal.of_the_user())
             took.append((side.moments.posted - side.moments.redirected) * 1000)
     return took
 

@@ -20,6 +20,7 @@ class Desk:
         self._tell = tell
         self._ignored: Counter[str] = Counter()
         self._is_denied = False
+        self._way: Way | None = None
         self._redirect: asyncio.Future[AuthorizationResponse] = asyncio.get_running_loop().create_future()
         self._outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
 
@@ -63,6 +64,7 @@ class Desk:
         else:
             if not self._redirect.done():
                 self._redirect.set_result(response)
+                self._way = way
                 self._tell(Captured(way))
 
     @property
@@ -74,6 +76,16 @@ class Desk:
     def was_answered(self) -> bool:
         """Whether a redirect of ours came, be it a denial."""
         return self.has_redirect or self._is_denied
+
+    @property
+    def way(self) -> Way | None:
+        """How the redirect in hand, or the last one that was, came."""
+        return self._way
+
+    def start_over(self, request: AuthorizationRequest) -> None:
+        """Wait for the redirect that answers ``request``: the one in hand came to nothing."""
+        self._request = request
+        self._redirect = asyncio.get_running_loop().create_future()
 
     def give_up(self, error: BaseException) -> None:
         """End the wait with ``error``, unless the redirect is in hand."""

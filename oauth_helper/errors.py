@@ -57,8 +57,7 @@ class OAuthHelperError(Exception):
 
     def to_json(self) -> dict[str, str | None]:
         """Return what a script is told."""
-        words = {"kind": self.kind, "message": self.message, "hint": self.hint}
-        return {**words, "code": self.code, "request_id": self.request_id}
+        return {name: getattr(self, name) for name in ("kind", "message", "hint", "code", "request_id")}
 
 
 class UsageError(OAuthHelperError):
@@ -187,10 +186,12 @@ class UnavailableError(OAuthHelperError):
     kind = "unavailable"
     default_hint = "Try again in a moment; `oauth-helper doctor` checks the endpoint."
 
-    def __init__(self, message: str, *, sent: bool, **details: str | None) -> None:
+    def __init__(self, message: str, *, sent: bool, status: int | None = None, **details: str | None) -> None:
         super().__init__(message, **details)
         self.sent = sent
         """Whether the request may have reached the server. False only where no connection came about."""
+        self.status = status
+        """The answer's HTTP status; None where there was no answer."""
 
 
 class UnreachableError(UnavailableError):
@@ -211,7 +212,7 @@ class OutcomeUnknownError(OAuthHelperError):
 
     exit_status = 8
     kind = "outcome-unknown"
-    default_hint = "`oauth-helper list` shows whether the authorization exists; if not, run the command again."
+    default_hint = "The redirect is kept: `oauth-helper resume` finishes it within 10 minutes of its coming."
 
 
 class MachineError(OAuthHelperError):

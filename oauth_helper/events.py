@@ -36,6 +36,22 @@ class Checked:
 
 
 @dataclass(frozen=True, slots=True)
+class Resumed:
+    """A redirect that an earlier run had captured is being exchanged."""
+
+    name: str
+    captured_at: datetime
+    """When it came (UTC)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """Another process is linking the same name already; its end will be ours."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Waiting:
     """The listener serves, and the redirect is waited for."""
 
@@ -83,6 +99,20 @@ class Captured:
 class Exchanging:
     """Code and state are on their way to ServiceStage."""
 
+    attempt: int = 1
+    """1, or more where they are sent again because nothing came of it before."""
+    replaces: bool = False
+    """Whether an authorization was deleted that this one is to replace."""
+    kept: bool = False
+    """Whether they are written down, so that another run can finish it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Looking:
+    """What came of the exchange is not plain: ServiceStage is asked what stands."""
+
+    name: str
+
 
 @dataclass(frozen=True, slots=True)
 class Deleted:
@@ -110,4 +140,19 @@ class Failed:
 Outcome = Linked | Failed
 """How a story ends."""
 
-Event = Warned | Checked | Waiting | Opened | NotOpened | Ignored | Captured | Exchanging | Deleted | Linked | Failed
+Event = (
+    Warned
+    | Checked
+    | Resumed
+    | Joined
+    | Waiting
+    | Opened
+    | NotOpened
+    | Ignored
+    | Captured
+    | Exchanging
+    | Looking
+    | Deleted
+    | Linked
+    | Failed
+)

@@ -7,6 +7,7 @@ from typing import Final
 from oauth_helper.authorization import Authorization
 from oauth_helper.errors import NameTakenError, NotPermittedError
 from oauth_helper.link_request import IfExists, LinkRequest
+from oauth_helper.pending import Pending
 from oauth_helper.presentable import presentable
 
 _WHOLE_SERVICE_REFUSED: Final = frozenset({"APIGW.0302", "APIGW.0402"})
@@ -26,11 +27,26 @@ def find_standing(request: LinkRequest, listed: list[Authorization]) -> Authoriz
     """
     standing = next((one for one in listed if one.name == request.name), None)
     if standing:
-        _check_standing(request, standing)
+        check_standing(request, standing)
     return standing
 
 
-def _check_standing(request: LinkRequest, standing: Authorization) -> None:
+def find_made(pending: Pending, listed: list[Authorization]) -> Authorization | None:
+    """Return what came of a pending exchange: its name and type, and not the record that bore the name before."""
+    for one in listed:
+        # A server that leaves create_time out gives no other way to tell than that the old one was deleted.
+        is_old = one.create_time == pending.stood_since and (one.create_time != 0 or not pending.is_deleted)
+        if one.name == pending.target.name and one.is_of(pending.repo_type) and not is_old:
+            return one
+    return None
+
+
+def check_standing(request: LinkRequest, standing: Authorization) -> None:
+    """Return where the authorization that bears the name may be kept or replaced.
+
+    Raises:
+        NameTakenError: It stands in the way.
+    """
     if request.if_exists is IfExists.REPLACE:
         return
     if request.if_exists is IfExists.FAIL:

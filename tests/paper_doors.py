@@ -14,14 +14,19 @@ from oauth_helper.authorization import Authorization, RepoType
 from oauth_helper.desk import Desk
 from oauth_helper.errors import OAuthHelperError
 from oauth_helper.events import Event, Failed, Linked, Outcome, Way
+from oauth_helper.exchange import Pace
 from oauth_helper.link_request import IfExists, LinkRequest
 from oauth_helper.linking import Doors, link
+from oauth_helper.pending import Pending, Target
 from oauth_helper.secret import Secret
 
 NAME = "my-auth"
 OURS = redirect(code="planted-code", state=STATE)
 CREATED = Authorization(NAME, "github", repo_user="octocat", create_time=2, status=0)
 STANDING = Authorization(NAME, "github", repo_user="hubot", create_time=1, status=0)
+
+HURRIED = Pace(total=0.6, answer=0.25, look=0.2, looks=(0.02, 0.06, 0.14, 0.3), first_pause=0.01, longest_pause=0.08)
+"""Fifty times as fast as for people."""
 
 User = Callable[[Desk], Awaitable[None]]
 
@@ -34,6 +39,8 @@ class PaperService:
     fails: dict[str, OAuthHelperError] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
     answering: asyncio.Event | None = None
+    endpoint: str = "https://servicestage.paper.example"
+    project_id: str = "0123456789abcdef0123456789abcdef"
 
     def _called(self, name: str) -> None:
         self.calls.append(name)
@@ -64,6 +71,23 @@ class PaperService:
 
 
 @dataclass
+class PaperJournal:
+    """A journal as a list of what was written, latest last; None where it was removed."""
+
+    entries: list[Pending | None] = field(default_factory=list)
+
+    def write(self, pending: Pending) -> None:
+        self.entries.append(pending)
+
+    def remove(self, pending: Pending) -> None:
+        self.entries.append(None)
+
+    def find(self, target: Target, repo_type: RepoType) -> Pending | None:
+        last = self.entries[-1] if self.entries else None
+        return last if last and (last.target, last.repo_type) == (target, repo_type) else None
+
+
+@dataclass
 class PaperDoors:
     """A listener that hands its desk to ``user``, who plays the browser."""
 
@@ -75,6 +99,12 @@ class PaperDoors:
     cannot: OAuthHelperError | None = None
     """Why no browser can be opened here."""
     is_open: bool = False
+    journal: PaperJournal | None = None
+    again: list[str] = field(default_factory=list)
+    """What the user who is asked whether to start over is told; more than ``patience`` times is no."""
+    patience: int = 0
+    onward: list[str | None] = field(default_factory=list)
+    opened: list[str] = field(default_factory=list)
 
     async def __aenter__(self) -> Self:
         self.is_open = True
@@ -95,13 +125,32 @@ class PaperDoors:
         self.outcome = asyncio.create_task(desk.outcome())
         return "http://127.0.0.1:1/start?k=KEY"
 
+    def start_over(self, onward: str | None) -> str:
+        self.onward.append(onward)
+        return f"http://127.0.0.1:1/start?again={len(self.onward)}&k=KEY"
+
     async def open_browser(self, address: str, desk: Desk) -> None:
         assert desk is self.desk
         assert address.endswith("k=KEY")
+        self.opened.append(address)
         await self.user(desk)
 
+    async def may_start_over(self, error: OAuthHelperError) -> bool:
+        self.again.append(error.message)
+        return len(self.again) <= self.patience
+
     def as_doors(self) -> Doors:
-        return Doors(self, self.prepare, self.open_browser, self.prompt, self.told.append)
+        return Doors(
+            listener=self,
+            prepare=self.prepare,
+            open_browser=self.open_browser,
+            prompt=self.prompt,
+            may_start_over=self.may_start_over,
+            announced=nullcontext,
+            journal=self.journal,
+            tell=self.told.append,
+            pace=HURRIED,
+        )
 
     def kinds(self) -> list[type[Event]]:
         return [type(event) for event in self.told]

@@ -88,7 +88,11 @@ async def test_what_is_replaced_is_told_when_it_is_gone(sandbox: Sandbox) -> Non
     assert (await run_command("link", "github", "--name", "mine", environ=environ)).status == 0
     end = await run_command("link", "gitlab", "--name", "mine", "--if-exists", "replace", environ=environ)
     assert end.status == 0, end.err
-    assert end.err.index("Deleted the authorization that was named mine.") > end.err.index("Asking ServiceStage")
+    received, deleted = (
+        end.err.index("Received the redirect"),
+        end.err.index("Deleted the authorization that was named"),
+    )
+    assert received < deleted < end.err.index("Asking ServiceStage")
 
 
 async def test_both_addresses_are_printed_where_no_browser_is_wanted_and_the_wait_goes_on(sandbox: Sandbox) -> None:

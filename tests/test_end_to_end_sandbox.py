@@ -3,7 +3,10 @@
 import json
 import signal
 
-from command import ended, line_with, run_command, running, surroundings
+import pytest
+from command import ended, error_of, line_with, run_command, running, surroundings
+
+from oauth_helper.sandbox.faults import CALLS, KINDS
 
 
 async def test_the_sandbox_command_prints_its_lines_and_serves_until_it_is_stopped() -> None:
@@ -29,6 +32,32 @@ async def test_the_sandbox_command_gives_json_to_scripts() -> None:
         process.send_signal(signal.SIGINT)
         end = await ended(process)
     assert (end.status, end.err) == (0, "")
+
+
+async def test_the_sandbox_misbehaves_on_request() -> None:
+    faults = ("--fault", "list=403", "--fault", "list=429:2")
+    async with running("sandbox", "--json", *faults, environ=surroundings()) as process:
+        assert process.stdout
+        environ = surroundings() | json.loads(await process.stdout.readline())
+        ends = [await run_command("list", "--json", environ=environ) for _ in range(4)]
+    assert [end.status for end in ends] == [3, 7, 7, 0]
+    assert [error_of(end.err)["code"] for end in ends[:3]] == ["IAM.0003", "APIGW.0308", "APIGW.0308"]
+
+
+@pytest.mark.parametrize("fault", ["tea=429", "list=418", "list=429:often"])
+async def test_a_fault_that_nobody_knows_is_wrong_usage(fault: str) -> None:
+    end = await run_command("sandbox", "--json", "--fault", fault, environ=surroundings())
+    assert (end.status, end.out) == (2, "")
+    assert error_of(end.err)["kind"] == "usage"
+    assert error_of(end.err)["hint"] == "See `oauth-helper sandbox --help`."
+
+
+async def test_the_help_tells_every_fault() -> None:
+    end = await run_command("sandbox", "--help", environ=surroundings())
+    assert end.status == 0
+    told = end.out.partition("WHAT goes wrong:")[2]
+    for word, meaning in (*CALLS.items(), *KINDS.items()):
+        assert f"{word} {meaning}" in " ".join(told.split())
 
 
 async def test_link_with_sandbox_needs_nothing_and_its_visitor_plays_the_user() -> None:

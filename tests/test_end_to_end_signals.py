@@ -135,4 +135,4 @@ async def test_a_signal_during_the_exchange_says_that_the_outcome_is_not_known()
             over.set()
     assert end.status == 143
     assert "error: Terminated while ServiceStage was asked to create github-" in end.err
-    assert "hint: `oauth-helper show github-" in end.err
+    assert "hint: The redirect is kept: `oauth-helper resume` finishes it" in end.err

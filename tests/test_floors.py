@@ -10,16 +10,17 @@ PACKAGE = Path(__file__).parent.parent / "oauth_helper"
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("origin", "presentable", "secret"),
     ("authorization", "credentials", "errors"),
-    ("endpoint", "events", "link_request"),
-    ("credential_chain", "redirect", "settings", "standing"),
-    ("browsers", "files", "listener", "servicestage", "terminal"),
-    ("desk",),
+    ("endpoint", "events", "link_request", "pending"),
+    ("credential_chain", "outcome_document", "redirect", "settings", "standing"),
+    ("private_files",),
+    ("browsers", "files", "journal", "listener", "other_runs", "servicestage", "terminal"),
+    ("desk", "exchange"),
     ("linking",),
     ("wiring",),
     ("cli",),
 )
-"""From the ground up. The lowest three are the words (no I/O, no await), the fourth the rules, then the doors, the
-story, the wiring, the shell. ``sandbox`` stands beside the house."""
+"""From the ground up. The lowest three are the words (no I/O, no await), the fourth the rules, then what doors share,
+the doors, the story, the wiring, the shell. ``sandbox`` stands beside the house."""
 
 WORDS = frozenset(name for floor in FLOORS[:3] for name in floor)
 PURE = WORDS | frozenset(FLOORS[3])

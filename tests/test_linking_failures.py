@@ -92,7 +92,7 @@ async def test_a_fault_while_opening_ends_the_wait_too() -> None:
     ("error", "words"),
     [
         (UnreachableError("connection refused", sent=False), "could not be asked"),
-        (UnusableAnswerError("status 502", sent=True, code="APIGW.0201", request_id="r-1"), "no usable answer"),
+        (UnusableAnswerError("status 502", sent=True, code="APIGW.0201", request_id="r-1"), "is not known"),
     ],
 )
 async def test_an_exchange_without_a_plain_answer_is_an_unknown_outcome(error: OAuthHelperError, words: str) -> None:

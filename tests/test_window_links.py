@@ -80,7 +80,9 @@ async def link(
     async with ServiceStageClient(
         sandbox.endpoint, project_id=sandbox.project_id, credentials=sandbox.access_key
     ) as service:
-        return await run_link(request, service, Ways(browser=browser, headless=True, environ=environ), told)
+        return await run_link(
+            request, service, Ways(browser=browser, headless=True, environ=environ), told, journal=None
+        )
 
 
 @pytest.mark.parametrize("family", list(Family))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from typing import Any
 
 import click
 
 from oauth_helper.authorization import RepoType
+from oauth_helper.cli.event_lines import EventLines
 from oauth_helper.cli.options import (
     BROWSER_OPTION,
     CONNECTION_KEYS,
@@ -20,8 +22,8 @@ from oauth_helper.cli.options import (
 from oauth_helper.cli.output import print_authorization, status_in_words
 from oauth_helper.cli.running import run
 from oauth_helper.credential_chain import FoundCredentials
-from oauth_helper.errors import StoppedError, UsageError
-from oauth_helper.events import Linked
+from oauth_helper.errors import OAuthHelperError, StoppedError, UsageError
+from oauth_helper.events import Event, Failed, Linked
 from oauth_helper.link_request import IfExists, LinkRequest
 from oauth_helper.settings import MAXIMUM_TIMEOUT
 
@@ -46,6 +48,9 @@ from oauth_helper.settings import MAXIMUM_TIMEOUT
     metavar="SECONDS",
     help="How long to wait for you.  [env: OAUTH_HELPER_TIMEOUT; default: 600]",
 )
+@click.option(
+    "--events", "as_events", is_flag=True, help="Print what happens as JSON, a line each, instead of the result."
+)
 @click.option("--sandbox", is_flag=True, help="Try it without an account, against a sandbox on this machine.")
 @connection_options
 @output_options
@@ -62,19 +67,52 @@ def link_command(repo_type: str, **options: Any) -> None:
         flags = ", ".join(f"--{key.replace('_', '-')}" for key in given)
         raise UsageError("--sandbox brings a ServiceStage of its own", hint=f"Leave out {flags}.")
     started = start_run(options)
-    request = _request(RepoType(repo_type), options, started)
-    if request.repo_type is RepoType.DEVCLOUD:
-        started.narrator.warn("devcloud is undocumented for OAuth; ServiceStage may refuse it.")
-    credentials = None if options["sandbox"] else started.credentials()
-    linked = _run(request, started, credentials, options["port"])
-    if linked.kept:
-        started.narrator.say(f"Kept {request.name} as it is; --if-exists replace would link it anew.")
+    lines = EventLines() if options["as_events"] else None
+    try:
+        linked = _linked(RepoType(repo_type), options, started, lines)
+    except OAuthHelperError as error:
+        if lines:
+            lines.tell_end(Failed(error))
+        raise
+    if lines is None:
+        print_authorization(linked.authorization, as_json=started.as_json)
     else:
-        started.narrator.say(f"Linked {request.name}.")
+        lines.check()
+
+
+def _linked(repo_type: RepoType, options: dict[str, Any], started: Run, lines: EventLines | None) -> Linked:
+    narrator = started.narrator
+    request = _request(repo_type, options, started)
+    if repo_type is RepoType.DEVCLOUD:
+        narrator.warn("devcloud is undocumented for OAuth; ServiceStage may refuse it.")
+    credentials = None if options["sandbox"] else started.credentials()
+    linked = _run(_Link(request, started, credentials, options["port"], lines))
+    if linked.kept:
+        narrator.say(f"Kept {request.name} as it is; --if-exists replace would link it anew.")
+    else:
+        narrator.say(f"Linked {request.name}.")
     if not linked.authorization.works:
         status = status_in_words(linked.authorization)
-        started.narrator.warn(f"ServiceStage says that it does not work yet: status {status}.")
-    print_authorization(linked.authorization, as_json=started.as_json)
+        narrator.warn(f"ServiceStage says that it does not work yet: status {status}.")
+    return linked
+
+
+@dataclass(frozen=True, slots=True)
+class _Link:
+    """What one link is run with."""
+
+    request: LinkRequest
+    started: Run
+    credentials: FoundCredentials | None
+    """None: in the sandbox."""
+    port: int | None
+    lines: EventLines | None
+
+    def tell(self, event: Event) -> None:
+        """Tell an event to people, and to the script where it asks for it."""
+        self.started.narrator.tell(event)
+        if self.lines:
+            self.lines.tell(event)
 
 
 def _request(repo_type: RepoType, options: dict[str, Any], started: Run) -> LinkRequest:
@@ -89,41 +127,57 @@ def _request(repo_type: RepoType, options: dict[str, Any], started: Run) -> Link
     )
 
 
-def _run(request: LinkRequest, started: Run, credentials: FoundCredentials | None, port: int | None) -> Linked:
+def _run(link: _Link) -> Linked:
+    narrator = link.started.narrator
     try:
-        return run(_link(request, started, credentials, port))
+        return run(_link(link))
     except StoppedError as stopped:
         # Where it had ended, all that was left to do was to close: the end stands.
-        if started.narrator.failure:
-            raise started.narrator.failure from None
-        if started.narrator.linked:
-            return started.narrator.linked
-        raise _explained(stopped, request, started) from None
+        if narrator.failure:
+            raise narrator.failure from None
+        if narrator.linked:
+            return narrator.linked
+        raise _explained(stopped, link) from None
 
 
-async def _link(request: LinkRequest, started: Run, credentials: FoundCredentials | None, port: int | None) -> Linked:
+async def _link(link: _Link) -> Linked:
+    from oauth_helper.journal import Journal  # noqa: PLC0415 - as above
     from oauth_helper.wiring import Ways, open_sandbox, open_service, run_link  # noqa: PLC0415 - as above
 
-    narrator = started.narrator
-    browser = started.settings.browser.value
+    settings, narrator = link.started.settings, link.started.narrator
     async with AsyncExitStack() as doors:
         doors.callback(narrator.stop_clock)
-        if credentials is None:
+        if link.credentials is None:
             service, visitor = await doors.enter_async_context(open_sandbox())
             narrator.say("Everything happens in a sandbox on this machine; no account is touched.")
         else:
-            service, visitor = await doors.enter_async_context(open_service(started.settings, credentials)), None
-        ways = Ways(browser=browser, port=port, say=narrator.insist, visitor=visitor, environ=started.environ)
+            service, visitor = await doors.enter_async_context(open_service(settings, link.credentials)), None
+        ways = Ways(
+            browser=settings.browser.value,
+            port=link.port,
+            say=narrator.insist,
+            visitor=visitor,
+            environ=link.started.environ,
+            has_script=link.lines is not None,
+        )
         narrator.takes_pastes = ways.has_prompt
-        return await run_link(request, service, ways, narrator.tell)
+        # The sandbox ends with us: nobody could finish there what we leave.
+        journal = Journal.of_the_user() if link.credentials else None
+        return await run_link(link.request, service, ways, link.tell, journal=journal)
 
 
-def _explained(stopped: StoppedError, request: LinkRequest, started: Run) -> StoppedError:
-    if started.narrator.is_exchanging:
-        stopped.message += f" while ServiceStage was asked to create {request.name}"
-        if started.narrator.has_deleted:
-            stopped.message += f". The authorization that was named {request.name} is deleted"
-        stopped.hint = f"`oauth-helper show {request.name}` tells whether it exists. If not, run the command again."
-    else:
+def _explained(stopped: StoppedError, link: _Link) -> StoppedError:
+    narrator, name = link.started.narrator, link.request.name
+    if not narrator.has_redirect:
         stopped.message += ". Nothing was created"
+        return stopped
+    stopped.message += f" while ServiceStage was asked to create {name}"
+    if narrator.has_deleted:
+        stopped.message += f". The authorization that was named {name} is deleted"
+    if link.credentials and narrator.is_kept:
+        stopped.hint = "The redirect is kept: `oauth-helper resume` finishes it within 10 minutes of its coming."
+    elif link.credentials:
+        stopped.hint = f"`oauth-helper show {name}` tells whether it exists. If not, run the command again."
+    else:
+        stopped.hint = "The sandbox has ended too. Run the command again when you are ready."
     return stopped

@@ -20,9 +20,12 @@ from oauth_helper.events import (
     Exchanging,
     Failed,
     Ignored,
+    Joined,
     Linked,
+    Looking,
     NotOpened,
     Opened,
+    Resumed,
     Waiting,
     Warned,
     Way,
@@ -58,8 +61,10 @@ class Narrator:
         self._waiting: Waiting | None = None
         self._in_window = False
         self._clock: asyncio.Task[None] | None = None
-        self.is_exchanging = False
-        """Whether the redirect was in hand and ServiceStage was asked, with no answer yet."""
+        self.has_redirect = False
+        """Whether the redirect is in hand, with no end yet."""
+        self.is_kept = True
+        """Whether the redirect in hand is written down, as far as was told."""
         self.linked: Linked | None = None
         """How it ended, where it ended well."""
         self.failure: OAuthHelperError | None = None
@@ -83,7 +88,9 @@ class Narrator:
         match event:
             case Waiting() | Opened() | NotOpened():
                 self._tell_of_the_wait(event)
-            case Captured() | Exchanging() | Deleted() | Linked() | Failed():
+            case Captured() | Resumed() | Joined() | Linked() | Failed():
+                self._tell_of_the_redirect(event)
+            case Exchanging() | Looking() | Deleted():
                 self._tell_of_the_exchange(event)
             case Warned(message):
                 self.warn(message)
@@ -120,9 +127,9 @@ class Narrator:
                 self._in_window = False
                 self._show_addresses(self._waiting)
 
-    def _tell_of_the_exchange(self, event: Captured | Exchanging | Deleted | Linked | Failed) -> None:
+    def _tell_of_the_redirect(self, event: Captured | Resumed | Joined | Linked | Failed) -> None:
         self.stop_clock()
-        self.is_exchanging = isinstance(event, Exchanging | Deleted)
+        self.has_redirect = isinstance(event, Captured | Resumed)
         match event:
             case Linked():
                 self.linked = event
@@ -130,11 +137,24 @@ class Narrator:
                 self.failure = error
             case Captured(way):
                 self.say(f"Received the redirect {_WAYS[way]}.")
+            case Resumed(name, captured_at):
+                self.say(f"Going on with {name}, whose redirect came at {captured_at:%H:%M:%S} UTC.")
+            case Joined(name):
+                self.say(f"Another oauth-helper is linking {name}. Waiting for it.")
+
+    def _tell_of_the_exchange(self, event: Exchanging | Looking | Deleted) -> None:
+        if isinstance(event, Exchanging):
+            self.is_kept = event.kept
+        match event:
+            case Exchanging(attempt=1):
+                self.say("Asking ServiceStage to create the authorization.")
+            case Exchanging(attempt):
+                self.say(f"Nothing came of it. Asking again (attempt {attempt}).")
+            case Looking(name):
+                self.say(f"No plain answer. Looking whether {name} exists.")
             case Deleted(name):
                 self.has_deleted = True
                 self.say(f"Deleted the authorization that was named {name}.")
-            case Exchanging():
-                self.say("Asking ServiceStage to create the authorization.")
 
     def _start_clock(self, waiting: Waiting) -> None:
         if self._is_terminal and not self._quiet:

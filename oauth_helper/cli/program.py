@@ -7,17 +7,22 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Final
 
 import click
 
 from oauth_helper.cli.authorizations import delete_command, list_command, show_command
+from oauth_helper.cli.colour import coloured
+from oauth_helper.cli.deliver import deliver_command
 from oauth_helper.cli.doctor import doctor_command
 from oauth_helper.cli.link import link_command
 from oauth_helper.cli.output import print_error, trace_is_wanted
+from oauth_helper.cli.resume import resume_command
 from oauth_helper.cli.sandbox import sandbox_command
 from oauth_helper.errors import MachineError, OAuthHelperError, StoppedError, UsageError
+from oauth_helper.journal import Journal
 
 _DISK_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 _WRITTEN: Final = "What was done is done: `oauth-helper list` shows what stands."
@@ -34,9 +39,21 @@ class _Program(click.Group):
 @click.version_option(version("oauth-helper"), message="%(prog)s %(version)s")
 def program() -> None:
     """Link a Git account (GitHub, GitLab, Gitee, Bitbucket) to Huawei Cloud ServiceStage."""
+    # No secret of a redirect that is too old to be of use outlives the next command, whichever it is.
+    for trouble in Journal.of_the_user().forget_expired(datetime.now(UTC)):
+        click.echo(f"{coloured('warning:', sys.stderr, 'yellow')} {trouble}.", err=True)
 
 
-for command in (link_command, list_command, show_command, delete_command, doctor_command, sandbox_command):
+for command in (
+    link_command,
+    deliver_command,
+    resume_command,
+    list_command,
+    show_command,
+    delete_command,
+    doctor_command,
+    sandbox_command,
+):
     program.add_command(command)
 
 
@@ -66,7 +83,7 @@ def run_program(arguments: Sequence[str]) -> int:
 
 def _failed(error: OAuthHelperError, arguments: Sequence[str]) -> int:
     with suppress(OSError):  # nobody is there to be told; the status remains
-        print_error(error, as_json="--json" in arguments, trace=trace_is_wanted(arguments))
+        print_error(error, as_json=not {"--json", "--events"}.isdisjoint(arguments), trace=trace_is_wanted(arguments))
     return error.exit_status
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shlex
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -14,11 +14,43 @@ from oauth_helper.cli.output import print_json
 from oauth_helper.cli.running import run
 from oauth_helper.errors import StoppedError
 
+if TYPE_CHECKING:
+    from oauth_helper.sandbox import Fault
+
 _COMMENTED_OUT: Final = frozenset({"OAUTH_HELPER_TOKEN"})
 """It would win over the access key; whoever wants the token takes the mark away."""
 
 
-@click.command("sandbox", short_help="Run a ServiceStage, Git host and console on this machine.")
+class _SandboxCommand(click.Command):
+    """A command whose help ends with what can go wrong."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
+        from oauth_helper.sandbox.faults import CALLS, KINDS  # noqa: PLC0415 - aiohttp costs 0.3 s
+
+        with formatter.section("WHAT goes wrong"):
+            formatter.write_dl(list(CALLS.items()))
+        with formatter.section("HOW it goes wrong"):
+            formatter.write_dl(list(KINDS.items()))
+
+
+def _faults(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> list[Fault]:
+    if not values:
+        return []
+    from oauth_helper.sandbox import Fault  # noqa: PLC0415 - aiohttp costs 0.3 s
+
+    return [Fault.parse(value) for value in values]
+
+
+@click.command("sandbox", cls=_SandboxCommand, short_help="Run a ServiceStage, Git host and console on this machine.")
+@click.option(
+    "--fault",
+    "faults",
+    multiple=True,
+    metavar="WHAT=HOW[:TIMES]",
+    callback=_faults,
+    help="Go wrong at a call, once or TIMES (a number, or always); see below. Give it again for more: those of one "
+    "call take their turns.",
+)
 @output_options
 def sandbox_command(**options: Any) -> None:
     """Run a ServiceStage, a Git host and a cloud console on this machine until stopped.
@@ -27,15 +59,15 @@ def sandbox_command(**options: Any) -> None:
     """
     narrator = Narrator(quiet=options["quiet"], verbosity=options["verbose"])
     try:
-        run(_serve(narrator, as_json=options["as_json"]))
+        run(_serve(narrator, options["faults"], as_json=options["as_json"]))
     except StoppedError:
         narrator.say("The sandbox has stopped.")
 
 
-async def _serve(narrator: Narrator, *, as_json: bool) -> None:
+async def _serve(narrator: Narrator, faults: list[Fault], *, as_json: bool) -> None:
     from oauth_helper.sandbox import Sandbox  # noqa: PLC0415 - aiohttp costs 0.3 s, which --help need not pay
 
-    async with Sandbox() as sandbox:
+    async with Sandbox(faults=faults) as sandbox:
         if as_json:
             print_json(sandbox.environment())
         else:

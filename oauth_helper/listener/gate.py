@@ -26,6 +26,8 @@ class Path(StrEnum):
     DIRECT = "/servicestage/oauth"
     """The path of the console's own callback: a user may just swap the host in the address bar."""
     DONE = "/done"
+    OUTCOME = "/outcome"
+    """For other runs of ours: the end of the story, as a document."""
 
     @property
     def method(self) -> str:
@@ -34,6 +36,8 @@ class Path(StrEnum):
 
 
 _PATHS: Final = frozenset(path.value for path in Path)
+_OURS_ALONE: Final = frozenset({Path.REDIRECT, Path.OUTCOME})
+"""A link may come from anywhere, the Git host above all; these no other page may ask for."""
 _HTTP_PORT: Final = 80
 _PREFETCH_HEADERS: Final = ("Sec-Purpose", "Purpose", "X-Purpose", "X-Moz")
 """What browsers mark a prefetch, prerender or preview with: the standard's name, then Chromium's, Safari's and
@@ -51,7 +55,7 @@ class Gate:
 
     authority: str
     keys: Collection[Secret]
-    """Each opens ``/start`` and ``/redirect``; more may be given out while we serve."""
+    """Each opens ``/start``, ``/redirect`` and ``/outcome``; more may be given out while we serve."""
     done_key: Secret
     """Opens ``/done`` and nothing else, so that it may stand in the address where the tab ends."""
 
@@ -77,17 +81,17 @@ class Gate:
         return name == "k" and any(key.matches(value) for key in keys)
 
     def _is_from_here(self, path: Path, headers: CIMultiDictProxy[str]) -> bool:
-        """Only our own page may send the form; a link may come from anywhere, the Git host above all.
+        """Whether it does not come from another page, where that matters.
 
-        The page sends ``Origin: null``, because it asks for ``no-referrer`` (Fetch standard, "append a request
+        Our page sends ``Origin: null``, because it asks for ``no-referrer`` (Fetch standard, "append a request
         Origin header"); KEY is what tells it from a stranger's sandboxed frame.
         """
         origins = {f"http://{self.authority}"}
-        if path is not Path.REDIRECT:
-            return _each_is_in(headers, "Origin", origins)
-        return _each_is_in(headers, "Origin", origins | {"null"}) and _each_is_in(
-            headers, "Sec-Fetch-Site", {"same-origin", "none"}
-        )
+        if path is Path.REDIRECT:
+            origins.add("null")
+        if path in _OURS_ALONE and not _each_is_in(headers, "Sec-Fetch-Site", {"same-origin", "none"}):
+            return False
+        return _each_is_in(headers, "Origin", origins)
 
 
 def _moves_a_tab(headers: CIMultiDictProxy[str]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from aiohttp import web
 
@@ -12,7 +12,9 @@ from oauth_helper.errors import OutcomeUnknownError, RedirectRejectedError
 from oauth_helper.events import Failed, Way
 from oauth_helper.listener.gate import Gate, Path
 from oauth_helper.listener.pages import Page, Pages
+from oauth_helper.listener.promises import Promises
 from oauth_helper.listener.start import Start, issue_done_key
+from oauth_helper.outcome_document import write_outcome, write_rejection
 from oauth_helper.secret import Secret
 
 if TYPE_CHECKING:
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from oauth_helper.events import Outcome
 
 _STOPPED: Final = Failed(OutcomeUnknownError("oauth-helper was stopped before the outcome was known."))
+_TOO_LONG: Final = RedirectRejectedError("too-long", "That is longer than any address.")
+_UNREADABLE: Final = RedirectRejectedError("unreadable", "What was sent could not be read.")
 
 
 class RedirectDesk(Protocol):
@@ -67,10 +71,9 @@ class Reception:
         self._gate = Gate(authority, self._starts, self._done_key)
         self._pages = Pages(desk.repo_type, desk.authorization_url, done_key=self._done_key)
         self._outcome = asyncio.create_task(desk.outcome(), name="outcome, for the listener's pages")
-        self._answering = 0
-        self._promised = 0
-        self._settled = asyncio.Event()
-        self._settled.set()
+        self._again: Start | None = None
+        self._started_over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._promises = Promises()
 
     @property
     def done_address(self) -> str:
@@ -83,9 +86,24 @@ class Reception:
         self._starts[start.key] = start
         return start
 
+    def start_over(self, onward: str | None) -> Start:
+        """Send whoever waits for the end to the desk's new authorization URL; return where they begin again.
+
+        With ``onward`` tabs that were led to the Git host are led there at once, as they are watched; else they see
+        the page.
+        """
+        self._pages = Pages(self._desk.repo_type, self._desk.authorization_url, done_key=self._done_key)
+        for start in self._starts.values():
+            start.lead_again(onward)
+        self._again = self.start(held=False)
+        self._again.lead(onward)
+        self._started_over.set_result(None)
+        self._started_over = asyncio.get_running_loop().create_future()
+        return self._again
+
     async def settled(self) -> None:
-        """Wait until everyone has an answer, and has fetched the final page where that was promised."""
-        await self._settled.wait()
+        """Wait until everyone has an answer, and has fetched the final page or document where that was promised."""
+        await self._promises.kept()
 
     def stop(self) -> None:
         """Give up waiting for the outcome: who still waits is told that it is not known."""
@@ -101,11 +119,11 @@ class Reception:
         refusal = self._gate.refusal(request.method, request.raw_path, request.headers)
         if refusal is not None:
             return web.Response(status=refusal)
-        self._owe(answers=1)
+        self._promises.owe(answers=1)
         try:
             return await self._route(request)
         finally:
-            self._owe(answers=-1)
+            self._promises.owe(answers=-1)
 
     async def _route(self, request: web.BaseRequest) -> web.Response:
         path, _, query = request.raw_path.partition("?")
@@ -117,10 +135,14 @@ class Reception:
             case Path.DIRECT:
                 return await self._direct(query)
             case Path.DONE:
-                self._owe(pages=-1)
+                self._promises.owe(pages=-1)
                 if self._desk.has_redirect:
                     await self._end()
                 return self._final()
+            case Path.OUTCOME:
+                self._promises.owe(documents=-1)
+                await self._end()
+                return self._document(request)
 
     async def _begin(self, start: Start) -> web.Response:
         is_first, start.was_asked = not start.was_asked, True
@@ -138,18 +160,29 @@ class Reception:
             async with asyncio.timeout(self._patience):
                 form = await request.post()
         except web.HTTPRequestEntityTooLarge:
-            return _show(self._pages.start(key.reveal(), "too-long"), HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+            return self._refuse(request, key, _TOO_LONG, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         except (OSError, ValueError, LookupError, web.HTTPException, web.RequestPayloadError):
             # Too slow, cut off, not in its own format or charset, or with too many fields.
-            return _show(self._pages.start(key.reveal(), "unreadable"), HTTPStatus.BAD_REQUEST)
+            return self._refuse(request, key, _UNREADABLE)
         text = form.get("redirect")
         way = Way.DELIVER if form.get("way") == Way.DELIVER else Way.PAGE
         try:
             self._desk.judge(text if isinstance(text, str) else "", way)
         except RedirectRejectedError as rejection:
-            return _show(self._pages.start(key.reveal(), rejection.reason), HTTPStatus.BAD_REQUEST)
+            return self._refuse(request, key, rejection)
         await self._end()
-        return self._final()
+        return self._document(request) if _wants_document(request) else self._final()
+
+    def _refuse(
+        self,
+        request: web.BaseRequest,
+        key: Secret,
+        rejection: RedirectRejectedError,
+        status: HTTPStatus = HTTPStatus.BAD_REQUEST,
+    ) -> web.Response:
+        if _wants_document(request):
+            return web.json_response(text=write_rejection(rejection), status=status)
+        return _show(self._pages.start(key.reveal(), rejection.reason), status)
 
     async def _direct(self, query: str) -> web.Response:
         try:
@@ -160,11 +193,12 @@ class Reception:
         return self._see_done()
 
     async def _end(self) -> None:
-        await asyncio.wait({self._outcome}, timeout=self._patience)
+        either: set[asyncio.Future[Any]] = {self._outcome, self._started_over}
+        await asyncio.wait(either, timeout=self._patience, return_when=asyncio.FIRST_COMPLETED)
 
     def _see_done(self) -> web.Response:
         """Take the code out of address bar and history (RFC 9700 sections 4.3.1 and 4.12: 303, never 307)."""
-        self._owe(pages=1)
+        self._promises.owe(pages=1)
         return _see_other(self._done_target)
 
     @property
@@ -172,18 +206,28 @@ class Reception:
         return f"{Path.DONE}?k={self._done_key.reveal()}"
 
     def _final(self) -> web.Response:
-        if not self._outcome.done():
-            self._owe(pages=1)
-            return _show(self._pages.final(None))
-        return _show(self._pages.final(_STOPPED if self._outcome.cancelled() else self._outcome.result()))
+        known = self._known()
+        if known is None:
+            if self._again and not self._desk.has_redirect:
+                return _see_other(self._again.address)
+            self._promises.owe(pages=1)
+        return _show(self._pages.final(known))
 
-    def _owe(self, *, answers: int = 0, pages: int = 0) -> None:
-        self._answering += answers
-        self._promised = max(0, self._promised + pages)
-        if self._answering or self._promised:
-            self._settled.clear()
-        else:
-            self._settled.set()
+    def _document(self, request: web.BaseRequest) -> web.Response:
+        known = self._known()
+        if known is None and request.transport:  # who has left while it waited will not come back
+            self._promises.owe(documents=1)
+        return web.json_response(text=write_outcome(known))
+
+    def _known(self) -> Outcome | None:
+        if not self._outcome.done():
+            return None
+        return _STOPPED if self._outcome.cancelled() else self._outcome.result()
+
+
+def _wants_document(request: web.BaseRequest) -> bool:
+    """Whether another run of ours asks: no browser names this type alone when it moves a tab."""
+    return request.headers.get("Accept") == "application/json"
 
 
 def _see_other(target: str) -> web.Response:

@@ -80,6 +80,10 @@ class Listener:
         """Return a new address to begin at, with a KEY of its own; while held, who opens it waits."""
         return self._serving.start(held=held)
 
+    def start_over(self, onward: str | None) -> str:
+        """Send whoever waits for the end to ``onward``, or to the page where that is None; return a fresh address."""
+        return self._serving.start_over(onward).address
+
     @property
     def done_address(self) -> str:
         """The final page's address; it opens this page alone."""

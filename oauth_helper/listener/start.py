@@ -35,6 +35,11 @@ class Start:
             self._onward = asyncio.get_running_loop().create_future()
         self._onward.set_result(onward)
 
+    def lead_again(self, onward: str | None) -> None:
+        """Where this led to the Git host, lead to ``onward`` instead; the page stays the page."""
+        if self._onward.done() and self._onward.result() is not None:
+            self.lead(onward)
+
     async def onward(self) -> str | None:
         """Wait until it is known where this address leads."""
         return await asyncio.shield(self._onward)

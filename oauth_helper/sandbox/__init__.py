@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, closing
 from types import TracebackType
 from typing import Final, Self
@@ -18,14 +19,16 @@ from aiohttp import web
 from oauth_helper.authorization import RepoType
 from oauth_helper.credentials import AccessKey, IamToken, IamUser
 from oauth_helper.sandbox.console import Console
+from oauth_helper.sandbox.faults import DURATION, Call, Fault
 from oauth_helper.sandbox.gateway import EVERY_ACTION, Action, Gateway
 from oauth_helper.sandbox.git_host import GitHost
 from oauth_helper.sandbox.iam import Iam, Project
+from oauth_helper.sandbox.misbehaving import Exchange, Front
 from oauth_helper.sandbox.servicestage import ServiceStage
 from oauth_helper.sandbox.serving import address_of, open_port, serving
 from oauth_helper.secret import Secret
 
-__all__ = ["Sandbox"]
+__all__ = ["Call", "Exchange", "Fault", "Sandbox"]
 
 _SCOPES: Final[Mapping[RepoType, str]] = {
     RepoType.GITHUB: "read:user repo write:repo_hook",
@@ -41,7 +44,8 @@ class Sandbox:
 
     Keys, tokens and the project's id are new with every instance. ``now`` is the clock of them all, in seconds
     since the epoch; a Git host's code is good for ``code_lifetime`` seconds, and where its user has decided before
-    (``decision``, ``authorize`` or ``deny``) it asks nothing.
+    (``decision``, ``authorize`` or ``deny``) it asks nothing. ServiceStage and IAM go wrong with ``faults``; those that
+    take time (``504``, ``refuse``) take ``fault_duration`` seconds.
     """
 
     region: Final = "sandbox-1"
@@ -54,9 +58,16 @@ class Sandbox:
     """Counts the requests that reached it."""
 
     def __init__(
-        self, *, now: Callable[[], float] = time.time, code_lifetime: float = 600.0, decision: str | None = None
+        self,
+        *,
+        now: Callable[[], float] = time.time,
+        code_lifetime: float = 600.0,
+        decision: str | None = None,
+        faults: Iterable[Fault] = (),
+        fault_duration: float = DURATION,
     ) -> None:
         self._now = now
+        self._front = Front(faults, now=now, duration=fault_duration)
         self._decision = decision
         self._code_lifetime = code_lifetime
         self._stack = AsyncExitStack()
@@ -69,6 +80,16 @@ class Sandbox:
         """May do everything, and does not expire."""
         self.user = IamUser("sandbox-user", Secret(secrets.token_urlsafe(18)), "sandbox-account")
         """For whom IAM issues tokens."""
+
+    @property
+    def calls(self) -> Counter[str]:
+        """How many requests arrived whole, by the call's name, those that went wrong included."""
+        return self._front.calls
+
+    @property
+    def exchanges(self) -> list[Exchange]:
+        """The requests for an exchange that arrived, in order."""
+        return self._front.exchanges
 
     def environment(self) -> dict[str, str]:
         """Return the environment variables that make oauth-helper use this sandbox, secrets in the clear."""
@@ -87,8 +108,12 @@ class Sandbox:
             servicestage, iam, git_host, console = (address_of(port) for port in ports)
             self.endpoint, self.iam_endpoint = servicestage, iam
             self.console = Console(console)
-            for application, port in zip(self._applications(git_host), ports, strict=True):
+            await stack.enter_async_context(self._front)
+            doors = [
                 await stack.enter_async_context(serving(application, port))
+                for application, port in zip(self._applications(git_host), ports, strict=True)
+            ]
+            await self._front.attend(doors[0])
             self._stack = stack.pop_all()
         return self
 
@@ -113,9 +138,11 @@ class Sandbox:
             },
             git_host=git_host,
             gateway=gateway,
+            front=self._front,
             now=self._now,
         )
-        iam = Iam(user=self.user, project=Project(self.project_id, self.region), gateway=gateway, now=self._now)
+        project = Project(self.project_id, self.region)
+        iam = Iam(user=self.user, project=project, gateway=gateway, front=self._front, now=self._now)
         return (
             servicestage.application(),
             iam.application(),

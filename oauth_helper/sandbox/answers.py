@@ -20,6 +20,10 @@ class ApiError(Exception):
         self.body = body
         self.request_id = request_id
 
+    def answer(self) -> web.Response:
+        """Return the answer that says so."""
+        return web.json_response(self.body, status=self.status, headers={"X-Request-Id": self.request_id})
+
 
 class GatewayError(ApiError):
     """The API gateway refused, before any service was asked: flat, with the request's id (api-sign-errorcode)."""
@@ -54,13 +58,11 @@ def envelope(now: Callable[[], float]) -> Middleware:
 
     @web.middleware
     async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
-        request_id = new_request_id()
         try:
             response = await _answer(request, handler)
         except ApiError as error:
-            request_id = error.request_id
-            response = web.json_response(error.body, status=error.status)
-        response.headers["X-Request-Id"] = request_id
+            response = error.answer()
+        response.headers.setdefault("X-Request-Id", new_request_id())
         # The sandbox's own clock, so that a reader who compares Date with the refusal of a signature sees one time.
         response.headers["Date"] = formatdate(now(), usegmt=True)
         return response

@@ -14,7 +14,9 @@ from aiohttp import web
 
 from oauth_helper.credentials import IamToken, IamUser
 from oauth_helper.sandbox.answers import KeystoneError, envelope
+from oauth_helper.sandbox.faults import Call
 from oauth_helper.sandbox.gateway import Gateway
+from oauth_helper.sandbox.misbehaving import Front
 
 TOKEN_LIFETIME: Final = 24 * 3600.0
 """Seconds for which a token is good."""
@@ -35,17 +37,21 @@ class Project:
 class Iam:
     """IAM with one account, one user and one project (API reference, api-iam)."""
 
-    def __init__(self, *, user: IamUser, project: Project, gateway: Gateway, now: Callable[[], float]) -> None:
+    def __init__(
+        self, *, user: IamUser, project: Project, gateway: Gateway, front: Front, now: Callable[[], float]
+    ) -> None:
         self._user = user
         self._project = project
         self._gateway = gateway
+        self._front = front
         self._now = now
 
     def application(self) -> web.Application:
         """Return what is to be served."""
-        application = web.Application(middlewares=[envelope(self._now)])
-        application.router.add_get("/v3/projects", self._gateway.guarded(self._list_projects), allow_head=False)
-        application.router.add_post("/v3/auth/tokens", self._create_token)
+        application = web.Application(middlewares=[envelope(self._now), self._front.meet])
+        projects = self._gateway.guarded(self._list_projects)
+        application.router.add_get("/v3/projects", projects, name=Call.IAM_PROJECT, allow_head=False)
+        application.router.add_post("/v3/auth/tokens", self._create_token, name=Call.IAM_TOKEN)
         return application
 
     async def _list_projects(self, request: web.Request) -> web.Response:

@@ -17,8 +17,10 @@ from aiohttp import web
 
 from oauth_helper.authorization import Authorization, RepoType, is_legal_name
 from oauth_helper.sandbox.answers import ServiceError, envelope
+from oauth_helper.sandbox.faults import Call
 from oauth_helper.sandbox.gateway import Action, Gateway
 from oauth_helper.sandbox.git_host import GitHost, OAuthApplication
+from oauth_helper.sandbox.misbehaving import Front
 from oauth_helper.secret import Secret
 
 _BCRYPT_ALPHABET: Final = "./" + string.ascii_letters + string.digits
@@ -52,27 +54,29 @@ class ServiceStage:
         applications: Mapping[str, OAuthApplication],
         git_host: GitHost,
         gateway: Gateway,
+        front: Front,
         now: Callable[[], float],
     ) -> None:
         self._project_id = project_id
         self._applications = applications
         self._git_host = git_host
         self._gateway = gateway
+        self._front = front
         self._now = now
         self._states: dict[Secret, _Purpose] = {}
         self._authorizations: dict[str, Authorization] = {}
 
     def application(self) -> web.Application:
         """Return what is to be served."""
-        application = web.Application(middlewares=[envelope(self._now)])
+        application = web.Application(middlewares=[envelope(self._now), self._front.meet])
         auths = "/v1/{project_id}/git/auths"
-        guarded = self._gateway.guarded
-        application.router.add_get(auths, guarded(self._list, Action.LIST), allow_head=False)
-        application.router.add_get(
-            f"{auths}/{{repo_type}}/redirect", guarded(self._show_redirect_url, Action.GET), allow_head=False
-        )
-        application.router.add_post(f"{auths}/{{repo_type}}/oauth", guarded(self._create_oauth, Action.CREATE))
-        application.router.add_delete(f"{auths}/{{name}}", guarded(self._delete, Action.DELETE))
+        for call, method, path, handler, action in (
+            (Call.LIST, "GET", auths, self._list, Action.LIST),
+            (Call.REDIRECT_URL, "GET", f"{auths}/{{repo_type}}/redirect", self._show_redirect_url, Action.GET),
+            (Call.EXCHANGE, "POST", f"{auths}/{{repo_type}}/oauth", self._create_oauth, Action.CREATE),
+            (Call.DELETE, "DELETE", f"{auths}/{{name}}", self._delete, Action.DELETE),
+        ):
+            application.router.add_route(method, path, self._gateway.guarded(handler, action), name=call)
         return application
 
     async def _list(self, request: web.Request) -> web.Response:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -26,14 +28,74 @@ def address_of(port: socket.socket) -> str:
     return f"http://{host}:{number}"
 
 
+class Door:
+    """The port of an application that is served: open, or shut for a while."""
+
+    def __init__(self, runner: web.AppRunner, port: socket.socket) -> None:
+        self._runner = runner
+        self._port = port
+        self._site = web.SockSite(runner, port)
+        self._reopening: asyncio.Task[None] | None = None
+        self._closing = asyncio.Event()
+
+    async def open(self) -> None:
+        """Listen on the port."""
+        await self._site.start()
+
+    async def shut(self, seconds: float, *, staying: object = None) -> None:
+        """Refuse connections for so many seconds, and close those that are open, ``staying`` apart.
+
+        A door that is shut already opens when it would have.
+        """
+        if self._reopening is None or self._reopening.done():
+            address = self._port.getsockname()
+            await self._site.stop()
+            self._port = _keep_without_listening(address)
+            self._site = web.SockSite(self._runner, self._port)
+            self._reopening = asyncio.create_task(self._reopen(seconds))
+        for connection in self._runner.server.connections if self._runner.server else ():
+            if connection is not staying:
+                connection.force_close()
+
+    async def close(self) -> None:
+        """Close the port and all connections."""
+        self._closing.set()
+        try:
+            if self._reopening is not None:
+                await self._reopening
+        finally:
+            await self._runner.cleanup()
+            self._port.close()
+
+    async def _reopen(self, seconds: float) -> None:
+        # Not cancelled at the end: that would leave a site behind whose start was under way.
+        try:
+            await asyncio.wait_for(self._closing.wait(), seconds)
+        except TimeoutError:
+            await self.open()
+
+
+def _keep_without_listening(address: tuple[str, int]) -> socket.socket:
+    """Return a socket bound to ``address``: nobody else gets the port, and whoever connects is refused."""
+    port = socket.socket()
+    if os.name == "posix":  # as socket.create_server does; elsewhere the option would let others share the port
+        port.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    port.bind(address)
+    return port
+
+
 @asynccontextmanager
-async def serving(application: web.Application, port: socket.socket) -> AsyncIterator[None]:
-    """Serve ``application`` on ``port`` within the context; afterwards the port is closed."""
+async def serving(application: web.Application, port: socket.socket) -> AsyncIterator[Door]:
+    """Serve ``application`` on ``port`` within the context; afterwards the port is closed.
+
+    What handles a request is cancelled when its client leaves.
+    """
     # No access log: the addresses bear codes and states.
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=_SHUTDOWN_TIMEOUT)
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=_SHUTDOWN_TIMEOUT, handler_cancellation=True)
     await runner.setup()
+    door = Door(runner, port)
     try:
-        await web.SockSite(runner, port).start()
-        yield
+        await door.open()
+        yield door
     finally:
-        await runner.cleanup()
+        await door.close()

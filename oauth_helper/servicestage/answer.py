@@ -68,6 +68,7 @@ class Answer:
         return UnusableAnswerError(
             f"The answer of {self.host} (HTTP {self.status}) {what}",
             sent=True,
+            status=self.status,
             hint=CHECK_THE_ENDPOINT,
             request_id=self.request_id,
         )

@@ -44,6 +44,10 @@ class ServiceStageClient:
         ca_bundle: str | os.PathLike[str] | None = None,
     ) -> None:
         self._connection = Connection(endpoint, credentials=credentials, project_id=project_id, ca_bundle=ca_bundle)
+        self.endpoint = endpoint
+        """As it was given."""
+        self.project_id = project_id
+        """As it was given."""
         self._auths = f"/v1/{encode(project_id)}/git/auths"
 
     async def __aenter__(self) -> Self:

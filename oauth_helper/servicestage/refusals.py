@@ -33,6 +33,9 @@ from oauth_helper.servicestage.error_body import ErrorBody, read_error_body, sho
 LARGEST_SKEW: Final = 15 * 60
 """How many seconds the clocks may differ before the gateway refuses every signature (Signing Guide, FAQ)."""
 
+_TRY_AGAIN: Final = frozenset({408, 425, 429})
+"""The request was not looked at: late, early, or one too many (RFC 9110 section 15.5.9, RFC 8470, RFC 6585)."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Verdict:
@@ -131,10 +134,11 @@ def refusal(
         secrets: What must not be repeated, should the provider's text repeat it.
     """
     body = read_error_body(answer, secrets)
-    if answer.status == 429 or answer.status >= 500:
+    if answer.status in _TRY_AGAIN or answer.status >= 500:
         return UnusableAnswerError(
             _message(answer, "gave no usable answer", body),
             sent=True,
+            status=answer.status,
             hint=CHECK_THE_ENDPOINT,
             code=body.code,
             request_id=body.request_id,
@@ -154,6 +158,7 @@ def redirected(answer: Answer, *, secrets: Collection[Secret]) -> UnusableAnswer
     return UnusableAnswerError(
         f"{answer.host} redirects to {where}, and redirects are not followed.",
         sent=True,
+        status=answer.status,
         hint="Check the endpoint: it must be the API's own host, with https.",
         code=str(answer.status),
         request_id=answer.request_id,

@@ -85,7 +85,7 @@ def _in_the_default_browser(ways: Ways, no_window: str) -> Plan:
 def _check_by_hand(ways: Ways, no_default: str) -> None:
     if ways.browser == "default":
         raise NoBrowserError(f"The default browser was demanded, but there is none: {no_default}")
-    if _is_build_service(ways.environ) and not ways.has_prompt:
+    if _is_build_service(ways.environ) and not (ways.has_prompt or ways.has_script):
         raise NoBrowserError(
             f"No browser ({no_default}), no terminal, and {_BUILD_SERVICE} is set: nobody could authorize",
             hint="Run it where somebody can, or give --browser none if a program opens the printed address.",

@@ -22,6 +22,8 @@ class Ways:
     visitor: Callable[[str], Awaitable[None]] | None = None
     """Plays the user where there is no browser, in the sandbox."""
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    has_script: bool = False
+    """Whether a script reads the events, and brings the address to a browser itself where it has to."""
     headless: bool = False
     """Whether a window of ours shows nothing: for tests and demonstrations."""
 

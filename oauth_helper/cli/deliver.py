@@ -1,0 +1,56 @@
+"""The command ``deliver``: hand a redirect to the link that waits for it in another process."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import Any, Final
+
+import click
+
+from oauth_helper.cli.narration import Narrator
+from oauth_helper.cli.options import output_options
+from oauth_helper.cli.output import print_authorization
+from oauth_helper.cli.running import run
+from oauth_helper.events import Failed, Outcome
+
+_LONGEST: Final = 64 * 1024
+"""Characters read of standard input; the listener takes no more."""
+
+
+@click.command("deliver", short_help="Hand the address to the link that waits in another terminal.")
+@click.argument("address", required=False)
+@output_options
+def deliver_command(address: str | None, **options: Any) -> None:
+    """Hand ADDRESS, where the browser ended, to the link that waits for it in another process of yours.
+
+    Without ADDRESS it is asked for, or read from standard input. Ends with the status with which that link ends; with
+    2 if no waiting link takes the address, and with 9 if none is waiting.
+    """
+    narrator = Narrator(quiet=options["quiet"], verbosity=options["verbose"])
+    if address is not None:
+        narrator.warn("The address now stands in your shell's history and in the list of processes, its code included.")
+    elif not (sys.stdin and sys.stdin.isatty()):
+        address = sys.stdin.read(_LONGEST) if sys.stdin else ""
+    match run(_deliver(address, narrator)):
+        case Failed(error):
+            raise error
+        case linked:
+            narrator.say(f"Linked {linked.authorization.name}.")
+            print_authorization(linked.authorization, as_json=options["as_json"])
+
+
+async def _deliver(address: str | None, narrator: Narrator) -> Outcome:
+    from oauth_helper.wiring import deliver_to_waiting, waiting_links  # noqa: PLC0415 - aiohttp costs 0.3 s
+
+    waiting = waiting_links()
+    return await deliver_to_waiting(waiting, await _asked(narrator) if address is None else address)
+
+
+async def _asked(narrator: Narrator) -> str:
+    from oauth_helper.terminal import TerminalPrompt  # noqa: PLC0415 - only who is asked pays for it
+
+    pasted: asyncio.Queue[str] = asyncio.Queue()
+    narrator.insist("Paste the address of the page where the browser ended. It is not shown.")
+    async with TerminalPrompt(offer=pasted.put_nowait, say=narrator.insist):
+        return await pasted.get()

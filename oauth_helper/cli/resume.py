@@ -1,0 +1,64 @@
+"""The command ``resume``: finish the exchanges that earlier runs could not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from oauth_helper.cli.options import Run, connection_options, output_options, start_run
+from oauth_helper.cli.output import print_authorization, print_json
+from oauth_helper.cli.running import run
+from oauth_helper.events import Failed, Linked
+from oauth_helper.journal import Journal
+from oauth_helper.pending import Pending
+
+if TYPE_CHECKING:
+    from oauth_helper.credential_chain import FoundCredentials
+    from oauth_helper.linking import Settled
+
+
+@click.command("resume", short_help="Finish the links that were cut off after you had authorized.")
+@connection_options
+@output_options
+def resume_command(**options: Any) -> None:
+    """Finish the pending exchanges of earlier runs, the oldest first.
+
+    A link that was cut off between the redirect and ServiceStage's answer keeps the redirect for 10 minutes. Each is
+    finished at the endpoint and in the project of its own run. Nothing pending is no error.
+    """
+    started = start_run(options)
+    journal = Journal.of_the_user()
+    pendings, troubles = journal.read_all()
+    for trouble in troubles:
+        started.narrator.warn(f"{trouble}.")
+    settled = run(_resume(pendings, journal, started, started.credentials())) if pendings else []
+    _print(settled, started)
+    for one in settled:
+        if isinstance(one.outcome, Failed):
+            raise one.outcome.error
+
+
+async def _resume(
+    pendings: Sequence[Pending], journal: Journal, started: Run, credentials: FoundCredentials
+) -> list[Settled]:
+    from oauth_helper.wiring import open_service, resume_all  # noqa: PLC0415 - aiohttp costs 0.3 s
+
+    return await resume_all(
+        pendings,
+        journal,
+        lambda target: open_service(started.settings, credentials, target=target),
+        started.narrator.tell,
+    )
+
+
+def _print(settled: Sequence[Settled], started: Run) -> None:
+    linked = [one.outcome.authorization for one in settled if isinstance(one.outcome, Linked)]
+    if started.as_json:
+        print_json([authorization.to_json() for authorization in linked])
+        return
+    if not settled:
+        started.narrator.say("Nothing is pending.")
+    for authorization in linked:
+        print_authorization(authorization, as_json=False)

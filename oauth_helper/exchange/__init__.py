@@ -1,0 +1,21 @@
+"""The exchange: one captured redirect becomes an authorization, and its single use is not wasted on the way.
+
+The rules of sending again. A state is good for one use, so a second POST can never make a second authorization; but
+a code that is used twice may revoke what its first use made (RFC 6749 section 4.1.2). Hence, whenever the outcome is
+not plain, the list is looked at before anything is sent again:
+
+- never sent (no connection came about): send again;
+- answered 500, 503 or 429: look; where it is not there, send again;
+- no answer, or 502, 504 and the like: the POST may still be carried out. Look 1, 3, 7 and 15 seconds after it left;
+  send again only where it is not there after those 15 seconds;
+- a look that failed tells nothing: look again, do not send. Where listing is not permitted, nothing can be known;
+- code, state or name refused after an earlier sending: look, it may be that one's work.
+"""
+
+from __future__ import annotations
+
+from oauth_helper.exchange.lookout import Lookout
+from oauth_helper.exchange.pace import PACE, Pace
+from oauth_helper.exchange.sending import Exchange, Journal, Service
+
+__all__ = ["PACE", "Exchange", "Journal", "Lookout", "Pace", "Service"]

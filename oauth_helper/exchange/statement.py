@@ -1,0 +1,62 @@
+"""What is said of an exchange that did not end well: what happened, what is gone, what is kept. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC
+
+from oauth_helper.authorization import Authorization
+from oauth_helper.errors import CodeOrStateInvalidError, CredentialsError, OAuthHelperError, OutcomeUnknownError
+from oauth_helper.pending import CODE_LIFETIME, Pending
+from oauth_helper.presentable import presentable
+
+
+def outcome_unknown(
+    pending: Pending, trouble: OAuthHelperError | None, *, is_kept: bool, may_look: bool
+) -> OutcomeUnknownError:
+    """Return the error for an exchange of which it is not known whether it came about, or that was not delivered."""
+    name = pending.target.name
+    if pending.stood_since is not None and not pending.is_deleted:
+        happened = f"The authorization named {name} could not be deleted, so none was created in its place"
+    elif pending.sent_at is None:
+        happened = f"ServiceStage could not be asked to create {name}"
+    elif may_look:
+        happened = f"ServiceStage was asked to create {name}, but whether it did is not known"
+    else:
+        happened = f"ServiceStage was asked to create {name}; whether it did cannot be known, as it may not be listed"
+    return OutcomeUnknownError(
+        f"{happened}{f': {trouble.message}' if trouble else ''}{what_is_gone(pending)}",
+        hint=way_on(pending, is_kept=is_kept, may_look=may_look),
+        code=trouble.code if trouble else None,
+        request_id=trouble.request_id if trouble else None,
+    )
+
+
+def what_is_gone(pending: Pending) -> str:
+    """Return the sentence that says what was deleted, to be put behind another; nothing where nothing was."""
+    return f". The authorization that was named {pending.target.name} is deleted" if pending.is_deleted else ""
+
+
+def way_on(pending: Pending, *, is_kept: bool, may_look: bool) -> str:
+    """Return what to do about an exchange that has not ended."""
+    name = pending.target.name
+    if is_kept and (may_look or pending.sent_at is None):
+        until = (pending.captured_at + CODE_LIFETIME).astimezone(UTC)
+        return f"The redirect is kept: `oauth-helper resume` finishes it, until {until:%H:%M:%S} UTC."
+    if may_look:
+        return f"`oauth-helper show {name}` tells whether it exists. If not, run the command again."
+    return f"See in the console, or ask who may list, whether {name} exists. If not, run the command again."
+
+
+def keep_in_hand(error: CredentialsError, pending: Pending, *, is_kept: bool) -> None:
+    """Add to an error of the credentials that the redirect is not lost by it."""
+    error.message += what_is_gone(pending)
+    if is_kept:
+        error.hint += f" {way_on(pending, is_kept=True, may_look=True)}"
+
+
+def is_the_consoles(error: CodeOrStateInvalidError, made: Sequence[Authorization]) -> None:
+    """Add to a refusal of code and state that the console was faster: a user is signed in there."""
+    names = ", ".join(presentable(one.name, limit=63) for one in made)
+    error.message += f". Meanwhile the console itself created {names} from this redirect, as a user is signed in there"
+    error.hint = f"Use {names}, or delete it and run the command again."

@@ -1,0 +1,135 @@
+"""Finishing the exchanges that earlier runs could not, and saying what became of those that are too old for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from oauth_helper.authorization import Authorization
+from oauth_helper.errors import (
+    CodeOrStateInvalidError,
+    MachineError,
+    NotPermittedError,
+    OAuthHelperError,
+    OutcomeUnknownError,
+    RefusedError,
+    UnavailableError,
+)
+from oauth_helper.events import Event, Failed, Linked, Outcome, Resumed, Warned
+from oauth_helper.exchange import PACE, Exchange, Pace
+from oauth_helper.link_request import IfExists, LinkRequest
+from oauth_helper.linking.doors import Doors, Journal, Service
+from oauth_helper.pending import Pending, Target
+from oauth_helper.standing import find_made
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What became of one pending exchange."""
+
+    pending: Pending
+    outcome: Outcome
+
+
+async def finish_earlier(request: LinkRequest, service: Service, doors: Doors) -> Linked | None:
+    """Finish the exchange that an earlier link of that name could not; None where there is none that can be.
+
+    Raises:
+        CredentialsError: The credentials are refused. The redirect is kept.
+        OutcomeUnknownError: It is still not known whether it came about. The redirect is kept.
+    """
+    journal, name = doors.journal, request.name
+    if journal is None:
+        return None
+    try:
+        pending = journal.find(Target(service.endpoint, service.project_id, name), request.repo_type)
+    except MachineError as error:
+        doors.tell(Warned(error.message))
+        return None
+    if pending is None or not _is_wanted(pending, request):
+        return None
+    if not pending.is_fresh(datetime.now(UTC)):
+        doors.tell(Warned(f"An earlier redirect for {name} expired before it was known to be exchanged."))
+        _remove(pending, journal, doors.tell)
+        return None
+    doors.tell(Resumed(name, pending.captured_at))
+    exchange = Exchange(pending, service, journal, doors.tell, pace=doors.pace, is_resumed=True)
+    try:
+        return Linked(await exchange.carry_out())
+    except RefusedError as error:
+        doors.tell(Warned(f"The earlier redirect for {name} came to nothing: {error.message}."))
+        return None
+
+
+def _is_wanted(pending: Pending, request: LinkRequest) -> bool:
+    """Whether to finish it is what this run is for: it must not delete what this run is told to keep."""
+    would_delete = pending.stood_since is not None and not pending.is_deleted
+    return request.if_exists is IfExists.REPLACE or not would_delete
+
+
+async def resume(
+    pending: Pending,
+    journal: Journal,
+    connected: Callable[[Target], AbstractAsyncContextManager[Service]],
+    tell: Callable[[Event], None],
+    pace: Pace = PACE,
+) -> Settled:
+    """Finish one pending exchange of an earlier run, told like a link that begins with step 7; never raises."""
+    tell(Resumed(pending.target.name, pending.captured_at))
+    outcome: Outcome
+    try:
+        async with connected(pending.target) as service:
+            outcome = Linked(await _finished(pending, service, journal, tell, pace))
+    except UnavailableError as error:
+        outcome = Failed(_not_asked(pending, error))
+    except OAuthHelperError as error:
+        outcome = Failed(error)
+    tell(outcome)
+    return Settled(pending, outcome)
+
+
+async def _finished(
+    pending: Pending, service: Service, journal: Journal, tell: Callable[[Event], None], pace: Pace
+) -> Authorization:
+    if pending.is_fresh(datetime.now(UTC)):
+        return await Exchange(pending, service, journal, tell, pace=pace, is_resumed=True).carry_out()
+    try:
+        made = find_made(pending, await service.list_authorizations())
+    except NotPermittedError as error:
+        made, unknown = None, f"whether it was created cannot be known: {error.message}"
+    else:
+        unknown = ""
+    # It was said now what can be said; nothing is left to be done about it.
+    _remove(pending, journal, tell)
+    if made:
+        return made
+    raise _expired(pending, unknown)
+
+
+def _expired(pending: Pending, unknown: str) -> OAuthHelperError:
+    name = pending.target.name
+    again = f"Run `oauth-helper link {pending.repo_type.value} --name {name}` again."
+    if unknown:
+        return OutcomeUnknownError(f"The redirect for {name} has expired, and {unknown}", hint=again)
+    gone = f"; the authorization that was named {name} is deleted" if pending.is_deleted else ""
+    return CodeOrStateInvalidError(
+        f"The redirect for {name} has expired, and no authorization was created from it{gone}", hint=again
+    )
+
+
+def _not_asked(pending: Pending, error: UnavailableError) -> OutcomeUnknownError:
+    return OutcomeUnknownError(
+        f"ServiceStage could not be asked about {pending.target.name}: {error.message}",
+        hint="The redirect is kept. Run `oauth-helper resume` again in a moment.",
+        code=error.code,
+        request_id=error.request_id,
+    )
+
+
+def _remove(pending: Pending, journal: Journal, tell: Callable[[Event], None]) -> None:
+    try:
+        journal.remove(pending)
+    except MachineError as error:
+        tell(Warned(error.message))

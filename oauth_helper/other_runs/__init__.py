@@ -1,0 +1,20 @@
+"""Other runs of ours on this machine, by the same user: how they are found, and spoken to."""
+
+from oauth_helper.other_runs.claim import Claim
+from oauth_helper.other_runs.folder import runtime_folder
+from oauth_helper.other_runs.joining import claim_or_find
+from oauth_helper.other_runs.notice import Notice, find_notice, noticed, read_notices
+from oauth_helper.other_runs.visit import RunGoneError, deliver, outcome
+
+__all__ = [
+    "Claim",
+    "Notice",
+    "RunGoneError",
+    "claim_or_find",
+    "deliver",
+    "find_notice",
+    "noticed",
+    "outcome",
+    "read_notices",
+    "runtime_folder",
+]

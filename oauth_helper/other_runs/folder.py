@@ -1,0 +1,53 @@
+"""The folder where runs of one user meet: ours alone, in the system's place for what lasts as long as a session."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+import warnings
+from pathlib import Path
+from typing import Final
+
+from platformdirs import user_runtime_path
+
+from oauth_helper.errors import MachineError
+from oauth_helper.private_files import private_folder
+
+_APPLICATION: Final = "oauth-helper"
+_VARIABLE: Final = "XDG_RUNTIME_DIR"
+_HINT: Final = f"Set {_VARIABLE} to a folder of your own, and run the command as the user who runs `link`."
+
+
+def runtime_folder() -> Path:
+    """Return the folder, which is made where it is missing.
+
+    It is ``oauth-helper`` in platformdirs' runtime folder: ``XDG_RUNTIME_DIR``, or ``/run/user/UID``; where there is
+    neither (in a container, after ``su``), newer platformdirs take ``runtime-UID`` in the folder for temporary files.
+
+    Raises:
+        MachineError: It cannot be made, or it is another user's.
+    """
+    if named := os.environ.get(_VARIABLE):
+        _refuse_another_users(Path(named))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that it fell back: a user need not know
+            shared = user_runtime_path(ensure_exists=True)
+    except OSError as error:
+        raise MachineError(f"There is no folder where runs can meet: {error}", hint=_HINT) from error
+    return private_folder(shared / _APPLICATION)
+
+
+def _refuse_another_users(folder: Path) -> None:
+    """Say so, rather than to fall back and find nobody there. A folder that is open to all, as /tmp, is nobody's."""
+    if sys.platform == "win32":
+        return
+    try:
+        found = folder.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        raise MachineError(f"{_VARIABLE} cannot be used: {error.strerror}: {folder}", hint=_HINT) from error
+    if found.st_uid != os.geteuid() and not found.st_mode & stat.S_IWOTH:
+        raise MachineError(f"{_VARIABLE} is the folder of another user: {folder}", hint=_HINT)

@@ -1,0 +1,144 @@
+"""Where runs that would link the same name meet: the first one links, and the others end as it does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Final
+
+from oauth_helper.authorization import RepoType
+from oauth_helper.errors import (
+    DeadlineError,
+    MachineError,
+    OAuthHelperError,
+    OutcomeUnknownError,
+    RedirectRejectedError,
+    StoppedError,
+)
+from oauth_helper.events import Event, Failed, Joined, Linked, Outcome, Warned
+from oauth_helper.link_request import LinkRequest
+from oauth_helper.other_runs import (
+    Claim,
+    Notice,
+    RunGoneError,
+    claim_or_find,
+    deliver,
+    noticed,
+    outcome,
+    runtime_folder,
+)
+from oauth_helper.pending import Target
+from oauth_helper.standing import check_standing
+from oauth_helper.terminal import TerminalPrompt
+from oauth_helper.wiring.ways import Ways
+
+_PAUSE: Final = 0.1
+"""Seconds between two tries to take the place of a run that has ended without an end for us."""
+
+
+class MeetingPlace:
+    """Where the runs for one target meet. Without a folder for it, each goes on alone."""
+
+    def __init__(self, folder: Path | None, target: Target, repo_type: RepoType, tell: Callable[[Event], None]) -> None:
+        self._folder = folder
+        self._target = target
+        self._repo_type = repo_type
+        self._tell = tell
+
+    @classmethod
+    def of_the_user(cls, target: Target, repo_type: RepoType, tell: Callable[[Event], None]) -> MeetingPlace:
+        """Return the one in the user's runtime folder; where that cannot be used, say so."""
+        try:
+            folder = runtime_folder()
+        except MachineError as error:
+            tell(Warned(f"{error.message}; other runs will not find this one."))
+            return cls(None, target, repo_type, tell)
+        return cls(folder, target, repo_type, tell)
+
+    @asynccontextmanager
+    async def claimed_or_joined(self, request: LinkRequest, ways: Ways) -> AsyncIterator[Linked | None]:
+        """Hold the right to link the target within the context; or give what another run that had it has made.
+
+        Raises:
+            DeadlineError: That run has not ended in time.
+            OAuthHelperError: It ended with that, and to try again at once would end no other way.
+        """
+        if self._folder is None:
+            yield None
+            return
+        try:
+            async with asyncio.timeout(request.timeout):
+                claim_or_linked = await self._claim_or_join(self._folder, request, ways)
+        except TimeoutError:
+            raise self._failed(DeadlineError(f"Another oauth-helper is linking {request.name} still")) from None
+        except OAuthHelperError as error:
+            raise self._failed(error) from error.__cause__
+        if isinstance(claim_or_linked, Linked):
+            self._tell(claim_or_linked)
+            yield claim_or_linked
+        else:
+            with claim_or_linked:
+                yield None
+
+    @contextmanager
+    def announced(self, listener: str) -> Iterator[None]:
+        """Let other runs find this one at the address of its listener, while the context is open."""
+        with ExitStack() as stack:
+            try:
+                if self._folder:
+                    place = noticed(self._folder, self._target, address=listener, repo_type=self._repo_type)
+                    stack.enter_context(place)
+            except MachineError as error:
+                self._tell(Warned(f"{error.message}; other runs will not find this one."))
+            yield
+
+    async def _claim_or_join(self, folder: Path, request: LinkRequest, ways: Ways) -> Claim | Linked:
+        is_told = False
+        while True:
+            claim_or_notice = await claim_or_find(folder, self._target)
+            if isinstance(claim_or_notice, Claim):
+                return claim_or_notice
+            if not is_told:
+                self._tell(Joined(request.name))
+                is_told = True
+            match await _end_of(claim_or_notice, ways):
+                case Linked(authorization):
+                    check_standing(request, authorization)
+                    return Linked(authorization, kept=True)
+                case Failed(error) if not isinstance(error, StoppedError | OutcomeUnknownError):
+                    raise error
+            # It was stopped, or is gone: as soon as it has closed, it is our turn.
+            await asyncio.sleep(_PAUSE)
+
+    def _failed(self, error: OAuthHelperError) -> OAuthHelperError:
+        self._tell(Failed(error))
+        return error
+
+
+async def _end_of(notice: Notice, ways: Ways) -> Outcome | None:
+    """Wait for the end of that run, and deliver to it what is pasted here; None where it has gone without telling."""
+    tasks = [asyncio.create_task(outcome(notice))]
+    if ways.say and ways.has_prompt:
+        tasks.append(asyncio.create_task(_deliver_pasted(notice, ways.say)))
+    try:
+        return await tasks[0]
+    except RunGoneError:
+        return None
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _deliver_pasted(notice: Notice, say: Callable[[str], None]) -> Outcome:
+    while True:
+        pasted: asyncio.Queue[str] = asyncio.Queue()
+        async with TerminalPrompt(offer=pasted.put_nowait, say=say):
+            text = await pasted.get()
+        try:
+            return await deliver(notice, text)
+        except RedirectRejectedError as rejected:
+            say(rejected.message)
+            say(rejected.hint)

@@ -1,0 +1,67 @@
+"""Clients for what the settings say, and for the sandbox."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from oauth_helper.credential_chain import FoundCredentials
+from oauth_helper.credentials import IamUser
+from oauth_helper.errors import SettingsError
+from oauth_helper.pending import Target
+from oauth_helper.servicestage import ServiceStageClient, fetch_token, find_project_id
+from oauth_helper.settings import Settings
+
+
+@asynccontextmanager
+async def open_service(
+    settings: Settings, credentials: FoundCredentials, *, target: Target | None = None
+) -> AsyncIterator[ServiceStageClient]:
+    """Open a client for what the settings say; ask IAM for a token or the project's id where they are not given.
+
+    With ``target``, endpoint and project are those of an earlier run.
+
+    Raises:
+        SettingsError: Something that is needed is set nowhere.
+        CredentialsError: IAM refused them.
+        UnavailableError: IAM gave no usable answer.
+    """
+    endpoint = target.endpoint if target else settings.required_endpoint()
+    project_id = target.project_id if target else settings.project_id.value
+    region, ca_bundle = settings.region.value, settings.ca_bundle.value
+    identity = credentials.value
+    if isinstance(identity, IamUser):
+        iam = settings.required_iam_endpoint("a token for the IAM user")
+        _require_region_or_project(region or project_id)
+        issued = await fetch_token(iam, identity, region=region, project_id=project_id, ca_bundle=ca_bundle)
+        identity, project_id = issued.token, project_id or issued.project_id
+    elif project_id is None:
+        iam = settings.required_iam_endpoint("the project's id")
+        region = _require_region_or_project(region)
+        project_id = await find_project_id(iam, region, identity, ca_bundle=ca_bundle)
+    async with ServiceStageClient(
+        endpoint, project_id=project_id, credentials=identity, ca_bundle=ca_bundle
+    ) as service:
+        yield service
+
+
+@asynccontextmanager
+async def open_sandbox() -> AsyncIterator[tuple[ServiceStageClient, Callable[[str], Awaitable[None]]]]:
+    """Start a sandbox; give a client for it, and the visitor who plays the user where there is no browser."""
+    from oauth_helper.sandbox import Sandbox  # noqa: PLC0415 - only who asks for the sandbox pays for it
+    from oauth_helper.sandbox.visitor import play_user  # noqa: PLC0415
+
+    async with (
+        Sandbox() as sandbox,
+        ServiceStageClient(sandbox.endpoint, project_id=sandbox.project_id, credentials=sandbox.access_key) as service,
+    ):
+        yield service, play_user
+
+
+def _require_region_or_project(value: str | None) -> str:
+    if value is None:
+        raise SettingsError(
+            "The project's id is not known, and without a region IAM cannot be asked for it",
+            hint="Give --project-id, or --region.",
+        )
+    return value

@@ -1,0 +1,32 @@
+"""Whether to begin again with a fresh state: one key, on a terminal."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final, NoReturn
+
+from oauth_helper.errors import OAuthHelperError, RedirectRejectedError
+from oauth_helper.terminal import TerminalPrompt
+from oauth_helper.wiring.ways import Ways
+
+_PATIENCE: Final = 120.0
+"""Seconds, in which the browser waits too."""
+
+
+async def ask_to_start_over(error: OAuthHelperError, ways: Ways) -> bool:
+    """Say what went wrong, and return whether the user presses Enter; where there is no terminal, nobody does."""
+    if ways.say is None or not ways.has_prompt:
+        return False
+    is_wanted = asyncio.Event()
+
+    def offer(_text: str) -> NoReturn:
+        raise RedirectRejectedError("foreign-state", "No address is waited for now", hint="Press Enter to start over.")
+
+    ways.say(f"{error.message}.")
+    ways.say("Press Enter to start over with a fresh state; Ctrl-C stops.")
+    try:
+        async with asyncio.timeout(_PATIENCE), TerminalPrompt(offer=offer, say=ways.say, keys={"": is_wanted.set}):
+            await is_wanted.wait()
+    except TimeoutError:
+        return False
+    return True

@@ -1,0 +1,107 @@
+"""What other runs of this user have left, or wait for: finish their exchanges, deliver their redirects."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
+from typing import Final
+
+from oauth_helper.errors import MachineError, OutcomeUnknownError, RedirectRejectedError
+from oauth_helper.events import Event, Outcome, Warned
+from oauth_helper.exchange import PACE
+from oauth_helper.journal import Journal
+from oauth_helper.linking import Service, Settled, resume
+from oauth_helper.other_runs import Claim, Notice, RunGoneError, deliver, read_notices, runtime_folder
+from oauth_helper.pending import Pending, Target
+
+_PAUSE: Final = 0.1
+"""Seconds between two tries to have the right to a target."""
+
+
+async def resume_all(
+    pendings: Sequence[Pending],
+    journal: Journal,
+    connected: Callable[[Target], AbstractAsyncContextManager[Service]],
+    tell: Callable[[Event], None],
+) -> list[Settled]:
+    """Finish these exchanges, one after the other; what another run finishes meanwhile is left out."""
+    settled = []
+    for pending in pendings:
+        async with _claimed(pending.target, tell) as is_ours:
+            current = _still_there(pending, journal, tell) if is_ours else None
+            if current:
+                settled.append(await resume(current, journal, connected, tell))
+    return settled
+
+
+def waiting_links() -> list[Notice]:
+    """Return the links of this user that wait for their redirect.
+
+    Raises:
+        MachineError: There is none, or they cannot be looked for.
+    """
+    waiting = read_notices(runtime_folder())
+    if not waiting:
+        raise MachineError(
+            "No link of yours is waiting on this machine",
+            hint="Start one with `oauth-helper link REPO_TYPE`, and deliver the address where its browser ends.",
+        )
+    return waiting
+
+
+async def deliver_to_waiting(waiting: Sequence[Notice], text: str) -> Outcome:
+    """Hand a pasted redirect to the one of these links that waits for it; return how that ends.
+
+    Raises:
+        RedirectRejectedError: None of them takes it.
+        OutcomeUnknownError: One of them has gone, and it is not known whether it took it.
+    """
+    rejected: RedirectRejectedError | None = None
+    gone: Notice | None = None
+    for notice in waiting:
+        try:
+            return await deliver(notice, text)
+        except RedirectRejectedError as error:
+            # What the one that it belongs to says, rather than all the others.
+            if rejected is None or error.reason not in {"no-redirect", "foreign-state"}:
+                rejected = error
+        except RunGoneError:
+            gone = notice
+    if gone:
+        raise OutcomeUnknownError(
+            f"The link of {gone.name} has gone without a word",
+            hint="If it had taken the address, `oauth-helper resume` finishes it. If not, run `link` again.",
+        )
+    raise rejected or RedirectRejectedError("no-redirect", "No link waits for a redirect")
+
+
+@asynccontextmanager
+async def _claimed(target: Target, tell: Callable[[Event], None]) -> AsyncIterator[bool]:
+    """Hold the right to the target within the context; tell whether it was to be had."""
+    with ExitStack() as stack:
+        try:
+            async with asyncio.timeout(PACE.total):
+                stack.enter_context(await _claim(target))
+        except TimeoutError:
+            tell(Warned(f"Another oauth-helper is linking {target.name}; what is pending is left to it."))
+            yield False
+            return
+        except MachineError as error:
+            tell(Warned(f"{error.message}; other runs will not find this one."))
+        yield True
+
+
+async def _claim(target: Target) -> Claim:
+    folder = runtime_folder()
+    while (claim := Claim.try_take(folder, target)) is None:
+        await asyncio.sleep(_PAUSE)
+    return claim
+
+
+def _still_there(pending: Pending, journal: Journal, tell: Callable[[Event], None]) -> Pending | None:
+    try:
+        return journal.find(pending.target, pending.repo_type)
+    except MachineError as error:
+        tell(Warned(error.message))
+        return None

@@ -1,0 +1,35 @@
+"""A run that waits: it has the claim, a listener, a notice and a child. Arguments: folder, endpoint, project, name."""
+
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+
+from listener_desk import Desk
+
+from oauth_helper.authorization import RepoType
+from oauth_helper.listener import Listener
+from oauth_helper.other_runs import Claim, noticed
+from oauth_helper.pending import Target
+
+SLEEPER = "import sys; sys.stdin.read()"
+
+
+def start_child() -> int:
+    """As a browser does, it outlives us; its input ends with the test."""
+    return subprocess.Popen([sys.executable, "-c", SLEEPER], close_fds=False).pid
+
+
+async def main() -> None:
+    folder, target = Path(sys.argv[1]), Target(*sys.argv[2:])
+    claim = Claim.try_take(folder, target)
+    assert claim
+    with claim:
+        async with Listener() as listener:
+            await listener.serve(Desk())
+            with noticed(folder, target, address=listener.start().address, repo_type=RepoType.GITHUB):
+                print(start_child(), flush=True)  # noqa: T201 - the test waits for this line
+                await asyncio.Event().wait()
+
+
+asyncio.run(main())

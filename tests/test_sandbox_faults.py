@@ -1,0 +1,206 @@
+"""The sandbox misbehaves on request: every fault at every call, over real sockets, and what the client makes of it."""
+
+import asyncio
+from collections.abc import Iterable
+
+import pytest
+from sandbox_user import NAME, OF_SERVICESTAGE, SandboxUser, sandbox_user
+
+from oauth_helper.credentials import AccessKey
+from oauth_helper.errors import (
+    CodeOrStateInvalidError,
+    CredentialsError,
+    NameTakenError,
+    NotPermittedError,
+    OAuthHelperError,
+    UnavailableError,
+    UnreachableError,
+    UnusableAnswerError,
+    UsageError,
+)
+from oauth_helper.sandbox import Call, Fault
+from oauth_helper.sandbox.faults import CALLS, KINDS, Kind
+from oauth_helper.secret import Secret
+
+ENDINGS: dict[Kind, tuple[type[OAuthHelperError], str | None]] = {
+    Kind.DROP_BEFORE: (UnreachableError, None),
+    Kind.DROP_AFTER: (UnreachableError, None),
+    Kind.TRUNCATE: (UnreachableError, None),
+    Kind.UNAUTHORIZED: (CredentialsError, "APIGW.0301"),
+    Kind.FORBIDDEN: (NotPermittedError, "IAM.0003"),
+    Kind.TOO_MANY_REQUESTS: (UnusableAnswerError, "APIGW.0308"),
+    Kind.INTERNAL_ERROR: (UnusableAnswerError, "SVCSTG.REPO.0500"),
+    Kind.INTERNAL_ERROR_AFTER: (UnusableAnswerError, "SVCSTG.REPO.0500"),
+    Kind.BAD_GATEWAY: (UnusableAnswerError, "502"),
+    Kind.UNAVAILABLE: (UnusableAnswerError, "503"),
+    Kind.GATEWAY_TIMEOUT: (UnusableAnswerError, "APIGW.0203"),
+    Kind.GATEWAY_TIMEOUT_BEFORE: (UnusableAnswerError, "APIGW.0203"),
+}
+"""What the client raises, with which code. Those that take a connection or a time of their own are tested below."""
+HANDLED = {Kind.DROP_AFTER, Kind.TRUNCATE, Kind.HANG_AFTER, Kind.INTERNAL_ERROR_AFTER}
+
+
+async def is_done(user: SandboxUser, call: Call) -> bool:
+    """Whether ServiceStage has done what was asked for, by what stands there afterwards."""
+    stands = NAME in await user.names()
+    return stands if call is Call.EXCHANGE else not stands
+
+
+@pytest.mark.parametrize("kind", ENDINGS)
+@pytest.mark.parametrize("call", Call)
+async def test_a_call_goes_wrong_as_it_was_asked_to(call: Call, kind: Kind) -> None:
+    # Always: what answers nothing to a GET or DELETE is asked a second time by the HTTP library itself.
+    async with sandbox_user(f"{call}={kind}:always") as user:
+        await user.prepare(call)
+        error, code = ENDINGS[kind]
+        for _ in range(2):
+            with pytest.raises(error) as caught:
+                await user.make(call)
+            assert caught.value.code == code
+            assert not isinstance(caught.value, UnavailableError) or caught.value.sent
+        assert user.sandbox.calls[call] >= 2
+        if call in {Call.EXCHANGE, Call.DELETE}:
+            assert await is_done(user, call) == (kind in HANDLED)
+        if call is Call.EXCHANGE:
+            assert [one.created for one in user.sandbox.exchanges] == [kind in HANDLED, False]
+
+
+@pytest.mark.parametrize("kind", [Kind.HANG, Kind.HANG_AFTER])
+@pytest.mark.parametrize("call", Call)
+async def test_a_call_that_hangs_is_never_answered(call: Call, kind: Kind) -> None:
+    async with sandbox_user(f"{call}={kind}") as user:
+        await user.prepare(call)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await user.make(call)
+        assert user.sandbox.calls[call] == 1
+        if call in {Call.EXCHANGE, Call.DELETE}:
+            assert await is_done(user, call) == (kind in HANDLED)
+
+
+async def test_faults_of_one_call_take_their_turns_and_those_of_others_wait() -> None:
+    async with sandbox_user("list=403:2", "delete=500", "list=429") as user:
+        for error in (NotPermittedError, NotPermittedError, UnusableAnswerError):
+            with pytest.raises(error):
+                await user.names()
+        assert await user.names() == []
+        assert user.sandbox.calls == {"list": 4}
+
+
+async def test_a_list_is_a_look_from_an_exchanges_arrival_to_the_next_authorization_url() -> None:
+    async with sandbox_user("look=500:always", "exchange=drop-before") as user:
+        await user.consent()
+        await user.names()
+        with pytest.raises(UnreachableError):
+            await user.exchange()
+        for _ in range(2):
+            with pytest.raises(UnusableAnswerError):
+                await user.names()
+        await user.consent()
+        await user.names()
+        assert user.sandbox.calls == {"list": 2, "look": 2, "redirect-url": 2, "exchange": 1}
+
+
+async def test_a_fault_comes_before_the_credentials_are_looked_at() -> None:
+    async with sandbox_user("list=429", key=AccessKey("AK", "SK")) as user:
+        with pytest.raises(UnusableAnswerError):
+            await user.names()
+        with pytest.raises(CredentialsError):
+            await user.names()
+
+
+async def test_a_gateway_that_gave_up_leaves_the_exchange_at_work() -> None:
+    async with sandbox_user("exchange=504", duration=0.3) as user:
+        await user.consent()
+        with pytest.raises(UnusableAnswerError):
+            await user.exchange()
+        assert await user.names() == []
+        async with asyncio.timeout(5):
+            while user.sandbox.exchanges[0].ended_at is None:
+                await user.names()
+        assert await user.names() == [NAME]
+        assert user.sandbox.exchanges[0].created
+
+
+async def test_the_record_shows_an_exchange_that_was_sent_too_early() -> None:
+    async with sandbox_user("exchange=504", duration=0.2) as user:
+        await user.consent()
+        with pytest.raises(UnusableAnswerError):
+            await user.exchange()
+        await user.exchange()
+        async with asyncio.timeout(5):
+            while user.sandbox.exchanges[0].ended_at is None:
+                await user.names()
+        first, second = user.sandbox.exchanges
+        assert first.ended_at
+        assert first.arrived_at < second.arrived_at < first.ended_at
+        assert (first.created, second.created) == (False, True)
+        with pytest.raises(NameTakenError):
+            await user.exchange()
+
+
+async def test_a_refused_exchange_created_nothing() -> None:
+    async with sandbox_user() as user:
+        user.code = user.state = Secret("unknown")
+        with pytest.raises(CodeOrStateInvalidError):
+            await user.exchange()
+        (record,) = user.sandbox.exchanges
+        assert record.ended_at
+        assert record.arrived_at <= record.ended_at
+        assert not record.created
+
+
+async def test_a_hanging_exchange_is_over_when_its_client_leaves() -> None:
+    async with sandbox_user("exchange=hang") as user:
+        await user.consent()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await user.exchange()
+        async with asyncio.timeout(5):
+            while user.sandbox.exchanges[0].ended_at is None:
+                await user.names()
+
+
+@pytest.mark.parametrize(("status", "phrase"), [(502, "Bad Gateway"), (503, "Service Unavailable")])
+async def test_a_proxy_answers_with_a_page(status: int, phrase: str) -> None:
+    async with (
+        sandbox_user(f"list={status}") as user,
+        user.session.get(f"{user.sandbox.endpoint}/v1/x/git/auths") as response,
+    ):
+        assert (response.status, response.content_type) == (status, "text/html")
+        assert f"{status} {phrase}" in await response.text()
+
+
+@pytest.mark.parametrize(("times", "meant"), [("", 1), (":1", 1), (":12", 12), (":always", None)])
+@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize("call", OF_SERVICESTAGE)
+def test_every_fault_can_be_asked_for(call: Call, kind: Kind, times: str, meant: int | None) -> None:
+    assert Fault.parse(f"{call}={kind}{times}") == Fault(call, kind, meant)
+    assert CALLS[call]
+    assert KINDS[kind]
+
+
+@pytest.mark.parametrize(
+    ("text", "known"),
+    [
+        ("", Call),
+        ("lists=429", Call),
+        ("LIST=429", Call),
+        ("=429", Call),
+        ("list", Kind),
+        ("list=", Kind),
+        ("list=418", Kind),
+        ("list=\x1b[31m429", Kind),
+        ("list=429:", ("number", "always")),
+        ("list=429:0", ("number", "always")),
+        ("list=429:-1", ("number", "always")),
+        ("list=429:²", ("number", "always")),
+        ("list=429:1000000", ("number", "always")),
+        ("iam-token=refuse", ("ServiceStage",)),
+    ],
+)
+def test_an_unknown_word_is_wrong_usage_and_the_known_ones_are_told(text: str, known: Iterable[str]) -> None:
+    with pytest.raises(UsageError) as caught:
+        Fault.parse(text)
+    assert all(word in caught.value.message for word in known)
+    assert caught.value.message.isprintable()

@@ -1,0 +1,68 @@
+"""Runs that wait to be found: one in this process, and one in a process of its own that can be killed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from listener_desk import Desk, listening
+
+from oauth_helper.authorization import RepoType
+from oauth_helper.other_runs import Claim, Notice, find_notice, noticed
+from oauth_helper.pending import Target
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+PROGRAM = Path(__file__).parent / "run_to_be_killed.py"
+TARGET = Target("https://servicestage.example", "0123456789abcdef0123456789abcdef", "my-auth")
+
+
+class Killable(NamedTuple):
+    """A run in a process of its own, and the child that it started."""
+
+    process: subprocess.Popen[bytes]
+    child: int
+
+    def kill(self) -> None:
+        """End it with no time to tidy up."""
+        self.process.kill()
+        self.process.wait(10)
+
+
+def taken(folder: Path, target: Target = TARGET) -> Claim:
+    """The claim, which is free."""
+    claim = Claim.try_take(folder, target)
+    assert claim
+    return claim
+
+
+@asynccontextmanager
+async def waiting(folder: Path, desk: Desk, *, patience: float = 20.0) -> AsyncIterator[Notice]:
+    """Wait for a redirect on behalf of ``desk``, in this process; give the notice as others find it."""
+    async with listening(desk, patience=patience) as opened:
+        address = opened.listener.start().address
+        with taken(folder), noticed(folder, TARGET, address=address, repo_type=RepoType.GITHUB):
+            notice = find_notice(folder, TARGET)
+            assert notice
+            yield notice
+
+
+@contextmanager
+def waiting_elsewhere(folder: Path) -> Iterator[Killable]:
+    """Wait in a process of its own, until it is killed."""
+    process = subprocess.Popen(
+        [sys.executable, str(PROGRAM), str(folder), TARGET.endpoint, TARGET.project_id, TARGET.name],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={"PYTHONPATH": str(PROGRAM.parent.parent)},
+    )
+    assert process.stdout
+    try:
+        yield Killable(process, int(process.stdout.readline()))
+    finally:
+        process.kill()
+        process.communicate()  # the child ends with its input
