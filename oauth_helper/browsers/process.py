@@ -52,8 +52,10 @@ def with_pipe(command: Sequence[str], end: int) -> list[str]:
 
 
 async def reaped(process: asyncio.subprocess.Process) -> None:
-    """Wait for a process that was killed, even where we are cancelled meanwhile: an end that is not waited for leaves
-    a zombie and its transport behind, and after SIGKILL it is a matter of moments."""
+    """Wait for a process that was killed, even where we are cancelled meanwhile.
+
+    An end that nobody waits for leaves a zombie and a transport behind; after SIGKILL it is a matter of moments.
+    """
     end = asyncio.ensure_future(process.wait())
     try:
         await asyncio.shield(end)

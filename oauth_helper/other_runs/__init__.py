@@ -2,7 +2,7 @@
 
 from oauth_helper.other_runs.claim import Claim
 from oauth_helper.other_runs.folder import runtime_folder
-from oauth_helper.other_runs.joining import claim_or_find
+from oauth_helper.other_runs.joining import claim_or_find, claim_when_free
 from oauth_helper.other_runs.notice import Notice, find_notice, noticed, read_notices
 from oauth_helper.other_runs.visit import RunGoneError, deliver, outcome
 
@@ -11,6 +11,7 @@ __all__ = [
     "Notice",
     "RunGoneError",
     "claim_or_find",
+    "claim_when_free",
     "deliver",
     "find_notice",
     "noticed",

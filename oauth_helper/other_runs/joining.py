@@ -29,3 +29,15 @@ async def claim_or_find(folder: Path, target: Target) -> Claim | Notice:
         if notice := find_notice(folder, target):
             return notice
         await asyncio.sleep(_PAUSE)
+
+
+async def claim_when_free(folder: Path, target: Target) -> Claim:
+    """Wait until nobody has the claim to ``target``, and take it. The caller says how long.
+
+    Raises:
+        MachineError: Nothing can be locked in ``folder``.
+    """
+    while True:
+        if claim := Claim.try_take(folder, target):
+            return claim
+        await asyncio.sleep(_PAUSE)

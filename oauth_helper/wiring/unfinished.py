@@ -5,18 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
-from typing import Final
 
 from oauth_helper.errors import MachineError, OutcomeUnknownError, RedirectRejectedError
 from oauth_helper.events import Event, Outcome, Warned
 from oauth_helper.exchange import PACE
 from oauth_helper.journal import Journal
 from oauth_helper.linking import Service, Settled, resume
-from oauth_helper.other_runs import Claim, Notice, RunGoneError, deliver, read_notices, runtime_folder
+from oauth_helper.other_runs import Notice, RunGoneError, claim_when_free, deliver, read_notices, runtime_folder
 from oauth_helper.pending import Pending, Target
-
-_PAUSE: Final = 0.1
-"""Seconds between two tries to have the right to a target."""
 
 
 async def resume_all(
@@ -82,7 +78,7 @@ async def _claimed(target: Target, tell: Callable[[Event], None]) -> AsyncIterat
     with ExitStack() as stack:
         try:
             async with asyncio.timeout(PACE.total):
-                stack.enter_context(await _claim(target))
+                stack.enter_context(await claim_when_free(runtime_folder(), target))
         except TimeoutError:
             tell(Warned(f"Another oauth-helper is linking {target.name}; what is pending is left to it."))
             yield False
@@ -90,13 +86,6 @@ async def _claimed(target: Target, tell: Callable[[Event], None]) -> AsyncIterat
         except MachineError as error:
             tell(Warned(f"{error.message}; other runs will not find this one."))
         yield True
-
-
-async def _claim(target: Target) -> Claim:
-    folder = runtime_folder()
-    while (claim := Claim.try_take(folder, target)) is None:
-        await asyncio.sleep(_PAUSE)
-    return claim
 
 
 def _still_there(pending: Pending, journal: Journal, tell: Callable[[Event], None]) -> Pending | None:
