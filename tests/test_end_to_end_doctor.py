@@ -4,11 +4,15 @@ import json
 import socket
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from command import Ended, run_command, surroundings
+from journal_entries import pending
 
+from oauth_helper.journal import Journal
 from oauth_helper.sandbox import Sandbox
 
 
@@ -140,3 +144,18 @@ async def test_the_kind_of_credentials_is_named(
     end = await run_command("doctor", environ=environ)
     assert f"credentials  {kind}" in end.out
     assert ("others can read" in end.out) is (environment == "file")
+
+
+async def test_what_is_pending_is_noted_and_what_cannot_be_read_too(sandbox: Sandbox) -> None:
+    journal = Journal.of_the_user()
+    journal.write(replace(pending("cut-off"), captured_at=datetime.now(UTC)))
+    spoilt = replace(pending("spoilt"), captured_at=datetime.now(UTC))
+    journal.write(spoilt)
+    [path] = Path.home().rglob(f"pending-{spoilt.target.digest}-github.json")
+    path.write_text("{")
+    end = await run_command("doctor", environ=surroundings(sandbox))
+    assert end.status == 0
+    assert "cut-off: the redirect came, but it is not known to be exchanged" in end.out
+    assert "`oauth-helper resume` finishes it." in end.out
+    assert str(path) in end.out
+    assert "planted-code" not in end.out + end.err

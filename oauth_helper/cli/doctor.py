@@ -27,6 +27,7 @@ from oauth_helper.errors import (
     OAuthHelperError,
     SettingsError,
 )
+from oauth_helper.journal import Journal
 from oauth_helper.link_request import LinkRequest
 from oauth_helper.origin import Sourced
 from oauth_helper.presentable import presentable
@@ -98,7 +99,7 @@ async def _all_findings(started: Run, repo_type: RepoType, name: str, port: int 
     findings = _settings(started) + told
     async for finding in _service(started, credentials, LinkRequest(repo_type, name) if is_legal_name(name) else None):
         findings.append(finding)
-    return [*findings, await _browser(started), await _listener(port)]
+    return [*findings, *_pending(), await _browser(started), await _listener(port)]
 
 
 def _settings(started: Run) -> list[Finding]:
@@ -181,6 +182,14 @@ def _name(request: LinkRequest, listed: list[Authorization]) -> Finding:
     if standing:
         return Finding("name", "note", f"{request.name} exists already; a link keeps it as it is")
     return Finding("name", "ok", f"{request.name} is free")
+
+
+def _pending() -> list[Finding]:
+    pendings, troubles = Journal.of_the_user().read_all()
+    names = ", ".join(pending.target.name for pending in pendings)
+    unfinished = f"{names}: the redirect came, but it is not known to be exchanged"
+    found = [Finding("pending", "note", unfinished, "`oauth-helper resume` finishes it.")] if pendings else []
+    return found + [Finding("pending", "note", trouble) for trouble in troubles]
 
 
 async def _browser(started: Run) -> Finding:
