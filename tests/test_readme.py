@@ -1,17 +1,30 @@
 """The README is true: its commands, its transcript, its help texts, its tables."""
 
 import ast
+import json
 import re
 import subprocess
 import sys
 import tomllib
+from collections import defaultdict
+from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
+from typing import Final, get_args
 
 import pytest
 from command import run_command, surroundings
+from fault_table import COLUMNS, cells
+from test_floors import HEIGHT
 
 import oauth_helper
-from oauth_helper import errors
+from oauth_helper import errors, events
+from oauth_helper.authorization import Authorization, RepoType
+from oauth_helper.cli.event_lines import EventLines
+from oauth_helper.exchange import PACE
+from oauth_helper.journal import KEPT_WITHOUT_SECRETS
+from oauth_helper.pending import CODE_LIFETIME
+from oauth_helper.sandbox.faults import CALLS, DURATION, KINDS
 from oauth_helper.settings import ENVIRONMENT
 
 ROOT = Path(__file__).parent.parent
@@ -23,6 +36,41 @@ _VARIES = (
     (r"until \d\d:\d\d:\d\d", "until WHEN"),
     (r"\bgithub-[A-Za-z0-9._-]+?(?=[.\s])", "github-LOGIN"),
 )
+_NOW: Final = datetime.now(UTC)
+_AUTHORIZATION: Final = Authorization.from_json(
+    {"name": "my-auth", "repo_type": "github", "token_type": "oauth", "create_time": 1, "update_time": 1, "status": 0}
+)
+_EVENTS: Final[tuple[events.Event, ...]] = (
+    events.Warned("a word"),
+    events.Checked("my-auth", RepoType.GITHUB),
+    events.Resumed("my-auth", _NOW),
+    events.Joined("my-auth"),
+    events.Waiting("http://127.0.0.1:1/start?k=KEY", "https://github.com/login/oauth/authorize", _NOW),
+    events.Opened("Firefox"),
+    events.NotOpened(),
+    events.Ignored("foreign-state", 1),
+    events.Captured(events.Way.PAGE),
+    events.Exchanging(),
+    events.Looking("my-auth"),
+    events.Refused(),
+    events.Deleted("my-auth"),
+    events.Linked(_AUTHORIZATION),
+    events.Failed(errors.DeadlineError("late")),
+)
+"""One of each kind."""
+
+
+def section(title: str) -> str:
+    """What stands below a heading, up to the next one that is not below it."""
+    marks, _, _ = title.partition(" ")
+    _, found, rest = README.partition(f"\n{title}\n")
+    assert found, title
+    return re.split(rf"^#{{2,{len(marks)}}} ", rest, maxsplit=1, flags=re.MULTILINE)[0]
+
+
+def first_cells(text: str) -> list[set[str]]:
+    """The quoted words in the first column of the tables."""
+    return [set(re.findall(r"`(.+?)`", cell)) for cell in re.findall(r"^\| (`.*?`) \|", text, re.MULTILINE)]
 
 
 def blocks(language: str) -> list[str]:
@@ -59,7 +107,7 @@ def test_help_texts_are_what_the_command_prints(block: str) -> None:
 
 
 def test_every_exit_status_is_explained() -> None:
-    table = README.partition("## Exit statuses")[2].partition("\n## ")[0]
+    table = section("## Exit statuses")
     explained = {
         int(number) for cell in re.findall(r"^\| ([\d, ]+) \|", table, re.MULTILINE) for number in cell.split(",")
     }
@@ -69,6 +117,57 @@ def test_every_exit_status_is_explained() -> None:
         if isinstance(value, type) and issubclass(value, errors.OAuthHelperError)
     }
     assert explained == raised | {0, 129, 143}
+
+
+def test_every_event_stands_in_the_table_with_its_fields_in_order(capsys: pytest.CaptureFixture[str]) -> None:
+    assert {type(event) for event in _EVENTS} == set(get_args(events.Event))
+    table = section("### Events")
+    printed = set()
+    for event in _EVENTS:
+        lines = EventLines()  # a new one each time, because each ends with its first end
+        lines.tell(event)
+        for line in capsys.readouterr().out.splitlines():
+            name, at, *fields = json.loads(line)
+            assert (name, at) == ("event", "at")
+            printed.add(word := json.loads(line)["event"])
+            (row,) = re.findall(rf"^\| `{word}` \| (.*) \|$", table, re.MULTILINE)
+            positions = [row.index(f"`{field}`") for field in fields]
+            assert positions == sorted(positions)
+    assert set().union(*first_cells(table)) == printed
+    (ways,) = re.findall(r"^\| `captured` \| `way`: (.*) \|$", table, re.MULTILINE)
+    assert re.findall(r"`(.+?)`", ways) == list(events.Way)
+
+
+def test_whatever_the_sandbox_can_do_wrong_stands_in_its_section() -> None:
+    told = section("### The sandbox")
+    named = [word for words in first_cells(told) for word in words]
+    assert sorted(named) == sorted(KINDS)
+    what = told.partition("WHAT is")[2].partition("\n\n")[0]
+    assert re.findall(r"`([a-z-]+)`", what) == list(CALLS)
+    assert f"{DURATION:g} seconds" in told
+
+
+def test_the_table_of_faults_is_the_one_that_is_tested_in_short() -> None:
+    ends = defaultdict(list)
+    for trouble, _, cell in cells():
+        ends[trouble].append(str(cell))
+    alike = defaultdict(list)
+    for trouble, row in ends.items():
+        alike[tuple(row)].append(trouble)
+    head = f"| what goes wrong | {' | '.join(f'`{call}`' for call in COLUMNS)} |\n| --- |{' --- |' * len(COLUMNS)}\n"
+    rows = (f"| {'; '.join(troubles)} | {' | '.join(row)} |\n" for row, troubles in alike.items())
+    assert head + "".join(rows) in section("## The redirect is not wasted")
+
+
+def test_the_rules_of_sending_again_are_told_with_the_numbers_they_have() -> None:
+    told = section("## The redirect is not wasted")
+    *first, last = (f"{after:g}" for after in PACE.looks)
+    assert f"{', '.join(first)} and {last} seconds after" in told
+    assert f"after those {PACE.settled_after:g} seconds" in told
+    assert f"ends {PACE.total:g} seconds after the redirect came" in told
+    assert f"{CODE_LIFETIME.total_seconds() / 60:g} minutes after the redirect came" in told
+    assert "a week at most" in told
+    assert KEPT_WITHOUT_SECRETS.days == 7
 
 
 def test_every_setting_stands_in_the_table_with_its_variables_in_order() -> None:
@@ -87,13 +186,20 @@ def test_the_python_example_compiles_and_imports_what_there_is() -> None:
 
 
 def test_the_rooms_that_are_drawn_are_the_rooms_there_are() -> None:
-    drawing = README.partition("## How the code is laid out")[2].partition("\n## ")[0]
+    drawing = section("## How the code is laid out")
     package = ROOT / "oauth_helper"
     for name in re.findall(r"\b([a-z_]+\.py|[a-z_]+/)", blocks("text")[-1]):
         assert (package / name).exists(), name
     for path in package.iterdir():
         if path.is_dir() and path.name != "__pycache__":
             assert f"{path.name}/" in drawing
+
+
+def test_the_rooms_are_drawn_from_the_roof_down() -> None:
+    house = blocks("text")[-1].partition("sandbox/")[0]
+    named = re.compile(r"\b([a-z_]+)(?:\.py|/)")
+    drawn = [[HEIGHT[name] for name in named.findall(line)] for line in house.splitlines()[:-1] if line]
+    assert all(min(above) >= max(below) for above, below in pairwise(drawn))
 
 
 def test_every_runtime_dependency_is_explained_and_its_lower_bound_is_the_one_tested() -> None:
@@ -107,7 +213,7 @@ def test_every_runtime_dependency_is_explained_and_its_lower_bound_is_the_one_te
 
 def test_quoted_messages_and_options_exist() -> None:
     source = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "oauth_helper").rglob("*.py"))
-    troubleshooting = README.partition("## Troubleshooting")[2].partition("\n## ")[0]
+    troubleshooting = section("## Troubleshooting")
     for cell in re.findall(r"^\| (`.*?`) \|", troubleshooting, re.MULTILINE):
         for message in re.findall(r"`(.*?)`", cell):
             for piece in re.split(r"…|600", message):
