@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from oauth_helper.authorization import RepoType
 from oauth_helper.errors import AuthorizationDeniedError, RedirectRejectedError
-from oauth_helper.events import Captured, Event, Ignored, Outcome, Way
+from oauth_helper.events import Captured, Event, Ignored, Outcome, Refused, Way
 from oauth_helper.redirect import AuthorizationRequest, AuthorizationResponse
 
 
@@ -21,6 +21,7 @@ class Desk:
         self._ignored: Counter[str] = Counter()
         self._is_denied = False
         self._way: Way | None = None
+        self._is_refused = False
         self._redirect: asyncio.Future[AuthorizationResponse] = asyncio.get_running_loop().create_future()
         self._outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
 
@@ -82,9 +83,20 @@ class Desk:
         """How the redirect in hand, or the last one that was, came."""
         return self._way
 
+    @property
+    def is_refused(self) -> bool:
+        """Whether the redirect in hand is worth nothing any more."""
+        return self._is_refused
+
+    def refuse(self) -> None:
+        """Know that ServiceStage will not have the redirect in hand."""
+        self._is_refused = True
+        self._tell(Refused())
+
     def start_over(self, request: AuthorizationRequest) -> None:
         """Wait for the redirect that answers ``request``: the one in hand came to nothing."""
         self._request = request
+        self._is_refused = False
         self._redirect = asyncio.get_running_loop().create_future()
 
     def give_up(self, error: BaseException) -> None:

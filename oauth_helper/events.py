@@ -115,6 +115,11 @@ class Looking:
 
 
 @dataclass(frozen=True, slots=True)
+class Refused:
+    """ServiceStage will not have the redirect in hand; the story may go on with another."""
+
+
+@dataclass(frozen=True, slots=True)
 class Deleted:
     """The authorization that is to be replaced is gone; the exchange comes next."""
 
@@ -152,6 +157,7 @@ Event = (
     | Captured
     | Exchanging
     | Looking
+    | Refused
     | Deleted
     | Linked
     | Failed

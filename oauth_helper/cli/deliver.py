@@ -44,7 +44,9 @@ async def _deliver(address: str | None, narrator: Narrator) -> Outcome:
     from oauth_helper.wiring import deliver_to_waiting, waiting_links  # noqa: PLC0415 - aiohttp costs 0.3 s
 
     waiting = waiting_links()
-    return await deliver_to_waiting(waiting, await _asked(narrator) if address is None else address)
+    text = await _asked(narrator) if address is None else address
+    narrator.say("Handing the address over, and waiting for how it ends.")
+    return await deliver_to_waiting(waiting, text)
 
 
 async def _asked(narrator: Narrator) -> str:

@@ -10,6 +10,7 @@ import click
 
 from oauth_helper.authorization import RepoType
 from oauth_helper.cli.event_lines import EventLines
+from oauth_helper.cli.narration import Narrator
 from oauth_helper.cli.options import (
     BROWSER_OPTION,
     CONNECTION_KEYS,
@@ -61,40 +62,45 @@ def link_command(repo_type: str, **options: Any) -> None:
     host answers is exchanged for an authorization at once. Where no window can be opened, your own browser shows a
     page that takes the address where it ends; this terminal takes it too.
     """
+    lines = EventLines() if options["as_events"] else None
+    try:
+        linked = _linked(RepoType(repo_type), options, lines)
+    except OAuthHelperError as error:
+        if lines:
+            lines.tell_end(Failed(error))
+        raise
+    if lines:
+        lines.check()
+    else:
+        print_authorization(linked.authorization, as_json=options["as_json"])
+
+
+def _linked(repo_type: RepoType, options: dict[str, Any], lines: EventLines | None) -> Linked:
     if options["no_browser"]:
         options["browser"] = "none"
     if options["sandbox"] and (given := [key for key in CONNECTION_KEYS if options[key]]):
         flags = ", ".join(f"--{key.replace('_', '-')}" for key in given)
         raise UsageError("--sandbox brings a ServiceStage of its own", hint=f"Leave out {flags}.")
     started = start_run(options)
-    lines = EventLines() if options["as_events"] else None
-    try:
-        linked = _linked(RepoType(repo_type), options, started, lines)
-    except OAuthHelperError as error:
-        if lines:
-            lines.tell_end(Failed(error))
-        raise
-    if lines is None:
-        print_authorization(linked.authorization, as_json=started.as_json)
-    else:
-        lines.check()
-
-
-def _linked(repo_type: RepoType, options: dict[str, Any], started: Run, lines: EventLines | None) -> Linked:
-    narrator = started.narrator
     request = _request(repo_type, options, started)
     if repo_type is RepoType.DEVCLOUD:
-        narrator.warn("devcloud is undocumented for OAuth; ServiceStage may refuse it.")
+        started.narrator.warn("devcloud is undocumented for OAuth; ServiceStage may refuse it.")
     credentials = None if options["sandbox"] else started.credentials()
     linked = _run(_Link(request, started, credentials, options["port"], lines))
-    if linked.kept:
-        narrator.say(f"Kept {request.name} as it is; --if-exists replace would link it anew.")
+    _say_how_it_ended(linked, request.name, started.narrator)
+    return linked
+
+
+def _say_how_it_ended(linked: Linked, name: str, narrator: Narrator) -> None:
+    if narrator.has_joined and linked.kept:
+        narrator.say(f"Linked {name}: the other oauth-helper did.")
+    elif linked.kept:
+        narrator.say(f"Kept {name} as it is; --if-exists replace would link it anew.")
     else:
-        narrator.say(f"Linked {request.name}.")
+        narrator.say(f"Linked {name}.")
     if not linked.authorization.works:
         status = status_in_words(linked.authorization)
         narrator.warn(f"ServiceStage says that it does not work yet: status {status}.")
-    return linked
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,12 +174,12 @@ async def _link(link: _Link) -> Linked:
 
 def _explained(stopped: StoppedError, link: _Link) -> StoppedError:
     narrator, name = link.started.narrator, link.request.name
-    if not narrator.has_redirect:
-        stopped.message += ". Nothing was created"
-        return stopped
-    stopped.message += f" while ServiceStage was asked to create {name}"
+    asked = f" while ServiceStage was asked to create {name}"
+    stopped.message += asked if narrator.has_redirect else ". Nothing was created"
     if narrator.has_deleted:
         stopped.message += f". The authorization that was named {name} is deleted"
+    if not narrator.has_redirect:
+        return stopped
     if link.credentials and narrator.is_kept:
         stopped.hint = "The redirect is kept: `oauth-helper resume` finishes it within 10 minutes of its coming."
     elif link.credentials:

@@ -25,6 +25,7 @@ from oauth_helper.events import (
     Looking,
     NotOpened,
     Opened,
+    Refused,
     Resumed,
     Waiting,
     Warned,
@@ -60,9 +61,12 @@ class Narrator:
         """Whether an authorization was deleted that was to be replaced."""
         self._waiting: Waiting | None = None
         self._in_window = False
+        self._is_looking = False
         self._clock: asyncio.Task[None] | None = None
         self.has_redirect = False
         """Whether the redirect is in hand, with no end yet."""
+        self.has_joined = False
+        """Whether another process did the linking."""
         self.is_kept = True
         """Whether the redirect in hand is written down, as far as was told."""
         self.linked: Linked | None = None
@@ -88,7 +92,7 @@ class Narrator:
         match event:
             case Waiting() | Opened() | NotOpened():
                 self._tell_of_the_wait(event)
-            case Captured() | Resumed() | Joined() | Linked() | Failed():
+            case Captured() | Refused() | Resumed() | Joined() | Linked() | Failed():
                 self._tell_of_the_redirect(event)
             case Exchanging() | Looking() | Deleted():
                 self._tell_of_the_exchange(event)
@@ -127,7 +131,7 @@ class Narrator:
                 self._in_window = False
                 self._show_addresses(self._waiting)
 
-    def _tell_of_the_redirect(self, event: Captured | Resumed | Joined | Linked | Failed) -> None:
+    def _tell_of_the_redirect(self, event: Captured | Refused | Resumed | Joined | Linked | Failed) -> None:
         self.stop_clock()
         self.has_redirect = isinstance(event, Captured | Resumed)
         match event:
@@ -139,19 +143,23 @@ class Narrator:
                 self.say(f"Received the redirect {_WAYS[way]}.")
             case Resumed(name, captured_at):
                 self.say(f"Going on with {name}, whose redirect came at {captured_at:%H:%M:%S} UTC.")
+            case Refused():
+                pass  # who asks what to do about it says why
             case Joined(name):
+                self.has_joined = True
                 self.say(f"Another oauth-helper is linking {name}. Waiting for it.")
 
     def _tell_of_the_exchange(self, event: Exchanging | Looking | Deleted) -> None:
         if isinstance(event, Exchanging):
             self.is_kept = event.kept
+        is_again, self._is_looking = self._is_looking, isinstance(event, Looking)
         match event:
             case Exchanging(attempt=1):
                 self.say("Asking ServiceStage to create the authorization.")
             case Exchanging(attempt):
                 self.say(f"Nothing came of it. Asking again (attempt {attempt}).")
             case Looking(name):
-                self.say(f"No plain answer. Looking whether {name} exists.")
+                self.say("Looking again." if is_again else f"Looking whether {name} stands.")
             case Deleted(name):
                 self.has_deleted = True
                 self.say(f"Deleted the authorization that was named {name}.")

@@ -32,9 +32,9 @@ def resume_command(**options: Any) -> None:
     journal = Journal.of_the_user()
     pendings, troubles = journal.read_all()
     for trouble in troubles:
-        started.narrator.warn(f"{trouble}.")
+        started.narrator.warn(f"What an earlier run left cannot be read: {trouble}.")
     settled = run(_resume(pendings, journal, started, started.credentials())) if pendings else []
-    _print(settled, started)
+    _print(settled, troubles, started)
     for one in settled:
         if isinstance(one.outcome, Failed):
             raise one.outcome.error
@@ -53,12 +53,12 @@ async def _resume(
     )
 
 
-def _print(settled: Sequence[Settled], started: Run) -> None:
+def _print(settled: Sequence[Settled], troubles: Sequence[str], started: Run) -> None:
     linked = [one.outcome.authorization for one in settled if isinstance(one.outcome, Linked)]
     if started.as_json:
         print_json([authorization.to_json() for authorization in linked])
         return
-    if not settled:
+    if not settled and not troubles:
         started.narrator.say("Nothing is pending.")
     for authorization in linked:
         print_authorization(authorization, as_json=False)

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from oauth_helper.exchange.lookout import Lookout
 from oauth_helper.exchange.pace import PACE, Pace
-from oauth_helper.exchange.sending import Exchange, Journal, Service
+from oauth_helper.exchange.seams import Journal, Service
+from oauth_helper.exchange.sending import Exchange
 
 __all__ = ["PACE", "Exchange", "Journal", "Lookout", "Pace", "Service"]

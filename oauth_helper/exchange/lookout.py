@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from oauth_helper.authorization import Authorization
 from oauth_helper.errors import CredentialsError, NotPermittedError, OAuthHelperError
 from oauth_helper.events import Event, Looking
 from oauth_helper.exchange.pace import Pace
+from oauth_helper.exchange.seams import Lists
 from oauth_helper.standing import is_list_alone_refused
 
 Found = TypeVar("Found")
-
-
-class Lists(Protocol):
-    """The one call of ServiceStage that a look needs."""
-
-    async def list_authorizations(self) -> list[Authorization]: ...  # noqa: D102
 
 
 class CannotLookError(Exception):

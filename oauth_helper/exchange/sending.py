@@ -7,9 +7,9 @@ from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Final, Protocol
+from typing import Final
 
-from oauth_helper.authorization import Authorization, RepoType
+from oauth_helper.authorization import Authorization
 from oauth_helper.errors import (
     CodeOrStateInvalidError,
     CredentialsError,
@@ -22,33 +22,15 @@ from oauth_helper.errors import (
     UnreachableError,
 )
 from oauth_helper.events import Deleted, Event, Exchanging, Warned
-from oauth_helper.exchange.lookout import CannotLookError, Lists, Lookout
+from oauth_helper.exchange.lookout import CannotLookError, Lookout
 from oauth_helper.exchange.pace import Pace
+from oauth_helper.exchange.seams import Journal, Service
 from oauth_helper.exchange.statement import is_the_consoles, keep_in_hand, outcome_unknown, what_is_gone
 from oauth_helper.pending import CODE_LIFETIME, Pending
-from oauth_helper.secret import Secret
 from oauth_helper.standing import find_made
 
 _OVER: Final = frozenset({408, 425, 429, 500, 503})
 """Answers after which the request is not being carried out any more."""
-
-
-class Service(Lists, Protocol):
-    """The three calls of ServiceStage that an exchange needs."""
-
-    async def create_oauth(  # noqa: D102
-        self, repo_type: RepoType, *, name: str, code: Secret, state: Secret, tag: str | None = None
-    ) -> Authorization: ...
-
-    async def delete_authorization(self, name: str) -> None: ...  # noqa: D102
-
-
-class Journal(Protocol):
-    """Where a pending exchange is written down; MachineError says that it cannot be."""
-
-    def write(self, pending: Pending) -> None: ...  # noqa: D102
-
-    def remove(self, pending: Pending) -> None: ...  # noqa: D102
 
 
 class Exchange:
@@ -89,6 +71,7 @@ class Exchange:
         self._loop = asyncio.get_running_loop()
         self._sent_since = self._loop.time()
         self._sendings = 0
+        self._is_absent = False
         self._trouble: OAuthHelperError | None = None
 
     @property
@@ -110,7 +93,11 @@ class Exchange:
                 authorization = await self._earlier_work() or await self._new_work()
         except (TimeoutError, CannotLookError):
             raise outcome_unknown(
-                self._pending, self._trouble, is_kept=self._is_kept, may_look=self._lookout.may_look
+                self._pending,
+                self._trouble,
+                is_kept=self._is_kept,
+                may_look=self._lookout.may_look,
+                is_absent=self._is_absent,
             ) from self._trouble
         except CredentialsError as error:
             keep_in_hand(error, self._pending, is_kept=self._is_kept)
@@ -138,6 +125,7 @@ class Exchange:
                 self._trouble = error
             if found := await self._what_came_of(self._trouble):
                 return found
+            self._is_absent = self._trouble.status in _OVER
             await asyncio.sleep(pause)
         raise AssertionError("the pauses have no end")
 
@@ -149,6 +137,7 @@ class Exchange:
         self._note(replace(pending, sent_at=datetime.now(UTC)))
         self._sent_since = self._loop.time()
         self._sendings += 1
+        self._is_absent = False
         self._tell(Exchanging(self._sendings, pending.is_deleted, self._is_kept))
         try:
             async with asyncio.timeout(self._pace.answer):

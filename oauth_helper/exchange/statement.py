@@ -12,14 +12,19 @@ from oauth_helper.presentable import presentable
 
 
 def outcome_unknown(
-    pending: Pending, trouble: OAuthHelperError | None, *, is_kept: bool, may_look: bool
+    pending: Pending, trouble: OAuthHelperError | None, *, is_kept: bool, may_look: bool, is_absent: bool
 ) -> OutcomeUnknownError:
-    """Return the error for an exchange of which it is not known whether it came about, or that was not delivered."""
+    """Return the error for an exchange of which it is not known whether it came about, or that was not delivered.
+
+    With ``is_absent`` a look after the last refusal to answer found that it did not.
+    """
     name = pending.target.name
     if pending.stood_since is not None and not pending.is_deleted:
         happened = f"The authorization named {name} could not be deleted, so none was created in its place"
     elif pending.sent_at is None:
         happened = f"ServiceStage could not be asked to create {name}"
+    elif is_absent:
+        happened = f"ServiceStage did not create {name}"
     elif may_look:
         happened = f"ServiceStage was asked to create {name}, but whether it did is not known"
     else:
@@ -40,12 +45,13 @@ def what_is_gone(pending: Pending) -> str:
 def way_on(pending: Pending, *, is_kept: bool, may_look: bool) -> str:
     """Return what to do about an exchange that has not ended."""
     name = pending.target.name
+    until = f"{(pending.captured_at + CODE_LIFETIME).astimezone(UTC):%H:%M:%S} UTC"
     if is_kept and (may_look or pending.sent_at is None):
-        until = (pending.captured_at + CODE_LIFETIME).astimezone(UTC)
-        return f"The redirect is kept: `oauth-helper resume` finishes it, until {until:%H:%M:%S} UTC."
+        return f"The redirect is kept: `oauth-helper resume` finishes it, until {until}."
     if may_look:
         return f"`oauth-helper show {name}` tells whether it exists. If not, run the command again."
-    return f"See in the console, or ask who may list, whether {name} exists. If not, run the command again."
+    ask = f"See in the console, or ask who may list, whether {name} exists. If not, run the command again"
+    return f"{ask}, or, once you may list, `oauth-helper resume` until {until}." if is_kept else f"{ask}."
 
 
 def keep_in_hand(error: CredentialsError, pending: Pending, *, is_kept: bool) -> None:

@@ -118,6 +118,7 @@ async def _until_exchanged(
         try:
             return await exchange.carry_out()  # 6, 7
         except CodeOrStateInvalidError as refused:
+            desk.refuse()
             if not await doors.may_start_over(refused):
                 raise
         earlier = exchange.pending

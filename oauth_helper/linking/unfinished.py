@@ -17,7 +17,7 @@ from oauth_helper.errors import (
     RefusedError,
     UnavailableError,
 )
-from oauth_helper.events import Event, Failed, Linked, Outcome, Resumed, Warned
+from oauth_helper.events import Event, Failed, Linked, Outcome, Refused, Resumed, Warned
 from oauth_helper.exchange import PACE, Exchange, Pace
 from oauth_helper.link_request import IfExists, LinkRequest
 from oauth_helper.linking.doors import Doors, Journal, Service
@@ -46,7 +46,7 @@ async def finish_earlier(request: LinkRequest, service: Service, doors: Doors) -
     try:
         pending = journal.find(Target(service.endpoint, service.project_id, name), request.repo_type)
     except MachineError as error:
-        doors.tell(Warned(error.message))
+        doors.tell(Warned(f"What an earlier run left cannot be read: {error.message}."))
         return None
     if pending is None or not _is_wanted(pending, request):
         return None
@@ -59,6 +59,7 @@ async def finish_earlier(request: LinkRequest, service: Service, doors: Doors) -
     try:
         return Linked(await exchange.carry_out())
     except RefusedError as error:
+        doors.tell(Refused())
         doors.tell(Warned(f"The earlier redirect for {name} came to nothing: {error.message}."))
         return None
 

@@ -92,6 +92,8 @@ async def truth_told(desk: Desk, ending: Ending) -> AsyncIterator[None]:
 
 
 def _stopped(desk: Desk) -> OAuthHelperError:
+    if desk.is_refused:
+        return StoppedError("oauth-helper was stopped after ServiceStage had refused the redirect. Nothing was created")
     if desk.has_redirect:
         return OutcomeUnknownError("oauth-helper was stopped while ServiceStage was asked to create the authorization")
     return StoppedError("oauth-helper was stopped before the redirect came. Nothing was created")

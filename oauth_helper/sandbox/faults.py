@@ -40,6 +40,7 @@ class Kind(StrEnum):
     REFUSE = "refuse"
     UNAUTHORIZED = "401"
     FORBIDDEN = "403"
+    CODE_OR_STATE_INVALID = "0402"
     TOO_MANY_REQUESTS = "429"
     INTERNAL_ERROR = "500"
     INTERNAL_ERROR_AFTER = "500-after"
@@ -71,6 +72,7 @@ KINDS: Final[Mapping[Kind, str]] = {
     "redirect-url: list; exchange, delete: redirect-url; look: exchange)",
     Kind.UNAUTHORIZED: "APIGW.0301, the token has expired; not handled",
     Kind.FORBIDDEN: "IAM.0003, a policy says no; not handled",
+    Kind.CODE_OR_STATE_INVALID: "SVCSTG.REPO.0402, code or state invalid; not handled",
     Kind.TOO_MANY_REQUESTS: "APIGW.0308, throttled; not handled",
     Kind.INTERNAL_ERROR: "internal error; not handled",
     Kind.INTERNAL_ERROR_AFTER: "handled, then internal error",

@@ -72,7 +72,7 @@ class MeetingPlace:
             async with asyncio.timeout(request.timeout):
                 claim_or_linked = await self._claim_or_join(self._folder, request, ways)
         except TimeoutError:
-            raise self._failed(DeadlineError(f"Another oauth-helper is linking {request.name} still")) from None
+            raise self._failed(_still_linked(request.name)) from None
         except OAuthHelperError as error:
             raise self._failed(error) from error.__cause__
         if isinstance(claim_or_linked, Linked):
@@ -115,6 +115,13 @@ class MeetingPlace:
     def _failed(self, error: OAuthHelperError) -> OAuthHelperError:
         self._tell(Failed(error))
         return error
+
+
+def _still_linked(name: str) -> DeadlineError:
+    return DeadlineError(
+        f"Another oauth-helper is still linking {name}",
+        hint=f"This one has stopped waiting; the other goes on. `oauth-helper show {name}` tells how it ended.",
+    )
 
 
 async def _end_of(notice: Notice, ways: Ways) -> Outcome | None:

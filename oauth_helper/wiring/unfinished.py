@@ -69,7 +69,11 @@ async def deliver_to_waiting(waiting: Sequence[Notice], text: str) -> Outcome:
             f"The link of {gone.name} has gone without a word",
             hint="If it had taken the address, `oauth-helper resume` finishes it. If not, run `link` again.",
         )
-    raise rejected or RedirectRejectedError("no-redirect", "No link waits for a redirect")
+    raise RedirectRejectedError(
+        rejected.reason if rejected else "no-redirect",
+        rejected.message if rejected else "No link waits for a redirect",
+        hint="Copy the whole address from the tab that the waiting link opened, and deliver it again.",
+    )
 
 
 @asynccontextmanager
