@@ -22,6 +22,7 @@ class Screen:
     process: asyncio.subprocess.Process
     reader: asyncio.StreamReader
     keyboard: int
+    transport: asyncio.ReadTransport
     shown: str = ""
 
     async def until(self, words: str) -> None:
@@ -34,6 +35,14 @@ class Screen:
                 assert chunk, f"ended without {words!r}: {self.shown}"
                 self.shown += chunk.decode()
 
+    async def line_with(self, words: str) -> str:
+        """Wait for a whole line; what was shown before it and in it is not looked at any more."""
+        await self.until(words)
+        before, _, self.shown = self.shown.partition(words)
+        await self.until("\n")
+        after, _, self.shown = self.shown.partition("\n")
+        return f"{before.rpartition(chr(10))[2]}{words}{after}".strip()
+
     async def ended(self) -> int:
         async with asyncio.timeout(30):
             try:
@@ -45,6 +54,12 @@ class Screen:
 
     def type(self, text: str) -> None:
         os.write(self.keyboard, text.encode())
+
+    def hang_up(self) -> None:
+        """Close it, as who closes a terminal's window."""
+        self.transport.close()
+        os.close(self.keyboard)
+        self.keyboard = -1
 
 
 @asynccontextmanager
@@ -66,11 +81,12 @@ async def terminal(*arguments: str, environ: Mapping[str, str]) -> AsyncIterator
     transport, _ = await asyncio.get_running_loop().connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(os.dup(ours), "rb", buffering=0)
     )
+    screen = Screen(process, reader, ours, transport)
     try:
-        yield Screen(process, reader, ours)
+        yield screen
     finally:
         if process.returncode is None:
             process.send_signal(signal.SIGKILL)
             await process.wait()
-        transport.close()
-        os.close(ours)
+        if screen.keyboard >= 0:
+            screen.hang_up()

@@ -1,0 +1,120 @@
+"""``deliver``: by each way of handing it the address, to the right link, and to nobody else's."""
+
+import asyncio
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from command import error_of, records, run_command, surroundings
+from link_script import NAME, delivered, scripted, secrets_of
+from other_users import NOBODY, needs_root
+from screen import terminal
+
+from oauth_helper.sandbox import Sandbox
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    async with Sandbox() as sandbox:
+        yield sandbox
+
+
+async def test_as_an_argument_it_is_taken_with_a_warning(sandbox: Sandbox) -> None:
+    environ = surroundings(sandbox)
+    async with scripted(environ=environ) as script:
+        took = await run_command("deliver", await script.consent(), environ=environ)
+        assert (await script.ended()).status == 0
+    assert took.status == 0, took.err
+    assert "warning: The address now stands in your shell's history" in took.err
+    assert "repo_user   octocat" in took.out
+
+
+async def test_a_prompt_takes_it_unseen(sandbox: Sandbox) -> None:
+    environ = surroundings(sandbox)
+    async with scripted(environ=environ) as script:
+        redirect = await script.consent()
+        async with terminal("deliver", environ=environ) as screen:
+            await screen.until("Paste the address of the page where the browser ended")
+            screen.type(f"{redirect}\n")
+            assert await screen.ended() == 0, screen.shown
+        assert (await script.ended()).status == 0
+    assert f"Linked {NAME}." in screen.shown
+    assert not [secret for secret in secrets_of(redirect) if secret in screen.shown]
+
+
+@pytest.mark.parametrize("text", ["", "garbage", "https://console.example/?code=abc&state=foreign"])
+async def test_what_no_link_takes_ends_with_wrong_usage_and_the_link_waits_on(sandbox: Sandbox, text: str) -> None:
+    environ = surroundings(sandbox)
+    async with scripted(environ=environ) as script:
+        redirect = await script.consent()
+        refused = await delivered(text, environ, "--json")
+        assert (refused.status, refused.out) == (2, "")
+        assert error_of(refused.err)["kind"] == "redirect-rejected"
+        assert (await delivered(redirect, environ)).status == 0
+        assert (await script.ended()).status == 0
+    assert script.names == ["checked", "waiting", "ignored", "captured", "exchanging", "linked"]
+
+
+async def test_with_no_link_waiting_there_is_nobody_to_take_it(sandbox: Sandbox) -> None:
+    end = await delivered("garbage", surroundings(sandbox), "--json")
+    assert (end.status, end.out) == (9, "")
+    assert error_of(end.err)["kind"] == "machine"
+    assert "No link of yours is waiting" in end.err
+
+
+async def test_of_two_links_the_one_takes_it_whose_state_it_bears(sandbox: Sandbox) -> None:
+    environ = surroundings(sandbox)
+    async with (
+        scripted("link", "github", "--name", "first", environ=environ) as first,
+        scripted("link", "gitlab", "--name", "second", environ=environ) as second,
+    ):
+        redirects = [await first.consent(), await second.consent()]
+        for script, redirect in zip((second, first), reversed(redirects), strict=True):
+            assert (await delivered(redirect, environ)).status == 0
+            assert (await script.ended()).status == 0
+    assert [one["name"] for one in await records(sandbox)] == ["second", "first"]
+
+
+DELIVER_AS_NOBODY = f"""
+import os, sys
+import oauth_helper.wiring
+from oauth_helper.cli.program import run_program
+os.setgroups([])
+os.setgid({NOBODY})
+os.setuid({NOBODY})
+sys.exit(run_program(["deliver"]))
+"""
+
+
+@needs_root
+@pytest.mark.parametrize(
+    ("borrowed", "words"), [(True, "XDG_RUNTIME_DIR is the folder of another user"), (False, "No link of yours")]
+)
+async def test_another_user_reaches_no_link_of_ours(sandbox: Sandbox, borrowed: bool, words: str) -> None:
+    with tempfile.TemporaryDirectory() as ours, tempfile.TemporaryDirectory() as theirs:
+        os.chown(theirs, NOBODY, NOBODY)
+        environ = surroundings(sandbox, XDG_RUNTIME_DIR=ours)
+        async with scripted(environ=environ) as script:
+            redirect = await script.consent()
+            [notice] = Path(ours).rglob("*.json")
+            assert notice.stat().st_mode & 0o777 == 0o600
+            other = {"HOME": theirs, "XDG_RUNTIME_DIR": ours if borrowed else theirs}
+            refused = await asyncio.to_thread(
+                subprocess.run,
+                [sys.executable, "-c", DELIVER_AS_NOBODY],
+                input=redirect,
+                check=False,
+                capture_output=True,
+                text=True,
+                timeout=30,
+                env={name: value for name, value in environ.items() if not name.startswith("COVERAGE_")} | other,
+            )
+            assert refused.returncode == 9, refused.stderr
+            assert words in refused.stderr
+            assert (await delivered(redirect, environ)).status == 0
+            assert (await script.ended()).status == 0
+        assert script.names == ["checked", "waiting", "captured", "exchanging", "linked"]

@@ -1,0 +1,231 @@
+"""kill -9 at each of the eight steps: nothing is wasted that need not be, and no secret stays."""
+
+import json
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from command import Ended, records, run_command, running, surroundings
+from link_script import (
+    LINK,
+    NAME,
+    PatientUser,
+    Script,
+    bring,
+    brought,
+    created,
+    entries,
+    holding,
+    kill,
+    scripted,
+    secrets_of,
+    until,
+)
+
+from oauth_helper.sandbox import Fault, Sandbox
+
+NO_BROWSER = {"BROWSER": "/nonexistent"}
+
+
+def misbehaving(*faults: str) -> Sandbox:
+    return Sandbox(faults=map(Fault.parse, faults))
+
+
+async def linked_by_hand(environ: dict[str, str]) -> None:
+    """Link anew, from the start."""
+    async with scripted(environ=environ) as script:
+        redirect = await script.consent()
+        await bring(script.listener, redirect)
+        assert (await script.ended()).status == 0
+
+
+async def assert_clean(sandbox: Sandbox, *secrets: str) -> None:
+    """Nothing was in hand: the next command leaves no secret, nothing is pending, and a link begins anew."""
+    environ = surroundings(sandbox)
+    assert (await run_command("list", environ=environ)).status == 0
+    assert holding(*secrets) == []
+    resumed = await run_command("resume", "--json", environ=environ)
+    assert (resumed.status, resumed.out) == (0, "[]\n"), resumed.err
+    assert await records(sandbox) == []
+    await linked_by_hand(environ)
+    assert len(await records(sandbox)) == created(sandbox) == 1
+
+
+async def test_killed_while_it_checks() -> None:
+    async with misbehaving("list=hang") as sandbox:
+        async with scripted(environ=surroundings(sandbox)) as script:
+            await until(lambda: sandbox.calls["list"])
+            await kill(script.process)
+        await assert_clean(sandbox)
+
+
+async def test_killed_as_it_begins_to_listen() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        port = found.getsockname()[1]
+
+    def is_taken() -> bool:
+        with socket.socket() as visitor:
+            return visitor.connect_ex(("127.0.0.1", port)) == 0
+
+    async with misbehaving("redirect-url=hang") as sandbox:
+        async with scripted(*LINK, "--port", str(port), environ=surroundings(sandbox)) as script:
+            await until(is_taken)
+            await kill(script.process)
+        await assert_clean(sandbox)
+
+
+async def test_killed_while_it_asks_for_the_authorization_url() -> None:
+    async with misbehaving("redirect-url=hang") as sandbox:
+        async with scripted(environ=surroundings(sandbox)) as script:
+            await until(lambda: sandbox.calls["redirect-url"])
+            await kill(script.process)
+        await assert_clean(sandbox)
+
+
+async def test_killed_as_the_browser_opens(tmp_path: Path) -> None:
+    user = PatientUser(tmp_path)
+    async with Sandbox() as sandbox:
+        async with running(*LINK, "--events", environ=surroundings(sandbox) | user.browser) as process:
+            waiting = await Script(process).event("waiting")
+            await until(lambda: user.opened)
+            await kill(process)
+        user.go_on()
+        await assert_clean(sandbox, *secrets_of(waiting["authorization_url"]))
+
+
+async def test_killed_while_it_waits() -> None:
+    async with Sandbox() as sandbox:
+        async with scripted(environ=surroundings(sandbox)) as script:
+            redirect = await script.consent()
+            await bring(script.listener, "https://console.example/?code=abc&state=foreign")
+            await script.event("ignored")
+            await kill(script.process)
+        assert len(secrets_of(redirect)) == 2
+        await assert_clean(sandbox, *secrets_of(redirect))
+
+
+@asynccontextmanager
+async def killed(sandbox: Sandbox, call: str, *options: str) -> AsyncIterator[list[str]]:
+    """Bring the redirect to a link, and kill it when ``call`` has arrived; give the code and the state."""
+    before = sandbox.calls[call]
+    async with scripted(*LINK, *options, environ=surroundings(sandbox)) as script:
+        redirect = await script.consent()
+        async with brought(script.listener, redirect):
+            await until(lambda: sandbox.calls[call] > before)
+            await kill(script.process)
+    assert holding(*secrets_of(redirect)) == entries()
+    assert len(entries()) == 1
+    yield secrets_of(redirect)
+
+
+async def finished(way: str, sandbox: Sandbox) -> Ended:
+    """Finish what is pending, by ``resume`` or by the next ``link``, which need not ask anybody for that."""
+    environ = surroundings(sandbox, **NO_BROWSER)
+    if way == "resume":
+        return await run_command("resume", environ=environ)
+    return await run_command(*LINK, "--if-exists", "replace", "--browser", "default", environ=environ)
+
+
+WAYS_ON = pytest.mark.parametrize("way", ["resume", "link"])
+
+
+@WAYS_ON
+async def test_killed_as_the_redirect_is_written_down(way: str) -> None:
+    async with misbehaving("delete=hang") as sandbox:
+        await linked_by_hand(surroundings(sandbox))
+        [old] = await records(sandbox)
+        async with scripted(*LINK, "--if-exists", "replace", environ=surroundings(sandbox)) as script:
+            redirect = await script.consent()
+            async with brought(script.listener, redirect):
+                await until(entries)
+                await kill(script.process)
+        assert await records(sandbox) == [old]
+        end = await finished(way, sandbox)
+        assert end.status == 0, end.err
+        assert "Deleted the authorization" in end.err
+        [new] = await records(sandbox)
+        assert new != old
+        assert created(sandbox) == 2
+        assert holding(*secrets_of(redirect)) == []
+
+
+@WAYS_ON
+@pytest.mark.parametrize(
+    ("faults", "call"),
+    [
+        (("exchange=hang-after",), "exchange"),
+        (("exchange=500-after", "look=hang"), "look"),
+    ],
+    ids=["asking", "looking"],
+)
+async def test_killed_during_the_exchange(way: str, faults: tuple[str, ...], call: str) -> None:
+    async with misbehaving(*faults) as sandbox, killed(sandbox, call) as secrets:
+        end = await finished(way, sandbox)
+        assert end.status == 0, end.err
+        assert "Going on with my-auth, whose redirect came at" in end.err
+        assert [one["name"] for one in await records(sandbox)] == [NAME]
+        assert created(sandbox) == 1
+        assert holding(*secrets) == []
+        assert (await run_command("resume", environ=surroundings(sandbox))).err == "Nothing is pending.\n"
+
+
+async def test_killed_while_an_exchange_runs_that_never_ends() -> None:
+    async with misbehaving("exchange=hang") as sandbox, killed(sandbox, "exchange") as secrets:
+        end = await finished("resume", sandbox)
+        assert end.status == 0, end.err
+        first, second = sandbox.exchanges
+        assert second.arrived_at - first.arrived_at > 14  # it may run on for that long
+        assert created(sandbox) == len(await records(sandbox)) == 1
+        assert holding(*secrets) == []
+
+
+async def test_killed_as_it_tells_the_truth() -> None:
+    async with Sandbox() as sandbox:
+        environ = surroundings(sandbox)
+        async with scripted(environ=environ) as script:
+            redirect = await script.consent()
+            async with brought(script.listener, redirect):
+                await script.event("linked")
+                await kill(script.process)
+        assert holding(*secrets_of(redirect)) == []
+        assert (await run_command("resume", "--json", environ=environ)).out == "[]\n"
+        assert len(await records(sandbox)) == created(sandbox) == 1
+
+
+def age(minutes: float) -> None:
+    """Make the one pending entry older than it is."""
+    [path] = entries()
+    record = json.loads(path.read_text())
+    for key in ("captured_at", "sent_at"):
+        record[key] = (datetime.now(UTC) - timedelta(minutes=minutes)).isoformat()
+    path.write_text(json.dumps(record))
+
+
+@pytest.mark.parametrize("command", [("list",), ("deliver",), ("link", "--help")], ids=" ".join)
+async def test_any_next_command_removes_an_expired_code_and_resume_says_what_became_of_it(
+    command: tuple[str, ...],
+) -> None:
+    async with misbehaving("exchange=hang") as sandbox, killed(sandbox, "exchange") as secrets:
+        environ = surroundings(sandbox)
+        age(11)
+        await run_command(*command, environ=environ)
+        assert holding(*secrets) == []
+        assert len(entries()) == 1
+        end = await run_command("resume", environ=environ)
+        assert end.status == 6
+        assert "error: The redirect for my-auth has expired, and no authorization was created from it\n" in end.err
+        assert f"hint: Run `oauth-helper link github --name {NAME}` again.\n" in end.err
+        assert entries() == []
+        assert (await run_command("resume", environ=environ)).status == 0
+
+
+async def test_what_an_expired_redirect_had_brought_about_is_found() -> None:
+    async with misbehaving("exchange=hang-after") as sandbox, killed(sandbox, "exchange"):
+        age(11)
+        end = await run_command("resume", "--json", environ=surroundings(sandbox))
+        assert end.status == 0, end.err
+        assert json.loads(end.out) == await records(sandbox)
+        assert entries() == []

@@ -1,0 +1,213 @@
+"""``resume``, and the ``link`` that finds what an earlier one has left; and a journal that cannot be had or trusted."""
+
+import json
+import os
+import signal
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, create_subprocess_exec
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+from command import Ended, ended, error_of, records, run_command, surroundings
+from link_script import LINK, NAME, bring, brought, entries, holding, scripted, secrets_of, until
+from other_users import NOBODY, needs_root
+from screen import terminal
+
+from oauth_helper.sandbox import Fault, Sandbox
+
+NO_BROWSER = {"BROWSER": "/nonexistent"}
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    async with Sandbox() as sandbox:
+        yield sandbox
+
+
+def misbehaving(*faults: str) -> Sandbox:
+    return Sandbox(faults=map(Fault.parse, faults))
+
+
+async def cut_off(environ: dict[str, str]) -> Ended:
+    """Link up to where ServiceStage cuts it off; the redirect must be kept."""
+    async with scripted(environ=environ) as script:
+        redirect = await script.consent()
+        await bring(script.listener, redirect)
+        end = await script.ended()
+    assert script.names[-1] == "failed"
+    assert holding(*secrets_of(redirect)) == entries()
+    [entry] = entries()
+    assert (entry.stat().st_mode & 0o777, entry.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+    return end
+
+
+async def assert_resumes(sandbox: Sandbox) -> None:
+    end = await run_command("resume", "--json", environ=surroundings(sandbox, **NO_BROWSER))
+    assert end.status == 0, end.err
+    [record], [listed] = json.loads(end.out), await records(sandbox)
+    assert record["name"] == listed["name"] == NAME
+    assert sum(exchange.created for exchange in sandbox.exchanges) == 1
+    assert entries() == []
+
+
+async def test_nothing_pending_is_no_error(sandbox: Sandbox) -> None:
+    end = await run_command("resume", environ=surroundings(sandbox))
+    assert (end.status, end.out, end.err) == (0, "", "Nothing is pending.\n")
+    end = await run_command("resume", "--json", environ=surroundings(sandbox))
+    assert (end.status, end.out, end.err) == (0, "[]\n", "")
+
+
+@pytest.mark.parametrize(("fault", "kind"), [("exchange=401", "credentials"), ("exchange=403", "not-permitted")])
+async def test_credentials_refused_in_the_exchange_cost_nothing(fault: str, kind: str) -> None:
+    async with misbehaving(fault) as sandbox:
+        end = await cut_off(surroundings(sandbox))
+        assert end.status == 3
+        assert error_of(end.err)["kind"] == kind
+        assert "The redirect is kept: `oauth-helper resume` finishes it, until" in end.err
+        await assert_resumes(sandbox)
+
+
+async def test_who_may_not_list_cannot_know_and_who_may_finishes_it() -> None:
+    async with misbehaving("exchange=500-after") as sandbox:
+        key = sandbox.access_key_without_list
+        limited = {"HUAWEICLOUD_SDK_AK": key.access_key, "HUAWEICLOUD_SDK_SK": key.secret_key.reveal()}
+        end = await cut_off(surroundings(sandbox, **limited))
+        assert end.status == 8
+        assert "whether it did cannot be known, as it may not be listed" in end.err
+        await assert_resumes(sandbox)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+async def test_a_signal_during_the_exchange_leaves_the_redirect(number: signal.Signals) -> None:
+    async with misbehaving("exchange=hang-after") as sandbox:
+        async with scripted(environ=surroundings(sandbox)) as script:
+            redirect = await script.consent()
+            async with brought(script.listener, redirect):
+                await until(lambda: sandbox.calls["exchange"])
+                script.process.send_signal(number)
+                end = await script.ended()
+        assert end.status == 128 + number
+        assert f"while ServiceStage was asked to create {NAME}" in end.err
+        assert "The redirect is kept: `oauth-helper resume` finishes it" in end.err
+        await assert_resumes(sandbox)
+
+
+async def test_a_terminal_closed_during_the_exchange_leaves_the_redirect() -> None:
+    async with misbehaving("exchange=hang-after") as sandbox:
+        async with terminal(*LINK, environ=surroundings(sandbox)) as screen:
+            await screen.until("Asking ServiceStage")
+            await until(lambda: sandbox.calls["exchange"])
+            screen.hang_up()
+            assert await screen.process.wait() == 129
+        await assert_resumes(sandbox)
+
+
+async def test_the_next_link_of_that_name_finishes_it_first_and_opens_no_browser() -> None:
+    async with misbehaving("exchange=401") as sandbox:
+        await cut_off(surroundings(sandbox))
+        async with scripted(environ=surroundings(sandbox)) as script:
+            assert (await script.ended()).status == 0
+        assert script.names == ["exchanging", "linked"]
+        assert script.events[-1]["kept"] is False
+        assert len(await records(sandbox)) == sandbox.calls["redirect-url"] == 1
+        assert entries() == []
+
+
+def _empty(path: Path) -> None:
+    path.write_text("")
+
+
+def _cut(path: Path) -> None:
+    path.write_text(path.read_text()[:-20])
+
+
+def _replaced_by_a_link(path: Path) -> None:
+    path.rename(path.with_name("elsewhere"))
+    path.symlink_to("elsewhere")
+
+
+def _writable_by_all(path: Path) -> None:
+    path.chmod(0o666)
+
+
+def _of_another_user(path: Path) -> None:
+    os.chown(path, NOBODY, NOBODY)
+
+
+def _of_another_target(path: Path) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"endpoint": "https://servicestage.evil.example"}))
+
+
+SPOILT = [
+    (_empty, "does not hold what this version of oauth-helper writes there"),
+    (_cut, "does not hold what this version of oauth-helper writes there"),
+    (_replaced_by_a_link, "is a link"),
+    (_writable_by_all, "can be written by other users"),
+    pytest.param(_of_another_user, "belongs to another user", marks=needs_root),
+    (_of_another_target, "does not hold what this version of oauth-helper writes there"),
+]
+
+
+@pytest.mark.parametrize(("spoil", "words"), SPOILT)
+async def test_an_entry_that_is_not_to_be_trusted_is_named_and_stops_no_link(
+    spoil: Callable[[Path], None], words: str
+) -> None:
+    async with misbehaving("exchange=401") as sandbox:
+        await cut_off(surroundings(sandbox))
+        [entry] = entries()
+        spoil(entry)
+        warning = f"warning: What an earlier run left cannot be read: {entry} {words}.\n"
+        end = await run_command("resume", "--json", environ=surroundings(sandbox))
+        assert (end.status, end.out) == (0, "[]\n")
+        assert warning in end.err
+        end = await run_command(*LINK, environ=surroundings(sandbox))
+        assert end.status == 0, end.err
+        assert warning in end.err
+        assert "Traceback" not in end.err
+        assert len(await records(sandbox)) == 1
+        assert entries() == []
+
+
+async def test_an_entry_that_others_could_read_is_warned_about_and_finished() -> None:
+    async with misbehaving("exchange=401") as sandbox:
+        await cut_off(surroundings(sandbox))
+        [entry] = entries()
+        entry.chmod(0o644)
+        end = await run_command("list", environ=surroundings(sandbox))
+        assert (end.status, entry.stat().st_mode & 0o777) == (0, 0o600)
+        assert f"warning: {entry} could be read by other users.\n" in end.err
+        await assert_resumes(sandbox)
+
+
+async def test_a_link_works_where_no_state_folder_can_be_made(sandbox: Sandbox, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    environ = surroundings(sandbox, XDG_STATE_HOME=str(tmp_path / "file" / "state"))
+    end = await run_command(*LINK, environ=environ)
+    assert end.status == 0, end.err
+    assert "warning: The redirect could not be written down" in end.err
+    assert (await run_command("resume", environ=environ)).status == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no limits to set")
+async def test_a_link_works_where_nothing_can_be_written(sandbox: Sandbox) -> None:
+    process = await create_subprocess_exec(
+        *("sh", "-c", 'ulimit -f 0; exec "$@"', "sh", sys.executable, "-m", "oauth_helper", *LINK),
+        stdin=DEVNULL,
+        stdout=PIPE,
+        stderr=PIPE,
+        env={name: value for name, value in surroundings(sandbox).items() if not name.startswith("COVERAGE_")},
+    )
+    end = await ended(process)
+    assert end.status == 0, end.err
+    assert "warning: The redirect could not be written down" in end.err
+    assert "other runs will not find this one." in end.err
+    assert "Traceback" not in end.err
+    assert len(await records(sandbox)) == 1
+    assert entries() == []
+
+
+async def test_the_commands_own_sandbox_leaves_no_journal(clean_surroundings: Path) -> None:
+    end = await run_command("link", "github", "--sandbox", environ=surroundings())
+    assert end.status == 0, end.err
+    assert not list(clean_surroundings.rglob("pending*"))

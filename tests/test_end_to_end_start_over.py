@@ -1,0 +1,129 @@
+"""A state that is truly gone: one key begins again on a terminal, and a script is told."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from urllib.parse import urljoin
+
+import pytest
+from aiohttp import ClientSession
+from command import error_of, records, run_command, surroundings
+from link_script import LINK, PatientUser, bring, consent, entries, holding, scripted, secrets_of
+from screen import Screen, terminal
+from scripted_browser import Page
+
+from oauth_helper.sandbox import Sandbox
+
+REFUSED = "Press Enter to start over with a fresh state; Ctrl-C stops."
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    async with Sandbox() as sandbox:
+        yield sandbox
+
+
+async def spend(sandbox: Sandbox, address: str) -> None:
+    """Use up the state that this address bears: whoever shows it to ServiceStage first does so."""
+    body = {"name": "elsewhere", "code": "wrong", "state": secrets_of(address)[-1]}
+    target = f"{sandbox.endpoint}/v1/{sandbox.project_id}/git/auths/github/oauth"
+    token = {"X-Auth-Token": sandbox.token.token.reveal()}
+    async with ClientSession(headers=token) as stranger, stranger.post(target, json=body) as answer:
+        assert (await answer.json())["error_code"] == "SVCSTG.REPO.0402"
+
+
+async def authorization_url(screen: Screen) -> str:
+    """Wait until one is shown, after what is known already."""
+    return (await screen.line_with("/login/oauth/authorize?")).split()[-1]
+
+
+async def test_enter_begins_again_with_a_fresh_state(sandbox: Sandbox) -> None:
+    async with terminal(*LINK, "--no-browser", environ=surroundings(sandbox)) as screen:
+        first = await consent(await authorization_url(screen))
+        await spend(sandbox, first)
+        screen.type(f"{first}\n")
+        await screen.until(REFUSED)
+        assert "SVCSTG.REPO.0402" in screen.shown
+        assert holding(*secrets_of(first)) == entries() == []
+        screen.type(f"{first}\n")
+        await screen.until("No address is waited for now")
+        screen.type("\n")
+        second = await consent(await authorization_url(screen))
+        assert not set(secrets_of(first)) & set(secrets_of(second))
+        screen.type(f"{second}\n")
+        assert await screen.ended() == 0, screen.shown
+    assert "repo_user   octocat" in screen.shown
+    assert len(await records(sandbox)) == 1
+    assert entries() == []
+
+
+async def test_the_tab_that_brought_the_redirect_shows_the_way_on(sandbox: Sandbox, tmp_path: Path) -> None:
+    user, sight = PatientUser(tmp_path), tmp_path / "sight"
+    os.mkfifo(sight)
+    environ = surroundings(sandbox, SCRIPTED_SIGHT=str(sight)) | user.browser
+    async with terminal(*LINK, environ=environ) as screen:
+        listener = (await screen.line_with("/start?k=")).split()[-1]
+        async with ClientSession() as browser, browser.get(listener) as answer:
+            await spend(sandbox, Page(await answer.text()).authorize)
+        user.go_on()
+        await screen.until(REFUSED)
+        screen.type("\n")
+        _, address, html = (await asyncio.to_thread(sight.read_text)).split("\n", 2)
+        page = Page(html)
+        redirect = await consent(page.authorize)
+        form = {"redirect": redirect} | page.hidden
+        async with ClientSession() as browser:
+            async with browser.get(address):  # takes the cookie again, which that browser had
+                pass
+            async with browser.post(urljoin(address, page.action), data=form) as answer:
+                assert 'data-outcome="linked"' in await answer.text()
+        assert await screen.ended() == 0, screen.shown
+    assert user.opened == len(await records(sandbox)) == 1
+
+
+async def test_control_c_at_the_question_leaves_nothing(sandbox: Sandbox) -> None:
+    async with terminal(*LINK, "--no-browser", environ=surroundings(sandbox)) as screen:
+        first = await consent(await authorization_url(screen))
+        await spend(sandbox, first)
+        screen.type(f"{first}\n")
+        await screen.until(REFUSED)
+        screen.type("\x03")
+        assert await screen.ended() == 130
+    assert "Interrupted. Nothing was created" in screen.shown
+    assert "resume" not in screen.shown
+    assert await records(sandbox) == []
+    assert entries() == []
+
+
+async def test_control_c_in_the_second_wait_leaves_nothing(sandbox: Sandbox) -> None:
+    async with terminal(*LINK, "--no-browser", environ=surroundings(sandbox)) as screen:
+        first = await consent(await authorization_url(screen))
+        await spend(sandbox, first)
+        screen.type(f"{first}\n")
+        await screen.until(REFUSED)
+        screen.type("\n")
+        await authorization_url(screen)
+        screen.type("\x03")
+        assert await screen.ended() == 130
+    assert "Interrupted. Nothing was created" in screen.shown
+    assert "resume" not in screen.shown
+
+
+async def test_without_a_terminal_it_is_refused(sandbox: Sandbox) -> None:
+    async with scripted(environ=surroundings(sandbox)) as script:
+        redirect = await script.consent()
+        await spend(sandbox, redirect)
+        page = await bring(script.listener, redirect)
+        end = await script.ended()
+    assert end.status == 6
+    assert 'data-outcome="failed"' in page
+    assert error_of(end.err)["code"] == script.events[-1]["error"]["code"] == "SVCSTG.REPO.0402"
+    assert holding(*secrets_of(redirect)) == entries() == []
+
+
+async def test_an_expired_code_is_refused_too() -> None:
+    async with Sandbox(code_lifetime=-1) as sandbox:
+        end = await run_command(*LINK, "--json", environ=surroundings(sandbox))
+    assert end.status == 6
+    assert error_of(end.err)["kind"] == "code-or-state-invalid"

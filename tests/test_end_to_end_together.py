@@ -1,0 +1,120 @@
+"""Many links of the same name at once: one of them asks the user, and all end as it does."""
+
+import asyncio
+import json
+import signal
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import pytest
+from command import Ended, ended, error_of, line_with, records, running, surroundings
+from link_script import LINK, NAME, PatientUser, until
+
+from oauth_helper.sandbox import Sandbox
+
+TEN = 10
+JOINED = f"Another oauth-helper is linking {NAME}. Waiting for it."
+OPENED = "Your browser was opened"
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    async with Sandbox() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def user(tmp_path: Path) -> PatientUser:
+    return PatientUser(tmp_path)
+
+
+@asynccontextmanager
+async def together(environ: Mapping[str, str]) -> AsyncIterator[tuple[Process, list[Process]]]:
+    """Start ten at once, and give the one that opened the browser and the nine that wait for it."""
+    async with AsyncExitStack() as stack:
+        ten = [await stack.enter_async_context(running(*LINK, "--json", environ=environ)) for _ in range(TEN)]
+        waiting = await asyncio.gather(*map(is_waiting, ten))
+        [first] = [process for process, waits in zip(ten, waiting, strict=True) if not waits]
+        yield first, [process for process in ten if process is not first]
+
+
+async def is_waiting(process: Process) -> bool:
+    """Whether it waits for another, or else has opened the browser."""
+    assert process.stderr
+    async with asyncio.timeout(30):
+        while line := (await process.stderr.readline()).decode():
+            if JOINED in line or OPENED in line:
+                return JOINED in line
+    raise AssertionError("ended before it told what it does")
+
+
+async def ends(processes: list[Process]) -> list[Ended]:
+    return await asyncio.gather(*map(ended, processes))
+
+
+async def test_ten_at_once_open_one_browser_and_all_end_well(sandbox: Sandbox, user: PatientUser) -> None:
+    async with together(surroundings(sandbox) | user.browser) as (first, others):
+        user.go_on()
+        made = await ended(first)
+        kept = await ends(others)
+    assert made.status == 0, made.err
+    for end in kept:
+        assert end.status == 0, end.err
+        assert json.loads(end.out) == json.loads(made.out)
+        assert f"Linked {NAME}: the other oauth-helper did." in end.err
+    assert len(await records(sandbox)) == len(sandbox.exchanges) == sandbox.calls["redirect-url"] == user.opened == 1
+
+
+async def test_when_the_first_is_killed_another_takes_its_place(sandbox: Sandbox, user: PatientUser) -> None:
+    async with together(surroundings(sandbox) | user.browser) as (first, others):
+        first.kill()
+        await first.wait()
+        await until(lambda: user.opened > 1)
+        user.go_on()
+        for end in await ends(others):
+            assert end.status == 0, end.err
+            assert json.loads(end.out)["name"] == NAME
+    assert len(await records(sandbox)) == len(sandbox.exchanges) == 1
+    assert user.opened == sandbox.calls["redirect-url"] == 2
+
+
+async def test_when_the_user_says_no_to_the_first_all_have_heard_it(sandbox: Sandbox, user: PatientUser) -> None:
+    async with together(surroundings(sandbox, SCRIPTED_USER="deny") | user.browser) as (first, others):
+        user.go_on()
+        for end in await ends([first, *others]):
+            assert (end.status, end.out) == (4, "")
+            assert error_of(end.err)["kind"] == "denied"
+    assert await records(sandbox) == []
+    assert user.opened == 1
+
+
+async def test_a_link_of_another_type_under_that_name_finds_it_taken(sandbox: Sandbox, user: PatientUser) -> None:
+    environ = surroundings(sandbox) | user.browser
+    other = ("link", "gitlab", "--name", NAME, "--json")
+    async with running(*LINK, environ=environ) as first, running(*other, environ=environ) as second:
+        waiting = await asyncio.gather(is_waiting(first), is_waiting(second))
+        user.go_on()
+        late, early = (first, second) if waiting[0] else (second, first)
+        assert (await ended(early)).status == 0
+        end = await ended(late)
+    assert end.status == 6, end.err
+    assert "of type" in end.err
+    assert len(await records(sandbox)) == user.opened == 1
+
+
+async def test_when_the_first_is_interrupted_the_second_asks_the_user(sandbox: Sandbox, user: PatientUser) -> None:
+    environ = surroundings(sandbox) | user.browser
+    async with running(*LINK, environ=environ) as first:
+        await line_with(first.stderr, OPENED)
+        async with running(*LINK, "--json", environ=environ) as second:
+            await line_with(second.stderr, JOINED)
+            first.send_signal(signal.SIGINT)
+            assert (await ended(first)).status == 130
+            await line_with(second.stderr, OPENED)
+            user.go_on()
+            end = await ended(second)
+    assert end.status == 0, end.err
+    assert len(await records(sandbox)) == 1
+    assert user.opened == 2
