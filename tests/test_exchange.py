@@ -283,11 +283,23 @@ async def test_what_is_replaced_is_deleted_after_the_redirect_is_written_down() 
     assert run.told == [Deleted(NAME), Exchanging(1, replaces=True, kept=True)]
 
 
-@pytest.mark.parametrize("trouble", [UNSENT, BUSY], ids=str)
-async def test_a_deletion_of_which_nothing_came_is_sent_again(trouble: OAuthHelperError) -> None:
-    run = Run(ScriptedService(deletes=[trouble, None]))
+async def test_a_deletion_of_which_nothing_came_is_sent_again() -> None:
+    run = Run(ScriptedService(deletes=[UNSENT, None]))
     assert await run.exchange(REPLACING).carry_out() == CREATED
     assert run.order == ["delete", "delete", "create"]
+    busy = Run(ScriptedService(deletes=[BUSY, None], looks=[[STANDING]]))
+    assert await busy.exchange(REPLACING).carry_out() == CREATED
+    assert busy.order == ["delete", "list", "delete", "create"]
+    done = Run(ScriptedService(deletes=[BUSY]))
+    assert await done.exchange(REPLACING).carry_out() == CREATED
+    assert done.order == ["delete", "list", "create"]
+
+
+async def test_a_taken_name_that_may_not_be_listed_is_to_be_deleted_by_hand() -> None:
+    run = Run(ScriptedService([NameTakenError("taken")]))
+    with pytest.raises(NameTakenError) as raised:
+        await run.exchange(may_look=False).carry_out()
+    assert f"oauth-helper delete {NAME}" in raised.value.hint
 
 
 @pytest.mark.parametrize("trouble", [RESET, LATE, HANGS], ids=str)

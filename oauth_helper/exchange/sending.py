@@ -25,7 +25,13 @@ from oauth_helper.events import Deleted, Event, Exchanging, Warned
 from oauth_helper.exchange.lookout import CannotLookError, Lookout
 from oauth_helper.exchange.pace import Pace
 from oauth_helper.exchange.seams import Journal, Service
-from oauth_helper.exchange.statement import is_the_consoles, keep_in_hand, outcome_unknown, what_is_gone
+from oauth_helper.exchange.statement import (
+    cannot_be_replaced,
+    is_the_consoles,
+    keep_in_hand,
+    outcome_unknown,
+    what_is_gone,
+)
 from oauth_helper.pending import CODE_LIFETIME, Pending
 from oauth_helper.standing import find_made
 
@@ -166,6 +172,8 @@ class Exchange:
                 return found
         elif isinstance(error, CodeOrStateInvalidError):
             await self._look_for_the_consoles_work(error)
+        elif isinstance(error, NameTakenError) and not self._lookout.may_look:
+            cannot_be_replaced(error, self._pending)
         error.message += what_is_gone(self._pending)
         self._forget()
         raise error
@@ -207,8 +215,10 @@ class Exchange:
             self._trouble = UnreachableError(f"there was no answer within {self._pace.answer:g} seconds", sent=True)
         except UnavailableError as error:
             self._trouble = error
-            if not error.sent or error.status in _OVER:
+            if not error.sent:
                 return False
+            if error.status in _OVER:
+                return await self._lookout.look_now(self._is_free) is not None
         else:
             return True
         return await self._lookout.look_after(left_at, self._is_free) is not None

@@ -6,7 +6,13 @@ from collections.abc import Sequence
 from datetime import UTC
 
 from oauth_helper.authorization import Authorization
-from oauth_helper.errors import CodeOrStateInvalidError, CredentialsError, OAuthHelperError, OutcomeUnknownError
+from oauth_helper.errors import (
+    CodeOrStateInvalidError,
+    CredentialsError,
+    NameTakenError,
+    OAuthHelperError,
+    OutcomeUnknownError,
+)
 from oauth_helper.pending import CODE_LIFETIME, Pending
 from oauth_helper.presentable import presentable
 
@@ -66,3 +72,9 @@ def is_the_consoles(error: CodeOrStateInvalidError, made: Sequence[Authorization
     names = ", ".join(presentable(one.name, limit=63) for one in made)
     error.message += f". Meanwhile the console itself created {names} from this redirect, as a user is signed in there"
     error.hint = f"Use {names}, or delete it and run the command again."
+
+
+def cannot_be_replaced(error: NameTakenError, pending: Pending) -> None:
+    """Add to the refusal of a name that what may not be listed was not seen, so it could not be replaced either."""
+    delete = f"`oauth-helper delete {pending.target.name}`"
+    error.hint = f"Choose another --name, or run {delete} first: what may not be listed is not replaced."

@@ -1,0 +1,174 @@
+"""The fault matrix: every trouble at every call of a link, and the end that :mod:`fault_table` promises for it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Final
+
+import pytest
+from fault_network import AUTHORITY, HurriedClient, Relay, TravellingClient, Weather
+from fault_story import HURRIED, RESIGNED, PassingSandbox, Story, WatchedJournal
+from fault_table import COLUMNS, LINKED, CannotBe, Case, Trouble, cases, cells
+
+from oauth_helper.events import Event, Exchanging, Linked, Looking, Outcome
+from oauth_helper.link_request import IfExists
+from oauth_helper.sandbox import Call, Fault
+from oauth_helper.sandbox.faults import Kind
+from oauth_helper.servicestage import ServiceStageClient
+
+KINDS: Final[Mapping[Trouble, Kind]] = {
+    Trouble.RESET: Kind.DROP_BEFORE,
+    Trouble.RESET_AFTER: Kind.DROP_AFTER,
+    Trouble.TRUNCATED: Kind.TRUNCATE,
+    Trouble.SILENT: Kind.HANG,
+    Trouble.SILENT_AFTER: Kind.HANG_AFTER,
+    Trouble.STALE: Kind.STALE,
+    Trouble.THROTTLED: Kind.TOO_MANY_REQUESTS,
+    Trouble.FAILED: Kind.INTERNAL_ERROR,
+    Trouble.FAILED_AFTER: Kind.INTERNAL_ERROR_AFTER,
+    Trouble.BAD_GATEWAY: Kind.BAD_GATEWAY,
+    Trouble.GATEWAY_TIMEOUT: Kind.GATEWAY_TIMEOUT,
+    Trouble.EXPIRED: Kind.UNAUTHORIZED,
+    Trouble.UNLISTED: Kind.FORBIDDEN,
+}
+"""What the sandbox does itself."""
+
+WEATHERS: Final[Mapping[Trouble, Weather]] = {
+    Trouble.REFUSED: Weather.REFUSED,
+    Trouble.DNS: Weather.DNS,
+    Trouble.TLS: Weather.TLS,
+}
+"""What happens on the way to it."""
+
+
+def faults(case: Case) -> list[Fault]:
+    """Return what the sandbox is to do: at a look, the exchange has to be unplain first."""
+    planned = []
+    if case.call is Call.LOOK:
+        # Where no look ever tells anything, one that sends again on it would make a second authorization of nothing.
+        unplain = Kind.INTERNAL_ERROR_AFTER if case.times else Kind.INTERNAL_ERROR
+        planned.append(Fault(Call.EXCHANGE, unplain))
+    if case.trouble is Trouble.UNLISTED and case.call is Call.DELETE:
+        return [*planned, Fault(Call.LIST, Kind.FORBIDDEN, case.times)]
+    if case.trouble in KINDS:
+        planned.append(Fault(case.call, KINDS[case.trouble], case.times))
+    return planned
+
+
+@dataclass
+class Journey:
+    """What a link meets, and how often it met the trouble of its case."""
+
+    case: Case
+    story: Story
+    foul: int = 0
+
+    @asynccontextmanager
+    async def service(self, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ServiceStageClient]:
+        """Open the client to which it happens."""
+        sandbox, key = self.story.sandbox, self.story.credentials
+        if self.case.trouble not in WEATHERS:
+            async with HurriedClient(sandbox.endpoint, project_id=sandbox.project_id, credentials=key) as service:
+                yield service
+            return
+        async with Relay(sandbox.endpoint) as relay:
+            monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", relay.getaddrinfo)
+            traveller = TravellingClient(
+                relay.endpoint, project_id=sandbox.project_id, credentials=key, ca_bundle=self.story.ca_bundle
+            )
+            traveller.before = lambda call: self._change(relay, call)
+            self.story.healing.append(relay.clear_up)
+            async with traveller:
+                yield traveller
+
+    def _change(self, relay: Relay, call: Call) -> None:
+        if call is self.case.call and (self.case.times is None or self.foul < self.case.times):
+            self.foul += 1
+            relay.weather = WEATHERS[self.case.trouble]
+        else:
+            relay.weather = Weather.FAIR
+
+    @property
+    def met(self) -> int:
+        """How often the trouble came."""
+        planned = faults(self.case)
+        return self.foul + (self.story.sandbox.struck.count((planned[-1].call, planned[-1].kind)) if planned else 0)
+
+
+@pytest.fixture
+def ca_bundle(tmp_path: Path) -> Path:
+    path = tmp_path / "ca.pem"
+    AUTHORITY.cert_pem.write_to_path(str(path))
+    return path
+
+
+@pytest.mark.parametrize("case", list(cases()), ids=str)
+async def test_a_link_ends_as_the_table_says(
+    case: Case, tmp_path: Path, ca_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pace = RESIGNED if case.end.is_kept else HURRIED
+    async with PassingSandbox(faults(case)) as sandbox:
+        key = sandbox.token if case.trouble is Trouble.EXPIRED else sandbox.access_key
+        story = Story(sandbox, WatchedJournal(tmp_path / "pending"), key, ca_bundle)
+        if_exists = IfExists.KEEP
+        if case.call is Call.DELETE:
+            if_exists = IfExists.REPLACE
+            await story.prepare_standing()
+        journey = Journey(case, story)
+        async with journey.service(monkeypatch) as service:
+            outcome = await story.link(service, pace, if_exists)
+            assert journey.met >= (case.times or 1)
+            story.check_sendings(pace)
+            await check_end(case, story, outcome, service.endpoint)
+
+
+async def check_end(case: Case, story: Story, outcome: Outcome, endpoint: str) -> None:
+    if isinstance(outcome, Linked):
+        assert case.end == LINKED
+        story.check_linked(outcome, endpoint)
+        return
+    assert outcome.error.exit_status == case.end.status
+    story.check_failed(outcome)
+    if case.call is Call.LOOK:
+        assert len(story.left) == 1, "on a look that tells nothing, nothing is sent"
+    if case.end.is_kept:
+        await story.check_what_is_gone(outcome)
+        await story.check_kept(endpoint)
+    else:
+        story.check_dropped(outcome, endpoint)
+
+
+def test_every_trouble_meets_every_call_or_it_is_said_why_not() -> None:
+    found = list(cells())
+    assert {(trouble, call) for trouble, call, _ in found} == set(product(Trouble, COLUMNS))
+    assert all(cell.reason for _, _, cell in found if isinstance(cell, CannotBe))
+    assert KINDS.keys() | WEATHERS.keys() == set(Trouble)
+
+
+async def test_a_kept_connection_that_closes_just_as_the_post_leaves_is_no_answer(tmp_path: Path) -> None:
+    async with PassingSandbox() as sandbox, Relay(sandbox.endpoint, tls=False) as relay:
+        story = Story(sandbox, WatchedJournal(tmp_path / "pending"), sandbox.access_key)
+        closed = []
+
+        def tell(event: Event) -> None:
+            story.tell(event)
+            # Told right before the request is written: to the client the connection is still a good one.
+            if isinstance(event, Exchanging) and event.attempt == 1:
+                closed.append(relay.hang_up())
+
+        async with HurriedClient(
+            relay.endpoint, project_id=sandbox.project_id, credentials=sandbox.access_key
+        ) as service:
+            outcome = await story.link(service, HURRIED, tell=tell)
+        assert closed == [1], "the connection of the first calls was kept"
+        assert isinstance(outcome, Linked)
+        story.check_linked(outcome, relay.endpoint)
+        first, second = story.left
+        assert second - first >= HURRIED.settled_after
+        assert sum(isinstance(event, Looking) for event in story.told) >= len(HURRIED.looks)
+        assert [one.created for one in sandbox.exchanges] == [True], "the first POST got nowhere"
