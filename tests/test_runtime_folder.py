@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import platformdirs
 import pytest
 
 from oauth_helper.errors import MachineError
@@ -19,10 +18,6 @@ from oauth_helper.other_runs import runtime_folder
 
 NOBODY = 65534
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
-needs_another_place = pytest.mark.skipif(
-    not hasattr(platformdirs, "RuntimeDirWarning"),
-    reason="platformdirs 4.2 falls back on no folder for temporary files",
-)
 AS_NOBODY = f"""
 import os
 from oauth_helper.errors import MachineError
@@ -126,7 +121,6 @@ def test_a_folder_in_a_place_that_cannot_be_looked_at_is_refused_by_name(run: Pa
 
 
 @needs_root
-@needs_another_place
 def test_a_squatted_folder_for_who_has_no_session_is_refused_by_name(shared: Path) -> None:
     squatted = shared / f"runtime-{NOBODY}"
     squatted.mkdir()
@@ -139,7 +133,6 @@ def test_a_squatted_folder_for_who_has_no_session_is_refused_by_name(shared: Pat
 
 
 @needs_root
-@needs_another_place
 @pytest.mark.parametrize("variable", [None, "", "shared", "shared/gone/missing"])
 def test_who_has_no_session_gets_a_folder_among_the_temporary_files(
     shared: Path, monkeypatch: pytest.MonkeyPatch, variable: str | None

@@ -23,7 +23,7 @@ def runtime_folder() -> Path:
     """Return the folder, which is made where it is missing.
 
     It is ``oauth-helper`` in platformdirs' runtime folder: ``XDG_RUNTIME_DIR``, or ``/run/user/UID``; where there is
-    neither (in a container, after ``su``), newer platformdirs take ``runtime-UID`` in the folder for temporary files.
+    neither (in a container, after ``su``), ``runtime-UID`` in the folder for temporary files.
 
     Raises:
         MachineError: It cannot be made, or it is another user's.
