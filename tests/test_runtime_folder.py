@@ -54,12 +54,12 @@ def shared(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @contextmanager
 def as_nobody() -> Iterator[None]:
-    """Act as another user, as far as files go."""
-    os.seteuid(NOBODY)
+    """Be another user for a while."""
+    os.setresuid(NOBODY, NOBODY, 0)
     try:
         yield
     finally:
-        os.seteuid(0)
+        os.setresuid(0, 0, 0)
 
 
 def test_the_folder_is_made_for_us_alone_and_found_again(run: Path) -> None:
