@@ -120,6 +120,13 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
+class Deleting:
+    """ServiceStage is asked to delete the authorization that is to be replaced."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Deleted:
     """The authorization that is to be replaced is gone; the exchange comes next."""
 
@@ -158,6 +165,7 @@ Event = (
     | Exchanging
     | Looking
     | Refused
+    | Deleting
     | Deleted
     | Linked
     | Failed

@@ -101,8 +101,8 @@ class Pending:
 
 def _text(record: Mapping[str, object], key: str) -> str:
     value = record.get(key)
-    if not isinstance(value, str) or not value:
-        raise ValueError(f"without {key}")
+    if not isinstance(value, str) or not value or not value.isprintable():
+        raise ValueError(f"without a usable {key}")
     return value
 
 

@@ -29,11 +29,19 @@ from oauth_helper.servicestage import ServiceStageClient
 from oauth_helper.wiring import Ways, resume_all, run_link
 
 HURRIED: Final = Pace(
-    total=6.0, answer=0.6, look=0.25, looks=(0.05, 0.15, 0.35, 0.75), first_pause=0.025, longest_pause=0.2
+    total=6.0,
+    connecting=0.5,
+    answer=0.55,
+    look=0.25,
+    looks=(0.05, 0.15, 0.35, 0.75),
+    first_pause=0.025,
+    longest_pause=0.2,
 )
 """Twenty times as fast as for people. What comes to a good end in it needs a second: the rest is for slow machines."""
-RESIGNED: Final = replace(HURRIED, total=1.1)
+RESIGNED: Final = replace(HURRIED, total=1.6)
 """For what comes to no good end: as long as a second sending takes, and no longer."""
+AGO: Final = timedelta(seconds=25)
+"""After this time nothing comes any more of what an earlier run may have sent."""
 LATE: Final = 0.1
 """Seconds after which the sandbox handles what its gateway gave up: a twentieth of what it takes for people."""
 
@@ -206,9 +214,13 @@ class Story:
         assert entry.state == self.journal.written[0].state
         for heal in (self.sandbox.heal, *self.healing):
             heal()
-        # The user comes back a quarter of a minute later: what was sent is settled then, however it went.
+        # The user comes back half a minute later: what was sent is settled then, however it went.
         if entry.sent_at:
-            entry = replace(entry, sent_at=entry.sent_at - timedelta(seconds=15))
+            entry = replace(
+                entry,
+                captured_at=entry.captured_at - timedelta(seconds=25),
+                sent_at=entry.sent_at - timedelta(seconds=25),
+            )
             self.journal.write(entry)
         (settled,) = await resume_all([entry], self.journal, self._connected, self.told.append)
         assert isinstance(settled.outcome, Linked), settled.outcome

@@ -54,7 +54,8 @@ def faults(case: Case) -> list[Fault]:
         unplain = Kind.INTERNAL_ERROR_AFTER if case.times else Kind.INTERNAL_ERROR
         planned.append(Fault(Call.EXCHANGE, unplain))
     if case.trouble is Trouble.UNLISTED and case.call is Call.DELETE:
-        return [*planned, Fault(Call.LIST, Kind.FORBIDDEN, case.times)]
+        calls = [Call.LIST] if case.times else [Call.LIST, Call.LOOK]
+        return [*planned, *(Fault(call, Kind.FORBIDDEN, case.times) for call in calls)]
     if case.trouble in KINDS:
         planned.append(Fault(case.call, KINDS[case.trouble], case.times))
     return planned

@@ -179,7 +179,7 @@ async def test_a_fault_of_ours_does_not_leave_the_page_waiting() -> None:
 async def test_a_deletion_without_a_plain_answer_is_no_creation() -> None:
     service = PaperService([STANDING], fails={f"delete {NAME}": UnreachableError("reset", sent=True)})
     error, doors = await failed(OutcomeUnknownError, service, if_exists=IfExists.REPLACE)
-    assert "could not be deleted, so none was created" in error.message
+    assert "asked to delete the authorization named my-auth, but whether it did is not known, so none" in error.message
     assert str(error) == error.message
     assert not [call for call in service.calls if "create" in call]
     assert not [event for event in doors.told if isinstance(event, Deleted)]

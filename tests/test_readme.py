@@ -53,6 +53,7 @@ _EVENTS: Final[tuple[events.Event, ...]] = (
     events.Exchanging(),
     events.Looking("my-auth"),
     events.Refused(),
+    events.Deleting("my-auth"),
     events.Deleted("my-auth"),
     events.Linked(_AUTHORIZATION),
     events.Failed(errors.DeadlineError("late")),

@@ -175,6 +175,8 @@ async def _link(link: _Link) -> Linked:
 def _explained(stopped: StoppedError, link: _Link) -> StoppedError:
     narrator, name = link.started.narrator, link.request.name
     asked = f" while ServiceStage was asked to create {name}"
+    if narrator.is_deleting:
+        asked = f" while ServiceStage was asked to delete the authorization named {name}, which may be gone"
     stopped.message += asked if narrator.has_redirect else ". Nothing was created"
     if narrator.has_deleted:
         stopped.message += f". The authorization that was named {name} is deleted"

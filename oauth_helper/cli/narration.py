@@ -16,6 +16,7 @@ from oauth_helper.events import (
     Captured,
     Checked,
     Deleted,
+    Deleting,
     Event,
     Exchanging,
     Failed,
@@ -65,6 +66,8 @@ class Narrator:
         self._clock: asyncio.Task[None] | None = None
         self.has_redirect = False
         """Whether the redirect is in hand, with no end yet."""
+        self.is_deleting = False
+        """Whether ServiceStage was asked to delete what is to be replaced, with no answer yet."""
         self.has_joined = False
         """Whether another process did the linking."""
         self.is_kept = True
@@ -94,7 +97,7 @@ class Narrator:
                 self._tell_of_the_wait(event)
             case Captured() | Refused() | Resumed() | Joined() | Linked() | Failed():
                 self._tell_of_the_redirect(event)
-            case Exchanging() | Looking() | Deleted():
+            case Exchanging() | Looking() | Deleting() | Deleted():
                 self._tell_of_the_exchange(event)
             case Warned(message):
                 self.warn(message)
@@ -149,7 +152,7 @@ class Narrator:
                 self.has_joined = True
                 self.say(f"Another oauth-helper is linking {name}. Waiting for it.")
 
-    def _tell_of_the_exchange(self, event: Exchanging | Looking | Deleted) -> None:
+    def _tell_of_the_exchange(self, event: Exchanging | Looking | Deleting | Deleted) -> None:
         if isinstance(event, Exchanging):
             self.is_kept = event.kept
         is_again, self._is_looking = self._is_looking, isinstance(event, Looking)
@@ -160,8 +163,10 @@ class Narrator:
                 self.say(f"Nothing came of it. Asking again (attempt {attempt}).")
             case Looking(name):
                 self.say("Looking again." if is_again else f"Looking whether {name} stands.")
+            case Deleting():
+                self.is_deleting = True
             case Deleted(name):
-                self.has_deleted = True
+                self.is_deleting, self.has_deleted = False, True
                 self.say(f"Deleted the authorization that was named {name}.")
 
     def _start_clock(self, waiting: Waiting) -> None:

@@ -73,8 +73,8 @@ def run_program(arguments: Sequence[str]) -> int:
     except OAuthHelperError as error:
         return _failed(error, given)
     except BrokenPipeError:
-        # Whoever read our output has enough of it. Python would complain again when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever read our output has enough of it.
+        _give_up_standard_output()
         return 1
     except Exception as fault:  # noqa: BLE001 - the last boundary: a fault of ours still ends in words and status 1
         return _failed(_fault(fault), given)
@@ -82,9 +82,19 @@ def run_program(arguments: Sequence[str]) -> int:
 
 
 def _failed(error: OAuthHelperError, arguments: Sequence[str]) -> int:
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _give_up_standard_output()
     with suppress(OSError):  # nobody is there to be told; the status remains
         print_error(error, as_json=not {"--json", "--events"}.isdisjoint(arguments), trace=trace_is_wanted(arguments))
     return error.exit_status
+
+
+def _give_up_standard_output() -> None:
+    """Python would flush it once more at exit, and complain behind the last line that is for scripts."""
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fault(fault: Exception) -> OAuthHelperError:

@@ -10,6 +10,7 @@ import click
 from oauth_helper.cli.options import Run, connection_options, output_options, start_run
 from oauth_helper.cli.output import print_authorization, print_json
 from oauth_helper.cli.running import run
+from oauth_helper.errors import StoppedError
 from oauth_helper.events import Failed, Linked
 from oauth_helper.journal import Journal
 from oauth_helper.pending import Pending
@@ -33,11 +34,31 @@ def resume_command(**options: Any) -> None:
     pendings, troubles = journal.read_all()
     for trouble in troubles:
         started.narrator.warn(f"What an earlier run left cannot be read: {trouble}.")
-    settled = run(_resume(pendings, journal, started, started.credentials())) if pendings else []
+    settled = _settled(pendings, journal, started) if pendings else []
+    _say_how_each_ended(settled, started)
     _print(settled, troubles, started)
     for one in settled:
         if isinstance(one.outcome, Failed):
             raise one.outcome.error
+
+
+def _settled(pendings: Sequence[Pending], journal: Journal, started: Run) -> list[Settled]:
+    try:
+        return run(_resume(pendings, journal, started, started.credentials()))
+    except StoppedError as stopped:
+        stopped.hint = "What is not finished is kept: run `oauth-helper resume` again."
+        raise
+
+
+def _say_how_each_ended(settled: Sequence[Settled], started: Run) -> None:
+    """The error at the end is the first one; nobody is to be left to guess about the others."""
+    for one in settled if len(settled) > 1 else ():
+        name = one.pending.target.name
+        match one.outcome:
+            case Linked():
+                started.narrator.say(f"Linked {name}.")
+            case Failed(error):
+                started.narrator.warn(f"{name}: {error.message.rstrip('.')}. {error.hint}")
 
 
 async def _resume(

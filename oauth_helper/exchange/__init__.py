@@ -6,8 +6,8 @@ not plain, the list is looked at before anything is sent again:
 
 - never sent (no connection came about): send again;
 - answered 500, 503 or 429: look; where it is not there, send again;
-- no answer, or 502, 504 and the like: the POST may still be carried out. Look 1, 3, 7 and 15 seconds after it left;
-  send again only where it is not there after those 15 seconds;
+- no answer, or 502, 504 and the like: the POST may still be carried out. Look 1, 3, 7 and 15 seconds later; send again
+  only where it is not there after those 15 seconds;
 - a look that failed tells nothing: look again, do not send. Where listing is not permitted, nothing can be known;
 - code, state or name refused after an earlier sending: look, it may be that one's work.
 """

@@ -54,6 +54,14 @@ class Lookout:
         """Look at once what ``read`` finds, again and again until a look tells; raises as :meth:`look_after`."""
         return await self.look_after(asyncio.get_running_loop().time() - self._pace.settled_after, read)
 
+    async def look_after_now(self, read: Callable[[list[Authorization]], Found | None]) -> Found | None:
+        """Look after a request of which it has just been learnt that it may still be carried out.
+
+        When it left is not known, as its connection may have taken a while to come about. Raises as
+        :meth:`look_after`.
+        """
+        return await self.look_after(asyncio.get_running_loop().time(), read)
+
     async def look(self) -> list[Authorization] | None:
         """Look once; None tells nothing. Raises as :meth:`look_after`."""
         if not self.may_look:

@@ -14,13 +14,15 @@ class Pace:
 
     total: float = 30.0
     """For everything, from the moment the redirect is in hand."""
-    answer: float = 12.0
-    """For one answer. A connection has 10 to come about, so it is always known which of the two did not come."""
+    connecting: float = 10.0
+    """For a connection to come about, at most: so late may a request leave."""
+    answer: float = 11.0
+    """For one answer, its connection included; more than that, so that it is known which of the two did not come."""
     look: float = 5.0
     """For the answer to one look."""
     looks: tuple[float, ...] = (1.0, 3.0, 7.0, 15.0)
-    """When to look after a request left of which it is not known whether it is still being carried out. At the last
-    of them it may be taken for lost."""
+    """When to look after a request came to nothing of which it is not known whether it is still being carried out. At
+    the last of them it may be taken for lost."""
     first_pause: float = 0.5
     """Before a request of which nothing came is sent again; each further pause is twice as long."""
     longest_pause: float = 4.0
@@ -39,7 +41,7 @@ class Pace:
         """Give the moments to look at, without end; for those that are past already, one look, now.
 
         Args:
-            since: When the request left, by the clock of ``now``.
+            since: When the request had left for certain, by the clock of ``now``.
             now: The time.
         """
         due = [since + after for after in self.looks]
@@ -50,6 +52,9 @@ class Pace:
         last = max(now, due[-1])
         yield from (last + self.longest_pause * number for number in count(1))
 
+
+OVER: Final = frozenset({408, 425, 429, 500, 503})
+"""HTTP statuses after which a request is not being carried out any more."""
 
 PACE: Final = Pace()
 """The usual one."""

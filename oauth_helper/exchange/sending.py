@@ -7,7 +7,6 @@ from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Final
 
 from oauth_helper.authorization import Authorization
 from oauth_helper.errors import (
@@ -15,15 +14,16 @@ from oauth_helper.errors import (
     CredentialsError,
     MachineError,
     NameTakenError,
-    NoSuchAuthorizationError,
     OAuthHelperError,
     RefusedError,
     UnavailableError,
     UnreachableError,
+    UnusableAnswerError,
 )
 from oauth_helper.events import Deleted, Event, Exchanging, Warned
+from oauth_helper.exchange.deletion import Deletion
 from oauth_helper.exchange.lookout import CannotLookError, Lookout
-from oauth_helper.exchange.pace import Pace
+from oauth_helper.exchange.pace import OVER, Pace
 from oauth_helper.exchange.seams import Journal, Service
 from oauth_helper.exchange.statement import (
     cannot_be_replaced,
@@ -34,9 +34,6 @@ from oauth_helper.exchange.statement import (
 )
 from oauth_helper.pending import CODE_LIFETIME, Pending
 from oauth_helper.standing import find_made
-
-_OVER: Final = frozenset({408, 425, 429, 500, 503})
-"""Answers after which the request is not being carried out any more."""
 
 
 class Exchange:
@@ -73,12 +70,17 @@ class Exchange:
         self._known = known
         self._lookout = Lookout(service, pending.target.name, tell, pace)
         self._lookout.may_look = may_look
-        self._is_kept = is_resumed
+        self._is_kept = self._is_resumed = is_resumed
         self._loop = asyncio.get_running_loop()
-        self._sent_since = self._loop.time()
         self._sendings = 0
         self._is_absent = False
+        self._deletion = Deletion(pending, service, self._lookout, tell, pace)
         self._trouble: OAuthHelperError | None = None
+
+    @property
+    def may_look(self) -> bool:
+        """Whether this account may list, as far as is known by now."""
+        return self._lookout.may_look
 
     @property
     def pending(self) -> Pending:
@@ -100,10 +102,11 @@ class Exchange:
         except (TimeoutError, CannotLookError):
             raise outcome_unknown(
                 self._pending,
-                self._trouble,
+                self._deletion.trouble if self._trouble is None else self._trouble,
                 is_kept=self._is_kept,
                 may_look=self._lookout.may_look,
                 is_absent=self._is_absent,
+                may_be_deleted=self._deletion.may_have_happened,
             ) from self._trouble
         except CredentialsError as error:
             keep_in_hand(error, self._pending, is_kept=self._is_kept)
@@ -115,11 +118,15 @@ class Exchange:
         """Return what an earlier run had brought about before it ended, once nothing more will come of it."""
         if self._pending.sent_at is None:
             return None
-        ago = (datetime.now(UTC) - self._pending.sent_at).total_seconds()
-        return await self._lookout.look_after(self._loop.time() - max(0.0, ago), self._made)
+        # A clock that was moved meanwhile says nothing of when that was; and a connection may have taken its time.
+        is_sound = self._pending.sent_at >= self._pending.captured_at
+        ago = (datetime.now(UTC) - self._pending.sent_at).total_seconds() if is_sound else 0.0
+        return await self._lookout.look_after(self._loop.time() - max(0.0, ago - self._pace.connecting), self._made)
 
     async def _new_work(self) -> Authorization:
         if self._pending.stood_since is not None and not self._pending.is_deleted:
+            if self._is_resumed:
+                await self._deletion.check_what_stands()
             await self._make_room()
         for pause in self._pace.pauses():
             was_sent = self._pending.sent_at is not None
@@ -131,7 +138,7 @@ class Exchange:
                 self._trouble = error
             if found := await self._what_came_of(self._trouble):
                 return found
-            self._is_absent = self._trouble.status in _OVER
+            self._is_absent = self._trouble.status in OVER
             await asyncio.sleep(pause)
         raise AssertionError("the pauses have no end")
 
@@ -141,13 +148,12 @@ class Exchange:
         if pending.code is None or pending.state is None:
             raise ValueError("a pending without code and state cannot be sent")
         self._note(replace(pending, sent_at=datetime.now(UTC)))
-        self._sent_since = self._loop.time()
         self._sendings += 1
         self._is_absent = False
         self._tell(Exchanging(self._sendings, pending.is_deleted, self._is_kept))
         try:
             async with asyncio.timeout(self._pace.answer):
-                return await self._service.create_oauth(
+                made = await self._service.create_oauth(
                     pending.repo_type, name=pending.target.name, code=pending.code, state=pending.state, tag=pending.tag
                 )
         except TimeoutError:
@@ -157,13 +163,16 @@ class Exchange:
             if not (isinstance(error, UnavailableError) and error.sent):
                 self._note(replace(self._pending, sent_at=before))
             raise
+        if made.name != pending.target.name:
+            raise UnusableAnswerError("the answer tells of an authorization of another name", sent=True)
+        return made
 
     async def _what_came_of(self, trouble: UnavailableError) -> Authorization | None:
         if not trouble.sent:
             return None
-        if trouble.status in _OVER:
+        if trouble.status in OVER:
             return await self._lookout.look_now(self._made)
-        return await self._lookout.look_after(self._sent_since, self._made)
+        return await self._lookout.look_after_now(self._made)
 
     async def _after_refusal(self, error: RefusedError, *, was_sent: bool) -> Authorization:
         if isinstance(error, CodeOrStateInvalidError | NameTakenError) and was_sent:
@@ -196,35 +205,9 @@ class Exchange:
     async def _make_room(self) -> None:
         """Delete what is to be replaced, with the redirect written down before."""
         self._note(self._pending)
-        for pause in self._pace.pauses():
-            if await self._delete():
-                break
-            await asyncio.sleep(pause)
+        await self._deletion.carry_out()
         self._note(replace(self._pending, is_deleted=True))
         self._tell(Deleted(self._pending.target.name))
-
-    async def _delete(self) -> bool:
-        """Return whether the name is free. A deletion that comes late would take the new authorization with it."""
-        left_at = self._loop.time()
-        try:
-            async with asyncio.timeout(self._pace.answer):
-                await self._service.delete_authorization(self._pending.target.name)
-        except NoSuchAuthorizationError:
-            return True  # somebody else was faster, or the request had to be sent twice
-        except TimeoutError:
-            self._trouble = UnreachableError(f"there was no answer within {self._pace.answer:g} seconds", sent=True)
-        except UnavailableError as error:
-            self._trouble = error
-            if not error.sent:
-                return False
-            if error.status in _OVER:
-                return await self._lookout.look_now(self._is_free) is not None
-        else:
-            return True
-        return await self._lookout.look_after(left_at, self._is_free) is not None
-
-    def _is_free(self, listed: list[Authorization]) -> bool | None:
-        return None if any(one.name == self._pending.target.name for one in listed) else True
 
     def _note(self, pending: Pending) -> None:
         self._pending = pending

@@ -18,14 +18,24 @@ from oauth_helper.presentable import presentable
 
 
 def outcome_unknown(
-    pending: Pending, trouble: OAuthHelperError | None, *, is_kept: bool, may_look: bool, is_absent: bool
+    pending: Pending,
+    trouble: OAuthHelperError | None,
+    *,
+    is_kept: bool,
+    may_look: bool,
+    is_absent: bool,
+    may_be_deleted: bool,
 ) -> OutcomeUnknownError:
     """Return the error for an exchange of which it is not known whether it came about, or that was not delivered.
 
-    With ``is_absent`` a look after the last refusal to answer found that it did not.
+    With ``is_absent`` a look after the last refusal to answer found that it did not; with ``may_be_deleted`` it is not
+    known whether what was to be replaced still stands.
     """
     name = pending.target.name
-    if pending.stood_since is not None and not pending.is_deleted:
+    if may_be_deleted:
+        asked = f"ServiceStage was asked to delete the authorization named {name}"
+        happened = f"{asked}, but whether it did is not known, so none was created in its place"
+    elif pending.stood_since is not None and not pending.is_deleted:
         happened = f"The authorization named {name} could not be deleted, so none was created in its place"
     elif pending.sent_at is None:
         happened = f"ServiceStage could not be asked to create {name}"
@@ -78,3 +88,13 @@ def cannot_be_replaced(error: NameTakenError, pending: Pending) -> None:
     """Add to the refusal of a name that what may not be listed was not seen, so it could not be replaced either."""
     delete = f"`oauth-helper delete {pending.target.name}`"
     error.hint = f"Choose another --name, or run {delete} first: what may not be listed is not replaced."
+
+
+def made_anew(pending: Pending) -> NameTakenError:
+    """Return the error for a name that another authorization bears than the one that was to be replaced."""
+    name = pending.target.name
+    again = f"`oauth-helper link {pending.repo_type} --name {name} --if-exists replace`"
+    return NameTakenError(
+        f"The authorization named {name} was made anew since it was to be replaced, so it was left as it is",
+        hint=f"To replace it all the same, run {again}.",
+    )

@@ -8,7 +8,14 @@ from datetime import UTC, datetime
 
 from oauth_helper.authorization import Authorization
 from oauth_helper.desk import Desk, Ending
-from oauth_helper.errors import CodeOrStateInvalidError, NotPermittedError, OAuthHelperError
+from oauth_helper.errors import (
+    CodeOrStateInvalidError,
+    CredentialsError,
+    NameTakenError,
+    NotPermittedError,
+    OAuthHelperError,
+    UnavailableError,
+)
 from oauth_helper.events import Checked, Event, Failed, Linked, Warned
 from oauth_helper.exchange import Exchange
 from oauth_helper.link_request import IfExists, LinkRequest
@@ -86,10 +93,10 @@ async def _link_afresh(request: LinkRequest, found: _Found, service: Service, do
     with doors.announced():
         async with Browsing.begun(start, desk, request, doors) as browsing:  # 4
             async with truth_told(desk, ending):  # 8
-                authorization = await _until_exchanged(request, found, service, doors, desk, browsing)
-                desk.end(Linked(authorization))
-            ending.tell(Linked(authorization))
-    return Linked(authorization)
+                linked = await _until_exchanged(request, found, service, doors, desk, browsing)
+                desk.end(linked)
+            ending.tell(linked)
+    return linked
 
 
 async def _ask(request: LinkRequest, service: Service) -> AuthorizationRequest:
@@ -99,7 +106,7 @@ async def _ask(request: LinkRequest, service: Service) -> AuthorizationRequest:
 
 async def _until_exchanged(
     request: LinkRequest, found: _Found, service: Service, doors: Doors, desk: Desk, browsing: Browsing
-) -> Authorization:
+) -> Linked:
     earlier: Pending | None = None
     while True:
         redirect = await redirect_of(desk, request, doors)  # 5
@@ -116,7 +123,9 @@ async def _until_exchanged(
             may_look=found.known is not None,
         )
         try:
-            return await exchange.carry_out()  # 6, 7
+            return Linked(await exchange.carry_out())  # 6, 7
+        except NameTakenError as taken:
+            return await _where_taken(taken, pending, request, service, doors)
         except CodeOrStateInvalidError as refused:
             desk.refuse()
             if not await doors.may_start_over(refused):
@@ -124,6 +133,27 @@ async def _until_exchanged(
         earlier = exchange.pending
         desk.start_over(await _ask(request, service))
         await browsing.start_over()
+
+
+async def _where_taken(
+    taken: NameTakenError, pending: Pending, request: LinkRequest, service: Service, doors: Doors
+) -> Linked:
+    """Do about a name that was taken while the user authorized what the user wants done about a taken name.
+
+    A refused name costs neither code nor state, so they are good for the exchange that comes after a deletion.
+    """
+    if request.if_exists is IfExists.FAIL:
+        raise taken
+    try:
+        standing = find_standing(request, await service.list_authorizations())
+    except (CredentialsError, UnavailableError):
+        raise taken from None
+    if standing is None:
+        raise taken
+    if request.if_exists is IfExists.KEEP:
+        return Linked(standing, kept=True)
+    pending = replace(pending, stood_since=standing.create_time, is_deleted=False)
+    return Linked(await Exchange(pending, service, doors.journal, doors.tell, pace=doors.pace).carry_out())
 
 
 def _captured(

@@ -51,13 +51,22 @@ async def finish_earlier(request: LinkRequest, service: Service, doors: Doors) -
     if pending is None or not _is_wanted(pending, request):
         return None
     if not pending.is_fresh(datetime.now(UTC)):
-        doors.tell(Warned(f"An earlier redirect for {name} expired before it was known to be exchanged."))
+        doors.tell(
+            Warned(f"An earlier redirect for {name} expired before it was known to be exchanged{_gone(pending)}.")
+        )
         _remove(pending, journal, doors.tell)
         return None
     doors.tell(Resumed(name, pending.captured_at))
     exchange = Exchange(pending, service, journal, doors.tell, pace=doors.pace, is_resumed=True)
     try:
         return Linked(await exchange.carry_out())
+    except OutcomeUnknownError as error:
+        if exchange.may_look:
+            raise
+        # It cannot be known, however often it is asked; who runs the command again has been told so.
+        doors.tell(Refused())
+        doors.tell(Warned(f"{error.message}. Linking it anew."))
+        return None
     except RefusedError as error:
         doors.tell(Refused())
         doors.tell(Warned(f"The earlier redirect for {name} came to nothing: {error.message}."))
@@ -114,10 +123,13 @@ def _expired(pending: Pending, unknown: str) -> OAuthHelperError:
     again = f"Run `oauth-helper link {pending.repo_type.value} --name {name}` again."
     if unknown:
         return OutcomeUnknownError(f"The redirect for {name} has expired, and {unknown}", hint=again)
-    gone = f"; the authorization that was named {name} is deleted" if pending.is_deleted else ""
     return CodeOrStateInvalidError(
-        f"The redirect for {name} has expired, and no authorization was created from it{gone}", hint=again
+        f"The redirect for {name} has expired, and no authorization was created from it{_gone(pending)}", hint=again
     )
+
+
+def _gone(pending: Pending) -> str:
+    return f"; the authorization that was named {pending.target.name} is deleted" if pending.is_deleted else ""
 
 
 def _not_asked(pending: Pending, error: UnavailableError) -> OutcomeUnknownError:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
 
 from oauth_helper.errors import MachineError, OutcomeUnknownError, RedirectRejectedError
-from oauth_helper.events import Event, Outcome, Warned
+from oauth_helper.events import Event, Failed, Outcome, Warned
 from oauth_helper.exchange import PACE
 from oauth_helper.journal import Journal
 from oauth_helper.linking import Service, Settled, resume
@@ -25,9 +25,11 @@ async def resume_all(
     settled = []
     for pending in pendings:
         async with _claimed(pending.target, tell) as is_ours:
-            current = _still_there(pending, journal, tell) if is_ours else None
-            if current:
+            current = _still_there(pending, journal, tell)
+            if current and is_ours:
                 settled.append(await resume(current, journal, connected, tell))
+            elif current:
+                settled.append(Settled(current, Failed(_left_to_another(current))))
     return settled
 
 
@@ -84,12 +86,18 @@ async def _claimed(target: Target, tell: Callable[[Event], None]) -> AsyncIterat
             async with asyncio.timeout(PACE.total):
                 stack.enter_context(await claim_when_free(runtime_folder(), target))
         except TimeoutError:
-            tell(Warned(f"Another oauth-helper is linking {target.name}; what is pending is left to it."))
             yield False
             return
         except MachineError as error:
             tell(Warned(f"{error.message}; other runs will not find this one."))
         yield True
+
+
+def _left_to_another(pending: Pending) -> OutcomeUnknownError:
+    return OutcomeUnknownError(
+        f"Another oauth-helper is linking {pending.target.name}",
+        hint="The redirect is kept. Run `oauth-helper resume` again when the other one has ended.",
+    )
 
 
 def _still_there(pending: Pending, journal: Journal, tell: Callable[[Event], None]) -> Pending | None:

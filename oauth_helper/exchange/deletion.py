@@ -1,0 +1,84 @@
+"""Deleting what is to be replaced, so that the name is free before anything is created."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from oauth_helper.authorization import Authorization
+from oauth_helper.errors import NoSuchAuthorizationError, UnavailableError, UnreachableError
+from oauth_helper.events import Deleting, Event
+from oauth_helper.exchange.lookout import Lookout
+from oauth_helper.exchange.pace import OVER, Pace
+from oauth_helper.exchange.seams import Service
+from oauth_helper.exchange.statement import made_anew
+from oauth_helper.pending import Pending
+
+
+class Deletion:
+    """Deletes the authorization that a pending exchange is to replace."""
+
+    def __init__(
+        self, pending: Pending, service: Service, lookout: Lookout, tell: Callable[[Event], None], pace: Pace
+    ) -> None:
+        self._pending = pending
+        self._service = service
+        self._lookout = lookout
+        self._tell = tell
+        self._pace = pace
+        self.trouble: UnavailableError | None = None
+        """What went wrong last."""
+        self.may_have_happened = False
+        """Whether it was asked for, and it is not known what came of it."""
+
+    async def check_what_stands(self) -> None:
+        """See that what is to be deleted is what an earlier run was told to replace.
+
+        Raises:
+            NameTakenError: It is not: somebody has made another one of that name since.
+        """
+        name, since = self._pending.target.name, self._pending.stood_since
+        listed = await self._lookout.look_now(lambda listed: listed)
+        if any(one.name == name and one.create_time != since for one in listed or ()):
+            raise made_anew(self._pending)
+
+    async def carry_out(self) -> None:
+        """Delete it, again and again until the name is free. The caller says how long.
+
+        Raises:
+            CannotLookError: It is not known what came of it, and this account may not list.
+            CredentialsError: The credentials are refused.
+            RefusedError: ServiceStage will not delete it.
+        """
+        for pause in self._pace.pauses():
+            if await self._is_done():
+                return
+            await asyncio.sleep(pause)
+
+    async def _is_done(self) -> bool:
+        """Ask for it once; a deletion that came late would take the new authorization with it."""
+        self._tell(Deleting(self._pending.target.name))
+        try:
+            async with asyncio.timeout(self._pace.answer):
+                await self._service.delete_authorization(self._pending.target.name)
+        except NoSuchAuthorizationError:
+            return True  # somebody else was faster, or the request had to be sent twice
+        except TimeoutError:
+            self.trouble = UnreachableError(f"there was no answer within {self._pace.answer:g} seconds", sent=True)
+        except UnavailableError as error:
+            self.trouble = error
+            if not error.sent:
+                return False
+        else:
+            return True
+        return await self._look_whether_it_is_gone(is_over=self.trouble.status in OVER)
+
+    async def _look_whether_it_is_gone(self, *, is_over: bool) -> bool:
+        self.may_have_happened = True
+        look = self._lookout.look_now(self._is_free) if is_over else self._lookout.look_after_now(self._is_free)
+        is_free = await look is not None
+        self.may_have_happened = False
+        return is_free
+
+    def _is_free(self, listed: list[Authorization]) -> bool | None:
+        return None if any(one.name == self._pending.target.name for one in listed) else True
