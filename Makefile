@@ -11,7 +11,7 @@ demo: $(VENV)/installed
 
 # Everything that must hold: lint, types, tests with coverage.
 test: lint
-	$(BIN)/python -m pytest --numprocesses=2 --cov --cov-report=term
+	$(BIN)/python -m pytest --numprocesses=3 --cov --cov-report=term
 
 lint: $(VENV)/installed-for-development
 	$(BIN)/ruff check .
@@ -24,7 +24,7 @@ benchmark: $(VENV)/installed
 
 # The tests again, with the lowest versions that pyproject.toml allows.
 test-lowest: $(LOWEST)/installed
-	$(LOWEST)/bin/python -m pytest --numprocesses=2
+	$(LOWEST)/bin/python -m pytest --numprocesses=3
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
