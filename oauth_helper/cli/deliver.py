@@ -53,6 +53,7 @@ async def _asked(narrator: Narrator) -> str:
     from oauth_helper.terminal import TerminalPrompt  # noqa: PLC0415 - only who is asked pays for it
 
     pasted: asyncio.Queue[str] = asyncio.Queue()
-    narrator.insist("Paste the address of the page where the browser ended. It is not shown.")
     async with TerminalPrompt(offer=pasted.put_nowait, say=narrator.insist):
+        # Not before: until the prompt is open, the terminal shows what is pasted.
+        narrator.insist("Paste the address of the page where the browser ended. It is not shown.")
         return await pasted.get()

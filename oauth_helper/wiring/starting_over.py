@@ -23,9 +23,9 @@ async def ask_to_start_over(error: OAuthHelperError, ways: Ways) -> bool:
         raise RedirectRejectedError("foreign-state", "No address is waited for now", hint="Press Enter to start over.")
 
     ways.say(f"{error.message}.")
-    ways.say("Press Enter to start over with a fresh state; Ctrl-C stops.")
     try:
         async with asyncio.timeout(_PATIENCE), TerminalPrompt(offer=offer, say=ways.say, keys={"": is_wanted.set}):
+            ways.say("Press Enter to start over with a fresh state; Ctrl-C stops.")
             await is_wanted.wait()
     except TimeoutError:
         return False
