@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
-from command import Ended, ended, error_of, line_with, records, running, surroundings
+from command import Ended, ended, error_of, line_with, records, run_command, running, surroundings
 from link_script import LINK, NAME, PatientUser, until
 
 from oauth_helper.sandbox import Sandbox
@@ -118,3 +118,14 @@ async def test_when_the_first_is_interrupted_the_second_asks_the_user(sandbox: S
     assert end.status == 0, end.err
     assert len(await records(sandbox)) == 1
     assert user.opened == 2
+
+
+async def test_where_nothing_can_be_locked_a_link_goes_on_alone_and_says_so(sandbox: Sandbox) -> None:
+    environ = surroundings(sandbox)
+    assert (await run_command(*LINK, environ=environ)).status == 0
+    [lock] = Path(environ["XDG_RUNTIME_DIR"]).rglob("*.lock")
+    lock.unlink()
+    lock.mkdir()
+    end = await run_command(*LINK, "--if-exists", "replace", environ=environ)
+    assert end.status == 0, end.err
+    assert f"{lock} cannot be locked: Is a directory; other runs will not find this one." in end.err

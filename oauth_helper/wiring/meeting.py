@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Final
 
@@ -79,7 +79,7 @@ class MeetingPlace:
             self._tell(claim_or_linked)
             yield claim_or_linked
         else:
-            with claim_or_linked:
+            with claim_or_linked or nullcontext():
                 yield None
 
     @contextmanager
@@ -91,13 +91,18 @@ class MeetingPlace:
                     place = noticed(self._folder, self._target, address=listener, repo_type=self._repo_type)
                     stack.enter_context(place)
             except MachineError as error:
-                self._tell(Warned(f"{error.message}; other runs will not find this one."))
+                self._warn_of_being_alone(error)
             yield
 
-    async def _claim_or_join(self, folder: Path, request: LinkRequest, ways: Ways) -> Claim | Linked:
+    async def _claim_or_join(self, folder: Path, request: LinkRequest, ways: Ways) -> Claim | Linked | None:
+        """Return the right to link the target, or what another run made; None where nothing can be claimed here."""
         is_told = False
         while True:
-            claim_or_notice = await claim_or_find(folder, self._target)
+            try:
+                claim_or_notice = await claim_or_find(folder, self._target)
+            except MachineError as trouble:
+                self._warn_of_being_alone(trouble)
+                return None
             if isinstance(claim_or_notice, Claim):
                 return claim_or_notice
             if not is_told:
@@ -111,6 +116,9 @@ class MeetingPlace:
                     raise error
             # It was stopped, or is gone: as soon as it has closed, it is our turn.
             await asyncio.sleep(_PAUSE)
+
+    def _warn_of_being_alone(self, error: MachineError) -> None:
+        self._tell(Warned(f"{error.message}; other runs will not find this one."))
 
     def _failed(self, error: OAuthHelperError) -> OAuthHelperError:
         self._tell(Failed(error))
