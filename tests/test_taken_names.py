@@ -7,7 +7,7 @@ import pytest
 from paper_doors import CREATED, NAME, STANDING, PaperDoors, PaperJournal, PaperService, consents
 
 from oauth_helper.authorization import Authorization, RepoType
-from oauth_helper.errors import NameTakenError, NotPermittedError
+from oauth_helper.errors import NameTakenError, NotPermittedError, UnusableAnswerError
 from oauth_helper.events import Linked, Warned
 from oauth_helper.link_request import IfExists, LinkRequest
 from oauth_helper.linking import link
@@ -56,6 +56,41 @@ async def test_what_was_made_meanwhile_stands_in_the_way_as_if_it_had_been_there
 ) -> None:
     with pytest.raises(NameTakenError):
         await linked(RacedService(taken_by=taken_by), if_exists)
+
+
+async def test_a_name_that_is_taken_again_after_what_bore_it_was_deleted_is_left_to_who_took_it() -> None:
+    class Taken(PaperService):
+        async def create_oauth(
+            self, repo_type: RepoType, *, name: str, code: Secret, state: Secret, tag: str | None = None
+        ) -> Authorization:
+            self.calls.append("create")
+            self.standing = [replace(STANDING, create_time=5)]
+            raise NameTakenError("taken")
+
+    service = Taken(standing=[STANDING])
+    with pytest.raises(NameTakenError):
+        await linked(service, IfExists.REPLACE)
+    assert service.calls.count(f"delete {NAME}") == service.calls.count("create") == 1
+
+
+async def test_a_code_that_may_be_used_up_is_not_sent_again_for_a_taken_name() -> None:
+    class Lost(PaperService):
+        async def create_oauth(
+            self, repo_type: RepoType, *, name: str, code: Secret, state: Secret, tag: str | None = None
+        ) -> Authorization:
+            self.calls.append("create")
+            if self.calls.count("create") == 1:
+                raise UnusableAnswerError("busy", sent=True, status=503)
+            raise NameTakenError("taken")
+
+        async def list_authorizations(self) -> list[Authorization]:
+            made_by_another = replace(STANDING, repo_type="gitlab")
+            return [made_by_another] if self.calls.count("create") > 1 else []
+
+    service = Lost()
+    with pytest.raises(NameTakenError):
+        await linked(service, IfExists.REPLACE)
+    assert service.calls == ["url github None", "create", "create"]
 
 
 async def test_who_may_not_list_and_runs_the_command_again_is_not_held_up_by_what_cannot_be_known() -> None:

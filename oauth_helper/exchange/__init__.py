@@ -14,9 +14,10 @@ not plain, the list is looked at before anything is sent again:
 
 from __future__ import annotations
 
-from oauth_helper.exchange.lookout import Lookout
+from oauth_helper.exchange.lookout import CannotLookError, Lookout
 from oauth_helper.exchange.pace import PACE, Pace
 from oauth_helper.exchange.seams import Journal, Service
 from oauth_helper.exchange.sending import Exchange
+from oauth_helper.exchange.statement import what_is_gone
 
-__all__ = ["PACE", "Exchange", "Journal", "Lookout", "Pace", "Service"]
+__all__ = ["PACE", "CannotLookError", "Exchange", "Journal", "Lookout", "Pace", "Service", "what_is_gone"]

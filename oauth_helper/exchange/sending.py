@@ -73,6 +73,8 @@ class Exchange:
         self._is_kept = self._is_resumed = is_resumed
         self._loop = asyncio.get_running_loop()
         self._sendings = 0
+        self.may_be_spent = False
+        """Whether an earlier sending than the one that was refused may have used the code."""
         self._is_absent = False
         self._deletion = Deletion(pending, service, self._lookout, tell, pace)
         self._trouble: OAuthHelperError | None = None
@@ -95,9 +97,8 @@ class Exchange:
             CredentialsError: The credentials are refused. The redirect is kept.
             OutcomeUnknownError: What can be done was done; it is not known to have come about. The redirect is kept.
         """
-        left = self._pending.captured_at + CODE_LIFETIME - datetime.now(UTC)
         try:
-            async with asyncio.timeout(min(self._pace.total, left.total_seconds())):
+            async with asyncio.timeout(self._time_left()):
                 authorization = await self._earlier_work() or await self._new_work()
         except (TimeoutError, CannotLookError):
             raise outcome_unknown(
@@ -113,6 +114,12 @@ class Exchange:
             raise
         self._forget()
         return authorization
+
+    def _time_left(self) -> float:
+        since_capture = (datetime.now(UTC) - self._pending.captured_at).total_seconds()
+        # What another run has captured long ago has its time from when this one takes it up.
+        spent = 0.0 if self._is_resumed else max(0.0, since_capture)
+        return min(self._pace.total - spent, CODE_LIFETIME.total_seconds() - since_capture)
 
     async def _earlier_work(self) -> Authorization | None:
         """Return what an earlier run had brought about before it ended, once nothing more will come of it."""
@@ -175,6 +182,7 @@ class Exchange:
         return await self._lookout.look_after_now(self._made)
 
     async def _after_refusal(self, error: RefusedError, *, was_sent: bool) -> Authorization:
+        self.may_be_spent = was_sent
         if isinstance(error, CodeOrStateInvalidError | NameTakenError) and was_sent:
             self._trouble = error
             if found := await self._lookout.look_now(self._made):

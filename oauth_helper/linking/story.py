@@ -14,10 +14,9 @@ from oauth_helper.errors import (
     NameTakenError,
     NotPermittedError,
     OAuthHelperError,
-    UnavailableError,
 )
 from oauth_helper.events import Checked, Event, Failed, Linked, Warned
-from oauth_helper.exchange import Exchange
+from oauth_helper.exchange import CannotLookError, Exchange, Lookout
 from oauth_helper.link_request import IfExists, LinkRequest
 from oauth_helper.linking.doors import Doors, Service
 from oauth_helper.linking.unfinished import finish_earlier
@@ -125,7 +124,7 @@ async def _until_exchanged(
         try:
             return Linked(await exchange.carry_out())  # 6, 7
         except NameTakenError as taken:
-            return await _where_taken(taken, pending, request, service, doors)
+            return await _where_taken(taken, exchange, request, service, doors)
         except CodeOrStateInvalidError as refused:
             desk.refuse()
             if not await doors.may_start_over(refused):
@@ -136,23 +135,27 @@ async def _until_exchanged(
 
 
 async def _where_taken(
-    taken: NameTakenError, pending: Pending, request: LinkRequest, service: Service, doors: Doors
+    taken: NameTakenError, exchange: Exchange, request: LinkRequest, service: Service, doors: Doors
 ) -> Linked:
     """Do about a name that was taken while the user authorized what the user wants done about a taken name.
 
-    A refused name costs neither code nor state, so they are good for the exchange that comes after a deletion.
+    A refused name costs neither code nor state, so they are good for the exchange that comes after a deletion; but
+    what was made in the place of what was deleted already is not deleted too.
     """
     if request.if_exists is IfExists.FAIL:
         raise taken
     try:
-        standing = find_standing(request, await service.list_authorizations())
-    except (CredentialsError, UnavailableError):
+        listed = await Lookout(service, request.name, doors.tell, doors.pace).look() or []
+    except (CannotLookError, CredentialsError):
         raise taken from None
+    standing = find_standing(request, listed)
     if standing is None:
         raise taken
     if request.if_exists is IfExists.KEEP:
         return Linked(standing, kept=True)
-    pending = replace(pending, stood_since=standing.create_time, is_deleted=False)
+    if exchange.may_be_spent or exchange.pending.stood_since is not None:
+        raise taken
+    pending = replace(exchange.pending, stood_since=standing.create_time)
     return Linked(await Exchange(pending, service, doors.journal, doors.tell, pace=doors.pace).carry_out())
 
 

@@ -18,7 +18,7 @@ from oauth_helper.errors import (
     UnavailableError,
 )
 from oauth_helper.events import Event, Failed, Linked, Outcome, Refused, Resumed, Warned
-from oauth_helper.exchange import PACE, Exchange, Pace
+from oauth_helper.exchange import PACE, Exchange, Pace, what_is_gone
 from oauth_helper.link_request import IfExists, LinkRequest
 from oauth_helper.linking.doors import Doors, Journal, Service
 from oauth_helper.pending import Pending, Target
@@ -52,7 +52,9 @@ async def finish_earlier(request: LinkRequest, service: Service, doors: Doors) -
         return None
     if not pending.is_fresh(datetime.now(UTC)):
         doors.tell(
-            Warned(f"An earlier redirect for {name} expired before it was known to be exchanged{_gone(pending)}.")
+            Warned(
+                f"An earlier redirect for {name} expired before it was known to be exchanged{what_is_gone(pending)}."
+            )
         )
         _remove(pending, journal, doors.tell)
         return None
@@ -124,12 +126,9 @@ def _expired(pending: Pending, unknown: str) -> OAuthHelperError:
     if unknown:
         return OutcomeUnknownError(f"The redirect for {name} has expired, and {unknown}", hint=again)
     return CodeOrStateInvalidError(
-        f"The redirect for {name} has expired, and no authorization was created from it{_gone(pending)}", hint=again
+        f"The redirect for {name} has expired, and no authorization was created from it{what_is_gone(pending)}",
+        hint=again,
     )
-
-
-def _gone(pending: Pending) -> str:
-    return f"; the authorization that was named {pending.target.name} is deleted" if pending.is_deleted else ""
 
 
 def _not_asked(pending: Pending, error: UnavailableError) -> OutcomeUnknownError:
