@@ -20,6 +20,26 @@ class Way(StrEnum):
     DELIVER = "deliver"
 
 
+class Stray(StrEnum):
+    """What came to the listener and no further: it is neither for a page of ours nor for the redirect's path."""
+
+    HTTPS = "https"
+    """The beginning of TLS: a browser that forces HTTPS, or a program that tries it."""
+    NOT_HTTP = "not-http"
+    FOREIGN_HOST = "foreign-host"
+    LOCALHOST = "localhost"
+    """Our port, but under the name ``localhost``."""
+    UNKNOWN_PATH = "unknown-path"
+    WRONG_METHOD = "wrong-method"
+    WRONG_KEY = "wrong-key"
+    ALREADY_OPENED = "already-opened"
+    """A KEY that is used up, without the cookie that its first use was given."""
+    FOREIGN_ORIGIN = "foreign-origin"
+    PREFETCH = "prefetch"
+    SUB_RESOURCE = "sub-resource"
+    """Asked for by a page as an image, a frame, a script."""
+
+
 @dataclass(frozen=True, slots=True)
 class Warned:
     """Something a user should know; the story goes on."""
@@ -80,12 +100,53 @@ class NotOpened:
 
 
 @dataclass(frozen=True, slots=True)
+class Visited:
+    """A browser has asked the listener for an address to begin at: whoever opened it can reach us."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedTwice:
+    """An address that is good once was used again, by another browser or program. Told once for each new address."""
+
+    listener: str
+    """A new address to begin at, KEY included, for a user who did it: for the user's eyes only."""
+
+
+@dataclass(frozen=True, slots=True)
 class Ignored:
-    """Something was offered that is not our redirect; the wait goes on."""
+    """Something came that is not our redirect; the wait goes on.
+
+    The first ten of a reason are told one by one, more of them once a second.
+    """
 
     reason: str
+    """A :class:`Stray`, or the reason of a :class:`~oauth_helper.errors.RedirectRejectedError`."""
     count: int
     """How often something was ignored for this reason so far."""
+
+
+class Advice(StrEnum):
+    """What may keep the redirect from coming, as far as the traffic so far tells."""
+
+    HTTPS = "https"
+    """A browser insists on HTTPS, which no loopback listener speaks."""
+    LOCALHOST = "localhost"
+    """The listener was asked for by a name that is not its own."""
+    OTHER_ATTEMPT = "other-attempt"
+    """What came belongs to another attempt, most likely to an earlier one."""
+    NOT_WHOLE = "not-whole"
+    """What came is no whole redirect."""
+    UNREACHED = "unreached"
+    """Nothing at all has reached the listener."""
+    UNDECIDED = "undecided"
+    """The page or the window stands open, and nothing has come back yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Advised:
+    """The wait takes long; this may be why."""
+
+    advice: Advice
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +221,10 @@ Event = (
     | Waiting
     | Opened
     | NotOpened
+    | Visited
+    | OpenedTwice
     | Ignored
+    | Advised
     | Captured
     | Exchanging
     | Looking

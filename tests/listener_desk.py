@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 from oauth_helper.authorization import Authorization, RepoType
 from oauth_helper.errors import AuthorizationDeniedError, RedirectRejectedError
-from oauth_helper.events import Failed, Linked, Outcome, Way
+from oauth_helper.events import Failed, Linked, Outcome, Stray, Way
 from oauth_helper.listener import Listener
 
 if TYPE_CHECKING:
@@ -39,6 +39,10 @@ class Desk:
     arrivals: asyncio.Queue[Way] = field(default_factory=asyncio.Queue)
     """Those of ``taken``, for who waits for them."""
     ignored: list[str] = field(default_factory=list)
+    strays: list[Stray] = field(default_factory=list)
+    visits: int = 0
+    new_addresses: list[str] = field(default_factory=list)
+    """Those that were told after a second use."""
     known: asyncio.Future[Outcome] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     def judge(self, text: str, way: Way) -> None:
@@ -62,6 +66,15 @@ class Desk:
         if not self.known.done():
             self.known.set_result(outcome)
 
+    def ignore(self, stray: Stray) -> None:
+        self.strays.append(stray)
+
+    def visit(self) -> None:
+        self.visits += 1
+
+    def warn_of_second_use(self, listener: str) -> None:
+        self.new_addresses.append(listener)
+
     async def outcome(self) -> Outcome:
         return await asyncio.shield(self.known)
 
@@ -83,6 +96,9 @@ class Open(NamedTuple):
     desk: Desk
     port: int
     key: str
+    """Not only good once: most tests ask on connections of their own, without cookies."""
+    first: str
+    """The KEY that a browser would be opened with."""
 
 
 @asynccontextmanager
@@ -92,7 +108,8 @@ async def listening(desk: Desk, *, patience: float = 20.0) -> AsyncIterator[Open
     await listener.__aenter__()
     try:
         start = urlsplit(await listener.serve(desk))
-        yield Open(listener, desk, start.port or 0, parse_qs(start.query)["k"][0])
+        key = listener.start(good_once=False).key.reveal()
+        yield Open(listener, desk, start.port or 0, key, parse_qs(start.query)["k"][0])
     finally:
         async with asyncio.timeout(3):
             await listener.__aexit__(None, None, None)

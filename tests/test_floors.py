@@ -11,7 +11,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("origin", "presentable", "secret"),
     ("authorization", "credentials", "errors"),
     ("endpoint", "events", "link_request", "pending"),
-    ("credential_chain", "outcome_document", "redirect", "settings", "standing"),
+    ("credential_chain", "diagnosis", "outcome_document", "redirect", "settings", "standing"),
     ("private_files",),
     ("browsers", "files", "journal", "listener", "other_runs", "servicestage", "terminal"),
     ("desk", "exchange"),

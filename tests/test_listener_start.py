@@ -33,7 +33,7 @@ async def _where(opened: Open, start: Start) -> str:
 
 async def test_a_held_address_waits_and_then_goes_where_it_is_led() -> None:
     async with listening(Desk()) as opened:
-        start = opened.listener.start(held=True)
+        start = opened.listener.start(held=True, good_once=False)
         waiting = await asked(opened, start)
         start.lead("https://console.example/oauth?selftest=1")
         assert await waiting == "page, then https://console.example/oauth?selftest=1", "a navigation of its own"
@@ -43,7 +43,7 @@ async def test_a_held_address_waits_and_then_goes_where_it_is_led() -> None:
 
 async def test_a_held_address_becomes_the_page_where_nothing_comes_of_the_window() -> None:
     async with listening(Desk()) as opened:
-        start = opened.listener.start(held=True)
+        start = opened.listener.start(held=True, good_once=False)
         waiting = await asked(opened, start)
         start.lead(None)
         assert await waiting == "200 True"
@@ -67,7 +67,7 @@ async def test_every_address_has_a_key_of_its_own_and_all_lead_to_the_page() -> 
 
 async def test_who_is_held_at_the_end_is_let_go_at_once() -> None:
     async with listening(Desk()) as opened:
-        waiting = await asked(opened, opened.listener.start(held=True))
+        waiting = await asked(opened, opened.listener.start(held=True, good_once=False))
     assert await waiting == "200 True"
 
 

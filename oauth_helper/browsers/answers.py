@@ -1,9 +1,13 @@
-"""What a held request is answered with, in the name of a host that never hears of it. Rendering only."""
+"""The pages of a window that no server gives out. Rendering only.
+
+A held request is answered in the name of a host that never hears of it.
+"""
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import html
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -33,6 +37,12 @@ def hop(address: str) -> Answer:
     # No "<" can stand in it, so the address cannot end the script.
     script = f"location.replace({json.dumps(address)})".replace("<", "\\u003c")
     return _answer(200, f"<title>…</title><script>{script}</script>", script=script)
+
+
+def first_page(address: str) -> str:
+    """Return the page that a window is started on, which goes on to ``address`` at once, script or no script."""
+    refresh = f'<meta http-equiv="refresh" content="0;url={html.escape(address)}">'
+    return _LAYOUT.format(f'<meta name="referrer" content="no-referrer">{refresh}<title>…</title>')
 
 
 def stray() -> Answer:

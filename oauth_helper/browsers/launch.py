@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Final
 
+from oauth_helper.browsers.answers import first_page
 from oauth_helper.browsers.chromium import Chromium
 from oauth_helper.browsers.dialect import Dialect, Patience
 from oauth_helper.browsers.find import Family, FoundBrowser, Packaging
@@ -63,7 +65,7 @@ class Launched:
 async def launched(
     browser: FoundBrowser, dialect: Dialect, address: str, *, environ: Mapping[str, str], patience: Patience
 ) -> AsyncIterator[Launched]:
-    """Start ``browser`` on ``address``; at the end it is gone with all its children and its profile.
+    """Start ``browser`` on a page that goes on to ``address``; at the end it is gone with its children and profile.
 
     Raises:
         BrowserTroubleError: It cannot be started.
@@ -89,7 +91,8 @@ async def _start(
     await asyncio.to_thread(sweep, parent)
     profile = await stack.enter_async_context(fresh_profile(parent))
     dialect.furnish(profile.folder)
-    command = [*browser.command, *dialect.switches(profile.folder), address]
+    page = _write_first_page(profile.folder, address)
+    command = [*browser.command, *dialect.switches(profile.folder), page.as_uri()]
     ours, theirs = _pipe(stack) if dialect.speaks_over_pipe else (None, None)
     inherit = [theirs.fileno()] if theirs else []
     process = await stack.enter_async_context(
@@ -104,6 +107,14 @@ async def _start(
     if theirs:
         theirs.close()  # The browser's own is the last one then, so its end is our end of file.
     return process, ours
+
+
+def _write_first_page(profile: Path, address: str) -> Path:
+    """Write a page that goes on to ``address``; every user of the machine can read a command line, but not this."""
+    page = profile / "start.html"
+    with os.fdopen(os.open(page, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.write(first_page(address))
+    return page
 
 
 def _pipe(stack: AsyncExitStack) -> tuple[socket.socket, socket.socket]:

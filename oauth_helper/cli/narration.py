@@ -8,11 +8,12 @@ import sys
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
-from urllib.parse import urlsplit
 
+from oauth_helper.cli.advice import ignored_in_words, in_words, ssh_command
 from oauth_helper.cli.colour import coloured
 from oauth_helper.errors import OAuthHelperError
 from oauth_helper.events import (
+    Advised,
     Captured,
     Checked,
     Deleted,
@@ -26,8 +27,10 @@ from oauth_helper.events import (
     Looking,
     NotOpened,
     Opened,
+    OpenedTwice,
     Refused,
     Resumed,
+    Visited,
     Waiting,
     Warned,
     Way,
@@ -61,6 +64,7 @@ class Narrator:
         self.has_deleted = False
         """Whether an authorization was deleted that was to be replaced."""
         self._waiting: Waiting | None = None
+        self._ignored: dict[str, int] = {}
         self._in_window = False
         self._is_looking = False
         self._clock: asyncio.Task[None] | None = None
@@ -103,9 +107,8 @@ class Narrator:
                 self.warn(message)
             case Checked(name, repo_type):
                 self.say(f"Linking {repo_type.display_name} to ServiceStage as {name}.")
-            case Ignored(reason, count):
-                if self._verbosity:
-                    self.say(f"Ignored what is not our redirect: {reason}, {count} so far.")
+            case Ignored() | Visited() | OpenedTwice() | Advised():
+                self._tell_of_the_traffic(event)
 
     def stop_clock(self) -> None:
         """Take away the line that counts down."""
@@ -169,6 +172,25 @@ class Narrator:
                 self.is_deleting, self.has_deleted = False, True
                 self.say(f"Deleted the authorization that was named {name}.")
 
+    def _tell_of_the_traffic(self, event: Ignored | Visited | OpenedTwice | Advised) -> None:
+        match event:
+            case Ignored(reason, count):
+                self._ignored[reason] = count
+                if self._verbosity:
+                    self.say(f"Ignored what is not our redirect: {reason}, {count} so far.")
+            case Advised(advice) if self._waiting:
+                pastes, in_window = self.takes_pastes, self._in_window
+                words = in_words(advice, self._waiting, in_window=in_window, takes_pastes=pastes, environ=os.environ)
+                self.say(words)
+            case OpenedTwice(listener):
+                # Even in quiet: it may be somebody else.
+                again = "The page was already opened, and is asked for once more by another browser or program."
+                self.insist(f"{coloured('warning:', self._stream, 'yellow')} {again}")
+                self.insist("If that was you, open this instead. If not, press Ctrl-C and run the command again.")
+                self.insist(f"  {listener}")
+            case _:
+                pass
+
     def _start_clock(self, waiting: Waiting) -> None:
         if self._is_terminal and not self._quiet:
             self._clock = asyncio.get_running_loop().create_task(self._count_down(waiting))
@@ -183,18 +205,17 @@ class Narrator:
         here = ", or here" if self.takes_pastes else ""
         self.insist(f"Or authorize in any browser, and paste the address where it ends into that page{here}:")
         self.insist(f"  {waiting.authorization_url}")
-        connection = os.environ.get("SSH_CONNECTION", "").split()
-        if len(connection) == 4:
-            port = urlsplit(waiting.listener).port
+        if os.environ.get("SSH_CONNECTION"):
             self.insist("To use the page from the machine in front of you, first run there:")
-            self.insist(f"  ssh -L {port}:127.0.0.1:{port} {connection[2]}")
+            self.insist(f"  {ssh_command(waiting, os.environ)}")
 
     async def _count_down(self, waiting: Waiting) -> None:
         while (left := (waiting.expires_at - datetime.now(UTC)).total_seconds()) > 0:
             minutes, seconds = divmod(round(left), 60)
             invited = self.takes_pastes and not self._in_window
             what = "Paste the redirect's address here or into the page." if invited else "Waiting for the redirect."
-            line = f"{what} {minutes}:{seconds:02} left, Ctrl-C stops."
+            ignored = ignored_in_words(self._ignored)
+            line = f"{what} {minutes}:{seconds:02} left, Ctrl-C stops. {ignored}"
             width = self._width()
             self._show(f"{_CLEAR_LINE}{line[: width - 1]}")
             await asyncio.sleep(_TICK)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass
 from types import TracebackType
@@ -11,6 +11,7 @@ from typing import Protocol
 from oauth_helper import exchange
 from oauth_helper.authorization import RepoType
 from oauth_helper.desk import Desk
+from oauth_helper.diagnosis import MOMENTS
 from oauth_helper.errors import OAuthHelperError
 from oauth_helper.events import Event
 from oauth_helper.pending import Pending, Target
@@ -70,3 +71,5 @@ class Doors:
     """Where a redirect is written down before it is exchanged; None: nowhere."""
     tell: Callable[[Event], None]
     pace: exchange.Pace = exchange.PACE
+    advice_after: Sequence[float] = MOMENTS
+    """Seconds of waiting, after which it is told what may keep the redirect from coming."""

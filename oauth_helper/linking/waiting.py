@@ -10,7 +10,7 @@ from typing import Final
 
 from oauth_helper.desk import Desk, Ending
 from oauth_helper.errors import DeadlineError, OAuthHelperError, OutcomeUnknownError, StoppedError
-from oauth_helper.events import Failed, Waiting, Way
+from oauth_helper.events import Advised, Failed, Waiting, Way
 from oauth_helper.link_request import LinkRequest
 from oauth_helper.linking.doors import Doors
 from oauth_helper.redirect import AuthorizationResponse
@@ -111,10 +111,29 @@ async def redirect_of(desk: Desk, request: LinkRequest, doors: Doors) -> Authori
         desk.judge(text, Way.TERMINAL)
 
     try:
-        async with asyncio.timeout(request.timeout), doors.prompt(offer_pasted):
+        async with asyncio.timeout(request.timeout), doors.prompt(offer_pasted), _advised(desk, doors):
             return await desk.redirect()
     except TimeoutError:
         raise DeadlineError(f"No redirect came within {_duration(request.timeout)}") from None
+
+
+@asynccontextmanager
+async def _advised(desk: Desk, doors: Doors) -> AsyncIterator[None]:
+    advising = asyncio.create_task(_advise(desk, doors))
+    try:
+        yield
+    finally:
+        advising.cancel()
+        await asyncio.wait({advising})
+
+
+async def _advise(desk: Desk, doors: Doors) -> None:
+    clock = asyncio.get_running_loop().time
+    began = clock()
+    for moment in doors.advice_after:
+        await asyncio.sleep(began + moment - clock())
+        if advice := desk.advice(is_last=moment == doors.advice_after[-1]):
+            doors.tell(Advised(advice))
 
 
 def _duration(seconds: float) -> str:

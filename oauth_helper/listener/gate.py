@@ -12,6 +12,8 @@ from enum import StrEnum
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
+from oauth_helper.events import Stray
+
 if TYPE_CHECKING:
     from multidict import CIMultiDictProxy
 
@@ -50,6 +52,14 @@ def authority(port: int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Refusal:
+    """How a request is refused."""
+
+    stray: Stray
+    status: HTTPStatus = HTTPStatus.NOT_FOUND
+
+
+@dataclass(frozen=True, slots=True)
 class Gate:
     """The rules, for one listener."""
 
@@ -59,19 +69,29 @@ class Gate:
     done_key: Secret
     """Opens ``/done`` and nothing else, so that it may stand in the address where the tab ends."""
 
-    def refusal(self, method: str, target: str, headers: CIMultiDictProxy[str]) -> HTTPStatus | None:
-        """Return the status to refuse a request with, or None to let it in.
+    def refusal(self, method: str, target: str, headers: CIMultiDictProxy[str]) -> Refusal | None:
+        """Return how to refuse a request, or None to let it in.
 
         ``target`` is the request target as it came, undecoded: a path spelt another way is another path.
         """
         name, _, query = target.partition("?")
-        if headers.getall("Host", []) != [self.authority] or name not in _PATHS:
-            return HTTPStatus.NOT_FOUND
+        if headers.getall("Host", []) != [self.authority]:
+            return Refusal(self._stray_host(headers))
+        if name not in _PATHS:
+            return Refusal(Stray.UNKNOWN_PATH)
         path = Path(name)
         if method != path.method:
-            return HTTPStatus.METHOD_NOT_ALLOWED
-        let_in = self._has_key(path, query) and self._is_from_here(path, headers) and _moves_a_tab(headers)
-        return None if let_in else HTTPStatus.NOT_FOUND
+            return Refusal(Stray.WRONG_METHOD, HTTPStatus.METHOD_NOT_ALLOWED)
+        if not self._has_key(path, query):
+            return Refusal(Stray.WRONG_KEY)
+        if not self._is_from_here(path, headers):
+            return Refusal(Stray.FOREIGN_ORIGIN)
+        return _refusal_of_what_moves_no_tab(headers)
+
+    def _stray_host(self, headers: CIMultiDictProxy[str]) -> Stray:
+        ours_by_name = self.authority.replace("127.0.0.1", "localhost")
+        is_by_name = [host.casefold() for host in headers.getall("Host", [])] == [ours_by_name]
+        return Stray.LOCALHOST if is_by_name else Stray.FOREIGN_HOST
 
     def _has_key(self, path: Path, query: str) -> bool:
         if path is Path.DIRECT:
@@ -94,13 +114,14 @@ class Gate:
         return _each_is_in(headers, "Origin", origins)
 
 
-def _moves_a_tab(headers: CIMultiDictProxy[str]) -> bool:
-    """Whether a browser, if it is one, shows the answer in a tab at once (W3C Fetch Metadata sections 2.1, 2.2)."""
-    return (
-        _each_is_in(headers, "Sec-Fetch-Dest", {"document"})
-        and _each_is_in(headers, "Sec-Fetch-Mode", {"navigate"})
-        and not any(name in headers for name in _PREFETCH_HEADERS)
+def _refusal_of_what_moves_no_tab(headers: CIMultiDictProxy[str]) -> Refusal | None:
+    """Let in what a browser, if it is one, shows in a tab at once (W3C Fetch Metadata sections 2.1, 2.2)."""
+    if any(name in headers for name in _PREFETCH_HEADERS):
+        return Refusal(Stray.PREFETCH)
+    moves_a_tab = _each_is_in(headers, "Sec-Fetch-Dest", {"document"}) and _each_is_in(
+        headers, "Sec-Fetch-Mode", {"navigate"}
     )
+    return None if moves_a_tab else Refusal(Stray.SUB_RESOURCE)
 
 
 def _each_is_in(headers: CIMultiDictProxy[str], name: str, allowed: Collection[str]) -> bool:

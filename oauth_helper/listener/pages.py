@@ -88,18 +88,19 @@ class Pages:
         self._host = repo_type.display_name
         self._authorization_url = authorization_url
         self._done_key = done_key
+        self._strays: dict[str, Page] = {}
 
-    def start(self, key: str, reason: str | None = None) -> Page:
+    def start(self, key: str, *, elsewhere: str, reason: str | None = None) -> Page:
         """Return the page that sends the user to the Git host and takes the address where the browser ends.
 
-        ``key`` is the KEY it was opened with; ``reason`` is why the last address was not taken: a key of
-        :data:`PROBLEMS`.
+        ``key`` is the KEY it was opened with, ``elsewhere`` one for another browser; ``reason`` is why the last address
+        was not taken: a key of :data:`PROBLEMS`.
         """
         body = _fill(
             "start.html",
             host=self._host,
             authorization_url=self._authorization_url,
-            start=f"{Path.START}?k={key}",
+            elsewhere=f"{Path.START}?k={elsewhere}",
             redirect=f"{Path.REDIRECT}?k={key}",
             problem=self._problem(reason) if reason else "",
             described="problem" if reason else "where",
@@ -113,8 +114,18 @@ class Pages:
         body = _fill("final.html", mark=_MARKS["waiting"], heading=title, text="", closing="")
         return _page(title, body, head=_fill("onward.html", onward=address))
 
+    def already_opened(self) -> Page:
+        """Return the answer to who opens an address that was good once."""
+        return _page("This page was already opened", _fill("already_opened.html"))
+
     def stray(self, reason: str) -> Page:
         """Return the answer to a direct request that is not the redirect waited for."""
+        # They come by the thousand where somebody tries to guess.
+        if reason not in self._strays:
+            self._strays[reason] = self._stray(reason)
+        return self._strays[reason]
+
+    def _stray(self, reason: str) -> Page:
         what, _ = self._words(reason)
         body = _fill("stray.html", what=what.replace("That address", "This address"), host=self._host)
         return _page("Not the address that is waited for", body)

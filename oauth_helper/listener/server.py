@@ -10,7 +10,8 @@ from aiohttp import web
 
 from oauth_helper.listener import wire
 from oauth_helper.listener.gate import authority
-from oauth_helper.listener.reception import Reception, RedirectDesk
+from oauth_helper.listener.reception import Reception
+from oauth_helper.listener.redirect_desk import RedirectDesk
 from oauth_helper.listener.start import Start
 
 if TYPE_CHECKING:
@@ -70,15 +71,22 @@ class Listener:
 
     async def serve(self, desk: RedirectDesk) -> str:
         """Start to answer, on behalf of ``desk``; return the address of the page, KEY included."""
-        self._reception = Reception(desk, authority(self._socket.getsockname()[1]), patience=self._patience)
-        self._runner = web.ServerRunner(wire.Server(self._reception.answer), shutdown_timeout=_FLUSHING)
+        port = self._socket.getsockname()[1]
+        self._reception = Reception(desk, authority(port), port=port, patience=self._patience)
+        server = wire.Server(self._reception.answer, on_stray=desk.ignore)
+        self._runner = web.ServerRunner(server, shutdown_timeout=_FLUSHING)
         await self._runner.setup()
         await web.SockSite(self._runner, self._socket).start()
-        return self._reception.start(held=False).address
+        wire.lengthen_queue(self._socket)
+        return self.start().address
 
-    def start(self, *, held: bool = False) -> Start:
-        """Return a new address to begin at, with a KEY of its own; while held, who opens it waits."""
-        return self._serving.start(held=held)
+    def start(self, *, held: bool = False, good_once: bool = True) -> Start:
+        """Return a new address to begin at, with a KEY of its own; while held, who opens it waits.
+
+        Its first use is exchanged for a cookie, unless it is not ``good_once``: that is for who can keep it from
+        other users of the machine.
+        """
+        return self._serving.starts.add(held=held, good_once=good_once)
 
     def start_over(self, onward: str | None) -> str:
         """Send whoever waits for the end to ``onward``, or to the page where that is None; return a fresh address."""
@@ -96,7 +104,7 @@ class Listener:
         return self._reception
 
     async def _say_farewell(self, reception: Reception) -> None:
-        reception.let_go()
+        reception.starts.let_go()
         try:
             with suppress(TimeoutError):  # Leaving without the promised page fetched is the browser's choice.
                 async with asyncio.timeout(_FAREWELL):

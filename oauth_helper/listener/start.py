@@ -1,15 +1,25 @@
-"""The addresses of ``/start``: each with a KEY of its own, and each may be held until it is known where it leads."""
+"""The addresses of ``/start``: each with a KEY of its own, and who may begin there.
+
+An address that is handed to a program as its argument stands in the list of processes, where every user of the machine
+can read it. So it is good once: its first use is exchanged for a cookie, and who comes later has to bear it.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import secrets
+from collections.abc import Iterable
 from typing import Final
+
+from aiohttp import web
+from multidict import CIMultiDictProxy
 
 from oauth_helper.listener.gate import Path
 from oauth_helper.secret import Secret
 
 _KEY_BYTES: Final = 32
+_LONGEST_WAIT: Final = 3600
+"""Seconds that a cookie is good for in the browser: no listener waits longer."""
 
 
 class Start:
@@ -19,15 +29,21 @@ class Start:
     if that fails. :meth:`lead` lets who waits, and who comes later, go on.
     """
 
-    def __init__(self, origin: str, *, held: bool) -> None:
-        self.key = Secret(secrets.token_urlsafe(_KEY_BYTES))
+    def __init__(self, origin: str, *, held: bool, good_once: bool) -> None:
+        self.key = issue_key()
         """KEY."""
         self.address = f"{origin}{Path.START}?k={self.key.reveal()}"
-        self.was_asked = False
-        """Whether a browser has asked here before."""
+        self.is_good_once = good_once
+        self.is_spent = False
+        """Whether somebody has used the KEY."""
         self._onward: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
         if not held:
             self.lead(None)
+
+    def admits(self, cookie: Cookie, headers: CIMultiDictProxy[str]) -> bool:
+        """Spend the KEY; return whether who uses it may: as the first one, or as one who bears the cookie."""
+        is_first, self.is_spent = not self.is_spent, True
+        return is_first or not self.is_good_once or cookie.is_borne_by(headers)
 
     def lead(self, onward: str | None) -> None:
         """Send whoever asks to ``onward``; to the page, where that is None."""
@@ -50,6 +66,71 @@ class Start:
             self._onward.set_result(None)
 
 
-def issue_done_key() -> Secret:
-    """Return a KEY that opens the final page and nothing else."""
+class Cookie:
+    """What a browser is given for a KEY that is good once.
+
+    One value serves all: a browser that has two of our pages open has one cookie for both.
+    """
+
+    def __init__(self, port: int) -> None:
+        # Cookies know no ports (RFC 6265 section 8.5): another listener's shall not replace ours.
+        self._name = f"oauth-helper-{port}"
+        self._value = issue_key()
+
+    def is_borne_by(self, headers: CIMultiDictProxy[str]) -> bool:
+        """Whether a request bears it, be it beside one of that name which another port has set."""
+        values = (value for name, value in _pairs(headers.getall("Cookie", [])) if name == self._name)
+        return any(self._value.matches(value) for value in values)
+
+    def give(self, answer: web.StreamResponse) -> None:
+        """Have the browser keep it.
+
+        Lax, not Strict: a browser that comes back to us by a redirect from another site must bear it (RFC 6265bis
+        section 5.5.7.1).
+        """
+        answer.set_cookie(self._name, self._value.reveal(), max_age=_LONGEST_WAIT, httponly=True, samesite="Lax")
+
+
+def _pairs(headers: Iterable[str]) -> Iterable[tuple[str, str]]:
+    for header in headers:
+        for pair in header.split(";"):
+            name, _, value = pair.strip().partition("=")
+            yield name, value
+
+
+class Starts:
+    """All addresses of one story."""
+
+    def __init__(self, origin: str) -> None:
+        self._origin = origin
+        self._by_key: dict[Secret, Start] = {}
+
+    @property
+    def keys(self) -> dict[Secret, Start]:
+        """The KEYs, those included that are given out later."""
+        return self._by_key
+
+    def add(self, *, held: bool = False, good_once: bool = True) -> Start:
+        """Return a new one. What nobody else can read needs not be good once."""
+        start = Start(self._origin, held=held, good_once=good_once)
+        self._by_key[start.key] = start
+        return start
+
+    def unused(self, last: Start | None) -> Start:
+        """Return ``last``, or a new one where that is used up: who asks again and again gets no more than one."""
+        return last if last and not last.is_spent else self.add()
+
+    def lead_again(self, onward: str | None) -> None:
+        """See :meth:`Start.lead_again`."""
+        for start in self._by_key.values():
+            start.lead_again(onward)
+
+    def let_go(self) -> None:
+        """Hold nobody any longer: whatever was made ready for them will not come."""
+        for start in self._by_key.values():
+            start.let_go()
+
+
+def issue_key() -> Secret:
+    """Return a new key of 256 bits."""
     return Secret(secrets.token_urlsafe(_KEY_BYTES))

@@ -15,6 +15,8 @@ from aiohttp import web
 from aiohttp.http import HttpProcessingError, StreamWriter
 
 from oauth_helper.errors import MachineError, PortTakenError
+from oauth_helper.events import Stray
+from oauth_helper.listener.crowd import Crowd
 
 if TYPE_CHECKING:
     from asyncio.trsock import TransportSocket
@@ -32,6 +34,11 @@ FORM_LIMIT: Final = 64 * 1024
 _LINE_LIMIT: Final = 64 * 1024
 """Bytes of a request line or header: some hosts' codes are kilobytes long, and a browser sends a port every cookie
 of its host, those of other programs on 127.0.0.1 included (RFC 6265 section 8.5)."""
+
+_QUEUE: Final = 1024
+"""Connections."""
+_TLS_HANDSHAKE: Final = b"\x16"
+"""RFC 8446 section 5.1: the type of the record with which a client begins."""
 
 _CONNECTION: Final[Mapping[str, Any]] = {
     "access_log": None,  # It would hold codes.
@@ -100,15 +107,40 @@ def _no_port(port: int | None, error: OSError) -> MachineError:
     return MachineError(f"Nothing can listen on {HOST}: {error.strerror}.")
 
 
+def lengthen_queue(sock: socket.socket) -> None:
+    """Let more connections wait for us to accept them than asyncio accepts at once.
+
+    Where the queue is full, Linux lets a browser try again only a second later.
+    """
+    sock.listen(_QUEUE)
+
+
 class Connection(web.RequestHandler):
     """One browser's or stranger's connection."""
 
-    __slots__ = ()
+    __slots__ = ("_crowd", "_first_byte", "_on_stray")
+
+    def __init__(self, server: Server, crowd: Crowd, on_stray: Callable[[Stray], None]) -> None:
+        super().__init__(server, loop=asyncio.get_running_loop(), **_CONNECTION)
+        self._crowd = crowd
+        self._on_stray = on_stray
+        self._first_byte = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Let the port be had again at once after this connection was closed (see :func:`listen`)."""
         _forget_closed_connections(transport.get_extra_info("socket"), True)
         super().connection_made(transport)
+        self._crowd.enter(self)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Count it out."""
+        self._crowd.leave(self)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Remember how it began: with TLS, it is told from other noise by that."""
+        self._first_byte = self._first_byte or data[:1]
+        super().data_received(data)
 
     def handle_error(
         self,
@@ -120,6 +152,7 @@ class Connection(web.RequestHandler):
         """Answer what is no HTTP without a word, and log nothing of it: it may be half of a redirect."""
         if not isinstance(exc, HttpProcessingError):
             return super().handle_error(request, status, exc, message)
+        self._on_stray(Stray.HTTPS if self._first_byte == _TLS_HANDSHAKE else Stray.NOT_HTTP)
         answer = web.Response(status=HTTPStatus.BAD_REQUEST)
         answer.force_close()
         return answer
@@ -128,12 +161,24 @@ class Connection(web.RequestHandler):
 class Server(web.Server):
     """aiohttp's low-level server with limits, connections and answers of our own."""
 
-    def __init__(self, handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]) -> None:
-        super().__init__(handler, request_factory=self._request)
+    def __init__(
+        self,
+        answer: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
+        *,
+        on_stray: Callable[[Stray], None],
+    ) -> None:
+        super().__init__(self._answer, request_factory=self._request)
+        self._give_answer = answer
+        self._on_stray = on_stray
+        self._crowd = Crowd()
 
     def __call__(self) -> Connection:
         """Return the protocol of a new connection."""
-        return Connection(self, loop=asyncio.get_running_loop(), **_CONNECTION)
+        return Connection(self, self._crowd, self._on_stray)
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        with self._crowd.busy(request.protocol):
+            return await self._give_answer(request)
 
     def _request(
         self,

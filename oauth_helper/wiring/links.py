@@ -93,7 +93,7 @@ async def run_link(
                 open_browser=opening.open,
                 prompt=_prompt(ways, opening),
                 may_start_over=lambda error: ask_to_start_over(error, ways),
-                announced=lambda: place.announced(listener.start().address),
+                announced=lambda: place.announced(listener.start(good_once=False).address),
                 journal=journal,
                 tell=tell,
                 pace=pace,

@@ -112,7 +112,7 @@ class Opening:
 
         failures: list[str] = []
         for browser in self._plan.windows:
-            start = self._listener.start(held=True)
+            start = self._listener.start(held=True, good_once=False)
             async with Window(
                 browser,
                 start=start.address,

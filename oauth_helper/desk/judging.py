@@ -1,14 +1,15 @@
-"""The desk where every way brings the redirect it caught, and how the story's end is told."""
+"""The one judge for all ways: who brings the redirect first, and what was no redirect of ours."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable
 
 from oauth_helper.authorization import RepoType
+from oauth_helper.desk.tally import Tally
+from oauth_helper.diagnosis import Diagnosis
 from oauth_helper.errors import AuthorizationDeniedError, RedirectRejectedError
-from oauth_helper.events import Captured, Event, Ignored, Outcome, Refused, Way
+from oauth_helper.events import Advice, Captured, Event, OpenedTwice, Outcome, Refused, Stray, Visited, Way
 from oauth_helper.redirect import AuthorizationRequest, AuthorizationResponse
 
 
@@ -18,7 +19,8 @@ class Desk:
     def __init__(self, request: AuthorizationRequest, tell: Callable[[Event], None]) -> None:
         self._request = request
         self._tell = tell
-        self._ignored: Counter[str] = Counter()
+        self._tally = Tally(tell)
+        self._diagnosis = Diagnosis()
         self._is_denied = False
         self._way: Way | None = None
         self._is_refused = False
@@ -56,17 +58,39 @@ class Desk:
         try:
             response = judge(offered)
         except RedirectRejectedError as rejected:
-            self._ignored[rejected.reason] += 1
-            self._tell(Ignored(rejected.reason, self._ignored[rejected.reason]))
+            self._ignore(rejected.reason)
             raise
         except AuthorizationDeniedError as denied:
+            self._tally.tell_rest()
             self._is_denied |= not self._redirect.done()
             self.give_up(denied)
         else:
             if not self._redirect.done():
                 self._redirect.set_result(response)
                 self._way = way
+                self._tally.tell_rest()
                 self._tell(Captured(way))
+
+    def ignore(self, stray: Stray) -> None:
+        """Count a request to the listener that got no further."""
+        self._ignore(stray)
+
+    def _ignore(self, reason: str) -> None:
+        self._diagnosis.reached(reason)
+        self._tally.add(reason)
+
+    def visit(self) -> None:
+        """Know that a browser has asked for an address to begin at."""
+        self._diagnosis.reached()
+        self._tell(Visited())
+
+    def warn_of_second_use(self, listener: str) -> None:
+        """Have the user told that an address that is good once was used again, and of a new one."""
+        self._tell(OpenedTwice(listener))
+
+    def advice(self, *, is_last: bool) -> Advice | None:
+        """Return what may keep the redirect from coming, unless that was said; see :class:`Diagnosis`."""
+        return self._diagnosis.advice(is_last=is_last)
 
     @property
     def has_redirect(self) -> bool:
@@ -97,6 +121,7 @@ class Desk:
         """Wait for the redirect that answers ``request``: the one in hand came to nothing."""
         self._request = request
         self._is_refused = False
+        self._diagnosis = Diagnosis()
         self._redirect = asyncio.get_running_loop().create_future()
 
     def give_up(self, error: BaseException) -> None:
@@ -118,19 +143,6 @@ class Desk:
 
     def end(self, outcome: Outcome) -> None:
         """Let everybody who waits know how the story ended."""
+        self._tally.tell_rest()
         self._outcome.set_result(outcome)
         self._redirect.cancel()
-
-
-class Ending:
-    """Tells how it ended: once, and before anything is closed."""
-
-    def __init__(self, tell: Callable[[Event], None]) -> None:
-        self._tell = tell
-        self._is_told = False
-
-    def tell(self, outcome: Outcome) -> None:
-        """Tell, unless it is told."""
-        if not self._is_told:
-            self._is_told = True
-            self._tell(outcome)

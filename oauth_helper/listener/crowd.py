@@ -1,0 +1,63 @@
+"""How many connections may stand open: everybody on the machine can open some, and ours must always get one."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from aiohttp import web
+
+_MOST: Final = 256
+"""Connections. More than asyncio accepts at once (128), so that none is closed before it was read once."""
+
+
+class Crowd:
+    """The open connections, the one longest without a request first.
+
+    Where there are too many, that one is closed: a browser opens another when it needs one. A connection whose
+    request is being answered is never closed.
+    """
+
+    def __init__(self) -> None:
+        self._most = min(_MOST, _open_files_limit() // 2)
+        self._idle: dict[web.RequestHandler, None] = {}
+        self._busy: set[web.RequestHandler] = set()
+
+    def enter(self, connection: web.RequestHandler) -> None:
+        """Count a connection in."""
+        self._idle[connection] = None
+        if len(self._idle) + len(self._busy) > self._most:
+            longest_idle = next(iter(self._idle))
+            del self._idle[longest_idle]
+            if longest_idle.transport:
+                longest_idle.transport.abort()
+
+    def leave(self, connection: web.RequestHandler) -> None:
+        """Count a connection out."""
+        self._idle.pop(connection, None)
+        self._busy.discard(connection)
+
+    @contextmanager
+    def busy(self, connection: web.RequestHandler) -> Iterator[None]:
+        """Know that a request of it is being answered."""
+        self._idle.pop(connection, None)
+        self._busy.add(connection)
+        try:
+            yield
+        finally:
+            # It may be closed meanwhile.
+            if connection in self._busy:
+                self._busy.remove(connection)
+                self._idle[connection] = None
+
+
+def _open_files_limit() -> int:
+    """Return how many files, connections among them, this process may have open; macOS allows 256."""
+    if sys.platform == "win32":
+        return 2 * _MOST
+    import resource  # noqa: PLC0415 - Windows has none
+
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return 2 * _MOST if limit == resource.RLIM_INFINITY else limit
