@@ -7,7 +7,9 @@ import re
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from aiohttp import ClientSession, web
 
@@ -18,9 +20,15 @@ OPENED = {"method": "Target.targetCreated", "params": {"targetInfo": PAGE}}
 CLOSED = {"method": "Target.targetDestroyed", "params": PAGE}
 
 
+def address() -> str:
+    """Return where the file goes on to that the command ends with."""
+    found = re.search(r'content="0;url=(.*?)"', Path(urlsplit(sys.argv[-1]).path).read_text(encoding="utf-8"))
+    return found[1] if found else ""
+
+
 async def browse() -> str:
     """Open the address, and return where its page goes on to."""
-    async with ClientSession() as session, session.get(sys.argv[-1]) as response:
+    async with ClientSession() as session, session.get(address()) as response:
         found = re.search(r"location\.replace\('(.*?)'\)", await response.text())
     return found[1] if found else ""
 

@@ -27,7 +27,7 @@ async def main() -> None:
     with claim:
         async with Listener() as listener:
             await listener.serve(Desk())
-            with noticed(folder, target, address=listener.start().address, repo_type=RepoType.GITHUB):
+            with noticed(folder, target, address=listener.start(good_once=False).address, repo_type=RepoType.GITHUB):
                 print(start_child(), flush=True)  # noqa: T201 - the test waits for this line
                 await asyncio.Event().wait()
 

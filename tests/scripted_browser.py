@@ -18,11 +18,11 @@ from urllib.request import HTTPCookieProcessor, HTTPRedirectHandler, OpenerDirec
 
 
 class Page(HTMLParser):
-    """The link with the id ``authorize``, the form and its fields, and the body's outcome."""
+    """The link with the id ``authorize``, the form and its fields, where it goes on to, and the body's outcome."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
-        self.authorize = self.action = self.outcome = ""
+        self.authorize = self.action = self.outcome = self.onward = ""
         self.hidden: dict[str, str] = {}
         self.feed(html)
 
@@ -30,6 +30,8 @@ class Page(HTMLParser):
         found = {name: value or "" for name, value in attributes}
         if found.get("id") == "authorize":
             self.authorize = found["href"]
+        if tag == "meta" and found.get("http-equiv") == "refresh":
+            self.onward = found["content"].partition("url=")[2]
         if tag == "form":
             self.action = found["action"]
         if tag == "input" and found.get("type") == "hidden":
@@ -64,6 +66,9 @@ def main(start: str) -> None:
         return
     browser = build_opener(ProxyHandler({}), HTTPCookieProcessor(CookieJar()), StopAtTheConsole())
     html, address = fetch(browser, start)
+    if start.startswith("file:"):  # what a window of ours is started on
+        start = Page(html).onward
+        html, address = fetch(browser, start)
     page = Page(html)
     html, address = fetch(browser, urljoin(address, page.authorize))
     consent = Page(html)

@@ -9,11 +9,11 @@ from urllib.parse import urljoin
 import pytest
 from aiohttp import ClientSession
 from command import error_of, records, run_command, surroundings
-from link_script import LINK, PatientUser, bring, consent, entries, holding, scripted, secrets_of
+from link_script import LINK, bring, consent, entries, holding, scripted, secrets_of
 from screen import Screen, terminal
 from scripted_browser import Page
 
-from oauth_helper.sandbox import Sandbox
+from oauth_helper.sandbox import Fault, Sandbox
 
 REFUSED = "Press Enter to start over with a fresh state; Ctrl-C stops."
 
@@ -58,28 +58,24 @@ async def test_enter_begins_again_with_a_fresh_state(sandbox: Sandbox) -> None:
     assert entries() == []
 
 
-async def test_the_tab_that_brought_the_redirect_shows_the_way_on(sandbox: Sandbox, tmp_path: Path) -> None:
-    user, sight = PatientUser(tmp_path), tmp_path / "sight"
+async def test_the_tab_that_brought_the_redirect_shows_the_way_on(tmp_path: Path) -> None:
+    sight = tmp_path / "sight"
     os.mkfifo(sight)
-    environ = surroundings(sandbox, SCRIPTED_SIGHT=str(sight)) | user.browser
-    async with terminal(*LINK, environ=environ) as screen:
-        listener = (await screen.line_with("/start?k=")).split()[-1]
-        async with ClientSession() as browser, browser.get(listener) as answer:
-            await spend(sandbox, Page(await answer.text()).authorize)
-        user.go_on()
-        await screen.until(REFUSED)
-        screen.type("\n")
-        _, address, html = (await asyncio.to_thread(sight.read_text)).split("\n", 2)
-        page = Page(html)
-        redirect = await consent(page.authorize)
-        form = {"redirect": redirect} | page.hidden
-        async with ClientSession() as browser:
-            async with browser.get(address):  # takes the cookie again, which that browser had
-                pass
-            async with browser.post(urljoin(address, page.action), data=form) as answer:
+    async with Sandbox(faults=[Fault.parse("exchange=0402")]) as sandbox:
+        environ = surroundings(sandbox, SCRIPTED_SIGHT=str(sight))
+        async with terminal(*LINK, environ=environ) as screen:
+            await screen.until(REFUSED)
+            screen.type("\n")
+            _, address, html = (await asyncio.to_thread(sight.read_text)).split("\n", 2)
+            page = Page(html)
+            form = {"redirect": await consent(page.authorize)} | page.hidden
+            async with (
+                ClientSession() as browser,
+                browser.post(urljoin(address, page.action), data=form) as answer,
+            ):
                 assert 'data-outcome="linked"' in await answer.text()
-        assert await screen.ended() == 0, screen.shown
-    assert user.opened == len(await records(sandbox)) == 1
+            assert await screen.ended() == 0, screen.shown
+        assert len(await records(sandbox)) == 1
 
 
 async def test_control_c_at_the_question_leaves_nothing(sandbox: Sandbox) -> None:

@@ -44,7 +44,7 @@ def taken(folder: Path, target: Target = TARGET) -> Claim:
 async def waiting(folder: Path, desk: Desk, *, patience: float = 20.0) -> AsyncIterator[Notice]:
     """Wait for a redirect on behalf of ``desk``, in this process; give the notice as others find it."""
     async with listening(desk, patience=patience) as opened:
-        address = opened.listener.start().address
+        address = opened.listener.start(good_once=False).address
         with taken(folder), noticed(folder, TARGET, address=address, repo_type=RepoType.GITHUB):
             notice = find_notice(folder, TARGET)
             assert notice
