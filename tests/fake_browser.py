@@ -63,16 +63,16 @@ def lose_the_user(command: Any) -> list[dict[str, Any]]:
     return [*agree(command), *told]
 
 
-async def speak_old_bidi() -> None:
-    """Hold the request of the self-test, but be unable to answer it."""
+async def speak_bidi(refused: str, error: str) -> None:
+    """Hold the request of the self-test, but refuse one command."""
 
     async def speak(request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse()
         await socket.prepare(request)
         async for message in socket:
             command = message.json()
-            if command["method"] == "network.provideResponse":
-                await socket.send_json({"id": command["id"], "type": "error", "error": "unsupported operation"})
+            if command["method"] == refused:
+                await socket.send_json({"id": command["id"], "type": "error", "error": error})
                 continue
             await socket.send_json({"id": command["id"], "type": "success", "result": {}})
             if command["method"] == "network.addIntercept":
@@ -114,7 +114,8 @@ FAULTS: dict[str, Callable[[], object]] = {
     "refuses": lambda: speak_over_pipe(refuse),
     "does-not-hold": lambda: speak_over_pipe(agree),
     "loses-the-user": lambda: speak_over_pipe(lose_the_user),
-    "too-old": lambda: asyncio.run(speak_old_bidi()),
+    "too-old": lambda: asyncio.run(speak_bidi("network.provideResponse", "unsupported operation")),
+    "taken": lambda: asyncio.run(speak_bidi("session.new", "session not created")),
 }
 
 FAULTS[sys.argv[1]]()

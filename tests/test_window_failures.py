@@ -70,6 +70,7 @@ async def test_a_browser_that_cannot_be_driven_says_why_and_its_tab_still_waits(
         (Family.CHROMIUM, "is-closed", "was closed"),
         (Family.CHROMIUM, "does-not-hold", "did not hold the request of its self-test within 1 seconds"),
         (Family.CHROMIUM, "loses-the-user", "was closed before it was ready"),
+        (Family.FIREFOX, "taken", "does not let itself be driven; another program may be driving it"),
         (Family.FIREFOX, "too-old", "does not do network.provideResponse as it is asked to here; it may be too old"),
     ],
 )

@@ -16,6 +16,7 @@ from yarl import URL
 from oauth_helper.browsers.answers import Answer
 from oauth_helper.browsers.dialect import AllClosed, Held, Pages
 from oauth_helper.browsers.remote import JsonObject, Remote
+from oauth_helper.browsers.trouble import CommandRefusedError, DrivenByAnotherError
 from oauth_helper.secret import Secret
 
 _PREFERENCES: Final = {
@@ -64,7 +65,11 @@ class Firefox:
         """Have every request to ``origin`` held from now on, in all pages and popups there are or will be."""
         # What a page asks with alert or confirm is for the user to answer, not for the session.
         capabilities = {"alwaysMatch": {"unhandledPromptBehavior": {"default": "ignore"}}}
-        await remote.call("session.new", patience=self._session_patience, capabilities=capabilities)
+        try:
+            await remote.call("session.new", patience=self._session_patience, capabilities=capabilities)
+        except CommandRefusedError:
+            # Its port is open to every user of the machine, but there is one session at most.
+            raise DrivenByAnotherError("does not let itself be driven; another program may be driving it") from None
         await remote.call("session.subscribe", events=_EVENTS)
         pattern = {"type": "pattern", "protocol": origin.scheme, "hostname": origin.raw_host, "port": str(origin.port)}
         await remote.call("network.addIntercept", phases=["beforeRequestSent"], urlPatterns=[pattern])

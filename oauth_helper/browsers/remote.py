@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-from oauth_helper.browsers.trouble import BrowserTroubleError, ConnectionLostError
+from oauth_helper.browsers.trouble import BrowserTroubleError, CommandRefusedError, ConnectionLostError
 from oauth_helper.browsers.wire import Wire
 
 JsonObject = dict[str, Any]
@@ -63,7 +63,7 @@ class Remote:
         finally:
             del self._answers[number]
         if "result" not in reply:
-            raise BrowserTroubleError(f"does not do {method} as it is asked to here; it may be too old")
+            raise CommandRefusedError(f"does not do {method} as it is asked to here; it may be too old")
         result: JsonObject = reply["result"]
         return result
 

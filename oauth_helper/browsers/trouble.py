@@ -13,6 +13,14 @@ class ConnectionLostError(BrowserTroubleError):
     """The browser does not listen any more: it has ended, or closed its side."""
 
 
+class CommandRefusedError(BrowserTroubleError):
+    """The browser answers that it will not do what it was asked to."""
+
+
+class DrivenByAnotherError(BrowserTroubleError):
+    """Somebody else drives it, and sees what happens in it."""
+
+
 class NoWindowError(NoBrowserError):
     """There is no window in which the redirect could be caught, and the message says why in one line."""
 

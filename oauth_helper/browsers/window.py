@@ -19,7 +19,7 @@ from oauth_helper.browsers.find import FoundBrowser
 from oauth_helper.browsers.launch import Launched, dialect_for, launched
 from oauth_helper.browsers.process import BrowserProcess
 from oauth_helper.browsers.remote import Remote
-from oauth_helper.browsers.trouble import BrowserTroubleError, NoWindowError
+from oauth_helper.browsers.trouble import BrowserTroubleError, DrivenByAnotherError, NoWindowError
 from oauth_helper.errors import RedirectRejectedError
 from oauth_helper.secret import Secret
 
@@ -113,7 +113,8 @@ class Window:
             await self._process.unless_in_trouble(self._pass_self_test())
         except BrowserTroubleError as trouble:
             # Once led on, the tab has left the listener: nothing that is answered there can reach it.
-            stands = self._process is not None and not self._process.exited.done() and not self._was_led
+            is_there = self._process is not None and not self._process.exited.done() and not self._was_led
+            stands = is_there and not isinstance(trouble, DrivenByAnotherError)
             raise NoWindowError(f"{self._browser.name} {trouble}", stands=stands) from trouble
 
     async def until_closed(self) -> None:

@@ -125,6 +125,8 @@ class Reception:
     async def _begin(self, start: Start, *, is_first: bool) -> web.Response:
         self._desk.visit()
         onward = await start.onward()
+        if start.is_revoked:
+            return web.Response(status=HTTPStatus.NOT_FOUND)
         if self._desk.has_redirect or self._outcome.done():
             return self._see_done()
         if onward is None:

@@ -88,6 +88,10 @@ class Listener:
         """
         return self._serving.starts.add(held=held, good_once=good_once)
 
+    def revoke(self, start: Start) -> None:
+        """Let nobody begin there any more: a window was to, and somebody else may know its KEY."""
+        self._serving.starts.revoke(start)
+
     def start_over(self, onward: str | None) -> str:
         """Send whoever waits for the end to ``onward``, or to the page where that is None; return a fresh address."""
         return self._serving.start_over(onward).address

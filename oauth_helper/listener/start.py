@@ -36,6 +36,7 @@ class Start:
         self.is_good_once = good_once
         self.is_spent = False
         """Whether somebody has used the KEY."""
+        self.is_revoked = False
         self._onward: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
         if not held:
             self.lead(None)
@@ -59,6 +60,11 @@ class Start:
     async def onward(self) -> str | None:
         """Wait until it is known where this address leads."""
         return await asyncio.shield(self._onward)
+
+    def revoke(self) -> None:
+        """Have nothing for whoever waits."""
+        self.is_revoked = True
+        self.let_go()
 
     def let_go(self) -> None:
         """Show the page to whoever still waits."""
@@ -115,6 +121,11 @@ class Starts:
         start = Start(self._origin, held=held, good_once=good_once)
         self._by_key[start.key] = start
         return start
+
+    def revoke(self, start: Start) -> None:
+        """Let nobody begin there any more."""
+        del self._by_key[start.key]
+        start.revoke()
 
     def unused(self, last: Start | None) -> Start:
         """Return ``last``, or a new one where that is used up: who asks again and again gets no more than one."""

@@ -128,9 +128,10 @@ class Opening:
                     await window.open()
                 except NoWindowError as error:
                     failures.append(error.message)
-                    start.lead(None)
                     if not error.stands or self._ways.demands_window:
+                        self._listener.revoke(start)
                         continue
+                    start.lead(None)
                     self._tell(Warned(f"{error.message}. The page in that window takes the address instead."))
                     self._tell(Opened(browser.name))
                 else:
