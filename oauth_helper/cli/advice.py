@@ -48,7 +48,7 @@ def ssh_command(waiting: Waiting, environ: Mapping[str, str]) -> str:
 def in_words(
     advice: Advice, waiting: Waiting, *, in_window: bool, takes_pastes: bool, environ: Mapping[str, str]
 ) -> str:
-    """Return the advice as a line for people."""
+    """Return the advice for people; an address or command in it has a line of its own, that begins with blanks."""
     here = ", or here" if takes_pastes else ""
     match advice:
         case Advice.HTTPS:
@@ -71,8 +71,8 @@ def in_words(
         case Advice.UNREACHED:
             paste = "paste the address where it ends here" if takes_pastes else "hand its end to `oauth-helper deliver`"
             return (
-                f"Nothing has reached me yet. If your browser runs on another machine, {paste}, or run there: "
-                f"{ssh_command(waiting, environ)}"
+                f"Nothing has reached me yet. If your browser runs on another machine, {paste}, or first run there:\n"
+                f"  {ssh_command(waiting, environ)}"
             )
         case Advice.UNDECIDED if in_window:
             own = " To go on in your own browser instead, press b and Enter." if takes_pastes else ""

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import sys
-from contextlib import suppress
-from datetime import UTC, datetime
 from typing import Final
 
-from oauth_helper.cli.advice import ignored_in_words, in_words, ssh_command
+from oauth_helper.cli.advice import in_words, ssh_command
 from oauth_helper.cli.colour import coloured
+from oauth_helper.cli.error_stream import ErrorStream
+from oauth_helper.cli.waiting_line import WaitingLine
 from oauth_helper.errors import OAuthHelperError
 from oauth_helper.events import (
     Advised,
@@ -36,12 +34,6 @@ from oauth_helper.events import (
     Way,
 )
 
-_USUAL_WIDTH: Final = 80
-"""Columns, where a terminal does not say how many it has."""
-_CLEAR_LINE: Final = "\r\x1b[2K"
-_TICK: Final = 1.0
-"""Seconds."""
-
 _WAYS: Final = {
     Way.WINDOW: "from the window",
     Way.PAGE: "from the page",
@@ -59,15 +51,13 @@ class Narrator:
         """Whether the line that counts down invites the user to paste."""
         self._quiet = quiet
         self._verbosity = verbosity
-        self._stream = sys.stderr
-        self._is_terminal = self._stream.isatty()
+        self._stream = ErrorStream()
+        self._waiting_line = WaitingLine(self._stream)
         self.has_deleted = False
         """Whether an authorization was deleted that was to be replaced."""
         self._waiting: Waiting | None = None
-        self._ignored: dict[str, int] = {}
         self._in_window = False
         self._is_looking = False
-        self._clock: asyncio.Task[None] | None = None
         self.has_redirect = False
         """Whether the redirect is in hand, with no end yet."""
         self.is_deleting = False
@@ -88,11 +78,11 @@ class Narrator:
 
     def insist(self, line: str) -> None:
         """Show a line that the user needs even in quiet."""
-        self._show(f"{_CLEAR_LINE if self._clock else ''}{line}\n")
+        self._stream.line(line)
 
     def warn(self, message: str) -> None:
         """Show a warning."""
-        self.say(f"{coloured('warning:', self._stream, 'yellow')} {message}")
+        self.say(f"{self._warning} {message}")
 
     def tell(self, event: Event) -> None:
         """Tell an event of the story."""
@@ -110,12 +100,13 @@ class Narrator:
             case Ignored() | Visited() | OpenedTwice() | Advised():
                 self._tell_of_the_traffic(event)
 
+    @property
+    def _warning(self) -> str:
+        return coloured("warning:", self._stream.stream, "yellow")
+
     def stop_clock(self) -> None:
         """Take away the line that counts down."""
-        if self._clock:
-            self._clock.cancel()
-            self._show(_CLEAR_LINE)
-            self._clock = None
+        self._waiting_line.stop()
 
     def _tell_of_the_wait(self, event: Waiting | Opened | NotOpened) -> None:
         match event:
@@ -136,6 +127,7 @@ class Narrator:
             case NotOpened():
                 self._in_window = False
                 self._show_addresses(self._waiting)
+        self._waiting_line.invites_to_paste = self.takes_pastes and not self._in_window
 
     def _tell_of_the_redirect(self, event: Captured | Refused | Resumed | Joined | Linked | Failed) -> None:
         self.stop_clock()
@@ -175,25 +167,35 @@ class Narrator:
     def _tell_of_the_traffic(self, event: Ignored | Visited | OpenedTwice | Advised) -> None:
         match event:
             case Ignored(reason, count):
-                self._ignored[reason] = count
+                self._waiting_line.ignore(reason, count)
                 if self._verbosity:
                     self.say(f"Ignored what is not our redirect: {reason}, {count} so far.")
             case Advised(advice) if self._waiting:
-                pastes, in_window = self.takes_pastes, self._in_window
-                words = in_words(advice, self._waiting, in_window=in_window, takes_pastes=pastes, environ=os.environ)
-                self.say(words)
+                words = in_words(
+                    advice,
+                    self._waiting,
+                    in_window=self._in_window,
+                    takes_pastes=self.takes_pastes,
+                    environ=os.environ,
+                )
+                for line in self._stream.fitted(words):
+                    self.say(line)
             case OpenedTwice(listener):
                 # Even in quiet: it may be somebody else.
-                again = "The page was already opened, and is asked for once more by another browser or program."
-                self.insist(f"{coloured('warning:', self._stream, 'yellow')} {again}")
-                self.insist("If that was you, open this instead. If not, press Ctrl-C and run the command again.")
-                self.insist(f"  {listener}")
+                self._insist_on_a_second_use(listener)
             case _:
                 pass
 
+    def _insist_on_a_second_use(self, listener: str) -> None:
+        happened = "warning: The page was already opened, and is asked for once more by another browser or program."
+        what = "If that was you, open this instead. If not, press Ctrl-C and run the command again:"
+        first, *rest = self._stream.fitted(f"{happened} {what}\n  {listener}")
+        for line in (first.replace("warning:", self._warning, 1), *rest):
+            self.insist(line)
+
     def _start_clock(self, waiting: Waiting) -> None:
-        if self._is_terminal and not self._quiet:
-            self._clock = asyncio.get_running_loop().create_task(self._count_down(waiting))
+        if self._stream.is_terminal and not self._quiet:
+            self._waiting_line.start(waiting)
         else:
             self.say(f"Waiting for the redirect until {waiting.expires_at:%H:%M:%S} UTC.")
 
@@ -208,26 +210,3 @@ class Narrator:
         if os.environ.get("SSH_CONNECTION"):
             self.insist("To use the page from the machine in front of you, first run there:")
             self.insist(f"  {ssh_command(waiting, os.environ)}")
-
-    async def _count_down(self, waiting: Waiting) -> None:
-        while (left := (waiting.expires_at - datetime.now(UTC)).total_seconds()) > 0:
-            minutes, seconds = divmod(round(left), 60)
-            invited = self.takes_pastes and not self._in_window
-            what = "Paste the redirect's address here or into the page." if invited else "Waiting for the redirect."
-            ignored = ignored_in_words(self._ignored)
-            line = f"{what} {minutes}:{seconds:02} left, Ctrl-C stops. {ignored}"
-            width = self._width()
-            self._show(f"{_CLEAR_LINE}{line[: width - 1]}")
-            await asyncio.sleep(_TICK)
-
-    def _width(self) -> int:
-        try:
-            return os.get_terminal_size(self._stream.fileno()).columns or _USUAL_WIDTH
-        except (OSError, ValueError):
-            return _USUAL_WIDTH
-
-    def _show(self, text: str) -> None:
-        # Whoever listened may have gone (`2>&1 | head`): what we say must never end what we do.
-        with suppress(OSError, ValueError):
-            self._stream.write(text)
-            self._stream.flush()

@@ -1,0 +1,59 @@
+"""The line that counts down while the redirect is waited for, with what was ignored meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from oauth_helper.cli.advice import ignored_in_words
+
+if TYPE_CHECKING:
+    from oauth_helper.cli.error_stream import ErrorStream
+    from oauth_helper.events import Waiting
+
+_TICK: Final = 1.0
+"""Seconds."""
+
+
+class WaitingLine:
+    """Runs from :meth:`start` to :meth:`stop`, on a terminal."""
+
+    def __init__(self, stream: ErrorStream) -> None:
+        self.invites_to_paste = False
+        self._stream = stream
+        self._ignored: dict[str, int] = {}
+        self._clock: asyncio.Task[None] | None = None
+
+    def start(self, waiting: Waiting) -> None:
+        """Count down to the end of the wait."""
+        self.stop()
+        self._ignored.clear()
+        self._clock = asyncio.get_running_loop().create_task(self._count_down(waiting))
+
+    def stop(self) -> None:
+        """Take the line away."""
+        if self._clock:
+            self._clock.cancel()
+            self._clock = None
+            self._stream.clear_bottom_line()
+
+    def ignore(self, reason: str, count: int) -> None:
+        """Know how often something was ignored for that reason so far."""
+        self._ignored[reason] = count
+
+    async def _count_down(self, waiting: Waiting) -> None:
+        while (left := (waiting.expires_at - datetime.now(UTC)).total_seconds()) > 0:
+            self._stream.bottom_line(self._words(round(left)))
+            await asyncio.sleep(_TICK)
+
+    def _words(self, left: int) -> Sequence[str]:
+        """Return the line, and shorter ones for narrower terminals."""
+        paste, wait = "Paste the redirect's address here or into the page.", "Waiting for the redirect."
+        what = paste if self.invites_to_paste else wait
+        time = f"{left // 60}:{left % 60:02} left"
+        usual = f"{what} {time}, Ctrl-C stops."
+        if ignored := ignored_in_words(self._ignored):
+            return f"{usual} {ignored}", f"{what} {time}. {ignored}", f"{time}. {ignored}"
+        return usual, f"{what} {time}.", f"{time}, Ctrl-C stops."
