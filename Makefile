@@ -3,7 +3,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 LOWEST := .venv-lowest
 
-.PHONY: demo test lint benchmark test-lowest clean
+# For each of the targets of `make fuzz`, of which there are fourteen.
+SECONDS ?= 720
+
+.PHONY: demo test lint benchmark fuzz test-lowest clean
 
 # The main job, against a sandbox on this machine.
 demo: $(VENV)/installed
@@ -21,6 +24,10 @@ lint: $(VENV)/installed-for-development
 # From the Git host's redirect to the POST on the wire, each way side by side.
 benchmark: $(VENV)/installed
 	$(BIN)/python benchmarks/capture_to_exchange.py
+
+# Long fuzzing of everything that reads what a stranger wrote; what is found is kept in a temporary folder.
+fuzz: $(VENV)/installed-for-development
+	$(BIN)/python tests/fuzz/run.py --seconds $(SECONDS)
 
 # The tests again, with the lowest versions that pyproject.toml allows.
 test-lowest: $(LOWEST)/installed

@@ -12,6 +12,7 @@ MOMENTS: Final = (15.0, 30.0, 60.0)
 _MEANS: Final = {
     Stray.HTTPS: Advice.HTTPS,
     Stray.LOCALHOST: Advice.LOCALHOST,
+    Stray.OTHER_USER: Advice.OTHER_USER,
     "foreign-state": Advice.OTHER_ATTEMPT,
     "wrong-repo-type": Advice.OTHER_ATTEMPT,
     "wrong-issuer": Advice.OTHER_ATTEMPT,

@@ -6,6 +6,7 @@ import ipaddress
 
 from yarl import URL
 
+from oauth_helper.address import parse_address
 from oauth_helper.errors import SettingsError
 
 
@@ -32,8 +33,8 @@ def check_endpoint(text: str, *, origin: str = "the endpoint") -> str:
     """
     full = text.strip() if "://" in text else f"https://{text.strip()}"
     try:
-        url = URL(full)
-        usable = bool(url.host) and url.port is not None and url.scheme in {"http", "https"}
+        url = parse_address(full)
+        usable = full.isprintable() and bool(url.host) and url.port is not None and url.scheme in {"http", "https"}
     except ValueError:
         url, usable = URL(), False
     if not usable:

@@ -39,7 +39,7 @@ def read_config_file(environ: Mapping[str, str]) -> FileValues:
                 hint="Create it, or unset the variable.",
             ) from None
         return FileValues(str(path))
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # no TOML, no UTF-8, 5000 digits, or nested too deep
         raise SettingsError(f"{path} cannot be read: {error}", hint="Mend the file, or move it away.") from error
     return FileValues(str(path), {key: _text(path, key, value) for key, value in table.items()})
 
@@ -110,4 +110,7 @@ def _text(path: Path, key: str, value: object) -> str:
         )
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise SettingsError(f"{path}: {key} must be a text or a number", hint=f'Write it as {key} = "…".')
-    return str(value)
+    try:
+        return str(value)
+    except ValueError:  # Python writes no number of more than 4300 digits
+        raise SettingsError(f"{path}: {key} is too long a number", hint=f'Write it as {key} = "…".') from None

@@ -8,7 +8,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "oauth_helper"
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("origin", "presentable", "secret"),
+    ("address", "origin", "presentable", "secret"),
     ("authorization", "credentials", "errors"),
     ("endpoint", "events", "link_request", "pending"),
     ("credential_chain", "diagnosis", "outcome_document", "redirect", "settings", "standing"),

@@ -15,7 +15,7 @@ from oauth_helper.errors import (
 )
 from oauth_helper.secret import Secret
 from oauth_helper.servicestage import ServiceStageClient
-from oauth_helper.servicestage.error_body import shown
+from oauth_helper.servicestage.stars import starred
 
 KEY = AccessKey("AccessKey", "SecretKey", "security-token")
 
@@ -70,9 +70,9 @@ async def test_no_secret_comes_back_in_an_error(status: int, echo: str) -> None:
     ],
 )
 def test_a_secret_is_starred_in_every_spelling(secret: str, text: str) -> None:
-    assert shown(f"a {text} z", [Secret(secret), Secret("")]) == "a ******** z"
+    assert starred(f"a {text} z", [Secret(secret), Secret("")], limit=200) == "a ******** z"
 
 
 def test_half_a_secret_does_not_stay_at_the_cut() -> None:
     token = "t" * 90_000
-    assert shown("x" * 190 + token + "y" * 200_000, [Secret(token)]) == "x" * 190 + "********" + "y" + "…"
+    assert starred("x" * 190 + token + "y" * 200_000, [Secret(token)], limit=200) == "x" * 190 + "********" + "y" + "…"

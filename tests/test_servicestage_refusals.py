@@ -42,8 +42,8 @@ def refused(
     secrets: tuple[Secret, ...] = (),
 ) -> OAuthHelperError:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    answer = Answer("example.com", status, CIMultiDict(headers or {}), content, NOW)
-    return refusal(answer, credentials=credentials, secrets=secrets)
+    answer = Answer("example.com", status, CIMultiDict(headers or {}), content, NOW, secrets)
+    return refusal(answer, credentials=credentials)
 
 
 def gateway(message: str, code: str = "APIGW.0301") -> dict[str, str]:

@@ -14,6 +14,7 @@ _KINDS: Final[Mapping[str, str]] = {
     Stray.HTTPS: "HTTPS",
     Stray.LOCALHOST: "for localhost",
     Stray.ALREADY_OPENED: "already opened",
+    Stray.OTHER_USER: "by another user",
     "foreign-state": "of another attempt",
     "wrong-repo-type": "of another Git host",
     "wrong-issuer": "of another server",
@@ -45,40 +46,43 @@ def ssh_command(waiting: Waiting, environ: Mapping[str, str]) -> str:
     return f"ssh -L {port}:127.0.0.1:{port} {host}"
 
 
+_WORDS: Final[Mapping[Advice, str]] = {
+    Advice.HTTPS: (
+        "Your browser forces HTTPS, which an address of this machine itself does not speak. Open the address as it is "
+        "printed, with http:// in front, or allow HTTP for it in the browser."
+    ),
+    Advice.LOCALHOST: ("Something asked for localhost. Open the address with 127.0.0.1 in it, just as it is printed."),
+    Advice.OTHER_USER: (
+        "Another user of this machine has asked for the page, and was refused. If it is you, open it as the user who "
+        "runs this command."
+    ),
+    Advice.OTHER_ATTEMPT: (
+        "The address that came belongs to another attempt, most likely an earlier one. Leave that tab, and authorize "
+        "in the one that was opened now."
+    ),
+    Advice.NOT_WHOLE: (
+        "The address that came was not whole. Copy all of it from the address bar, and paste it into the page{here}."
+    ),
+    Advice.UNREACHED: (
+        "Nothing has reached me yet. If your browser runs on another machine, {hand_over}, or first run there:\n  {ssh}"
+    ),
+    Advice.UNDECIDED: (
+        "Nothing has come back yet. Once you have authorized, paste the address where the browser ends into the "
+        "page{here}."
+    ),
+}
+_IN_WINDOW: Final = "The window is open, and nothing has come back yet. Authorize there."
+_OWN_BROWSER: Final = " To go on in your own browser instead, press b and Enter."
+
+
 def in_words(
     advice: Advice, waiting: Waiting, *, in_window: bool, takes_pastes: bool, environ: Mapping[str, str]
 ) -> str:
     """Return the advice for people; an address or command in it has a line of its own, that begins with blanks."""
-    here = ", or here" if takes_pastes else ""
-    match advice:
-        case Advice.HTTPS:
-            return (
-                "Your browser forces HTTPS, which an address of this machine itself does not speak. Open the address "
-                "as it is printed, with http:// in front, or allow HTTP for it in the browser."
-            )
-        case Advice.LOCALHOST:
-            return "Something asked for localhost. Open the address with 127.0.0.1 in it, just as it is printed."
-        case Advice.OTHER_ATTEMPT:
-            return (
-                "That was the address of another attempt, most likely an earlier one. Leave that tab, and authorize in "
-                "the one that was opened now."
-            )
-        case Advice.NOT_WHOLE:
-            return (
-                "The address that came was not whole. Copy all of it from the address bar, and paste it into the "
-                f"page{here}."
-            )
-        case Advice.UNREACHED:
-            paste = "paste the address where it ends here" if takes_pastes else "hand its end to `oauth-helper deliver`"
-            return (
-                f"Nothing has reached me yet. If your browser runs on another machine, {paste}, or first run there:\n"
-                f"  {ssh_command(waiting, environ)}"
-            )
-        case Advice.UNDECIDED if in_window:
-            own = " To go on in your own browser instead, press b and Enter." if takes_pastes else ""
-            return f"The window is open, and nothing has come back yet. Authorize there.{own}"
-        case Advice.UNDECIDED:
-            return (
-                "The page was opened, and nothing has come back yet. Once you have authorized, paste the address where "
-                f"the browser ends into the page{here}."
-            )
+    if advice is Advice.UNDECIDED and in_window:
+        return _IN_WINDOW + (_OWN_BROWSER if takes_pastes else "")
+    return _WORDS[advice].format(
+        here=", or here" if takes_pastes else "",
+        hand_over="paste the address where it ends here" if takes_pastes else "hand its end to `oauth-helper deliver`",
+        ssh=ssh_command(waiting, environ),
+    )

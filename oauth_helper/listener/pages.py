@@ -118,6 +118,10 @@ class Pages:
         """Return the answer to who opens an address that was good once."""
         return _page("This page was already opened", _fill("already_opened.html"))
 
+    def other_user(self) -> Page:
+        """Return the answer to another user of this machine."""
+        return _page("This page is another user's", _fill("other_user.html"))
+
     def stray(self, reason: str) -> Page:
         """Return the answer to a direct request that is not the redirect waited for."""
         # They come by the thousand where somebody tries to guess.

@@ -13,6 +13,7 @@ from oauth_helper.events import Failed, Stray, Way
 from oauth_helper.listener.answers import see_other, show, wants_document
 from oauth_helper.listener.gate import Gate, Path
 from oauth_helper.listener.pages import Pages
+from oauth_helper.listener.peer import is_another_users
 from oauth_helper.listener.promises import Promises
 from oauth_helper.listener.start import Cookie, Start, Starts, issue_key
 from oauth_helper.outcome_document import write_outcome, write_rejection
@@ -100,9 +101,12 @@ class Reception:
                 return await self._admit(request, with_key, start)
 
     async def _admit(self, request: web.BaseRequest, path: Path, start: Start) -> web.Response:
-        is_first = not start.is_spent
-        if not start.admits(self._cookie, request.headers):
+        if not start.is_good_for(self._cookie, request.headers):
             return self._already_opened()
+        if _is_another_users(request):
+            self._desk.ignore(Stray.OTHER_USER)
+            return show(self._pages.other_user(), HTTPStatus.NOT_FOUND)
+        is_first, start.is_spent = not start.is_spent, True
         if path is Path.START:
             answer = await self._begin(start, is_first=is_first)
         elif path is Path.REDIRECT:
@@ -209,3 +213,10 @@ class Reception:
         if not self._outcome.done():
             return None
         return _STOPPED if self._outcome.cancelled() else self._outcome.result()
+
+
+def _is_another_users(request: web.BaseRequest) -> bool:
+    transport = request.transport
+    return transport is None or is_another_users(
+        transport.get_extra_info("peername"), transport.get_extra_info("sockname")
+    )

@@ -41,10 +41,9 @@ class Start:
         if not held:
             self.lead(None)
 
-    def admits(self, cookie: Cookie, headers: CIMultiDictProxy[str]) -> bool:
-        """Spend the KEY; return whether who uses it may: as the first one, or as one who bears the cookie."""
-        is_first, self.is_spent = not self.is_spent, True
-        return is_first or not self.is_good_once or cookie.is_borne_by(headers)
+    def is_good_for(self, cookie: Cookie, headers: CIMultiDictProxy[str]) -> bool:
+        """Whether it is not used up, or who uses it again bears the cookie."""
+        return not (self.is_good_once and self.is_spent) or cookie.is_borne_by(headers)
 
     def lead(self, onward: str | None) -> None:
         """Send whoever asks to ``onward``; to the page, where that is None."""

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from yarl import URL
 
+from oauth_helper.address import parse_address
 from oauth_helper.authorization import RepoType
 from oauth_helper.endpoint import is_loopback
 from oauth_helper.errors import AuthorizationDeniedError, RedirectRejectedError, UnusableAnswerError
@@ -102,21 +103,27 @@ class AuthorizationRequest:
             if responses and number >= COMPARABLE_READINGS:
                 break
             try:
-                responses.append(self._first_of_ours(queries))
+                # The later ones put lines together at will, and may leave out where a code goes on: all must agree.
+                responses += self._ours(queries, every=number >= COMPARABLE_READINGS)
             except RedirectRejectedError as error:
                 rejected = _more_telling(rejected, error)
         if not responses:
             raise rejected
         return _agreed(responses)
 
-    def _first_of_ours(self, queries: Iterable[str]) -> AuthorizationResponse:
+    def _ours(self, queries: Iterable[str], *, every: bool) -> list[AuthorizationResponse]:
         rejected = _rejected("no-redirect")
+        responses: list[AuthorizationResponse] = []
         for query in queries:
             try:
-                return self.judge_query(query)
+                responses.append(self.judge_query(query))
             except RedirectRejectedError as error:
                 rejected = _more_telling(rejected, error)
-        raise rejected
+            if responses and not every:
+                break
+        if not responses:
+            raise rejected
+        return responses
 
     def judge_query(self, query: str) -> AuthorizationResponse:
         """Judge the raw query of a request. It is neither searched nor unwrapped.
@@ -154,7 +161,7 @@ class AuthorizationRequest:
         if self.host == "github.com":
             return issuer == _GITHUB_ISSUER
         try:
-            return URL(issuer).host == self.host
+            return parse_address(issuer).host == self.host
         except ValueError:
             return False
 
@@ -164,7 +171,7 @@ def _read_url(url: str) -> URL:
     if any(character in string.whitespace.replace(" ", "") or not character.isprintable() for character in stripped):
         raise _unusable("holds control characters")
     try:
-        read = URL(stripped, encoded=True)
+        read = parse_address(stripped, encoded=True)
         host = read.host
     except ValueError:
         raise _unusable("cannot be read") from None

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from oauth_helper.errors import UnusableAnswerError
-from oauth_helper.presentable import presentable
+from oauth_helper.secret import Secret
+from oauth_helper.servicestage.stars import starred
 
 CHECK_THE_ENDPOINT = "Try again in a moment; `oauth-helper doctor` checks the endpoint."
 """What to do where the request may have been carried out: it must not claim that nothing was created."""
@@ -27,6 +28,8 @@ class Answer:
     body: bytes = field(repr=False)
     received_at: datetime
     """When it came, by this machine's clock (UTC)."""
+    secrets: Collection[Secret] = field(default=(), repr=False)
+    """What stood in the request, and must not be repeated should the provider's text repeat it."""
 
     @property
     def server_time(self) -> datetime | None:
@@ -47,7 +50,11 @@ class Answer:
     @property
     def request_id(self) -> str | None:
         """What the vendor's support asks for; provider text, made presentable."""
-        return presentable(self.headers.get("X-Request-Id", ""), limit=64) or None
+        return self.shown(self.headers.get("X-Request-Id", ""), limit=64) or None
+
+    def shown(self, text: str, *, limit: int) -> str:
+        """Return text of this answer as it may be shown."""
+        return starred(text, self.secrets, limit=limit)
 
     def json_object(self) -> dict[str, object]:
         """Read the body.

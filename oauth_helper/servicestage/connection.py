@@ -123,13 +123,13 @@ class Connection:
         headers, ours = self._authenticated(method, target_path, query, body)
         url = URL(f"{self._base.scheme}://{self.host}{request_target(target_path, query)}", encoded=True)
         try:
-            answer = await self._send(method, url, headers, body)
+            answer = await self._send(method, url, headers, body, (*secrets, *ours))
         except FOREIGN as error:
             failure = translated(error, server=self.host, proxy=_authority(self._proxy) if self._proxy else None)
         else:
             _log.debug("%s %s%s: %d, request %s", method, self.host, target_path, answer.status, answer.request_id)
             self.last_clock_skew = answer.clock_skew
-            return self._accepted(answer, (*secrets, *ours))
+            return self._accepted(answer)
         _log.debug("%s %s%s: %s", method, self.host, target_path, failure.message)
         raise failure
 
@@ -149,7 +149,9 @@ class Connection:
         signature = Secret(headers["Authorization"].rpartition("=")[2])
         return headers, (key.secret_key, key.security_token or Secret(""), signature)
 
-    async def _send(self, method: str, url: URL, headers: Mapping[str, str], body: bytes) -> Answer:
+    async def _send(
+        self, method: str, url: URL, headers: Mapping[str, str], body: bytes, secrets: Collection[Secret]
+    ) -> Answer:
         if self._session is None:
             raise RuntimeError("a connection is open only within `async with`")
         async with self._session.request(
@@ -161,15 +163,15 @@ class Connection:
                 content += part
                 if len(content) > LARGEST_ANSWER:
                     break
-            return Answer(self.host, response.status, response.headers, bytes(content), received_at)
+            return Answer(self.host, response.status, response.headers, bytes(content), received_at, secrets)
 
-    def _accepted(self, answer: Answer, secrets: Collection[Secret]) -> Answer:
+    def _accepted(self, answer: Answer) -> Answer:
         if len(answer.body) > LARGEST_ANSWER:
             raise answer.unusable(f"is larger than {LARGEST_ANSWER} bytes")
         if answer.status >= 400:
-            raise refusal(answer, credentials=self._credentials, secrets=secrets)
+            raise refusal(answer, credentials=self._credentials)
         if answer.status >= 300:
-            raise redirected(answer, secrets=secrets)
+            raise redirected(answer)
         return answer
 
 

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import html
-import json
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import quote, quote_plus
 
-from oauth_helper.presentable import presentable
-from oauth_helper.secret import Secret
 from oauth_helper.servicestage.answer import Answer, parse_json
 
 # API Gateway and ServiceStage write error_code and error_msg; the engine APIs, the configuration APIs and the image
@@ -24,7 +20,6 @@ _HTML: Final = re.compile(r"\s*<(?:!doctype|html|head|body)\b", re.IGNORECASE)
 _TITLE: Final = re.compile(r"<title[^>]*>([^<]*)<", re.IGNORECASE)
 _TITLE_WITHIN: Final = 4096
 """Characters in which a page's title stands."""
-_STARS: Final = "********"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +33,7 @@ class ErrorBody:
     request_id: str | None
 
 
-def read_error_body(answer: Answer, secrets: Collection[Secret]) -> ErrorBody:
+def read_error_body(answer: Answer) -> ErrorBody:
     """Read an error answer of any shape; what is no JSON object with a code or a message is itself the message."""
     try:
         document = parse_json(answer.body)
@@ -47,31 +42,12 @@ def read_error_body(answer: Answer, secrets: Collection[Secret]) -> ErrorBody:
     objects = tuple(_objects(document, _DEEPEST))
     chosen = _most_telling(objects)
     message = _field(chosen, _MESSAGE_FIELDS) if chosen else _text(answer.body)
-    request_id = next(filter(None, (_field(each, _REQUEST_ID_FIELDS) for each in objects)), answer.request_id or "")
+    request_id = next(filter(None, (_field(each, _REQUEST_ID_FIELDS) for each in objects)), "")
     return ErrorBody(
-        code=shown(_field(chosen, _CODE_FIELDS), secrets, limit=64) or str(answer.status),
-        message=shown(message, secrets, limit=max(len(message), 1)),
-        request_id=shown(request_id, secrets, limit=64) or None,
+        code=answer.shown(_field(chosen, _CODE_FIELDS), limit=64) or str(answer.status),
+        message=answer.shown(message, limit=max(len(message), 1)),
+        request_id=answer.shown(request_id, limit=64) or answer.request_id,
     )
-
-
-def shown(text: str, secrets: Collection[Secret], *, limit: int = 200) -> str:
-    """Return provider text presentable, cut to ``limit`` characters, with stars where it repeats a secret of ours.
-
-    The gateway echoes the request it could not verify, a security token included. Stars come before the cut: the
-    first half of a secret is too much.
-    """
-    line = presentable(text, limit=max(len(text), 1))
-    forms = {form for secret in secrets for form in _forms(secret.reveal())} - {""}
-    for form in sorted(forms, key=len, reverse=True):
-        line = re.sub(re.escape(form), _STARS, line, flags=re.IGNORECASE)
-    return presentable(line, limit=limit)
-
-
-def _forms(value: str) -> tuple[str, ...]:
-    escaped = (quoted(value, safe=safe, errors="replace") for quoted in (quote, quote_plus) for safe in ("", "/"))
-    as_shown = presentable(value, limit=max(len(value), 1))
-    return (value, as_shown, json.dumps(value)[1:-1], html.escape(value), *escaped)
 
 
 def _objects(document: object, depth: int) -> Iterator[Mapping[str, object]]:

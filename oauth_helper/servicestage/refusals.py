@@ -6,13 +6,12 @@ manual's editions swap the columns "message" and "description".
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from yarl import URL
-
+from oauth_helper.address import parse_address
 from oauth_helper.credentials import AccessKey, Credentials, IamToken
 from oauth_helper.errors import (
     ClockSkewError,
@@ -26,9 +25,8 @@ from oauth_helper.errors import (
     UnusableAnswerError,
 )
 from oauth_helper.presentable import presentable
-from oauth_helper.secret import Secret
 from oauth_helper.servicestage.answer import CHECK_THE_ENDPOINT, Answer
-from oauth_helper.servicestage.error_body import ErrorBody, read_error_body, shown
+from oauth_helper.servicestage.error_body import ErrorBody, read_error_body
 
 LARGEST_SKEW: Final = 15 * 60
 """How many seconds the clocks may differ before the gateway refuses every signature (Signing Guide, FAQ)."""
@@ -124,16 +122,15 @@ _HINTS: Final[Mapping[type[Credentials] | None, str]] = {
 
 
 def refusal(
-    answer: Answer, *, credentials: Credentials | None, secrets: Collection[Secret]
+    answer: Answer, *, credentials: Credentials | None
 ) -> RefusedError | CredentialsError | UnusableAnswerError:
     """Return the error that an answer with a status of 400 or more is.
 
     Args:
         answer: What came.
         credentials: What the request was authenticated with; ``None`` where it asked for a token.
-        secrets: What must not be repeated, should the provider's text repeat it.
     """
-    body = read_error_body(answer, secrets)
+    body = read_error_body(answer)
     if answer.status in _TRY_AGAIN or answer.status >= 500:
         return UnusableAnswerError(
             _message(answer, "gave no usable answer", body),
@@ -148,13 +145,13 @@ def refusal(
     return verdict.error(message, hint=verdict.hint, code=body.code, request_id=body.request_id)
 
 
-def redirected(answer: Answer, *, secrets: Collection[Secret]) -> UnusableAnswerError:
+def redirected(answer: Answer) -> UnusableAnswerError:
     """Return the error that a redirect is: none is followed, because the credentials would go along."""
     try:
-        target = URL(answer.headers.get("Location", "")).host or answer.host
+        target = parse_address(answer.headers.get("Location", "")).host or answer.host
     except ValueError:
         target = "an unreadable address"
-    where = f"{shown(target, secrets, limit=100)} (HTTP {answer.status})"
+    where = f"{answer.shown(target, limit=100)} (HTTP {answer.status})"
     return UnusableAnswerError(
         f"{answer.host} redirects to {where}, and redirects are not followed.",
         sent=True,

@@ -8,6 +8,7 @@ from urllib.request import getproxies, proxy_bypass
 
 from yarl import URL
 
+from oauth_helper.address import parse_address
 from oauth_helper.endpoint import is_loopback
 from oauth_helper.errors import SettingsError
 
@@ -25,7 +26,7 @@ def proxy_for(endpoint: URL) -> URL | None:
     if not address or is_loopback(endpoint.host) or proxy_bypass(f"{endpoint.host}:{endpoint.port}"):
         return None
     try:
-        proxy = URL(address if "://" in address else f"http://{address}")
+        proxy = parse_address(address if "://" in address else f"http://{address}")
         usable = bool(proxy.host) and bool(proxy.port) and proxy.scheme in {"http", "https"}
     except ValueError:
         proxy, usable = URL(), False

@@ -7,8 +7,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from yarl import URL
-
+from oauth_helper.address import parse_address
 from oauth_helper.browsers.default import open_default_browser
 from oauth_helper.browsers.products import Family
 from oauth_helper.desk import Desk
@@ -150,7 +149,7 @@ class Opening:
 def _can_be_held(redirect_uri: str | None) -> bool:
     """Whether the callback has an origin at which a browser can be told to hold requests."""
     try:
-        url = URL(redirect_uri or "")
+        url = parse_address(redirect_uri or "")
     except ValueError:
         return False
     return url.scheme in {"http", "https"} and bool(url.host)
