@@ -125,3 +125,19 @@ async def test_the_window_shows_itself_on_a_display(traces: Traces, console: Con
     finally:
         server.terminate()
         await server.wait()
+
+
+async def test_what_every_user_can_read_of_a_window_bears_no_address_of_ours(
+    browser: FoundBrowser, traces: Traces, console: Console
+) -> None:
+    async with World.opened(console.origin) as world:
+        async with world.window(browser, "/next", environ=traces.environ) as window:
+            await window.open()
+            [profile] = traces.profiles()
+            page = profile / "start.html"
+            assert (page.stat().st_mode & 0o777, profile.stat().st_mode & 0o777) == (0o600, 0o700)
+            assert f"{world.origin}/start?k=KEY" in page.read_text(encoding="utf-8")
+            arguments = traces.processes()
+            assert any(page.as_uri() in words for words in arguments)
+            assert not [words for words in arguments if "KEY" in words or world.origin in words]
+        await traces.gone()

@@ -28,13 +28,13 @@ class Traces:
         self.environ = {**os.environ, "TMPDIR": str(temporary), name: value}
 
     def processes(self) -> list[str]:
-        """The browsers that run, their children included."""
+        """The commands of the browsers that run, their children included."""
         found = []
         for entry in Path("/proc").glob("[0-9]*"):
             with suppress(OSError):
                 command = (entry / "cmdline").read_bytes()
                 if self.has_marked(entry) or self._profile.encode() in command:
-                    found.append(command.replace(b"\0", b" ").decode()[:200])
+                    found.append(command.replace(b"\0", b" ").decode())
         return found
 
     def has_marked(self, entry: Path) -> bool:
