@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 from link_script import until
-from paper_doors import NAME, OURS, PaperDoors, PaperService
+from paper_doors import NAME, OURS, PaperDoors, PaperService, consents
 from redirect_cases import redirect
 
 from oauth_helper.authorization import RepoType
@@ -12,7 +12,7 @@ from oauth_helper.cli.advice import ignored_in_words
 from oauth_helper.desk import Desk
 from oauth_helper.diagnosis import MOMENTS, Diagnosis
 from oauth_helper.errors import RedirectRejectedError
-from oauth_helper.events import Advice, Advised, Captured, Event, Ignored, Stray, Way
+from oauth_helper.events import Advice, Advised, Captured, Event, Ignored, Linked, Stray, Way
 from oauth_helper.link_request import LinkRequest
 from oauth_helper.linking import link
 
@@ -105,6 +105,17 @@ async def test_a_flood_that_goes_on_is_told_of_about_once_a_second() -> None:
     doors = PaperDoors(goes_on, told=told)
     await link(LinkRequest(RepoType.GITHUB, NAME), PaperService(), doors.as_doors())
     assert [event.count for event in told if isinstance(event, Ignored)] == [*range(1, 11), 50]
+
+
+async def test_nothing_that_comes_to_the_listener_is_told_after_the_end() -> None:
+    doors = PaperDoors(consents)
+    await link(LinkRequest(RepoType.GITHUB, NAME), PaperService(), doors.as_doors())
+    assert doors.desk
+    doors.desk.ignore(Stray.UNKNOWN_PATH)
+    doors.desk.visit()
+    doors.desk.warn_of_second_use("http://127.0.0.1:1/start?k=KEY")
+    offer(doors.desk, FOREIGN)
+    assert isinstance(doors.told[-1], Linked)
 
 
 @pytest.mark.parametrize(

@@ -76,17 +76,21 @@ class Desk:
         self._ignore(stray)
 
     def _ignore(self, reason: str) -> None:
+        if self._outcome.done():
+            return  # The end is told, and nothing comes after it.
         self._diagnosis.reached(reason)
         self._tally.add(reason)
 
     def visit(self) -> None:
         """Know that a browser has asked for an address to begin at."""
         self._diagnosis.reached()
-        self._tell(Visited())
+        if not self._redirect.done():
+            self._tell(Visited())
 
     def warn_of_second_use(self, listener: str) -> None:
         """Have the user told that an address that is good once was used again, and of a new one."""
-        self._tell(OpenedTwice(listener))
+        if not self._redirect.done():
+            self._tell(OpenedTwice(listener))
 
     def advice(self, *, is_last: bool) -> Advice | None:
         """Return what may keep the redirect from coming, unless that was said; see :class:`Diagnosis`."""
