@@ -2,11 +2,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 LOWEST := .venv-lowest
+TORTURE := .venv-torture
 
 # For each of the targets of `make fuzz`, of which there are fourteen.
 SECONDS ?= 720
 
-.PHONY: demo test lint benchmark fuzz test-lowest clean
+.PHONY: demo test lint benchmark fuzz torture test-lowest clean
 
 # The main job, against a sandbox on this machine.
 demo: $(VENV)/installed
@@ -28,6 +29,10 @@ benchmark: $(VENV)/installed
 # Long fuzzing of everything that reads what a stranger wrote; what is found is kept in a temporary folder.
 fuzz: $(VENV)/installed-for-development
 	$(BIN)/python tests/fuzz/run.py --seconds $(SECONDS)
+
+# Hostile traffic for us and three other tools, side by side; fails where we do, or where the README says otherwise.
+torture: $(TORTURE)/installed
+	PYTHONPATH=tests $(TORTURE)/bin/python -m torture --readme README.md
 
 # The tests again, with the lowest versions that pyproject.toml allows.
 test-lowest: $(LOWEST)/installed
@@ -51,5 +56,11 @@ $(LOWEST)/installed: pyproject.toml tests/lowest-versions.txt
 	$(LOWEST)/bin/python -m pip install --quiet --editable . --group test --constraint tests/lowest-versions.txt
 	touch $@
 
+$(TORTURE)/installed: pyproject.toml
+	$(PYTHON) -m venv $(TORTURE)
+	$(TORTURE)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(TORTURE)/bin/python -m pip install --quiet --editable . --group torture
+	touch $@
+
 clean:
-	rm -rf $(VENV) $(LOWEST) .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
+	rm -rf $(VENV) $(LOWEST) $(TORTURE) .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist

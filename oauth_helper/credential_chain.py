@@ -19,6 +19,8 @@ _ACCESS_KEYS: Final = (
 )
 _USER: Final = ("HW_USER_NAME", "HW_USER_PASSWORD", "HW_DOMAIN_NAME")
 _FILE_KEYS: Final = ("ak", "sk", "security_token")
+SECRET_VARIABLES: Final = frozenset({_TOKEN, _USER[1], *(name for names in _ACCESS_KEYS for name in names[1:])})
+"""The environment variables that hold something secret."""
 
 
 def find_credentials(environ: Mapping[str, str], credentials_file: FileValues) -> FoundCredentials | None:

@@ -9,8 +9,8 @@ PACKAGE = Path(__file__).parent.parent / "oauth_helper"
 
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("address", "origin", "presentable", "secret"),
-    ("authorization", "credentials", "errors"),
-    ("endpoint", "events", "link_request", "pending"),
+    ("authorization", "credentials", "errors", "stars"),
+    ("endpoint", "events", "fault_trace", "link_request", "pending"),
     ("credential_chain", "diagnosis", "outcome_document", "redirect", "settings", "standing"),
     ("private_files",),
     ("browsers", "files", "journal", "listener", "other_runs", "servicestage", "terminal"),

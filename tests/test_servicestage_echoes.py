@@ -15,7 +15,7 @@ from oauth_helper.errors import (
 )
 from oauth_helper.secret import Secret
 from oauth_helper.servicestage import ServiceStageClient
-from oauth_helper.servicestage.stars import starred
+from oauth_helper.stars import starred
 
 KEY = AccessKey("AccessKey", "SecretKey", "security-token")
 

@@ -20,6 +20,7 @@ from oauth_helper.browsers.candidates import (
     name_of,
     why_no_browser,
 )
+from oauth_helper.browsers.inheritance import inherited
 from oauth_helper.errors import NoBrowserError
 
 __all__ = ["browser_commands", "first_browser", "open_default_browser", "why_no_browser"]
@@ -41,10 +42,10 @@ async def open_default_browser(address: str, *, environ: Mapping[str, str] = os.
     """
     found = find_candidates(environ, sys.platform, is_root=_is_root())
     # xdg-open falls back to text-mode browsers of its own choosing, unless BROWSER tells it what there is.
-    inherited = dict(environ) if found.chosen else {**environ, "BROWSER": ":".join(GRAPHICAL)}
+    theirs = inherited(environ) if found.chosen else {**inherited(environ), "BROWSER": ":".join(GRAPHICAL)}
     failures: list[str] = []
     for candidate in found.best_first:
-        failure = candidate.left_out or await _failure(candidate, address, inherited)
+        failure = candidate.left_out or await _failure(candidate, address, theirs)
         if not failure:
             return name_of(candidate.words[0])
         failures.append(failure)

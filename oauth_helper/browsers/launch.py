@@ -15,6 +15,7 @@ from oauth_helper.browsers.chromium import Chromium
 from oauth_helper.browsers.dialect import Dialect, Patience
 from oauth_helper.browsers.find import Family, FoundBrowser, Packaging
 from oauth_helper.browsers.firefox import Firefox
+from oauth_helper.browsers.inheritance import inherited
 from oauth_helper.browsers.process import HAS_PYTHON, BrowserProcess, with_pipe
 from oauth_helper.browsers.profile import fresh_profile, parent_of_profiles, sweep
 from oauth_helper.browsers.remote import Remote
@@ -98,7 +99,7 @@ async def _start(
     process = await stack.enter_async_context(
         BrowserProcess.started(
             with_pipe(command, *inherit) if theirs else command,
-            environ=_environment(environ, browser.packaging, profile.folder),
+            environ=_environment(inherited(environ), browser.packaging, profile.folder),
             inherit=inherit,
             patience=patience.farewell,
         )

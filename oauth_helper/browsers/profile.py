@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from oauth_helper.browsers.find import FoundBrowser, Packaging
+from oauth_helper.browsers.inheritance import inherited
 from oauth_helper.browsers.process import HAS_PYTHON, reaped
 from oauth_helper.browsers.trouble import BrowserTroubleError
 
@@ -170,6 +171,7 @@ async def _watching(folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,
+        env=inherited(os.environ),
         start_new_session=True,
     )
     try:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from oauth_helper.browsers.candidates import Which
+from oauth_helper.browsers.inheritance import inherited
 from oauth_helper.browsers.process import reaped
 
 if sys.platform == "win32":
@@ -132,7 +133,7 @@ async def _run(command: Sequence[str], environ: Mapping[str, str], answer: int) 
             stdin=asyncio.subprocess.DEVNULL,
             stdout=answer,
             stderr=asyncio.subprocess.DEVNULL,
-            env=dict(environ),
+            env=inherited(environ),
             start_new_session=True,
         )
     )

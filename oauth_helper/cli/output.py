@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import traceback
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
@@ -14,6 +13,7 @@ import click
 from oauth_helper.authorization import Authorization
 from oauth_helper.cli.colour import coloured
 from oauth_helper.errors import OAuthHelperError
+from oauth_helper.fault_trace import trace_of
 from oauth_helper.presentable import presentable
 
 _STATUS_WORDS: Final[Mapping[int | None, str]] = {0: "normal", 1: "expired", 2: "unauthenticated"}
@@ -71,7 +71,7 @@ def status_in_words(authorization: Authorization) -> str:
 def print_error(error: OAuthHelperError, *, as_json: bool, trace: bool) -> None:
     """Say on standard error what happened and what to do next; with ``as_json`` the last line is for scripts."""
     if trace:
-        traceback.print_exception(error, file=sys.stderr)
+        click.echo(trace_of(error), err=True)
     reference = f" (request id {error.request_id})" if error.request_id else ""
     click.echo(f"{coloured('error:', sys.stderr, 'red')} {error.message.rstrip('.')}{reference}", err=True)
     click.echo(f"{coloured('hint:', sys.stderr)} {error.hint}", err=True)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from typing import Any, Final, TypeVar
 
 from oauth_helper.errors import StoppedError
+from oauth_helper.fault_trace import trace_of
 
 _WORDS: Final = {"SIGINT": "Interrupted", "SIGTERM": "Terminated", "SIGHUP": "Hung up"}
 T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
@@ -22,8 +26,15 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     return asyncio.run(_until_stopped(work))
 
 
+def _log_fault(_loop: asyncio.AbstractEventLoop, context: Mapping[str, Any]) -> None:
+    """Log what no task is there to raise; asyncio would show what errors say, and what callbacks are called with."""
+    fault = context.get("exception")
+    _log.error("A fault of oauth-helper:\n%s", trace_of(fault) if fault else context["message"])
+
+
 async def _until_stopped(work: Coroutine[Any, Any, T]) -> T:
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(_log_fault)
     task = loop.create_task(work)
     received: list[signal.Signals] = []
 

@@ -112,6 +112,9 @@ class Exchange:
         except CredentialsError as error:
             keep_in_hand(error, self._pending, is_kept=self._is_kept)
             raise
+        except RefusedError:
+            self._forget()
+            raise
         self._forget()
         return authorization
 
@@ -192,7 +195,6 @@ class Exchange:
         elif isinstance(error, NameTakenError) and not self._lookout.may_look:
             cannot_be_replaced(error, self._pending)
         error.message += what_is_gone(self._pending)
-        self._forget()
         raise error
 
     async def _look_for_the_consoles_work(self, error: CodeOrStateInvalidError) -> None:

@@ -10,7 +10,9 @@ from typing import Final
 from aiohttp import web
 
 _MOST: Final = 256
-"""Connections. More than asyncio accepts at once (128), so that none is closed before it was read once."""
+"""Connections. Many more than are accepted at once, so that none is closed before it was read once."""
+_SHARE: Final = 4
+"""The part of the files that this process may have open: more are those that are being closed, and what else we do."""
 
 
 class Crowd:
@@ -21,7 +23,7 @@ class Crowd:
     """
 
     def __init__(self) -> None:
-        self._most = min(_MOST, _open_files_limit() // 2)
+        self._most = min(_MOST, _open_files_limit() // _SHARE)
         self._idle: dict[web.RequestHandler, None] = {}
         self._busy: set[web.RequestHandler] = set()
 
@@ -56,8 +58,8 @@ class Crowd:
 def _open_files_limit() -> int:
     """Return how many files, connections among them, this process may have open; macOS allows 256."""
     if sys.platform == "win32":
-        return 2 * _MOST
+        return _SHARE * _MOST
     import resource  # noqa: PLC0415 - Windows has none
 
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return 2 * _MOST if limit == resource.RLIM_INFINITY else limit
+    return _SHARE * _MOST if limit == resource.RLIM_INFINITY else limit

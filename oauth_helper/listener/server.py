@@ -76,7 +76,7 @@ class Listener:
         server = wire.Server(self._reception.answer, on_stray=desk.ignore)
         self._runner = web.ServerRunner(server, shutdown_timeout=_FLUSHING)
         await self._runner.setup()
-        await web.SockSite(self._runner, self._socket).start()
+        await web.SockSite(self._runner, self._socket, backlog=wire.AT_ONCE).start()
         wire.lengthen_queue(self._socket)
         return self.start().address
 

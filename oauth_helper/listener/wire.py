@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import socket
 import sys
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from aiohttp.http import HttpProcessingError, StreamWriter
 
 from oauth_helper.errors import MachineError, PortTakenError
 from oauth_helper.events import Stray
+from oauth_helper.fault_trace import trace_of
 from oauth_helper.listener.crowd import Crowd
 
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from aiohttp.streams import StreamReader
     from multidict import CIMultiDict
 
+_log = logging.getLogger(__name__)
+
 HOST: Final = "127.0.0.1"
 FORM_LIMIT: Final = 64 * 1024
 """Bytes of a form. A redirect is an address; the longest that browsers keep are of this size."""
@@ -35,8 +39,10 @@ _LINE_LIMIT: Final = 64 * 1024
 """Bytes of a request line or header: some hosts' codes are kilobytes long, and a browser sends a port every cookie
 of its host, those of other programs on 127.0.0.1 included (RFC 6265 section 8.5)."""
 
+AT_ONCE: Final = 16
+"""Connections that are accepted before anything else is done; one more, and a browser's would wait for all of them."""
 _QUEUE: Final = 1024
-"""Connections."""
+"""Connections that wait to be accepted."""
 _TLS_HANDSHAKE: Final = b"\x16"
 """RFC 8446 section 5.1: the type of the record with which a client begins."""
 
@@ -144,16 +150,19 @@ class Connection(web.RequestHandler):
 
     def handle_error(
         self,
-        request: web.BaseRequest,
+        request: web.BaseRequest,  # noqa: ARG002 - aiohttp's signature
         status: int = HTTPStatus.INTERNAL_SERVER_ERROR,
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
         """Answer what is no HTTP without a word, and log nothing of it: it may be half of a redirect."""
-        if not isinstance(exc, HttpProcessingError):
-            return super().handle_error(request, status, exc, message)
-        self._on_stray(Stray.HTTPS if self._first_byte == _TLS_HANDSHAKE else Stray.NOT_HTTP)
-        answer = web.Response(status=HTTPStatus.BAD_REQUEST)
+        if isinstance(exc, HttpProcessingError):
+            self._on_stray(Stray.HTTPS if self._first_byte == _TLS_HANDSHAKE else Stray.NOT_HTTP)
+            status = HTTPStatus.BAD_REQUEST
+        else:
+            # aiohttp's own log shows what libraries say, and they may say what they were called with.
+            _log.error("A fault in an answer:\n%s", trace_of(exc) if exc else message)
+        answer = web.Response(status=status)
         answer.force_close()
         return answer
 

@@ -18,6 +18,7 @@ from oauth_helper.errors import AuthorizationDeniedError, RedirectRejectedError,
 from oauth_helper.redirect.pasted_text import COMPARABLE_READINGS, readings
 from oauth_helper.redirect.query import Query
 from oauth_helper.secret import Secret
+from oauth_helper.stars import starred
 
 _ONCE_ONLY: Final = ("state", "code", "error", "repo_type", "iss")
 """Parameters we act on; a repeated one makes the whole redirect worthless (RFC 6749 section 3.1)."""
@@ -144,12 +145,17 @@ class AuthorizationRequest:
         if any(response.count(name) > 1 for name in _ONCE_ONLY):
             raise _rejected("repeated-parameter")
         if response.has_value("error"):
-            raise AuthorizationDeniedError(response.text_of("error"), response.text_of("error_description"))
+            error, description = (self._starred(response.text_of(name)) for name in ("error", "error_description"))
+            raise AuthorizationDeniedError(error, description)
         self._check_sender(response)
         code = response.get("code")
         if code is None or not code.isprintable() or code.isspace():
             raise _rejected("missing-code")
         return AuthorizationResponse(Secret(code), self.state)
+
+    def _starred(self, text: str) -> str:
+        """Return what a Git host says without the state, should it repeat it; cut where it is shown."""
+        return starred(text, [self.state], limit=max(len(text), 1))
 
     def _check_sender(self, response: Query) -> None:
         if response.has_value("repo_type") and (response.get("repo_type") or "").casefold() != self.repo_type:

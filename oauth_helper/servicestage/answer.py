@@ -10,7 +10,7 @@ from email.utils import parsedate_to_datetime
 
 from oauth_helper.errors import UnusableAnswerError
 from oauth_helper.secret import Secret
-from oauth_helper.servicestage.stars import starred
+from oauth_helper.stars import starred
 
 CHECK_THE_ENDPOINT = "Try again in a moment; `oauth-helper doctor` checks the endpoint."
 """What to do where the request may have been carried out: it must not claim that nothing was created."""

@@ -1,0 +1,145 @@
+"""The search for planted secrets: what it finds, what it passes over, and what may stand where."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import quote, quote_plus
+
+import pytest
+from canaries import Canary, Search
+from canary_exceptions import (
+    entry_without_redirect,
+    page_without_addresses,
+    without_addresses,
+    without_exports,
+    without_start,
+    without_waiting,
+)
+
+STATE = "$2a$10$.uQYThj5yKFs51w9s9ajeuQ0NSGshPH7IUfXoZLPlz7J/oAJ8Babc"
+CODE = "fb32b45c3513bc3267f5"
+PASSWORD = "a\"b'c<d>&e\\f+g/h%i=j"
+SECRETS = {"state": STATE, "code": CODE, "password": PASSWORD}
+START = "http://127.0.0.1:43210/start?k=dHJ1bHkgcmFuZG9tIHRydWx5IHJhbmRvbQ"
+
+FORMS: dict[str, Callable[[str], str]] = {
+    "as it is": lambda text: text,
+    "upper case": str.upper,
+    "percent, upper hex": lambda text: quote(text, safe=""),
+    "percent, lower hex": lambda text: quote(text, safe="").lower(),
+    "percent, every character": lambda text: "".join(f"%{ord(one):02x}" for one in text),
+    "percent, twice": lambda text: quote(quote(text, safe=""), safe=""),
+    "form": quote_plus,
+    "json": json.dumps,
+    "json, slashes escaped": lambda text: json.dumps(text).replace("/", "\\/"),
+    "json, every character": lambda text: "".join(f"\\u{ord(one):04X}" for one in text),
+    "json in json": lambda text: json.dumps(json.dumps({"a": text})),
+    "html": html.escape,
+    "html, numbers": lambda text: "".join(f"&#{ord(one)};" for one in text),
+    "repr": repr,
+    "repr of bytes": lambda text: repr(text.encode()),
+    "hexadecimal": lambda text: text.encode().hex(),
+    "hexadecimal, upper case": lambda text: text.encode().hex().upper(),
+    "hexadecimal, off by a digit": lambda text: "a" + text.encode().hex(),
+    "base64": lambda text: base64.b64encode(text.encode()).decode(),
+    "base64, off by one": lambda text: base64.b64encode(b"x" + text.encode()).decode(),
+    "base64, off by two": lambda text: base64.b64encode(b"xy" + text.encode()).decode(),
+    "base64 for addresses": lambda text: base64.urlsafe_b64encode(text.encode()).decode(),
+    "base64 for addresses, percent": lambda text: quote(base64.urlsafe_b64encode(text.encode()).decode()),
+    "base64 of json": lambda text: base64.b64encode(json.dumps({"k": text}).encode()).decode(),
+    "base64 behind other letters": lambda text: "Basic" + base64.b64encode(text.encode()).decode(),
+    "base64 in lines": lambda text: base64.encodebytes((text * 3).encode()).decode(),
+    "wrapped": lambda text: f"{text[:10]}\r\n  {text[10:]}",
+    "in colours": lambda text: f"{text[:10]}\x1b[31m{text[10:]}",
+}
+
+
+def found(text: str | bytes) -> set[str]:
+    hits = Search(Canary(name, value) for name, value in SECRETS.items()).hits(text)
+    return {hit.partition(" in ")[0] for hit in hits}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("name", SECRETS)
+def test_a_secret_is_found_in_every_form(name: str, form: str) -> None:
+    assert found(f"before {FORMS[form](SECRETS[name])} behind") == {name}
+
+
+@pytest.mark.parametrize("at", range(len(CODE) - 11))
+def test_a_part_is_found(at: int) -> None:
+    assert found(CODE[at : at + 12]) == {"code"}
+    assert found(base64.b64encode(CODE[at : at + 12].encode())) == {"code"}
+    assert found(f"{CODE[at : at + 11]}z{CODE[:at]}") == set()
+
+
+def test_bytes_that_are_no_text_are_searched() -> None:
+    assert found(b"\xff\x00\xfe" + CODE.encode() + b"\x80") == {"code"}
+
+
+def test_nothing_is_found_where_nothing_is() -> None:
+    source = Path(__file__).parent.parent / "oauth_helper"
+    for path in source.rglob("*.py"):
+        assert found(path.read_bytes()) == set()
+    assert found("$2a$10$ state=%242a%2410%24 code= ********") == set()
+    assert found(base64.b64encode(bytes(range(256)) * 9)) == set()
+
+
+def test_a_short_secret_is_found_whole() -> None:
+    search = Search([Canary("pin", "83-2719"), Canary("none", "")])
+    assert search.hits("x83-2719x")
+    assert not search.hits("83-271")
+
+
+def test_only_the_addresses_of_the_event_may_stand_in_it() -> None:
+    event = {"event": "waiting", "at": "now", "listener": START, "authorization_url": f"https://x?state={STATE}"}
+    line = json.dumps(event) + "\n"
+    assert found(without_waiting(line)) == set()
+    assert "start" not in without_waiting(line)
+    assert found(without_waiting(json.dumps(event | {"listener": f"{START}&{CODE}"}) + "\n")) == {"code"}
+    assert found(without_waiting(json.dumps(event | {"more": STATE}) + "\n")) == {"state"}
+    assert found(without_waiting(line.replace("waiting", "opened"))) == {"state"}
+    assert found(without_waiting(f"{line}{STATE}")) == {"state"}
+
+
+def test_only_an_address_alone_on_its_line_may_be_said() -> None:
+    url = f"https://x?state={STATE}"
+    said = f"Open it:\n  {START}\r\n\x1b[2K  {url}\n"
+    assert without_addresses(said, [url]).split() == ["Open", "it:"]
+    assert found(without_addresses(said)) == {"state"}
+    assert found(without_addresses(f"debug {url}\n", [url])) == {"state"}
+    assert START in without_addresses(f"opening {START}\n")
+
+
+def test_only_the_address_itself_may_stand_among_an_openers_words() -> None:
+    assert without_start(["browser", "--new", START]) == ["browser", "--new"]
+    assert without_start([f"--url={START}"]) == [f"--url={START}"]
+
+
+def test_only_its_link_and_its_own_addresses_may_stand_in_a_page() -> None:
+    page = (
+        f'<a id="authorize" class="button" href="https://x?state={STATE}">'
+        f'<form method="post" action="/redirect?k={CODE}"><a href="/start?k={CODE}">'
+        f'<meta http-equiv="refresh" content="1; url=/done?k={CODE}">'
+    )
+    assert found(page) == {"state", "code"}
+    assert found(page_without_addresses(page)) == set()
+    assert found(page_without_addresses(f"{page}<p>{STATE}</p>")) == {"state"}
+    assert found(page_without_addresses(f'{page}<a href="/servicestage?code={CODE}">')) == {"code"}
+
+
+def test_only_the_lines_for_the_shell_may_hold_what_opens_the_sandbox() -> None:
+    assert without_exports(f"export HUAWEICLOUD_SDK_SK={CODE}\n# export OAUTH_HELPER_TOKEN={CODE}\n").strip() == ""
+    assert found(without_exports(f"export OTHER={CODE}\nHUAWEICLOUD_SDK_SK={CODE}")) == {"code"}
+
+
+def test_only_code_and_state_may_stand_in_an_entry_that_nobody_else_can_read(tmp_path: Path) -> None:
+    entry = tmp_path / "pending"
+    entry.write_text(json.dumps({"name": "my-auth", "code": CODE, "state": STATE, "more": PASSWORD}))
+    entry.chmod(0o644)
+    assert found(entry_without_redirect(entry)) == set(SECRETS)
+    entry.chmod(0o600)
+    assert found(entry_without_redirect(entry)) == {"password"}
