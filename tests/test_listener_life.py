@@ -10,6 +10,7 @@ import pytest
 from listener_desk import (
     ADDRESS,
     DIRECT,
+    GENUINE,
     LINKED,
     OURS,
     Desk,
@@ -168,3 +169,25 @@ async def test_a_machine_that_has_no_socket_left_is_said_to_be_at_fault() -> Non
             await Listener().__aenter__()
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+async def test_the_same_port_of_the_other_family_is_held_while_we_listen_and_nobody_is_answered_there() -> None:
+    async with listening(Desk()) as opened:
+        with socket.socket(socket.AF_INET6) as stranger:
+            stranger.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with pytest.raises(OSError, match="Address already in use"):
+                stranger.bind(("::1", opened.port))
+        with pytest.raises(OSError, match="Connect call failed"):
+            await asyncio.open_connection("::1", opened.port)
+    with socket.socket(socket.AF_INET6) as next_one:
+        next_one.bind(("::1", opened.port))
+
+
+async def test_at_the_end_the_browser_forgets_its_cookie() -> None:
+    async with listening(Desk()) as opened:
+        first = await ask(opened.port, f"/start?k={opened.first}")
+        answer = await ask(opened.port, GENUINE)
+        cookie = first.headers["set-cookie"].partition(";")[0]
+        done = await ask(opened.port, answer.headers["location"], Cookie=cookie)
+        assert done.headers["set-cookie"].startswith(f'{cookie.partition("=")[0]}=""; ')
+        assert "max-age=0" in done.headers["set-cookie"].lower()

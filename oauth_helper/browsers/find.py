@@ -51,6 +51,15 @@ class FoundBrowser:
     is_default: bool
     """Whether the user's desktop opens addresses with it."""
 
+    @property
+    def is_open_to_others(self) -> bool:
+        """Whether every user of this machine could drive its window, and see what is done there.
+
+        Chromium in a snap or flatpak cannot be driven over a pipe, but over a port, and to anybody's word there.
+        Firefox lets one alone drive it, and that is us.
+        """
+        return self.family is Family.CHROMIUM and self.packaging is not Packaging.PLAIN
+
 
 def find_browsers(here: Surroundings) -> list[FoundBrowser]:
     """Return what is installed, best first.

@@ -35,7 +35,7 @@ def dialect_for(browser: FoundBrowser, *, headless: bool, platform: str, patienc
     """
     if browser.family is Family.FIREFOX:
         return Firefox(headless=headless, platform=platform, session_patience=patience.session)
-    return Chromium(over_pipe=HAS_PYTHON and browser.packaging is Packaging.PLAIN, headless=headless)
+    return Chromium(over_pipe=HAS_PYTHON and not browser.is_open_to_others, headless=headless)
 
 
 class Launched:

@@ -13,6 +13,7 @@ from typing import Any, Final, Self
 
 from yarl import URL
 
+from oauth_helper.address import parse_address
 from oauth_helper.browsers.answers import Answer, hop, stray
 from oauth_helper.browsers.dialect import AllClosed, Held, Patience
 from oauth_helper.browsers.find import FoundBrowser
@@ -134,6 +135,24 @@ class Window:
             await asyncio.wait({self._watch}, timeout=_LAST_EVENTS)
             if self._watch.done():
                 self._watch.result()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a page of it stands, and is watched."""
+        has_ended = self._process is None or self._process.exited.done()
+        return not has_ended and self._watch is not None and not self._watch.done()
+
+    def holds(self, redirect_uri: str) -> bool:
+        """Whether a redirect to there would be held."""
+        callback = parse_address(redirect_uri)
+        return (callback.origin(), callback.path) == (self._callback.origin(), self._callback.path)
+
+    def go_on(
+        self, *, onward: Secret, judge: Callable[[str], None], done: str, lead: Callable[[str | None], None]
+    ) -> None:
+        """Wait for the redirect of another link; whoever waits at the ``start`` that ``lead`` leads goes there."""
+        self._judge, self._done = judge, done
+        lead(onward.reveal())
 
     async def close(self) -> None:
         """End the browser, politely first, and remove its profile; to close twice is no fault."""

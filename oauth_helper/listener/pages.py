@@ -134,29 +134,36 @@ class Pages:
         body = _fill("stray.html", what=what.replace("That address", "This address"), host=self._host)
         return _page("Not the address that is waited for", body)
 
-    def final(self, outcome: Outcome | None) -> Page:
-        """Return the page that tells the outcome as it is, or, while there is none, asks for it again."""
+    def final(self, outcome: Outcome | None, *, more_to_come: bool = False) -> Page:
+        """Return the page that tells the outcome as it is, or, while there is none, asks for it again.
+
+        With ``more_to_come`` it goes on by itself to what comes next.
+        """
+        again = _fill("again.html", done=f"{Path.DONE}?k={self._done_key.reveal()}")
         if outcome is None:
-            again = _fill("again.html", done=f"{Path.DONE}?k={self._done_key.reveal()}")
             text = _Html("<p>ServiceStage is asked to make the authorization. This page goes on by itself.</p>")
             return self._told("waiting", f"Linking your {self._host} account…", text, head=again)
+        head = again if more_to_come else _NOTHING
         if isinstance(outcome, Linked):
-            return self._linked(outcome)
+            return self._linked(outcome, head)
         error = outcome.error
+        kind, heading = "failed", f"Your {self._host} account was not linked"
         if isinstance(error, AuthorizationDeniedError):
-            return self._told("denied", f"Your {self._host} account was not linked", _reasons(error))
-        if isinstance(error, OutcomeUnknownError):
-            return self._told("unknown", f"It is not known whether {self._host} was linked", _reasons(error))
-        return self._told("failed", f"Your {self._host} account was not linked", _reasons(error))
+            kind = "denied"
+        elif isinstance(error, OutcomeUnknownError):
+            kind, heading = "unknown", f"It is not known whether {self._host} was linked"
+        return self._told(kind, heading, _reasons(error), head=head)
 
-    def _linked(self, outcome: Linked) -> Page:
+    def _linked(self, outcome: Linked, head: _Html) -> Page:
         made = outcome.authorization
         kept = _Html("<p>This authorization stood already, and was left as it is.</p>") if outcome.kept else _NOTHING
         facts = {"Authorization": made.name, "Git host": self._host, "Account": made.repo_user}
-        return self._told("linked", f"Your {self._host} account is linked", _Html(kept + _facts(facts)))
+        return self._told("linked", f"Your {self._host} account is linked", _Html(kept + _facts(facts)), head=head)
 
     def _told(self, outcome: str, heading: str, text: _Html, *, head: _Html = _NOTHING) -> Page:
         closing = "" if outcome == "waiting" else "You can close this tab."
+        if head and closing:
+            closing = "Keep this tab open: it goes on to the next account by itself."
         body = _fill("final.html", mark=_MARKS[outcome], heading=heading, text=text, closing=closing)
         return _page(heading, body, outcome=outcome, head=head)
 

@@ -15,7 +15,7 @@ from oauth_helper.listener.gate import Gate, Path
 from oauth_helper.listener.pages import Pages
 from oauth_helper.listener.peer import is_another_users
 from oauth_helper.listener.promises import Promises
-from oauth_helper.listener.start import Cookie, Start, Starts, issue_key
+from oauth_helper.listener.start import Lasting, Start, Starts
 from oauth_helper.outcome_document import write_outcome, write_rejection
 from oauth_helper.secret import Secret
 
@@ -31,17 +31,27 @@ _UNREADABLE: Final = RedirectRejectedError("unreadable", "What was sent could no
 class Reception:
     """Answers requests for one story, and knows whether it still owes anyone an answer."""
 
-    def __init__(self, desk: RedirectDesk, authority: str, *, port: int, patience: float) -> None:
+    def __init__(
+        self,
+        desk: RedirectDesk,
+        authority: str,
+        lasting: Lasting,
+        *,
+        patience: float,
+        more_to_come: bool = False,
+        is_next: bool = False,
+    ) -> None:
         self._desk = desk
         self._origin = f"http://{authority}"
         self._patience = patience
+        self._more_to_come = more_to_come
         self.starts = Starts(self._origin)
-        self._cookie = Cookie(port)
-        self._done_key = issue_key()
+        self._cookie, self._done_key = lasting.cookie, lasting.done_key
         self._gate = Gate(authority, self.starts.keys, self._done_key)
         self._pages = Pages(desk.repo_type, desk.authorization_url, done_key=self._done_key)
         self._outcome = asyncio.create_task(desk.outcome(), name="outcome, for the listener's pages")
-        self._again: Start | None = None
+        self.again = self.starts.add(held=True, good_once=False) if is_next else None
+        """Where tabs go on that wait for the end of another story than this one, or of an earlier try at it."""
         self._after_second_use: Start | None = None
         self._private_window: Start | None = None
         self._started_over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -60,8 +70,8 @@ class Reception:
         """
         self._pages = Pages(self._desk.repo_type, self._desk.authorization_url, done_key=self._done_key)
         self.starts.lead_again(onward)
-        self._again = self.starts.add(good_once=False)  # Nobody but those tabs learns of it.
-        self._again.lead(onward)
+        self.again = self.starts.add(good_once=False)  # Nobody but those tabs learns of it.
+        self.again.lead(onward)
         self._started_over.set_result(None)
         self._started_over = asyncio.get_running_loop().create_future()
         return self.starts.add()
@@ -74,11 +84,15 @@ class Reception:
         """Give up waiting for the outcome: who still waits is told that it is not known."""
         self._outcome.cancel()
 
+    def ignore(self, stray: Stray) -> None:
+        """Count a request that got no further."""
+        self._desk.ignore(stray)
+
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request."""
         refusal = self._gate.refusal(request.method, request.raw_path, request.headers)
         if refusal is not None:
-            self._desk.ignore(refusal.stray)
+            self.ignore(refusal.stray)
             return web.Response(status=refusal.status)
         self._promises.owe(answers=1)
         try:
@@ -95,7 +109,7 @@ class Reception:
                 self._promises.owe(pages=-1)
                 if self._desk.has_redirect:
                     await self._end()
-                return self._final()
+                return self._final(request)
             case with_key:
                 start = self.starts.keys[Secret(query.partition("=")[2])]
                 return await self._admit(request, with_key, start)
@@ -104,7 +118,7 @@ class Reception:
         if not start.is_good_for(self._cookie, request.headers):
             return self._already_opened()
         if _is_another_users(request):
-            self._desk.ignore(Stray.OTHER_USER)
+            self.ignore(Stray.OTHER_USER)
             return show(self._pages.other_user(), HTTPStatus.NOT_FOUND)
         is_first, start.is_spent = not start.is_spent, True
         if path is Path.START:
@@ -115,12 +129,12 @@ class Reception:
             self._promises.owe(documents=-1)
             await self._end()
             answer = self._document(request)
-        if start.is_good_once:
+        if start.is_good_once and not self._outcome.done():
             self._cookie.give(answer)
         return answer
 
     def _already_opened(self) -> web.Response:
-        self._desk.ignore(Stray.ALREADY_OPENED)
+        self.ignore(Stray.ALREADY_OPENED)
         last, self._after_second_use = self._after_second_use, self.starts.unused(self._after_second_use)
         if self._after_second_use is not last:
             self._desk.warn_of_second_use(self._after_second_use.address)
@@ -161,7 +175,7 @@ class Reception:
         except RedirectRejectedError as rejection:
             return self._refuse(request, key, rejection)
         await self._end()
-        return self._document(request) if wants_document(request) else self._final()
+        return self._document(request) if wants_document(request) else self._final(request)
 
     def _refuse(
         self,
@@ -195,13 +209,17 @@ class Reception:
     def _done_target(self) -> str:
         return f"{Path.DONE}?k={self._done_key.reveal()}"
 
-    def _final(self) -> web.Response:
+    def _final(self, request: web.BaseRequest) -> web.Response:
         known = self._known()
         if known is None:
-            if self._again and not self._desk.has_redirect:
-                return see_other(self._again.address)
+            if self.again and not self._desk.has_redirect:
+                return see_other(self.again.address)
             self._promises.owe(pages=1)
-        return show(self._pages.final(known))
+        page = show(self._pages.final(known, more_to_come=self._more_to_come))
+        is_end = known is not None and not self._more_to_come
+        if is_end and self._cookie.is_borne_by(request.headers):
+            self._cookie.take_back(page)
+        return page
 
     def _document(self, request: web.BaseRequest) -> web.Response:
         known = self._known()

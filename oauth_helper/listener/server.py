@@ -1,4 +1,4 @@
-"""The listener's life: it opens, serves one story, and closes within about a second."""
+"""The listener's life: it opens, serves one story after the other, and closes within about a second."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from oauth_helper.listener import wire
 from oauth_helper.listener.gate import authority
 from oauth_helper.listener.reception import Reception
 from oauth_helper.listener.redirect_desk import RedirectDesk
-from oauth_helper.listener.start import Start
+from oauth_helper.listener.start import Lasting, Start
 
 if TYPE_CHECKING:
     import socket
     from types import TracebackType
+
+    from oauth_helper.events import Stray
 
 __all__ = ["Listener", "RedirectDesk", "Start"]
 
@@ -45,12 +47,16 @@ class Listener:
         self._port = port
         self._patience = patience
         self._socket: socket.socket
+        self._held: socket.socket | None
+        self._lasting: Lasting
         self._reception: Reception | None = None
         self._runner: web.ServerRunner | None = None
 
     async def __aenter__(self) -> Self:
         self._socket = wire.listen(self._port)
         self._port = self._socket.getsockname()[1]
+        self._held = wire.hold_ipv6(self._port)
+        self._lasting = Lasting(self._port)
         return self
 
     async def __aexit__(
@@ -63,22 +69,50 @@ class Listener:
             if self._runner:
                 await self._runner.cleanup()
             self._socket.close()
+            if self._held:
+                self._held.close()
 
     @property
     def address(self) -> str:
         """The listener's origin, ``http://127.0.0.1:PORT``; never ``localhost`` (RFC 8252 section 8.3)."""
         return f"http://{wire.HOST}:{self._port}"
 
-    async def serve(self, desk: RedirectDesk) -> str:
-        """Start to answer, on behalf of ``desk``; return the address of the page, KEY included."""
-        port = self._socket.getsockname()[1]
-        self._reception = Reception(desk, authority(port), port=port, patience=self._patience)
-        server = wire.Server(self._reception.answer, on_stray=desk.ignore)
+    async def serve(self, desk: RedirectDesk, *, more_to_come: bool = False) -> str:
+        """Answer on behalf of ``desk`` from now on; return the address of the page, KEY included.
+
+        May be called again, when the story before has ended. A tab that has seen that end, and was told that there is
+        ``more_to_come``, goes on to :attr:`handed_on`.
+        """
+        origin, reception = authority(self._socket.getsockname()[1]), self._reception
+        self._reception = Reception(
+            desk,
+            origin,
+            self._lasting,
+            patience=self._patience,
+            more_to_come=more_to_come,
+            is_next=reception is not None,
+        )
+        if reception is None:
+            await self._open_doors()
+        return self.start().address
+
+    async def _open_doors(self) -> None:
+        server = wire.Server(self._answer, on_stray=self._ignore)
         self._runner = web.ServerRunner(server, shutdown_timeout=_FLUSHING)
         await self._runner.setup()
         await web.SockSite(self._runner, self._socket, backlog=wire.AT_ONCE).start()
         wire.lengthen_queue(self._socket)
-        return self.start().address
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        return await self._serving.answer(request)
+
+    def _ignore(self, stray: Stray) -> None:
+        self._serving.ignore(stray)
+
+    @property
+    def handed_on(self) -> Start | None:
+        """Where a tab goes on that has seen the end of the story before: held, until it is led somewhere."""
+        return self._serving.again
 
     def start(self, *, held: bool = False, good_once: bool = True) -> Start:
         """Return a new address to begin at, with a KEY of its own; while held, who opens it waits.

@@ -95,6 +95,10 @@ class Cookie:
         """
         answer.set_cookie(self._name, self._value.reveal(), max_age=_LONGEST_WAIT, httponly=True, samesite="Lax")
 
+    def take_back(self, answer: web.StreamResponse) -> None:
+        """Have the browser forget it: another program may have our port next."""
+        answer.del_cookie(self._name)
+
 
 def _pairs(headers: Iterable[str]) -> Iterable[tuple[str, str]]:
     for header in headers:
@@ -139,6 +143,15 @@ class Starts:
         """Hold nobody any longer: whatever was made ready for them will not come."""
         for start in self._by_key.values():
             start.let_go()
+
+
+class Lasting:
+    """What stays when one story follows another: a browser that was let in, and a tab that was sent on, stay so."""
+
+    def __init__(self, port: int) -> None:
+        self.cookie = Cookie(port)
+        self.done_key = issue_key()
+        """Opens the final page and nothing else."""
 
 
 def issue_key() -> Secret:

@@ -97,6 +97,24 @@ def _listening(port: int) -> socket.socket:
         return sock
 
 
+def hold_ipv6(port: int) -> socket.socket | None:
+    """Keep ``[::1]:port`` from other programs, without listening there; None where it cannot be had.
+
+    A user who writes ``localhost`` for 127.0.0.1 would bring the redirect to whoever listens there: browsers try it
+    first.
+    """
+    try:
+        sock = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
+    except OSError:
+        return None
+    try:
+        sock.bind(("::1", port))
+    except OSError:
+        sock.close()
+        return None
+    return sock
+
+
 def _forget_closed_connections(sock: socket.socket | TransportSocket, forget: bool) -> None:
     if sys.platform == "linux":
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, forget)

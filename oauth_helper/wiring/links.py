@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
 from typing import Final
 
 from oauth_helper import linking
@@ -22,6 +22,7 @@ from oauth_helper.settings import DEFAULT_TIMEOUT
 from oauth_helper.terminal import TerminalPrompt
 from oauth_helper.wiring.meeting import MeetingPlace
 from oauth_helper.wiring.opening import Opening
+from oauth_helper.wiring.sitting import ListenerForOne, Sitting
 from oauth_helper.wiring.starting_over import ask_to_start_over
 from oauth_helper.wiring.ways import Ways
 
@@ -74,8 +75,12 @@ async def run_link(
     *,
     journal: Journal | None,
     pace: Pace = PACE,
+    sitting: Sitting | None = None,
+    more_to_come: bool = False,
 ) -> Linked:
     """Link, and tell whether the authorization stood already; where another run links the same name, end as it does.
+
+    With ``sitting`` its listener and window are used, and left to the next link if there is ``more_to_come``.
 
     Raises:
         OAuthHelperError: As :func:`link`.
@@ -85,10 +90,14 @@ async def run_link(
     async with place.claimed_or_joined(request, ways) as joined:
         if joined:
             return joined
-        listener = Listener(ways.port)
-        async with Opening(ways, listener, tell) as opening:
+        async with AsyncExitStack() as stack:
+            if sitting:
+                listener, opening = sitting.listener, sitting.opening
+            else:
+                listener = Listener(ways.port)
+                opening = await stack.enter_async_context(Opening(ways, listener, tell))
             doors = Doors(
-                listener=listener,
+                listener=ListenerForOne(listener, more_to_come=more_to_come) if sitting else listener,
                 prepare=opening.prepare,
                 open_browser=opening.open,
                 prompt=_prompt(ways, opening),

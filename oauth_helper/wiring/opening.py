@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from oauth_helper.address import parse_address
 from oauth_helper.browsers.default import open_default_browser
@@ -18,17 +19,28 @@ from oauth_helper.secret import Secret
 from oauth_helper.wiring.plan import How, Plan, plan_opening
 from oauth_helper.wiring.ways import Ways
 
+if TYPE_CHECKING:
+    from oauth_helper.browsers.window import Window
+
 
 class Opening:
-    """Opens browsers for one story, and ends with it whatever it has begun. An async context manager."""
+    """Opens browsers for one story, and ends with it whatever it has begun. An async context manager.
 
-    def __init__(self, ways: Ways, listener: Listener, tell: Callable[[Event], None]) -> None:
+    With ``keeps_window`` a window of ours stands until the context ends, and serves the stories that follow.
+    """
+
+    def __init__(
+        self, ways: Ways, listener: Listener, tell: Callable[[Event], None], *, keeps_window: bool = False
+    ) -> None:
         self._ways = ways
         self._listener = listener
         self._tell = tell
         self._plan = Plan(How.BY_HAND, "")
         self._desk: Desk | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._keeps_window = keeps_window
+        self._kept = AsyncExitStack()
+        self._window: Window | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -39,6 +51,7 @@ class Opening:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._kept.aclose()
 
     async def prepare(self) -> None:
         """Decide how to open a browser, before anybody is asked for a state.
@@ -67,6 +80,11 @@ class Opening:
             NoBrowserError: What the user demands could not be had after all.
         """
         self._desk = desk
+        if self._window and self._window.is_open and self._window.holds(desk.redirect_uri or ""):
+            await self._go_on_in(self._window, desk)
+            return
+        if self._listener.handed_on:
+            self._listener.handed_on.lead(None)
         match self._plan.how:
             case How.BY_HAND:
                 self._tell(NotOpened())
@@ -112,17 +130,19 @@ class Opening:
         failures: list[str] = []
         for browser in self._plan.windows:
             start = self._listener.start(held=True, good_once=False)
-            async with Window(
-                browser,
-                start=start.address,
-                redirect_uri=redirect_uri,
-                lead=start.lead,
-                onward=Secret(desk.authorization_url),
-                judge=lambda query: desk.judge_query(query, Way.WINDOW),
-                done=self._listener.done_address,
-                headless=self._ways.headless,
-                environ=self._ways.environ,
-            ) as window:
+            async with AsyncExitStack() as until_over:
+                window = Window(
+                    browser,
+                    start=start.address,
+                    redirect_uri=redirect_uri,
+                    lead=start.lead,
+                    onward=Secret(desk.authorization_url),
+                    judge=lambda query: desk.judge_query(query, Way.WINDOW),
+                    done=self._listener.done_address,
+                    headless=self._ways.headless,
+                    environ=self._ways.environ,
+                )
+                await until_over.enter_async_context(window)
                 try:
                     await window.open()
                 except NoWindowError as error:
@@ -135,15 +155,31 @@ class Opening:
                     self._tell(Opened(browser.name))
                 else:
                     self._tell(Opened(browser.name, window=True, marked=browser.family is Family.FIREFOX))
-                await window.until_closed()
-            if not self._is_over:
-                self._tell(Warned("The window was closed before the redirect came."))
-                self._tell(NotOpened())
+                if self._keeps_window:
+                    self._window = window
+                    self._kept.push_async_exit(until_over.pop_all())
+                await self._until_closed(window)
             return True
         if self._ways.demands_window:
             raise NoBrowserError("; ".join(failures))
         self._tell(Warned(f"No window of ours: {'; '.join(failures)}."))
         return False
+
+    async def _go_on_in(self, window: Window, desk: Desk) -> None:
+        if self._listener.handed_on:
+            window.go_on(
+                lead=self._listener.handed_on.lead,
+                onward=Secret(desk.authorization_url),
+                judge=lambda query: desk.judge_query(query, Way.WINDOW),
+                done=self._listener.done_address,
+            )
+            await self._until_closed(window)
+
+    async def _until_closed(self, window: Window) -> None:
+        await window.until_closed()
+        if not self._is_over:
+            self._tell(Warned("The window was closed before the redirect came."))
+            self._tell(NotOpened())
 
 
 def _can_be_held(redirect_uri: str | None) -> bool:

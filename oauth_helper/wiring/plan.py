@@ -15,6 +15,9 @@ from oauth_helper.wiring.ways import Ways
 
 _BUILD_SERVICE: Final = "CI"
 """Set by the common ones."""
+_OPEN_TO_OTHERS: Final = (
+    "Other users of this machine can drive a window of {}, and see what you do there, as it is a snap or flatpak."
+)
 
 
 class How(StrEnum):
@@ -50,7 +53,8 @@ async def plan_opening(ways: Ways) -> Plan:
     windows, no_window = await _windows(ways)
     if windows:
         why = "your default browser" if windows[0].is_default else "installed"
-        return Plan(How.WINDOW, f"a window of our own in {windows[0].name} ({why})", tuple(windows))
+        warning = _OPEN_TO_OTHERS.format(windows[0].name) if windows[0].is_open_to_others else ""
+        return Plan(How.WINDOW, f"a window of our own in {windows[0].name} ({why})", tuple(windows), warning)
     no_default = why_no_browser(ways.environ, sys.platform)
     if no_default is None:
         return _in_the_default_browser(ways, no_window)
@@ -70,7 +74,12 @@ async def _windows(ways: Ways) -> tuple[list[FoundBrowser], str]:
     if reason and ways.demands_window:
         raise NoBrowserError(f"A window was demanded, but there can be none: {reason}")
     found = [] if reason else choose(ways.browser, await look_around(ways.environ, sys.platform))
-    return found, reason or "no browser of the Chromium family and no Firefox was found"
+    if ways.demands_window:
+        return found, ""
+    safe = [browser for browser in found if not browser.is_open_to_others]
+    if found and not safe:
+        reason = f"other users of this machine could drive one in {found[0].name}, as it is a snap or flatpak"
+    return safe, reason or "no browser of the Chromium family and no Firefox was found"
 
 
 def _in_the_default_browser(ways: Ways, no_window: str) -> Plan:
