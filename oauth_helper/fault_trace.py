@@ -26,4 +26,5 @@ def _told(error: BaseException, seen: set[int]) -> Iterator[str]:
     for each in error.exceptions if isinstance(error, BaseExceptionGroup) else ():
         yield from _told(each, seen)
     words = f": {error}" if isinstance(error, OAuthHelperError) else ""
-    yield "".join(traceback.format_tb(error.__traceback__)) + f"{type(error).__qualname__}{words}"
+    frames = "".join(traceback.format_tb(error.__traceback__))
+    yield f"Traceback (most recent call last):\n{frames}{type(error).__qualname__}{words}"

@@ -10,9 +10,9 @@ PACKAGE = Path(__file__).parent.parent / "oauth_helper"
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("address", "origin", "presentable", "secret"),
     ("authorization", "credentials", "errors", "stars"),
-    ("endpoint", "events", "fault_trace", "link_request", "pending"),
+    ("apply_file", "endpoint", "events", "fault_trace", "link_request", "pending"),
     ("credential_chain", "diagnosis", "outcome_document", "redirect", "settings", "standing"),
-    ("private_files",),
+    ("apply_plan", "private_files"),
     ("browsers", "files", "journal", "listener", "other_runs", "servicestage", "terminal"),
     ("desk", "exchange"),
     ("linking",),

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Final
 
 from oauth_helper import linking
@@ -90,12 +90,7 @@ async def run_link(
     async with place.claimed_or_joined(request, ways) as joined:
         if joined:
             return joined
-        async with AsyncExitStack() as stack:
-            if sitting:
-                listener, opening = sitting.listener, sitting.opening
-            else:
-                listener = Listener(ways.port)
-                opening = await stack.enter_async_context(Opening(ways, listener, tell))
+        async with _seated(sitting, ways, tell) as (listener, opening):
             doors = Doors(
                 listener=ListenerForOne(listener, more_to_come=more_to_come) if sitting else listener,
                 prepare=opening.prepare,
@@ -108,6 +103,18 @@ async def run_link(
                 pace=pace,
             )
             return await linking.link(request, service, doors)
+
+
+@asynccontextmanager
+async def _seated(
+    sitting: Sitting | None, ways: Ways, tell: Callable[[Event], None]
+) -> AsyncIterator[tuple[Listener, Opening]]:
+    if sitting:
+        yield sitting.listener, sitting.opening
+        return
+    listener = Listener(ways.port)
+    async with Opening(ways, listener, tell) as opening:
+        yield listener, opening
 
 
 def name_for(repo_type: RepoType) -> str:

@@ -14,13 +14,13 @@ from oauth_helper.browsers.products import Family
 from oauth_helper.desk import Desk
 from oauth_helper.errors import NoBrowserError
 from oauth_helper.events import Event, NotOpened, Opened, Warned, Way
-from oauth_helper.listener import Listener
+from oauth_helper.listener import Listener, Start
 from oauth_helper.secret import Secret
 from oauth_helper.wiring.plan import How, Plan, plan_opening
 from oauth_helper.wiring.ways import Ways
 
 if TYPE_CHECKING:
-    from oauth_helper.browsers.window import Window
+    from oauth_helper.browsers.window import NoWindowError, Window
 
 
 class Opening:
@@ -147,11 +147,8 @@ class Opening:
                     await window.open()
                 except NoWindowError as error:
                     failures.append(error.message)
-                    if not error.stands or self._ways.demands_window:
-                        self._listener.revoke(start)
+                    if not self._can_be_kept(error, start):
                         continue
-                    start.lead(None)
-                    self._tell(Warned(f"{error.message}. The page in that window takes the address instead."))
                     self._tell(Opened(browser.name))
                 else:
                     self._tell(Opened(browser.name, window=True, marked=browser.family is Family.FIREFOX))
@@ -164,6 +161,15 @@ class Opening:
             raise NoBrowserError("; ".join(failures))
         self._tell(Warned(f"No window of ours: {'; '.join(failures)}."))
         return False
+
+    def _can_be_kept(self, error: NoWindowError, start: Start) -> bool:
+        """Whether the tab of a window that came to nothing is good for the page at least; see to it."""
+        if not error.stands or self._ways.demands_window:
+            self._listener.revoke(start)
+            return False
+        start.lead(None)
+        self._tell(Warned(f"{error.message}. The page in that window takes the address instead."))
+        return True
 
     async def _go_on_in(self, window: Window, desk: Desk) -> None:
         if self._listener.handed_on:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import count
 
 from torture.callback import Callback
 from torture.wire import Answer, connect, read_answer
@@ -55,11 +56,15 @@ class Attacker:
         await asyncio.wait(tasks, timeout=2 * _PATIENCE)
 
     async def _hold_at_last(self) -> None:
-        """Try again sooner than the system does (1, 3, 7 seconds after the first try), so that the queue stays full."""
-        while True:
+        """Try again sooner than the system does (1, 3, 7 seconds after the first try), so that the queue stays full.
+
+        Less and less often: on a busy machine it is we ourselves who are too slow.
+        """
+        for tries in count():
             with suppress(TimeoutError):
-                async with asyncio.timeout(_PATIENCE / 4):
-                    return await self.hold()
+                async with asyncio.timeout(_PATIENCE / 4 * 2**tries):
+                    await self.hold()
+                    return
 
     async def drip(self, said: bytes, *, every: float) -> None:
         """Send ``said`` byte by byte, from now on until the end."""

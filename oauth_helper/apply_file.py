@@ -1,0 +1,124 @@
+"""What a file for ``apply`` declares: the authorizations that are to stand, one ``[[authorization]]`` each. No I/O."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, TypeVar
+
+from oauth_helper.authorization import RepoType, is_legal_name
+from oauth_helper.errors import UsageError
+from oauth_helper.presentable import presentable
+
+Choice = TypeVar("Choice", bound=StrEnum)
+
+_HINT: Final = "Mend the file; `oauth-helper apply --help` shows how an entry looks."
+
+
+class Method(StrEnum):
+    """How an authorization comes about; the words are ours, not the API's."""
+
+    OAUTH = "oauth"
+    """In a browser."""
+    TOKEN = "token"  # noqa: S105 - the method's name
+    """By a personal access token of the Git host."""
+    PASSWORD = "password"  # noqa: S105 - the method's name
+    """By a user's name and password at the Git host."""
+
+
+REPO_TYPES: Final[Mapping[Method, frozenset[RepoType]]] = {
+    Method.OAUTH: frozenset(RepoType),
+    Method.TOKEN: frozenset({RepoType.GITHUB, RepoType.GITLAB, RepoType.GITEE}),
+    Method.PASSWORD: frozenset({RepoType.BITBUCKET, RepoType.DEVCLOUD}),
+}
+"""What the API has each for (API pages "Creating OAuth Authorization" and the two after it)."""
+
+_NEEDS: Final[Mapping[Method, tuple[str, ...]]] = {
+    Method.OAUTH: (),
+    Method.TOKEN: ("secret",),
+    Method.PASSWORD: ("user", "secret"),
+}
+_MAY_HAVE: Final[Mapping[Method, frozenset[str]]] = {
+    Method.OAUTH: frozenset({"tag"}),
+    Method.TOKEN: frozenset({"host", "secret"}),
+    Method.PASSWORD: frozenset({"user", "secret"}),
+}
+_ALWAYS: Final = frozenset({"name", "repo_type", "method"})
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One authorization that is to stand."""
+
+    name: str
+    repo_type: RepoType
+    method: Method = Method.OAUTH
+    tag: str | None = None
+    """Site tag, of an OAuth entry."""
+    host: str | None = None
+    """The Git server's address, of a token entry; None: the repository type's official one."""
+    user: str | None = None
+    """Of a password entry."""
+    secret: str | None = None
+    """The environment variable that holds the token or the password."""
+
+
+def parse_apply_file(text: str, *, origin: str) -> tuple[Entry, ...]:
+    """Read a file's text; ``origin`` is its name, for people.
+
+    Raises:
+        UsageError: It is no TOML, has nothing or something unknown in it, or declares a name twice.
+    """
+    try:
+        document = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{origin} cannot be read: {presentable(str(error))}", hint=_HINT) from None
+    records = document.pop("authorization", None)
+    if document:
+        raise _unusable(origin, f"{presentable(next(iter(document)))} is none of its keys")
+    if not isinstance(records, list) or not records:
+        raise _unusable(origin, "it has no [[authorization]]")
+    entries = tuple(_entry(record, f"{origin}, entry {number}") for number, record in enumerate(records, start=1))
+    names = [entry.name for entry in entries]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise _unusable(origin, f"it declares {twice} twice")
+    return entries
+
+
+def _entry(record: object, where: str) -> Entry:
+    if not isinstance(record, dict):
+        raise _unusable(where, "it is no table")
+    fields = dict(_texts(record, where))
+    name = fields.get("name", "")
+    if not is_legal_name(name):
+        raise _unusable(where, f"{presentable(name)!r} cannot be the name of an authorization")
+    method = _one_of(Method, fields.get("method", Method.OAUTH), "method", where)
+    repo_type = _one_of(RepoType, fields.get("repo_type", "").lower(), "repo_type", where)
+    if repo_type not in REPO_TYPES[method]:
+        raise _unusable(where, f"{repo_type} cannot be linked by {method}")
+    for key in fields.keys() - _ALWAYS - _MAY_HAVE[method]:
+        raise _unusable(where, f"{presentable(key)} is no key of an entry whose method is {method}")
+    if missing := [key for key in _NEEDS[method] if not fields.get(key)]:
+        raise _unusable(where, f"{' and '.join(missing)} missing, which the method {method} needs")
+    return Entry(name, repo_type, method, *(fields.get(key) for key in ("tag", "host", "user", "secret")))
+
+
+def _texts(record: Mapping[str, object], where: str) -> Iterator[tuple[str, str]]:
+    for key, value in record.items():
+        if not isinstance(value, str) or not value.isprintable():
+            raise _unusable(where, f"{presentable(key)} is not a text on one line")
+        yield key, value
+
+
+def _one_of(choices: type[Choice], value: str, key: str, where: str) -> Choice:
+    try:
+        return choices(value)
+    except ValueError:
+        known = ", ".join(choices)
+        raise _unusable(where, f"{key} is {presentable(value)!r}, and not one of {known}") from None
+
+
+def _unusable(where: str, why: str) -> UsageError:
+    return UsageError(f"{where}: {why}", hint=_HINT)

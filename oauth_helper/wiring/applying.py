@@ -1,0 +1,119 @@
+"""Bringing about what a file declares: directly what needs no browser, then the rest in one window."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Final
+
+from oauth_helper.apply_file import Entry, Method
+from oauth_helper.apply_plan import Step, Verdict
+from oauth_helper.errors import AuthorizationDeniedError, OAuthHelperError, RefusedError
+from oauth_helper.events import Event, Failed, Linked, Outcome
+from oauth_helper.journal import Journal
+from oauth_helper.link_request import LinkRequest
+from oauth_helper.servicestage import ServiceStageClient
+from oauth_helper.wiring.links import run_link
+from oauth_helper.wiring.plan import How, plan_opening
+from oauth_helper.wiring.sitting import Sitting
+from oauth_helper.wiring.ways import Ways
+
+_AT_ONCE: Final = 4
+"""Requests to ServiceStage: it throttles, and does so for the whole account."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of one entry."""
+
+    entry: Entry
+    outcome: Outcome
+
+
+class Applying:
+    """Goes through the steps of a plan; what an entry comes to is told at once.
+
+    A refusal, the Git host's or ServiceStage's, ends its entry alone; whatever else fails would fail the next ones too,
+    and they are left for the next run.
+
+    Args:
+        service: An open client.
+        ways: By which ways redirects may come.
+        tell: Called with each event of each story.
+        done: Called with each result.
+        directly: Brings an entry about that needs no browser.
+        journal: Where redirects are written down; None: nowhere.
+        timeout: Seconds to wait for the user, for each entry.
+    """
+
+    def __init__(
+        self,
+        service: ServiceStageClient,
+        ways: Ways,
+        tell: Callable[[Event], None],
+        done: Callable[[Result], None],
+        *,
+        directly: Callable[[Entry], Awaitable[Linked]],
+        journal: Journal | None,
+        timeout: float,
+    ) -> None:
+        self._service = service
+        self._ways = ways
+        self._tell = tell
+        self._done = done
+        self._directly = directly
+        self._journal = journal
+        self._timeout = timeout
+        self._is_over = False
+
+    async def carry_out(self, steps: Sequence[Step]) -> None:
+        """Bring about what is missing."""
+        for step in steps:
+            if step.verdict is Verdict.KEEP and step.standing:
+                self._done(Result(step.entry, Linked(step.standing, kept=True)))
+        missing = [step.entry for step in steps if step.verdict is Verdict.CREATE]
+        await self._all_directly([entry for entry in missing if entry.method is not Method.OAUTH])
+        in_browser = [entry for entry in missing if entry.method is Method.OAUTH]
+        if in_browser and not self._is_over:
+            await self._all_in_browser(in_browser)
+
+    async def _all_directly(self, entries: Sequence[Entry]) -> None:
+        left = iter(entries)
+
+        async def work() -> None:
+            while not self._is_over and (entry := next(left, None)):
+                await self._one(entry, self._directly(entry))
+
+        async with asyncio.TaskGroup() as workers:
+            for _ in range(min(_AT_ONCE, len(entries))):
+                workers.create_task(work())
+
+    async def _all_in_browser(self, entries: Sequence[Entry]) -> None:
+        async with AsyncExitStack() as stack:
+            sitting: Sitting | None = None
+            # Only a window of ours can be led on to the next; another browser opens a tab for each.
+            if (await plan_opening(self._ways)).how is How.WINDOW:
+                sitting = await stack.enter_async_context(Sitting(self._ways, self._tell))
+            for number, entry in enumerate(entries, start=1):
+                if self._is_over:
+                    return
+                link = run_link(
+                    LinkRequest(entry.repo_type, entry.name, entry.tag, timeout=self._timeout),
+                    self._service,
+                    self._ways,
+                    self._tell,
+                    journal=self._journal,
+                    sitting=sitting,
+                    more_to_come=number < len(entries),
+                )
+                await self._one(entry, link)
+
+    async def _one(self, entry: Entry, work: Awaitable[Linked]) -> None:
+        try:
+            outcome: Outcome = await work
+        except OAuthHelperError as error:
+            outcome = Failed(error)
+            self._is_over |= not isinstance(error, RefusedError | AuthorizationDeniedError)
+        self._done(Result(entry, outcome))

@@ -1,0 +1,124 @@
+"""What a file for ``apply`` may declare, how a slip in it is named, and what the plan makes of it."""
+
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oauth_helper.apply_file import Entry, Method, parse_apply_file
+from oauth_helper.apply_plan import Verdict, check_steps, plan_steps
+from oauth_helper.authorization import Authorization, RepoType
+from oauth_helper.errors import CredentialsError, NameTakenError, UsageError
+
+WHOLE = """
+[[authorization]]
+name = "team-github"
+repo_type = "GitHub"
+tag = "intl"
+
+[[authorization]]
+name = "team-gitlab"
+repo_type = "gitlab"
+method = "token"
+host = "https://git.corp.example/gitlab"
+secret = "GITLAB_TOKEN"
+
+[[authorization]]
+name = "team-bitbucket"
+repo_type = "bitbucket"
+method = "password"
+user = "ada"
+secret = "BITBUCKET_PASSWORD"
+"""
+
+
+def one(**fields: str) -> str:
+    usual = {"name": "my-auth", "repo_type": "github"}
+    lines = (f'{key} = "{value}"' for key, value in (usual | fields).items() if value)
+    return "[[authorization]]\n" + "\n".join(lines)
+
+
+def parsed(text: str) -> tuple[Entry, ...]:
+    return parse_apply_file(text, origin="team.toml")
+
+
+def test_every_method_is_read_with_what_belongs_to_it() -> None:
+    assert parsed(WHOLE) == (
+        Entry("team-github", RepoType.GITHUB, Method.OAUTH, tag="intl"),
+        Entry(
+            "team-gitlab",
+            RepoType.GITLAB,
+            Method.TOKEN,
+            host="https://git.corp.example/gitlab",
+            secret="GITLAB_TOKEN",
+        ),
+        Entry("team-bitbucket", RepoType.BITBUCKET, Method.PASSWORD, user="ada", secret="BITBUCKET_PASSWORD"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "it has no [[authorization]]"),
+        ("authorization = 3", "it has no [[authorization]]"),
+        ("authorization = []", "it has no [[authorization]]"),
+        ("authorization = [3]", "entry 1: it is no table"),
+        ("broken", "cannot be read"),
+        ("[" * 5000, "cannot be read"),
+        (f"{one()}\n[other]\nkey = 1", "other is none of its keys"),
+        (one(name="x"), "entry 1: 'x' cannot be the name"),
+        (one(name=""), "entry 1: '' cannot be the name"),
+        (one(repo_type="svn"), "repo_type is 'svn', and not one of github"),
+        (one(method="magic"), "method is 'magic', and not one of oauth, token, password"),
+        (one(method="password", user="a", secret="S"), "github cannot be linked by password"),
+        (one(repo_type="bitbucket", method="token", secret="S"), "bitbucket cannot be linked by token"),
+        (one(secret="S"), "secret is no key of an entry whose method is oauth"),
+        (one(method="token", secret="S", tag="intl"), "tag is no key of an entry whose method is token"),
+        (one(method="token"), "secret missing, which the method token needs"),
+        (one(repo_type="bitbucket", method="password"), "user and secret missing"),
+        (one(method="token", secret="S", host="http://git.example"), "plain http"),
+        (one(method="token", secret="S", host="nonsense nonsense"), "not a usable address"),
+        (f"{one()}\n{one()}", "it declares my-auth twice"),
+        ('[[authorization]]\nname = 3\nrepo_type = "github"', "name is not a text on one line"),
+        (one(user="a\\u001bb"), "user is not a text on one line"),
+    ],
+)
+def test_a_slip_is_named_with_its_place(text: str, words: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        parsed(text)
+    assert words in refused.value.message
+    assert refused.value.message.startswith("team.toml")
+    assert refused.value.message.isprintable()
+
+
+@given(st.text(max_size=300))
+def test_no_text_raises_anything_but_that_error(text: str) -> None:
+    for offered in (text, WHOLE.replace("github", text, 1), f"{WHOLE}\n{text}"):
+        with suppress(UsageError):
+            parsed(offered)
+
+
+def standing(name: str, repo_type: str, status: int = 0) -> Authorization:
+    return Authorization(name, repo_type, status=status)
+
+
+def test_what_stands_is_kept_what_is_missing_created_and_what_is_in_the_way_named() -> None:
+    entries = parsed(WHOLE)
+    steps = plan_steps(entries, [standing("team-github", "github"), standing("team-gitlab", "gitee")])
+    assert [step.verdict for step in steps] == [Verdict.KEEP, Verdict.BLOCKED, Verdict.CREATE]
+    with pytest.raises(NameTakenError, match=r"team-gitlab exists already, and it is of type gitee\. Nothing was done"):
+        check_steps(steps, {"BITBUCKET_PASSWORD": "x", "GITLAB_TOKEN": "x"})
+
+
+def test_a_secret_that_is_set_nowhere_is_named_before_anything_is_done_but_not_one_that_is_not_needed() -> None:
+    steps = plan_steps(parsed(WHOLE), [standing("team-gitlab", "gitlab")])
+    with pytest.raises(CredentialsError, match=r"names BITBUCKET_PASSWORD for a secret, but that is not set\. Nothing"):
+        check_steps(steps, {})
+    check_steps(steps, {"BITBUCKET_PASSWORD": "x"})
+
+
+def test_what_does_not_work_is_in_the_way() -> None:
+    steps = plan_steps(parsed(WHOLE), [standing("team-github", "github", status=1)])
+    assert steps[0].verdict is Verdict.BLOCKED
+    assert "does not work" in steps[0].why
