@@ -46,7 +46,7 @@ class OAuthHelperError(Exception):
     ) -> None:
         super().__init__(message)
         self.message = message
-        self.hint = hint or self.default_hint
+        self.hint: str = hint or self.default_hint
         self.code = code
         """The API's error code, such as ``SVCSTG.REPO.0402``."""
         self.request_id = request_id
@@ -128,9 +128,9 @@ class AuthorizationDeniedError(OAuthHelperError):
     default_hint = "Nothing was created. Run the command again and choose Authorize to link the account."
 
     def __init__(self, error: str, description: str = "", *, hint: str | None = None) -> None:
-        self.error = presentable(error, limit=64)
+        self.error: str = presentable(error, limit=64)
         """RFC 6749's word, such as ``access_denied``; provider text, made presentable."""
-        self.description = presentable(description)
+        self.description: str = presentable(description)
         detail = f": {self.description}" if self.description else ""
         super().__init__(f"The Git host refused the authorization ({self.error}){detail}", hint=hint)
 
@@ -240,7 +240,7 @@ class NoBrowserError(MachineError):
 class StoppedError(OAuthHelperError):
     """A signal ended the run."""
 
-    exit_status = 130
+    exit_status: int = 130
     kind = "stopped"
     default_hint = "Run the command again when you are ready."
 

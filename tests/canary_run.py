@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import shlex
 import signal
@@ -21,6 +20,7 @@ from canary_places import search
 from canary_sandbox import TappedSandbox
 from command import surroundings
 from link_script import until
+from promised_json import read_event
 from screen import Screen, terminal
 from yarl import URL
 
@@ -47,7 +47,7 @@ class Started:
     def events(self) -> list[dict[str, Any]]:
         """The events so far."""
         whole = self.out[: self.out.rfind("\n") + 1]
-        return [json.loads(line) for line in whole.splitlines() if line.startswith("{")]
+        return [read_event(line) for line in whole.splitlines() if line.startswith("{")]
 
     def told(self, name: str) -> list[dict[str, Any]]:
         """The events of that name so far."""

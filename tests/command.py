@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from promised_json import read_authorizations, read_error
+
 from oauth_helper.sandbox import Sandbox
 from oauth_helper.servicestage import ServiceStageClient
 
@@ -85,14 +87,12 @@ def error_of(err: str) -> dict[str, Any]:
     *_, message, hint, last = err.strip().splitlines()
     assert message.startswith("error: ")
     assert hint.startswith("hint: ")
-    error: dict[str, Any] = json.loads(last)["error"]
-    assert error["hint"]
-    return error
+    return read_error(last)
 
 
-async def records(sandbox: Sandbox) -> list[dict[str, object]]:
+async def records(sandbox: Sandbox) -> list[dict[str, Any]]:
     """What stands in the sandbox, asked past the command."""
     async with ServiceStageClient(
         sandbox.endpoint, project_id=sandbox.project_id, credentials=sandbox.access_key
     ) as service:
-        return [one.to_json() for one in await service.list_authorizations()]
+        return read_authorizations(json.dumps([one.to_json() for one in await service.list_authorizations()]))

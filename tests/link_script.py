@@ -1,7 +1,6 @@
 """A script that drives a link by its events alone, the user it plays at the Git host, and what may be left behind."""
 
 import asyncio
-import json
 import os
 import shlex
 import sys
@@ -14,6 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from aiohttp import ClientSession
 from command import Ended, ended, running
+from promised_json import read_event
 from yarl import URL
 
 from oauth_helper.sandbox import Sandbox
@@ -40,7 +40,7 @@ class Script:
             line = await self.process.stdout.readline()
         if not line:
             return None
-        self.events.append(json.loads(line))
+        self.events.append(read_event(line))
         return self.events[-1]
 
     async def event(self, name: str) -> dict[str, Any]:
@@ -62,7 +62,7 @@ class Script:
     async def ended(self) -> Ended:
         """Read on to the end."""
         end = await ended(self.process)
-        self.events += map(json.loads, end.out.splitlines())
+        self.events += map(read_event, end.out.splitlines())
         return end
 
 

@@ -8,11 +8,12 @@ import signal
 import struct
 import sys
 import termios
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 COLUMNS = 80
+COMMAND = (sys.executable, "-m", "oauth_helper")
 
 
 @dataclass
@@ -63,13 +64,15 @@ class Screen:
 
 
 @asynccontextmanager
-async def terminal(*arguments: str, environ: Mapping[str, str]) -> AsyncIterator[Screen]:
-    """Run the command as the foreground process of a terminal of its own."""
+async def terminal(
+    *arguments: str, environ: Mapping[str, str], program: Sequence[str] = COMMAND
+) -> AsyncIterator[Screen]:
+    """Run the command, or another program, as the foreground process of a terminal of its own."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, COLUMNS, 0, 0))
     child = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", child, sys.executable, "-m", "oauth_helper", *arguments),
+        *(sys.executable, "-c", child, *program, *arguments),
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,

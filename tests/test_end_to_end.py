@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from command import ended, error_of, line_with, records, run_command, running, surroundings
+from promised_json import read_authorization
 
 from oauth_helper.sandbox import Sandbox
 
@@ -36,7 +37,7 @@ async def test_a_git_account_is_linked_and_standard_output_is_the_apis_record(
         *("link", repo_type.upper(), "--name", "my-auth", "--browser", "default", *tag, "--json"), environ=environ
     )
     assert end.status == 0, end.err
-    record = json.loads(end.out)
+    record = read_authorization(end.out)
     assert end.out == json.dumps(record) + "\n"
     assert (record["name"], record["repo_type"], record["token_type"]) == ("my-auth", repo_type, "oauth")
     assert list(record)[: len(FIELDS)] == FIELDS
@@ -70,7 +71,7 @@ async def test_a_name_that_stands_is_kept_replaced_or_refused(sandbox: Sandbox) 
     first = await run_command(*command, environ=environ)
     kept = await run_command(*command, environ=environ | {"BROWSER": "/nonexistent"})
     assert kept.status == 0
-    assert json.loads(kept.out) == json.loads(first.out) | {"tag": None}
+    assert read_authorization(kept.out) == read_authorization(first.out) | {"tag": None}
     assert "--if-exists replace" in kept.err
     refused = await run_command(*command, "--if-exists", "fail", environ=environ)
     assert refused.status == 6

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from command import Ended, run_command, surroundings
 from journal_entries import pending
+from promised_json import read_error
 
 from oauth_helper.journal import Journal
 from oauth_helper.sandbox import Sandbox
@@ -114,7 +115,7 @@ async def test_a_taken_name_and_a_list_that_is_not_permitted_are_notes(sandbox: 
     other_type = await run_command("doctor", "github", "--json", "--name", "mine", environ=environ)
     assert other_type.status == 6, "as a link would end"
     assert findings(other_type)["name"]["verdict"] == "fail"
-    assert json.loads(other_type.err.splitlines()[-1])["error"]["kind"] == "name-taken"
+    assert read_error(other_type.err.splitlines()[-1])["kind"] == "name-taken"
     key = sandbox.access_key_without_list
     unlisted = {"HUAWEICLOUD_SDK_AK": key.access_key, "HUAWEICLOUD_SDK_SK": key.secret_key.reveal()}
     end = await run_command("doctor", "--json", environ=environ | unlisted)

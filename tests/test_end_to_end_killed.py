@@ -24,6 +24,7 @@ from link_script import (
     secrets_of,
     until,
 )
+from promised_json import read_authorizations
 
 from oauth_helper.sandbox import Fault, Sandbox
 
@@ -227,5 +228,5 @@ async def test_what_an_expired_redirect_had_brought_about_is_found() -> None:
         age(11)
         end = await run_command("resume", "--json", environ=surroundings(sandbox))
         assert end.status == 0, end.err
-        assert json.loads(end.out) == await records(sandbox)
+        assert read_authorizations(end.out) == await records(sandbox)
         assert entries() == []

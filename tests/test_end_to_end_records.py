@@ -1,11 +1,11 @@
 """``list``, ``show`` and ``delete``, and the credentials with which they ask."""
 
-import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from command import error_of, records, run_command, surroundings
+from promised_json import read_authorization, read_authorizations
 
 from oauth_helper.credentials import AccessKey
 from oauth_helper.sandbox import Sandbox
@@ -28,7 +28,7 @@ async def test_list_show_and_delete_work_on_what_stands(sandbox: Sandbox) -> Non
     assert table[0].split() == ["NAME", "TYPE", "ACCOUNT", "MODE", "STATUS"]
     assert [line.split()[0] for line in table[1:]] == ["first", "second"]
     shown = await run_command("show", "first", "--json", environ=environ)
-    assert json.loads(shown.out)["name"] == "first"
+    assert read_authorization(shown.out)["name"] == "first"
     assert "status      0 (normal)" in (await run_command("show", "first", environ=environ)).out
     missing = await run_command("show", "third", "--json", environ=environ)
     assert (missing.status, error_of(missing.err)["kind"]) == (6, "no-such-authorization")
@@ -40,7 +40,7 @@ async def test_list_show_and_delete_work_on_what_stands(sandbox: Sandbox) -> Non
     assert len(await records(sandbox)) == 2, "all or none"
     gone = await run_command("delete", "first", "second", "first", "--yes", "--json", environ=environ)
     assert gone.status == 0, gone.err
-    assert [one["name"] for one in json.loads(gone.out)] == ["first", "second"]
+    assert [one["name"] for one in read_authorizations(gone.out)] == ["first", "second"]
     assert await records(sandbox) == []
 
 

@@ -12,6 +12,7 @@ import pytest
 from command import Ended, ended, error_of, records, run_command, surroundings
 from link_script import LINK, NAME, bring, brought, entries, holding, scripted, secrets_of, until
 from other_users import NOBODY, needs_root
+from promised_json import read_authorizations
 from screen import terminal
 
 from oauth_helper.sandbox import Fault, Sandbox
@@ -45,7 +46,7 @@ async def cut_off(environ: dict[str, str]) -> Ended:
 async def assert_resumes(sandbox: Sandbox) -> None:
     end = await run_command("resume", "--json", environ=surroundings(sandbox, **NO_BROWSER))
     assert end.status == 0, end.err
-    [record], [listed] = json.loads(end.out), await records(sandbox)
+    [record], [listed] = read_authorizations(end.out), await records(sandbox)
     assert record["name"] == listed["name"] == NAME
     assert sum(exchange.created for exchange in sandbox.exchanges) == 1
     assert entries() == []

@@ -5,6 +5,7 @@ import signal
 
 import pytest
 from command import ended, error_of, line_with, run_command, running, surroundings
+from promised_json import read_authorization
 
 from oauth_helper.sandbox.faults import CALLS, KINDS
 
@@ -63,7 +64,7 @@ async def test_the_help_tells_every_fault() -> None:
 async def test_link_with_sandbox_needs_nothing_and_its_visitor_plays_the_user() -> None:
     end = await run_command("link", "github", "--sandbox", "--json", environ=surroundings(BROWSER=""))
     assert end.status == 0, end.err
-    assert json.loads(end.out)["repo_user"]
+    assert read_authorization(end.out)["repo_user"]
     assert "the sandbox's own visitor plays the user" in end.err
     with_browser = await run_command("link", "gitee", "--sandbox", environ=surroundings())
     assert with_browser.status == 0, with_browser.err

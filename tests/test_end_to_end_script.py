@@ -1,7 +1,6 @@
 """A script that knows the event schema alone drives a whole link, with no terminal in sight."""
 
 import asyncio
-import json
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 from command import Ended, error_of, records, running, surroundings
 from link_script import LINK, NAME, PatientUser, Script, bring, delivered, scripted
+from promised_json import read_authorization
 
 from oauth_helper.sandbox import Fault, Sandbox
 
@@ -70,7 +70,7 @@ async def test_a_script_shows_the_address_and_delivers_what_came_of_it(sandbox: 
     assert (exchanging["attempt"], exchanging["replaces"], exchanging["kept"]) == (1, False, True)
     assert linked["authorization"] == {key: value for key, value in record.items() if key != "tag"}
     assert linked["kept"] is False
-    assert json.loads(took.out) == linked["authorization"]
+    assert read_authorization(took.out) == linked["authorization"]
     assert f"Linked {NAME}." in took.err
 
 

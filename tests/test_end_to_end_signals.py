@@ -1,7 +1,6 @@
 """``link`` ended by a signal: in order, and true about what may have been created."""
 
 import asyncio
-import json
 import os
 import signal
 import socket
@@ -13,6 +12,7 @@ import pytest
 from aiohttp import ClientSession, web
 from command import ended, error_of, line_with, running, surroundings
 from fake_servicestage import PROJECT, STATE, TOKEN, FakeServiceStage, Received
+from promised_json import read_authorization
 from yarl import URL
 
 from oauth_helper.sandbox import Sandbox
@@ -61,7 +61,7 @@ async def test_a_signal_after_the_link_takes_nothing_of_it_back() -> None:
                 process.send_signal(signal.SIGINT)
                 end = await ended(process)
     assert end.status == 0, end.err
-    assert json.loads(end.out)["repo_user"] == "octocat"
+    assert read_authorization(end.out)["repo_user"] == "octocat"
 
 
 async def test_nobody_listening_to_what_is_said_takes_nothing_of_the_link_back() -> None:
@@ -87,7 +87,7 @@ async def test_nobody_listening_to_what_is_said_takes_nothing_of_the_link_back()
         assert process.stdout
         out = await process.stdout.read()
         assert await process.wait() == 0
-    assert json.loads(out)["repo_user"] == "octocat"
+    assert read_authorization(out)["repo_user"] == "octocat"
 
 
 async def test_a_hang_up_that_is_ignored_stays_ignored(sandbox: Sandbox) -> None:

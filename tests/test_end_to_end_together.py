@@ -1,7 +1,6 @@
 """Many links of the same name at once: one of them asks the user, and all end as it does."""
 
 import asyncio
-import json
 import signal
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Mapping
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 from command import Ended, ended, error_of, line_with, records, run_command, running, surroundings
 from link_script import LINK, NAME, PatientUser, until
+from promised_json import read_authorization
 
 from oauth_helper.sandbox import Sandbox
 
@@ -62,7 +62,7 @@ async def test_ten_at_once_open_one_browser_and_all_end_well(sandbox: Sandbox, u
     assert made.status == 0, made.err
     for end in kept:
         assert end.status == 0, end.err
-        assert json.loads(end.out) == json.loads(made.out)
+        assert read_authorization(end.out) == read_authorization(made.out)
         assert f"Linked {NAME}: the other oauth-helper did." in end.err
     assert len(await records(sandbox)) == len(sandbox.exchanges) == sandbox.calls["redirect-url"] == user.opened == 1
 
@@ -75,7 +75,7 @@ async def test_when_the_first_is_killed_another_takes_its_place(sandbox: Sandbox
         user.go_on()
         for end in await ends(others):
             assert end.status == 0, end.err
-            assert json.loads(end.out)["name"] == NAME
+            assert read_authorization(end.out)["name"] == NAME
     assert len(await records(sandbox)) == len(sandbox.exchanges) == 1
     assert user.opened == sandbox.calls["redirect-url"] == 2
 

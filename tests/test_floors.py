@@ -13,7 +13,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("apply_file", "endpoint", "events", "fault_trace", "link_request", "pending"),
     ("credential_chain", "diagnosis", "outcome_document", "redirect", "settings", "standing"),
     ("apply_plan", "private_files"),
-    ("browsers", "files", "journal", "listener", "other_runs", "servicestage", "terminal"),
+    ("browsers", "files", "journal", "listener", "other_runs", "schema", "servicestage", "terminal"),
     ("desk", "exchange"),
     ("linking",),
     ("wiring",),

@@ -1,9 +1,8 @@
 """The last boundary: whatever happens ends in words and a status."""
 
-import json
-
 import click
 import pytest
+from promised_json import read_authorization, read_error
 
 from oauth_helper.authorization import Authorization
 from oauth_helper.cli import main
@@ -37,7 +36,7 @@ def test_a_fault_of_ours_is_status_1_and_asks_for_a_report(capsys: pytest.Captur
     message, hint, last = err.splitlines()
     assert message == "error: Unexpected ZeroDivisionError"
     assert "report" in hint
-    assert json.loads(last)["error"]["kind"] == "fault"
+    assert read_error(last)["kind"] == "fault"
     assert "planted" not in err
 
 
@@ -86,4 +85,4 @@ def test_records_with_gaps_and_hostile_text_are_shown(capsys: pytest.CaptureFixt
     assert "7" in out
     assert status_in_words(Authorization("n", "github")) == "unknown"
     print_authorization(odd, as_json=True)
-    assert json.loads(capsys.readouterr().out)["name"] == "n\x1b[2J"
+    assert read_authorization(capsys.readouterr().out)["name"] == "n\x1b[2J"

@@ -1,7 +1,6 @@
 """The README is true: its commands, its transcript, its help texts, its tables."""
 
 import ast
-import json
 import re
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from typing import Final, get_args
 import pytest
 from command import run_command, surroundings
 from fault_table import COLUMNS, cells
+from promised_json import read_event
 from test_floors import HEIGHT
 
 import oauth_helper
@@ -40,7 +40,7 @@ _NOW: Final = datetime.now(UTC)
 _AUTHORIZATION: Final = Authorization.from_json(
     {"name": "my-auth", "repo_type": "github", "token_type": "oauth", "create_time": 1, "update_time": 1, "status": 0}
 )
-_EVENTS: Final[tuple[events.Event, ...]] = (
+EVENTS: Final[tuple[events.Event, ...]] = (
     events.Warned("a word"),
     events.Checked("my-auth", RepoType.GITHUB),
     events.Resumed("my-auth", _NOW),
@@ -124,16 +124,17 @@ def test_every_exit_status_is_explained() -> None:
 
 
 def test_every_event_stands_in_the_table_with_its_fields_in_order(capsys: pytest.CaptureFixture[str]) -> None:
-    assert {type(event) for event in _EVENTS} == set(get_args(events.Event))
+    assert {type(event) for event in EVENTS} == set(get_args(events.Event))
     table = section("### Events")
     printed = set()
-    for event in _EVENTS:
+    for event in EVENTS:
         lines = EventLines()  # a new one each time, because each ends with its first end
         lines.tell(event)
         for line in capsys.readouterr().out.splitlines():
-            name, at, *fields = json.loads(line)
+            told = read_event(line)
+            name, at, *fields = told
             assert (name, at) == ("event", "at")
-            printed.add(word := json.loads(line)["event"])
+            printed.add(word := told["event"])
             (row,) = re.findall(rf"^\| `{word}` \| (.*) \|$", table, re.MULTILINE)
             positions = [row.index(f"`{field}`") for field in fields]
             assert positions == sorted(positions)

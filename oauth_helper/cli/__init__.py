@@ -11,7 +11,12 @@ __all__ = ["main"]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command with ``arguments``, or with those of the process; return its exit status."""
     try:
-        from oauth_helper.cli.program import run_program  # noqa: PLC0415 - a Ctrl-C may come while it is imported
+        # A Ctrl-C may come while they are imported.
+        from oauth_helper.cli.completion import answer_the_shell  # noqa: PLC0415 - as said
+
+        if (status := answer_the_shell()) is not None:
+            return status
+        from oauth_helper.cli.program import run_program  # noqa: PLC0415 - as said
 
         return run_program(sys.argv[1:] if arguments is None else arguments)
     except KeyboardInterrupt:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from textwrap import wrap
-from typing import Final
+from typing import Final, TextIO
 
 _USUAL_WIDTH: Final = 80
 """Columns, where a terminal does not say how many it has."""
@@ -19,8 +19,8 @@ class ErrorStream:
     """Whoever listened may have gone (``2>&1 | head``): what we say must never end what we do."""
 
     def __init__(self) -> None:
-        self.stream = sys.stderr
-        self.is_terminal = self.stream.isatty()
+        self.stream: TextIO = sys.stderr
+        self.is_terminal: bool = self.stream.isatty()
         self._has_bottom_line = False
 
     def line(self, text: str) -> None:

@@ -53,18 +53,18 @@ class Narrator:
         self._verbosity = verbosity
         self._stream = ErrorStream()
         self._waiting_line = WaitingLine(self._stream)
-        self.has_deleted = False
+        self.has_deleted: bool = False
         """Whether an authorization was deleted that was to be replaced."""
         self._waiting: Waiting | None = None
         self._in_window = False
         self._is_looking = False
-        self.has_redirect = False
+        self.has_redirect: bool = False
         """Whether the redirect is in hand, with no end yet."""
-        self.is_deleting = False
+        self.is_deleting: bool = False
         """Whether ServiceStage was asked to delete what is to be replaced, with no answer yet."""
-        self.has_joined = False
+        self.has_joined: bool = False
         """Whether another process did the linking."""
-        self.is_kept = True
+        self.is_kept: bool = True
         """Whether the redirect in hand is written down, as far as was told."""
         self.linked: Linked | None = None
         """How it ended, where it ended well."""

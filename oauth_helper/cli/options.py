@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import click
+from click.shell_completion import CompletionItem
 
 from oauth_helper.authorization import RepoType
 from oauth_helper.cli.narration import Narrator
@@ -37,10 +38,17 @@ def _browser_choice(_ctx: click.Context, _param: click.Parameter, value: str | N
     return value
 
 
+def _fitting_browsers(_ctx: click.Context, _param: click.Parameter, typed: str) -> list[CompletionItem]:
+    if typed[:1] in {"/", ".", "~"}:
+        return [CompletionItem(typed, type="file")]
+    return [CompletionItem(choice) for choice in BROWSER_CHOICES if choice.startswith(typed)]
+
+
 BROWSER_OPTION: Final = click.option(
     "--browser",
     metavar="WHICH",
     callback=_browser_choice,
+    shell_complete=_fitting_browsers,
     help="auto: a window of our own where that works, else the default browser; default: the default browser; "
     "chromium, firefox or a path: a window in that one; none: print the addresses.  "
     "[env: OAUTH_HELPER_BROWSER; default: auto]",
@@ -59,6 +67,7 @@ _CONNECTION_OPTIONS: Final = (
     click.option("--iam-endpoint", metavar="URL", help="IAM.  [env: OAUTH_HELPER_IAM_ENDPOINT; default: the region's]"),
     click.option(
         "--ca-bundle",
+        type=click.Path(),
         metavar="FILE",
         help="Certificates to trust.  [env: OAUTH_HELPER_CA_BUNDLE, SSL_CERT_FILE; default: the system's]",
     ),

@@ -15,6 +15,7 @@ import click
 
 from oauth_helper.cli.authorizations import delete_command, list_command, show_command
 from oauth_helper.cli.colour import coloured
+from oauth_helper.cli.completion import completion_command
 from oauth_helper.cli.deliver import deliver_command
 from oauth_helper.cli.doctor import doctor_command
 from oauth_helper.cli.link import link_command
@@ -37,14 +38,17 @@ class _Program(click.Group):
 
 @click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(version("oauth-helper"), message="%(prog)s %(version)s")
-def program() -> None:
+@click.pass_context
+def program(ctx: click.Context) -> None:
     """Link a Git account (GitHub, GitLab, Gitee, Bitbucket) to Huawei Cloud ServiceStage."""
+    if ctx.invoked_subcommand == completion_command.name:
+        return  # every shell that starts may run it
     # No secret of a redirect that is too old to be of use outlives the next command, whichever it is.
     for trouble in Journal.of_the_user().forget_expired(datetime.now(UTC)):
         click.echo(f"{coloured('warning:', sys.stderr, 'yellow')} {trouble}.", err=True)
 
 
-for command in (
+for _command in (
     link_command,
     deliver_command,
     resume_command,
@@ -53,8 +57,9 @@ for command in (
     delete_command,
     doctor_command,
     sandbox_command,
+    completion_command,
 ):
-    program.add_command(command)
+    program.add_command(_command)
 
 
 def run_program(arguments: Sequence[str]) -> int:

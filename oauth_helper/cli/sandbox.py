@@ -33,8 +33,8 @@ class _SandboxCommand(click.Command):
             formatter.write_dl(list(KINDS.items()))
 
 
-def _faults(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> list[Fault]:
-    if not values:
+def _faults(ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> list[Fault]:
+    if not values or ctx.resilient_parsing:  # a shell completes
         return []
     from oauth_helper.sandbox import Fault  # noqa: PLC0415 - aiohttp costs 0.3 s
 

@@ -28,7 +28,7 @@ class Deletion:
         self._pace = pace
         self.trouble: UnavailableError | None = None
         """What went wrong last."""
-        self.may_have_happened = False
+        self.may_have_happened: bool = False
         """Whether it was asked for, and it is not known what came of it."""
 
     async def check_what_stands(self) -> None:

@@ -28,7 +28,7 @@ class Lookout:
         self._name = name
         self._tell = tell
         self._pace = pace
-        self.may_look = True
+        self.may_look: bool = True
         """False once ServiceStage has refused to list (403), or where it is known that it will."""
 
     async def look_after(self, sent_since: float, read: Callable[[list[Authorization]], Found | None]) -> Found | None:

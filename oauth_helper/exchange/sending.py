@@ -73,7 +73,7 @@ class Exchange:
         self._is_kept = self._is_resumed = is_resumed
         self._loop = asyncio.get_running_loop()
         self._sendings = 0
-        self.may_be_spent = False
+        self.may_be_spent: bool = False
         """Whether an earlier sending than the one that was refused may have used the code."""
         self._is_absent = False
         self._deletion = Deletion(pending, service, self._lookout, tell, pace)

@@ -45,7 +45,7 @@ class Reception:
         self._origin = f"http://{authority}"
         self._patience = patience
         self._more_to_come = more_to_come
-        self.starts = Starts(self._origin)
+        self.starts: Starts = Starts(self._origin)
         self._cookie, self._done_key = lasting.cookie, lasting.done_key
         self._gate = Gate(authority, self.starts.keys, self._done_key)
         self._pages = Pages(desk.repo_type, desk.authorization_url, done_key=self._done_key)

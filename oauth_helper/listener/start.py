@@ -30,13 +30,13 @@ class Start:
     """
 
     def __init__(self, origin: str, *, held: bool, good_once: bool) -> None:
-        self.key = issue_key()
+        self.key: Secret = issue_key()
         """KEY."""
-        self.address = f"{origin}{Path.START}?k={self.key.reveal()}"
+        self.address: str = f"{origin}{Path.START}?k={self.key.reveal()}"
         self.is_good_once = good_once
         self.is_spent = False
         """Whether somebody has used the KEY."""
-        self.is_revoked = False
+        self.is_revoked: bool = False
         self._onward: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
         if not held:
             self.lead(None)

@@ -1,0 +1,199 @@
+"""The schema in the package: strict, described, true of everything the code can tell, and never changed in silence."""
+
+import hashlib
+import io
+import json
+import re
+from collections.abc import Iterator
+from contextlib import redirect_stdout
+from datetime import UTC, datetime, timedelta, timezone
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final, get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator, ValidationError
+from promised_json import read_event, validator
+from test_outcome_document import TEXTS, errors_of
+from test_readme import EVENTS
+from test_words import RECORD, error_classes
+
+from oauth_helper import events
+from oauth_helper.authorization import Authorization, RepoType
+from oauth_helper.cli.event_lines import EventLines
+from oauth_helper.listener.pages import PROBLEMS
+from oauth_helper.schema import OUTPUT_SCHEMA, Document, schema_of
+
+SCHEMA: Final[dict[str, Any]] = json.loads(files("oauth_helper.schema").joinpath(OUTPUT_SCHEMA).read_text("utf-8"))
+DEFINITIONS: Final = SCHEMA["$defs"]
+CHANGELOG: Final = (Path(__file__).parent.parent / "CHANGELOG.md").read_text(encoding="utf-8")
+REASONS: Final = (*events.Stray, *(PROBLEMS.keys() - {"too-long", "unreadable"}))
+"""What is read, or left, before it is judged is no more than refused: of those two nobody is told."""
+NAMES: Final = st.from_regex(r"[A-Za-z0-9._-]{4,63}", fullmatch=True)
+NUMBERS: Final = st.integers(min_value=1)
+ZONES: Final = st.integers(-14, 14).map(lambda hours: timezone(timedelta(hours=hours)))
+MOMENTS: Final = st.datetimes(datetime(2000, 1, 2), datetime(9999, 12, 30), timezones=ZONES)  # noqa: DTZ001 - bounds
+TEXT_OR_NULL: Final = st.none() | TEXTS
+RECORDS: Final = st.fixed_dictionaries(
+    {"name": TEXTS.filter(bool)},
+    optional={
+        **{
+            name: st.none() | st.integers() if described["type"][0] == "integer" else TEXT_OR_NULL
+            for name, described in DEFINITIONS["authorization"]["properties"].items()
+            if name != "name"
+        },
+        "something_new": st.dictionaries(TEXTS, TEXTS),
+    },
+)
+TOLD: Final = st.one_of(
+    st.builds(events.Checked, NAMES, st.sampled_from(RepoType)),
+    st.builds(
+        events.Waiting,
+        st.builds("http://127.0.0.1:{}/start?k={}".format, st.integers(1, 65535), NAMES),
+        st.builds("https://{}.example/login?state={}".format, st.sampled_from("ab"), NAMES),
+        MOMENTS,
+    ),
+    st.builds(events.Opened, TEXTS.filter(bool), st.booleans(), st.booleans()),
+    st.builds(events.Ignored, st.sampled_from(REASONS), NUMBERS),
+    st.builds(events.Captured, st.sampled_from(events.Way)),
+    st.builds(events.Exchanging, NUMBERS, st.booleans(), st.booleans()),
+    st.builds(events.Looking, NAMES),
+    st.builds(events.Linked, RECORDS.map(Authorization.from_json), st.booleans()),
+    st.builds(events.Failed, st.sampled_from(error_classes()).flatmap(lambda each: errors_of(each, TEXTS))),
+)
+"""Every event of which scripts are told, with everything in it that it can hold."""
+
+
+def line_of(event: events.Event) -> str:
+    """What a script reads of an event; nothing where it is for people alone."""
+    with redirect_stdout(io.StringIO()) as out:
+        EventLines().tell(event)
+    return out.getvalue()
+
+
+def fingerprint(schema: object) -> str:
+    """Tell one schema from another; words for people alone may be mended."""
+
+    def bare(value: object) -> object:
+        if isinstance(value, list):
+            return [bare(each) for each in value]
+        if isinstance(value, dict):
+            # A property may well be called `description`; then it is a schema, not a text.
+            texts = {key for key in ("title", "description") if isinstance(value.get(key), str)}
+            return {key: bare(each) for key, each in value.items() if key not in texts}
+        return value
+
+    return hashlib.sha256(json.dumps(bare(schema), sort_keys=True).encode()).hexdigest()[:12]
+
+
+def objects(schema: object, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """The objects that a schema describes, each with where it stands."""
+    if isinstance(schema, dict):
+        if "properties" in schema:
+            yield path, schema
+        for key, value in schema.items():
+            yield from objects(value, f"{path}/{key}")
+
+
+def test_a_change_of_the_schema_is_told_in_the_changelog() -> None:
+    """The CHANGELOG says of each edition of the schema which fingerprint it has, in a line of its own.
+
+    A change gives another fingerprint, so this fails until CHANGELOG.md is changed too. Where the line of the newest
+    edition is below "Unreleased", nobody relies on it yet: correct its fingerprint, and say there what changed. Where
+    it is in a released section, it stays as it is: raise the number in the schema's `$id`, and give the new edition a
+    line below "Unreleased". Titles and descriptions are left out: who only mends words need not say so.
+    """
+    told = re.findall(r"^.*edition (\d+), fingerprint ([0-9a-f]{12}).*$", CHANGELOG, re.MULTILINE)
+    numbers = [int(number) for number, _ in told]
+    assert numbers == list(range(len(told), 0, -1)), "newest first, one line each"
+    assert SCHEMA["$id"] == f"urn:oauth-helper:output:{numbers[0]}"
+    assert told[0][1] == fingerprint(SCHEMA)
+
+
+def test_a_fingerprint_tells_every_change_but_that_of_words() -> None:
+    shown = fingerprint(SCHEMA)
+    assert fingerprint(SCHEMA | {"title": "Other words"}) == shown
+    assert fingerprint(SCHEMA | {"description": "Other words"}) == shown
+    assert fingerprint(SCHEMA | {"description": {"type": "string"}}) != shown
+    for name, definition in DEFINITIONS.items():
+        assert fingerprint(SCHEMA | {"$defs": DEFINITIONS | {name: definition | {"minProperties": 9}}}) != shown
+
+
+@pytest.mark.parametrize("document", get_args(Document))
+def test_each_schema_is_complete_in_itself(document: Document) -> None:
+    schema = schema_of(document)
+    Draft202012Validator.check_schema(schema)
+    assert schema["description"]
+    references = set(re.findall(r'"\$ref": "#/\$defs/(\w+)"', json.dumps(schema)))
+    assert references <= schema["$defs"].keys()
+
+
+def test_every_field_is_described_and_every_object_but_the_apis_is_closed() -> None:
+    found = dict(objects(SCHEMA))
+    assert len(found) > len(get_args(Document))
+    for path, schema in found.items():
+        assert schema["description"], path
+        assert schema["type"] == "object", path
+        for name, described in schema["properties"].items():
+            assert described["description"].endswith("."), f"{path}/{name}"
+        if path != "/$defs/authorization":
+            assert schema["additionalProperties"] is False, path
+            assert schema["required"] == list(schema["properties"]), path
+
+
+def test_the_words_in_the_schema_are_the_ones_there_are() -> None:
+    def field(of: str, name: str, keyword: str) -> object:
+        return DEFINITIONS[of]["properties"][name][keyword]
+
+    assert field("checked", "repo_type", "enum") == list(RepoType)
+    assert field("captured", "way", "enum") == list(events.Way)
+    assert set(field("ignored", "reason", "examples")) == set(REASONS)  # type: ignore[call-overload]
+    assert set(field("error", "kind", "examples")) == {each.kind for each in error_classes()}  # type: ignore[call-overload]
+    known = set(DEFINITIONS["authorization"]["properties"])
+    assert known == Authorization("n", "github").to_json().keys()
+
+
+@given(TOLD)
+def test_whatever_the_code_can_tell_is_valid(event: events.Event) -> None:
+    validator("event").validate(json.loads(line_of(event)))
+
+
+def test_each_event_needs_all_of_its_fields_and_may_have_no_other() -> None:
+    lines = [line for event in EVENTS if (line := line_of(event))]
+    assert {read_event(line)["event"] for line in lines} == {
+        reference["$ref"].rpartition("/")[2] for reference in DEFINITIONS["event"]["oneOf"]
+    }
+    for told in map(json.loads, lines):
+        for broken in (told | {"something_new": 1}, *({k: told[k] for k in told if k != name} for name in told)):
+            with pytest.raises(ValidationError):
+                validator("event").validate(broken)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"at": "2026-01-31 09:31:12Z"},
+        {"at": "2026-01-31T09:31:12.000+00:00"},
+        {"at": "2026-13-31T09:31:12.000Z"},
+        {"listener": "http://localhost:1/start?k=KEY"},
+        {"authorization_url": "javascript:alert(1)"},
+        {"expires_at": 1769851872},
+        {"event": "opened"},
+    ],
+    ids=json.dumps,
+)
+def test_a_value_of_the_wrong_form_is_refused(wrong: dict[str, object]) -> None:
+    event = events.Waiting("http://127.0.0.1:1/start?k=KEY", "https://github.com/login", datetime.now(UTC))
+    told = read_event(line_of(event))
+    with pytest.raises(ValidationError):
+        read_event(json.dumps(told | wrong))
+
+
+def test_what_servicestage_sends_besides_is_passed_on_and_not_refused() -> None:
+    validator("authorization").validate(RECORD)
+    with pytest.raises(ValidationError):
+        validator("authorization").validate({key: value for key, value in RECORD.items() if key != "name"})
+    with pytest.raises(ValidationError):
+        validator("authorization").validate(RECORD | {"status": "0"})
