@@ -37,8 +37,10 @@ if TYPE_CHECKING:
         UnusableAnswerError,
         UsageError,
     )
+    from oauth_helper.repository import Namespace, Project
+    from oauth_helper.secret import Secret
     from oauth_helper.servicestage import ServiceStageClient
-    from oauth_helper.wiring import link
+    from oauth_helper.wiring import link, link_with_password, link_with_token, walk_repositories
 
 __all__ = [
     "AccessKey",
@@ -52,16 +54,19 @@ __all__ = [
     "IllegalNameError",
     "MachineError",
     "NameTakenError",
+    "Namespace",
     "NoBrowserError",
     "NoSuchAuthorizationError",
     "NotPermittedError",
     "OAuthHelperError",
     "OutcomeUnknownError",
     "PortTakenError",
+    "Project",
     "RedirectRejectedError",
     "RefusedError",
     "RepoType",
     "RepositoryNotImplementedError",
+    "Secret",
     "ServiceStageClient",
     "SettingsError",
     "StoppedError",
@@ -70,6 +75,9 @@ __all__ = [
     "UnusableAnswerError",
     "UsageError",
     "link",
+    "link_with_password",
+    "link_with_token",
+    "walk_repositories",
 ]
 
 _ROOMS: Final = {
@@ -77,8 +85,14 @@ _ROOMS: Final = {
     "RepoType": "authorization",
     "AccessKey": "credentials",
     "IamToken": "credentials",
+    "Namespace": "repository",
+    "Project": "repository",
+    "Secret": "secret",
     "ServiceStageClient": "servicestage",
     "link": "wiring",
+    "link_with_password": "wiring",
+    "link_with_token": "wiring",
+    "walk_repositories": "wiring",
 }
 
 

@@ -21,6 +21,7 @@ _ON_PAGES: Final = re.compile(
 _LINK: Final = re.compile(r'(<a id="authorize"[^>]* href=")[^"]*(?=")')
 _EXPORTS: Final = re.compile(
     r"^(?:# )?export (?:HUAWEICLOUD_SDK_SK|OAUTH_HELPER_TOKEN)=[\w-]+$"
+    r"|^# (?:token for `link --with-token`|password for `--with-password --user octocat`): [\w-]+$"
     r'|"(?:HUAWEICLOUD_SDK_SK|OAUTH_HELPER_TOKEN)": "[\w-]+"',
     re.MULTILINE,
 )

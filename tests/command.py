@@ -39,11 +39,13 @@ def surroundings(sandbox: Sandbox | None = None, **more: str) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def running(*arguments: str, environ: Mapping[str, str]) -> AsyncIterator[asyncio.subprocess.Process]:
+async def running(
+    *arguments: str, environ: Mapping[str, str], stdin: int = asyncio.subprocess.DEVNULL
+) -> AsyncIterator[asyncio.subprocess.Process]:
     """Start ``oauth-helper``; kill it if it still runs at the end."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "oauth_helper", *arguments),
-        stdin=asyncio.subprocess.DEVNULL,
+        stdin=stdin,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         env=dict(environ),
@@ -56,18 +58,19 @@ async def running(*arguments: str, environ: Mapping[str, str]) -> AsyncIterator[
             await process.wait()
 
 
-async def ended(process: asyncio.subprocess.Process) -> Ended:
-    """Wait for the end."""
+async def ended(process: asyncio.subprocess.Process, given: bytes | None = None) -> Ended:
+    """Wait for the end, with ``given`` on standard input."""
     async with asyncio.timeout(50):
-        out, err = await process.communicate()
+        out, err = await process.communicate(given)
     assert process.returncode is not None
     return Ended(process.returncode, out.decode(), err.decode())
 
 
-async def run_command(*arguments: str, environ: Mapping[str, str]) -> Ended:
-    """Run ``oauth-helper`` to its end."""
-    async with running(*arguments, environ=environ) as process:
-        return await ended(process)
+async def run_command(*arguments: str, environ: Mapping[str, str], given: str | bytes | None = None) -> Ended:
+    """Run ``oauth-helper`` to its end, with ``given`` on standard input."""
+    stdin = asyncio.subprocess.DEVNULL if given is None else asyncio.subprocess.PIPE
+    async with running(*arguments, environ=environ, stdin=stdin) as process:
+        return await ended(process, given.encode() if isinstance(given, str) else given)
 
 
 async def line_with(stream: asyncio.StreamReader | None, words: str) -> str:

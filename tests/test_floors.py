@@ -9,10 +9,10 @@ PACKAGE = Path(__file__).parent.parent / "oauth_helper"
 
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("address", "origin", "presentable", "secret"),
-    ("authorization", "credentials", "errors", "stars"),
-    ("apply_file", "endpoint", "events", "fault_trace", "link_request", "pending"),
-    ("credential_chain", "diagnosis", "outcome_document", "redirect", "settings", "standing"),
-    ("apply_plan", "private_files"),
+    ("authorization", "credentials", "errors", "repository", "stars"),
+    ("endpoint", "events", "fault_trace", "link_request", "pending"),
+    ("credential_chain", "diagnosis", "outcome_document", "proof", "redirect", "settings", "standing"),
+    ("declaration", "private_files"),
     ("browsers", "files", "journal", "listener", "other_runs", "schema", "servicestage", "terminal"),
     ("desk", "exchange"),
     ("linking",),

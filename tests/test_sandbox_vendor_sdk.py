@@ -120,3 +120,61 @@ async def test_a_key_without_list_may_not_list(vendor: Callable[..., Any], sandb
     with pytest.raises(client.errors.ClientRequestException) as caught:
         await client.call("list_authorizations", client.v2.ListAuthorizationsRequest())
     assert (caught.value.status_code, caught.value.error_code) == (403, "IAM.0003")
+
+
+async def test_the_sdk_links_with_a_token(vendor: Callable[..., Any], sandbox: Sandbox) -> None:
+    client = await vendor()
+    v2 = client.v2
+    for name, host in (("official", None), ("private", "https://192.168.1.1:8080/gitlab")):
+        body = v2.AccessToken(name=name, token=sandbox.personal_token.reveal(), host=host)
+        made = await client.call("create_personal_auth", v2.CreatePersonalAuthRequest(repo_type="gitlab", body=body))
+        assert (made.authorization.token_type, made.authorization.status) == ("personal", 0)
+        assert made.authorization.repo_host == (host or made.authorization.repo_home.removesuffix("/octocat"))
+    wrong = v2.AccessToken(name="wrong", token="ghp_" + "0" * 36)
+    with pytest.raises(client.errors.ClientRequestException) as caught:
+        await client.call("create_personal_auth", v2.CreatePersonalAuthRequest(repo_type="gitlab", body=wrong))
+    assert (caught.value.status_code, caught.value.error_code) == (400, "SVCSTG.REPO.0451")
+
+
+@pytest.mark.parametrize(("repo_type", "user"), [("bitbucket", "octocat"), ("devcloud", "account/octocat")])
+async def test_the_sdk_links_with_a_password(
+    vendor: Callable[..., Any], sandbox: Sandbox, repo_type: str, user: str
+) -> None:
+    client = await vendor()
+    v2 = client.v2
+    body = v2.AccessPassword(name="my-auth", user=user, password=sandbox.git_password.reveal())
+    request = v2.CreatePasswordAuthRequest(repo_type=repo_type, body=body)
+    made = await client.call("create_password_auth", request)
+    assert (made.authorization.token_type, made.authorization.repo_user) == ("password", "octocat")
+    with pytest.raises(client.errors.ClientRequestException) as caught:
+        await client.call("create_password_auth", request)
+    assert caught.value.error_code == "SVCSTG.REPO.0403"
+
+
+async def test_the_sdk_sees_namespaces_projects_and_branches(vendor: Callable[..., Any], sandbox: Sandbox) -> None:
+    client = await vendor()
+    v2 = client.v2
+    body = v2.AccessToken(name="my-auth", token=sandbox.personal_token.reveal())
+    await client.call("create_personal_auth", v2.CreatePersonalAuthRequest(repo_type="github", body=body))
+    seen = await client.call("list_namespaces", v2.ListNamespacesRequest(x_repo_auth="my-auth"))
+    assert [one.name for one in seen.namespaces] == ["octocat", "sandbox-group/tools", "sandbox-group/attic"]
+    for namespace in (seen.namespaces[1].name, seen.namespaces[1].id):
+        request = v2.ListProjectsRequest(x_repo_auth="my-auth", namespace=namespace)
+        (project,) = (await client.call("list_projects", request)).projects
+        assert project.clone_url.endswith("/sandbox-group/tools/build.tools.git")
+    asked = v2.ListBranchesRequest(x_repo_auth="my-auth", namespace="sandbox-group/tools", project="build.tools")
+    assert (await client.call("list_branches", asked)).branches == ["master", "release/1.0"]
+
+
+@pytest.mark.parametrize(("name", "code"), [(None, "0450"), ("unknown", "0450"), ("expired", "0451")])
+async def test_the_sdk_is_told_that_an_authorization_is_missing_or_no_longer_good(
+    vendor: Callable[..., Any], sandbox: Sandbox, name: str | None, code: str
+) -> None:
+    client = await vendor()
+    v2 = client.v2
+    body = v2.AccessToken(name="expired", token=sandbox.personal_token.reveal())
+    await client.call("create_personal_auth", v2.CreatePersonalAuthRequest(repo_type="gitee", body=body))
+    sandbox.expire("expired")
+    with pytest.raises(client.errors.ClientRequestException) as caught:
+        await client.call("list_namespaces", v2.ListNamespacesRequest(x_repo_auth=name))
+    assert (caught.value.status_code, caught.value.error_code) == (400, f"SVCSTG.REPO.{code}")

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from oauth_helper.authorization import Authorization
 from oauth_helper.cli.options import Run, connection_options, output_options, start_run
 from oauth_helper.cli.output import print_authorization, print_json, print_table
-from oauth_helper.cli.running import run
-from oauth_helper.credential_chain import FoundCredentials
+from oauth_helper.cli.secret_input import can_ask
+from oauth_helper.cli.with_service import with_service
 from oauth_helper.errors import NoSuchAuthorizationError, NotPermittedError, UsageError
 from oauth_helper.presentable import presentable
 
 if TYPE_CHECKING:
     from oauth_helper.servicestage import ServiceStageClient
-
-T = TypeVar("T")
 
 
 @click.command("list", short_help="List the authorizations of the project.")
@@ -28,7 +24,7 @@ T = TypeVar("T")
 def list_command(**options: Any) -> None:
     """List the authorizations of the project."""
     started = start_run(options)
-    found = _with_service(started, started.credentials(), lambda service: service.list_authorizations())
+    found = with_service(started, started.credentials(), lambda service: service.list_authorizations())
     if started.as_json:
         print_json([one.to_json() for one in found])
     elif found:
@@ -44,7 +40,7 @@ def list_command(**options: Any) -> None:
 def show_command(name: str, **options: Any) -> None:
     """Show the authorization NAME."""
     started = start_run(options)
-    found = _with_service(started, started.credentials(), lambda service: service.list_authorizations())
+    found = with_service(started, started.credentials(), lambda service: service.list_authorizations())
     print_authorization(_named(name, found), as_json=started.as_json)
 
 
@@ -59,14 +55,14 @@ def delete_command(names: tuple[str, ...], *, yes: bool, **options: Any) -> None
     All of them must exist, else none is deleted. Components that use one can no longer fetch their source.
     """
     started = start_run(options)
-    if not yes and not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if not yes and not can_ask():
         raise UsageError(
             "delete asks before it deletes, and there is no terminal to ask on. Nothing was deleted",
             hint="Give --yes if you mean it.",
         )
     unique = tuple(dict.fromkeys(names))
     credentials = started.credentials()
-    standing = _with_service(started, credentials, lambda service: _standing(service, unique, started))
+    standing = with_service(started, credentials, lambda service: _standing(service, unique, started))
     # Asked between two connections: within the loop nobody could answer a signal meanwhile.
     if not yes and not click.confirm(f"Delete {', '.join(unique)}?", err=True):
         started.narrator.say("Nothing was deleted.")
@@ -79,7 +75,7 @@ def delete_command(names: tuple[str, ...], *, yes: bool, **options: Any) -> None
             await service.delete_authorization(name)
             started.narrator.say(f"Deleted {name}.")
 
-    _with_service(started, credentials, delete)
+    with_service(started, credentials, delete)
     if started.as_json:
         print_json([one.to_json() for one in standing])
 
@@ -102,13 +98,3 @@ def _named(name: str, found: list[Authorization]) -> Authorization:
         if one.name == name:
             return one
     raise NoSuchAuthorizationError(f"There is no authorization named {presentable(name)}")
-
-
-def _with_service(started: Run, credentials: FoundCredentials, work: Callable[[ServiceStageClient], Awaitable[T]]) -> T:
-    from oauth_helper.wiring import open_service  # noqa: PLC0415 - aiohttp costs 0.3 s, which --help need not pay
-
-    async def connected() -> T:
-        async with open_service(started.settings, credentials) as service:
-            return await work(service)
-
-    return run(connected())

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from oauth_helper.authorization import RepoType
+from oauth_helper.cli.direct_link import check_direct_options, run_direct_link
 from oauth_helper.cli.event_lines import EventLines
 from oauth_helper.cli.narration import Narrator
 from oauth_helper.cli.options import (
@@ -50,6 +51,12 @@ from oauth_helper.settings import MAXIMUM_TIMEOUT
     help="How long to wait for you.  [env: OAUTH_HELPER_TIMEOUT; default: 600]",
 )
 @click.option(
+    "--with-token", is_flag=True, help="No browser: a personal access token, from standard input or a prompt."
+)
+@click.option("--host", metavar="URL", help="With --with-token: a private Git server.  [default: the official one]")
+@click.option("--with-password", is_flag=True, help="No browser: a password, from standard input or a prompt.")
+@click.option("--user", metavar="NAME", help="With --with-password: whose it is.  [default: asked for on a terminal]")
+@click.option(
     "--events", "as_events", is_flag=True, help="Print what happens as JSON, a line each, instead of the result."
 )
 @click.option("--sandbox", is_flag=True, help="Try it without an account, against a sandbox on this machine.")
@@ -61,6 +68,9 @@ def link_command(repo_type: str, **options: Any) -> None:
     REPO_TYPE is github, gitlab, gitee or bitbucket. A browser window opens, you authorize there, and what the Git
     host answers is exchanged for an authorization at once. Where no window can be opened, your own browser shows a
     page that takes the address where it ends; this terminal takes it too.
+
+    With --with-token (github, gitlab, gitee) or --with-password (bitbucket, devcloud) no browser is opened. The secret
+    is the one line of standard input; on a terminal you are asked for it, and nothing is shown.
     """
     lines = EventLines() if options["as_events"] else None
     try:
@@ -76,6 +86,7 @@ def link_command(repo_type: str, **options: Any) -> None:
 
 
 def _linked(repo_type: RepoType, options: dict[str, Any], lines: EventLines | None) -> Linked:
+    proof = check_direct_options(repo_type, options)
     if options["no_browser"]:
         options["browser"] = "none"
     if options["sandbox"] and (given := [key for key in CONNECTION_KEYS if options[key]]):
@@ -83,12 +94,19 @@ def _linked(repo_type: RepoType, options: dict[str, Any], lines: EventLines | No
         raise UsageError("--sandbox brings a ServiceStage of its own", hint=f"Leave out {flags}.")
     started = start_run(options)
     request = _request(repo_type, options, started)
-    if repo_type is RepoType.DEVCLOUD:
-        started.narrator.warn("devcloud is undocumented for OAuth; ServiceStage may refuse it.")
-    credentials = None if options["sandbox"] else started.credentials()
-    linked = _run(_Link(request, started, credentials, options["port"], lines))
+    if proof:
+        linked = run_direct_link(request, proof, started, options, lines)
+    else:
+        linked = _run(_browser_link(request, started, options, lines))
     _say_how_it_ended(linked, request.name, started.narrator)
     return linked
+
+
+def _browser_link(request: LinkRequest, started: Run, options: dict[str, Any], lines: EventLines | None) -> _Link:
+    if request.repo_type is RepoType.DEVCLOUD:
+        started.narrator.warn("devcloud is undocumented for OAuth; ServiceStage may refuse it.")
+    credentials = None if options["sandbox"] else started.credentials()
+    return _Link(request, started, credentials, options["port"], lines)
 
 
 def _say_how_it_ended(linked: Linked, name: str, narrator: Narrator) -> None:

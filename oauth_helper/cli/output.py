@@ -45,18 +45,15 @@ def print_authorization(authorization: Authorization, *, as_json: bool) -> None:
 
 def print_table(authorizations: Sequence[Authorization]) -> None:
     """Print a line for each authorization, in columns."""
-    rows = [_COLUMNS] + [
-        (
-            presentable(one.name),
-            presentable(one.repo_type),
-            presentable(one.repo_user),
-            presentable(one.token_type),
-            status_in_words(one),
-        )
-        for one in authorizations
-    ]
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    for row in rows:
+    rows = [(one.name, one.repo_type, one.repo_user, one.token_type, status_in_words(one)) for one in authorizations]
+    print_columns([_COLUMNS, *rows])
+
+
+def print_columns(rows: Sequence[Sequence[str]]) -> None:
+    """Print rows of provider text in columns, the first row being their names."""
+    shown = [[presentable(cell) for cell in row] for row in rows]
+    widths = [max(len(cell) for cell in column) for column in zip(*shown, strict=True)]
+    for row in shown:
         click.echo("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
 
 

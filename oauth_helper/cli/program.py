@@ -13,6 +13,7 @@ from typing import Final
 
 import click
 
+from oauth_helper.cli.apply import apply_command
 from oauth_helper.cli.authorizations import delete_command, list_command, show_command
 from oauth_helper.cli.colour import coloured
 from oauth_helper.cli.completion import completion_command
@@ -20,6 +21,7 @@ from oauth_helper.cli.deliver import deliver_command
 from oauth_helper.cli.doctor import doctor_command
 from oauth_helper.cli.link import link_command
 from oauth_helper.cli.output import print_error, trace_is_wanted
+from oauth_helper.cli.repositories import repos_command
 from oauth_helper.cli.resume import resume_command
 from oauth_helper.cli.sandbox import sandbox_command
 from oauth_helper.errors import MachineError, OAuthHelperError, StoppedError, UsageError
@@ -55,6 +57,8 @@ for _command in (
     list_command,
     show_command,
     delete_command,
+    repos_command,
+    apply_command,
     doctor_command,
     sandbox_command,
     completion_command,

@@ -74,5 +74,7 @@ async def _serve(narrator: Narrator, faults: list[Fault], *, as_json: bool) -> N
             for name, value in sandbox.environment().items():
                 mark = "# " if name in _COMMENTED_OUT else ""
                 click.echo(f"{mark}export {name}={shlex.quote(value)}")
+            click.echo(f"# token for `link --with-token`: {sandbox.personal_token.reveal()}")
+            click.echo(f"# password for `--with-password --user {sandbox.git_user}`: {sandbox.git_password.reveal()}")
         narrator.say("The sandbox runs until Ctrl-C. Use the lines above in another terminal.")
         await asyncio.Event().wait()

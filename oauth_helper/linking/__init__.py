@@ -1,9 +1,21 @@
-"""The story: how a Git account is linked, told in eight steps, and how what was left unfinished is finished."""
+"""The story: how a Git account is linked, in eight steps or without a browser, and how what was left is finished."""
 
 from __future__ import annotations
 
+from oauth_helper.linking.checking import list_if_permitted
+from oauth_helper.linking.directly import link_directly
 from oauth_helper.linking.doors import Doors, Journal, Listening, Service
 from oauth_helper.linking.story import link
 from oauth_helper.linking.unfinished import Settled, resume
 
-__all__ = ["Doors", "Journal", "Listening", "Service", "Settled", "link", "resume"]
+__all__ = [
+    "Doors",
+    "Journal",
+    "Listening",
+    "Service",
+    "Settled",
+    "link",
+    "link_directly",
+    "list_if_permitted",
+    "resume",
+]

@@ -19,9 +19,10 @@ from aiohttp import web
 from oauth_helper.authorization import RepoType
 from oauth_helper.credentials import AccessKey, IamToken, IamUser
 from oauth_helper.sandbox.console import Console
+from oauth_helper.sandbox.direct_creation import PasswordBody
 from oauth_helper.sandbox.faults import DURATION, Call, Fault
 from oauth_helper.sandbox.gateway import EVERY_ACTION, Action, Gateway
-from oauth_helper.sandbox.git_host import GitHost
+from oauth_helper.sandbox.git_host import LOGIN, GitHost
 from oauth_helper.sandbox.iam import Iam, Project
 from oauth_helper.sandbox.misbehaving import Exchange, Front
 from oauth_helper.sandbox.servicestage import ServiceStage
@@ -45,7 +46,8 @@ class Sandbox:
     Keys, tokens and the project's id are new with every instance. ``now`` is the clock of them all, in seconds
     since the epoch; a Git host's code is good for ``code_lifetime`` seconds, and where its user has decided before
     (``decision``, ``authorize`` or ``deny``) it asks nothing. ServiceStage and IAM go wrong with ``faults``; those that
-    take time (``504``, ``refuse``) take ``fault_duration`` seconds.
+    take time (``504``, ``refuse``) take ``fault_duration`` seconds. Of the two bodies that are told of for a password
+    (``documented``, ``terraform``), ServiceStage understands ``password_body``.
     """
 
     region: Final = "sandbox-1"
@@ -56,6 +58,13 @@ class Sandbox:
     iam_endpoint: str
     console: Console
     """Counts the requests that reached it."""
+    git_user: Final = LOGIN
+    """The Git host's one user, for a link with a password; with ``ACCOUNT/`` before it at CodeArts."""
+    git_password: Secret
+    personal_token: Secret
+    """Of that user."""
+    expire: Callable[[str], None]
+    """Have the authorization of that name no longer be good."""
 
     def __init__(
         self,
@@ -65,11 +74,13 @@ class Sandbox:
         decision: str | None = None,
         faults: Iterable[Fault] = (),
         fault_duration: float = DURATION,
+        password_body: PasswordBody = "documented",  # noqa: S107 - a kind of body, not a password
     ) -> None:
         self._now = now
         self._front = Front(faults, now=now, duration=fault_duration)
         self._decision = decision
         self._code_lifetime = code_lifetime
+        self._password_body = password_body
         self._stack = AsyncExitStack()
         self.project_id = secrets.token_hex(16)
         self.access_key = _new_access_key()
@@ -140,7 +151,10 @@ class Sandbox:
             gateway=gateway,
             front=self._front,
             now=self._now,
+            password_body=self._password_body,
         )
+        self.personal_token, self.git_password = git_host.personal_token, git_host.password
+        self.expire = servicestage.expire
         project = Project(self.project_id, self.region)
         iam = Iam(user=self.user, project=project, gateway=gateway, front=self._front, now=self._now)
         return (

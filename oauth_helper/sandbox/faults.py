@@ -53,7 +53,7 @@ class Kind(StrEnum):
 CALLS: Final[Mapping[Call, str]] = {
     Call.LIST: "the list of authorizations, where it is no look",
     Call.REDIRECT_URL: "the authorization URL",
-    Call.EXCHANGE: "code and state for an authorization",
+    Call.EXCHANGE: "code and state, a token or a password for an authorization",
     Call.LOOK: "the list, once an exchange has arrived and until the next authorization URL is asked for",
     Call.DELETE: "the deletion of an authorization",
     Call.IAM_TOKEN: "IAM's tokens",

@@ -82,12 +82,17 @@ class GitHost:
     def __init__(
         self, address: str, *, now: Callable[[], float], code_lifetime: float, decision: str | None = None
     ) -> None:
-        self._address = address
+        self.address = address
         self._decision = decision
         self._now = now
         self._code_lifetime = code_lifetime
         self._applications: dict[str, OAuthApplication] = {}
         self._codes: dict[Secret, _Grant] = {}
+        # A prefix as GitHub's tokens have; without one, no scanner of secrets would know it.
+        self.personal_token = Secret(f"ghp_{secrets.token_hex(18)}")
+        """Its user's personal access token."""
+        self.password = Secret(secrets.token_urlsafe(18))
+        """Its user's password."""
 
     def register(self, repo_type: RepoType, *, redirect_uri: str, scope: str) -> OAuthApplication:
         """Register an application, whose answers go to ``redirect_uri`` and nowhere else."""
@@ -97,7 +102,7 @@ class GitHost:
 
     def authorization_endpoint(self, application: OAuthApplication) -> str:
         """Return the address where the host asks for consent (RFC 6749 section 3.1)."""
-        return self._address + _AUTHORIZATION_PATHS[application.repo_type]
+        return self.address + _AUTHORIZATION_PATHS[application.repo_type]
 
     def exchange(self, application: OAuthApplication, code: Secret) -> Account | None:
         """Return whose consent ``code`` stands for; None where it is not good. Either way it is used up.
@@ -107,8 +112,20 @@ class GitHost:
         grant = self._codes.pop(code, None)
         if grant is None or grant.application != application or self._now() >= grant.expires_at:
             return None
-        home = f"{self._address}/{LOGIN}"
-        return Account(self._address, LOGIN, home, f"{home}/avatar.svg")
+        return self.account()
+
+    def account(self) -> Account:
+        """Return what the host tells about its one user."""
+        home = f"{self.address}/{LOGIN}"
+        return Account(self.address, LOGIN, home, f"{home}/avatar.svg")
+
+    def knows_token(self, token: Secret) -> bool:
+        """Whether ``token`` is its user's personal access token."""
+        return token == self.personal_token
+
+    def knows_user(self, user: str, password: Secret) -> bool:
+        """Whether its user signs in with these; where users have accounts (``ACCOUNT/USER``), in whichever."""
+        return user.rpartition("/")[2] == LOGIN and password == self.password
 
     def application(self) -> web.Application:
         """Return what is to be served."""
@@ -189,7 +206,7 @@ class GitHost:
     ) -> web.Response:
         state = {"state": parameters["state"]} if "state" in parameters else {}
         # RFC 9207; GitHub sends it since 2026, with refusals too, the others do not.
-        issuer = {"iss": self._address + _ISSUER_PATH} if application.repo_type is RepoType.GITHUB else {}
+        issuer = {"iss": self.address + _ISSUER_PATH} if application.repo_type is RepoType.GITHUB else {}
         # The registered address has a query of its own. urlencode writes `+` for a space, as the real hosts do here.
         location = f"{application.redirect_uri}&{urlencode({**answer, **issuer, **state})}"
         # Not HTTPFound: it would write the address anew, and `%24` as `$`.

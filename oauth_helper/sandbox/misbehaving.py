@@ -85,8 +85,13 @@ class Front:
 
     @web.middleware
     async def meet(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Let ``handler`` answer, or go wrong with what is due; every route of the application bears a call's name."""
+        """Let ``handler`` answer, or go wrong with what is due, by the call whose name the route bears.
+
+        A route has a name of its own behind a dot where several are the same call, and none where nothing goes wrong.
+        """
         await request.read()
+        if request.match_info.route.name is None:
+            return await handler(request)
         call = self._recognise(request)
         self.calls[call] += 1
         kind = self._faults.take(call, reused=self._is_reused(request))
@@ -105,7 +110,7 @@ class Front:
         return response
 
     def _recognise(self, request: web.Request) -> Call:
-        call = Call(request.match_info.route.name or "")
+        call = Call((request.match_info.route.name or "").partition(".")[0])
         if call in {Call.EXCHANGE, Call.REDIRECT_URL}:
             self._is_looking = call is Call.EXCHANGE
         return Call.LOOK if call is Call.LIST and self._is_looking else call

@@ -1,4 +1,4 @@
-"""The sandbox's ServiceStage: the four "Git repository access" calls that a link needs, and their refusals.
+"""The sandbox's ServiceStage: the "Git repository access" calls that a link needs, and their refusals.
 
 Source: the ServiceStage API reference, servicestage_06_0092 to 0097 and 0162 (error codes).
 """
@@ -9,7 +9,7 @@ import json
 import secrets
 import string
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import quote, urlencode
 
@@ -17,10 +17,12 @@ from aiohttp import web
 
 from oauth_helper.authorization import Authorization, RepoType, is_legal_name
 from oauth_helper.sandbox.answers import ServiceError, envelope
+from oauth_helper.sandbox.direct_creation import DirectCreation, PasswordBody
 from oauth_helper.sandbox.faults import Call
 from oauth_helper.sandbox.gateway import Action, Gateway
 from oauth_helper.sandbox.git_host import GitHost, OAuthApplication
 from oauth_helper.sandbox.misbehaving import Front
+from oauth_helper.sandbox.repositories import Repositories
 from oauth_helper.secret import Secret
 
 _BCRYPT_ALPHABET: Final = "./" + string.ascii_letters + string.digits
@@ -56,6 +58,7 @@ class ServiceStage:
         gateway: Gateway,
         front: Front,
         now: Callable[[], float],
+        password_body: PasswordBody,
     ) -> None:
         self._project_id = project_id
         self._applications = applications
@@ -65,18 +68,30 @@ class ServiceStage:
         self._now = now
         self._states: dict[Secret, _Purpose] = {}
         self._authorizations: dict[str, Authorization] = {}
+        self._directly = DirectCreation(
+            self._authorizations, project_id=project_id, git_host=git_host, password_body=password_body, now=now
+        )
+        self._repositories = Repositories(self._authorizations, project_id=project_id, git_address=git_host.address)
+
+    def expire(self, name: str) -> None:
+        """Have the authorization of that name no longer be good, as where its user revokes it at the Git host."""
+        self._authorizations[name] = replace(self._authorizations[name], status=1)
 
     def application(self) -> web.Application:
         """Return what is to be served."""
         application = web.Application(middlewares=[envelope(self._now), self._front.meet])
         auths = "/v1/{project_id}/git/auths"
+        personal, password = self._directly.create_personal, self._directly.create_password
         for call, method, path, handler, action in (
             (Call.LIST, "GET", auths, self._list, Action.LIST),
             (Call.REDIRECT_URL, "GET", f"{auths}/{{repo_type}}/redirect", self._show_redirect_url, Action.GET),
             (Call.EXCHANGE, "POST", f"{auths}/{{repo_type}}/oauth", self._create_oauth, Action.CREATE),
+            (f"{Call.EXCHANGE}.personal", "POST", f"{auths}/{{repo_type}}/personal", personal, Action.CREATE),
+            (f"{Call.EXCHANGE}.password", "POST", f"{auths}/{{repo_type}}/password", password, Action.CREATE),
             (Call.DELETE, "DELETE", f"{auths}/{{name}}", self._delete, Action.DELETE),
         ):
             application.router.add_route(method, path, self._gateway.guarded(handler, action), name=call)
+        self._repositories.serve(application, self._gateway)
         return application
 
     async def _list(self, request: web.Request) -> web.Response:

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import os
-import re
+from collections.abc import Collection
 from types import TracebackType
 from typing import Final, Self
 
 from oauth_helper.authorization import Authorization, RepoType, is_legal_name
 from oauth_helper.credentials import Credentials
-from oauth_helper.errors import IllegalNameError, UsageError
+from oauth_helper.errors import IllegalNameError, RefusedError, UsageError
+from oauth_helper.repository import Namespace, Project
 from oauth_helper.secret import Secret
 from oauth_helper.servicestage.answer import Answer
+from oauth_helper.servicestage.bodies import basic, body_of
 from oauth_helper.servicestage.connection import Connection
+from oauth_helper.servicestage.repositories import (
+    authorized_by,
+    namespace_segment,
+    project_segment,
+    read_names,
+    read_objects,
+)
 from oauth_helper.servicestage.signing import encode
 
-_SURROGATES: Final = re.compile(r"[\ud800-\udfff]")
+_PARAMETER_INVALID: Final = "SVCSTG.REPO.0400"
 
 
 class ServiceStageClient:
@@ -49,6 +57,7 @@ class ServiceStageClient:
         self.project_id = project_id
         """As it was given."""
         self._auths = f"/v1/{encode(project_id)}/git/auths"
+        self._repos = f"/v1/{encode(project_id)}/git/repos"
 
     async def __aenter__(self) -> Self:
         await self._connection.__aenter__()
@@ -100,12 +109,61 @@ class ServiceStageClient:
         Raises:
             IllegalNameError: ServiceStage would refuse the name; the code and the state were not used.
         """
-        if not is_legal_name(name):
-            raise IllegalNameError("The name has characters or a length that ServiceStage refuses")
-        body = _json({"name": name, "code": code.reveal(), "state": state.reveal()})
+        _check_name(name)
+        fields = {"name": name, "code": code.reveal(), "state": state.reveal()}
+        body = body_of(fields, bearing="The code or the state")
         answer = await self._connection.request(
             "POST", f"{self._auths}/{repo_type.value}/oauth", query=_query(tag), body=body, secrets=(code, state)
         )
+        return _authorization(answer, answer.json_object().get("authorization"))
+
+    async def create_personal(
+        self, repo_type: RepoType, *, name: str, token: Secret, host: str | None = None
+    ) -> Authorization:
+        """Make an authorization of a personal access token: one POST (API page "Creating Private Token Authorization").
+
+        ``host`` is the address of a private Git server, as it is; by default the official one is meant. As with
+        :meth:`create_oauth`, it is never sent twice.
+
+        Raises:
+            IllegalNameError: ServiceStage would refuse the name.
+        """
+        fields = {"name": name, "token": token.reveal(), **({"host": host} if host else {})}
+        body = body_of(fields, bearing="The token or the host")
+        return await self._create(repo_type, "personal", name, body, (token,))
+
+    async def create_password(self, repo_type: RepoType, *, name: str, user: str, password: Secret) -> Authorization:
+        """Make an authorization of user and password (API page "Creating Password Authorization").
+
+        The manual's body is sent first. A server that refuses it as an invalid parameter, and so has created nothing,
+        is sent the one of the vendor's Terraform provider, which differs.
+
+        Raises:
+            IllegalNameError: ServiceStage would refuse the name.
+        """
+        together = basic(user, password)
+        secrets = (together, password)
+        documented = {"name": name, "user": user, "password": password.reveal()}
+        body = body_of(documented, bearing="The user or the password")
+        try:
+            return await self._create(repo_type, "password", name, body, secrets)
+        except RefusedError as error:
+            if error.code != _PARAMETER_INVALID:
+                raise
+            refused = error
+        other = body_of({"name": name, "token": together.reveal()}, bearing="The user or the password")
+        try:
+            return await self._create(repo_type, "password", name, other, secrets)
+        except RefusedError as error:
+            # Where neither is understood, what is said of the manual's is nearer to the truth.
+            raise (refused if error.code == _PARAMETER_INVALID else error) from None
+
+    async def _create(
+        self, repo_type: RepoType, kind: str, name: str, body: bytes, secrets: Collection[Secret]
+    ) -> Authorization:
+        _check_name(name)
+        path = f"{self._auths}/{repo_type.value}/{kind}"
+        answer = await self._connection.request("POST", path, body=body, secrets=secrets)
         return _authorization(answer, answer.json_object().get("authorization"))
 
     async def delete_authorization(self, name: str) -> None:
@@ -121,6 +179,37 @@ class ServiceStageClient:
             raise IllegalNameError("There can be no authorization of that name")
         await self._connection.request("DELETE", f"{self._auths}/{encode(name)}")
 
+    async def list_namespaces(self, authorization_name: str) -> list[Namespace]:
+        """Return the users, groups and organizations that an authorization can see (API page "Obtaining Namespaces").
+
+        Raises:
+            NoSuchAuthorizationError: There is no authorization of that name.
+        """
+        return read_objects(await self._ask(authorization_name, "/namespaces"), "namespaces", Namespace.from_json)
+
+    async def list_projects(self, authorization_name: str, namespace: str) -> list[Project]:
+        """Return the projects of a namespace, which is given by its name or id.
+
+        Raises:
+            NoSuchAuthorizationError: There is no authorization of that name.
+            UsageError: The namespace cannot stand in an address.
+        """
+        path = f"/{namespace_segment(namespace)}/projects"
+        return read_objects(await self._ask(authorization_name, path), "projects", Project.from_json)
+
+    async def list_branches(self, authorization_name: str, namespace: str, project: str) -> list[str]:
+        """Return the names of a project's branches; raises as :meth:`list_projects`."""
+        path = f"/{namespace_segment(namespace)}/{project_segment(project)}/branches"
+        return read_names(await self._ask(authorization_name, path), "branches")
+
+    async def _ask(self, authorization_name: str, path: str) -> Answer:
+        return await self._connection.request("GET", f"{self._repos}{path}", headers=authorized_by(authorization_name))
+
+
+def _check_name(name: str) -> None:
+    if not is_legal_name(name):
+        raise IllegalNameError("The name has characters or a length that ServiceStage refuses")
+
 
 def _query(tag: str | None) -> tuple[tuple[str, str], ...]:
     if not tag:
@@ -128,15 +217,6 @@ def _query(tag: str | None) -> tuple[tuple[str, str], ...]:
     if not tag.isprintable():
         raise UsageError("The tag has control characters in it")
     return (("tag", tag),)
-
-
-def _json(fields: dict[str, str]) -> bytes:
-    text = json.dumps(fields, ensure_ascii=False)
-    # Bytes of a terminal that are not UTF-8 become lone surrogates (PEP 383); encoding them would fail with an
-    # exception that holds the whole text, code and state included.
-    if _SURROGATES.search(text):
-        raise UsageError("The code or the state has a character that is no Unicode")
-    return text.encode()
 
 
 def _authorization(answer: Answer, record: object) -> Authorization:

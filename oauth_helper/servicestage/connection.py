@@ -8,7 +8,7 @@ import re
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Final, Self
 
 import aiohttp
@@ -102,7 +102,14 @@ class Connection:
         return _authority(self._base)
 
     async def request(
-        self, method: str, path: str, *, query: Query = (), body: bytes = b"", secrets: Collection[Secret] = ()
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Query = (),
+        body: bytes = b"",
+        headers: Mapping[str, str] = MappingProxyType({}),
+        secrets: Collection[Secret] = (),
     ) -> Answer:
         """Send one request and return its answer, whose status says success (2xx).
 
@@ -111,6 +118,7 @@ class Connection:
             path: Below the endpoint, percent-encoded.
             query: Names and values, not encoded.
             body: JSON, or nothing.
+            headers: More than those of every request; signed with them.
             secrets: What stands in ``body`` and must not come back in an error's text.
 
         Raises:
@@ -120,10 +128,10 @@ class Connection:
         """
         query = tuple(query)
         target_path = f"{self._base.raw_path.rstrip('/')}{path}"
-        headers, ours = self._authenticated(method, target_path, query, body)
+        sent, ours = self._authenticated(method, target_path, query, body, headers)
         url = URL(f"{self._base.scheme}://{self.host}{request_target(target_path, query)}", encoded=True)
         try:
-            answer = await self._send(method, url, headers, body, (*secrets, *ours))
+            answer = await self._send(method, url, sent, body, (*secrets, *ours))
         except FOREIGN as error:
             failure = translated(error, server=self.host, proxy=_authority(self._proxy) if self._proxy else None)
         else:
@@ -134,10 +142,10 @@ class Connection:
         raise failure
 
     def _authenticated(
-        self, method: str, path: str, query: Query, body: bytes
+        self, method: str, path: str, query: Query, body: bytes, more: Mapping[str, str]
     ) -> tuple[Mapping[str, str], tuple[Secret, ...]]:
         """Return the headers of a request, and what in them must not come back in an error's text."""
-        headers = {"Host": self.host, "Content-Type": "application/json"}
+        headers = {"Host": self.host, "Content-Type": "application/json", **more}
         key = self._credentials
         if key is None:
             return headers, ()

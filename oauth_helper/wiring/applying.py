@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Final
 
-from oauth_helper.apply_file import Entry, Method
-from oauth_helper.apply_plan import Step, Verdict
-from oauth_helper.errors import AuthorizationDeniedError, OAuthHelperError, RefusedError
-from oauth_helper.events import Event, Failed, Linked, Outcome
+from oauth_helper.declaration import Entry, Method, Step, Verdict
+from oauth_helper.errors import AuthorizationDeniedError, OAuthHelperError, RefusedError, UsageError
+from oauth_helper.events import Event, Failed, Linked, Outcome, Warned
 from oauth_helper.journal import Journal
 from oauth_helper.link_request import LinkRequest
+from oauth_helper.proof import PersonalToken, UserPassword
+from oauth_helper.secret import Secret
 from oauth_helper.servicestage import ServiceStageClient
+from oauth_helper.wiring.direct_links import run_direct_link
 from oauth_helper.wiring.links import run_link
 from oauth_helper.wiring.plan import How, plan_opening
 from oauth_helper.wiring.sitting import Sitting
@@ -35,7 +37,7 @@ class Result:
 class Applying:
     """Goes through the steps of a plan; what an entry comes to is told at once.
 
-    A refusal, the Git host's or ServiceStage's, ends its entry alone; whatever else fails would fail the next ones too,
+    A refusal, the Git host's or ServiceStage's or our own, ends its entry alone; whatever else fails would fail the next ones too,
     and they are left for the next run.
 
     Args:
@@ -43,7 +45,7 @@ class Applying:
         ways: By which ways redirects may come.
         tell: Called with each event of each story.
         done: Called with each result.
-        directly: Brings an entry about that needs no browser.
+        environ: Where the secrets are that the entries name.
         journal: Where redirects are written down; None: nowhere.
         timeout: Seconds to wait for the user, for each entry.
     """
@@ -55,7 +57,7 @@ class Applying:
         tell: Callable[[Event], None],
         done: Callable[[Result], None],
         *,
-        directly: Callable[[Entry], Awaitable[Linked]],
+        environ: Mapping[str, str],
         journal: Journal | None,
         timeout: float,
     ) -> None:
@@ -63,7 +65,7 @@ class Applying:
         self._ways = ways
         self._tell = tell
         self._done = done
-        self._directly = directly
+        self._environ = environ
         self._journal = journal
         self._timeout = timeout
         self._is_over = False
@@ -90,6 +92,18 @@ class Applying:
             for _ in range(min(_AT_ONCE, len(entries))):
                 workers.create_task(work())
 
+    async def _directly(self, entry: Entry) -> Linked:
+        secret = Secret(self._environ[entry.secret or ""])
+        user = entry.user or ""
+        proof = PersonalToken(secret, entry.host) if entry.method is Method.TOKEN else UserPassword(user, secret)
+        request = LinkRequest(entry.repo_type, entry.name, timeout=self._timeout)
+        return await run_direct_link(request, proof, self._service, self._tell_of_trouble, is_checked=True)
+
+    def _tell_of_trouble(self, event: Event) -> None:
+        """Tell what the user should know; the steps of many links at once would make no story."""
+        if isinstance(event, Warned):
+            self._tell(event)
+
     async def _all_in_browser(self, entries: Sequence[Entry]) -> None:
         async with AsyncExitStack() as stack:
             sitting: Sitting | None = None
@@ -115,5 +129,5 @@ class Applying:
             outcome: Outcome = await work
         except OAuthHelperError as error:
             outcome = Failed(error)
-            self._is_over |= not isinstance(error, RefusedError | AuthorizationDeniedError)
+            self._is_over |= not isinstance(error, RefusedError | AuthorizationDeniedError | UsageError)
         self._done(Result(entry, outcome))

@@ -15,6 +15,7 @@ from fuzz.target import PLANTED, SECRET_HERE, Target, any_text, assert_one_line,
 from oauth_helper.authorization import Authorization, RepoType
 from oauth_helper.credentials import AccessKey, Credentials, IamToken, IamUser
 from oauth_helper.errors import CredentialsError, OAuthHelperError, RefusedError, SettingsError, UnavailableError
+from oauth_helper.repository import Namespace, Project
 from oauth_helper.secret import Secret
 from oauth_helper.servicestage import ServiceStageClient, iam
 from oauth_helper.servicestage.answer import Answer
@@ -103,7 +104,12 @@ _CALLS: Final[tuple[Callable[[], Coroutine[Any, Any, object]], ...]] = (
     _CLIENT.list_authorizations,
     lambda: _CLIENT.authorization_url(RepoType.GITHUB),
     lambda: _CLIENT.create_oauth(RepoType.GITHUB, name="my-auth", code=Secret(PLANTED), state=Secret(PLANTED)),
+    lambda: _CLIENT.create_personal(RepoType.GITHUB, name="my-auth", token=Secret(PLANTED)),
+    lambda: _CLIENT.create_password(RepoType.BITBUCKET, name="my-auth", user="user", password=Secret(PLANTED)),
     lambda: _CLIENT.delete_authorization("my-auth"),
+    lambda: _CLIENT.list_namespaces("my-auth"),
+    lambda: _CLIENT.list_projects("my-auth", "group/tools"),
+    lambda: _CLIENT.list_branches("my-auth", "group/tools", "build"),
     lambda: iam.find_project_id(_IAM, "cn-north-4", _KEY),
     lambda: iam.fetch_token(_IAM, _USER, region="cn-north-4"),
 )
@@ -123,8 +129,8 @@ def check_answer(data: bytes) -> None:
         return
     match result:
         case list():
-            for authorization in result:
-                _check_authorization(authorization)
+            for one in result:
+                _check_listed(one)
         case Authorization():
             _check_authorization(result)
         case str():
@@ -142,6 +148,21 @@ def _result_of(call: Coroutine[Any, Any, object]) -> object:
     except StopIteration as end:
         return end.value
     raise AssertionError("waited for something, where nothing is to be waited for")
+
+
+def _check_listed(one: object) -> None:
+    match one:
+        case Authorization():
+            _check_authorization(one)
+        case Namespace():
+            assert one.key
+            assert isinstance(one.to_json(), dict)
+        case Project(number, name, clone_url):
+            assert name
+            assert all(isinstance(text, str) for text in (number, name, clone_url))
+        case _:
+            assert isinstance(one, str)
+            assert one
 
 
 def _check_authorization(authorization: Authorization) -> None:

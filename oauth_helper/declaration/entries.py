@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, TypeVar
@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 from oauth_helper.authorization import RepoType, is_legal_name
 from oauth_helper.errors import UsageError
 from oauth_helper.presentable import presentable
+from oauth_helper.proof import PASSWORD_TYPES, TOKEN_TYPES, check_host
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
@@ -28,12 +29,11 @@ class Method(StrEnum):
     """By a user's name and password at the Git host."""
 
 
-REPO_TYPES: Final[Mapping[Method, frozenset[RepoType]]] = {
-    Method.OAUTH: frozenset(RepoType),
-    Method.TOKEN: frozenset({RepoType.GITHUB, RepoType.GITLAB, RepoType.GITEE}),
-    Method.PASSWORD: frozenset({RepoType.BITBUCKET, RepoType.DEVCLOUD}),
+_REPO_TYPES: Final[Mapping[Method, Collection[RepoType]]] = {
+    Method.OAUTH: tuple(RepoType),
+    Method.TOKEN: TOKEN_TYPES,
+    Method.PASSWORD: PASSWORD_TYPES,
 }
-"""What the API has each for (API pages "Creating OAuth Authorization" and the two after it)."""
 
 _NEEDS: Final[Mapping[Method, tuple[str, ...]]] = {
     Method.OAUTH: (),
@@ -65,7 +65,7 @@ class Entry:
     """The environment variable that holds the token or the password."""
 
 
-def parse_apply_file(text: str, *, origin: str) -> tuple[Entry, ...]:
+def parse_declaration(text: str, *, origin: str) -> tuple[Entry, ...]:
     """Read a file's text; ``origin`` is its name, for people.
 
     Raises:
@@ -96,13 +96,22 @@ def _entry(record: object, where: str) -> Entry:
         raise _unusable(where, f"{presentable(name)!r} cannot be the name of an authorization")
     method = _one_of(Method, fields.get("method", Method.OAUTH), "method", where)
     repo_type = _one_of(RepoType, fields.get("repo_type", "").lower(), "repo_type", where)
-    if repo_type not in REPO_TYPES[method]:
+    if repo_type not in _REPO_TYPES[method]:
         raise _unusable(where, f"{repo_type} cannot be linked by {method}")
     for key in fields.keys() - _ALWAYS - _MAY_HAVE[method]:
         raise _unusable(where, f"{presentable(key)} is no key of an entry whose method is {method}")
     if missing := [key for key in _NEEDS[method] if not fields.get(key)]:
         raise _unusable(where, f"{' and '.join(missing)} missing, which the method {method} needs")
+    if "host" in fields:
+        fields["host"] = _host(fields["host"], where)
     return Entry(name, repo_type, method, *(fields.get(key) for key in ("tag", "host", "user", "secret")))
+
+
+def _host(text: str, where: str) -> str:
+    try:
+        return check_host(text)
+    except UsageError as error:
+        raise UsageError(f"{where}: {error.message}", hint=error.hint) from None
 
 
 def _texts(record: Mapping[str, object], where: str) -> Iterator[tuple[str, str]]:

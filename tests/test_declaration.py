@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oauth_helper.apply_file import Entry, Method, parse_apply_file
-from oauth_helper.apply_plan import Verdict, check_steps, plan_steps
 from oauth_helper.authorization import Authorization, RepoType
+from oauth_helper.declaration import Entry, Method, Verdict, check_steps, parse_declaration, plan_steps
 from oauth_helper.errors import CredentialsError, NameTakenError, UsageError
 
 WHOLE = """
@@ -40,7 +39,7 @@ def one(**fields: str) -> str:
 
 
 def parsed(text: str) -> tuple[Entry, ...]:
-    return parse_apply_file(text, origin="team.toml")
+    return parse_declaration(text, origin="team.toml")
 
 
 def test_every_method_is_read_with_what_belongs_to_it() -> None:
@@ -78,7 +77,7 @@ def test_every_method_is_read_with_what_belongs_to_it() -> None:
         (one(method="token"), "secret missing, which the method token needs"),
         (one(repo_type="bitbucket", method="password"), "user and secret missing"),
         (one(method="token", secret="S", host="http://git.example"), "plain http"),
-        (one(method="token", secret="S", host="nonsense nonsense"), "not a usable address"),
+        (one(method="token", secret="S", host="https://"), "not a usable address"),
         (f"{one()}\n{one()}", "it declares my-auth twice"),
         ('[[authorization]]\nname = 3\nrepo_type = "github"', "name is not a text on one line"),
         (one(user="a\\u001bb"), "user is not a text on one line"),

@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from oauth_helper.apply_file import Entry
 from oauth_helper.authorization import Authorization
+from oauth_helper.declaration.entries import Entry
 from oauth_helper.errors import CredentialsError, NameTakenError
 from oauth_helper.link_request import LinkRequest
 from oauth_helper.standing import find_standing

@@ -1,0 +1,180 @@
+"""The command ``apply``: bring about all that a file declares."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from oauth_helper.cli.options import BROWSER_OPTION, Run, connection_options, output_options, start_run
+from oauth_helper.cli.output import print_columns, print_json
+from oauth_helper.cli.running import run
+from oauth_helper.credential_chain import FoundCredentials
+from oauth_helper.declaration import Entry, Method, Step, Verdict, check_steps, parse_declaration, plan_steps
+from oauth_helper.errors import StoppedError, UsageError
+from oauth_helper.events import Failed, Linked
+from oauth_helper.settings import MAXIMUM_TIMEOUT
+
+if TYPE_CHECKING:
+    from oauth_helper.servicestage import ServiceStageClient
+    from oauth_helper.wiring import Result
+
+_NOT_REACHED: Final = "not reached"
+
+
+@click.command("apply", short_help="Link all that a file declares and that is missing.")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Print what would be done, and do nothing.")
+@BROWSER_OPTION
+@click.option(
+    "--timeout",
+    type=click.FloatRange(1, MAXIMUM_TIMEOUT),
+    metavar="SECONDS",
+    help="How long to wait for you, for each account.  [env: OAUTH_HELPER_TIMEOUT; default: 600]",
+)
+@connection_options
+@output_options
+def apply_command(file: Path, *, dry_run: bool, **options: Any) -> None:
+    """Link all that FILE declares and that is missing; what stands already is left as it is.
+
+    FILE is TOML, with an [[authorization]] for each: name, repo_type, and method (oauth, the default: in a browser;
+    token; password). An oauth entry may have a tag; a token entry has secret, the environment variable that holds the
+    token, and may have host; a password entry has user and secret. What needs no browser comes first; the others are
+    authorized one after the other, in one window. Run it again to go on where it stopped.
+    """
+    started = start_run(options)
+    entries = parse_declaration(_read(file), origin=str(file))
+    work = _Apply(entries, started, started.credentials(), dry_run)
+    try:
+        run(work.carry_out())
+    except StoppedError as stopped:
+        stopped.message += f". {work.progress}"
+        stopped.hint = "Run the command again to go on where it stopped."
+        raise
+    finally:
+        work.print_summary()
+    work.raise_first_failure()
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is no UTF-8"
+        raise UsageError(f"{file} cannot be read: {why}", hint="Name a TOML file that is there.") from None
+
+
+@dataclass(slots=True)
+class _Apply:
+    """One run of the command."""
+
+    entries: Sequence[Entry]
+    started: Run
+    credentials: FoundCredentials
+    dry_run: bool
+    steps: Sequence[Step] = ()
+    results: dict[str, Result] = field(default_factory=dict)
+
+    async def carry_out(self) -> None:
+        """Plan, say what will be done, and do it."""
+        from oauth_helper.wiring import open_service  # noqa: PLC0415 - aiohttp costs 0.3 s, which --help need not pay
+
+        async with AsyncExitStack() as stack:
+            stack.callback(self.started.narrator.stop_clock)
+            service = await stack.enter_async_context(open_service(self.started.settings, self.credentials))
+            self.steps = plan_steps(self.entries, await service.list_authorizations())
+            if self.dry_run:
+                return
+            check_steps(self.steps, self.started.environ)
+            self._say_what_comes()
+            await self._applying(service)
+
+    async def _applying(self, service: ServiceStageClient) -> None:
+        from oauth_helper.journal import Journal  # noqa: PLC0415 - as above
+        from oauth_helper.wiring import Applying, Ways  # noqa: PLC0415 - as above
+
+        settings, narrator = self.started.settings, self.started.narrator
+        secrets = {entry.secret for entry in self.entries}
+        # A browser is not to inherit them.
+        environ = {name: value for name, value in self.started.environ.items() if name not in secrets}
+        ways = Ways(browser=settings.browser.value, say=narrator.insist, environ=environ)
+        narrator.takes_pastes = ways.has_prompt
+        applying = Applying(
+            service,
+            ways,
+            narrator.tell,
+            self._take,
+            environ=self.started.environ,
+            journal=Journal.of_the_user(),
+            timeout=settings.timeout.value,
+        )
+        await applying.carry_out(self.steps)
+
+    def _say_what_comes(self) -> None:
+        missing = [step.entry for step in self.steps if step.verdict is Verdict.CREATE]
+        in_browser = [entry.name for entry in missing if entry.method is Method.OAUTH]
+        standing = f"{len(self.steps) - len(missing)} of {len(self.steps)} stand already."
+        self.started.narrator.say(f"{standing} {len(missing)} to be created." if missing else standing)
+        if in_browser:
+            self.started.narrator.say(f"In the browser, one after the other: {', '.join(in_browser)}.")
+
+    def _take(self, result: Result) -> None:
+        self.results[result.entry.name] = result
+        match result.outcome:
+            case Linked(kept=False):
+                self.started.narrator.say(f"Linked {result.entry.name}. {self.progress}.")
+            case Linked():
+                pass
+            case Failed(error):
+                self.started.narrator.warn(f"{result.entry.name}: {error.message.rstrip('.')}.")
+
+    @property
+    def progress(self) -> str:
+        """How many of them stand."""
+        standing = sum(isinstance(result.outcome, Linked) for result in self.results.values())
+        return f"{standing} of {len(self.entries)} stand"
+
+    def print_summary(self) -> None:
+        """Print what became of each entry, or what would be done about it."""
+        if not self.steps:
+            return
+        if self.started.as_json:
+            print_json([self._record(step) for step in self.steps])
+            return
+        head = ("NAME", "TYPE", "METHOD", "PLAN" if self.dry_run else "RESULT")
+        rows = [(step.entry.name, step.entry.repo_type, step.entry.method, self._word(step)) for step in self.steps]
+        print_columns([head, *rows])
+
+    def raise_first_failure(self) -> None:
+        """End as the first entry ended that did not come about."""
+        for result in self.results.values():
+            if isinstance(result.outcome, Failed):
+                raise result.outcome.error
+        if self.dry_run:
+            check_steps(self.steps, self.started.environ)
+
+    def _word(self, step: Step) -> str:
+        if step.verdict is Verdict.BLOCKED:
+            return f"{step.verdict}: {step.why}"
+        if self.dry_run:
+            return step.verdict
+        result = self.results.get(step.entry.name)
+        if result is None:
+            return _NOT_REACHED
+        if isinstance(result.outcome, Failed):
+            return "failed"
+        return "kept" if result.outcome.kept else "created"
+
+    def _record(self, step: Step) -> Mapping[str, object]:
+        entry, result = step.entry, self.results.get(step.entry.name)
+        record: dict[str, object] = {"name": entry.name, "repo_type": entry.repo_type, "method": entry.method}
+        record["plan" if self.dry_run else "result"] = self._word(step)
+        if result and isinstance(result.outcome, Linked):
+            record["authorization"] = result.outcome.authorization.to_json()
+        elif result and isinstance(result.outcome, Failed):
+            record["error"] = result.outcome.error.to_json()
+        return record

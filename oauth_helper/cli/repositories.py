@@ -1,0 +1,101 @@
+"""The command ``repos``: what an authorization can see at its Git host."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from oauth_helper.cli.options import Run, connection_options, output_options, start_run
+from oauth_helper.cli.output import print_columns, print_json
+from oauth_helper.cli.with_service import with_service
+from oauth_helper.errors import RefusedError
+from oauth_helper.presentable import presentable
+
+if TYPE_CHECKING:
+    from oauth_helper.repository import Namespace, Project
+    from oauth_helper.servicestage import ServiceStageClient
+
+_PARAMETER_INVALID: Final = "SVCSTG.REPO.0400"
+
+
+@click.command("repos", short_help="Show the repositories that an authorization can see.")
+@click.argument("name")
+@click.argument("namespace", required=False)
+@click.argument("project", required=False)
+@connection_options
+@output_options
+def repos_command(name: str, namespace: str | None, project: str | None, **options: Any) -> None:
+    """Show what the authorization NAME can see at its Git host.
+
+    Without NAMESPACE, all namespaces with their projects; with it, the projects of that one; with PROJECT, its
+    branches. With --json the API's own objects, each namespace with its projects in "projects".
+    """
+    started = start_run(options)
+    credentials = started.credentials()
+
+    async def ask(service: ServiceStageClient) -> list[Any]:
+        return await _found(service, name, namespace, project)
+
+    try:
+        found = with_service(started, credentials, ask)
+    except RefusedError as error:
+        if error.code == _PARAMETER_INVALID and namespace is not None:
+            error.hint = f"Check NAMESPACE and PROJECT: `oauth-helper repos {presentable(name)}` shows what there is."
+        raise
+    if namespace is None:
+        _print_tree(found, started)
+    elif project is None:
+        _print_projects(namespace, found, started)
+    else:
+        _print_branches(found, started)
+
+
+async def _found(service: ServiceStageClient, name: str, namespace: str | None, project: str | None) -> list[Any]:
+    from oauth_helper.wiring import walk_repositories  # noqa: PLC0415 - aiohttp costs 0.3 s
+
+    if namespace is None:
+        return await walk_repositories(service, name)
+    if project is None:
+        return await service.list_projects(name, namespace)
+    return await service.list_branches(name, namespace, project)
+
+
+def _print_tree(found: list[tuple[Namespace, list[Project]]], started: Run) -> None:
+    if not found:
+        started.narrator.say("It can see no namespaces.")
+    elif not any(projects for _, projects in found):
+        started.narrator.say(f"It can see {_counted(found)}, and no project in any of them.")
+    if started.as_json:
+        print_json([one.to_json() | {"projects": [each.to_json() for each in projects]} for one, projects in found])
+        return
+    _print_table([(one.key, each) for one, projects in found for each in projects])
+
+
+def _print_projects(namespace: str, found: list[Project], started: Run) -> None:
+    if not found:
+        started.narrator.say(f"It can see no project in {presentable(namespace)}.")
+    if started.as_json:
+        print_json([each.to_json() for each in found])
+    else:
+        _print_table([(namespace, each) for each in found])
+
+
+def _print_branches(found: list[str], started: Run) -> None:
+    if not found:
+        started.narrator.say("It has no branches.")
+    if started.as_json:
+        print_json(found)
+        return
+    for branch in found:
+        click.echo(presentable(branch))
+
+
+def _print_table(projects: list[tuple[str, Project]]) -> None:
+    if projects:
+        rows = [(namespace, each.name, each.clone_url) for namespace, each in projects]
+        print_columns([("NAMESPACE", "PROJECT", "CLONE URL"), *rows])
+
+
+def _counted(found: list[Any]) -> str:
+    return "1 namespace" if len(found) == 1 else f"{len(found)} namespaces"

@@ -1,0 +1,78 @@
+"""Where a token or password comes from: one line of standard input, or a prompt that shows nothing."""
+
+from __future__ import annotations
+
+import sys
+from typing import Final
+
+import click
+
+from oauth_helper.errors import StoppedError, UsageError
+from oauth_helper.secret import Secret
+
+LONGEST: Final = 64 * 1024
+"""Bytes."""
+
+
+def can_ask() -> bool:
+    """Whether there is a terminal to ask on."""
+    return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def ask(question: str) -> str:
+    """Ask on the terminal."""
+    return _asked(question, hidden=False)
+
+
+def ask_for_secret(question: str) -> Secret:
+    """Ask on the terminal, which does not show what is typed."""
+    return Secret(_asked(question, hidden=True))
+
+
+def read_secret(what: str) -> Secret:
+    """Read the one line that standard input has, without its line break.
+
+    Raises:
+        UsageError: There is none, more than one, or no text.
+    """
+    if sys.stdin is None or sys.stdin.isatty():
+        raise UsageError(f"The {what} is asked for on a terminal, or piped in, and there is neither", hint=_how(what))
+    try:
+        given = sys.stdin.buffer.read(LONGEST + 1)
+    except KeyboardInterrupt:
+        raise _interrupted() from None
+    except OSError as error:
+        raise UsageError(f"Standard input cannot be read: {error.strerror}", hint=_how(what)) from None
+    if len(given) > LONGEST:
+        raise UsageError(f"What standard input has is too long for a {what}", hint=_how(what))
+    return _single_line(given, what)
+
+
+def _single_line(given: bytes, what: str) -> Secret:
+    try:
+        first, *more = given.decode("utf-8-sig").splitlines() or [""]
+    except UnicodeDecodeError:
+        trouble = "is no text (UTF-8)"
+    else:
+        if first and not any(more):
+            return Secret(first)
+        trouble = "has more than one line" if first or any(more) else "is empty"
+    # Not where the exception is handled: it holds what was given.
+    raise UsageError(f"Standard input {trouble}, and the {what} was to be its one line", hint=_how(what))
+
+
+def _asked(question: str, *, hidden: bool) -> str:
+    try:
+        answer: str = click.prompt(question, err=True, hide_input=hidden)
+    except (click.Abort, KeyboardInterrupt):
+        raise _interrupted() from None
+    return answer
+
+
+def _interrupted() -> StoppedError:
+    return StoppedError("Interrupted. Nothing was created")
+
+
+def _how(what: str) -> str:
+    option = f"--with-{what}"
+    return f"Pipe the {what} in: `oauth-helper link REPO_TYPE {option} <FILE`."

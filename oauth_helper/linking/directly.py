@@ -1,0 +1,177 @@
+"""A link without a browser: what proves the account is at hand, and goes to ServiceStage as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, Protocol
+
+from oauth_helper.authorization import Authorization, RepoType
+from oauth_helper.desk import Ending
+from oauth_helper.errors import CredentialsError, NameTakenError, OAuthHelperError, RefusedError
+from oauth_helper.events import Event, Failed, Linked
+from oauth_helper.exchange import PACE, CannotLookError, Exchange, Lookout, Pace
+from oauth_helper.exchange.seams import Lists
+from oauth_helper.link_request import IfExists, LinkRequest
+from oauth_helper.linking.checking import check
+from oauth_helper.pending import Pending, Target
+from oauth_helper.proof import PersonalToken, Proof
+from oauth_helper.secret import Secret
+from oauth_helper.standing import find_standing
+
+_NOT_ACCEPTED: Final = frozenset({"SVCSTG.REPO.0400", "SVCSTG.REPO.0402", "SVCSTG.REPO.0450", "SVCSTG.REPO.0451"})
+"""With which ServiceStage may refuse a token or a password; no page says which it is."""
+_NOTHING: Final = Secret("")
+
+
+class Service(Lists, Protocol):
+    """ServiceStage: the calls that a link without a browser needs."""
+
+    @property
+    def endpoint(self) -> str: ...  # noqa: D102
+
+    @property
+    def project_id(self) -> str: ...  # noqa: D102
+
+    async def create_personal(  # noqa: D102
+        self, repo_type: RepoType, *, name: str, token: Secret, host: str | None = None
+    ) -> Authorization: ...
+
+    async def create_password(  # noqa: D102
+        self, repo_type: RepoType, *, name: str, user: str, password: Secret
+    ) -> Authorization: ...
+
+    async def delete_authorization(self, name: str) -> None: ...  # noqa: D102
+
+
+async def link_directly(
+    request: LinkRequest,
+    proof: Proof,
+    service: Service,
+    tell: Callable[[Event], None],
+    *,
+    pace: Pace = PACE,
+    is_checked: bool = False,
+) -> Linked:
+    """Link a Git account by a token, or by user and password.
+
+    1. *Check*: the name is free, credentials and endpoint good.
+    2. *Create*: one POST. What stood under the name is deleted right before it, if it is to be replaced. Where the
+       outcome is not plain, look before anything is sent again, as with a redirect (:mod:`oauth_helper.exchange`).
+       Nothing is written down: who has the token can run it again.
+
+    With ``is_checked`` the caller has just seen that the name is free, and step 1 is left out.
+
+    Raises:
+        OAuthHelperError: What went wrong.
+    """
+    ending = Ending(tell)
+    try:
+        standing, may_look = (None, True) if is_checked else await check(request, service, tell)
+        if standing and request.if_exists is IfExists.KEEP:
+            linked = Linked(standing, kept=True)
+        else:
+            creation = _Creation(request, proof, service, tell, pace)
+            linked = await creation.carry_out(standing, may_look=may_look)
+    except OAuthHelperError as error:
+        if isinstance(error, RefusedError) and error.code in _NOT_ACCEPTED:
+            error.hint = _what_to_check(request, proof)
+        ending.tell(Failed(error))
+        raise
+    ending.tell(linked)
+    return linked
+
+
+@dataclass(frozen=True, slots=True)
+class _ByProof:
+    """ServiceStage as an exchange knows it, with a proof in the place of code and state."""
+
+    service: Service
+    proof: Proof
+
+    async def list_authorizations(self) -> list[Authorization]:
+        return await self.service.list_authorizations()
+
+    async def delete_authorization(self, name: str) -> None:
+        await self.service.delete_authorization(name)
+
+    async def create_oauth(
+        self,
+        repo_type: RepoType,
+        *,
+        name: str,
+        code: Secret,  # noqa: ARG002 - there is none
+        state: Secret,  # noqa: ARG002 - there is none
+        tag: str | None = None,  # noqa: ARG002 - these calls have no such parameter
+    ) -> Authorization:
+        if isinstance(self.proof, PersonalToken):
+            return await self.service.create_personal(
+                repo_type, name=name, token=self.proof.token, host=self.proof.host
+            )
+        return await self.service.create_password(
+            repo_type, name=name, user=self.proof.user, password=self.proof.password
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Creation:
+    """One authorization that is to come about."""
+
+    request: LinkRequest
+    proof: Proof
+    service: Service
+    tell: Callable[[Event], None]
+    pace: Pace
+
+    async def carry_out(self, standing: Authorization | None, *, may_look: bool) -> Linked:
+        """Bring it about, in the place of ``standing`` if there is one."""
+        exchange = self._exchange(self._pending(standing), may_look=may_look)
+        try:
+            return Linked(await exchange.carry_out())
+        except NameTakenError as taken:
+            return await self._where_taken(taken, exchange)
+
+    async def _where_taken(self, taken: NameTakenError, exchange: Exchange) -> Linked:
+        """Do what the user wants done about a name that was taken since it was checked.
+
+        What was made in the place of what was deleted already is not deleted too, nor what may be our own work.
+        """
+        if self.request.if_exists is IfExists.FAIL or not exchange.may_look:
+            raise taken
+        try:
+            listed = await Lookout(self.service, self.request.name, self.tell, self.pace).look() or []
+        except (CannotLookError, CredentialsError):
+            raise taken from None
+        standing = find_standing(self.request, listed)
+        if standing is None:
+            raise taken
+        if self.request.if_exists is IfExists.KEEP:
+            return Linked(standing, kept=True)
+        if exchange.may_be_spent or exchange.pending.stood_since is not None:
+            raise taken
+        return Linked(await self._exchange(self._pending(standing), may_look=True).carry_out())
+
+    def _exchange(self, pending: Pending, *, may_look: bool) -> Exchange:
+        service = _ByProof(self.service, self.proof)
+        return Exchange(pending, service, None, self.tell, pace=self.pace, may_look=may_look)
+
+    def _pending(self, standing: Authorization | None) -> Pending:
+        return Pending(
+            target=Target(self.service.endpoint, self.service.project_id, self.request.name),
+            repo_type=self.request.repo_type,
+            captured_at=datetime.now(UTC),
+            code=_NOTHING,
+            state=_NOTHING,
+            stood_since=standing.create_time if standing else None,
+        )
+
+
+def _what_to_check(request: LinkRequest, proof: Proof) -> str:
+    host = request.repo_type.display_name
+    if isinstance(proof, PersonalToken):
+        server = "; and --host, that ServiceStage can reach it" if proof.host else ", and comes from its official site"
+        return (
+            f"Check the token: that {host} lists it, with the rights to read and write repositories and hooks{server}."
+        )
+    return f"Check the user name and the password: that you can sign in to {host} with them over Git's HTTPS."

@@ -1,0 +1,102 @@
+"""What shows ServiceStage that a Git account is the user's where no browser does: a token, or a password. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Final
+
+from oauth_helper.authorization import RepoType
+from oauth_helper.endpoint import check_endpoint
+from oauth_helper.errors import SettingsError, UsageError
+from oauth_helper.secret import Secret
+
+TOKEN_TYPES: Final = (RepoType.GITHUB, RepoType.GITLAB, RepoType.GITEE)
+"""Of which the API takes personal access tokens."""
+PASSWORD_TYPES: Final = (RepoType.BITBUCKET, RepoType.DEVCLOUD)
+"""Of which it takes passwords; most editions of the manual have no GitHub here, and GitHub takes none since 2021."""
+
+_COPY_IT_AGAIN: Final = "Copy it again, whole and on one line."
+
+
+@dataclass(frozen=True, slots=True)
+class PersonalToken:
+    """A personal access token of the Git host.
+
+    Raises:
+        UsageError: It can be none, or ``host`` is not an address that a token may be sent to.
+    """
+
+    token: Secret
+    host: str | None = None
+    """A private Git server, ``https://HOST[:PORT][/PATH]``; None: the official one."""
+
+    def __post_init__(self) -> None:
+        token = self.token.reveal()
+        if not token or not token.isprintable() or " " in token:
+            raise UsageError(
+                "The token is empty, or has a blank, line break or control character in it", hint=_COPY_IT_AGAIN
+            )
+        if self.host is not None:
+            object.__setattr__(self, "host", check_host(self.host))
+
+
+@dataclass(frozen=True, slots=True)
+class UserPassword:
+    """A user of the Git host, and the password.
+
+    Raises:
+        UsageError: They can be none.
+    """
+
+    user: str
+    password: Secret
+
+    def __post_init__(self) -> None:
+        # RFC 7617 section 2: a colon would end the name, where name and password travel as one.
+        if not self.user or not self.user.isprintable() or ":" in self.user:
+            raise UsageError(
+                "The user name is empty, or has a colon or control character in it",
+                hint="Give the name that you sign in to the Git host with; of CodeArts, ACCOUNT/USER.",
+            )
+        if not self.password or not self.password.reveal().isprintable():
+            raise UsageError(
+                "The password is empty, or has a line break or control character in it", hint=_COPY_IT_AGAIN
+            )
+
+
+Proof = PersonalToken | UserPassword
+
+
+def check_type(repo_type: RepoType, kind: type[Proof]) -> None:
+    """Return where the API can be shown that ``kind`` of proof for a Git host of that type.
+
+    Raises:
+        UsageError: It cannot.
+    """
+    what, types = ("token", TOKEN_TYPES) if kind is PersonalToken else ("password", PASSWORD_TYPES)
+    if repo_type in types:
+        return
+    other, its_types = ("--with-password", PASSWORD_TYPES) if what == "token" else ("--with-token", TOKEN_TYPES)
+    way = f"Use {other}, or leave it out" if repo_type in its_types else "Leave it out"
+    raise UsageError(
+        f"{repo_type.display_name} cannot be linked with a {what}: ServiceStage takes one for {_names(types)} only",
+        hint=f"{way} to link it in a browser.",
+    )
+
+
+def check_host(text: str) -> str:
+    """Return the address of a private Git server, without a slash at its end.
+
+    Raises:
+        UsageError: It is none, has a user or password in it, or is plain http to another machine.
+    """
+    try:
+        return check_endpoint(text, origin="The Git server's address")
+    except SettingsError as error:
+        raise UsageError(error.message, hint=error.hint) from None
+
+
+def _names(types: Collection[RepoType]) -> str:
+    *first, last = (one.display_name for one in types)
+    return f"{', '.join(first)} and {last}"

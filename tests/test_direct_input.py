@@ -1,0 +1,185 @@
+"""What ``link --with-token`` and ``--with-password`` take from whom: options, standard input, a terminal."""
+
+import asyncio
+import fcntl
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import BinaryIO
+
+import pytest
+from command import ended, error_of, records, run_command, running, surroundings
+from screen import Screen, terminal
+
+from oauth_helper.sandbox import Sandbox
+
+TOKEN = ("link", "github", "--with-token", "--name", "my-auth")
+PASSWORD = ("link", "bitbucket", "--with-password", "--name", "my-auth")
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    async with Sandbox() as sandbox:
+        yield sandbox
+
+
+@asynccontextmanager
+async def fed(
+    *arguments: str, environ: Mapping[str, str]
+) -> AsyncIterator[tuple[asyncio.subprocess.Process, BinaryIO]]:
+    """Start the command, and write many times what a pipe holds that nobody reads; give the pipe, still open."""
+    ours, writers = os.pipe()
+    if sys.platform == "linux":
+        fcntl.fcntl(writers, fcntl.F_SETPIPE_SZ, 4096)
+    with os.fdopen(writers, "wb", buffering=0) as pipe:
+        async with running(*arguments, environ=environ, stdin=ours) as process:
+            os.close(ours)
+            assert await asyncio.to_thread(pipe.write, b"t" * 40_000) == 40_000
+            yield process, pipe
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("github", "--with-token", "--with-password"), "exclude each other"),
+        (("github", "--with-token", "--browser", "none"), "Leave out --browser"),
+        (("github", "--with-token", "--no-browser", "--port", "8080"), "Leave out --no-browser, --port"),
+        (("github", "--with-token", "--tag", "intl"), "Leave out --tag"),
+        (("bitbucket", "--with-password", "--timeout", "9"), "Leave out --timeout"),
+        (("github", "--with-token", "--sandbox"), "Leave out --sandbox"),
+        (("github", "--host", "https://git.example"), "--host goes with --with-token only"),
+        (("bitbucket", "--with-password", "--host", "https://git.example"), "--host goes with --with-token only"),
+        (("github", "--with-token", "--user", "octocat"), "--user goes with --with-password only"),
+        (("bitbucket", "--with-token"), "Use --with-password"),
+        (("devcloud", "--with-token"), "Use --with-password"),
+        (("gitee", "--with-password"), "Use --with-token"),
+        (("github", "--with-token", "--host", "http://git.example"), "plain http"),
+        (("github", "--with-token", "--host", "https://a:planted@git.example"), "more than a host"),
+        (("github", "--with-token", "--host", "ftp://git.example"), "not a usable address"),
+        (("bitbucket", "--with-password"), "Give --user NAME"),
+        (("bitbucket", "--with-password", "--user", "a:b"), "colon"),
+        (("github", "--with-token", "--name", "a"), "--name"),
+    ],
+)
+async def test_options_that_make_no_sense_are_wrong_usage(
+    sandbox: Sandbox, arguments: tuple[str, ...], words: str
+) -> None:
+    end = await run_command("link", *arguments, "--json", environ=surroundings(sandbox), given="planted-token\n")
+    assert (end.status, end.out) == (2, "")
+    assert words in " ".join((error_of(end.err)["message"], error_of(end.err)["hint"]))
+    assert "planted" not in end.err
+    assert sandbox.calls.total() == 0
+
+
+@pytest.mark.parametrize("form", ["{}", "{}\n", "{}\r\n", "{}\n\n\n", "\ufeff{}\n"])
+async def test_a_line_is_taken_however_it_ends(sandbox: Sandbox, form: str) -> None:
+    token = sandbox.personal_token.reveal()
+    end = await run_command(*TOKEN, "--json", environ=surroundings(sandbox), given=form.format(token))
+    assert end.status == 0, end.err
+    assert json.loads(end.out)["token_type"] == "personal"
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (b"", "is empty"),
+        (b"\n", "is empty"),
+        (b"planted\nplanted\n", "more than one line"),
+        (b"\nplanted\n", "more than one line"),
+        (b"planted\xff\n", "no text"),
+        (b"planted" * 10_000, "too long"),
+        (b"plan ted\n", "a blank"),
+        (b"plan\x1bted\n", "control character"),
+    ],
+)
+async def test_what_is_no_line_with_a_token_is_not_sent(sandbox: Sandbox, given: bytes, words: str) -> None:
+    end = await run_command(*TOKEN, "--json", environ=surroundings(sandbox), given=given)
+    assert (end.status, end.out) == (2, "")
+    assert words in error_of(end.err)["message"]
+    assert "planted" not in end.err
+    assert sandbox.calls.total() == 0
+
+
+async def test_a_password_may_have_blanks_and_whatever_else(sandbox: Sandbox) -> None:
+    end = await run_command(*PASSWORD, "--user", "octocat", "--json", environ=surroundings(sandbox), given=" pl n: /\n")
+    assert (end.status, error_of(end.err)["code"]) == (6, "SVCSTG.REPO.0451")
+    assert "Check the user name and the password" in error_of(end.err)["hint"]
+
+
+async def test_the_writer_is_read_even_where_what_stands_is_kept(sandbox: Sandbox) -> None:
+    """Else a script with ``pipefail`` would see a writer that was broken off."""
+    environ = surroundings(sandbox)
+    assert (await run_command(*TOKEN, environ=environ, given=sandbox.personal_token.reveal())).status == 0
+    async with fed(*TOKEN, "--json", environ=environ) as (process, pipe):
+        pipe.close()
+        end = await ended(process)
+    assert (end.status, json.loads(end.out)["name"]) == (0, "my-auth")
+    assert sandbox.calls["exchange"] == 1
+
+
+async def test_control_c_while_standard_input_is_read_creates_nothing(sandbox: Sandbox) -> None:
+    async with fed(*TOKEN, "--json", environ=surroundings(sandbox)) as (process, pipe):
+        process.send_signal(signal.SIGINT)
+        end = await ended(process)
+        pipe.close()
+    assert (end.status, error_of(end.err)["message"]) == (130, "Interrupted. Nothing was created")
+    assert sandbox.calls.total() == 0
+
+
+@pytest.mark.parametrize("command", [TOKEN, (*PASSWORD, "--user", "octocat"), ("delete", "my-auth")])
+async def test_who_has_no_standard_input_is_told_so(sandbox: Sandbox, command: tuple[str, ...]) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *("sh", "-c", 'exec "$@" <&-', "sh", sys.executable, "-m", "oauth_helper", *command, "--json"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=surroundings(sandbox),
+    )
+    end = await ended(process)
+    assert (end.status, error_of(end.err)["kind"]) == (2, "usage")
+    assert sandbox.calls.total() == 0
+
+
+async def typed(screen: Screen, question: str, answer: str) -> None:
+    await screen.until(question)
+    screen.type(f"{answer}\n")
+
+
+async def test_a_terminal_asks_and_does_not_show_the_answer(sandbox: Sandbox) -> None:
+    token, password = sandbox.personal_token.reveal(), sandbox.git_password.reveal()
+    async with terminal(*TOKEN, environ=surroundings(sandbox)) as screen:
+        await typed(screen, "Personal access token of GitHub: ", token)
+        assert await screen.ended() == 0, screen.shown
+    assert "token_type  personal" in screen.shown
+    assert token not in screen.shown
+    async with terminal(*PASSWORD[:3], environ=surroundings(sandbox)) as screen:
+        await typed(screen, "User name at Bitbucket: ", sandbox.git_user)
+        await typed(screen, "Password: ", password)
+        assert await screen.ended() == 0, screen.shown
+    assert "token_type  password" in screen.shown
+    assert password not in screen.shown
+    assert len(await records(sandbox)) == 2
+
+
+async def test_nobody_is_asked_for_what_is_not_needed(sandbox: Sandbox) -> None:
+    environ = surroundings(sandbox)
+    assert (await run_command(*TOKEN, environ=environ, given=sandbox.personal_token.reveal())).status == 0
+    async with terminal(*TOKEN, "--events", environ=environ) as screen:
+        assert await screen.ended() == 0
+    assert "Personal access token" not in screen.shown
+    assert screen.shown.index('"checked"') < screen.shown.index('"linked"')
+    assert "Kept my-auth as it is" in screen.shown
+    async with terminal(*TOKEN, "--if-exists", "fail", environ=environ) as screen:
+        assert await screen.ended() == 6
+    assert "Personal access token" not in screen.shown
+
+
+async def test_control_c_at_the_question_creates_nothing(sandbox: Sandbox) -> None:
+    async with terminal(*TOKEN, "--events", environ=surroundings(sandbox)) as screen:
+        await typed(screen, "Personal access token of GitHub: ", "\x03")
+        assert await screen.ended() == 130
+    assert "Interrupted. Nothing was created" in screen.shown
+    assert '"failed"' in screen.shown
+    assert sandbox.calls["exchange"] == 0

@@ -1,0 +1,208 @@
+"""``apply``: what a file declares comes about, once, and goes on where it stopped."""
+
+import json
+import random
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from at_once import AtOnce
+from command import Ended, error_of, records, run_command, running, surroundings
+from contract_server import TOKEN, ContractServer
+from fake_servicestage import FakeServiceStage, Received
+from link_script import PatientUser, created, kill, until
+
+from oauth_helper.sandbox import Sandbox
+
+IN_BROWSER = ("github", "gitlab", "gitee", "bitbucket")
+BY_TOKEN = ("github", "gitlab", "gitee", "github")
+
+
+def declare(folder: Path, entries: Sequence[dict[str, str]]) -> str:
+    """Write the file; return its path."""
+    file = folder / "team.toml"
+    tables = (
+        "\n".join(["[[authorization]]", *(f'{key} = "{value}"' for key, value in one.items())]) for one in entries
+    )
+    file.write_text("\n\n".join(tables))
+    return str(file)
+
+
+def eight() -> list[dict[str, str]]:
+    browser = [{"name": f"oauth-{repo_type}", "repo_type": repo_type} for repo_type in IN_BROWSER]
+    tokens = [
+        {"name": f"token-{number}", "repo_type": repo_type, "method": "token", "secret": "GIT_TOKEN"}
+        for number, repo_type in enumerate(BY_TOKEN)
+    ]
+    return [item for pair in zip(browser, tokens, strict=True) for item in pair]
+
+
+def environment(sandbox: Sandbox, **more: str) -> dict[str, str]:
+    return surroundings(sandbox, GIT_TOKEN=sandbox.personal_token.reveal(), **more)
+
+
+def summary(end: Ended) -> dict[str, str]:
+    told: list[dict[str, Any]] = json.loads(end.out)
+    return {one["name"]: one["result"] for one in told}
+
+
+async def test_all_of_it_comes_about_and_a_second_run_changes_nothing_and_opens_nothing(tmp_path: Path) -> None:
+    file = declare(tmp_path, eight())
+    async with Sandbox() as sandbox:
+        first = await run_command("apply", file, "--json", environ=environment(sandbox))
+        assert first.status == 0, first.err
+        assert set(summary(first).values()) == {"created"}
+        stood = await records(sandbox)
+        calls = sandbox.calls.copy()
+        spy = PatientUser(tmp_path)
+        again = await run_command("apply", file, "--json", environ=environment(sandbox) | spy.browser)
+        assert again.status == 0, again.err
+        assert set(summary(again).values()) == {"kept"}
+        assert await records(sandbox) == stood
+        assert spy.opened == 0
+        assert (sandbox.calls - calls).total() == 1, "one list"
+    assert "8 of 8 stand already." in again.err
+
+
+async def test_the_plan_is_told_and_nothing_done(tmp_path: Path) -> None:
+    file = declare(tmp_path, eight())
+    async with Sandbox() as sandbox:
+        end = await run_command("apply", file, "--dry-run", environ=environment(sandbox))
+        assert (end.status, await records(sandbox)) == (0, [])
+    assert end.out.splitlines()[:2] == [
+        "NAME             TYPE       METHOD  PLAN",
+        "oauth-github     github     oauth   create",
+    ]
+
+
+async def test_what_is_in_the_way_is_told_before_anything_is_done(tmp_path: Path) -> None:
+    entries = eight()
+    async with Sandbox() as sandbox:
+        environ = environment(sandbox)
+        await run_command("link", "gitee", "--name", entries[0]["name"], environ=environ)
+        file = declare(tmp_path, entries)
+        for options in ((), ("--dry-run",)):
+            end = await run_command("apply", file, "--json", *options, environ=environ)
+            assert end.status == 6
+            assert "it is of type gitee. Nothing was done" in error_of(end.err)["message"]
+            assert len(await records(sandbox)) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "words"),
+    [(None, 2, "cannot be read: No such file"), ("nonsense", 2, "cannot be read"), ("", 2, "it has no [[auth")],
+)
+async def test_a_file_that_is_none_is_wrong_usage(tmp_path: Path, text: str | None, status: int, words: str) -> None:
+    file = tmp_path / "team.toml"
+    if text is not None:
+        file.write_text(text)
+    async with Sandbox() as sandbox:
+        end = await run_command("apply", str(file), "--json", environ=environment(sandbox))
+        assert sandbox.calls.total() == 0
+    assert (end.status, end.out) == (status, "")
+    assert words in error_of(end.err)["message"]
+
+
+async def test_a_secret_that_is_not_set_ends_it_before_anything_is_done(tmp_path: Path) -> None:
+    file = declare(tmp_path, eight())
+    async with Sandbox() as sandbox:
+        end = await run_command("apply", file, "--json", environ=environment(sandbox) | {"GIT_TOKEN": ""})
+        assert await records(sandbox) == []
+    assert end.status == 3
+    assert "names GIT_TOKEN for a secret" in error_of(end.err)["message"]
+
+
+async def test_a_denial_ends_its_entry_alone_and_a_wrong_token_too(tmp_path: Path) -> None:
+    entries = [*eight()[:3], {"name": "wrong", "repo_type": "gitee", "method": "token", "secret": "WRONG"}]
+    file = declare(tmp_path, entries)
+    async with Sandbox() as sandbox:
+        environ = environment(sandbox, SCRIPTED_USER="deny", WRONG="not-the-token")
+        end = await run_command("apply", file, "--json", environ=environ)
+    assert summary(end) == {
+        "oauth-github": "failed",
+        "token-0": "created",
+        "oauth-gitlab": "failed",
+        "wrong": "failed",
+    }
+    assert end.status == 6, "as the first that failed, and those without a browser come first"
+    assert "not-the-token" not in end.out + end.err
+
+
+async def test_what_would_fail_the_next_one_too_ends_it_and_they_are_not_reached(tmp_path: Path) -> None:
+    file = declare(tmp_path, eight())
+    async with Sandbox() as sandbox:
+        environ = environment(sandbox, SCRIPTED_USER="nothing")
+        end = await run_command("apply", file, "--json", "--timeout", "1", environ=environ)
+    assert end.status == 5
+    assert list(summary(end).values()) == ["failed", *["created", "not reached"] * 3, "created"]
+
+
+async def test_an_interrupt_says_how_far_it_got_and_the_next_run_goes_on(tmp_path: Path) -> None:
+    file, user = declare(tmp_path, eight()), PatientUser(tmp_path)
+    async with Sandbox() as sandbox:
+        async with running("apply", file, environ=environment(sandbox) | user.browser) as process:
+            await until(lambda: user.opened)
+            process.terminate()
+            out, err = await process.communicate()
+        assert process.returncode == 143
+        assert b"Terminated. 4 of 8 stand" in err
+        assert out.count(b"created") == out.count(b"not reached") == 4
+        end = await run_command("apply", file, environ=environment(sandbox))
+        assert end.status == 0
+        assert len(await records(sandbox)) == created(sandbox) == 8
+
+
+@pytest.mark.parametrize("seed", range(10))
+async def test_killed_at_any_moment_the_next_run_completes_it(tmp_path: Path, seed: int) -> None:
+    file = declare(tmp_path, eight())
+    chance = random.Random(seed)  # noqa: S311 - no secret
+    async with Sandbox() as sandbox:
+        # Between the first request and the last answer, wherever that falls today.
+        after = chance.randrange(1, 26)
+        async with running("apply", file, environ=environment(sandbox)) as process:
+            await until(lambda: sandbox.calls.total() >= after or process.returncode is not None)
+            await kill(process)
+        end = await run_command("apply", file, "--json", environ=environment(sandbox))
+        assert end.status == 0, end.err
+        assert set(summary(end).values()) <= {"kept", "created"}
+        assert len(await records(sandbox)) == created(sandbox) == 8
+
+
+def tokens(number: int) -> list[dict[str, str]]:
+    usual = {"repo_type": "github", "method": "token", "secret": "GIT_TOKEN"}
+    return [{"name": f"token-{one:03}"} | usual for one in range(number)]
+
+
+async def test_a_hundred_tokens_are_sent_four_at_a_time(tmp_path: Path) -> None:
+    at_once = AtOnce(100)
+
+    async def respond(request: Received) -> web.Response:
+        if request.method == "GET":
+            return web.json_response({"authorizations": [], "count": 0})
+        await at_once.meet()
+        return web.json_response({"authorization": {"name": json.loads(request.body)["name"], "repo_type": "github"}})
+
+    async with FakeServiceStage(respond) as fake:
+        environ = ContractServer().keys() | {"OAUTH_HELPER_ENDPOINT": fake.endpoint, "GIT_TOKEN": TOKEN}
+        end = await run_command("apply", declare(tmp_path, tokens(100)), "--json", environ=surroundings() | environ)
+    assert end.status == 0, end.err
+    assert at_once.most == 4
+    assert len(fake.received) == 101, "one list, and one request for each"
+
+
+async def test_the_time_for_many_tokens_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    took: dict[int, float] = {}
+    for number in (10, 100):
+        async with ContractServer() as server:
+            environ = surroundings(GIT_TOKEN=TOKEN) | server.environment()
+            began = time.perf_counter()
+            end = await run_command("apply", declare(tmp_path, tokens(number)), "--json", environ=environ)
+            took[number] = time.perf_counter() - began
+            assert end.status == 0, end.err
+            assert len(server.records) == number
+    with capsys.disabled():
+        sys.stdout.write(f"\napply: {took[10]:.2f} s for 10 tokens, {took[100]:.2f} s for 100\n")
