@@ -62,9 +62,9 @@ async def test_all_of_it_comes_about_and_a_second_run_changes_nothing_and_opens_
         again = await run_command("apply", file, "--json", environ=environment(sandbox) | spy.browser)
         assert again.status == 0, again.err
         assert set(summary(again).values()) == {"kept"}
+        assert (sandbox.calls - calls).total() == 1, "one list"
         assert await records(sandbox) == stood
         assert spy.opened == 0
-        assert (sandbox.calls - calls).total() == 1, "one list"
     assert "8 of 8 stand already." in again.err
 
 

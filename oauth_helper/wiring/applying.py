@@ -37,8 +37,8 @@ class Result:
 class Applying:
     """Goes through the steps of a plan; what an entry comes to is told at once.
 
-    A refusal, the Git host's or ServiceStage's or our own, ends its entry alone; whatever else fails would fail the next ones too,
-    and they are left for the next run.
+    A refusal, the Git host's, ServiceStage's or our own, ends its entry alone; whatever else fails would fail the next
+    ones too, and they are left for the next run.
 
     Args:
         service: An open client.
