@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from oauth_helper.authorization import Authorization, RepoType
     from oauth_helper.credentials import AccessKey, IamToken
+    from oauth_helper.declaration import Entry, Method, parse_declaration
     from oauth_helper.errors import (
         AuthorizationDeniedError,
         ClockSkewError,
@@ -40,19 +41,22 @@ if TYPE_CHECKING:
     from oauth_helper.repository import Namespace, Project
     from oauth_helper.secret import Secret
     from oauth_helper.servicestage import ServiceStageClient
-    from oauth_helper.wiring import link, link_with_password, link_with_token, walk_repositories
+    from oauth_helper.wiring import Applied, apply, link, link_with_password, link_with_token, walk_repositories
 
 __all__ = [
     "AccessKey",
+    "Applied",
     "Authorization",
     "AuthorizationDeniedError",
     "ClockSkewError",
     "CodeOrStateInvalidError",
     "CredentialsError",
     "DeadlineError",
+    "Entry",
     "IamToken",
     "IllegalNameError",
     "MachineError",
+    "Method",
     "NameTakenError",
     "Namespace",
     "NoBrowserError",
@@ -74,9 +78,11 @@ __all__ = [
     "UnreachableError",
     "UnusableAnswerError",
     "UsageError",
+    "apply",
     "link",
     "link_with_password",
     "link_with_token",
+    "parse_declaration",
     "walk_repositories",
 ]
 
@@ -85,10 +91,15 @@ _ROOMS: Final = {
     "RepoType": "authorization",
     "AccessKey": "credentials",
     "IamToken": "credentials",
+    "Entry": "declaration",
+    "Method": "declaration",
+    "parse_declaration": "declaration",
     "Namespace": "repository",
     "Project": "repository",
     "Secret": "secret",
     "ServiceStageClient": "servicestage",
+    "Applied": "wiring",
+    "apply": "wiring",
     "link": "wiring",
     "link_with_password": "wiring",
     "link_with_token": "wiring",

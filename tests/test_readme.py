@@ -1,6 +1,5 @@
 """The README is true: its commands, its transcript, its help texts, its tables."""
 
-import ast
 import re
 import subprocess
 import sys
@@ -17,11 +16,9 @@ from fault_table import COLUMNS, cells
 from promised_json import read_event
 from test_floors import HEIGHT
 
-import oauth_helper
 from oauth_helper import errors, events
 from oauth_helper.authorization import Authorization, RepoType
 from oauth_helper.cli.event_lines import EventLines
-from oauth_helper.declaration import Method, parse_declaration
 from oauth_helper.exchange import PACE
 from oauth_helper.journal import KEPT_WITHOUT_SECRETS
 from oauth_helper.pending import CODE_LIFETIME
@@ -182,18 +179,6 @@ def test_every_setting_stands_in_the_table_with_its_variables_in_order() -> None
         positions = [row.index(f"`{variable}`") for variable in variables]
         assert positions == sorted(positions)
         assert f"| `{key}` |" in row
-
-
-def test_the_python_example_compiles_and_imports_what_there_is() -> None:
-    (example,) = blocks("python")
-    tree = ast.parse(example)
-    (imported,) = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
-    assert {alias.name for alias in imported.names} <= set(oauth_helper.__all__)
-
-
-def test_the_declaration_is_one() -> None:
-    (example,) = blocks("toml")
-    assert [entry.method for entry in parse_declaration(example, origin="README.md")] == list(Method)
 
 
 def test_the_rooms_that_are_drawn_are_the_rooms_there_are() -> None:

@@ -21,7 +21,7 @@ from oauth_helper.settings import MAXIMUM_TIMEOUT
 
 if TYPE_CHECKING:
     from oauth_helper.servicestage import ServiceStageClient
-    from oauth_helper.wiring import Result
+    from oauth_helper.wiring import Applied
 
 _NOT_REACHED: Final = "not reached"
 
@@ -77,7 +77,7 @@ class _Apply:
     credentials: FoundCredentials
     dry_run: bool
     steps: Sequence[Step] = ()
-    results: dict[str, Result] = field(default_factory=dict)
+    results: dict[str, Applied] = field(default_factory=dict)
 
     async def carry_out(self) -> None:
         """Plan, say what will be done, and do it."""
@@ -95,12 +95,10 @@ class _Apply:
 
     async def _applying(self, service: ServiceStageClient) -> None:
         from oauth_helper.journal import Journal  # noqa: PLC0415 - as above
-        from oauth_helper.wiring import Applying, Ways  # noqa: PLC0415 - as above
+        from oauth_helper.wiring import Applying, Ways, without_secrets  # noqa: PLC0415 - as above
 
         settings, narrator = self.started.settings, self.started.narrator
-        secrets = {entry.secret for entry in self.entries}
-        # A browser is not to inherit them.
-        environ = {name: value for name, value in self.started.environ.items() if name not in secrets}
+        environ = without_secrets(self.started.environ, self.entries)
         ways = Ways(browser=settings.browser.value, say=narrator.insist, environ=environ)
         narrator.takes_pastes = ways.has_prompt
         applying = Applying(
@@ -122,7 +120,7 @@ class _Apply:
         if in_browser:
             self.started.narrator.say(f"In the browser, one after the other: {', '.join(in_browser)}.")
 
-    def _take(self, result: Result) -> None:
+    def _take(self, result: Applied) -> None:
         self.results[result.entry.name] = result
         match result.outcome:
             case Linked(kept=False):

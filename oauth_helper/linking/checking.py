@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
 
 from oauth_helper.authorization import Authorization
 from oauth_helper.errors import NotPermittedError
@@ -10,6 +11,16 @@ from oauth_helper.events import Checked, Event, Warned
 from oauth_helper.exchange.seams import Lists
 from oauth_helper.link_request import LinkRequest
 from oauth_helper.standing import find_standing, is_list_alone_refused
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the check found."""
+
+    standing: Authorization | None
+    """What bears the name already, and may be kept or is to be replaced."""
+    known: Collection[str] | None
+    """The names that are taken; None: this account may not list them."""
 
 
 async def list_if_permitted(
@@ -25,10 +36,8 @@ async def list_if_permitted(
     return None
 
 
-async def check(
-    request: LinkRequest, service: Lists, tell: Callable[[Event], None]
-) -> tuple[Authorization | None, bool]:
-    """Return what bears the name already, and may be kept or is to be replaced; and whether this account may list.
+async def check(request: LinkRequest, service: Lists, tell: Callable[[Event], None]) -> Found:
+    """Look what bears the name, with one signed call.
 
     Raises:
         NameTakenError: What bears the name stands in the way.
@@ -37,4 +46,4 @@ async def check(
     listed = await list_if_permitted(request, service, tell)
     standing = find_standing(request, listed or [])
     tell(Checked(request.name, request.repo_type))
-    return standing, listed is not None
+    return Found(standing, None if listed is None else frozenset(one.name for one in listed))

@@ -14,7 +14,7 @@ from oauth_helper.events import Event, Failed, Linked
 from oauth_helper.exchange import PACE, CannotLookError, Exchange, Lookout, Pace
 from oauth_helper.exchange.seams import Lists
 from oauth_helper.link_request import IfExists, LinkRequest
-from oauth_helper.linking.checking import check
+from oauth_helper.linking.checking import Found, check
 from oauth_helper.pending import Pending, Target
 from oauth_helper.proof import PersonalToken, Proof
 from oauth_helper.secret import Secret
@@ -68,12 +68,12 @@ async def link_directly(
     """
     ending = Ending(tell)
     try:
-        standing, may_look = (None, True) if is_checked else await check(request, service, tell)
-        if standing and request.if_exists is IfExists.KEEP:
-            linked = Linked(standing, kept=True)
+        found = Found(None, ()) if is_checked else await check(request, service, tell)
+        if found.standing and request.if_exists is IfExists.KEEP:
+            linked = Linked(found.standing, kept=True)
         else:
             creation = _Creation(request, proof, service, tell, pace)
-            linked = await creation.carry_out(standing, may_look=may_look)
+            linked = await creation.carry_out(found.standing, may_look=found.known is not None)
     except OAuthHelperError as error:
         if isinstance(error, RefusedError) and error.code in _NOT_ACCEPTED:
             error.hint = _what_to_check(request, proof)

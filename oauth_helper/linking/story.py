@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from oauth_helper.authorization import Authorization
@@ -12,18 +11,18 @@ from oauth_helper.errors import (
     CodeOrStateInvalidError,
     CredentialsError,
     NameTakenError,
-    NotPermittedError,
     OAuthHelperError,
 )
-from oauth_helper.events import Checked, Event, Failed, Linked, Warned
+from oauth_helper.events import Failed, Linked
 from oauth_helper.exchange import CannotLookError, Exchange, Lookout
 from oauth_helper.link_request import IfExists, LinkRequest
+from oauth_helper.linking.checking import Found, check
 from oauth_helper.linking.doors import Doors, Service
 from oauth_helper.linking.unfinished import finish_earlier
 from oauth_helper.linking.waiting import Browsing, redirect_of, truth_told
 from oauth_helper.pending import Pending, Target
 from oauth_helper.redirect import AuthorizationRequest, AuthorizationResponse
-from oauth_helper.standing import find_standing, is_list_alone_refused
+from oauth_helper.standing import find_standing
 
 
 async def link(request: LinkRequest, service: Service, doors: Doors) -> Linked:
@@ -49,7 +48,7 @@ async def link(request: LinkRequest, service: Service, doors: Doors) -> Linked:
         if finished := await finish_earlier(request, service, doors):
             ending.tell(finished)
             return finished
-        found = await _check(request, service, doors.tell)  # 1
+        found = await check(request, service, doors.tell)  # 1
         if found.standing and request.if_exists is IfExists.KEEP:
             kept = Linked(found.standing, kept=True)
             ending.tell(kept)
@@ -62,31 +61,7 @@ async def link(request: LinkRequest, service: Service, doors: Doors) -> Linked:
         raise
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """What the check found."""
-
-    standing: Authorization | None
-    """What bears the name already, and may be kept or is to be replaced."""
-    known: Collection[str] | None
-    """The names that are taken; None: this account may not list them."""
-
-
-async def _check(request: LinkRequest, service: Service, tell: Callable[[Event], None]) -> _Found:
-    try:
-        listed = await service.list_authorizations()
-    except NotPermittedError as error:
-        if not is_list_alone_refused(error):
-            raise
-        tell(Warned(f"This account may not list authorizations, so it is not known whether {request.name} is free."))
-        found = _Found(None, None)
-    else:
-        found = _Found(find_standing(request, listed), frozenset(one.name for one in listed))
-    tell(Checked(request.name, request.repo_type))
-    return found
-
-
-async def _link_afresh(request: LinkRequest, found: _Found, service: Service, doors: Doors, ending: Ending) -> Linked:
+async def _link_afresh(request: LinkRequest, found: Found, service: Service, doors: Doors, ending: Ending) -> Linked:
     desk = Desk(await _ask(request, service), doors.tell)  # 3
     start = await doors.listener.serve(desk)
     with doors.announced():
@@ -104,7 +79,7 @@ async def _ask(request: LinkRequest, service: Service) -> AuthorizationRequest:
 
 
 async def _until_exchanged(
-    request: LinkRequest, found: _Found, service: Service, doors: Doors, desk: Desk, browsing: Browsing
+    request: LinkRequest, found: Found, service: Service, doors: Doors, desk: Desk, browsing: Browsing
 ) -> Linked:
     earlier: Pending | None = None
     while True:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from oauth_helper.wiring.applying import Applying, Result
+from oauth_helper.wiring.applying import Applied, Applying, apply, without_secrets
 from oauth_helper.wiring.direct_links import link_with_password, link_with_token, run_direct_link, what_is_kept
 from oauth_helper.wiring.links import link, name_for, run_link
 from oauth_helper.wiring.plan import plan_opening
@@ -12,9 +12,10 @@ from oauth_helper.wiring.unfinished import deliver_to_waiting, resume_all, waiti
 from oauth_helper.wiring.ways import Ways
 
 __all__ = [
+    "Applied",
     "Applying",
-    "Result",
     "Ways",
+    "apply",
     "deliver_to_waiting",
     "link",
     "link_with_password",
@@ -29,4 +30,5 @@ __all__ = [
     "waiting_links",
     "walk_repositories",
     "what_is_kept",
+    "without_secrets",
 ]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import os
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Final
 
-from oauth_helper.declaration import Entry, Method, Step, Verdict
+from oauth_helper.declaration import Entry, Method, Step, Verdict, check_steps, plan_steps
 from oauth_helper.errors import AuthorizationDeniedError, OAuthHelperError, RefusedError, UsageError
 from oauth_helper.events import Event, Failed, Linked, Outcome, Warned
 from oauth_helper.journal import Journal
@@ -16,6 +17,7 @@ from oauth_helper.link_request import LinkRequest
 from oauth_helper.proof import PersonalToken, UserPassword
 from oauth_helper.secret import Secret
 from oauth_helper.servicestage import ServiceStageClient
+from oauth_helper.settings import DEFAULT_TIMEOUT
 from oauth_helper.wiring.direct_links import run_direct_link
 from oauth_helper.wiring.links import run_link
 from oauth_helper.wiring.plan import How, plan_opening
@@ -27,11 +29,55 @@ _AT_ONCE: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class Applied:
     """What came of one entry."""
 
     entry: Entry
     outcome: Outcome
+    """:class:`~oauth_helper.events.Linked` or :class:`~oauth_helper.events.Failed`."""
+
+
+async def apply(
+    service: ServiceStageClient,
+    entries: Iterable[Entry],
+    *,
+    environ: Mapping[str, str] = os.environ,
+    browser: str = "auto",
+    timeout: float = DEFAULT_TIMEOUT,  # noqa: ASYNC109 - the user's deadline for each, told with an error of its own
+    tell: Callable[[Event], None] = lambda _event: None,
+) -> list[Applied]:
+    """Bring about all entries that are missing; return what came of each, in the order in which it did.
+
+    An entry that fails raises nothing: see its ``outcome``. After one that would fail the next ones too, these are left
+    out of what is returned.
+
+    Args:
+        service: An open client.
+        entries: What is to stand; :func:`parse_declaration` reads them of a file's text.
+        environ: Where the secrets are that the entries name.
+        browser: As for :func:`link`.
+        timeout: Seconds to wait for the user, for each entry.
+        tell: Called with each event of the stories in the browser.
+
+    Raises:
+        NameTakenError: Something stands in the way of an entry. Nothing was done.
+        CredentialsError: A secret is set nowhere, or those of the client are refused. Nothing was done.
+        UnavailableError: What stands could not be listed. Nothing was done.
+    """
+    steps = plan_steps(entries, await service.list_authorizations())
+    check_steps(steps, environ)
+    results: list[Applied] = []
+    ways = Ways(browser=browser, environ=without_secrets(environ, [step.entry for step in steps]))
+    journal = Journal.of_the_user()
+    applying = Applying(service, ways, tell, results.append, environ=environ, journal=journal, timeout=timeout)
+    await applying.carry_out(steps)
+    return results
+
+
+def without_secrets(environ: Mapping[str, str], entries: Iterable[Entry]) -> dict[str, str]:
+    """Return what a browser is to inherit: not the secrets that entries name."""
+    named = {entry.secret for entry in entries}
+    return {name: value for name, value in environ.items() if name not in named}
 
 
 class Applying:
@@ -55,7 +101,7 @@ class Applying:
         service: ServiceStageClient,
         ways: Ways,
         tell: Callable[[Event], None],
-        done: Callable[[Result], None],
+        done: Callable[[Applied], None],
         *,
         environ: Mapping[str, str],
         journal: Journal | None,
@@ -74,7 +120,7 @@ class Applying:
         """Bring about what is missing."""
         for step in steps:
             if step.verdict is Verdict.KEEP and step.standing:
-                self._done(Result(step.entry, Linked(step.standing, kept=True)))
+                self._done(Applied(step.entry, Linked(step.standing, kept=True)))
         missing = [step.entry for step in steps if step.verdict is Verdict.CREATE]
         await self._all_directly([entry for entry in missing if entry.method is not Method.OAUTH])
         in_browser = [entry for entry in missing if entry.method is Method.OAUTH]
@@ -130,4 +176,4 @@ class Applying:
         except OAuthHelperError as error:
             outcome = Failed(error)
             self._is_over |= not isinstance(error, RefusedError | AuthorizationDeniedError | UsageError)
-        self._done(Result(entry, outcome))
+        self._done(Applied(entry, outcome))
