@@ -149,8 +149,8 @@ class Lasting:
     """What stays when one story follows another: a browser that was let in, and a tab that was sent on, stay so."""
 
     def __init__(self, port: int) -> None:
-        self.cookie = Cookie(port)
-        self.done_key = issue_key()
+        self.cookie: Cookie = Cookie(port)
+        self.done_key: Secret = issue_key()
         """Opens the final page and nothing else."""
 
 

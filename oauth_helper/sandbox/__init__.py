@@ -82,14 +82,14 @@ class Sandbox:
         self._code_lifetime = code_lifetime
         self._password_body = password_body
         self._stack = AsyncExitStack()
-        self.project_id = secrets.token_hex(16)
-        self.access_key = _new_access_key()
+        self.project_id: str = secrets.token_hex(16)
+        self.access_key: AccessKey = _new_access_key()
         """May do everything."""
-        self.access_key_without_list = _new_access_key()
+        self.access_key_without_list: AccessKey = _new_access_key()
         """May do everything but list the authorizations (403)."""
-        self.token = IamToken(secrets.token_urlsafe(48))
+        self.token: IamToken = IamToken(secrets.token_urlsafe(48))
         """May do everything, and does not expire."""
-        self.user = IamUser("sandbox-user", Secret(secrets.token_urlsafe(18)), "sandbox-account")
+        self.user: IamUser = IamUser("sandbox-user", Secret(secrets.token_urlsafe(18)), "sandbox-account")
         """For whom IAM issues tokens."""
 
     @property

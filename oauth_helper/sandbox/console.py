@@ -30,7 +30,7 @@ class Console:
         # Cookies know no ports: the name keeps two sandboxes on one machine apart.
         self._cookie = f"sandbox_console_{address.rpartition(':')[2]}"
         self._sessions: set[Secret] = set()
-        self.requests = 0
+        self.requests: int = 0
         """How many requests reached the console so far, of whatever kind."""
 
     def redirect_uri(self, repo_type: str) -> str:

@@ -89,9 +89,9 @@ class GitHost:
         self._applications: dict[str, OAuthApplication] = {}
         self._codes: dict[Secret, _Grant] = {}
         # A prefix as GitHub's tokens have; without one, no scanner of secrets would know it.
-        self.personal_token = Secret(f"ghp_{secrets.token_hex(18)}")
+        self.personal_token: Secret = Secret(f"ghp_{secrets.token_hex(18)}")
         """Its user's personal access token."""
-        self.password = Secret(secrets.token_urlsafe(18))
+        self.password: Secret = Secret(secrets.token_urlsafe(18))
         """Its user's password."""
 
     def register(self, repo_type: RepoType, *, redirect_uri: str, scope: str) -> OAuthApplication:

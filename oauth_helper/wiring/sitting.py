@@ -23,8 +23,8 @@ class Sitting:
     """
 
     def __init__(self, ways: Ways, tell: Callable[[Event], None]) -> None:
-        self.listener = Listener(ways.port)
-        self.opening = Opening(ways, self.listener, tell, keeps_window=True)
+        self.listener: Listener = Listener(ways.port)
+        self.opening: Opening = Opening(ways, self.listener, tell, keeps_window=True)
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
