@@ -1,6 +1,7 @@
 """Fixtures for all tests, and the rule that nothing may be skipped where everything is installed."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,12 @@ _SWITCH = "OAUTH_HELPER_TESTS_MAY_NOT_SKIP"
 
 _skips_are_failures = os.environ.get(_SWITCH) == "1"
 _skipped: list[str] = []
+
+
+for _number, _usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    # A shell that starts us in the background, or nohup, ignores these for every process that we start as well.
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, _usual)
 
 
 @pytest.fixture(autouse=True)
