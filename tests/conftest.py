@@ -11,6 +11,12 @@ _ALSO_READ = ("BROWSER", "CI", "SSL_CERT_FILE", "DISPLAY", "WAYLAND_DISPLAY", "S
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 _SWITCH = "OAUTH_HELPER_TESTS_MAY_NOT_SKIP"
 
+_MANY_PROCESSES = (
+    *("test_canar", "test_completion", "test_contract", "test_cookie", "test_end_to_end_killed", "test_fuzz"),
+    *("test_journal_at_once", "test_private_files_at_once", "test_recipes", "test_torture", "test_two_users"),
+)
+"""Tests that start so many that to count their coverage takes a third of their time; what they run, others count."""
+
 _skips_are_failures = os.environ.get(_SWITCH) == "1"
 _skipped: list[str] = []
 
@@ -22,8 +28,11 @@ for _number, _usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIG
 
 
 @pytest.fixture(autouse=True)
-def clean_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+def clean_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     """No variable and no file of whoever runs the tests takes part in them; give the empty home folder."""
+    if request.path.name.startswith(_MANY_PROCESSES):
+        for name in [name for name in os.environ if name.startswith("COVERAGE_")]:
+            monkeypatch.delenv(name)
     proxies = (*_PROXIES, *(name.lower() for name in _PROXIES))
     for name in os.environ:
         if name.startswith(_OURS) or name in _ALSO_READ or name in proxies:

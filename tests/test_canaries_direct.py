@@ -24,13 +24,12 @@ def plant(run: Run) -> tuple[str, str]:
     return token, password
 
 
-@pytest.mark.parametrize("body", ["documented", "terraform"])
-@pytest.mark.parametrize("told", ["--json", "--events"])
+@pytest.mark.parametrize(("told", "body"), [("--json", "documented"), ("--events", "terraform")])
 async def test_a_link(tmp_path: Path, body: str, told: str) -> None:
     async with searched_run(tmp_path / "run", environ=DEBUG, password_body=body) as run:
         token, password = plant(run)
         for command, given in ((TOKEN, token), (PASSWORD, password)):
-            for if_exists in ("keep", "replace", "fail"):
+            for if_exists in ("keep", "fail"):
                 end = await run.command(*command, told, "--if-exists", if_exists, given=f"{given}\n")
                 assert end.process.returncode == (6 if if_exists == "fail" else 0), end.err
             await run.command("repos", "my-auth", "-vv", told.replace("--events", "--json"))
