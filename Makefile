@@ -15,7 +15,7 @@ demo: $(VENV)/installed
 
 # Everything that must hold: lint, types, tests with coverage.
 test: lint
-	$(BIN)/python -m pytest --numprocesses=3 --cov --cov-report=term
+	$(BIN)/python -m pytest --numprocesses=4 --cov --cov-report=term
 
 lint: $(VENV)/installed-for-development
 	$(BIN)/ruff check .
@@ -36,7 +36,7 @@ torture: $(TORTURE)/installed
 
 # The tests again, with the lowest versions that pyproject.toml allows.
 test-lowest: $(LOWEST)/installed
-	$(LOWEST)/bin/python -m pytest --numprocesses=3
+	$(LOWEST)/bin/python -m pytest --numprocesses=4
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)

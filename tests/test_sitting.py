@@ -18,7 +18,7 @@ from oauth_helper.servicestage import ServiceStageClient
 from oauth_helper.wiring import Ways, run_link
 from oauth_helper.wiring.sitting import Sitting
 
-TYPES = (RepoType.GITHUB, RepoType.GITLAB, RepoType.GITEE, RepoType.BITBUCKET)
+TYPES = (RepoType.GITHUB, RepoType.GITLAB, RepoType.BITBUCKET)
 
 
 def client(sandbox: Sandbox) -> ServiceStageClient:
@@ -26,7 +26,7 @@ def client(sandbox: Sandbox) -> ServiceStageClient:
 
 
 @pytest.mark.parametrize("family", list(Family))
-async def test_four_git_hosts_are_linked_in_one_window(
+async def test_three_git_hosts_are_linked_in_one_window(
     family: Family, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program = await program_of(family)
@@ -47,7 +47,7 @@ async def test_four_git_hosts_are_linked_in_one_window(
             assert linked.authorization.repo_type == repo_type
         assert sandbox.console.requests == 0
     assert len([event for event in tell.events if isinstance(event, Opened)]) == 1
-    assert [event.way for event in tell.events if isinstance(event, Captured)] == [Way.WINDOW] * 4
+    assert [event.way for event in tell.events if isinstance(event, Captured)] == [Way.WINDOW] * 3
     assert list(tmp_path.glob("oauth-helper-*")) == [], "no profile is left"
 
 

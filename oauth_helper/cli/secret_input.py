@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Final
 
@@ -38,7 +39,7 @@ def read_secret(what: str) -> Secret:
     if sys.stdin is None or sys.stdin.isatty():
         raise UsageError(f"The {what} is asked for on a terminal, or piped in, and there is neither", hint=_how(what))
     try:
-        given = sys.stdin.buffer.read(LONGEST + 1)
+        given = _read_to_end(sys.stdin.fileno())
     except KeyboardInterrupt:
         raise _interrupted() from None
     except OSError as error:
@@ -46,6 +47,14 @@ def read_secret(what: str) -> Secret:
     if len(given) > LONGEST:
         raise UsageError(f"What standard input has is too long for a {what}", hint=_how(what))
     return _single_line(given, what)
+
+
+def _read_to_end(descriptor: int) -> bytes:
+    """Read piece by piece: in a single call of Python's for all of it, a Ctrl-C between two pieces would be missed."""
+    given = b""
+    while len(given) <= LONGEST and (piece := os.read(descriptor, LONGEST)):
+        given += piece
+    return given
 
 
 def _single_line(given: bytes, what: str) -> Secret:
