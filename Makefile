@@ -3,19 +3,20 @@ VENV := .venv
 BIN := $(VENV)/bin
 LOWEST := .venv-lowest
 TORTURE := .venv-torture
+TYPES := .venv-types
 
 # For each of the targets of `make fuzz`, of which there are fourteen.
 SECONDS ?= 720
 
-.PHONY: demo test lint benchmark fuzz torture test-lowest clean
+.PHONY: demo test lint benchmark completeness fuzz torture test-lowest clean
 
 # The main job, against a sandbox on this machine.
 demo: $(VENV)/installed
 	$(BIN)/oauth-helper link github --sandbox
 
-# Everything that must hold: lint, types, tests with coverage.
+# Everything that must hold: lint, types, tests.
 test: lint
-	$(BIN)/python -m pytest --numprocesses=4 --cov --cov-report=term
+	$(BIN)/python -m pytest --numprocesses=4
 
 lint: $(VENV)/installed-for-development
 	$(BIN)/ruff check .
@@ -26,6 +27,13 @@ lint: $(VENV)/installed-for-development
 benchmark: $(VENV)/installed
 	$(BIN)/python benchmarks/capture_to_exchange.py
 
+# How much of the public API has types that every checker reads alike: all of it, or this fails. Needs npm.
+completeness:
+	$(PYTHON) -m venv $(TYPES)
+	$(TYPES)/bin/python -m pip install --quiet --force-reinstall .
+	npm install --silent --no-fund --no-audit --prefix $(TYPES)/npm pyright
+	PATH="$(CURDIR)/$(TYPES)/bin:$$PATH" $(TYPES)/npm/node_modules/.bin/pyright --verifytypes oauth_helper --ignoreexternal
+
 # Long fuzzing of everything that reads what a stranger wrote; what is found is kept in a temporary folder.
 fuzz: $(VENV)/installed-for-development
 	$(BIN)/python tests/fuzz/run.py --seconds $(SECONDS)
@@ -34,9 +42,9 @@ fuzz: $(VENV)/installed-for-development
 torture: $(TORTURE)/installed
 	PYTHONPATH=tests $(TORTURE)/bin/python -m torture --readme README.md
 
-# The tests again, with the lowest versions that pyproject.toml allows.
+# The tests again, with the lowest versions that pyproject.toml allows, and with coverage, which takes a third longer.
 test-lowest: $(LOWEST)/installed
-	$(LOWEST)/bin/python -m pytest --numprocesses=4
+	$(LOWEST)/bin/python -m pytest --numprocesses=4 --cov --cov-report=term
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -63,4 +71,4 @@ $(TORTURE)/installed: pyproject.toml
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(LOWEST) $(TORTURE) .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
+	rm -rf $(VENV) $(LOWEST) $(TYPES) $(TORTURE) .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist

@@ -10,12 +10,13 @@ from test_window_links import Told, program_of
 
 from oauth_helper.authorization import RepoType
 from oauth_helper.browsers.find import Family
+from oauth_helper.declaration import Entry, plan_steps
 from oauth_helper.errors import AuthorizationDeniedError
 from oauth_helper.events import Captured, Failed, Linked, Opened, Way
 from oauth_helper.link_request import LinkRequest
 from oauth_helper.sandbox import Sandbox
 from oauth_helper.servicestage import ServiceStageClient
-from oauth_helper.wiring import Ways, run_link
+from oauth_helper.wiring import Applied, Applying, Ways, run_link
 from oauth_helper.wiring.sitting import Sitting
 
 TYPES = (RepoType.GITHUB, RepoType.GITLAB, RepoType.BITBUCKET)
@@ -33,19 +34,14 @@ async def test_three_git_hosts_are_linked_in_one_window(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     tell = Told()
     ways = Ways(browser=program, headless=True)
-    async with (
-        Sandbox(decision="authorize") as sandbox,
-        client(sandbox) as service,
-        Sitting(ways, tell) as sitting,
-        asyncio.timeout(50),
-    ):
-        for number, repo_type in enumerate(TYPES, start=1):
-            request = LinkRequest(repo_type, f"my-{repo_type}", timeout=40)
-            linked = await run_link(
-                request, service, ways, tell, journal=None, sitting=sitting, more_to_come=number < len(TYPES)
-            )
-            assert linked.authorization.repo_type == repo_type
+    entries = [Entry(f"my-{repo_type}", repo_type) for repo_type in TYPES]
+    results: list[Applied] = []
+    async with Sandbox(decision="authorize") as sandbox, client(sandbox) as service, asyncio.timeout(50):
+        applying = Applying(service, ways, tell, results.append, environ={}, journal=None, timeout=40)
+        await applying.carry_out(plan_steps(entries, []))
         assert sandbox.console.requests == 0
+    linked = [result.outcome for result in results]
+    assert [one.authorization.repo_type for one in linked if isinstance(one, Linked)] == list(TYPES)
     assert len([event for event in tell.events if isinstance(event, Opened)]) == 1
     assert [event.way for event in tell.events if isinstance(event, Captured)] == [Way.WINDOW] * 3
     assert list(tmp_path.glob("oauth-helper-*")) == [], "no profile is left"
