@@ -55,9 +55,7 @@ def _leak(place: str, line: str, found: str, flow: Flow = straight) -> Leak:
 
 
 LEAKS = [
-    _leak("redirect/authorization_request.py:AuthorizationRequest.parse", f"{_LOG}(url)", "log: state"),
     _leak("redirect/authorization_request.py:AuthorizationRequest.judge_query", "print(query)", "stdout 0: code"),
-    _leak("desk/judging.py:Desk._decide", f'{_LOG}("judging %s", offered)', "log: code"),
     _leak(
         "desk/judging.py:Desk.judge",
         'from oauth_helper.errors import MachineError; raise MachineError(f"cannot judge {text}")',
@@ -71,14 +69,11 @@ LEAKS = [
         f"log: {_KEY}",
         by_browser,
     ),
-    _leak("listener/pages.py:Pages._told", "heading += self._authorization_url", "page: state"),
-    _leak("exchange/sending.py:Exchange._send", "print(self._pending.code.reveal()[:13])", "stdout 0: code"),
     _leak(
         "servicestage/client.py:ServiceStageClient.create_oauth",
         f'{_LOG}(__import__("base64").b64encode(b"x" + code.reveal().encode()))',
         "log: code",
     ),
-    _leak("servicestage/connection.py:Connection._send", f"{_LOG}(headers)", "log: signature"),
     _leak(
         "servicestage/signing.py:sign",
         f"print(key.secret_key.reveal().encode().hex(), file={_STDERR})",

@@ -52,7 +52,7 @@ async def test_secrets_that_are_not_taken(tmp_path: Path) -> None:
         wrong = run.plant("wrong", secrets.token_urlsafe(30))
         run.plant("wrong, as basic", base64.b64encode(f"account/octocat:{wrong}".encode()).decode())
         for command in (TOKEN, PASSWORD):
-            for given in (wrong, f"{wrong}\n{wrong}\n", f"\x1b{wrong}", f"{wrong}\u202e"):
+            for given in (wrong, f"\x1b{wrong}"):
                 end = await run.command(*command, "--json", given=given)
                 assert end.process.returncode in {2, 6}, end.err
         host = f"https://someone:{wrong}@git.example"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -37,6 +38,14 @@ def taken(folder: Path, target: Target = TARGET) -> Claim:
     """The claim, which is free."""
     claim = Claim.try_take(folder, target)
     assert claim
+    return claim
+
+
+def taken_soon(folder: Path, target: Target = TARGET) -> Claim:
+    """The claim of a process that was killed; the system may let go of its files a moment after it was reaped."""
+    deadline = time.monotonic() + 10
+    while not (claim := Claim.try_take(folder, target)):
+        assert time.monotonic() < deadline
     return claim
 
 
