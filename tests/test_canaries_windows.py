@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -16,27 +13,11 @@ from canary_sandbox import TappedSandbox
 from link_script import LINK
 from mutated_package import Plant, planted
 from test_canaries_mutated import with_copy
+from xvfb_display import display, needs_xvfb
 
-pytestmark = pytest.mark.skipif(not shutil.which("Xvfb"), reason="Xvfb is not installed")
+__all__ = ["display"]
 
-
-@pytest.fixture
-async def display() -> AsyncIterator[str]:
-    """A screen of the test's own."""
-    reading, writing = os.pipe()
-    server = await asyncio.create_subprocess_exec(
-        *("Xvfb", "-displayfd", str(writing), "-screen", "0", "1280x900x24", "-nolisten", "tcp"),
-        pass_fds=[writing],
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    os.close(writing)
-    with os.fdopen(reading) as said:
-        number = (await asyncio.to_thread(said.readline)).strip()
-    try:
-        yield f":{number}"
-    finally:
-        server.terminate()
-        await server.wait()
+pytestmark = needs_xvfb
 
 
 WHERE_IT_JUDGES = Plant("browsers/window.py", "Window._verdict", "print(query)")

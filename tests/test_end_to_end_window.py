@@ -4,35 +4,18 @@ import asyncio
 import os
 import shutil
 import signal
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from command import ended, line_with, run_command, running, surroundings
 from screen import terminal
+from xvfb_display import display, needs_xvfb
 
 from oauth_helper.sandbox import Sandbox
 
-pytestmark = pytest.mark.skipif(not shutil.which("Xvfb"), reason="Xvfb is not installed")
+__all__ = ["display"]
 
-
-@pytest.fixture
-async def display() -> AsyncIterator[str]:
-    """A screen of the test's own."""
-    reading, writing = os.pipe()
-    server = await asyncio.create_subprocess_exec(
-        *("Xvfb", "-displayfd", str(writing), "-screen", "0", "1280x900x24", "-nolisten", "tcp"),
-        pass_fds=[writing],
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    os.close(writing)
-    with os.fdopen(reading) as said:
-        number = (await asyncio.to_thread(said.readline)).strip()
-    try:
-        yield f":{number}"
-    finally:
-        server.terminate()
-        await server.wait()
+pytestmark = needs_xvfb
 
 
 def on_screen(sandbox: Sandbox, display: str, folder: Path) -> dict[str, str]:

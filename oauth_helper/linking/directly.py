@@ -9,16 +9,16 @@ from typing import Final, Protocol
 
 from oauth_helper.authorization import Authorization, RepoType
 from oauth_helper.desk import Ending
-from oauth_helper.errors import CredentialsError, NameTakenError, OAuthHelperError, RefusedError
+from oauth_helper.errors import NameTakenError, OAuthHelperError, RefusedError
 from oauth_helper.events import Event, Failed, Linked
-from oauth_helper.exchange import PACE, CannotLookError, Exchange, Lookout, Pace
+from oauth_helper.exchange import PACE, Exchange, Lookout, Pace
 from oauth_helper.exchange.seams import Lists
 from oauth_helper.link_request import IfExists, LinkRequest
 from oauth_helper.linking.checking import Found, check
+from oauth_helper.linking.taken import where_taken
 from oauth_helper.pending import Pending, Target
 from oauth_helper.proof import PersonalToken, Proof
 from oauth_helper.secret import Secret
-from oauth_helper.standing import find_standing
 
 _NOT_ACCEPTED: Final = frozenset({"SVCSTG.REPO.0400", "SVCSTG.REPO.0402", "SVCSTG.REPO.0450", "SVCSTG.REPO.0451"})
 """With which ServiceStage may refuse a token or a password; no page says which it is."""
@@ -130,27 +130,12 @@ class _Creation:
         try:
             return Linked(await exchange.carry_out())
         except NameTakenError as taken:
-            return await self._where_taken(taken, exchange)
+            lookout = Lookout(self.service, self.request.name, self.tell, self.pace)
+            lookout.may_look = exchange.may_look
+            return await where_taken(taken, exchange, self.request, lookout, self._again)
 
-    async def _where_taken(self, taken: NameTakenError, exchange: Exchange) -> Linked:
-        """Do what the user wants done about a name that was taken since it was checked.
-
-        What was made in the place of what was deleted already is not deleted too, nor what may be our own work.
-        """
-        if self.request.if_exists is IfExists.FAIL or not exchange.may_look:
-            raise taken
-        try:
-            listed = await Lookout(self.service, self.request.name, self.tell, self.pace).look() or []
-        except (CannotLookError, CredentialsError):
-            raise taken from None
-        standing = find_standing(self.request, listed)
-        if standing is None:
-            raise taken
-        if self.request.if_exists is IfExists.KEEP:
-            return Linked(standing, kept=True)
-        if exchange.may_be_spent or exchange.pending.stood_since is not None:
-            raise taken
-        return Linked(await self._exchange(self._pending(standing), may_look=True).carry_out())
+    async def _again(self, pending: Pending) -> Authorization:
+        return await self._exchange(pending, may_look=True).carry_out()
 
     def _exchange(self, pending: Pending, *, may_look: bool) -> Exchange:
         service = _ByProof(self.service, self.proof)

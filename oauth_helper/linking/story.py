@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 
 from oauth_helper.authorization import Authorization
 from oauth_helper.desk import Desk, Ending
 from oauth_helper.errors import (
     CodeOrStateInvalidError,
-    CredentialsError,
     NameTakenError,
     OAuthHelperError,
 )
 from oauth_helper.events import Failed, Linked
-from oauth_helper.exchange import CannotLookError, Exchange, Lookout
+from oauth_helper.exchange import Exchange, Lookout
 from oauth_helper.link_request import IfExists, LinkRequest
 from oauth_helper.linking.checking import Found, check
 from oauth_helper.linking.doors import Doors, Service
+from oauth_helper.linking.taken import where_taken
 from oauth_helper.linking.unfinished import finish_earlier
 from oauth_helper.linking.waiting import Browsing, redirect_of, truth_told
 from oauth_helper.pending import Pending, Target
 from oauth_helper.redirect import AuthorizationRequest, AuthorizationResponse
-from oauth_helper.standing import find_standing
 
 
 async def link(request: LinkRequest, service: Service, doors: Doors) -> Linked:
@@ -99,7 +99,9 @@ async def _until_exchanged(
         try:
             return Linked(await exchange.carry_out())  # 6, 7
         except NameTakenError as taken:
-            return await _where_taken(taken, exchange, request, service, doors)
+            lookout = Lookout(service, request.name, doors.tell, doors.pace)
+            again = partial(_exchanged_again, service=service, doors=doors)
+            return await where_taken(taken, exchange, request, lookout, again)
         except CodeOrStateInvalidError as refused:
             desk.refuse()
             if not await doors.may_start_over(refused):
@@ -109,29 +111,8 @@ async def _until_exchanged(
         await browsing.start_over()
 
 
-async def _where_taken(
-    taken: NameTakenError, exchange: Exchange, request: LinkRequest, service: Service, doors: Doors
-) -> Linked:
-    """Do about a name that was taken while the user authorized what the user wants done about a taken name.
-
-    A refused name costs neither code nor state, so they are good for the exchange that comes after a deletion; but
-    what was made in the place of what was deleted already is not deleted too.
-    """
-    if request.if_exists is IfExists.FAIL:
-        raise taken
-    try:
-        listed = await Lookout(service, request.name, doors.tell, doors.pace).look() or []
-    except (CannotLookError, CredentialsError):
-        raise taken from None
-    standing = find_standing(request, listed)
-    if standing is None:
-        raise taken
-    if request.if_exists is IfExists.KEEP:
-        return Linked(standing, kept=True)
-    if exchange.may_be_spent or exchange.pending.stood_since is not None:
-        raise taken
-    pending = replace(exchange.pending, stood_since=standing.create_time)
-    return Linked(await Exchange(pending, service, doors.journal, doors.tell, pace=doors.pace).carry_out())
+async def _exchanged_again(pending: Pending, *, service: Service, doors: Doors) -> Authorization:
+    return await Exchange(pending, service, doors.journal, doors.tell, pace=doors.pace).carry_out()
 
 
 def _captured(
