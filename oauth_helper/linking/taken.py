@@ -40,4 +40,5 @@ async def where_taken(
         return Linked(standing, kept=True)
     if exchange.may_be_spent or exchange.pending.stood_since is not None:
         raise taken
-    return Linked(await carry_out(replace(exchange.pending, stood_since=standing.create_time)))
+    # What was refused for its name has left nothing behind that would have to be looked after.
+    return Linked(await carry_out(replace(exchange.pending, stood_since=standing.create_time, sent_at=None)))
