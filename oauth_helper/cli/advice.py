@@ -57,8 +57,8 @@ _WORDS: Final[Mapping[Advice, str]] = {
         "runs this command."
     ),
     Advice.OTHER_ATTEMPT: (
-        "The address that came belongs to another attempt, most likely an earlier one. Leave that tab, and authorize "
-        "in the one that was opened now."
+        "That was the address of an earlier attempt, or of somebody else's. Leave that tab, and authorize in the one "
+        "that was opened now."
     ),
     Advice.NOT_WHOLE: (
         "The address that came was not whole. Copy all of it from the address bar, and paste it into the page{here}."
