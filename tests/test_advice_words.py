@@ -1,0 +1,85 @@
+"""What a user reads while the redirect does not come: the advice, and that the page is asked for twice."""
+
+import asyncio
+from datetime import UTC, datetime
+
+import pytest
+from aiohttp import ClientSession
+from command import surroundings
+from link_script import LINK
+from screen import terminal
+
+from oauth_helper.cli.advice import in_words
+from oauth_helper.events import Advice, Waiting
+from oauth_helper.sandbox import Sandbox
+
+WAITING = Waiting("http://127.0.0.1:4711/start?k=KEY", "https://github.com/login/oauth/authorize", datetime.now(UTC))
+SSH = {"SSH_CONNECTION": "203.0.113.5 51000 198.51.100.7 22"}
+
+
+def words(advice: Advice, *, pastes: bool = True, window: bool = False, environ: dict[str, str] | None = None) -> str:
+    return in_words(advice, WAITING, in_window=window, takes_pastes=pastes, environ=environ or {})
+
+
+@pytest.mark.parametrize(
+    ("advice", "happened", "remedy"),
+    [
+        (Advice.HTTPS, "Your browser forces HTTPS", "http:// in front"),
+        (Advice.LOCALHOST, "asked for localhost", "127.0.0.1"),
+        (Advice.OTHER_USER, "Another user of this machine", "as the user who runs this command"),
+        (Advice.OTHER_ATTEMPT, "an earlier attempt", "the one that was opened now"),
+        (Advice.NOT_WHOLE, "was not whole", "Copy all of it"),
+        (Advice.UNREACHED, "Nothing has reached me yet", "ssh -L 4711:127.0.0.1:4711 THIS-MACHINE"),
+        (Advice.UNDECIDED, "Nothing has come back yet", "paste the address where the browser ends"),
+    ],
+)
+def test_each_advice_says_what_happened_and_what_to_do(advice: Advice, happened: str, remedy: str) -> None:
+    told = words(advice)
+    assert told.index(happened) < told.index(remedy)
+    assert len(told) < 3 * 80
+
+
+def test_every_advice_has_its_words() -> None:
+    assert all(words(advice, pastes=pastes) for advice in Advice for pastes in (True, False))
+
+
+def test_the_ssh_command_names_the_host_that_the_user_has_come_to() -> None:
+    assert words(Advice.UNREACHED, environ=SSH).endswith("\n  ssh -L 4711:127.0.0.1:4711 198.51.100.7")
+
+
+def test_who_cannot_paste_here_is_told_of_deliver() -> None:
+    assert "`oauth-helper deliver`" in words(Advice.UNREACHED, pastes=False)
+    assert "or here" not in words(Advice.NOT_WHOLE, pastes=False)
+
+
+def test_in_a_window_there_is_nothing_to_paste() -> None:
+    assert words(Advice.UNDECIDED, window=True).endswith("press b and Enter.")
+    assert words(Advice.UNDECIDED, window=True, pastes=False).endswith("Authorize there.")
+
+
+async def test_a_second_use_is_told_on_the_terminal_with_an_address_that_works() -> None:
+    async with Sandbox() as sandbox, terminal(*LINK, "--no-browser", environ=surroundings(sandbox)) as screen:
+        first = (await screen.line_with("/start?k=")).split()[-1]
+        async with ClientSession() as browser:
+            for status, title in ((200, "Link your GitHub account"), (404, "This page was already opened")):
+                async with browser.get(first) as answer:
+                    assert (answer.status, title in await answer.text()) == (status, True)
+            await screen.until("already opened, and is asked for once")
+            async with asyncio.timeout(10), browser.get((await screen.line_with("/start?k=")).split()[-1]) as answer:
+                assert 'id="authorize"' in await answer.text()
+        await screen.until("Ignored: 1 already opened.")
+        screen.type("\x03")
+        assert await screen.ended() == 130
+
+
+async def test_in_quiet_it_is_told_all_the_same() -> None:
+    quiet = (*LINK, "--no-browser", "--quiet")
+    async with Sandbox() as sandbox, terminal(*quiet, environ=surroundings(sandbox)) as screen:
+        first = (await screen.line_with("/start?k=")).split()[-1]
+        async with ClientSession() as browser:
+            for _ in range(2):
+                async with browser.get(first):
+                    pass
+        await screen.until("already opened")
+        screen.type("\x03")
+        assert await screen.ended() == 130
