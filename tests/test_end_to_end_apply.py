@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from at_once import AtOnce
-from command import Ended, error_of, records, run_command, running, surroundings
+from command import SCRIPT, Ended, error_of, records, run_command, running, surroundings
 from contract_server import TOKEN, ContractServer
 from fake_servicestage import FakeServiceStage, Received
 from link_script import PatientUser, created, kill, until
@@ -139,6 +139,17 @@ async def test_what_would_fail_the_next_one_too_ends_it_and_they_are_not_reached
         end = await run_command("apply", file, "--json", "--timeout", "1", environ=environ)
     assert end.status == 5
     assert list(summary(end).values()) == ["failed", *["created", "not reached"] * 3, "created"]
+
+
+async def test_a_browser_inherits_no_secret_that_the_file_names(tmp_path: Path) -> None:
+    seen, spy = tmp_path / "seen", tmp_path / "spy"
+    spy.write_text(f'#!/bin/sh\nenv >"{seen}"\nexec "{sys.executable}" "{SCRIPT}" "$1"\n')
+    spy.chmod(0o755)
+    async with Sandbox() as sandbox:
+        end = await run_command("apply", declare(tmp_path, eight()[:2]), environ=environment(sandbox, BROWSER=str(spy)))
+        assert end.status == 0, end.err
+        assert sandbox.personal_token.reveal() not in seen.read_text()
+        assert "OAUTH_HELPER_ENDPOINT=" in seen.read_text()
 
 
 async def test_an_interrupt_says_how_far_it_got_and_the_next_run_goes_on(tmp_path: Path) -> None:

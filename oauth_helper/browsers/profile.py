@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Final
 
 from oauth_helper.browsers.find import FoundBrowser, Packaging
-from oauth_helper.browsers.inheritance import inherited
 from oauth_helper.browsers.process import HAS_PYTHON, reaped
 from oauth_helper.browsers.trouble import BrowserTroubleError
 
@@ -32,6 +31,9 @@ _PAUSE: Final = 0.1
 """Seconds between two tries: children of a killed browser still write for a moment."""
 _LONGEST_RUN: Final = 86_400
 """Seconds. Windows has no harmless way to ask for a process by number; nothing of ours runs for a day."""
+
+_OF_THE_SYSTEM: Final = ("LD_LIBRARY_PATH", "SYSTEMROOT")
+"""What Python itself may need of the environment, to start."""
 
 _WATCHDOG: Final = """
 import os, shutil, signal, sys, time
@@ -171,7 +173,7 @@ async def _watching(folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,
-        env=inherited(os.environ),
+        env={name: os.environ[name] for name in _OF_THE_SYSTEM if name in os.environ},
         start_new_session=True,
     )
     try:
