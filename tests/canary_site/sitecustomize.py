@@ -65,7 +65,8 @@ def note_children(folder: Path) -> None:
         elif event in _STARTING:
             argv, environ = arguments[1], arguments[3] if event == "subprocess.Popen" else arguments[2]
             words = [argv] if isinstance(argv, str | bytes | Path) else argv
-            told = {os.fsdecode(name): os.fsdecode(value) for name, value in (os.environ if environ is None else environ).items()}
+            inherited = os.environ if environ is None else environ
+            told = {os.fsdecode(name): os.fsdecode(value) for name, value in inherited.items()}
             note(folder, "children", {"argv": [os.fsdecode(word) for word in words], "environ": told})
 
     sys.addaudithook(hear)
