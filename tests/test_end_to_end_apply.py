@@ -141,6 +141,15 @@ async def test_what_would_fail_the_next_one_too_ends_it_and_they_are_not_reached
     assert list(summary(end).values()) == ["failed", *["created", "not reached"] * 3, "created"]
 
 
+async def test_without_the_browser_that_was_demanded_what_needs_none_stands_all_the_same(tmp_path: Path) -> None:
+    file = declare(tmp_path, eight()[:4])
+    async with Sandbox() as sandbox:
+        environ = environment(sandbox, BROWSER="", PATH=str(tmp_path))
+        end = await run_command("apply", file, "--json", "--browser", "default", environ=environ)
+    assert end.status == 9
+    assert list(summary(end).values()) == ["failed", "created", "not reached", "created"]
+
+
 async def test_a_browser_inherits_no_secret_that_the_file_names(tmp_path: Path) -> None:
     seen, spy = tmp_path / "seen", tmp_path / "spy"
     spy.write_text(f'#!/bin/sh\nenv >"{seen}"\nexec "{sys.executable}" "{SCRIPT}" "$1"\n')

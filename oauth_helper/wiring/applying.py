@@ -125,7 +125,10 @@ class Applying:
         await self._all_directly([entry for entry in missing if entry.method is not Method.OAUTH])
         in_browser = [entry for entry in missing if entry.method is Method.OAUTH]
         if in_browser and not self._is_over:
-            await self._all_in_browser(in_browser)
+            try:
+                await self._all_in_browser(in_browser)
+            except OAuthHelperError as error:  # no browser where one was demanded, or no port: before the first of them
+                self._done(Applied(in_browser[0], Failed(error)))
 
     async def _all_directly(self, entries: Sequence[Entry]) -> None:
         left = iter(entries)
