@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from oauth_helper.authorization import Authorization, RepoType
 from oauth_helper.errors import OAuthHelperError
+from oauth_helper.phrase import Phrase
 
 
 class Way(StrEnum):
@@ -46,7 +47,7 @@ class Stray(StrEnum):
 class Warned:
     """Something a user should know; the story goes on."""
 
-    message: str
+    message: Phrase
 
 
 @dataclass(frozen=True, slots=True)

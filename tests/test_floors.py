@@ -8,11 +8,11 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "oauth_helper"
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("address", "origin", "presentable", "secret"),
+    ("address", "language", "origin", "phrase", "presentable", "secret"),
     ("authorization", "credentials", "errors", "repository", "stars"),
     ("endpoint", "events", "fault_trace", "link_request", "pending"),
     ("credential_chain", "diagnosis", "outcome_document", "proof", "redirect", "settings", "standing"),
-    ("declaration", "private_files"),
+    ("catalogs", "declaration", "private_files"),
     ("browsers", "files", "journal", "listener", "other_runs", "schema", "servicestage", "terminal"),
     ("desk", "exchange"),
     ("linking",),
