@@ -8,6 +8,7 @@ from typing import Final
 from oauth_helper.credentials import AccessKey, IamToken, IamUser
 from oauth_helper.errors import CredentialsError
 from oauth_helper.origin import FileValues, Sourced
+from oauth_helper.phrase import Phrase, counted, listed, phrase
 from oauth_helper.secret import Secret
 
 FoundCredentials = Sourced[AccessKey] | Sourced[IamToken] | Sourced[IamUser]
@@ -33,11 +34,11 @@ def find_credentials(environ: Mapping[str, str], credentials_file: FileValues) -
     if token := environ.get(_TOKEN):
         return Sourced(IamToken(token), _TOKEN)
     for names in _ACCESS_KEYS:
-        if key := _access_key(environ, names, "the environment"):
-            return Sourced(key, f"{names[0]} and {names[1]}")
+        if key := _access_key(environ, names, phrase("the environment")):
+            return Sourced(key, listed(names[:2]))
     if user := _iam_user(environ):
         return Sourced(user, ", ".join(_USER))
-    place = f"[basic] of {credentials_file.path}"
+    place = phrase("[basic] of {path}", path=credentials_file.path)
     if key := _access_key(credentials_file.values, _FILE_KEYS, place):
         return Sourced(key, place)
     return None
@@ -46,9 +47,11 @@ def find_credentials(environ: Mapping[str, str], credentials_file: FileValues) -
 def no_credentials() -> CredentialsError:
     """Return the error for a run that needs credentials and finds none."""
     return CredentialsError(
-        "No credentials were found",
-        hint="Set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK (an access key), or OAUTH_HELPER_TOKEN (an IAM token). "
-        "To try without an account, add --sandbox to `link`.",
+        phrase("No credentials were found"),
+        hint=phrase(
+            "Set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK (an access key), or OAUTH_HELPER_TOKEN (an "
+            "IAM token). To try without an account, add --sandbox to `link`."
+        ),
     )
 
 
@@ -65,7 +68,7 @@ def _iam_user(environ: Mapping[str, str]) -> IamUser | None:
     # HW_DOMAIN_NAME alone is common beside an access key of another source: it is not half of anything.
     if not name and not password:
         return None
-    _refuse_half({variable: environ.get(variable) for variable in _USER}, "the environment")
+    _refuse_half({variable: environ.get(variable) for variable in _USER}, phrase("the environment"))
     return IamUser(name or "", Secret(password or ""), domain_name or "")
 
 
@@ -74,10 +77,15 @@ def _refuse_half(values: Mapping[str, str | None], place: str) -> None:
     if missing:
         present = [name for name, value in values.items() if value]
         raise CredentialsError(
-            f"{_listed(present)} set in {place}, but {_listed(missing)} missing",
-            hint=f"Set {' and '.join(missing)} as well, or unset {' and '.join(present)}.",
+            phrase(
+                "{present} set in {place}, but {missing} missing",
+                present=_are(present),
+                place=place,
+                missing=_are(missing),
+            ),
+            hint=phrase("Set {missing} as well, or unset {present}.", missing=listed(missing), present=listed(present)),
         )
 
 
-def _listed(names: list[str]) -> str:
-    return f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'}"
+def _are(names: list[str]) -> Phrase:
+    return counted("{names} is", "{names} are", len(names), names=listed(names))

@@ -8,6 +8,7 @@ from yarl import URL
 
 from oauth_helper.address import parse_address
 from oauth_helper.errors import SettingsError
+from oauth_helper.phrase import phrase
 
 
 def is_loopback(host: str | None) -> bool:
@@ -22,7 +23,7 @@ def is_loopback(host: str | None) -> bool:
         return False
 
 
-def check_endpoint(text: str, *, origin: str = "the endpoint") -> str:
+def check_endpoint(text: str, *, origin: str = phrase("the endpoint")) -> str:
     """Return an endpoint as ``scheme://host[:port][/path]`` without a slash at its end.
 
     An endpoint without a scheme is given https, as the vendor's SDK does. ``origin`` says in the error where
@@ -39,16 +40,20 @@ def check_endpoint(text: str, *, origin: str = "the endpoint") -> str:
         url, usable = URL(), False
     if not usable:
         # What stands before an @ may be a password.
-        shown = "" if "@" in text else f": {text!r}"
-        raise SettingsError(f"{origin} is not a usable address{shown}", hint="Give it as https://HOST.")
+        message = phrase("{origin} is not a usable address", origin=origin) + ("" if "@" in text else f": {text!r}")
+        raise SettingsError(message, hint=phrase("Give it as https://HOST."))
     if url.user or url.password or url.query_string or url.fragment:
         raise SettingsError(
-            f"{origin} has more than a host, a port and a path",
-            hint="Give it as https://HOST, nothing behind it.",
+            phrase("{origin} has more than a host, a port and a path", origin=origin),
+            hint=phrase("Give it as https://HOST, nothing behind it."),
         )
     if url.scheme == "http" and not is_loopback(url.host):
         raise SettingsError(
-            f"{origin} is plain http: {url}. Credentials would cross the network in the clear.",
-            hint="Use https. Plain http is accepted for this machine (127.0.0.1) only.",
+            phrase(
+                "{origin} is plain http: {url}. Credentials would cross the network in the clear",
+                origin=origin,
+                url=url,
+            ),
+            hint=phrase("Use https. Plain http is accepted for this machine (127.0.0.1) only."),
         )
     return str(url).rstrip("/")

@@ -40,7 +40,9 @@ class OAuthHelperError(Exception):
     exit_status: int = 1
     kind: str = "fault"
     """One word for scripts; it does not change between releases."""
-    default_hint: Phrase = phrase("This is a fault in oauth-helper. Please report it with what -vv shows: no secret is.")
+    default_hint: Phrase = phrase(
+        "This is a fault in oauth-helper. Please report it with what -vv shows: no secret is."
+    )
 
     def __init__(
         self, message: Phrase, *, hint: Phrase | None = None, code: str | None = None, request_id: str | None = None
@@ -118,7 +120,9 @@ class NotPermittedError(CredentialsError):
     """The account is known, but may not make this call."""
 
     kind = "not-permitted"
-    default_hint = phrase("Ask the account's administrator for servicestage:repositoryAuth:list, :get, :create and :delete.")
+    default_hint = phrase(
+        "Ask the account's administrator for servicestage:repositoryAuth:list, :get, :create and :delete."
+    )
 
 
 class AuthorizationDeniedError(OAuthHelperError):
@@ -170,7 +174,9 @@ class NameTakenError(RefusedError):
     """``SVCSTG.REPO.0403``, or seen before asking: an authorization of that name stands in the way."""
 
     kind = "name-taken"
-    default_hint = phrase("Choose another --name, or give --if-exists replace to replace the authorization of that name.")
+    default_hint = phrase(
+        "Choose another --name, or give --if-exists replace to replace the authorization of that name."
+    )
 
 
 class NoSuchAuthorizationError(RefusedError):

@@ -15,6 +15,7 @@ from platformdirs import user_config_path
 
 from oauth_helper.errors import CredentialsError, SettingsError
 from oauth_helper.origin import FileValues
+from oauth_helper.phrase import phrase
 from oauth_helper.settings import FILE_KEYS
 
 _APPLICATION: Final = "oauth-helper"
@@ -35,12 +36,15 @@ def read_config_file(environ: Mapping[str, str]) -> FileValues:
     except (FileNotFoundError, NotADirectoryError):
         if named:
             raise SettingsError(
-                f"OAUTH_HELPER_CONFIG names a file that is not there: {path}",
-                hint="Create it, or unset the variable.",
+                phrase("OAUTH_HELPER_CONFIG names a file that is not there: {path}", path=path),
+                hint=phrase("Create it, or unset the variable."),
             ) from None
         return FileValues(str(path))
     except (OSError, ValueError, RecursionError) as error:  # no TOML, no UTF-8, 5000 digits, or nested too deep
-        raise SettingsError(f"{path} cannot be read: {error}", hint="Mend the file, or move it away.") from error
+        raise SettingsError(
+            phrase("{path} cannot be read: {error}", path=path, error=error),
+            hint=phrase("Mend the file, or move it away."),
+        ) from error
     return FileValues(str(path), {key: _text(path, key, value) for key, value in table.items()})
 
 
@@ -59,15 +63,19 @@ def read_credentials_file(environ: Mapping[str, str]) -> FileValues:
     except (FileNotFoundError, NotADirectoryError):
         if named:
             raise CredentialsError(
-                f"HUAWEICLOUD_SDK_CREDENTIALS_FILE names a file that is not there: {path}",
-                hint="Create it, or unset the variable.",
+                phrase("HUAWEICLOUD_SDK_CREDENTIALS_FILE names a file that is not there: {path}", path=path),
+                hint=phrase("Create it, or unset the variable."),
             ) from None
         return FileValues(str(path))
     except (OSError, UnicodeDecodeError, configparser.Error) as error:
         # The parser's own message quotes the line it stumbled over, which may be the secret key.
         raise CredentialsError(
-            f"{path} cannot be read as the vendor SDK's credentials file ({type(error).__name__})",
-            hint="It holds a line [basic], then ak = … and sk = … on lines of their own.",
+            phrase(
+                "{path} cannot be read as the vendor SDK's credentials file ({name__})",
+                path=path,
+                name__=type(error).__name__,
+            ),
+            hint=phrase("It holds a line [basic], then ak = … and sk = … on lines of their own."),
         ) from None
     return FileValues(str(path), dict(parser[_SECTION]) if parser.has_section(_SECTION) else {})
 
@@ -106,11 +114,18 @@ def others_can_read(path: str) -> bool:
 def _text(path: Path, key: str, value: object) -> str:
     if key not in FILE_KEYS:
         raise SettingsError(
-            f"{path} has a key nobody reads: {key!r}", hint=f"Known keys: {', '.join(sorted(FILE_KEYS))}."
+            phrase("{path} has a key nobody reads: {key!r}", path=path, key=key),
+            hint=phrase("Known keys: {sorted}.", sorted=", ".join(sorted(FILE_KEYS))),
         )
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise SettingsError(f"{path}: {key} must be a text or a number", hint=f'Write it as {key} = "…".')
+        raise SettingsError(
+            phrase("{path}: {key} must be a text or a number", path=path, key=key),
+            hint=phrase('Write it as {key} = "…".', key=key),
+        )
     try:
         return str(value)
     except ValueError:  # Python writes no number of more than 4300 digits
-        raise SettingsError(f"{path}: {key} is too long a number", hint=f'Write it as {key} = "…".') from None
+        raise SettingsError(
+            phrase("{path}: {key} is too long a number", path=path, key=key),
+            hint=phrase('Write it as {key} = "…".', key=key),
+        ) from None

@@ -19,6 +19,7 @@ from platformdirs import user_state_path
 from oauth_helper.authorization import RepoType
 from oauth_helper.errors import MachineError
 from oauth_helper.pending import CODE_LIFETIME, Pending, Target
+from oauth_helper.phrase import Phrase, phrase
 from oauth_helper.private_files import (
     has_private_folder,
     others_could_read,
@@ -63,7 +64,7 @@ class Journal:
         except MachineError as error:
             raise _not_written(error.message, error.hint) from error
         except OSError as error:
-            raise _not_written(f"{self._folder}: {error.strerror}") from error
+            raise _not_written(phrase("{folder}: {strerror}", folder=self._folder, strerror=error.strerror)) from error
 
     def remove(self, pending: Pending) -> None:
         """Remove this entry; none is fine, and one that another run wrote there since then stays.
@@ -77,8 +78,8 @@ class Journal:
                 path.unlink(missing_ok=True)
         except OSError as error:
             raise MachineError(
-                f"{path} could not be removed ({error.strerror})",
-                hint="Remove it by hand: it holds the code and the state of a redirect that is dealt with.",
+                phrase("{path} could not be removed ({strerror})", path=path, strerror=error.strerror),
+                hint=phrase("Remove it by hand: it holds the code and the state of a redirect that is dealt with."),
             ) from error
 
     def find(self, target: Target, repo_type: RepoType) -> Pending | None:
@@ -89,16 +90,16 @@ class Journal:
         """
         return _read(self._path(target, repo_type)) if has_private_folder(self._folder) else None
 
-    def read_all(self) -> tuple[list[Pending], list[str]]:
+    def read_all(self) -> tuple[list[Pending], list[Phrase]]:
         """Return all entries, the oldest redirect first, and a line for people for whatever could not be read."""
         entries: list[Pending] = []
-        troubles: list[str] = []
+        troubles: list[Phrase] = []
         try:
             paths = self._paths() if has_private_folder(self._folder) else []
         except MachineError as error:
             return entries, [error.message]
         except OSError as error:
-            return entries, [f"{self._folder} cannot be read ({error.strerror})"]
+            return entries, [phrase("{path} cannot be read ({why})", path=self._folder, why=error.strerror)]
         for path in paths:
             try:
                 if pending := _read(path):
@@ -107,14 +108,14 @@ class Journal:
                 troubles.append(error.message)
         return sorted(entries, key=attrgetter("captured_at")), troubles
 
-    def forget_expired(self, now: datetime) -> list[str]:
+    def forget_expired(self, now: datetime) -> list[Phrase]:
         """Remove what is not to lie about any longer, and return a line for each entry that others could read.
 
         Code and state go 10 minutes after the capture, and what is left of the entry a week after it; what cannot be
         read goes once it is 10 minutes old, and what a killed writer left at once. Where there is no folder, this
         is a single look. What cannot be done now is left to the next command.
         """
-        warnings: list[str] = []
+        warnings: list[Phrase] = []
         try:
             if not has_private_folder(self._folder):
                 return warnings
@@ -124,7 +125,7 @@ class Journal:
             return warnings
         for path in paths:
             if others_could_read(path):
-                warnings.append(f"{path} could be read by other users")
+                warnings.append(phrase("{path} could be read by other users", path=path))
             with suppress(MachineError, OSError):  # an entry that vanishes or changes meanwhile is another run's affair
                 _forget(path, now)
         return warnings
@@ -154,8 +155,8 @@ def _parse(path: Path, text: str) -> Pending:
             if _name(pending.target, pending.repo_type) == path.name:
                 return pending
     raise MachineError(
-        f"{path} does not hold what this version of oauth-helper writes there",
-        hint="Nothing needs to be done: it is removed once it is 10 minutes old.",
+        phrase("{path} does not hold what this version of oauth-helper writes there", path=path),
+        hint=phrase("Nothing needs to be done: it is removed once it is 10 minutes old."),
     )
 
 
@@ -191,7 +192,10 @@ def _remove_old(path: Path, now: datetime) -> None:
         path.unlink()
 
 
-def _not_written(why: str, hint: str | None = None) -> MachineError:
+def _not_written(why: Phrase, hint: Phrase | None = None) -> MachineError:
     return MachineError(
-        f"The redirect could not be written down: {why}; the link goes on, but no other run could finish it", hint=hint
+        phrase(
+            "The redirect could not be written down: {why}; the link goes on, but no other run could finish it", why=why
+        ),
+        hint=hint,
     )

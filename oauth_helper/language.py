@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
@@ -50,6 +51,19 @@ def language_of_browser(accept_language: str) -> Language | None:
     """Return the language that a browser prefers, of those we speak (RFC 9110 section 12.5.4); None: none of them."""
     weighted = [_weighted(each) for each in accept_language[:_LONGEST_HEADER].split(",")]
     return _first(tag for weight, tag in sorted(weighted, key=lambda pair: -pair[0]) if weight > 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Preference:
+    """What a user reads."""
+
+    language: Language
+    is_demanded: bool = False
+    """Whether the user has named it; else a browser may prefer another."""
+
+    def in_browser(self, accept_language: str) -> Language:
+        """Return the language of a page for a browser that says that."""
+        return self.language if self.is_demanded else language_of_browser(accept_language) or self.language
 
 
 def _weighted(element: str) -> tuple[float, str]:

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from oauth_helper.authorization import RepoType, is_legal_name
 from oauth_helper.errors import IllegalNameError
+from oauth_helper.phrase import phrase
 from oauth_helper.presentable import presentable
 
 
@@ -36,4 +37,6 @@ class LinkRequest:
 
     def __post_init__(self) -> None:
         if not is_legal_name(self.name):
-            raise IllegalNameError(f"{presentable(self.name)!r} cannot be the name of an authorization")
+            raise IllegalNameError(
+                phrase("{name!r} cannot be the name of an authorization", name=presentable(self.name))
+            )

@@ -10,6 +10,7 @@ from typing import Final
 from oauth_helper.authorization import Authorization
 from oauth_helper.errors import OAuthHelperError, RedirectRejectedError
 from oauth_helper.events import Failed, Linked, Outcome
+from oauth_helper.phrase import verbatim
 from oauth_helper.presentable import presentable
 
 _LONGEST: Final = 4000
@@ -62,7 +63,7 @@ def read_outcome(document: str | bytes) -> Outcome | None:
             return Failed(_error(facts))
         case {"outcome": "rejected", "reason": str(reason), "message": str(message), "hint": str(hint)}:
             reason, message, hint = (presentable(text, limit=_LONGEST) for text in (reason, message, hint))
-            raise RedirectRejectedError(reason, message, hint=hint)
+            raise RedirectRejectedError(reason, verbatim(message), hint=verbatim(hint))
         case _:
             raise OutcomeDocumentError("no document of an outcome")
 
@@ -93,6 +94,7 @@ def _error(told: Mapping[str, object]) -> OAuthHelperError:
     message, hint = facts.get("message"), facts.get("hint")
     if not isinstance(message, str) or not isinstance(hint, str) or not _needed(error_class) <= facts.keys():
         raise OutcomeDocumentError("an error with something missing")
+    facts |= {"message": verbatim(message), "hint": verbatim(hint)}
     # Not by its own __init__, which may compose the message: that is done.
     error = error_class.__new__(error_class, message)
     vars(error).update(facts)

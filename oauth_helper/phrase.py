@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from gettext import NullTranslations
 from typing import Final, Self
 
@@ -43,7 +44,7 @@ class Phrase(str):
         return self
 
     def __add__(self, other: str) -> Phrase:
-        more = other if isinstance(other, Phrase) else phrase("{text}", text=other)
+        more = other if isinstance(other, Phrase) else verbatim(other)
         return Phrase(*self._sentences, *more._sentences)
 
     def __reduce__(self) -> tuple[type[Phrase], tuple[_Sentence, ...]]:
@@ -68,6 +69,31 @@ def counted(singular: str, plural: str, /, count: int, **values: object) -> Phra
     return Phrase(_Sentence(singular, {"count": count, **values}, plural, count))
 
 
+def listed(names: Sequence[str]) -> Phrase:
+    """Return ``names`` as the last part of a list has it in a sentence: ``A``, ``A and B``, ``A, B and C``."""
+    *first, last = names
+    return phrase("{first} and {last}", first=", ".join(first), last=last) if first else verbatim(last)
+
+
+def joined(reasons: Iterable[Phrase]) -> Phrase:
+    """Return ``reasons`` as one text, with semicolons between them."""
+    return reduce(lambda text, reason: phrase("{text}; {reason}", text=text, reason=reason), reasons)
+
+
+def verbatim(text: str) -> Phrase:
+    """Return text that is nobody's to translate, such as a server's, as a phrase."""
+    return Phrase(_Sentence("{text}", {"text": text}))
+
+
+def template(words: str, /) -> str:
+    """Return a literal that is given to :func:`phrase` later, as it is: this marks it for the catalogs."""
+    return words
+
+
 def said(value: object, catalog: NullTranslations) -> object:
     """Return a phrase in the language of ``catalog``, and anything else as it is."""
     return value.said(catalog) if isinstance(value, Phrase) else value
+
+
+NOTHING: Final = Phrase()
+"""No words."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from oauth_helper.errors import MachineError
+from oauth_helper.phrase import Phrase, phrase
 
 if sys.platform != "win32":
     import fcntl
@@ -42,7 +43,9 @@ def private_folder(path: Path) -> Path:
             path.mkdir(mode=stat.S_IRWXU)
         _make_ours_alone(path)
     except OSError as error:
-        raise _distrust(path, f"cannot be had as a folder of ours ({error.strerror})") from error
+        raise _distrust(
+            path, phrase("cannot be had as a folder of ours ({strerror})", strerror=error.strerror)
+        ) from error
     return path
 
 
@@ -57,7 +60,7 @@ def has_private_folder(path: Path) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError as error:
-        raise _distrust(path, f"cannot be looked at ({error.strerror})") from error
+        raise _distrust(path, phrase("cannot be looked at ({strerror})", strerror=error.strerror)) from error
     return True
 
 
@@ -122,12 +125,14 @@ def read_private(path: Path) -> str | None:
         return None
     except OSError as error:
         is_link = error.errno in {errno.ELOOP, errno.EMLINK}  # the second is FreeBSD's word for it
-        raise _distrust(path, "is a link" if is_link else f"cannot be read ({error.strerror})") from None
+        raise _distrust(
+            path, phrase("is a link") if is_link else phrase("cannot be read ({strerror})", strerror=error.strerror)
+        ) from None
     if len(content) > MOST_BYTES:
-        raise _distrust(path, "is longer than any file of ours")
+        raise _distrust(path, phrase("is longer than any file of ours"))
     with suppress(UnicodeDecodeError):
         return content.decode()
-    raise _distrust(path, "holds no text")
+    raise _distrust(path, phrase("holds no text"))
 
 
 def others_could_read(path: Path) -> bool:
@@ -141,15 +146,15 @@ def others_could_read(path: Path) -> bool:
 def _make_ours_alone(path: Path) -> None:
     found = path.lstat()
     if stat.S_ISLNK(found.st_mode):
-        raise _distrust(path, "is a link")
+        raise _distrust(path, phrase("is a link"))
     if not stat.S_ISDIR(found.st_mode):
-        raise _distrust(path, "is not a folder")
+        raise _distrust(path, phrase("is not a folder"))
     if sys.platform == "win32":  # %LOCALAPPDATA% keeps others out by itself
         return
     if found.st_uid != os.geteuid():
-        raise _distrust(path, "belongs to another user")
+        raise _distrust(path, phrase("belongs to another user"))
     if found.st_mode & _OTHERS_WRITE:
-        raise _distrust(path, "can be written by other users")
+        raise _distrust(path, phrase("can be written by other users"))
     _check_parent(path)
     if found.st_mode & _OTHERS:
         path.chmod(stat.S_IRWXU)
@@ -163,13 +168,13 @@ def _check_parent(path: Path) -> None:
     parent = path.parent.stat()
     is_open_to_all = parent.st_mode & stat.S_IWOTH and not parent.st_mode & stat.S_ISVTX
     if is_open_to_all or parent.st_uid not in {0, os.geteuid()}:
-        raise _distrust(path, "lies in a folder where other users could replace it")
+        raise _distrust(path, phrase("lies in a folder where other users could replace it"))
 
 
 @contextmanager
 def _opened(path: Path, access: int) -> Iterator[BinaryIO]:
     if sys.platform == "win32" and path.is_symlink():
-        raise _distrust(path, "is a link")
+        raise _distrust(path, phrase("is a link"))
     descriptor = os.open(path, access | _SAFELY)
     try:
         _check_file(path, descriptor)
@@ -182,22 +187,25 @@ def _opened(path: Path, access: int) -> Iterator[BinaryIO]:
 def _check_file(path: Path, descriptor: int) -> None:
     found = os.fstat(descriptor)
     if not stat.S_ISREG(found.st_mode):
-        raise _distrust(path, "is not a plain file")
+        raise _distrust(path, phrase("is not a plain file"))
     if found.st_nlink > 1:  # none at all: it was replaced just now, and what is in hand is still whole
-        raise _distrust(path, "has a second name elsewhere")
+        raise _distrust(path, phrase("has a second name elsewhere"))
     if sys.platform == "win32":
         return
     if found.st_uid != os.geteuid():
-        raise _distrust(path, "belongs to another user")
+        raise _distrust(path, phrase("belongs to another user"))
     if found.st_mode & _OTHERS_WRITE:
-        raise _distrust(path, "can be written by other users")
+        raise _distrust(path, phrase("can be written by other users"))
     if found.st_mode & _OTHERS:
         with suppress(OSError):  # on a read-only file system: no reason to lose what the file says
             os.fchmod(descriptor, stat.S_IRUSR | stat.S_IWUSR)
 
 
-def _distrust(path: Path, why: str) -> MachineError:
-    return MachineError(f"{path} {why}", hint="Look at it, then move it away or make it yours alone (chmod go= PATH).")
+def _distrust(path: Path, why: Phrase) -> MachineError:
+    return MachineError(
+        phrase("{path} {why}", path=path, why=why),
+        hint=phrase("Look at it, then move it away or make it yours alone (chmod go= PATH)."),
+    )
 
 
 def _write(path: Path, content: bytes) -> None:

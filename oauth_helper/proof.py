@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
 from oauth_helper.authorization import RepoType
 from oauth_helper.endpoint import check_endpoint
 from oauth_helper.errors import SettingsError, UsageError
+from oauth_helper.phrase import listed, phrase
 from oauth_helper.secret import Secret
 
 TOKEN_TYPES: Final = (RepoType.GITHUB, RepoType.GITLAB, RepoType.GITEE)
@@ -16,7 +16,7 @@ TOKEN_TYPES: Final = (RepoType.GITHUB, RepoType.GITLAB, RepoType.GITEE)
 PASSWORD_TYPES: Final = (RepoType.BITBUCKET, RepoType.DEVCLOUD)
 """Of which it takes passwords; most editions of the manual have no GitHub here, and GitHub takes none since 2021."""
 
-_COPY_IT_AGAIN: Final = "Copy it again, whole and on one line."
+_COPY_IT_AGAIN: Final = phrase("Copy it again, whole and on one line.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class PersonalToken:
         token = self.token.reveal()
         if not token or not token.isprintable() or " " in token:
             raise UsageError(
-                "The token is empty, or has a blank, line break or control character in it", hint=_COPY_IT_AGAIN
+                phrase("The token is empty, or has a blank, line break or control character in it"), hint=_COPY_IT_AGAIN
             )
         if self.host is not None:
             object.__setattr__(self, "host", check_host(self.host))
@@ -56,12 +56,12 @@ class UserPassword:
         # RFC 7617 section 2: a colon would end the name, where name and password travel as one.
         if not self.user or not self.user.isprintable() or ":" in self.user:
             raise UsageError(
-                "The user name is empty, or has a colon or control character in it",
-                hint="Give the name that you sign in to the Git host with; of CodeArts, ACCOUNT/USER.",
+                phrase("The user name is empty, or has a colon or control character in it"),
+                hint=phrase("Give the name that you sign in to the Git host with; of CodeArts, ACCOUNT/USER."),
             )
         if not self.password or not self.password.reveal().isprintable():
             raise UsageError(
-                "The password is empty, or has a line break or control character in it", hint=_COPY_IT_AGAIN
+                phrase("The password is empty, or has a line break or control character in it"), hint=_COPY_IT_AGAIN
             )
 
 
@@ -74,15 +74,24 @@ def check_type(repo_type: RepoType, kind: type[Proof]) -> None:
     Raises:
         UsageError: It cannot.
     """
-    what, types = ("token", TOKEN_TYPES) if kind is PersonalToken else ("password", PASSWORD_TYPES)
+    is_token = kind is PersonalToken
+    types, other_types = (TOKEN_TYPES, PASSWORD_TYPES) if is_token else (PASSWORD_TYPES, TOKEN_TYPES)
     if repo_type in types:
         return
-    other, its_types = ("--with-password", PASSWORD_TYPES) if what == "token" else ("--with-token", TOKEN_TYPES)
-    way = f"Use {other}, or leave it out" if repo_type in its_types else "Leave it out"
-    raise UsageError(
-        f"{repo_type.display_name} cannot be linked with a {what}: ServiceStage takes one for {_names(types)} only",
-        hint=f"{way} to link it in a browser.",
-    )
+    host, names = repo_type.display_name, listed([one.display_name for one in types])
+    if is_token:
+        message = phrase(
+            "{host} cannot be linked with a token: ServiceStage takes one for {names} only", host=host, names=names
+        )
+    else:
+        message = phrase(
+            "{host} cannot be linked with a password: ServiceStage takes one for {names} only", host=host, names=names
+        )
+    hint = phrase("Leave it out to link it in a browser.")
+    if repo_type in other_types:
+        other = "--with-password" if is_token else "--with-token"
+        hint = phrase("Use {other}, or leave it out to link it in a browser.", other=other)
+    raise UsageError(message, hint=hint)
 
 
 def check_host(text: str) -> str:
@@ -92,11 +101,6 @@ def check_host(text: str) -> str:
         UsageError: It is none, has a user or password in it, or is plain http to another machine.
     """
     try:
-        return check_endpoint(text, origin="The Git server's address")
+        return check_endpoint(text, origin=phrase("The Git server's address"))
     except SettingsError as error:
         raise UsageError(error.message, hint=error.hint) from None
-
-
-def _names(types: Collection[RepoType]) -> str:
-    *first, last = (one.display_name for one in types)
-    return f"{', '.join(first)} and {last}"

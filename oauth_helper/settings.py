@@ -10,6 +10,7 @@ from typing import Final
 from oauth_helper.endpoint import check_endpoint
 from oauth_helper.errors import SettingsError
 from oauth_helper.origin import FileValues, Sourced, first_set
+from oauth_helper.phrase import Phrase, phrase
 
 BROWSER_CHOICES: Final = ("auto", "default", "chromium", "firefox", "none")
 """Beside the path of a browser."""
@@ -17,7 +18,7 @@ DEFAULT_TIMEOUT: Final = 600.0
 MAXIMUM_TIMEOUT: Final = 3600
 """Seconds."""
 
-_DEFAULT: Final = "default"
+_DEFAULT: Final = phrase("default")
 _REGION: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 ENVIRONMENT: Final[Mapping[str, tuple[str, ...]]] = {
@@ -70,13 +71,15 @@ class Settings:
         """
         if self.endpoint.value is None:
             raise SettingsError(
-                "It is not known which ServiceStage to talk to: neither an endpoint nor a region is set",
-                hint="Give --region (such as cn-north-4) or --endpoint, or set OAUTH_HELPER_REGION. "
-                "To try without an account, add --sandbox.",
+                phrase("It is not known which ServiceStage to talk to: neither an endpoint nor a region is set"),
+                hint=phrase(
+                    "Give --region (such as cn-north-4) or --endpoint, or set OAUTH_HELPER_REGION. To try "
+                    "without an account, add --sandbox."
+                ),
             )
         return self.endpoint.value
 
-    def required_iam_endpoint(self, purpose: str) -> str:
+    def required_iam_endpoint(self, purpose: Phrase) -> str:
         """Return the IAM endpoint, wanted for ``purpose``.
 
         Raises:
@@ -84,8 +87,8 @@ class Settings:
         """
         if self.iam_endpoint.value is None:
             raise SettingsError(
-                f"IAM is needed for {purpose}, but neither its endpoint nor a region is set",
-                hint="Give --region, or --iam-endpoint.",
+                phrase("IAM is needed for {purpose}, but neither its endpoint nor a region is set", purpose=purpose),
+                hint=phrase("Give --region, or --iam-endpoint."),
             )
         return self.iam_endpoint.value
 
@@ -98,7 +101,10 @@ def resolve_settings(sources: Sources) -> Settings:
     """
     region = _look_up("region", sources)
     if region.value is not None and not _REGION.fullmatch(region.value):
-        raise SettingsError(f"{region.origin} is not a region: {region.value!r}", hint="Regions look like cn-north-4.")
+        raise SettingsError(
+            phrase("{origin} is not a region: {region!r}", origin=region.origin, region=region.value),
+            hint=phrase("Regions look like cn-north-4."),
+        )
     return Settings(
         region=region,
         endpoint=_checked_endpoint(_service_endpoint(sources, region.value)),
@@ -122,7 +128,7 @@ def _look_up(key: str, sources: Sources, more_environment: tuple[str, ...] = ())
     if found := first_set(sources.environ, ENVIRONMENT[key] + more_environment):
         return found
     if key in _IN_CREDENTIALS_FILE and (value := sources.credentials_file.values.get(key)):
-        return Sourced(value, f"[basic] of {sources.credentials_file.path}")
+        return Sourced(value, phrase("[basic] of {path}", path=sources.credentials_file.path))
     if value := sources.config_file.values.get(key):
         return Sourced(value, sources.config_file.path)
     return Sourced(None, _DEFAULT)
@@ -136,7 +142,9 @@ def _service_endpoint(sources: Sources, region: str | None) -> Sourced[str | Non
         return Sourced(found.value.partition(",")[0], found.origin)
     if found.value or not region:
         return found
-    return Sourced(f"https://servicestage.{region}.myhuaweicloud.com", f"{_DEFAULT} of region {region}")
+    return Sourced(
+        f"https://servicestage.{region}.myhuaweicloud.com", phrase("default of region {region}", region=region)
+    )
 
 
 def _iam_endpoint(sources: Sources, region: str | None) -> Sourced[str | None]:
@@ -145,7 +153,7 @@ def _iam_endpoint(sources: Sources, region: str | None) -> Sourced[str | None]:
         return Sourced(found.value.rstrip("/").removesuffix("/v3"), found.origin)
     if not region:
         return found
-    return Sourced(f"https://iam.{region}.myhuaweicloud.com", f"{_DEFAULT} of region {region}")
+    return Sourced(f"https://iam.{region}.myhuaweicloud.com", phrase("default of region {region}", region=region))
 
 
 def _checked_endpoint(found: Sourced[str | None]) -> Sourced[str | None]:
@@ -159,8 +167,10 @@ def _browser(found: Sourced[str | None]) -> Sourced[str]:
         return Sourced("auto", _DEFAULT)
     if not is_browser_choice(found.value):
         raise SettingsError(
-            f"{found.origin} names a browser that cannot be had: {found.value!r}",
-            hint=f"Use one of {', '.join(BROWSER_CHOICES)}, or the path of a browser.",
+            phrase("{origin} names a browser that cannot be had: {found!r}", origin=found.origin, found=found.value),
+            hint=phrase(
+                "Use one of {browser_choices}, or the path of a browser.", browser_choices=", ".join(BROWSER_CHOICES)
+            ),
         )
     return Sourced(found.value, found.origin)
 
@@ -174,7 +184,12 @@ def _timeout(found: Sourced[str | None]) -> Sourced[float]:
         seconds = 0.0
     if not 1 <= seconds <= MAXIMUM_TIMEOUT:
         raise SettingsError(
-            f"{found.origin} is not a number of seconds from 1 to {MAXIMUM_TIMEOUT}: {found.value!r}",
-            hint="Give the seconds to wait for you in the browser, such as 600.",
+            phrase(
+                "{origin} is not a number of seconds from 1 to {maximum_timeout}: {found!r}",
+                origin=found.origin,
+                maximum_timeout=MAXIMUM_TIMEOUT,
+                found=found.value,
+            ),
+            hint=phrase("Give the seconds to wait for you in the browser, such as 600."),
         )
     return Sourced(seconds, found.origin)

@@ -8,6 +8,7 @@ from oauth_helper.authorization import Authorization
 from oauth_helper.errors import NameTakenError, NotPermittedError
 from oauth_helper.link_request import IfExists, LinkRequest
 from oauth_helper.pending import Pending
+from oauth_helper.phrase import phrase
 from oauth_helper.presentable import presentable
 
 _WHOLE_SERVICE_REFUSED: Final = frozenset({"APIGW.0302", "APIGW.0402"})
@@ -50,12 +51,22 @@ def check_standing(request: LinkRequest, standing: Authorization) -> None:
     if request.if_exists is IfExists.REPLACE:
         return
     if request.if_exists is IfExists.FAIL:
-        raise NameTakenError(f"An authorization named {request.name} exists already")
+        raise NameTakenError(phrase("An authorization named {name} exists already", name=request.name))
     if not standing.is_of(request.repo_type):
         found = presentable(standing.repo_type, limit=32)
-        raise NameTakenError(f"An authorization named {request.name} exists already, and it is of type {found}")
+        raise NameTakenError(
+            phrase(
+                "An authorization named {name} exists already, and it is of type {found}",
+                name=request.name,
+                found=found,
+            )
+        )
     if not standing.works:
         raise NameTakenError(
-            f"An authorization named {request.name} exists already, but it does not work (status {standing.status})",
-            hint="Give --if-exists replace to put a working one in its place.",
+            phrase(
+                "An authorization named {name} exists already, but it does not work (status {status})",
+                name=request.name,
+                status=standing.status,
+            ),
+            hint=phrase("Give --if-exists replace to put a working one in its place."),
         )

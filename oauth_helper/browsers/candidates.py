@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from oauth_helper.phrase import NOTHING, Phrase, joined, phrase
 from oauth_helper.presentable import presentable
 
 Which = Callable[..., str | None]
@@ -61,7 +62,7 @@ class Candidate:
 
     words: tuple[str, ...] = ()
     """The program's path and its arguments, ``%s`` where the address belongs."""
-    left_out: str = ""
+    left_out: Phrase = NOTHING
 
     def command(self, address: str) -> list[str]:
         """Return what to start in order to open ``address``."""
@@ -77,10 +78,10 @@ class Candidates:
     chosen: bool
     """Whether they are the user's own choice, by ``BROWSER``."""
 
-    def explain(self, failures: Iterable[str]) -> str:
+    def explain(self, failures: Iterable[Phrase]) -> Phrase:
         """Join why each of them was left out or failed, and name ``BROWSER`` where it is to blame."""
-        reasons = "; ".join(failures)
-        return f"BROWSER is set, but {reasons}" if self.chosen else reasons
+        reasons = joined(failures)
+        return phrase("BROWSER is set, but {reasons}", reasons=reasons) if self.chosen else reasons
 
 
 def browser_commands(
@@ -99,7 +100,7 @@ def browser_commands(
     return [candidate.command(address) for candidate in found.best_first if candidate.words]
 
 
-def why_no_browser(environ: Mapping[str, str], platform: str, *, which: Which = shutil.which) -> str | None:
+def why_no_browser(environ: Mapping[str, str], platform: str, *, which: Which = shutil.which) -> Phrase | None:
     """Return why no browser could be opened, in words for people; None if one could."""
     found = find_candidates(environ, platform, which=which)
     if any(candidate.words for candidate in found.best_first):
@@ -136,14 +137,14 @@ def _chosen(text: str, platform: str, find: Which) -> Candidate:
     try:
         words = _words(text, posix=platform != "win32")
     except ValueError:
-        return Candidate(left_out="the quotes in it do not match")
+        return Candidate(left_out=phrase("the quotes in it do not match"))
     if not words:
-        return Candidate(left_out="it names no program")
+        return Candidate(left_out=phrase("it names no program"))
     # In any place: another program may be what starts it, as in `env lynx`.
     if textual := next((word for word in words if Path(word).name in _TEXT_MODE), None):
-        return Candidate(left_out=f"{name_of(textual)} is a text-mode browser")
+        return Candidate(left_out=phrase("{name_of} is a text-mode browser", name_of=name_of(textual)))
     if not (program := find(words[0])):
-        return Candidate(left_out=f"{name_of(words[0])} was not found")
+        return Candidate(left_out=phrase("{name_of} was not found", name_of=name_of(words[0])))
     arguments = words[1:]
     return _fit(program, arguments if any("%s" in word for word in arguments) else [*arguments, "%s"])
 
@@ -160,10 +161,10 @@ def _words(text: str, *, posix: bool) -> list[str]:
 def _usual(environ: Mapping[str, str], platform: str, find: Which, *, is_root: bool) -> Iterator[Candidate]:
     commands = list(_usual_commands(environ, platform, is_root=is_root))
     if not commands:
-        yield Candidate(left_out="no display: neither DISPLAY nor WAYLAND_DISPLAY is set")
+        yield Candidate(left_out=phrase("no display: neither DISPLAY nor WAYLAND_DISPLAY is set"))
         return
     found = [_fit(path, arguments) for program, *arguments in commands if (path := find(program))]
-    yield from found or [Candidate(left_out="no graphical browser was found on PATH")]
+    yield from found or [Candidate(left_out=phrase("no graphical browser was found on PATH"))]
 
 
 def _usual_commands(environ: Mapping[str, str], platform: str, *, is_root: bool) -> Iterator[list[str]]:
@@ -191,7 +192,7 @@ def _usual_commands(environ: Mapping[str, str], platform: str, *, is_root: bool)
 
 def _fit(program: str, arguments: list[str]) -> Candidate:
     if _names(program) & _TEXT_MODE:
-        return Candidate(left_out=f"{name_of(program)} is a text-mode browser")
+        return Candidate(left_out=phrase("{name_of} is a text-mode browser", name_of=name_of(program)))
     return Candidate((program, *arguments))
 
 

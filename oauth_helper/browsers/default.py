@@ -22,6 +22,7 @@ from oauth_helper.browsers.candidates import (
 )
 from oauth_helper.browsers.inheritance import inherited
 from oauth_helper.errors import NoBrowserError
+from oauth_helper.phrase import NOTHING, Phrase, phrase
 
 __all__ = ["browser_commands", "first_browser", "open_default_browser", "why_no_browser"]
 
@@ -43,15 +44,17 @@ async def open_default_browser(address: str, *, environ: Mapping[str, str] = os.
     found = find_candidates(environ, sys.platform, is_root=_is_root())
     # xdg-open falls back to text-mode browsers of its own choosing, unless BROWSER tells it what there is.
     theirs = inherited(environ) if found.chosen else {**inherited(environ), "BROWSER": ":".join(GRAPHICAL)}
-    failures: list[str] = []
+    failures: list[Phrase] = []
     for candidate in found.best_first:
         failure = candidate.left_out or await _failure(candidate, address, theirs)
         if not failure:
             return name_of(candidate.words[0])
         failures.append(failure)
     raise NoBrowserError(
-        f"No browser was opened: {found.explain(failures)}.",
-        hint="Correct BROWSER, unset it, or give --browser none to be shown the addresses." if found.chosen else None,
+        phrase("No browser was opened: {why}", why=found.explain(failures)),
+        hint=phrase("Correct BROWSER, unset it, or give --browser none to be shown the addresses.")
+        if found.chosen
+        else None,
     )
 
 
@@ -65,20 +68,20 @@ def _is_root() -> bool:
     return hasattr(os, "geteuid") and os.geteuid() == 0
 
 
-async def _failure(candidate: Candidate, address: str, environ: dict[str, str]) -> str:
+async def _failure(candidate: Candidate, address: str, environ: dict[str, str]) -> Phrase:
     """Start ``candidate``; return why it failed, or nothing."""
     name = name_of(candidate.words[0])
     try:
         ended = _start(candidate.command(address), environ)
     except OSError as error:
-        return f"{name} could not be started ({error.strerror})"
+        return phrase("{name} could not be started ({why})", name=name, why=error.strerror)
     try:
         status = await asyncio.wait_for(
             asyncio.wrap_future(ended), _PATIENCE_WITH_OPENERS if name in OPENERS else _PATIENCE
         )
     except TimeoutError:
-        return ""
-    return f"{name} ended with status {status}" if status else ""
+        return NOTHING
+    return phrase("{name} ended with status {status}", name=name, status=status) if status else NOTHING
 
 
 def _start(command: list[str], environ: dict[str, str]) -> Future[int]:

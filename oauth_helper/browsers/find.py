@@ -19,6 +19,7 @@ from oauth_helper.browsers.places import default_browser, installed_browsers
 from oauth_helper.browsers.products import PRODUCTS, Family, product_of
 from oauth_helper.browsers.surroundings import Surroundings, look_around
 from oauth_helper.errors import NoBrowserError
+from oauth_helper.phrase import Phrase, phrase
 from oauth_helper.presentable import presentable
 
 __all__ = ["Family", "FoundBrowser", "Packaging", "choose", "find_browsers", "look_around", "why_no_window"]
@@ -92,22 +93,22 @@ def choose(wanted: str, here: Surroundings) -> list[FoundBrowser]:
     if wanted in set(Family):
         names = ", ".join(product.name for product in PRODUCTS if product.family == wanted)
         return [browser for browser in found if browser.family == wanted] or _refuse(
-            f"No browser of the {wanted.capitalize()} family was found",
-            f"Install one ({names}), or give --browser the path of one.",
+            phrase("No browser of the {wanted} family was found", wanted=wanted.capitalize()),
+            phrase("Install one ({names}), or give --browser the path of one.", names=names),
         )
     named = _named(wanted, here)
     return [next((browser for browser in found if browser.command == named.command), named)]
 
 
-def why_no_window(environ: Mapping[str, str], platform: str, *, which: Which = shutil.which) -> str | None:
+def why_no_window(environ: Mapping[str, str], platform: str, *, which: Which = shutil.which) -> Phrase | None:
     """Return why no window of ours can open here whatever browser there is, in words for people; None if one can."""
     here = Surroundings(environ, platform, which=which)
     if not here.is_linux:
         return None
     if not (environ.get("DISPLAY") or environ.get("WAYLAND_DISPLAY")):
-        return "no display: neither DISPLAY nor WAYLAND_DISPLAY is set"
+        return phrase("no display: neither DISPLAY nor WAYLAND_DISPLAY is set")
     if here.is_wsl and not any(installed_browsers(here)):
-        return "in WSL only a Linux browser's window can be used, and none is installed"
+        return phrase("in WSL only a Linux browser's window can be used, and none is installed")
     return None
 
 
@@ -122,12 +123,20 @@ def _named(wanted: str, here: Surroundings) -> FoundBrowser:
     if here.platform == "darwin" and inside:
         wanted = wanted.rstrip("/").removesuffix(application) + inside[0]
     if not (program := here.find(wanted)):
-        _refuse(f"{shown} was not found, or cannot be started", "Give --browser the path of the browser's program.")
+        _refuse(
+            phrase("{shown} was not found, or cannot be started", shown=shown),
+            phrase("Give --browser the path of the browser's program."),
+        )
     if _is_of_windows(here, program):
-        _refuse(f"{shown} is a Windows browser, which cannot be reached from WSL", "Install a Linux browser in WSL.")
+        _refuse(
+            phrase("{shown} is a Windows browser, which cannot be reached from WSL", shown=shown),
+            phrase("Install a Linux browser in WSL."),
+        )
     return _identify(here, [program]) or _refuse(
-        f"{shown} is not known as a browser in which a window can be watched",
-        f"Those are {', '.join(product.name for product in PRODUCTS)}. Any other: --browser default.",
+        phrase("{shown} is not known as a browser in which a window can be watched", shown=shown),
+        phrase(
+            "Those are {value}. Any other: --browser default.", value=", ".join(product.name for product in PRODUCTS)
+        ),
     )
 
 
@@ -169,5 +178,5 @@ def _is_of_windows(here: Surroundings, program: str) -> bool:
     return here.is_linux and program.lower().endswith(".exe")
 
 
-def _refuse(message: str, hint: str) -> NoReturn:
-    raise NoBrowserError(f"{message}.", hint=hint)
+def _refuse(message: Phrase, hint: Phrase) -> NoReturn:
+    raise NoBrowserError(message, hint=hint)

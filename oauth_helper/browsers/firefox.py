@@ -17,6 +17,7 @@ from oauth_helper.browsers.answers import Answer
 from oauth_helper.browsers.dialect import AllClosed, Held, Pages
 from oauth_helper.browsers.remote import JsonObject, Remote
 from oauth_helper.browsers.trouble import CommandRefusedError, DrivenByAnotherError
+from oauth_helper.phrase import phrase
 from oauth_helper.secret import Secret
 
 _PREFERENCES: Final = {
@@ -69,7 +70,9 @@ class Firefox:
             await remote.call("session.new", patience=self._session_patience, capabilities=capabilities)
         except CommandRefusedError:
             # Its port is open to every user of the machine, but there is one session at most.
-            raise DrivenByAnotherError("does not let itself be driven; another program may be driving it") from None
+            raise DrivenByAnotherError(
+                phrase("does not let itself be driven; another program may be driving it")
+            ) from None
         await remote.call("session.subscribe", events=_EVENTS)
         pattern = {"type": "pattern", "protocol": origin.scheme, "hostname": origin.raw_host, "port": str(origin.port)}
         await remote.call("network.addIntercept", phases=["beforeRequestSent"], urlPatterns=[pattern])

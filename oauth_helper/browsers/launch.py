@@ -21,6 +21,7 @@ from oauth_helper.browsers.profile import fresh_profile, parent_of_profiles, swe
 from oauth_helper.browsers.remote import Remote
 from oauth_helper.browsers.trouble import BrowserTroubleError
 from oauth_helper.browsers.wire import over_pipe, over_websocket
+from oauth_helper.phrase import phrase
 
 _LONGEST_SOCKET_FOLDER: Final = 60
 """Characters of a folder in which the name of Chromium's singleton socket still fits. It may have 107 (unix(7)), and
@@ -75,7 +76,9 @@ async def launched(
         try:
             browser_and_pipe = await _start(stack, browser, dialect, address, environ=environ, patience=patience)
         except OSError as error:
-            raise BrowserTroubleError(f"could not be prepared ({error.strerror or type(error).__name__})") from error
+            raise BrowserTroubleError(
+                phrase("could not be prepared ({value})", value=error.strerror or type(error).__name__)
+            ) from error
         yield Launched(browser_and_pipe[0], dialect, browser_and_pipe[1])
 
 

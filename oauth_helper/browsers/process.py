@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, TypeVar
 
 from oauth_helper.browsers.trouble import BrowserTroubleError, ConnectionLostError
+from oauth_helper.phrase import Phrase, phrase
 
 Result = TypeVar("Result")
 
@@ -20,9 +21,9 @@ HAS_PYTHON: Final = os.name == "posix" and bool(sys.executable) and not getattr(
 """Whether small programs of ours can be started beside us. In a frozen build ``sys.executable`` is ourselves."""
 
 _ENDPOINT: Final = re.compile(rb"(?:DevTools|WebDriver BiDi) listening on (ws://\S+)\s")
-_REFUSALS: Final[Mapping[bytes, str]] = {
-    b"remote debugging is disallowed": "may not be driven: a policy of this machine forbids it",
-    b"requires a non-default data directory": "may not be driven in the profile that it chose",
+_REFUSALS: Final[Mapping[bytes, Phrase]] = {
+    b"remote debugging is disallowed": phrase("may not be driven: a policy of this machine forbids it"),
+    b"requires a non-default data directory": phrase("may not be driven in the profile that it chose"),
 }
 """What Chromium says on stderr where the window comes up, but nothing will ever be answered."""
 _KEPT: Final = 4096
@@ -70,7 +71,7 @@ class BrowserProcess(asyncio.SubprocessProtocol):
     def __init__(self) -> None:
         loop = asyncio.get_running_loop()
         self._endpoint: asyncio.Future[str] = loop.create_future()
-        self.trouble: asyncio.Future[str] = loop.create_future()
+        self.trouble: asyncio.Future[Phrase] = loop.create_future()
         """Why it will never be of use: it has ended, or says that it may not be driven."""
         self.exited: asyncio.Future[None] = loop.create_future()
         self._said = b""
@@ -100,7 +101,7 @@ class BrowserProcess(asyncio.SubprocessProtocol):
                 start_new_session=True,
             )
         except OSError as error:
-            raise BrowserTroubleError(f"could not be started ({error.strerror})") from error
+            raise BrowserTroubleError(phrase("could not be started ({strerror})", strerror=error.strerror)) from error
         try:
             yield process
         finally:
@@ -138,7 +139,9 @@ class BrowserProcess(asyncio.SubprocessProtocol):
         """
         await asyncio.wait({self._endpoint}, timeout=seconds)
         if not self._endpoint.done():
-            raise BrowserTroubleError(f"did not say within {seconds:g} seconds where it can be driven")
+            raise BrowserTroubleError(
+                phrase("did not say within {seconds:g} seconds where it can be driven", seconds=seconds)
+            )
         return self._endpoint.result()
 
     async def exits_within(self, seconds: float) -> bool:
@@ -162,7 +165,9 @@ class BrowserProcess(asyncio.SubprocessProtocol):
         self.exited.set_result(None)
         if not self.trouble.done():
             status = self._transport.get_returncode()
-            self.trouble.set_result(f"ended with status {status}" if status else "was closed")
+            self.trouble.set_result(
+                phrase("ended with status {status}", status=status) if status else phrase("was closed")
+            )
 
     async def _end(self, patience: float) -> None:
         try:

@@ -18,6 +18,7 @@ from typing import Final
 from oauth_helper.browsers.find import FoundBrowser, Packaging
 from oauth_helper.browsers.process import HAS_PYTHON, reaped
 from oauth_helper.browsers.trouble import BrowserTroubleError
+from oauth_helper.phrase import phrase
 
 if sys.platform != "win32":
     import fcntl
@@ -77,7 +78,9 @@ async def fresh_profile(parent: Path) -> AsyncIterator[Profile]:
     try:
         folder = _make(parent)
     except OSError as error:
-        raise BrowserTroubleError(f"was given no profile folder ({error.strerror})") from error
+        raise BrowserTroubleError(
+            phrase("was given no profile folder ({strerror})", strerror=error.strerror)
+        ) from error
     async with AsyncExitStack() as stack:
         # A thread goes on with it where we are cancelled meanwhile.
         stack.push_async_callback(asyncio.to_thread, _remove, folder)

@@ -11,10 +11,11 @@ from typing import Any, Final
 
 from oauth_helper.browsers.trouble import BrowserTroubleError, CommandRefusedError, ConnectionLostError
 from oauth_helper.browsers.wire import Wire
+from oauth_helper.phrase import phrase
 
 JsonObject = dict[str, Any]
 
-_LOST: Final = "closed the connection over which it is driven"
+_LOST: Final = phrase("closed the connection over which it is driven")
 
 
 class Remote:
@@ -57,13 +58,17 @@ class Remote:
                 await self._wire.send(json.dumps({"id": number, "method": method, "params": parameters}))
                 reply = await answer
         except TimeoutError:
-            raise BrowserTroubleError(f"did not answer {method} within {seconds:g} seconds") from None
+            raise BrowserTroubleError(
+                phrase("did not answer {method} within {seconds:g} seconds", method=method, seconds=seconds)
+            ) from None
         except OSError:
             raise ConnectionLostError(_LOST) from None
         finally:
             del self._answers[number]
         if "result" not in reply:
-            raise CommandRefusedError(f"does not do {method} as it is asked to here; it may be too old")
+            raise CommandRefusedError(
+                phrase("does not do {method} as it is asked to here; it may be too old", method=method)
+            )
         result: JsonObject = reply["result"]
         return result
 

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from oauth_helper.errors import NoBrowserError
+from oauth_helper.phrase import Phrase
 
 
 class BrowserTroubleError(Exception):
-    """A browser is of no use as a window. The text says why and continues a sentence that begins with its name."""
+    """A browser is of no use as a window. Its words say why and continue a sentence that begins with its name."""
+
+    def __init__(self, words: Phrase) -> None:
+        super().__init__(words)
+        self.words = words
 
 
 class ConnectionLostError(BrowserTroubleError):
@@ -24,7 +29,7 @@ class DrivenByAnotherError(BrowserTroubleError):
 class NoWindowError(NoBrowserError):
     """There is no window in which the redirect could be caught, and the message says why in one line."""
 
-    def __init__(self, message: str, *, stands: bool) -> None:
+    def __init__(self, message: Phrase, *, stands: bool) -> None:
         super().__init__(message)
         self.stands = stands
         """Whether the browser runs on, with a tab that still waits for what the listener answers to ``/start``."""

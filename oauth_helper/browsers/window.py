@@ -22,6 +22,7 @@ from oauth_helper.browsers.process import BrowserProcess
 from oauth_helper.browsers.remote import Remote
 from oauth_helper.browsers.trouble import BrowserTroubleError, DrivenByAnotherError, NoWindowError
 from oauth_helper.errors import RedirectRejectedError
+from oauth_helper.phrase import phrase
 from oauth_helper.secret import Secret
 
 __all__ = ["NoWindowError", "Patience", "Window"]
@@ -116,7 +117,9 @@ class Window:
             # Once led on, the tab has left the listener: nothing that is answered there can reach it.
             is_there = self._process is not None and not self._process.exited.done() and not self._was_led
             stands = is_there and not isinstance(trouble, DrivenByAnotherError)
-            raise NoWindowError(f"{self._browser.name} {trouble}", stands=stands) from trouble
+            raise NoWindowError(
+                phrase("{name} {trouble}", name=self._browser.name, trouble=trouble.words), stands=stands
+            ) from trouble
 
     async def until_closed(self) -> None:
         """Return when the user has closed the last page, or the browser has ended; never before.
@@ -174,9 +177,11 @@ class Window:
         await asyncio.wait(either, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         if self._watch.done():
             self._watch.result()
-            raise BrowserTroubleError("was closed before it was ready")
+            raise BrowserTroubleError(phrase("was closed before it was ready"))
         if not self._tested.done():
-            raise BrowserTroubleError(f"did not hold the request of its self-test within {seconds:g} seconds")
+            raise BrowserTroubleError(
+                phrase("did not hold the request of its self-test within {seconds:g} seconds", seconds=seconds)
+            )
         if trouble := self._tested.result():
             raise trouble
 

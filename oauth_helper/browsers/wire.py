@@ -11,6 +11,7 @@ from typing import Final, Protocol
 import aiohttp
 
 from oauth_helper.browsers.trouble import BrowserTroubleError
+from oauth_helper.phrase import phrase
 
 _LONGEST: Final = 2**24
 """Bytes of a message. A held request may bring the body of its form along."""
@@ -89,6 +90,8 @@ async def over_websocket(endpoint: str, *, seconds: float) -> AsyncIterator[Wire
                     endpoint, max_msg_size=_LONGEST, timeout=aiohttp.ClientWSTimeout(ws_close=1)
                 )
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise BrowserTroubleError(f"takes no connection to drive it ({type(error).__name__})") from error
+            raise BrowserTroubleError(
+                phrase("takes no connection to drive it ({name__})", name__=type(error).__name__)
+            ) from error
         async with connection:
             yield _WebSocket(connection)

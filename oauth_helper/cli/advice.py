@@ -3,39 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import reduce
 from typing import Final
 from urllib.parse import urlsplit
 
 from oauth_helper.events import Advice, Stray, Waiting
+from oauth_helper.phrase import NOTHING, Phrase, phrase
 
 _USUAL_HOST: Final = "THIS-MACHINE"
 
-_KINDS: Final[Mapping[str, str]] = {
-    Stray.HTTPS: "HTTPS",
-    Stray.LOCALHOST: "for localhost",
-    Stray.ALREADY_OPENED: "already opened",
-    Stray.OTHER_USER: "by another user",
-    "foreign-state": "of another attempt",
-    "wrong-repo-type": "of another Git host",
-    "wrong-issuer": "of another server",
-    "missing-code": "not whole",
-    "repeated-parameter": "not whole",
-    "no-redirect": "no address",
-    "too-long": "too long",
-    "unreadable": "not readable",
+_KINDS: Final[Mapping[str, Phrase]] = {
+    Stray.HTTPS: phrase("HTTPS"),
+    Stray.LOCALHOST: phrase("for localhost"),
+    Stray.ALREADY_OPENED: phrase("already opened"),
+    Stray.OTHER_USER: phrase("by another user"),
+    "foreign-state": phrase("of another attempt"),
+    "wrong-repo-type": phrase("of another Git host"),
+    "wrong-issuer": phrase("of another server"),
+    "missing-code": phrase("not whole"),
+    "repeated-parameter": phrase("not whole"),
+    "no-redirect": phrase("no address"),
+    "too-long": phrase("too long"),
+    "unreadable": phrase("not readable"),
 }
 """What is ignored, in two words; what a user can do nothing about is a stray request."""
-_USUAL_KIND: Final = "stray"
+_USUAL_KIND: Final = phrase("stray")
 
 
-def ignored_in_words(counts: Mapping[str, int]) -> str:
-    """Return what stands on the waiting line, such as ``Ignored: 2 of another attempt, 1 HTTPS.``."""
-    kinds: dict[str, int] = {}
+def ignored_in_words(counts: Mapping[str, int]) -> Phrase:
+    """Return what stands on the waiting line, such as ``Ignored: 2 of another attempt, 1 HTTPS.``; else nothing."""
+    kinds: dict[Phrase, int] = {}
     for reason, count in counts.items():
         kind = _KINDS.get(reason, _USUAL_KIND)
         kinds[kind] = kinds.get(kind, 0) + count
     most_first = sorted(kinds.items(), key=lambda kind: -kind[1])
-    return f"Ignored: {', '.join(f'{count} {kind}' for kind, count in most_first)}." if kinds else ""
+    said = [phrase("{count} {kind}", count=count, kind=kind) for kind, count in most_first]
+    return phrase("Ignored: {kinds}.", kinds=reduce(_and, said)) if said else NOTHING
+
+
+def _and(text: Phrase, more: Phrase) -> Phrase:
+    return phrase("{text}, {more}", text=text, more=more)
 
 
 def ssh_command(waiting: Waiting, environ: Mapping[str, str]) -> str:
@@ -46,43 +53,63 @@ def ssh_command(waiting: Waiting, environ: Mapping[str, str]) -> str:
     return f"ssh -L {port}:127.0.0.1:{port} {host}"
 
 
-_WORDS: Final[Mapping[Advice, str]] = {
-    Advice.HTTPS: (
+_WORDS: Final[Mapping[Advice, Phrase]] = {
+    Advice.HTTPS: phrase(
         "Your browser forces HTTPS, which an address of this machine itself does not speak. Open the address as it is "
         "printed, with http:// in front, or allow HTTP for it in the browser."
     ),
-    Advice.LOCALHOST: ("Something asked for localhost. Open the address with 127.0.0.1 in it, just as it is printed."),
-    Advice.OTHER_USER: (
+    Advice.LOCALHOST: phrase(
+        "Something asked for localhost. Open the address with 127.0.0.1 in it, just as it is printed."
+    ),
+    Advice.OTHER_USER: phrase(
         "Another user of this machine has asked for the page, and was refused. If it is you, open it as the user who "
         "runs this command."
     ),
-    Advice.OTHER_ATTEMPT: (
+    Advice.OTHER_ATTEMPT: phrase(
         "That was the address of an earlier attempt, or of somebody else's. Leave that tab, and authorize in the one "
         "that was opened now."
     ),
-    Advice.NOT_WHOLE: (
-        "The address that came was not whole. Copy all of it from the address bar, and paste it into the page{here}."
-    ),
-    Advice.UNREACHED: (
-        "Nothing has reached me yet. If your browser runs on another machine, {hand_over}, or first run there:\n  {ssh}"
-    ),
-    Advice.UNDECIDED: (
-        "Nothing has come back yet. Once you have authorized, paste the address where the browser ends into the "
-        "page{here}."
-    ),
 }
-_IN_WINDOW: Final = "The window is open, and nothing has come back yet. Authorize there."
-_OWN_BROWSER: Final = " To go on in your own browser instead, press b and Enter."
+"""The words that are the same wherever a user can paste."""
 
 
-def in_words(
-    advice: Advice, waiting: Waiting, *, in_window: bool, takes_pastes: bool, environ: Mapping[str, str]
-) -> str:
-    """Return the advice for people; an address or command in it has a line of its own, that begins with blanks."""
-    if advice is Advice.UNDECIDED and in_window:
-        return _IN_WINDOW + (_OWN_BROWSER if takes_pastes else "")
-    return _WORDS[advice].format(
-        here=", or here" if takes_pastes else "",
-        hand_over="paste the address where it ends here" if takes_pastes else "hand its end to `oauth-helper deliver`",
-        ssh=ssh_command(waiting, environ),
+def advice_in_words(advice: Advice, *, in_window: bool, takes_pastes: bool) -> Phrase:
+    """Return the advice for people; of :attr:`Advice.UNREACHED` the command of :func:`ssh_command` is the end."""
+    match advice:
+        case Advice.NOT_WHOLE if takes_pastes:
+            return phrase(
+                "The address that came was not whole. Copy all of it from the address bar, and paste it into the page, "
+                "or here."
+            )
+        case Advice.NOT_WHOLE:
+            return phrase(
+                "The address that came was not whole. Copy all of it from the address bar, and paste it into the page."
+            )
+        case Advice.UNREACHED if takes_pastes:
+            return phrase(
+                "Nothing has reached me yet. If your browser runs on another machine, paste the address where it ends "
+                "here, or first run there:"
+            )
+        case Advice.UNREACHED:
+            return phrase(
+                "Nothing has reached me yet. If your browser runs on another machine, hand its end to "
+                "`oauth-helper deliver`, or first run there:"
+            )
+        case Advice.UNDECIDED:
+            return _nothing_yet(in_window=in_window, takes_pastes=takes_pastes)
+        case _:
+            return _WORDS[advice]
+
+
+def _nothing_yet(*, in_window: bool, takes_pastes: bool) -> Phrase:
+    if in_window:
+        here = phrase("The window is open, and nothing has come back yet. Authorize there.")
+        return here + phrase(" To go on in your own browser instead, press b and Enter.") if takes_pastes else here
+    if takes_pastes:
+        return phrase(
+            "Nothing has come back yet. Once you have authorized, paste the address where the browser ends into the "
+            "page, or here."
+        )
+    return phrase(
+        "Nothing has come back yet. Once you have authorized, paste the address where the browser ends into the page."
     )

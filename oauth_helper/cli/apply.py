@@ -13,24 +13,31 @@ import click
 from oauth_helper.cli.options import BROWSER_OPTION, Run, connection_options, output_options, start_run
 from oauth_helper.cli.output import print_columns, print_json
 from oauth_helper.cli.running import run
+from oauth_helper.cli.spoken_help import command, option
 from oauth_helper.credential_chain import FoundCredentials
 from oauth_helper.declaration import Entry, Method, Step, Verdict, check_steps, parse_declaration, plan_steps
 from oauth_helper.errors import StoppedError, UsageError
 from oauth_helper.events import Failed, Linked
+from oauth_helper.phrase import Phrase, phrase
 from oauth_helper.settings import MAXIMUM_TIMEOUT
 
 if TYPE_CHECKING:
     from oauth_helper.servicestage import ServiceStageClient
     from oauth_helper.wiring import Applied
 
-_NOT_REACHED: Final = "not reached"
+_NOT_REACHED: Final = phrase("not reached")
+_VERDICTS: Final = {
+    Verdict.KEEP: phrase("keep"),
+    Verdict.CREATE: phrase("create"),
+    Verdict.BLOCKED: phrase("blocked"),
+}
 
 
-@click.command("apply", short_help="Link all that a file declares and that is missing.")
+@command("apply", short_help="Link all that a file declares and that is missing.")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--dry-run", is_flag=True, help="Print what would be done, and do nothing.")
+@option("--dry-run", is_flag=True, help="Print what would be done, and do nothing.")
 @BROWSER_OPTION
-@click.option(
+@option(
     "--timeout",
     type=click.FloatRange(1, MAXIMUM_TIMEOUT),
     metavar="SECONDS",
@@ -52,8 +59,8 @@ def apply_command(file: Path, *, dry_run: bool, **options: Any) -> None:
     try:
         run(work.carry_out())
     except StoppedError as stopped:
-        stopped.message += f". {work.progress}"
-        stopped.hint = "Run the command again to go on where it stopped."
+        stopped.message += phrase(". {progress}", progress=work.progress)
+        stopped.hint = phrase("Run the command again to go on where it stopped.")
         raise
     finally:
         work.print_summary()
@@ -64,8 +71,10 @@ def _read(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is no UTF-8"
-        raise UsageError(f"{file} cannot be read: {why}", hint="Name a TOML file that is there.") from None
+        why = error.strerror if isinstance(error, OSError) else phrase("it is no UTF-8")
+        raise UsageError(
+            phrase("{file} cannot be read: {why}", file=file, why=why), hint=phrase("Name a TOML file that is there.")
+        ) from None
 
 
 @dataclass(slots=True)
@@ -99,7 +108,7 @@ class _Apply:
 
         settings, narrator = self.started.settings, self.started.narrator
         environ = without_secrets(self.started.environ, self.entries)
-        ways = Ways(browser=settings.browser.value, say=narrator.insist, environ=environ)
+        ways = Ways(browser=settings.browser.value, say=narrator.insist, keys=narrator.keys, environ=environ)
         narrator.takes_pastes = ways.has_prompt
         applying = Applying(
             service,
@@ -115,26 +124,38 @@ class _Apply:
     def _say_what_comes(self) -> None:
         missing = [step.entry for step in self.steps if step.verdict is Verdict.CREATE]
         in_browser = [entry.name for entry in missing if entry.method is Method.OAUTH]
-        standing = f"{len(self.steps) - len(missing)} of {len(self.steps)} stand already."
-        self.started.narrator.say(f"{standing} {len(missing)} to be created." if missing else standing)
+        say, standing, all_of_them = self.started.narrator.say, len(self.steps) - len(missing), len(self.steps)
+        if missing:
+            say(
+                phrase(
+                    "{standing} of {all} stand already. {missing} to be created.",
+                    standing=standing,
+                    all=all_of_them,
+                    missing=len(missing),
+                )
+            )
+        else:
+            say(phrase("{standing} of {all} stand already.", standing=standing, all=all_of_them))
         if in_browser:
-            self.started.narrator.say(f"In the browser, one after the other: {', '.join(in_browser)}.")
+            say(phrase("In the browser, one after the other: {names}.", names=", ".join(in_browser)))
 
     def _take(self, result: Applied) -> None:
         self.results[result.entry.name] = result
         match result.outcome:
             case Linked(kept=False):
-                self.started.narrator.say(f"Linked {result.entry.name}. {self.progress}.")
+                self.started.narrator.say(
+                    phrase("Linked {name}. {progress}.", name=result.entry.name, progress=self.progress)
+                )
             case Linked():
                 pass
             case Failed(error):
-                self.started.narrator.warn(f"{result.entry.name}: {error.message.rstrip('.')}.")
+                self.started.narrator.warn(phrase("{name}: {message}.", name=result.entry.name, message=error.message))
 
     @property
-    def progress(self) -> str:
+    def progress(self) -> Phrase:
         """How many of them stand."""
         standing = sum(isinstance(result.outcome, Linked) for result in self.results.values())
-        return f"{standing} of {len(self.entries)} stand"
+        return phrase("{standing} of {all} stand", standing=standing, all=len(self.entries))
 
     def print_summary(self) -> None:
         """Print what became of each entry, or what would be done about it."""
@@ -143,7 +164,7 @@ class _Apply:
         if self.started.as_json:
             print_json([self._record(step) for step in self.steps])
             return
-        head = ("NAME", "TYPE", "METHOD", "PLAN" if self.dry_run else "RESULT")
+        head = (phrase("NAME"), phrase("TYPE"), phrase("METHOD"), phrase("PLAN") if self.dry_run else phrase("RESULT"))
         rows = [(step.entry.name, step.entry.repo_type, step.entry.method, self._word(step)) for step in self.steps]
         print_columns([head, *rows])
 
@@ -155,17 +176,17 @@ class _Apply:
         if self.dry_run:
             check_steps(self.steps, self.started.environ)
 
-    def _word(self, step: Step) -> str:
+    def _word(self, step: Step) -> Phrase:
         if step.verdict is Verdict.BLOCKED:
-            return f"{step.verdict}: {step.why}"
+            return phrase("{verdict}: {why}", verdict=_VERDICTS[step.verdict], why=step.why)
         if self.dry_run:
-            return step.verdict
+            return _VERDICTS[step.verdict]
         result = self.results.get(step.entry.name)
         if result is None:
             return _NOT_REACHED
         if isinstance(result.outcome, Failed):
-            return "failed"
-        return "kept" if result.outcome.kept else "created"
+            return phrase("failed")
+        return phrase("kept") if result.outcome.kept else phrase("created")
 
     def _record(self, step: Step) -> Mapping[str, object]:
         entry, result = step.entry, self.results.get(step.entry.name)

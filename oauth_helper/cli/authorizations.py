@@ -10,15 +10,18 @@ from oauth_helper.authorization import Authorization
 from oauth_helper.cli.options import Run, connection_options, output_options, start_run
 from oauth_helper.cli.output import print_authorization, print_json, print_table
 from oauth_helper.cli.secret_input import can_ask
+from oauth_helper.cli.speech import in_words
+from oauth_helper.cli.spoken_help import command, option
 from oauth_helper.cli.with_service import with_service
 from oauth_helper.errors import NoSuchAuthorizationError, NotPermittedError, UsageError
+from oauth_helper.phrase import phrase
 from oauth_helper.presentable import presentable
 
 if TYPE_CHECKING:
     from oauth_helper.servicestage import ServiceStageClient
 
 
-@click.command("list", short_help="List the authorizations of the project.")
+@command("list", short_help="List the authorizations of the project.")
 @connection_options
 @output_options
 def list_command(**options: Any) -> None:
@@ -30,10 +33,10 @@ def list_command(**options: Any) -> None:
     elif found:
         print_table(found)
     else:
-        started.narrator.say("There are none. `oauth-helper link github` makes one.")
+        started.narrator.say(phrase("There are none. `oauth-helper link github` makes one."))
 
 
-@click.command("show", short_help="Show one authorization.")
+@command("show", short_help="Show one authorization.")
 @click.argument("name")
 @connection_options
 @output_options
@@ -44,9 +47,9 @@ def show_command(name: str, **options: Any) -> None:
     print_authorization(_named(name, found), as_json=started.as_json)
 
 
-@click.command("delete", short_help="Delete authorizations.")
+@command("delete", short_help="Delete authorizations.")
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
-@click.option("-y", "--yes", is_flag=True, help="Do not ask. Needed where there is no terminal to ask on.")
+@option("-y", "--yes", is_flag=True, help="Do not ask. Needed where there is no terminal to ask on.")
 @connection_options
 @output_options
 def delete_command(names: tuple[str, ...], *, yes: bool, **options: Any) -> None:
@@ -57,15 +60,15 @@ def delete_command(names: tuple[str, ...], *, yes: bool, **options: Any) -> None
     started = start_run(options)
     if not yes and not can_ask():
         raise UsageError(
-            "delete asks before it deletes, and there is no terminal to ask on. Nothing was deleted",
-            hint="Give --yes if you mean it.",
+            phrase("delete asks before it deletes, and there is no terminal to ask on. Nothing was deleted"),
+            hint=phrase("Give --yes if you mean it."),
         )
     unique = tuple(dict.fromkeys(names))
     credentials = started.credentials()
     standing = with_service(started, credentials, lambda service: _standing(service, unique, started))
     # Asked between two connections: within the loop nobody could answer a signal meanwhile.
-    if not yes and not click.confirm(f"Delete {', '.join(unique)}?", err=True):
-        started.narrator.say("Nothing was deleted.")
+    if not yes and not click.confirm(in_words(phrase("Delete {names}?", names=", ".join(unique))), err=True):
+        started.narrator.say(phrase("Nothing was deleted."))
         if started.as_json:
             print_json([])
         return
@@ -73,7 +76,7 @@ def delete_command(names: tuple[str, ...], *, yes: bool, **options: Any) -> None
     async def delete(service: ServiceStageClient) -> None:
         for name in unique:
             await service.delete_authorization(name)
-            started.narrator.say(f"Deleted {name}.")
+            started.narrator.say(phrase("Deleted {name}.", name=name))
 
     with_service(started, credentials, delete)
     if started.as_json:
@@ -84,12 +87,14 @@ async def _standing(service: ServiceStageClient, names: tuple[str, ...], started
     try:
         found = await service.list_authorizations()
     except NotPermittedError:
-        started.narrator.warn("This account may not list authorizations, so it is not known whether they exist.")
+        started.narrator.warn(
+            phrase("This account may not list authorizations, so it is not known whether they exist.")
+        )
         return []
     try:
         return [_named(name, found) for name in names]
     except NoSuchAuthorizationError as error:
-        error.message += ". Nothing was deleted"
+        error.message += phrase(". Nothing was deleted")
         raise
 
 
@@ -97,4 +102,4 @@ def _named(name: str, found: list[Authorization]) -> Authorization:
     for one in found:
         if one.name == name:
             return one
-    raise NoSuchAuthorizationError(f"There is no authorization named {presentable(name)}")
+    raise NoSuchAuthorizationError(phrase("There is no authorization named {name}", name=presentable(name)))

@@ -12,6 +12,8 @@ from typing import Final
 import click
 from click.shell_completion import BashComplete, CompletionItem, FishComplete, ShellComplete, ZshComplete
 
+from oauth_helper.cli.spoken_help import command
+
 _VARIABLE: Final = "_OAUTH_HELPER_COMPLETE"
 _BREAKS: Final = frozenset({"=", ":"})
 """Where bash breaks words besides at blanks (its COMP_WORDBREAKS), as far as words of ours hold it."""
@@ -48,7 +50,7 @@ class _Fish(_WholeWords, FishComplete):
 _SHELLS: Final[dict[str, type[ShellComplete]]] = {"bash": _Bash, "zsh": _Zsh, "fish": _Fish}
 
 
-@click.command("completion", short_help="Print the completion script of a shell.")
+@command("completion", short_help="Print the completion script of a shell.")
 @click.argument("shell", type=click.Choice(list(_SHELLS)), metavar="SHELL")
 def completion_command(shell: str) -> None:
     r"""Print the script with which SHELL (bash, zsh or fish) completes what you type.

@@ -12,13 +12,15 @@ from oauth_helper.cli.narration import Narrator
 from oauth_helper.cli.options import output_options
 from oauth_helper.cli.output import print_authorization
 from oauth_helper.cli.running import run
+from oauth_helper.cli.spoken_help import command
 from oauth_helper.events import Failed, Outcome
+from oauth_helper.phrase import phrase
 
 _LONGEST: Final = 64 * 1024
 """Characters read of standard input; the listener takes no more."""
 
 
-@click.command("deliver", short_help="Hand the address to the link that waits in another terminal.")
+@command("deliver", short_help="Hand the address to the link that waits in another terminal.")
 @click.argument("address", required=False)
 @output_options
 def deliver_command(address: str | None, **options: Any) -> None:
@@ -29,14 +31,16 @@ def deliver_command(address: str | None, **options: Any) -> None:
     """
     narrator = Narrator(quiet=options["quiet"], verbosity=options["verbose"])
     if address is not None:
-        narrator.warn("The address now stands in your shell's history and in the list of processes, its code included.")
+        narrator.warn(
+            phrase("The address now stands in your shell's history and in the list of processes, its code included.")
+        )
     elif not (sys.stdin and sys.stdin.isatty()):
         address = sys.stdin.read(_LONGEST) if sys.stdin else ""
     match run(_deliver(address, narrator)):
         case Failed(error):
             raise error
         case linked:
-            narrator.say(f"Linked {linked.authorization.name}.")
+            narrator.say(phrase("Linked {name}.", name=linked.authorization.name))
             print_authorization(linked.authorization, as_json=options["as_json"])
 
 
@@ -45,7 +49,7 @@ async def _deliver(address: str | None, narrator: Narrator) -> Outcome:
 
     waiting = waiting_links()
     text = await _asked(narrator) if address is None else address
-    narrator.say("Handing the address over, and waiting for how it ends.")
+    narrator.say(phrase("Handing the address over, and waiting for how it ends."))
     return await deliver_to_waiting(waiting, text)
 
 
@@ -55,5 +59,5 @@ async def _asked(narrator: Narrator) -> str:
     pasted: asyncio.Queue[str] = asyncio.Queue()
     async with TerminalPrompt(offer=pasted.put_nowait, say=narrator.insist):
         # Not before: until the prompt is open, the terminal shows what is pasted.
-        narrator.insist("Paste the address of the page where the browser ended. It is not shown.")
+        narrator.insist(phrase("Paste the address of the page where the browser ended. It is not shown."))
         return await pasted.get()

@@ -15,6 +15,7 @@ from oauth_helper.credential_chain import FoundCredentials
 from oauth_helper.errors import StoppedError, UsageError
 from oauth_helper.events import Checked, Event, Exchanging, Linked
 from oauth_helper.link_request import LinkRequest
+from oauth_helper.phrase import phrase
 from oauth_helper.proof import PersonalToken, Proof, UserPassword, check_host, check_type
 from oauth_helper.secret import Secret
 
@@ -30,15 +31,23 @@ def check_direct_options(repo_type: RepoType, options: Mapping[str, Any]) -> typ
     """
     with_token, with_password = options["with_token"], options["with_password"]
     if with_token and with_password:
-        raise UsageError("--with-token and --with-password exclude each other", hint="Give one of them.")
+        raise UsageError(
+            phrase("--with-token and --with-password exclude each other"), hint=phrase("Give one of them.")
+        )
     for option, needed in (("host", "with_token"), ("user", "with_password")):
         if options[option] is not None and not options[needed]:
-            raise UsageError(f"--{option} goes with {_flag(needed)} only", hint=f"Leave out --{option}.")
+            raise UsageError(
+                phrase("--{option} goes with {flag} only", option=option, flag=_flag(needed)),
+                hint=phrase("Leave out --{option}.", option=option),
+            )
     if not (with_token or with_password):
         return None
     way = _flag("with_token" if with_token else "with_password")
     if given := [_flag(key) for key in _OF_A_BROWSER if options[key]]:
-        raise UsageError(f"{way} needs no browser and no sandbox of its own", hint=f"Leave out {', '.join(given)}.")
+        raise UsageError(
+            phrase("{way} needs no browser and no sandbox of its own", way=way),
+            hint=phrase("Leave out {given}.", given=", ".join(given)),
+        )
     kind = PersonalToken if with_token else UserPassword
     check_type(repo_type, kind)
     return kind
@@ -50,19 +59,23 @@ def run_direct_link(
     """Link; return what stands then."""
     host = None if options["host"] is None else check_host(options["host"])
     if kind is UserPassword and options["user"] is None and not can_ask():
-        raise UsageError("The user name is asked for, and there is no terminal to ask on", hint="Give --user NAME.")
+        raise UsageError(
+            phrase("The user name is asked for, and there is no terminal to ask on"), hint=phrase("Give --user NAME.")
+        )
     link = _DirectLink(request, started, started.credentials(), lines)
     if not can_ask():
         # Even where nothing will come of it: who writes it must not find that nobody reads.
-        secret = read_secret("token" if kind is PersonalToken else "password")
+        secret = read_secret(phrase("token") if kind is PersonalToken else phrase("password"))
         return link.carry_out(_proof(kind, host, options["user"], secret))
     if kept := link.look_before_asking():
         return kept
     host_name = request.repo_type.display_name
     if kind is PersonalToken:
-        return link.carry_out(PersonalToken(ask_for_secret(f"Personal access token of {host_name}"), host))
-    user = options["user"] or ask(f"User name at {host_name}")
-    return link.carry_out(UserPassword(user, ask_for_secret("Password")))
+        return link.carry_out(
+            PersonalToken(ask_for_secret(phrase("Personal access token of {host}", host=host_name)), host)
+        )
+    user = options["user"] or ask(phrase("User name at {host}", host=host_name))
+    return link.carry_out(UserPassword(user, ask_for_secret(phrase("Password"))))
 
 
 def _proof(kind: type[Proof], host: str | None, user: str, secret: Secret) -> Proof:
@@ -121,16 +134,18 @@ class _DirectLink:
     def _explained(self, stopped: StoppedError) -> StoppedError:
         narrator, name = self.started.narrator, self.request.name
         if self.may_be_made:
-            stopped.message += f" while ServiceStage was asked to create {name}"
-            stopped.hint = f"`oauth-helper show {name}` tells whether it exists. If not, run the command again."
+            stopped.message += phrase(" while ServiceStage was asked to create {name}", name=name)
+            stopped.hint = phrase(
+                "`oauth-helper show {name}` tells whether it exists. If not, run the command again.", name=name
+            )
         elif narrator.is_deleting:
-            stopped.message += (
-                f" while ServiceStage was asked to delete the authorization named {name}, which may be gone"
+            stopped.message += phrase(
+                " while ServiceStage was asked to delete the authorization named {name}, which may be gone", name=name
             )
         else:
-            stopped.message += ". Nothing was created"
+            stopped.message += phrase(". Nothing was created")
         if narrator.has_deleted:
-            stopped.message += f". The authorization that was named {name} is deleted"
+            stopped.message += phrase(". The authorization that was named {name} is deleted", name=name)
         return stopped
 
 

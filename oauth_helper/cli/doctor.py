@@ -16,6 +16,8 @@ from oauth_helper.cli.colour import coloured
 from oauth_helper.cli.options import BROWSER_OPTION, REPO_TYPE, Run, connection_options, output_options, start_run
 from oauth_helper.cli.output import print_error, print_json
 from oauth_helper.cli.running import run
+from oauth_helper.cli.speech import in_words
+from oauth_helper.cli.spoken_help import command, option
 from oauth_helper.credential_chain import FoundCredentials, find_credentials, no_credentials
 from oauth_helper.credentials import AccessKey, IamToken
 from oauth_helper.errors import (
@@ -30,6 +32,7 @@ from oauth_helper.errors import (
 from oauth_helper.journal import Journal
 from oauth_helper.link_request import LinkRequest
 from oauth_helper.origin import Sourced
+from oauth_helper.phrase import NOTHING, Phrase, counted, phrase, verbatim
 from oauth_helper.presentable import presentable
 from oauth_helper.standing import find_standing, is_list_alone_refused
 
@@ -49,8 +52,8 @@ class Finding:
     subject: str
     verdict: str
     """``ok``, ``note`` (a link can work all the same) or ``fail``."""
-    message: str
-    hint: str = ""
+    message: Phrase
+    hint: Phrase = NOTHING
     error: OAuthHelperError | None = None
     """What a link would end with."""
 
@@ -59,11 +62,11 @@ class Finding:
         return {"subject": self.subject, "verdict": self.verdict, "message": self.message, "hint": self.hint}
 
 
-@click.command("doctor", short_help="Check everything a link needs, without opening a browser.")
+@command("doctor", short_help="Check everything a link needs, without opening a browser.")
 @click.argument("repo_type", type=REPO_TYPE, metavar="[REPO_TYPE]", default=RepoType.GITHUB.value)
-@click.option("--name", metavar="NAME", help="The name a link would use.  [default: REPO_TYPE-<your login name>]")
+@option("--name", metavar="NAME", help="The name a link would use.  [default: REPO_TYPE-<your login name>]")
 @BROWSER_OPTION
-@click.option("--port", type=click.IntRange(1, 65535), metavar="N", help="The listener's port.  [default: a free one]")
+@option("--port", type=click.IntRange(1, 65535), metavar="N", help="The listener's port.  [default: a free one]")
 @connection_options
 @output_options
 def doctor_command(repo_type: str, **options: Any) -> int:
@@ -108,8 +111,8 @@ def _settings(started: Run) -> list[Finding]:
         if field.name == "browser" or (field.name == "endpoint" and not started.settings.endpoint.value):
             continue  # the lines of these come with their checks
         setting: Sourced[object] = getattr(started.settings, field.name)
-        value = "not set" if setting.value is None else presentable(f"{setting.value}")
-        findings.append(Finding(field.name, "ok", f"{value} ({setting.origin})"))
+        value: str = phrase("not set") if setting.value is None else presentable(f"{setting.value}")
+        findings.append(Finding(field.name, "ok", phrase("{value} ({origin})", value=value, origin=setting.origin)))
     try:
         started.settings.required_endpoint()
     except SettingsError as error:
@@ -124,17 +127,17 @@ def _credentials(started: Run) -> tuple[FoundCredentials | None, list[Finding]]:
             raise no_credentials()
     except OAuthHelperError as error:
         return None, [_failed("credentials", error)]
-    findings = [Finding("credentials", "ok", f"{_kind(found)} ({found.origin})")]
+    findings = [Finding("credentials", "ok", phrase("{kind} ({origin})", kind=_kind(found), origin=found.origin))]
     if started.others_can_read(found):
-        hint = f"chmod 600 {started.credentials_file.path}"
-        findings.append(Finding("credentials", "note", "others can read the file they lie in", hint))
+        hint = verbatim(f"chmod 600 {started.credentials_file.path}")
+        findings.append(Finding("credentials", "note", phrase("others can read the file they lie in"), hint))
     return found, findings
 
 
-def _kind(found: FoundCredentials) -> str:
+def _kind(found: FoundCredentials) -> Phrase:
     if isinstance(found.value, AccessKey):
-        return "a temporary access key" if found.value.security_token else "an access key"
-    return "an IAM token" if isinstance(found.value, IamToken) else "an IAM user's name and password"
+        return phrase("a temporary access key") if found.value.security_token else phrase("an access key")
+    return phrase("an IAM token") if isinstance(found.value, IamToken) else phrase("an IAM user's name and password")
 
 
 async def _service(
@@ -143,9 +146,9 @@ async def _service(
     from oauth_helper.wiring import open_service  # noqa: PLC0415 - aiohttp costs 0.3 s, which --help need not pay
 
     if request is None:
-        yield _failed("name", IllegalNameError("The name has characters or a length that ServiceStage refuses"))
+        yield _failed("name", IllegalNameError(phrase("The name has characters or a length that ServiceStage refuses")))
     if credentials is None or not started.settings.endpoint.value:
-        yield Finding("service", "note", "not asked: what it takes is missing")
+        yield Finding("service", "note", phrase("not asked: what it takes is missing"))
         return
     try:
         async with open_service(started.settings, credentials) as service:
@@ -163,13 +166,24 @@ async def _answer(service: ServiceStageClient, request: LinkRequest | None) -> A
     except NotPermittedError as error:
         if not is_list_alone_refused(error):
             raise
-        yield Finding("service", "note", f"{error.message}; a link goes on without the list", error.hint)
+        yield Finding(
+            "service", "note", phrase("{message}; a link goes on without the list", message=error.message), error.hint
+        )
     else:
         took = (time.perf_counter() - began) * 1000
-        yield Finding("service", "ok", f"answered in {took:.0f} ms; {len(listed)} authorizations")
+        answered = counted(
+            "answered in {took:.0f} ms; {count} authorization",
+            "answered in {took:.0f} ms; {count} authorizations",
+            len(listed),
+            took=took,
+        )
+        yield Finding("service", "ok", answered)
     if (skew := service.last_clock_skew) is not None:
         verdict = "ok" if abs(skew) <= _TOLERATED_SKEW else "note"
-        yield Finding("clock", verdict, f"{abs(skew):.0f} s {'behind' if skew > 0 else 'ahead of'} the server's")
+        if skew > 0:
+            yield Finding("clock", verdict, phrase("{seconds:.0f} s behind the server's", seconds=skew))
+        else:
+            yield Finding("clock", verdict, phrase("{seconds:.0f} s ahead of the server's", seconds=-skew))
     if listed is not None and request is not None:
         yield _name(request, listed)
 
@@ -180,15 +194,15 @@ def _name(request: LinkRequest, listed: list[Authorization]) -> Finding:
     except NameTakenError as error:
         return _failed("name", error)
     if standing:
-        return Finding("name", "note", f"{request.name} exists already; a link keeps it as it is")
-    return Finding("name", "ok", f"{request.name} is free")
+        return Finding("name", "note", phrase("{name} exists already; a link keeps it as it is", name=request.name))
+    return Finding("name", "ok", phrase("{name} is free", name=request.name))
 
 
 def _pending() -> list[Finding]:
     pendings, troubles = Journal.of_the_user().read_all()
     names = ", ".join(pending.target.name for pending in pendings)
-    unfinished = f"{names}: the redirect came, but it is not known to be exchanged"
-    found = [Finding("pending", "note", unfinished, "`oauth-helper resume` finishes it.")] if pendings else []
+    unfinished = phrase("{names}: the redirect came, but it is not known to be exchanged", names=names)
+    found = [Finding("pending", "note", unfinished, phrase("`oauth-helper resume` finishes it."))] if pendings else []
     return found + [Finding("pending", "note", trouble) for trouble in troubles]
 
 
@@ -196,13 +210,16 @@ async def _browser(started: Run) -> Finding:
     from oauth_helper.wiring import Ways, plan_opening  # noqa: PLC0415 - aiohttp costs 0.3 s, which --help need not pay
 
     browser = started.settings.browser
-    wanted = f"{browser.value} ({browser.origin})"
+    wanted = phrase("{value} ({origin})", value=browser.value, origin=browser.origin)
     ways = Ways(browser=browser.value, say=started.narrator.insist, environ=started.environ)
     try:
         plan = await plan_opening(ways)
     except NoBrowserError as error:
-        return _failed("browser", NoBrowserError(f"{wanted}: {error.message}", hint=error.hint))
-    return Finding("browser", "note" if plan.warning else "ok", f"{wanted}: {plan.why}")
+        return _failed(
+            "browser",
+            NoBrowserError(phrase("{wanted}: {message}", wanted=wanted, message=error.message), hint=error.hint),
+        )
+    return Finding("browser", "note" if plan.warning else "ok", phrase("{wanted}: {why}", wanted=wanted, why=plan.why))
 
 
 async def _listener(port: int | None) -> Finding:
@@ -218,8 +235,13 @@ async def _listener(port: int | None) -> Finding:
     except OAuthHelperError as error:
         return _failed("listener", error)
     except (OSError, TimeoutError) as error:
-        return _failed("listener", MachineError(f"cannot be reached: {error}", hint="Check this machine's firewall."))
-    return Finding("listener", "ok", f"{host} can be listened on and reached")
+        return _failed(
+            "listener",
+            MachineError(
+                phrase("cannot be reached: {error}", error=error), hint=phrase("Check this machine's firewall.")
+            ),
+        )
+    return Finding("listener", "ok", phrase("{host} can be listened on and reached", host=host))
 
 
 def _failed(subject: str, error: OAuthHelperError) -> Finding:
@@ -228,6 +250,6 @@ def _failed(subject: str, error: OAuthHelperError) -> Finding:
 
 def _print(finding: Finding) -> None:
     verdict = coloured(f"{finding.verdict:<5}", sys.stdout, _COLOURS[finding.verdict])
-    click.echo(f"{verdict} {finding.subject:<13}{finding.message}")
+    click.echo(f"{verdict} {finding.subject:<13}{in_words(finding.message)}")
     if finding.hint:
-        click.echo(f"{'':<19}{finding.hint}")
+        click.echo(f"{'':<19}{in_words(finding.hint)}")

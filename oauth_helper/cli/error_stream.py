@@ -6,8 +6,10 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from textwrap import wrap
 from typing import Final, TextIO
+
+from oauth_helper.cli.fitting import cut, fitted, width_of
+from oauth_helper.cli.hyperlink import linked
 
 _USUAL_WIDTH: Final = 80
 """Columns, where a terminal does not say how many it has."""
@@ -21,16 +23,27 @@ class ErrorStream:
     def __init__(self) -> None:
         self.stream: TextIO = sys.stderr
         self.is_terminal: bool = self.stream.isatty()
+        self.is_lively: bool = self.is_terminal and os.environ.get("TERM", "dumb") != "dumb"
+        """Whether a line can be replaced."""
         self._has_bottom_line = False
 
-    def line(self, text: str) -> None:
-        """Show a line as it is."""
-        self._show(f"{_CLEAR_LINE if self._has_bottom_line else ''}{text}\n")
+    def words(self, text: str, *, mark: str = "", shown_mark: str = "") -> None:
+        """Show text, broken into lines that fit a terminal.
+
+        ``mark`` stands before it, shown as ``shown_mark``, and further lines begin below the text, not the mark.
+        """
+        room = max(self._width() - 1, _NARROWEST)
+        lines = fitted(mark + text, room, indent=" " * width_of(mark)) if self.is_terminal else [mark + text]
+        self._lines([shown_mark + lines[0].removeprefix(mark), *lines[1:]])
+
+    def whole(self, text: str) -> None:
+        """Show an address or a command on a line of its own, never broken: it is to be copied."""
+        self._lines([f"  {linked(text, os.environ) if self.is_terminal else text}"])
 
     def bottom_line(self, texts: Sequence[str]) -> None:
         """Show, until something else is shown, the first of ``texts`` that fits the width, or what fits of the last."""
         room = self._width() - 1
-        text = next((text for text in texts if len(text) <= room), texts[-1][:room])
+        text = next((text for text in texts if width_of(text) <= room), cut(texts[-1], room))
         self._show(f"{_CLEAR_LINE}{text}")
         self._has_bottom_line = True
 
@@ -40,13 +53,8 @@ class ErrorStream:
             self._show(_CLEAR_LINE)
             self._has_bottom_line = False
 
-    def fitted(self, words: str) -> list[str]:
-        """Break words into lines that fit the terminal, but no line that begins with blanks: it is to be copied."""
-        lines: list[str] = []
-        for line in words.splitlines():
-            stays = line.startswith(" ") or not self.is_terminal
-            lines += [line] if stays else wrap(line, max(self._width() - 1, _NARROWEST))
-        return lines
+    def _lines(self, lines: Sequence[str]) -> None:
+        self._show((_CLEAR_LINE if self._has_bottom_line else "") + "\n".join([*lines, ""]))
 
     def _width(self) -> int:
         try:

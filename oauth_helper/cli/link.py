@@ -23,18 +23,20 @@ from oauth_helper.cli.options import (
 )
 from oauth_helper.cli.output import print_authorization, status_in_words
 from oauth_helper.cli.running import run
+from oauth_helper.cli.spoken_help import command, option
 from oauth_helper.credential_chain import FoundCredentials
 from oauth_helper.errors import OAuthHelperError, StoppedError, UsageError
 from oauth_helper.events import Event, Failed, Linked
 from oauth_helper.link_request import IfExists, LinkRequest
+from oauth_helper.phrase import phrase
 from oauth_helper.settings import MAXIMUM_TIMEOUT
 
 
-@click.command("link", short_help="Link a Git account: the main job.")
+@command("link", short_help="Link a Git account: the main job.")
 @click.argument("repo_type", type=REPO_TYPE, metavar="REPO_TYPE")
-@click.option("--name", metavar="NAME", help="The authorization's name.  [default: REPO_TYPE-<your login name>]")
-@click.option("--tag", metavar="TAG", help="Site tag: intl for the international site.  [env: OAUTH_HELPER_TAG]")
-@click.option(
+@option("--name", metavar="NAME", help="The authorization's name.  [default: REPO_TYPE-<your login name>]")
+@option("--tag", metavar="TAG", help="Site tag: intl for the international site.  [env: OAUTH_HELPER_TAG]")
+@option(
     "--if-exists",
     type=click.Choice([one.value for one in IfExists]),
     default=IfExists.KEEP.value,
@@ -42,24 +44,20 @@ from oauth_helper.settings import MAXIMUM_TIMEOUT
     help="An authorization of that name exists: leave it and succeed, replace it, or stop.",
 )
 @BROWSER_OPTION
-@click.option("--no-browser", is_flag=True, help="The same as --browser none.")
-@click.option("--port", type=click.IntRange(1, 65535), metavar="N", help="The listener's port.  [default: a free one]")
-@click.option(
+@option("--no-browser", is_flag=True, help="The same as --browser none.")
+@option("--port", type=click.IntRange(1, 65535), metavar="N", help="The listener's port.  [default: a free one]")
+@option(
     "--timeout",
     type=click.FloatRange(1, MAXIMUM_TIMEOUT),
     metavar="SECONDS",
     help="How long to wait for you.  [env: OAUTH_HELPER_TIMEOUT; default: 600]",
 )
-@click.option(
-    "--with-token", is_flag=True, help="No browser: a personal access token, from standard input or a prompt."
-)
-@click.option("--host", metavar="URL", help="With --with-token: a private Git server.  [default: the official one]")
-@click.option("--with-password", is_flag=True, help="No browser: a password, from standard input or a prompt.")
-@click.option("--user", metavar="NAME", help="With --with-password: whose it is.  [default: asked for on a terminal]")
-@click.option(
-    "--events", "as_events", is_flag=True, help="Print what happens as JSON, a line each, instead of the result."
-)
-@click.option("--sandbox", is_flag=True, help="Try it without an account, against a sandbox on this machine.")
+@option("--with-token", is_flag=True, help="No browser: a personal access token, from standard input or a prompt.")
+@option("--host", metavar="URL", help="With --with-token: a private Git server.  [default: the official one]")
+@option("--with-password", is_flag=True, help="No browser: a password, from standard input or a prompt.")
+@option("--user", metavar="NAME", help="With --with-password: whose it is.  [default: asked for on a terminal]")
+@option("--events", "as_events", is_flag=True, help="Print what happens as JSON, a line each, instead of the result.")
+@option("--sandbox", is_flag=True, help="Try it without an account, against a sandbox on this machine.")
 @connection_options
 @output_options
 def link_command(repo_type: str, **options: Any) -> None:
@@ -91,7 +89,9 @@ def _linked(repo_type: RepoType, options: dict[str, Any], lines: EventLines | No
         options["browser"] = "none"
     if options["sandbox"] and (given := [key for key in CONNECTION_KEYS if options[key]]):
         flags = ", ".join(f"--{key.replace('_', '-')}" for key in given)
-        raise UsageError("--sandbox brings a ServiceStage of its own", hint=f"Leave out {flags}.")
+        raise UsageError(
+            phrase("--sandbox brings a ServiceStage of its own"), hint=phrase("Leave out {flags}.", flags=flags)
+        )
     started = start_run(options)
     request = _request(repo_type, options, started)
     if proof:
@@ -104,21 +104,21 @@ def _linked(repo_type: RepoType, options: dict[str, Any], lines: EventLines | No
 
 def _browser_link(request: LinkRequest, started: Run, options: dict[str, Any], lines: EventLines | None) -> _Link:
     if request.repo_type is RepoType.DEVCLOUD:
-        started.narrator.warn("devcloud is undocumented for OAuth; ServiceStage may refuse it.")
+        started.narrator.warn(phrase("devcloud is undocumented for OAuth; ServiceStage may refuse it."))
     credentials = None if options["sandbox"] else started.credentials()
     return _Link(request, started, credentials, options["port"], lines)
 
 
 def _say_how_it_ended(linked: Linked, name: str, narrator: Narrator) -> None:
     if narrator.has_joined and linked.kept:
-        narrator.say(f"Linked {name}: the other oauth-helper did.")
+        narrator.say(phrase("Linked {name}: the other oauth-helper did.", name=name))
     elif linked.kept:
-        narrator.say(f"Kept {name} as it is; --if-exists replace would link it anew.")
+        narrator.say(phrase("Kept {name} as it is; --if-exists replace would link it anew.", name=name))
     else:
-        narrator.say(f"Linked {name}.")
+        narrator.say(phrase("Linked {name}.", name=name))
     if not linked.authorization.works:
         status = status_in_words(linked.authorization)
-        narrator.warn(f"ServiceStage says that it does not work yet: status {status}.")
+        narrator.warn(phrase("ServiceStage says that it does not work yet: status {status}.", status=status))
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,13 +173,14 @@ async def _link(link: _Link) -> Linked:
         doors.callback(narrator.stop_clock)
         if link.credentials is None:
             service, visitor = await doors.enter_async_context(open_sandbox())
-            narrator.say("Everything happens in a sandbox on this machine; no account is touched.")
+            narrator.say(phrase("Everything happens in a sandbox on this machine; no account is touched."))
         else:
             service, visitor = await doors.enter_async_context(open_service(settings, link.credentials)), None
         ways = Ways(
             browser=settings.browser.value,
             port=link.port,
             say=narrator.insist,
+            keys=narrator.keys,
             visitor=visitor,
             environ=link.started.environ,
             has_script=link.lines is not None,
@@ -192,18 +193,24 @@ async def _link(link: _Link) -> Linked:
 
 def _explained(stopped: StoppedError, link: _Link) -> StoppedError:
     narrator, name = link.started.narrator, link.request.name
-    asked = f" while ServiceStage was asked to create {name}"
+    asked = phrase(" while ServiceStage was asked to create {name}", name=name)
     if narrator.is_deleting:
-        asked = f" while ServiceStage was asked to delete the authorization named {name}, which may be gone"
-    stopped.message += asked if narrator.has_redirect else ". Nothing was created"
+        asked = phrase(
+            " while ServiceStage was asked to delete the authorization named {name}, which may be gone", name=name
+        )
+    stopped.message += asked if narrator.has_redirect else phrase(". Nothing was created")
     if narrator.has_deleted:
-        stopped.message += f". The authorization that was named {name} is deleted"
+        stopped.message += phrase(". The authorization that was named {name} is deleted", name=name)
     if not narrator.has_redirect:
         return stopped
     if link.credentials and narrator.is_kept:
-        stopped.hint = "The redirect is kept: `oauth-helper resume` finishes it within 10 minutes of its coming."
+        stopped.hint = phrase(
+            "The redirect is kept: `oauth-helper resume` finishes it within 10 minutes of its coming."
+        )
     elif link.credentials:
-        stopped.hint = f"`oauth-helper show {name}` tells whether it exists. If not, run the command again."
+        stopped.hint = phrase(
+            "`oauth-helper show {name}` tells whether it exists. If not, run the command again.", name=name
+        )
     else:
-        stopped.hint = "The sandbox has ended too. Run the command again when you are ready."
+        stopped.hint = phrase("The sandbox has ended too. Run the command again when you are ready.")
     return stopped

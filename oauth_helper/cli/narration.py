@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping
 from typing import Final
 
-from oauth_helper.cli.advice import in_words, ssh_command
-from oauth_helper.cli.colour import coloured
-from oauth_helper.cli.error_stream import ErrorStream
+from oauth_helper.cli.advice import advice_in_words, ssh_command
+from oauth_helper.cli.voice import Voice
 from oauth_helper.cli.waiting_line import WaitingLine
 from oauth_helper.errors import OAuthHelperError
 from oauth_helper.events import (
+    Advice,
     Advised,
     Captured,
     Checked,
@@ -33,26 +34,26 @@ from oauth_helper.events import (
     Warned,
     Way,
 )
+from oauth_helper.phrase import phrase
 
 _WAYS: Final = {
-    Way.WINDOW: "from the window",
-    Way.PAGE: "from the page",
-    Way.TERMINAL: "from the terminal",
-    Way.DIRECT: "straight from the browser",
-    Way.DELIVER: "from another process",
+    Way.WINDOW: phrase("Received the redirect from the window."),
+    Way.PAGE: phrase("Received the redirect from the page."),
+    Way.TERMINAL: phrase("Received the redirect from the terminal."),
+    Way.DIRECT: phrase("Received the redirect straight from the browser."),
+    Way.DELIVER: phrase("Received the redirect from another process."),
 }
 
 
-class Narrator:
+class Narrator(Voice):
     """Turn the story's events into lines."""
 
     def __init__(self, *, quiet: bool, verbosity: int) -> None:
+        super().__init__(quiet=quiet)
         self.takes_pastes = False
         """Whether the line that counts down invites the user to paste."""
-        self._quiet = quiet
         self._verbosity = verbosity
-        self._stream = ErrorStream()
-        self._waiting_line = WaitingLine(self._stream)
+        self._waiting_line = WaitingLine(self.stream)
         self.has_deleted: bool = False
         """Whether an authorization was deleted that was to be replaced."""
         self._waiting: Waiting | None = None
@@ -71,18 +72,10 @@ class Narrator:
         self.failure: OAuthHelperError | None = None
         """How it ended, where it did not."""
 
-    def say(self, line: str) -> None:
-        """Show a line, unless the user wants quiet."""
-        if not self._quiet:
-            self.insist(line)
-
-    def insist(self, line: str) -> None:
-        """Show a line that the user needs even in quiet."""
-        self._stream.line(line)
-
-    def warn(self, message: str) -> None:
-        """Show a warning."""
-        self.say(f"{self._warning} {message}")
+    @property
+    def keys(self) -> Mapping[str, Callable[[], None]]:
+        """What the keys do at which this knows more to say; Chinese keyboards have a question mark of their own."""
+        return {"?": self._show_keys, "？": self._show_keys, "a": self._show_addresses}
 
     def tell(self, event: Event) -> None:
         """Tell an event of the story."""
@@ -96,13 +89,15 @@ class Narrator:
             case Warned(message):
                 self.warn(message)
             case Checked(name, repo_type):
-                self.say(f"Linking {repo_type.display_name} to ServiceStage as {name}.")
+                self.say(
+                    phrase(
+                        "Linking {display_name} to ServiceStage as {name}.",
+                        display_name=repo_type.display_name,
+                        name=name,
+                    )
+                )
             case Ignored() | Visited() | OpenedTwice() | Advised():
                 self._tell_of_the_traffic(event)
-
-    @property
-    def _warning(self) -> str:
-        return coloured("warning:", self._stream.stream, "yellow")
 
     def stop_clock(self) -> None:
         """Take away the line that counts down."""
@@ -115,19 +110,30 @@ class Narrator:
                 self._start_clock(event)
             case Opened(browser, window=True, marked=marked):
                 self._in_window = True
-                self.say(f"A window was opened ({browser}). Authorize there; nothing needs to be copied.")
+                self.say(
+                    phrase(
+                        "A window was opened ({browser}). Authorize there; nothing needs to be copied.", browser=browser
+                    )
+                )
                 if marked:
-                    self.say("Its robot mark and striped address bar are expected: its last request is held.")
+                    self.say(phrase("Its robot mark and striped address bar are expected: its last request is held."))
                 if self.takes_pastes:
-                    self.say("To go on in your own browser instead, press b and Enter.")
+                    self.say(phrase("To go on in your own browser instead, press b and Enter."))
             case Opened(browser):
                 self._in_window = False
-                self.say(f"Your browser was opened ({browser}). If no page appears there, open it yourself:")
-                self.say(f"  {self._waiting.listener if self._waiting else ''}")
+                self.say(
+                    phrase(
+                        "Your browser was opened ({browser}). If no page appears there, open it yourself:",
+                        browser=browser,
+                    )
+                )
+                if self._waiting and not self.is_quiet:
+                    self.whole(self._waiting.listener)
             case NotOpened():
                 self._in_window = False
-                self._show_addresses(self._waiting)
+                self._show_addresses()
         self._waiting_line.invites_to_paste = self.takes_pastes and not self._in_window
+        self._waiting_line.has_keys = self.takes_pastes
 
     def _tell_of_the_redirect(self, event: Captured | Refused | Resumed | Joined | Linked | Failed) -> None:
         self.stop_clock()
@@ -138,14 +144,20 @@ class Narrator:
             case Failed(error):
                 self.failure = error
             case Captured(way):
-                self.say(f"Received the redirect {_WAYS[way]}.")
+                self.say(_WAYS[way])
             case Resumed(name, captured_at):
-                self.say(f"Going on with {name}, whose redirect came at {captured_at:%H:%M:%S} UTC.")
+                self.say(
+                    phrase(
+                        "Going on with {name}, whose redirect came at {captured_at:%H:%M:%S} UTC.",
+                        name=name,
+                        captured_at=captured_at,
+                    )
+                )
             case Refused():
                 pass  # who asks what to do about it says why
             case Joined(name):
                 self.has_joined = True
-                self.say(f"Another oauth-helper is linking {name}. Waiting for it.")
+                self.say(phrase("Another oauth-helper is linking {name}. Waiting for it.", name=name))
 
     def _tell_of_the_exchange(self, event: Exchanging | Looking | Deleting | Deleted) -> None:
         if isinstance(event, Exchanging):
@@ -153,60 +165,74 @@ class Narrator:
         is_again, self._is_looking = self._is_looking, isinstance(event, Looking)
         match event:
             case Exchanging(attempt=1):
-                self.say("Asking ServiceStage to create the authorization.")
+                self.say(phrase("Asking ServiceStage to create the authorization."))
             case Exchanging(attempt):
-                self.say(f"Nothing came of it. Asking again (attempt {attempt}).")
+                self.say(phrase("Nothing came of it. Asking again (attempt {attempt}).", attempt=attempt))
             case Looking(name):
-                self.say("Looking again." if is_again else f"Looking whether {name} stands.")
+                self.say(phrase("Looking again.") if is_again else phrase("Looking whether {name} stands.", name=name))
             case Deleting():
                 self.is_deleting = True
             case Deleted(name):
                 self.is_deleting, self.has_deleted = False, True
-                self.say(f"Deleted the authorization that was named {name}.")
+                self.say(phrase("Deleted the authorization that was named {name}.", name=name))
 
     def _tell_of_the_traffic(self, event: Ignored | Visited | OpenedTwice | Advised) -> None:
         match event:
             case Ignored(reason, count):
                 self._waiting_line.ignore(reason, count)
                 if self._verbosity:
-                    self.say(f"Ignored what is not our redirect: {reason}, {count} so far.")
-            case Advised(advice) if self._waiting:
-                words = in_words(
-                    advice,
-                    self._waiting,
-                    in_window=self._in_window,
-                    takes_pastes=self.takes_pastes,
-                    environ=os.environ,
-                )
-                for line in self._stream.fitted(words):
-                    self.say(line)
+                    self.say(
+                        phrase(
+                            "Ignored what is not our redirect: {reason}, {count} so far.", reason=reason, count=count
+                        )
+                    )
+            case Advised(advice):
+                self._advise(advice)
             case OpenedTwice(listener):
                 # Even in quiet: it may be somebody else.
-                self._insist_on_a_second_use(listener)
+                self.insist_on_a_warning(
+                    phrase(
+                        "The page was already opened, and is asked for once more by another browser or program. If "
+                        "that was you, open this instead. If not, press Ctrl-C and run the command again:"
+                    )
+                )
+                self.whole(listener)
             case _:
                 pass
 
-    def _insist_on_a_second_use(self, listener: str) -> None:
-        happened = "warning: The page was already opened, and is asked for once more by another browser or program."
-        what = "If that was you, open this instead. If not, press Ctrl-C and run the command again:"
-        first, *rest = self._stream.fitted(f"{happened} {what}\n  {listener}")
-        for line in (first.replace("warning:", self._warning, 1), *rest):
-            self.insist(line)
+    def _advise(self, advice: Advice) -> None:
+        if self.is_quiet or self._waiting is None:
+            return
+        self.say(advice_in_words(advice, in_window=self._in_window, takes_pastes=self.takes_pastes))
+        if advice is Advice.UNREACHED:
+            self.whole(ssh_command(self._waiting, os.environ))
 
     def _start_clock(self, waiting: Waiting) -> None:
-        if self._stream.is_terminal and not self._quiet:
+        if self.stream.is_lively and not self.is_quiet:
             self._waiting_line.start(waiting)
         else:
-            self.say(f"Waiting for the redirect until {waiting.expires_at:%H:%M:%S} UTC.")
+            self.say(phrase("Waiting for the redirect until {time:%H:%M:%S} UTC.", time=waiting.expires_at))
 
-    def _show_addresses(self, waiting: Waiting | None) -> None:
-        if waiting is None:
+    def _show_addresses(self) -> None:
+        if self._waiting is None:
             return
-        self.insist("Open this page in a browser on this machine:")
-        self.insist(f"  {waiting.listener}")
-        here = ", or here" if self.takes_pastes else ""
-        self.insist(f"Or authorize in any browser, and paste the address where it ends into that page{here}:")
-        self.insist(f"  {waiting.authorization_url}")
+        self.insist(phrase("Open this page in a browser on this machine:"))
+        self.whole(self._waiting.listener)
+        if self.takes_pastes:
+            self.insist(
+                phrase("Or authorize in any browser, and paste the address where it ends into that page, or here:")
+            )
+        else:
+            self.insist(phrase("Or authorize in any browser, and paste the address where it ends into that page:"))
+        self.whole(self._waiting.authorization_url)
         if os.environ.get("SSH_CONNECTION"):
-            self.insist("To use the page from the machine in front of you, first run there:")
-            self.insist(f"  {ssh_command(waiting, os.environ)}")
+            self.insist(phrase("To use the page from the machine in front of you, first run there:"))
+            self.whole(ssh_command(self._waiting, os.environ))
+
+    def _show_keys(self) -> None:
+        self.insist(phrase("Press Enter behind a key, on an otherwise empty line:"))
+        if self._in_window:
+            self.insist(phrase("b: go on in your own browser, beside the window"))
+        self.insist(phrase("a: show the addresses again"))
+        self.insist(phrase("?: show the keys"))
+        self.insist(phrase("Ctrl-C: stop. Or paste the address where the browser ended; it is not shown."))

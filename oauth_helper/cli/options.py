@@ -14,11 +14,15 @@ from click.shell_completion import CompletionItem
 
 from oauth_helper.authorization import RepoType
 from oauth_helper.cli.narration import Narrator
+from oauth_helper.cli.secret_input import ask, ask_for_secret
+from oauth_helper.cli.speech import OPTION, in_words
+from oauth_helper.cli.spoken_help import option
 from oauth_helper.credential_chain import FoundCredentials, find_credentials, no_credentials
 from oauth_helper.credentials import IamUser
 from oauth_helper.files import others_can_read, read_config_file, read_credentials_file
+from oauth_helper.language import language_of
 from oauth_helper.origin import FileValues, Sourced
-from oauth_helper.secret import Secret
+from oauth_helper.phrase import phrase
 from oauth_helper.settings import (
     BROWSER_CHOICES,
     ENVIRONMENT,
@@ -34,7 +38,10 @@ Command = Callable[..., Any]
 
 def _browser_choice(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
     if value is not None and not is_browser_choice(value):
-        raise click.BadParameter(f"{value!r} is not one of {', '.join(BROWSER_CHOICES)}, nor a path.")
+        choices = ", ".join(BROWSER_CHOICES)
+        raise click.BadParameter(
+            in_words(phrase("{value!r} is not one of {choices}, nor a path", value=value, choices=choices))
+        )
     return value
 
 
@@ -44,7 +51,7 @@ def _fitting_browsers(_ctx: click.Context, _param: click.Parameter, typed: str) 
     return [CompletionItem(choice) for choice in BROWSER_CHOICES if choice.startswith(typed)]
 
 
-BROWSER_OPTION: Final = click.option(
+BROWSER_OPTION: Final = option(
     "--browser",
     metavar="WHICH",
     callback=_browser_choice,
@@ -59,23 +66,37 @@ CONNECTION_KEYS: Final = ("region", "endpoint", "project_id", "iam_endpoint", "c
 REPO_TYPE: Final = click.Choice([one.value for one in RepoType], case_sensitive=False)
 
 _CONNECTION_OPTIONS: Final = (
-    click.option("--region", metavar="REGION", help="Region, such as cn-north-4.  [env: OAUTH_HELPER_REGION]"),
-    click.option(
-        "--endpoint", metavar="URL", help="ServiceStage.  [env: OAUTH_HELPER_ENDPOINT; default: the region's]"
-    ),
-    click.option("--project-id", metavar="ID", help="Project.  [env: OAUTH_HELPER_PROJECT_ID; default: asked of IAM]"),
-    click.option("--iam-endpoint", metavar="URL", help="IAM.  [env: OAUTH_HELPER_IAM_ENDPOINT; default: the region's]"),
-    click.option(
+    option("--region", metavar="REGION", help="Region, such as cn-north-4.  [env: OAUTH_HELPER_REGION]"),
+    option("--endpoint", metavar="URL", help="ServiceStage.  [env: OAUTH_HELPER_ENDPOINT; default: the region's]"),
+    option("--project-id", metavar="ID", help="Project.  [env: OAUTH_HELPER_PROJECT_ID; default: asked of IAM]"),
+    option("--iam-endpoint", metavar="URL", help="IAM.  [env: OAUTH_HELPER_IAM_ENDPOINT; default: the region's]"),
+    option(
         "--ca-bundle",
         type=click.Path(),
         metavar="FILE",
         help="Certificates to trust.  [env: OAUTH_HELPER_CA_BUNDLE, SSL_CERT_FILE; default: the system's]",
     ),
 )
+
+
+def _language(_ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
+    # It was heeded before anything was parsed; here it is refused where we do not speak it.
+    if value is not None and language_of(value) is None:
+        raise click.BadParameter(in_words(phrase("{value!r} is no language of ours: en, zh", value=value)))
+
+
+LANGUAGE_OPTION: Final = option(
+    OPTION,
+    metavar="LANG",
+    expose_value=False,
+    callback=_language,
+    help="Language of words, help and pages: en or zh.  [env: OAUTH_HELPER_LANG; default: the locale's]",
+)
 _OUTPUT_OPTIONS: Final = (
-    click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output, and errors as JSON too."),
-    click.option("-q", "--quiet", is_flag=True, help="Say nothing on standard error but errors and what you must do."),
-    click.option("-v", "--verbose", count=True, help="Say more; twice: with every call, and the trace of an error."),
+    option("--json", "as_json", is_flag=True, help="Print JSON on standard output, and errors as JSON too."),
+    option("-q", "--quiet", is_flag=True, help="Say nothing on standard error but errors and what you must do."),
+    option("-v", "--verbose", count=True, help="Say more; twice: with every call, and the trace of an error."),
+    LANGUAGE_OPTION,
 )
 
 
@@ -99,9 +120,9 @@ class Run:
         if found is None:
             if not (sys.stdin.isatty() and sys.stderr.isatty()):
                 raise no_credentials()
-            return _ask_for_iam_user()
+            return _ask_for_iam_user(self.narrator)
         if self.others_can_read(found):
-            self.narrator.warn(f"Others can read {self.credentials_file.path}; run: chmod 600 on it.")
+            self.narrator.warn(phrase("Others can read {path}; run: chmod 600 on it.", path=self.credentials_file.path))
         return found
 
     def others_can_read(self, found: FoundCredentials) -> bool:
@@ -165,14 +186,12 @@ def _sources_of_the_sandbox(flags: Mapping[str, str | None]) -> Sources:
 
 
 def _with_options(command: Command, options: tuple[Callable[[Command], Command], ...]) -> Command:
-    for option in reversed(options):
-        command = option(command)
+    for add in reversed(options):
+        command = add(command)
     return command
 
 
-def _ask_for_iam_user() -> Sourced[IamUser]:
-    click.echo("No credentials are set. Sign in as an IAM user (a HUAWEI ID itself cannot be used here).", err=True)
-    domain_name = click.prompt("Account name", err=True)
-    name = click.prompt("IAM user name", err=True)
-    password = click.prompt("Password", err=True, hide_input=True)
-    return Sourced(IamUser(name, Secret(password), domain_name), "your answers")
+def _ask_for_iam_user(narrator: Narrator) -> Sourced[IamUser]:
+    narrator.insist(phrase("No credentials are set. Sign in as an IAM user (a HUAWEI ID itself cannot be used here)."))
+    domain_name, name = ask(phrase("Account name")), ask(phrase("IAM user name"))
+    return Sourced(IamUser(name, ask_for_secret(phrase("Password")), domain_name), phrase("your answers"))

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
 import click
 
-from oauth_helper.authorization import Authorization
-from oauth_helper.cli.colour import coloured
+from oauth_helper.authorization import Authorization, RepoType
+from oauth_helper.cli.fitting import padded, width_of
+from oauth_helper.cli.speech import in_words
+from oauth_helper.cli.voice import Voice
 from oauth_helper.errors import OAuthHelperError
 from oauth_helper.fault_trace import trace_of
+from oauth_helper.phrase import Phrase, phrase, verbatim
 from oauth_helper.presentable import presentable
 
-_STATUS_WORDS: Final[Mapping[int | None, str]] = {0: "normal", 1: "expired", 2: "unauthenticated"}
-_COLUMNS: Final = ("NAME", "TYPE", "ACCOUNT", "MODE", "STATUS")
+_STATUS_WORDS: Final[Mapping[int | None, Phrase]] = {
+    0: phrase("normal"),
+    1: phrase("expired"),
+    2: phrase("unauthenticated"),
+}
 
 
 def print_json(value: object) -> None:
@@ -30,48 +35,57 @@ def print_authorization(authorization: Authorization, *, as_json: bool) -> None:
     if as_json:
         print_json(authorization.to_json())
         return
-    for label, value in (
-        ("name", authorization.name),
-        ("repo_type", authorization.repo_type),
-        ("repo_user", authorization.repo_user),
-        ("repo_home", authorization.repo_home),
-        ("token_type", authorization.token_type),
-        ("created", _time(authorization.create_time)),
-        ("status", status_in_words(authorization)),
-    ):
-        if value:
-            click.echo(f"{label:<12}{presentable(value)}")
+    host = _host_name(authorization.repo_type)
+    if authorization.repo_host:
+        host = phrase("{host} ({address})", host=host, address=authorization.repo_host)
+    facts = (
+        (phrase("Name"), authorization.name),
+        (phrase("Git host"), host),
+        (phrase("Account"), authorization.repo_user),
+        (phrase("Home"), authorization.repo_home),
+        (phrase("Type"), authorization.token_type),
+        (phrase("Created"), _time(authorization.create_time)),
+        (phrase("Status"), status_in_words(authorization)),
+    )
+    said = [(in_words(label), presentable(in_words(value))) for label, value in facts if value]
+    width = max(width_of(label) for label, _ in said)
+    for label, value in said:
+        click.echo(f"{padded(label, width)}  {value}")
 
 
 def print_table(authorizations: Sequence[Authorization]) -> None:
     """Print a line for each authorization, in columns."""
+    head = (phrase("NAME"), phrase("TYPE"), phrase("ACCOUNT"), phrase("MODE"), phrase("STATUS"))
     rows = [(one.name, one.repo_type, one.repo_user, one.token_type, status_in_words(one)) for one in authorizations]
-    print_columns([_COLUMNS, *rows])
+    print_columns([head, *rows])
 
 
 def print_columns(rows: Sequence[Sequence[str]]) -> None:
-    """Print rows of provider text in columns, the first row being their names."""
-    shown = [[presentable(cell) for cell in row] for row in rows]
-    widths = [max(len(cell) for cell in column) for column in zip(*shown, strict=True)]
+    """Print rows of phrases and of provider text in columns, the first row being their names."""
+    shown = [[presentable(in_words(cell)) for cell in row] for row in rows]
+    widths = [max(width_of(cell) for cell in column) for column in zip(*shown, strict=True)]
     for row in shown:
-        click.echo("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
+        click.echo("  ".join(padded(cell, width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
-def status_in_words(authorization: Authorization) -> str:
+def status_in_words(authorization: Authorization) -> Phrase:
     """Return the record's status as a number with its documented meaning."""
     if authorization.status is None:
-        return "unknown"
+        return phrase("unknown")
     word = _STATUS_WORDS.get(authorization.status)
-    return f"{authorization.status} ({word})" if word else str(authorization.status)
+    if word is None:
+        return verbatim(str(authorization.status))
+    return phrase("{status} ({meaning})", status=authorization.status, meaning=word)
 
 
 def print_error(error: OAuthHelperError, *, as_json: bool, trace: bool) -> None:
     """Say on standard error what happened and what to do next; with ``as_json`` the last line is for scripts."""
     if trace:
         click.echo(trace_of(error), err=True)
-    reference = f" (request id {error.request_id})" if error.request_id else ""
-    click.echo(f"{coloured('error:', sys.stderr, 'red')} {error.message.rstrip('.')}{reference}", err=True)
-    click.echo(f"{coloured('hint:', sys.stderr)} {error.hint}", err=True)
+    message = error.message
+    if error.request_id:
+        message = phrase("{message} (request id {request_id})", message=message, request_id=error.request_id)
+    Voice(quiet=True).report(message, error.hint)
     if as_json:
         click.echo(json.dumps({"error": error.to_json()}), err=True)
 
@@ -89,3 +103,10 @@ def _time(milliseconds: int) -> str:
         return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     except (OverflowError, ValueError, OSError):  # the unit is not documented; a number beyond the calendar is shown
         return str(milliseconds)
+
+
+def _host_name(repo_type: str) -> str:
+    try:
+        return RepoType(repo_type).display_name
+    except ValueError:  # one that ServiceStage has learned since
+        return repo_type

@@ -15,31 +15,49 @@ import click
 
 from oauth_helper.cli.apply import apply_command
 from oauth_helper.cli.authorizations import delete_command, list_command, show_command
-from oauth_helper.cli.colour import coloured
 from oauth_helper.cli.completion import completion_command
 from oauth_helper.cli.deliver import deliver_command
 from oauth_helper.cli.doctor import doctor_command
 from oauth_helper.cli.link import link_command
+from oauth_helper.cli.options import LANGUAGE_OPTION
 from oauth_helper.cli.output import print_error, trace_is_wanted
 from oauth_helper.cli.repositories import repos_command
 from oauth_helper.cli.resume import resume_command
 from oauth_helper.cli.sandbox import sandbox_command
+from oauth_helper.cli.speech import speak
+from oauth_helper.cli.spoken_help import SpokenGroup, option
+from oauth_helper.cli.voice import Voice
 from oauth_helper.errors import MachineError, OAuthHelperError, StoppedError, UsageError
 from oauth_helper.journal import Journal
+from oauth_helper.phrase import Phrase, phrase, verbatim
 
 _DISK_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
-_WRITTEN: Final = "What was done is done: `oauth-helper list` shows what stands."
+_WRITTEN: Final = phrase("What was done is done: `oauth-helper list` shows what stands.")
 
 
-class _Program(click.Group):
+class _Program(SpokenGroup):
     """A group that lists its commands in the order in which a new user meets them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return list(self.commands)
 
 
+def _print_version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        click.echo(f"oauth-helper {version('oauth-helper')}")
+        ctx.exit()
+
+
 @click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(version("oauth-helper"), message="%(prog)s %(version)s")
+@option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Show the version and exit.",
+)
+@LANGUAGE_OPTION
 @click.pass_context
 def program(ctx: click.Context) -> None:
     """Link a Git account (GitHub, GitLab, Gitee, Bitbucket) to Huawei Cloud ServiceStage."""
@@ -47,7 +65,7 @@ def program(ctx: click.Context) -> None:
         return  # every shell that starts may run it
     # No secret of a redirect that is too old to be of use outlives the next command, whichever it is.
     for trouble in Journal.of_the_user().forget_expired(datetime.now(UTC)):
-        click.echo(f"{coloured('warning:', sys.stderr, 'yellow')} {trouble}.", err=True)
+        Voice(quiet=False).warn(trouble + phrase("."))
 
 
 for _command in (
@@ -72,13 +90,16 @@ def run_program(arguments: Sequence[str]) -> int:
         if getattr(sys, name) is None:  # closed by whoever started us (`2>&-`)
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 - open to our end
     given = list(arguments) or ["--help"]
+    speak(given, os.environ)
     try:
         status = program.main(given, prog_name="oauth-helper", standalone_mode=False)
         sys.stdout.flush()
     except click.ClickException as error:
-        return _failed(UsageError(" ".join(error.format_message().split()), hint=_usage_hint(error)), given)
+        return _failed(
+            UsageError(verbatim(" ".join(error.format_message().split()).rstrip(".")), hint=_usage_hint(error)), given
+        )
     except (click.Abort, KeyboardInterrupt):
-        return _failed(StoppedError("Interrupted"), given)
+        return _failed(StoppedError(phrase("Interrupted")), given)
     except OAuthHelperError as error:
         return _failed(error, given)
     except BrokenPipeError:
@@ -108,12 +129,14 @@ def _give_up_standard_output() -> None:
 
 def _fault(fault: Exception) -> OAuthHelperError:
     if isinstance(fault, OSError) and fault.errno in _DISK_FULL:
-        return MachineError(f"The result could not be written: {fault.strerror}", hint=_WRITTEN)
-    error = OAuthHelperError(f"Unexpected {type(fault).__name__}")
+        return MachineError(
+            phrase("The result could not be written: {strerror}", strerror=fault.strerror), hint=_WRITTEN
+        )
+    error = OAuthHelperError(phrase("Unexpected {name__}", name__=type(fault).__name__))
     error.__cause__ = fault
     return error
 
 
-def _usage_hint(error: click.ClickException) -> str:
+def _usage_hint(error: click.ClickException) -> Phrase:
     context = error.ctx if isinstance(error, click.UsageError) else None
-    return f"See `{context.command_path if context else 'oauth-helper'} --help`."
+    return phrase("See `{command} --help`.", command=context.command_path if context else "oauth-helper")

@@ -8,8 +8,10 @@ import click
 
 from oauth_helper.cli.options import Run, connection_options, output_options, start_run
 from oauth_helper.cli.output import print_columns, print_json
+from oauth_helper.cli.spoken_help import command
 from oauth_helper.cli.with_service import with_service
 from oauth_helper.errors import RefusedError
+from oauth_helper.phrase import Phrase, counted, phrase
 from oauth_helper.presentable import presentable
 
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 _PARAMETER_INVALID: Final = "SVCSTG.REPO.0400"
 
 
-@click.command("repos", short_help="Show the repositories that an authorization can see.")
+@command("repos", short_help="Show the repositories that an authorization can see.")
 @click.argument("name")
 @click.argument("namespace", required=False)
 @click.argument("project", required=False)
@@ -41,7 +43,9 @@ def repos_command(name: str, namespace: str | None, project: str | None, **optio
         found = with_service(started, credentials, ask)
     except RefusedError as error:
         if error.code == _PARAMETER_INVALID and namespace is not None:
-            error.hint = f"Check NAMESPACE and PROJECT: `oauth-helper repos {presentable(name)}` shows what there is."
+            error.hint = phrase(
+                "Check NAMESPACE and PROJECT: `oauth-helper repos {name}` shows what there is.", name=presentable(name)
+            )
         raise
     if namespace is None:
         _print_tree(found, started)
@@ -63,9 +67,9 @@ async def _found(service: ServiceStageClient, name: str, namespace: str | None, 
 
 def _print_tree(found: list[tuple[Namespace, list[Project]]], started: Run) -> None:
     if not found:
-        started.narrator.say("It can see no namespaces.")
+        started.narrator.say(phrase("It can see no namespaces."))
     elif not any(projects for _, projects in found):
-        started.narrator.say(f"It can see {_counted(found)}, and no project in any of them.")
+        started.narrator.say(phrase("It can see {counted}, and no project in any of them.", counted=_counted(found)))
     if started.as_json:
         print_json([one.to_json() | {"projects": [each.to_json() for each in projects]} for one, projects in found])
         return
@@ -74,7 +78,7 @@ def _print_tree(found: list[tuple[Namespace, list[Project]]], started: Run) -> N
 
 def _print_projects(namespace: str, found: list[Project], started: Run) -> None:
     if not found:
-        started.narrator.say(f"It can see no project in {presentable(namespace)}.")
+        started.narrator.say(phrase("It can see no project in {namespace}.", namespace=presentable(namespace)))
     if started.as_json:
         print_json([each.to_json() for each in found])
     else:
@@ -83,7 +87,7 @@ def _print_projects(namespace: str, found: list[Project], started: Run) -> None:
 
 def _print_branches(found: list[str], started: Run) -> None:
     if not found:
-        started.narrator.say("It has no branches.")
+        started.narrator.say(phrase("It has no branches."))
     if started.as_json:
         print_json(found)
         return
@@ -94,8 +98,8 @@ def _print_branches(found: list[str], started: Run) -> None:
 def _print_table(projects: list[tuple[str, Project]]) -> None:
     if projects:
         rows = [(namespace, each.name, each.clone_url) for namespace, each in projects]
-        print_columns([("NAMESPACE", "PROJECT", "CLONE URL"), *rows])
+        print_columns([(phrase("NAMESPACE"), phrase("PROJECT"), phrase("CLONE URL")), *rows])
 
 
-def _counted(found: list[Any]) -> str:
-    return "1 namespace" if len(found) == 1 else f"{len(found)} namespaces"
+def _counted(found: list[Any]) -> Phrase:
+    return counted("{count} namespace", "{count} namespaces", len(found))

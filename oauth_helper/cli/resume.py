@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from oauth_helper.cli.options import Run, connection_options, output_options, start_run
 from oauth_helper.cli.output import print_authorization, print_json
 from oauth_helper.cli.running import run
+from oauth_helper.cli.spoken_help import command
 from oauth_helper.errors import StoppedError
 from oauth_helper.events import Failed, Linked
 from oauth_helper.journal import Journal
 from oauth_helper.pending import Pending
+from oauth_helper.phrase import phrase
 
 if TYPE_CHECKING:
     from oauth_helper.credential_chain import FoundCredentials
     from oauth_helper.linking import Settled
 
 
-@click.command("resume", short_help="Finish the links that were cut off after you had authorized.")
+@command("resume", short_help="Finish the links that were cut off after you had authorized.")
 @connection_options
 @output_options
 def resume_command(**options: Any) -> None:
@@ -33,7 +33,7 @@ def resume_command(**options: Any) -> None:
     journal = Journal.of_the_user()
     pendings, troubles = journal.read_all()
     for trouble in troubles:
-        started.narrator.warn(f"What an earlier run left cannot be read: {trouble}.")
+        started.narrator.warn(phrase("What an earlier run left cannot be read: {trouble}.", trouble=trouble))
     settled = _settled(pendings, journal, started) if pendings else []
     _say_how_each_ended(settled, started)
     _print(settled, troubles, started)
@@ -46,7 +46,7 @@ def _settled(pendings: Sequence[Pending], journal: Journal, started: Run) -> lis
     try:
         return run(_resume(pendings, journal, started, started.credentials()))
     except StoppedError as stopped:
-        stopped.hint = "What is not finished is kept: run `oauth-helper resume` again."
+        stopped.hint = phrase("What is not finished is kept: run `oauth-helper resume` again.")
         raise
 
 
@@ -56,9 +56,11 @@ def _say_how_each_ended(settled: Sequence[Settled], started: Run) -> None:
         name = one.pending.target.name
         match one.outcome:
             case Linked():
-                started.narrator.say(f"Linked {name}.")
+                started.narrator.say(phrase("Linked {name}.", name=name))
             case Failed(error):
-                started.narrator.warn(f"{name}: {error.message.rstrip('.')}. {error.hint}")
+                started.narrator.warn(
+                    phrase("{name}: {message}. {hint}", name=name, message=error.message, hint=error.hint)
+                )
 
 
 async def _resume(
@@ -80,6 +82,6 @@ def _print(settled: Sequence[Settled], troubles: Sequence[str], started: Run) ->
         print_json([authorization.to_json() for authorization in linked])
         return
     if not settled and not troubles:
-        started.narrator.say("Nothing is pending.")
+        started.narrator.say(phrase("Nothing is pending."))
     for authorization in linked:
         print_authorization(authorization, as_json=False)

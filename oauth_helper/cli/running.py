@@ -10,8 +10,9 @@ from typing import Any, Final, TypeVar
 
 from oauth_helper.errors import StoppedError
 from oauth_helper.fault_trace import trace_of
+from oauth_helper.phrase import phrase
 
-_WORDS: Final = {"SIGINT": "Interrupted", "SIGTERM": "Terminated", "SIGHUP": "Hung up"}
+_WORDS: Final = {"SIGINT": phrase("Interrupted"), "SIGTERM": phrase("Terminated"), "SIGHUP": phrase("Hung up")}
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)

@@ -12,7 +12,10 @@ from oauth_helper.cli.narration import Narrator
 from oauth_helper.cli.options import output_options
 from oauth_helper.cli.output import print_json
 from oauth_helper.cli.running import run
+from oauth_helper.cli.speech import in_words
+from oauth_helper.cli.spoken_help import SpokenCommand, option
 from oauth_helper.errors import StoppedError
+from oauth_helper.phrase import Phrase, phrase
 
 if TYPE_CHECKING:
     from oauth_helper.sandbox import Fault
@@ -21,7 +24,7 @@ _COMMENTED_OUT: Final = frozenset({"OAUTH_HELPER_TOKEN"})
 """It would win over the access key; whoever wants the token takes the mark away."""
 
 
-class _SandboxCommand(click.Command):
+class _SandboxCommand(SpokenCommand):
     """A command whose help ends with what can go wrong."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
@@ -42,7 +45,7 @@ def _faults(ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]
 
 
 @click.command("sandbox", cls=_SandboxCommand, short_help="Run a ServiceStage, Git host and console on this machine.")
-@click.option(
+@option(
     "--fault",
     "faults",
     multiple=True,
@@ -61,7 +64,7 @@ def sandbox_command(**options: Any) -> None:
     try:
         run(_serve(narrator, options["faults"], as_json=options["as_json"]))
     except StoppedError:
-        narrator.say("The sandbox has stopped.")
+        narrator.say(phrase("The sandbox has stopped."))
 
 
 async def _serve(narrator: Narrator, faults: list[Fault], *, as_json: bool) -> None:
@@ -74,7 +77,16 @@ async def _serve(narrator: Narrator, faults: list[Fault], *, as_json: bool) -> N
             for name, value in sandbox.environment().items():
                 mark = "# " if name in _COMMENTED_OUT else ""
                 click.echo(f"{mark}export {name}={shlex.quote(value)}")
-            click.echo(f"# token for `link --with-token`: {sandbox.personal_token.reveal()}")
-            click.echo(f"# password for `--with-password --user {sandbox.git_user}`: {sandbox.git_password.reveal()}")
-        narrator.say("The sandbox runs until Ctrl-C. Use the lines above in another terminal.")
+            token, password = sandbox.personal_token.reveal(), sandbox.git_password.reveal()
+            _print_comment(phrase("token for `link --with-token`: {token}", token=token))
+            _print_comment(
+                phrase(
+                    "password for `--with-password --user {user}`: {password}", user=sandbox.git_user, password=password
+                )
+            )
+        narrator.say(phrase("The sandbox runs until Ctrl-C. Use the lines above in another terminal."))
         await asyncio.Event().wait()
+
+
+def _print_comment(words: Phrase) -> None:
+    click.echo(f"# {in_words(words)}")

@@ -8,7 +8,9 @@ from typing import Final
 
 import click
 
+from oauth_helper.cli.speech import in_words
 from oauth_helper.errors import StoppedError, UsageError
+from oauth_helper.phrase import Phrase, phrase
 from oauth_helper.secret import Secret
 
 LONGEST: Final = 64 * 1024
@@ -20,32 +22,37 @@ def can_ask() -> bool:
     return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
 
 
-def ask(question: str) -> str:
+def ask(question: Phrase) -> str:
     """Ask on the terminal."""
     return _asked(question, hidden=False)
 
 
-def ask_for_secret(question: str) -> Secret:
+def ask_for_secret(question: Phrase) -> Secret:
     """Ask on the terminal, which does not show what is typed."""
     return Secret(_asked(question, hidden=True))
 
 
-def read_secret(what: str) -> Secret:
+def read_secret(what: Phrase) -> Secret:
     """Read the one line that standard input has, without its line break.
 
     Raises:
         UsageError: There is none, more than one, or no text.
     """
     if sys.stdin is None or sys.stdin.isatty():
-        raise UsageError(f"The {what} is asked for on a terminal, or piped in, and there is neither", hint=_how(what))
+        raise UsageError(
+            phrase("The {what} is asked for on a terminal, or piped in, and there is neither", what=what),
+            hint=_how(what),
+        )
     try:
         given = _read_to_end(sys.stdin.fileno())
     except KeyboardInterrupt:
         raise _interrupted() from None
     except OSError as error:
-        raise UsageError(f"Standard input cannot be read: {error.strerror}", hint=_how(what)) from None
+        raise UsageError(
+            phrase("Standard input cannot be read: {strerror}", strerror=error.strerror), hint=_how(what)
+        ) from None
     if len(given) > LONGEST:
-        raise UsageError(f"What standard input has is too long for a {what}", hint=_how(what))
+        raise UsageError(phrase("What standard input has is too long for a {what}", what=what), hint=_how(what))
     return _single_line(given, what)
 
 
@@ -57,31 +64,34 @@ def _read_to_end(descriptor: int) -> bytes:
     return given
 
 
-def _single_line(given: bytes, what: str) -> Secret:
+def _single_line(given: bytes, what: Phrase) -> Secret:
     try:
         first, *more = given.decode("utf-8-sig").splitlines() or [""]
     except UnicodeDecodeError:
-        trouble = "is no text (UTF-8)"
+        trouble = phrase("is no text (UTF-8)")
     else:
         if first and not any(more):
             return Secret(first)
-        trouble = "has more than one line" if first or any(more) else "is empty"
+        trouble = phrase("has more than one line") if first or any(more) else phrase("is empty")
     # Not where the exception is handled: it holds what was given.
-    raise UsageError(f"Standard input {trouble}, and the {what} was to be its one line", hint=_how(what))
+    raise UsageError(
+        phrase("Standard input {trouble}, and the {what} was to be its one line", trouble=trouble, what=what),
+        hint=_how(what),
+    )
 
 
-def _asked(question: str, *, hidden: bool) -> str:
+def _asked(question: Phrase, *, hidden: bool) -> str:
     try:
-        answer: str = click.prompt(question, err=True, hide_input=hidden)
+        answer: str = click.prompt(in_words(question), err=True, hide_input=hidden)
     except (click.Abort, KeyboardInterrupt):
         raise _interrupted() from None
     return answer
 
 
 def _interrupted() -> StoppedError:
-    return StoppedError("Interrupted. Nothing was created")
+    return StoppedError(phrase("Interrupted. Nothing was created"))
 
 
-def _how(what: str) -> str:
-    option = f"--with-{what}"
-    return f"Pipe the {what} in: `oauth-helper link REPO_TYPE {option} <FILE`."
+def _how(what: Phrase) -> Phrase:
+    command = f"`oauth-helper link REPO_TYPE --with-{what} <FILE`"
+    return phrase("Pipe the {what} in: {command}.", what=what, command=command)

@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from oauth_helper.cli.advice import ignored_in_words
+from oauth_helper.cli.speech import in_words
+from oauth_helper.phrase import Phrase, phrase
 
 if TYPE_CHECKING:
     from oauth_helper.cli.error_stream import ErrorStream
@@ -22,6 +24,8 @@ class WaitingLine:
 
     def __init__(self, stream: ErrorStream) -> None:
         self.invites_to_paste = False
+        self.has_keys = False
+        """Whether ``?`` shows what keys there are."""
         self._stream = stream
         self._ignored: dict[str, int] = {}
         self._clock: asyncio.Task[None] | None = None
@@ -45,15 +49,21 @@ class WaitingLine:
 
     async def _count_down(self, waiting: Waiting) -> None:
         while (left := (waiting.expires_at - datetime.now(UTC)).total_seconds()) > 0:
-            self._stream.bottom_line(self._words(round(left)))
+            self._stream.bottom_line([in_words(words) for words in self._words(round(left))])
             await asyncio.sleep(_TICK)
 
-    def _words(self, left: int) -> Sequence[str]:
+    def _words(self, left: int) -> Sequence[Phrase]:
         """Return the line, and shorter ones for narrower terminals."""
-        paste, wait = "Paste the redirect's address here or into the page.", "Waiting for the redirect."
-        what = paste if self.invites_to_paste else wait
-        time = f"{left // 60}:{left % 60:02} left"
-        usual = f"{what} {time}, Ctrl-C stops."
+        what = phrase("Waiting for the redirect.")
+        if self.invites_to_paste:
+            what = phrase("Paste the redirect's address here or into the page.")
+        time = phrase("{minutes}:{seconds:02} left", minutes=left // 60, seconds=left % 60)
+        usual = phrase("{what} {time}, Ctrl-C stops.", what=what, time=time)
+        shorter, brief = phrase("{what} {time}.", what=what, time=time), phrase("{time}, Ctrl-C stops.", time=time)
         if ignored := ignored_in_words(self._ignored):
-            return f"{usual} {ignored}", f"{what} {time}. {ignored}", f"{time}. {ignored}"
-        return usual, f"{what} {time}.", f"{time}, Ctrl-C stops."
+            return tuple(
+                phrase("{line} {ignored}", line=line, ignored=ignored)
+                for line in (usual, shorter, phrase("{time}.", time=time))
+            )
+        helpful = phrase("{what} {time}, ? and Enter helps, Ctrl-C stops.", what=what, time=time)
+        return (helpful, usual, shorter, brief) if self.has_keys else (usual, shorter, brief)

@@ -10,12 +10,13 @@ from typing import Final, TypeVar
 
 from oauth_helper.authorization import RepoType, is_legal_name
 from oauth_helper.errors import UsageError
+from oauth_helper.phrase import Phrase, listed, phrase
 from oauth_helper.presentable import presentable
 from oauth_helper.proof import PASSWORD_TYPES, TOKEN_TYPES, check_host
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
-_HINT: Final = "Mend the file; `oauth-helper apply --help` shows how an entry looks."
+_HINT: Final = phrase("Mend the file; `oauth-helper apply --help` shows how an entry looks.")
 
 
 class Method(StrEnum):
@@ -74,60 +75,71 @@ def parse_declaration(text: str, *, origin: str) -> tuple[Entry, ...]:
     try:
         document = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"{origin} cannot be read: {presentable(str(error))}", hint=_HINT) from None
+        raise UsageError(
+            phrase("{origin} cannot be read: {error}", origin=origin, error=presentable(str(error))), hint=_HINT
+        ) from None
     records = document.pop("authorization", None)
     if document:
-        raise _unusable(origin, f"{presentable(next(iter(document)))} is none of its keys")
+        raise _unusable(origin, phrase("{next} is none of its keys", next=presentable(next(iter(document)))))
     if not isinstance(records, list) or not records:
-        raise _unusable(origin, "it has no [[authorization]]")
-    entries = tuple(_entry(record, f"{origin}, entry {number}") for number, record in enumerate(records, start=1))
+        raise _unusable(origin, phrase("it has no [[authorization]]"))
+    entries = tuple(
+        _entry(record, phrase("{origin}, entry {number}", origin=origin, number=number))
+        for number, record in enumerate(records, start=1)
+    )
     names = [entry.name for entry in entries]
     if twice := next((name for name in names if names.count(name) > 1), None):
-        raise _unusable(origin, f"it declares {twice} twice")
+        raise _unusable(origin, phrase("it declares {twice} twice", twice=twice))
     return entries
 
 
-def _entry(record: object, where: str) -> Entry:
+def _entry(record: object, where: Phrase) -> Entry:
     if not isinstance(record, dict):
-        raise _unusable(where, "it is no table")
+        raise _unusable(where, phrase("it is no table"))
     fields = dict(_texts(record, where))
     name = fields.get("name", "")
     if not is_legal_name(name):
-        raise _unusable(where, f"{presentable(name)!r} cannot be the name of an authorization")
+        raise _unusable(where, phrase("{name!r} cannot be the name of an authorization", name=presentable(name)))
     method = _one_of(Method, fields.get("method", Method.OAUTH), "method", where)
     repo_type = _one_of(RepoType, fields.get("repo_type", "").lower(), "repo_type", where)
     if repo_type not in _REPO_TYPES[method]:
-        raise _unusable(where, f"{repo_type} cannot be linked by {method}")
+        raise _unusable(where, phrase("{repo_type} cannot be linked by {method}", repo_type=repo_type, method=method))
     for key in fields.keys() - _ALWAYS - _MAY_HAVE[method]:
-        raise _unusable(where, f"{presentable(key)} is no key of an entry whose method is {method}")
+        raise _unusable(
+            where, phrase("{key} is no key of an entry whose method is {method}", key=presentable(key), method=method)
+        )
     if missing := [key for key in _NEEDS[method] if not fields.get(key)]:
-        raise _unusable(where, f"{' and '.join(missing)} missing, which the method {method} needs")
+        raise _unusable(
+            where, phrase("{missing} missing, which the method {method} needs", missing=listed(missing), method=method)
+        )
     if "host" in fields:
         fields["host"] = _host(fields["host"], where)
     return Entry(name, repo_type, method, *(fields.get(key) for key in ("tag", "host", "user", "secret")))
 
 
-def _host(text: str, where: str) -> str:
+def _host(text: str, where: Phrase) -> str:
     try:
         return check_host(text)
     except UsageError as error:
-        raise UsageError(f"{where}: {error.message}", hint=error.hint) from None
+        raise UsageError(phrase("{where}: {message}", where=where, message=error.message), hint=error.hint) from None
 
 
-def _texts(record: Mapping[str, object], where: str) -> Iterator[tuple[str, str]]:
+def _texts(record: Mapping[str, object], where: Phrase) -> Iterator[tuple[str, str]]:
     for key, value in record.items():
         if not isinstance(value, str) or not value.isprintable():
-            raise _unusable(where, f"{presentable(key)} is not a text on one line")
+            raise _unusable(where, phrase("{key} is not a text on one line", key=presentable(key)))
         yield key, value
 
 
-def _one_of(choices: type[Choice], value: str, key: str, where: str) -> Choice:
+def _one_of(choices: type[Choice], value: str, key: str, where: Phrase) -> Choice:
     try:
         return choices(value)
     except ValueError:
         known = ", ".join(choices)
-        raise _unusable(where, f"{key} is {presentable(value)!r}, and not one of {known}") from None
+        raise _unusable(
+            where, phrase("{key} is {value!r}, and not one of {known}", key=key, value=presentable(value), known=known)
+        ) from None
 
 
-def _unusable(where: str, why: str) -> UsageError:
-    return UsageError(f"{where}: {why}", hint=_HINT)
+def _unusable(where: str | Phrase, why: Phrase) -> UsageError:
+    return UsageError(phrase("{where}: {why}", where=where, why=why), hint=_HINT)

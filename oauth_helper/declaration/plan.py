@@ -10,6 +10,7 @@ from oauth_helper.authorization import Authorization
 from oauth_helper.declaration.entries import Entry
 from oauth_helper.errors import CredentialsError, NameTakenError
 from oauth_helper.link_request import LinkRequest
+from oauth_helper.phrase import NOTHING, Phrase, phrase
 from oauth_helper.standing import find_standing
 
 
@@ -30,7 +31,7 @@ class Step:
     verdict: Verdict
     standing: Authorization | None = None
     """What is kept."""
-    why: str = ""
+    why: Phrase = NOTHING
     """Why it is blocked."""
 
 
@@ -47,16 +48,21 @@ def check_steps(steps: Collection[Step], environ: Mapping[str, str]) -> None:
         CredentialsError: A secret is set nowhere.
     """
     if blocked := [step for step in steps if step.verdict is Verdict.BLOCKED]:
-        others = f" (and {len(blocked) - 1} more)" if len(blocked) > 1 else ""
+        happened = blocked[0].why
+        if len(blocked) > 1:
+            happened += phrase(" (and {count} more)", count=len(blocked) - 1)
         raise NameTakenError(
-            f"{blocked[0].why}{others}. Nothing was done",
-            hint="Delete it with `oauth-helper delete`, or declare another name.",
+            happened + phrase(". Nothing was done"),
+            hint=phrase("Delete it with `oauth-helper delete`, or declare another name."),
         )
     wanted = [step.entry for step in steps if step.verdict is Verdict.CREATE and step.entry.secret]
     if missing := sorted({entry.secret for entry in wanted if entry.secret and not environ.get(entry.secret)}):
         raise CredentialsError(
-            f"The file names {', '.join(missing)} for a secret, but that is not set. Nothing was done",
-            hint="Set what is missing in the environment, and run the command again.",
+            phrase(
+                "The file names {missing} for a secret, but that is not set. Nothing was done",
+                missing=", ".join(missing),
+            ),
+            hint=phrase("Set what is missing in the environment, and run the command again."),
         )
 
 

@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Callable
 
 from oauth_helper.authorization import Authorization
-from oauth_helper.errors import NoSuchAuthorizationError, UnavailableError, UnreachableError
+from oauth_helper.errors import NoSuchAuthorizationError, UnavailableError
 from oauth_helper.events import Deleting, Event
 from oauth_helper.exchange.lookout import Lookout
 from oauth_helper.exchange.pace import OVER, Pace
 from oauth_helper.exchange.seams import Service
-from oauth_helper.exchange.statement import made_anew
+from oauth_helper.exchange.statement import made_anew, no_answer_within
 from oauth_helper.pending import Pending
 
 
@@ -64,7 +64,7 @@ class Deletion:
         except NoSuchAuthorizationError:
             return True  # somebody else was faster, or the request had to be sent twice
         except TimeoutError:
-            self.trouble = UnreachableError(f"there was no answer within {self._pace.answer:g} seconds", sent=True)
+            self.trouble = no_answer_within(self._pace.answer)
         except UnavailableError as error:
             self.trouble = error
             if not error.sent:

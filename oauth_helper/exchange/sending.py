@@ -17,7 +17,6 @@ from oauth_helper.errors import (
     OAuthHelperError,
     RefusedError,
     UnavailableError,
-    UnreachableError,
     UnusableAnswerError,
 )
 from oauth_helper.events import Deleted, Event, Exchanging, Warned
@@ -29,10 +28,12 @@ from oauth_helper.exchange.statement import (
     cannot_be_replaced,
     is_the_consoles,
     keep_in_hand,
+    no_answer_within,
     outcome_unknown,
     what_is_gone,
 )
 from oauth_helper.pending import CODE_LIFETIME, Pending
+from oauth_helper.phrase import phrase
 from oauth_helper.standing import find_made
 
 
@@ -167,14 +168,13 @@ class Exchange:
                     pending.repo_type, name=pending.target.name, code=pending.code, state=pending.state, tag=pending.tag
                 )
         except TimeoutError:
-            late = f"there was no answer within {self._pace.answer:g} seconds"
-            raise UnreachableError(late, sent=True) from None
+            raise no_answer_within(self._pace.answer) from None
         except (CredentialsError, UnavailableError) as error:
             if not (isinstance(error, UnavailableError) and error.sent):
                 self._note(replace(self._pending, sent_at=before))
             raise
         if made.name != pending.target.name:
-            raise UnusableAnswerError("the answer tells of an authorization of another name", sent=True)
+            raise UnusableAnswerError(phrase("the answer tells of an authorization of another name"), sent=True)
         return made
 
     async def _what_came_of(self, trouble: UnavailableError) -> Authorization | None:

@@ -12,8 +12,10 @@ from oauth_helper.errors import (
     NameTakenError,
     OAuthHelperError,
     OutcomeUnknownError,
+    UnreachableError,
 )
 from oauth_helper.pending import CODE_LIFETIME, Pending
+from oauth_helper.phrase import NOTHING, Phrase, phrase
 from oauth_helper.presentable import presentable
 
 
@@ -33,61 +35,91 @@ def outcome_unknown(
     """
     name = pending.target.name
     if may_be_deleted:
-        asked = f"ServiceStage was asked to delete the authorization named {name}"
-        happened = f"{asked}, but whether it did is not known, so none was created in its place"
+        happened = phrase(
+            "ServiceStage was asked to delete the authorization named {name}, but whether it did is not known, so none "
+            "was created in its place",
+            name=name,
+        )
     elif pending.stood_since is not None and not pending.is_deleted:
-        happened = f"The authorization named {name} could not be deleted, so none was created in its place"
+        happened = phrase(
+            "The authorization named {name} could not be deleted, so none was created in its place", name=name
+        )
     elif pending.sent_at is None:
-        happened = f"ServiceStage could not be asked to create {name}"
+        happened = phrase("ServiceStage could not be asked to create {name}", name=name)
     elif is_absent:
-        happened = f"ServiceStage did not create {name}"
+        happened = phrase("ServiceStage did not create {name}", name=name)
     elif may_look:
-        happened = f"ServiceStage was asked to create {name}, but whether it did is not known"
+        happened = phrase("ServiceStage was asked to create {name}, but whether it did is not known", name=name)
     else:
-        happened = f"ServiceStage was asked to create {name}; whether it did cannot be known, as it may not be listed"
+        happened = phrase(
+            "ServiceStage was asked to create {name}; whether it did cannot be known, as it may not be listed",
+            name=name,
+        )
     return OutcomeUnknownError(
-        f"{happened}{f': {trouble.message}' if trouble else ''}{what_is_gone(pending)}",
+        (phrase("{happened}: {why}", happened=happened, why=trouble.message) if trouble else happened)
+        + what_is_gone(pending),
         hint=way_on(pending, is_kept=is_kept, may_look=may_look),
         code=trouble.code if trouble else None,
         request_id=trouble.request_id if trouble else None,
     )
 
 
-def what_is_gone(pending: Pending) -> str:
+def no_answer_within(seconds: float) -> UnreachableError:
+    """Return the error for a request of which nothing was heard in that time."""
+    return UnreachableError(phrase("there was no answer within {seconds:g} seconds", seconds=seconds), sent=True)
+
+
+def what_is_gone(pending: Pending) -> Phrase:
     """Return the sentence that says what was deleted, to be put behind another; nothing where nothing was."""
-    return f". The authorization that was named {pending.target.name} is deleted" if pending.is_deleted else ""
+    return (
+        phrase(". The authorization that was named {name} is deleted", name=pending.target.name)
+        if pending.is_deleted
+        else NOTHING
+    )
 
 
-def way_on(pending: Pending, *, is_kept: bool, may_look: bool) -> str:
+def way_on(pending: Pending, *, is_kept: bool, may_look: bool) -> Phrase:
     """Return what to do about an exchange that has not ended."""
     name = pending.target.name
     until = f"{(pending.captured_at + CODE_LIFETIME).astimezone(UTC):%H:%M:%S} UTC"
     if is_kept and (may_look or pending.sent_at is None):
-        return f"The redirect is kept: `oauth-helper resume` finishes it, until {until}."
+        return phrase("The redirect is kept: `oauth-helper resume` finishes it, until {until}.", until=until)
     if may_look:
-        return f"`oauth-helper show {name}` tells whether it exists. If not, run the command again."
-    ask = f"See in the console, or ask who may list, whether {name} exists. If not, run the command again"
-    return f"{ask}, or, once you may list, `oauth-helper resume` until {until}." if is_kept else f"{ask}."
+        return phrase("`oauth-helper show {name}` tells whether it exists. If not, run the command again.", name=name)
+    if is_kept:
+        return phrase(
+            "See in the console, or ask who may list, whether {name} exists. If not, run the command again, or, once "
+            "you may list, `oauth-helper resume` until {until}.",
+            name=name,
+            until=until,
+        )
+    return phrase(
+        "See in the console, or ask who may list, whether {name} exists. If not, run the command again.", name=name
+    )
 
 
 def keep_in_hand(error: CredentialsError, pending: Pending, *, is_kept: bool) -> None:
     """Add to an error of the credentials that the redirect is not lost by it."""
     error.message += what_is_gone(pending)
     if is_kept:
-        error.hint += f" {way_on(pending, is_kept=True, may_look=True)}"
+        error.hint += phrase(" {more}", more=way_on(pending, is_kept=True, may_look=True))
 
 
 def is_the_consoles(error: CodeOrStateInvalidError, made: Sequence[Authorization]) -> None:
     """Add to a refusal of code and state that the console was faster: a user is signed in there."""
     names = ", ".join(presentable(one.name, limit=63) for one in made)
-    error.message += f". Meanwhile the console itself created {names} from this redirect, as a user is signed in there"
-    error.hint = f"Use {names}, or delete it and run the command again."
+    error.message += phrase(
+        ". Meanwhile the console itself created {names} from this redirect, as a user is signed in there", names=names
+    )
+    error.hint = phrase("Use {names}, or delete it and run the command again.", names=names)
 
 
 def cannot_be_replaced(error: NameTakenError, pending: Pending) -> None:
     """Add to the refusal of a name that what may not be listed was not seen, so it could not be replaced either."""
     delete = f"`oauth-helper delete {pending.target.name}`"
-    error.hint = f"Choose another --name, or run {delete} first: what may not be listed is not replaced."
+    error.hint = phrase(
+        "Choose another --name, or run {delete} first: what may not be listed is not replaced.", delete=delete
+    )
 
 
 def made_anew(pending: Pending) -> NameTakenError:
@@ -95,6 +127,9 @@ def made_anew(pending: Pending) -> NameTakenError:
     name = pending.target.name
     again = f"`oauth-helper link {pending.repo_type} --name {name} --if-exists replace`"
     return NameTakenError(
-        f"The authorization named {name} was made anew since it was to be replaced, so it was left as it is",
-        hint=f"To replace it all the same, run {again}.",
+        phrase(
+            "The authorization named {name} was made anew since it was to be replaced, so it was left as it is",
+            name=name,
+        ),
+        hint=phrase("To replace it all the same, run {again}.", again=again),
     )

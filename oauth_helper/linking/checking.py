@@ -10,6 +10,7 @@ from oauth_helper.errors import NotPermittedError
 from oauth_helper.events import Checked, Event, Warned
 from oauth_helper.exchange.seams import Lists
 from oauth_helper.link_request import LinkRequest
+from oauth_helper.phrase import phrase
 from oauth_helper.standing import find_standing, is_list_alone_refused
 
 
@@ -32,7 +33,14 @@ async def list_if_permitted(
     except NotPermittedError as error:
         if not is_list_alone_refused(error):
             raise
-    tell(Warned(f"This account may not list authorizations, so it is not known whether {request.name} is free."))
+    tell(
+        Warned(
+            phrase(
+                "This account may not list authorizations, so it is not known whether {name} is free.",
+                name=request.name,
+            )
+        )
+    )
     return None
 
 

@@ -17,6 +17,7 @@ from oauth_helper.link_request import IfExists, LinkRequest
 from oauth_helper.linking.checking import Found, check
 from oauth_helper.linking.taken import where_taken
 from oauth_helper.pending import Pending, Target
+from oauth_helper.phrase import Phrase, phrase
 from oauth_helper.proof import PersonalToken, Proof
 from oauth_helper.secret import Secret
 
@@ -152,11 +153,20 @@ class _Creation:
         )
 
 
-def _what_to_check(request: LinkRequest, proof: Proof) -> str:
+def _what_to_check(request: LinkRequest, proof: Proof) -> Phrase:
     host = request.repo_type.display_name
     if isinstance(proof, PersonalToken):
-        server = "; and --host, that ServiceStage can reach it" if proof.host else ", and comes from its official site"
-        return (
-            f"Check the token: that {host} lists it, with the rights to read and write repositories and hooks{server}."
+        if proof.host:
+            return phrase(
+                "Check the token: that {host} lists it, with the rights to read and write repositories and hooks; and "
+                "--host, that ServiceStage can reach it.",
+                host=host,
+            )
+        return phrase(
+            "Check the token: that {host} lists it, with the rights to read and write repositories and hooks, and that "
+            "it comes from its official site.",
+            host=host,
         )
-    return f"Check the user name and the password: that you can sign in to {host} with them over Git's HTTPS."
+    return phrase(
+        "Check the user name and the password: that you can sign in to {host} with them over Git's HTTPS.", host=host
+    )

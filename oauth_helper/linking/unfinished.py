@@ -22,6 +22,7 @@ from oauth_helper.exchange import PACE, Exchange, Pace, what_is_gone
 from oauth_helper.link_request import IfExists, LinkRequest
 from oauth_helper.linking.doors import Doors, Journal, Service
 from oauth_helper.pending import Pending, Target
+from oauth_helper.phrase import phrase
 from oauth_helper.standing import find_made
 
 
@@ -46,16 +47,13 @@ async def finish_earlier(request: LinkRequest, service: Service, doors: Doors) -
     try:
         pending = journal.find(Target(service.endpoint, service.project_id, name), request.repo_type)
     except MachineError as error:
-        doors.tell(Warned(f"What an earlier run left cannot be read: {error.message}."))
+        doors.tell(Warned(phrase("What an earlier run left cannot be read: {message}.", message=error.message)))
         return None
     if pending is None or not _is_wanted(pending, request):
         return None
     if not pending.is_fresh(datetime.now(UTC)):
-        doors.tell(
-            Warned(
-                f"An earlier redirect for {name} expired before it was known to be exchanged{what_is_gone(pending)}."
-            )
-        )
+        happened = phrase("An earlier redirect for {name} expired before it was known to be exchanged", name=name)
+        doors.tell(Warned(happened + what_is_gone(pending) + phrase(".")))
         _remove(pending, journal, doors.tell)
         return None
     doors.tell(Resumed(name, pending.captured_at))
@@ -67,11 +65,15 @@ async def finish_earlier(request: LinkRequest, service: Service, doors: Doors) -
             raise
         # It cannot be known, however often it is asked; who runs the command again has been told so.
         doors.tell(Refused())
-        doors.tell(Warned(f"{error.message}. Linking it anew."))
+        doors.tell(Warned(phrase("{message}. Linking it anew.", message=error.message)))
         return None
     except RefusedError as error:
         doors.tell(Refused())
-        doors.tell(Warned(f"The earlier redirect for {name} came to nothing: {error.message}."))
+        doors.tell(
+            Warned(
+                phrase("The earlier redirect for {name} came to nothing: {message}.", name=name, message=error.message)
+            )
+        )
         return None
 
 
@@ -107,34 +109,45 @@ async def _finished(
 ) -> Authorization:
     if pending.is_fresh(datetime.now(UTC)):
         return await Exchange(pending, service, journal, tell, pace=pace, is_resumed=True).carry_out()
+    made = trouble = None
     try:
         made = find_made(pending, await service.list_authorizations())
     except NotPermittedError as error:
-        made, unknown = None, f"whether it was created cannot be known: {error.message}"
-    else:
-        unknown = ""
+        trouble = error
     # It was said now what can be said; nothing is left to be done about it.
     _remove(pending, journal, tell)
     if made:
         return made
-    raise _expired(pending, unknown)
+    raise _expired(pending, trouble)
 
 
-def _expired(pending: Pending, unknown: str) -> OAuthHelperError:
+def _expired(pending: Pending, trouble: NotPermittedError | None) -> OAuthHelperError:
     name = pending.target.name
-    again = f"Run `oauth-helper link {pending.repo_type.value} --name {name}` again."
-    if unknown:
-        return OutcomeUnknownError(f"The redirect for {name} has expired, and {unknown}", hint=again)
+    again = phrase(
+        "Run `oauth-helper link {repo_type} --name {name}` again.", repo_type=pending.repo_type.value, name=name
+    )
+    if trouble:
+        return OutcomeUnknownError(
+            phrase(
+                "The redirect for {name} has expired, and whether it was created cannot be known: {why}",
+                name=name,
+                why=trouble.message,
+            ),
+            hint=again,
+        )
     return CodeOrStateInvalidError(
-        f"The redirect for {name} has expired, and no authorization was created from it{what_is_gone(pending)}",
+        phrase("The redirect for {name} has expired, and no authorization was created from it", name=name)
+        + what_is_gone(pending),
         hint=again,
     )
 
 
 def _not_asked(pending: Pending, error: UnavailableError) -> OutcomeUnknownError:
     return OutcomeUnknownError(
-        f"ServiceStage could not be asked about {pending.target.name}: {error.message}",
-        hint="The redirect is kept. Run `oauth-helper resume` again in a moment.",
+        phrase(
+            "ServiceStage could not be asked about {name}: {message}", name=pending.target.name, message=error.message
+        ),
+        hint=phrase("The redirect is kept. Run `oauth-helper resume` again in a moment."),
         code=error.code,
         request_id=error.request_id,
     )

@@ -13,6 +13,7 @@ from oauth_helper.errors import DeadlineError, OAuthHelperError, OutcomeUnknownE
 from oauth_helper.events import Advised, Failed, Waiting, Way
 from oauth_helper.link_request import LinkRequest
 from oauth_helper.linking.doors import Doors
+from oauth_helper.phrase import phrase
 from oauth_helper.redirect import AuthorizationResponse
 
 _FAREWELL: Final = 1.0
@@ -87,16 +88,20 @@ async def truth_told(desk: Desk, ending: Ending) -> AsyncIterator[None]:
         desk.end(Failed(_stopped(desk)))
         raise
     except BaseException as fault:
-        desk.end(Failed(OAuthHelperError(f"A fault of oauth-helper: {type(fault).__name__}")))
+        desk.end(Failed(OAuthHelperError(phrase("A fault of oauth-helper: {name__}", name__=type(fault).__name__))))
         raise
 
 
 def _stopped(desk: Desk) -> OAuthHelperError:
     if desk.is_refused:
-        return StoppedError("oauth-helper was stopped after ServiceStage had refused the redirect. Nothing was created")
+        return StoppedError(
+            phrase("oauth-helper was stopped after ServiceStage had refused the redirect. Nothing was created")
+        )
     if desk.has_redirect:
-        return OutcomeUnknownError("oauth-helper was stopped while ServiceStage was asked to create the authorization")
-    return StoppedError("oauth-helper was stopped before the redirect came. Nothing was created")
+        return OutcomeUnknownError(
+            phrase("oauth-helper was stopped while ServiceStage was asked to create the authorization")
+        )
+    return StoppedError(phrase("oauth-helper was stopped before the redirect came. Nothing was created"))
 
 
 async def redirect_of(desk: Desk, request: LinkRequest, doors: Doors) -> AuthorizationResponse:
@@ -114,7 +119,7 @@ async def redirect_of(desk: Desk, request: LinkRequest, doors: Doors) -> Authori
         async with asyncio.timeout(request.timeout), doors.prompt(offer_pasted), _advised(desk, doors):
             return await desk.redirect()
     except TimeoutError:
-        raise DeadlineError(f"No redirect came within {_duration(request.timeout)}") from None
+        raise DeadlineError(phrase("No redirect came within {seconds:g} s", seconds=request.timeout)) from None
 
 
 @asynccontextmanager
@@ -134,7 +139,3 @@ async def _advise(desk: Desk, doors: Doors) -> None:
         await asyncio.sleep(began + moment - clock())
         if advice := desk.advice(is_last=moment == doors.advice_after[-1]):
             doors.tell(Advised(advice))
-
-
-def _duration(seconds: float) -> str:
-    return "1 second" if seconds == 1 else f"{seconds:g} seconds"

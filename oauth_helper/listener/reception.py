@@ -17,15 +17,16 @@ from oauth_helper.listener.peer import is_another_users
 from oauth_helper.listener.promises import Promises
 from oauth_helper.listener.start import Lasting, Start, Starts
 from oauth_helper.outcome_document import write_outcome, write_rejection
+from oauth_helper.phrase import phrase
 from oauth_helper.secret import Secret
 
 if TYPE_CHECKING:
     from oauth_helper.events import Outcome
     from oauth_helper.listener.redirect_desk import RedirectDesk
 
-_STOPPED: Final = Failed(OutcomeUnknownError("oauth-helper was stopped before the outcome was known."))
-_TOO_LONG: Final = RedirectRejectedError("too-long", "That is longer than any address.")
-_UNREADABLE: Final = RedirectRejectedError("unreadable", "What was sent could not be read.")
+_STOPPED: Final = Failed(OutcomeUnknownError(phrase("oauth-helper was stopped before the outcome was known")))
+_TOO_LONG: Final = RedirectRejectedError("too-long", phrase("That is longer than any address"))
+_UNREADABLE: Final = RedirectRejectedError("unreadable", phrase("What was sent could not be read"))
 
 
 class Reception:

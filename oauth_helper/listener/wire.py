@@ -19,6 +19,7 @@ from oauth_helper.errors import MachineError, PortTakenError
 from oauth_helper.events import Stray
 from oauth_helper.fault_trace import trace_of
 from oauth_helper.listener.crowd import Crowd
+from oauth_helper.phrase import phrase
 
 if TYPE_CHECKING:
     from asyncio.trsock import TransportSocket
@@ -122,13 +123,19 @@ def _forget_closed_connections(sock: socket.socket | TransportSocket, forget: bo
 
 def _no_port(port: int | None, error: OSError) -> MachineError:
     if error.errno == errno.EADDRINUSE and port:
-        return PortTakenError(f"Port {port} on {HOST} is taken: another program listens there.")
+        return PortTakenError(
+            phrase("Port {port} on {host} is taken: another program listens there", port=port, host=HOST)
+        )
     if error.errno == errno.EACCES and port:
         return PortTakenError(
-            f"Port {port} on {HOST} is reserved: the system does not let this user listen there.",
-            hint="Leave out --port to take any free port, or name another one above 1023.",
+            phrase(
+                "Port {port} on {host} is reserved: the system does not let this user listen there",
+                port=port,
+                host=HOST,
+            ),
+            hint=phrase("Leave out --port to take any free port, or name another one above 1023."),
         )
-    return MachineError(f"Nothing can listen on {HOST}: {error.strerror}.")
+    return MachineError(phrase("Nothing can listen on {host}: {strerror}", host=HOST, strerror=error.strerror))
 
 
 def lengthen_queue(sock: socket.socket) -> None:

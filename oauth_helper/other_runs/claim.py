@@ -10,6 +10,7 @@ from typing import Final, Self
 
 from oauth_helper.errors import MachineError
 from oauth_helper.pending import Target
+from oauth_helper.phrase import phrase
 
 if sys.platform == "win32":
     import msvcrt
@@ -102,4 +103,4 @@ def _lock(descriptor: int) -> bool:
 
 
 def _no_claim(path: Path, error: OSError) -> MachineError:
-    return MachineError(f"{path} cannot be locked: {error.strerror}")
+    return MachineError(phrase("{path} cannot be locked: {strerror}", path=path, strerror=error.strerror))

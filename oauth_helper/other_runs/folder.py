@@ -12,11 +12,14 @@ from typing import Final
 from platformdirs import user_runtime_path
 
 from oauth_helper.errors import MachineError
+from oauth_helper.phrase import phrase
 from oauth_helper.private_files import private_folder
 
 _APPLICATION: Final = "oauth-helper"
 _VARIABLE: Final = "XDG_RUNTIME_DIR"
-_HINT: Final = f"Set {_VARIABLE} to a folder of your own, and run the command as the user who runs `link`."
+_HINT: Final = phrase(
+    "Set {variable} to a folder of your own, and run the command as the user who runs `link`.", variable=_VARIABLE
+)
 
 
 def runtime_folder() -> Path:
@@ -35,7 +38,9 @@ def runtime_folder() -> Path:
             warnings.simplefilter("ignore")  # that it fell back: a user need not know
             shared = user_runtime_path(ensure_exists=True)
     except OSError as error:
-        raise MachineError(f"There is no folder where runs can meet: {error}", hint=_HINT) from error
+        raise MachineError(
+            phrase("There is no folder where runs can meet: {error}", error=error), hint=_HINT
+        ) from error
     return private_folder(shared / _APPLICATION)
 
 
@@ -48,6 +53,16 @@ def _refuse_another_users(folder: Path) -> None:
     except (FileNotFoundError, NotADirectoryError):
         return
     except OSError as error:
-        raise MachineError(f"{_VARIABLE} cannot be used: {error.strerror}: {folder}", hint=_HINT) from error
+        raise MachineError(
+            phrase(
+                "{variable} cannot be used: {strerror}: {folder}",
+                variable=_VARIABLE,
+                strerror=error.strerror,
+                folder=folder,
+            ),
+            hint=_HINT,
+        ) from error
     if found.st_uid != os.geteuid() and not found.st_mode & stat.S_IWOTH:
-        raise MachineError(f"{_VARIABLE} is the folder of another user: {folder}", hint=_HINT)
+        raise MachineError(
+            phrase("{variable} is the folder of another user: {folder}", variable=_VARIABLE, folder=folder), hint=_HINT
+        )

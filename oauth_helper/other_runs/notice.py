@@ -15,6 +15,7 @@ from oauth_helper.authorization import RepoType, is_legal_name
 from oauth_helper.errors import MachineError
 from oauth_helper.other_runs.claim import Claim, notice_path
 from oauth_helper.pending import Target
+from oauth_helper.phrase import phrase
 from oauth_helper.private_files import read_private, remove_leftovers, write_whole
 from oauth_helper.secret import Secret
 
@@ -56,7 +57,9 @@ def noticed(folder: Path, target: Target, *, address: str, repo_type: RepoType) 
         remove_leftovers(folder)
         write_whole(path, json.dumps(told))
     except OSError as error:
-        raise MachineError(f"{path} cannot be written: {error.strerror}") from error
+        raise MachineError(
+            phrase("{path} cannot be written: {strerror}", path=path, strerror=error.strerror)
+        ) from error
     try:
         yield
     finally:

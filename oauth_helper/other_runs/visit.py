@@ -12,6 +12,7 @@ from yarl import URL
 from oauth_helper.events import Outcome
 from oauth_helper.other_runs.notice import Notice
 from oauth_helper.outcome_document import OutcomeDocumentError, read_outcome
+from oauth_helper.phrase import phrase
 
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=60, sock_connect=3, sock_read=30)
 """Seconds for one question, for its connection, and for each piece of the answer, which is held back for 20."""
@@ -84,7 +85,9 @@ async def _answer(request: AbstractAsyncContextManager[aiohttp.ClientResponse]) 
             return read_outcome(await _body(answer))
     except (aiohttp.ClientError, OSError, OutcomeDocumentError) as error:  # TimeoutError is an OSError
         # Some of aiohttp's errors show the address, and in it KEY.
-        raise RunGoneError(f"the run that was asked does not answer ({type(error).__name__})") from None
+        raise RunGoneError(
+            phrase("the run that was asked does not answer ({name__})", name__=type(error).__name__)
+        ) from None
 
 
 async def _body(answer: aiohttp.ClientResponse) -> bytes:

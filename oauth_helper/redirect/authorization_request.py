@@ -15,6 +15,7 @@ from oauth_helper.address import parse_address
 from oauth_helper.authorization import RepoType
 from oauth_helper.endpoint import is_loopback
 from oauth_helper.errors import AuthorizationDeniedError, RedirectRejectedError, UnusableAnswerError
+from oauth_helper.phrase import Phrase, phrase
 from oauth_helper.redirect.pasted_text import COMPARABLE_READINGS, readings
 from oauth_helper.redirect.query import Query
 from oauth_helper.secret import Secret
@@ -32,16 +33,18 @@ _USUAL_CODE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~/+=-]*")
 """What the codes of the known hosts are made of; RFC 6749 appendix A.11 allows every printable character."""
 
 _MESSAGES: Final = {
-    "no-redirect": "That holds no address with code and state",
-    "foreign-state": "That address belongs to another attempt, or its state was changed on the way",
-    "missing-code": "That address has the right state, but no usable code",
-    "repeated-parameter": "That address names a parameter twice, so it cannot be trusted",
-    "wrong-repo-type": "That address is for another type of repository",
-    "wrong-issuer": "That address names another issuer than the Git host that was asked (RFC 9207)",
+    "no-redirect": phrase("That holds no address with code and state"),
+    "foreign-state": phrase("That address belongs to another attempt, or its state was changed on the way"),
+    "missing-code": phrase("That address has the right state, but no usable code"),
+    "repeated-parameter": phrase("That address names a parameter twice, so it cannot be trusted"),
+    "wrong-repo-type": phrase("That address is for another type of repository"),
+    "wrong-issuer": phrase("That address names another issuer than the Git host that was asked (RFC 9207)"),
 }
 _HINTS: Final = {
-    "missing-code": "This may be the address before you chose Authorize. Copy the one where the browser ended.",
-    "foreign-state": "Use the tab that this run opened, and copy its whole address; do not pass it through a shell.",
+    "missing-code": phrase("This may be the address before you chose Authorize. Copy the one where the browser ended."),
+    "foreign-state": phrase(
+        "Use the tab that this run opened, and copy its whole address; do not pass it through a shell."
+    ),
 }
 _KNOWN_STATE: Final = frozenset(_MESSAGES) - {"no-redirect", "foreign-state"}
 
@@ -76,13 +79,13 @@ class AuthorizationRequest:
         """
         read = _read_url(url)
         if read.scheme != "https" and not (read.scheme == "http" and is_loopback(read.host)):
-            raise _unusable("is not https")
+            raise _unusable(phrase("is not https"))
         if read.user or read.password:
-            raise _unusable("holds a user name or password")
+            raise _unusable(phrase("holds a user name or password"))
         query = Query(read.raw_query_string)
         state = query.get("state")
         if state is None or query.count("state") != 1:
-            raise _unusable("does not have exactly one state")
+            raise _unusable(phrase("does not have exactly one state"))
         return cls(
             url=Secret(quote(url.strip(), safe=_PRINTABLE)),
             repo_type=RepoType(repo_type),
@@ -175,22 +178,22 @@ class AuthorizationRequest:
 def _read_url(url: str) -> URL:
     stripped = url.strip()
     if any(character in string.whitespace.replace(" ", "") or not character.isprintable() for character in stripped):
-        raise _unusable("holds control characters")
+        raise _unusable(phrase("holds control characters"))
     try:
         read = parse_address(stripped, encoded=True)
         host = read.host
     except ValueError:
-        raise _unusable("cannot be read") from None
+        raise _unusable(phrase("cannot be read")) from None
     if not host:
-        raise _unusable("has no host")
+        raise _unusable(phrase("has no host"))
     return read
 
 
-def _unusable(what: str) -> UnusableAnswerError:
+def _unusable(what: Phrase) -> UnusableAnswerError:
     return UnusableAnswerError(
-        f"The authorization URL that ServiceStage returned {what}",
+        phrase("The authorization URL that ServiceStage returned {what}", what=what),
         sent=True,
-        hint="Nothing was created. Check --endpoint; if it is right, report this to the vendor's support.",
+        hint=phrase("Nothing was created. Check --endpoint; if it is right, report this to the vendor's support."),
     )
 
 
@@ -212,8 +215,8 @@ def _agreed(responses: list[AuthorizationResponse]) -> AuthorizationResponse:
         return first
     raise RedirectRejectedError(
         "missing-code",
-        "It cannot be told where the code ends in that text",
-        hint="Paste the address alone, with nothing behind it and no blank within.",
+        phrase("It cannot be told where the code ends in that text"),
+        hint=phrase("Paste the address alone, with nothing behind it and no blank within."),
     )
 
 

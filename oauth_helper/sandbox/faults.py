@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Final, Self, TypeVar
 
 from oauth_helper.errors import UsageError
+from oauth_helper.phrase import phrase
 from oauth_helper.presentable import presentable
 
 DURATION: Final = 2.0
@@ -94,7 +95,7 @@ _BEFORE: Final[Mapping[Call, Call | None]] = {
 
 _ALWAYS: Final = "always"
 _TIMES: Final = re.compile(r"[1-9][0-9]{0,5}", re.ASCII)
-_HINT: Final = "See `oauth-helper sandbox --help`."
+_HINT: Final = phrase("See `oauth-helper sandbox --help`.")
 
 _Word = TypeVar("_Word", Call, Kind)
 
@@ -113,7 +114,9 @@ class Fault:
 
     def __post_init__(self) -> None:
         if self.kind is Kind.REFUSE and self.call not in _BEFORE:
-            raise UsageError(f"{self.call} cannot be refused: it is ServiceStage's port that closes", hint=_HINT)
+            raise UsageError(
+                phrase("{call} cannot be refused: it is ServiceStage's port that closes", call=self.call), hint=_HINT
+            )
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -128,7 +131,12 @@ class Fault:
         if not counted:
             return cls(call, kind)
         if times != _ALWAYS and not _TIMES.fullmatch(times):
-            raise UsageError(f"TIMES is a number from 1 to 999999 or {_ALWAYS}, not {_shown(times)}", hint=_HINT)
+            raise UsageError(
+                phrase(
+                    "TIMES is a number from 1 to 999999 or {always}, not {shown}", always=_ALWAYS, shown=_shown(times)
+                ),
+                hint=_HINT,
+            )
         return cls(call, kind, None if times == _ALWAYS else int(times))
 
 
@@ -180,7 +188,10 @@ def _word(words: type[_Word], text: str, place: str) -> _Word:
     try:
         return words(text)
     except ValueError:
-        raise UsageError(f"{place} is one of {', '.join(words)}, not {_shown(text)}", hint=_HINT) from None
+        raise UsageError(
+            phrase("{place} is one of {words}, not {shown}", place=place, words=", ".join(words), shown=_shown(text)),
+            hint=_HINT,
+        ) from None
 
 
 def _shown(text: str) -> str:

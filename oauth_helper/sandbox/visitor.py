@@ -13,13 +13,14 @@ from aiohttp import ClientError, ClientResponse, ClientSession, CookieJar
 from yarl import URL
 
 from oauth_helper.errors import MachineError
+from oauth_helper.phrase import Phrase, phrase
 from oauth_helper.sandbox.reading import Button, Form, PageReader
 
 TIME_LIMIT: Final = 90.0
 """Seconds for the whole play. The listener answers the last form after the exchange, which may take 30 s."""
 _PAGES_LIMIT: Final = 5
 """Forms between the listener's link and the redirect: the consent, the sign-in, and some to spare."""
-_HINT: Final = "Open the address in a browser instead."
+_HINT: Final = phrase("Open the address in a browser instead.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,27 +50,29 @@ async def play_user(start_address: str, *, time_limit: float = TIME_LIMIT) -> No
         ):
             await _play(session, URL(start_address))
     except TimeoutError:
-        raise MachineError(f"The sandbox's visitor was not done after {time_limit:g} s.", hint=_HINT) from None
+        raise MachineError(
+            phrase("The sandbox's visitor was not done after {time_limit:g} s", time_limit=time_limit), hint=_HINT
+        ) from None
     except (ClientError, ValueError) as error:
         # Neither its text nor the exception itself: they may hold an address, with KEY, code or state in it.
-        raise _stuck(f"it met a {type(error).__name__}") from None
+        raise _stuck(phrase("it met a {name__}", name__=type(error).__name__)) from None
 
 
 async def _play(session: ClientSession, start: URL) -> None:
     listener = await _open(session, start)
     link = listener.links.get("authorize")
     if link is None:
-        raise _stuck("the listener's page has no link to the Git host")
+        raise _stuck(phrase("the listener's page has no link to the Git host"))
     box = next((form for form in listener.forms if form.method == "post" and "redirect" in form.fields), None)
     if box is None:
-        raise _stuck("the listener's page has no form for the redirect")
+        raise _stuck(phrase("the listener's page has no form for the redirect"))
     page = await _open(session, listener.address.join(URL(link)))
     for _ in range(_PAGES_LIMIT):
         if not {"code", "error"}.isdisjoint(page.address.query):
             break
         page = await _consent(session, page)
     else:
-        raise _stuck("the Git host and the console never came to an end")
+        raise _stuck(phrase("the Git host and the console never came to an end"))
     await _send(session, listener, box, {**box.press(None), "redirect": str(page.address)})
 
 
@@ -77,7 +80,7 @@ async def _consent(session: ClientSession, page: _Page) -> _Page:
     """Press Authorize where there is such a button, else the first one: there it is a sign-in."""
     form = next((form for form in page.forms if form.method == "post" and form.buttons), None)
     if form is None:
-        raise _stuck("a page on the way has no form to go on with")
+        raise _stuck(phrase("a page on the way has no form to go on with"))
     return await _send(session, page, form, form.press(_choose(form.buttons)))
 
 
@@ -98,10 +101,10 @@ async def _send(session: ClientSession, page: _Page, form: Form, fields: dict[st
 
 async def _read(response: ClientResponse) -> _Page:
     if not response.ok:
-        raise _stuck(f"a page was answered with status {response.status}")
+        raise _stuck(phrase("a page was answered with status {status}", status=response.status))
     reader = PageReader.read(await response.text())
     return _Page(response.real_url, reader.links, reader.forms)
 
 
-def _stuck(reason: str) -> MachineError:
-    return MachineError(f"The sandbox's visitor cannot go on: {reason}.", hint=_HINT)
+def _stuck(reason: Phrase) -> MachineError:
+    return MachineError(phrase("The sandbox's visitor cannot go on: {reason}", reason=reason), hint=_HINT)

@@ -9,10 +9,11 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from oauth_helper.errors import UnusableAnswerError
+from oauth_helper.phrase import Phrase, phrase
 from oauth_helper.secret import Secret
 from oauth_helper.stars import starred
 
-CHECK_THE_ENDPOINT = "Try again in a moment; `oauth-helper doctor` checks the endpoint."
+CHECK_THE_ENDPOINT = phrase("Try again in a moment; `oauth-helper doctor` checks the endpoint.")
 """What to do where the request may have been carried out: it must not claim that nothing was created."""
 
 
@@ -67,13 +68,13 @@ class Answer:
         except ValueError:
             document = None
         if not isinstance(document, dict):
-            raise self.unusable("is not the JSON that was promised")
+            raise self.unusable(phrase("is not the JSON that was promised"))
         return document
 
-    def unusable(self, what: str) -> UnusableAnswerError:
+    def unusable(self, what: Phrase) -> UnusableAnswerError:
         """Return the error for an answer that says success, but ``what`` is wrong with it."""
         return UnusableAnswerError(
-            f"The answer of {self.host} (HTTP {self.status}) {what}",
+            phrase("The answer of {host} (HTTP {status}) {what}", host=self.host, status=self.status, what=what),
             sent=True,
             status=self.status,
             hint=CHECK_THE_ENDPOINT,

@@ -8,12 +8,13 @@ import re
 from typing import Final
 
 from oauth_helper.errors import UsageError
+from oauth_helper.phrase import Phrase, phrase
 from oauth_helper.secret import Secret
 
 _SURROGATES: Final = re.compile(r"[\ud800-\udfff]")
 
 
-def body_of(fields: dict[str, str], *, bearing: str) -> bytes:
+def body_of(fields: dict[str, str], *, bearing: Phrase) -> bytes:
     """Return ``fields`` as JSON; ``bearing`` names what is secret in them.
 
     Raises:
@@ -23,7 +24,7 @@ def body_of(fields: dict[str, str], *, bearing: str) -> bytes:
     # Bytes of a terminal that are not UTF-8 become lone surrogates (PEP 383); encoding them would fail with an
     # exception that holds the whole text, what is secret included.
     if _SURROGATES.search(text):
-        raise UsageError(f"{bearing} has a character that is no Unicode")
+        raise UsageError(phrase("{bearing} has a character that is no Unicode", bearing=bearing))
     return text.encode()
 
 
@@ -34,5 +35,5 @@ def basic(user: str, password: Secret) -> Secret:
         UsageError: There is no Unicode in them.
     """
     if _SURROGATES.search(pair := f"{user}:{password.reveal()}"):
-        raise UsageError("The user or the password has a character that is no Unicode")
+        raise UsageError(phrase("The user or the password has a character that is no Unicode"))
     return Secret(base64.b64encode(pair.encode()).decode())

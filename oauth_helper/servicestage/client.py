@@ -10,6 +10,7 @@ from typing import Final, Self
 from oauth_helper.authorization import Authorization, RepoType, is_legal_name
 from oauth_helper.credentials import Credentials
 from oauth_helper.errors import IllegalNameError, RefusedError, UsageError
+from oauth_helper.phrase import phrase
 from oauth_helper.repository import Namespace, Project
 from oauth_helper.secret import Secret
 from oauth_helper.servicestage.answer import Answer
@@ -81,7 +82,7 @@ class ServiceStageClient:
         if records is None and document.get("count") == 0:
             return []
         if not isinstance(records, list):
-            raise answer.unusable("has no list of authorizations")
+            raise answer.unusable(phrase("has no list of authorizations"))
         # A record without a name can be neither ours nor in our way, nor can anything be done with it. One that has
         # a name but cannot be read must not be dropped: its name would seem to be free.
         return [_authorization(answer, record) for record in records if isinstance(record, dict) and record.get("name")]
@@ -95,7 +96,7 @@ class ServiceStageClient:
         answer = await self._connection.request("GET", f"{self._auths}/{repo_type.value}/redirect", query=_query(tag))
         url = answer.json_object().get("url")
         if not isinstance(url, str) or not url:
-            raise answer.unusable("has no authorization URL")
+            raise answer.unusable(phrase("has no authorization URL"))
         return url
 
     async def create_oauth(
@@ -111,7 +112,7 @@ class ServiceStageClient:
         """
         _check_name(name)
         fields = {"name": name, "code": code.reveal(), "state": state.reveal()}
-        body = body_of(fields, bearing="The code or the state")
+        body = body_of(fields, bearing=phrase("The code or the state"))
         answer = await self._connection.request(
             "POST", f"{self._auths}/{repo_type.value}/oauth", query=_query(tag), body=body, secrets=(code, state)
         )
@@ -129,7 +130,7 @@ class ServiceStageClient:
             IllegalNameError: ServiceStage would refuse the name.
         """
         fields = {"name": name, "token": token.reveal(), **({"host": host} if host else {})}
-        body = body_of(fields, bearing="The token or the host")
+        body = body_of(fields, bearing=phrase("The token or the host"))
         return await self._create(repo_type, "personal", name, body, (token,))
 
     async def create_password(self, repo_type: RepoType, *, name: str, user: str, password: Secret) -> Authorization:
@@ -144,14 +145,14 @@ class ServiceStageClient:
         together = basic(user, password)
         secrets = (together, password)
         documented = {"name": name, "user": user, "password": password.reveal()}
-        body = body_of(documented, bearing="The user or the password")
+        body = body_of(documented, bearing=phrase("The user or the password"))
         try:
             return await self._create(repo_type, "password", name, body, secrets)
         except RefusedError as error:
             if error.code != _PARAMETER_INVALID:
                 raise
             refused = error
-        other = body_of({"name": name, "token": together.reveal()}, bearing="The user or the password")
+        other = body_of({"name": name, "token": together.reveal()}, bearing=phrase("The user or the password"))
         try:
             return await self._create(repo_type, "password", name, other, secrets)
         except RefusedError as error:
@@ -176,7 +177,7 @@ class ServiceStageClient:
         """
         # Proxies resolve "." and ".." (RFC 3986 section 5.2.4): the request would reach something else.
         if not name.isprintable() or not name.strip("."):
-            raise IllegalNameError("There can be no authorization of that name")
+            raise IllegalNameError(phrase("There can be no authorization of that name"))
         await self._connection.request("DELETE", f"{self._auths}/{encode(name)}")
 
     async def list_namespaces(self, authorization_name: str) -> list[Namespace]:
@@ -208,14 +209,14 @@ class ServiceStageClient:
 
 def _check_name(name: str) -> None:
     if not is_legal_name(name):
-        raise IllegalNameError("The name has characters or a length that ServiceStage refuses")
+        raise IllegalNameError(phrase("The name has characters or a length that ServiceStage refuses"))
 
 
 def _query(tag: str | None) -> tuple[tuple[str, str], ...]:
     if not tag:
         return ()
     if not tag.isprintable():
-        raise UsageError("The tag has control characters in it")
+        raise UsageError(phrase("The tag has control characters in it"))
     return (("tag", tag),)
 
 
@@ -223,4 +224,4 @@ def _authorization(answer: Answer, record: object) -> Authorization:
     try:
         return Authorization.from_json(record if isinstance(record, dict) else {})
     except ValueError:
-        raise answer.unusable("has no readable authorization") from None
+        raise answer.unusable(phrase("has no readable authorization")) from None

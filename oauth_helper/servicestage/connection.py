@@ -17,6 +17,7 @@ from yarl import URL
 from oauth_helper.credentials import AccessKey, Credentials, IamToken
 from oauth_helper.endpoint import check_endpoint
 from oauth_helper.errors import CredentialsError, SettingsError
+from oauth_helper.phrase import Phrase, phrase
 from oauth_helper.secret import Secret
 from oauth_helper.servicestage.answer import Answer
 from oauth_helper.servicestage.failures import FOREIGN, translated
@@ -62,14 +63,14 @@ class Connection:
         credentials: Credentials | None,
         project_id: str | None = None,
         ca_bundle: str | os.PathLike[str] | None = None,
-        origin: str = "The endpoint",
+        origin: str = phrase("The endpoint"),
         timeout: aiohttp.ClientTimeout = _TIMEOUT,
     ) -> None:
         self._base = URL(check_endpoint(endpoint, origin=origin), encoded=True)
         _check(credentials)
         self._credentials = credentials
         if project_id is not None:
-            _check_field("project ID", project_id, SettingsError)
+            _check_field(phrase("project ID"), project_id, SettingsError)
         self._project_id = project_id
         self._proxy = proxy_for(self._base)
         self._tls = tls_context(ca_bundle) if ca_bundle is not None or self._base.scheme == "https" else None
@@ -175,7 +176,7 @@ class Connection:
 
     def _accepted(self, answer: Answer) -> Answer:
         if len(answer.body) > LARGEST_ANSWER:
-            raise answer.unusable(f"is larger than {LARGEST_ANSWER} bytes")
+            raise answer.unusable(phrase("is larger than {largest_answer} bytes", largest_answer=LARGEST_ANSWER))
         if answer.status >= 400:
             raise refusal(answer, credentials=self._credentials)
         if answer.status >= 300:
@@ -185,21 +186,21 @@ class Connection:
 
 def _check(credentials: Credentials | None) -> None:
     if isinstance(credentials, IamToken):
-        _check_field("IAM token", credentials.token.reveal(), CredentialsError)
+        _check_field(phrase("IAM token"), credentials.token.reveal(), CredentialsError)
     elif isinstance(credentials, AccessKey):
-        _check_field("access key", credentials.access_key, CredentialsError)
+        _check_field(phrase("access key"), credentials.access_key, CredentialsError)
         if credentials.security_token is not None:
-            _check_field("security token", credentials.security_token.reveal(), CredentialsError)
+            _check_field(phrase("security token"), credentials.security_token.reveal(), CredentialsError)
         # It signs and is not sent: any printable character may stand in it.
         if not credentials.secret_key or not credentials.secret_key.reveal().isprintable():
-            raise CredentialsError("The secret key is empty, or has a line break or control character in it")
+            raise CredentialsError(phrase("The secret key is empty, or has a line break or control character in it"))
 
 
-def _check_field(what: str, value: str, error: type[SettingsError]) -> None:
+def _check_field(what: Phrase, value: str, error: type[SettingsError]) -> None:
     if not _FIELD_VALUE.fullmatch(value):
         raise error(
-            f"The {what} is empty, or has a space, line break or other character that no {what} has",
-            hint="Copy it again, whole and on one line.",
+            phrase("The {what} is empty, or has a space, line break or other character that none has", what=what),
+            hint=phrase("Copy it again, whole and on one line."),
         )
 
 

@@ -10,15 +10,20 @@ from typing import Final
 import aiohttp
 
 from oauth_helper.errors import UnreachableError, UnusableAnswerError
+from oauth_helper.phrase import Phrase, phrase, template
 from oauth_helper.presentable import presentable
 
 FOREIGN: Final = (aiohttp.ClientError, TimeoutError, OSError, ValueError)
 """What a request may raise that is not ours; ``ssl.SSLError`` is an ``OSError``."""
 
-_NETWORK: Final = "Check the network and the proxy (HTTPS_PROXY, NO_PROXY); `oauth-helper doctor` checks the endpoint."
-_NAME: Final = "Check the spelling of --region or --endpoint, and the network; behind a proxy, set HTTPS_PROXY."
-_TLS: Final = "If the network has a certificate authority of its own, name its file with --ca-bundle."
-_PROXY: Final = "Check HTTPS_PROXY (http://[USER:PASSWORD@]HOST:PORT); NO_PROXY lists the hosts to reach without it."
+_NETWORK: Final = phrase(
+    "Check the network and the proxy (HTTPS_PROXY, NO_PROXY); `oauth-helper doctor` checks the endpoint."
+)
+_NAME: Final = phrase("Check the spelling of --region or --endpoint, and the network; behind a proxy, set HTTPS_PROXY.")
+_TLS: Final = phrase("If the network has a certificate authority of its own, name its file with --ca-bundle.")
+_PROXY: Final = phrase(
+    "Check HTTPS_PROXY (http://[USER:PASSWORD@]HOST:PORT); NO_PROXY lists the hosts to reach without it."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,42 +34,55 @@ class Failure:
     """A format with ``server``, ``proxy``, ``peer`` (whichever of them we connect to) and ``detail``."""
     sent: bool = True
     """False only where it is certain that no byte of the request left: then it may be sent again."""
-    hint: str = _NETWORK
+    hint: Phrase = _NETWORK
     error: type[UnreachableError | UnusableAnswerError] = UnreachableError
 
 
 FAILURES: Final[tuple[tuple[type[Exception], Failure], ...]] = (
     (
         aiohttp.ClientConnectorCertificateError,
-        Failure("The TLS certificate of {server} could not be verified{detail}", sent=False, hint=_TLS),
+        Failure(template("The TLS certificate of {{server}} could not be verified{{detail}}"), sent=False, hint=_TLS),
     ),
-    (aiohttp.ClientSSLError, Failure("No TLS connection with {server} came about{detail}", sent=False, hint=_TLS)),
-    (aiohttp.ServerFingerprintMismatch, Failure("{server} has another certificate", sent=False, hint=_TLS)),
+    (
+        aiohttp.ClientSSLError,
+        Failure(template("No TLS connection with {{server}} came about{{detail}}"), sent=False, hint=_TLS),
+    ),
+    (aiohttp.ServerFingerprintMismatch, Failure(template("{{server}} has another certificate"), sent=False, hint=_TLS)),
     (
         aiohttp.ClientProxyConnectionError,
-        Failure("No connection to the proxy {proxy}{detail}", sent=False, hint=_PROXY),
+        Failure(template("No connection to the proxy {{proxy}}{{detail}}"), sent=False, hint=_PROXY),
     ),
-    (aiohttp.ClientHttpProxyError, Failure("{proxy} did not connect to {server}{detail}", sent=False, hint=_PROXY)),
-    (aiohttp.ClientConnectorDNSError, Failure("There is no address for the name {peer}", sent=False, hint=_NAME)),
-    (aiohttp.ClientConnectorError, Failure("No connection to {peer}{detail}", sent=False)),
-    (aiohttp.ConnectionTimeoutError, Failure("No connection to {peer} came about in time", sent=False)),
-    (aiohttp.InvalidURL, Failure("{server} is not a usable address", sent=False, hint=_NAME)),
-    (aiohttp.NonHttpUrlClientError, Failure("{server} is not a usable address", sent=False, hint=_NAME)),
+    (
+        aiohttp.ClientHttpProxyError,
+        Failure(template("{{proxy}} did not connect to {{server}}{{detail}}"), sent=False, hint=_PROXY),
+    ),
+    (
+        aiohttp.ClientConnectorDNSError,
+        Failure(template("There is no address for the name {{peer}}"), sent=False, hint=_NAME),
+    ),
+    (aiohttp.ClientConnectorError, Failure(template("No connection to {{peer}}{{detail}}"), sent=False)),
+    (aiohttp.ConnectionTimeoutError, Failure(template("No connection to {{peer}} came about in time"), sent=False)),
+    (aiohttp.InvalidURL, Failure(template("{{server}} is not a usable address"), sent=False, hint=_NAME)),
+    (aiohttp.NonHttpUrlClientError, Failure(template("{{server}} is not a usable address"), sent=False, hint=_NAME)),
     # An address whose name cannot be encoded for DNS; raised by the resolver, before there is a connection.
-    (UnicodeError, Failure("{server} is not a usable address", sent=False, hint=_NAME)),
-    (TimeoutError, Failure("{server} did not answer in time")),
-    (aiohttp.ClientPayloadError, Failure("The answer of {server} broke off")),
+    (UnicodeError, Failure(template("{{server}} is not a usable address"), sent=False, hint=_NAME)),
+    (TimeoutError, Failure(template("{{server}} did not answer in time"))),
+    (aiohttp.ClientPayloadError, Failure(template("The answer of {{server}} broke off"))),
     (
         aiohttp.ClientResponseError,
-        Failure("What {server} answered is not HTTP", hint="Check the endpoint.", error=UnusableAnswerError),
+        Failure(
+            template("What {{server}} answered is not HTTP"),
+            hint=phrase("Check the endpoint."),
+            error=UnusableAnswerError,
+        ),
     ),
-    (aiohttp.ClientConnectionError, Failure("{server} closed the connection before it had answered")),
-    (ssl.SSLError, Failure("The TLS connection with {server} broke{detail}")),
-    (OSError, Failure("The connection with {server} broke{detail}")),
+    (aiohttp.ClientConnectionError, Failure(template("{{server}} closed the connection before it had answered"))),
+    (ssl.SSLError, Failure(template("The TLS connection with {{server}} broke{{detail}}"))),
+    (OSError, Failure(template("The connection with {{server}} broke{{detail}}"))),
 )
 """The most specific first; the first that fits counts."""
 
-UNFORESEEN: Final = Failure("The request to {server} failed")
+UNFORESEEN: Final = Failure(template("The request to {{server}} failed"))
 
 
 def failure_of(kind: type[BaseException]) -> Failure:
@@ -84,7 +102,7 @@ def translated(error: Exception, *, server: str, proxy: str | None) -> Unreachab
         proxy: The proxy's host, likewise, where there is one.
     """
     failure = failure_of(type(error))
-    said = failure.words.format(server=server, proxy=proxy, peer=proxy or server, detail=_detail(error))
+    said = phrase(failure.words, server=server, proxy=proxy, peer=proxy or server, detail=_detail(error))
     return failure.error(said, sent=failure.sent, hint=failure.hint)
 
 

@@ -24,6 +24,7 @@ from oauth_helper.errors import (
     RepositoryNotImplementedError,
     UnusableAnswerError,
 )
+from oauth_helper.phrase import Phrase, phrase
 from oauth_helper.presentable import presentable
 from oauth_helper.servicestage.answer import CHECK_THE_ENDPOINT, Answer
 from oauth_helper.servicestage.error_body import ErrorBody, read_error_body
@@ -38,48 +39,50 @@ _TRY_AGAIN: Final = frozenset({408, 425, 429})
 @dataclass(frozen=True, slots=True)
 class _Verdict:
     error: type[RefusedError | CredentialsError]
-    words: str
+    words: Phrase
     """What the server did, after its name."""
-    hint: str | None = None
+    hint: Phrase | None = None
     """Where ``None``, the error's own."""
 
 
-_REFUSED: Final = _Verdict(RefusedError, "refused the request")
-_NOT_PERMITTED: Final = _Verdict(NotPermittedError, "does not permit this call to these credentials")
+_REFUSED: Final = _Verdict(RefusedError, phrase("refused the request"))
+_NOT_PERMITTED: Final = _Verdict(NotPermittedError, phrase("does not permit this call to these credentials"))
 _NO_SUCH_API: Final = _Verdict(
     RefusedError,
-    "does not offer this API",
-    "Check --region and --endpoint: this host does not serve ServiceStage's Git API there.",
+    phrase("does not offer this API"),
+    phrase("Check --region and --endpoint: this host does not serve ServiceStage's Git API there."),
 )
 _API_ACCESS_DENIED: Final = _Verdict(
     NotPermittedError,
-    "does not let this IAM user call the API at all",
-    "Ask the account's administrator to let this IAM user call the ServiceStage API (its allow or deny list).",
+    phrase("does not let this IAM user call the API at all"),
+    phrase("Ask the account's administrator to let this IAM user call the ServiceStage API (its allow or deny list)."),
 )
 _ADDRESS_DENIED: Final = _Verdict(
     NotPermittedError,
-    "does not accept requests from this machine's IP address",
-    "Run it from a network that is allowed, or ask the account's administrator to allow this address.",
+    phrase("does not accept requests from this machine's IP address"),
+    phrase("Run it from a network that is allowed, or ask the account's administrator to allow this address."),
 )
 _AUTHENTICATION_FAILED: Final = frozenset({"APIGW.0301", "APIGW.0303", "APIG.0301", "APIG.0303", "APIG.0305"})
 
 _BY_CODE: Final[Mapping[str, _Verdict]] = {
     "SVCSTG.REPO.0400": _Verdict(
         RefusedError,
-        "found a parameter invalid",
-        "Check the name (4 to 63 characters of A-Z a-z 0-9 . _ -), the repository type and --tag.",
+        phrase("found a parameter invalid"),
+        phrase("Check the name (4 to 63 characters of A-Z a-z 0-9 . _ -), the repository type and --tag."),
     ),
-    "SVCSTG.REPO.0401": _Verdict(RepositoryNotImplementedError, "does not offer this repository type"),
-    "SVCSTG.REPO.0402": _Verdict(CodeOrStateInvalidError, "did not accept code and state"),
-    "SVCSTG.REPO.0403": _Verdict(NameTakenError, "has an authorization of that name already"),
-    "SVCSTG.REPO.0450": _Verdict(NoSuchAuthorizationError, "found no such authorization"),
+    "SVCSTG.REPO.0401": _Verdict(RepositoryNotImplementedError, phrase("does not offer this repository type")),
+    "SVCSTG.REPO.0402": _Verdict(CodeOrStateInvalidError, phrase("did not accept code and state")),
+    "SVCSTG.REPO.0403": _Verdict(NameTakenError, phrase("has an authorization of that name already")),
+    "SVCSTG.REPO.0450": _Verdict(NoSuchAuthorizationError, phrase("found no such authorization")),
     "SVCSTG.REPO.0451": _Verdict(
         RefusedError,
-        "says that the authorization is no longer valid",
-        "Link the account again: `oauth-helper link REPO_TYPE --name NAME --if-exists replace`.",
+        phrase("says that the authorization is no longer valid"),
+        phrase("Link the account again: `oauth-helper link REPO_TYPE --name NAME --if-exists replace`."),
     ),
     "SVCSTG.REPO.0452": _Verdict(
-        RefusedError, "found the clone URL invalid", "Give it as https://USER@HOST/NAMESPACE/PROJECT.git."
+        RefusedError,
+        phrase("found the clone URL invalid"),
+        phrase("Give it as https://USER@HOST/NAMESPACE/PROJECT.git."),
     ),
     "APIGW.0101": _NO_SUCH_API,
     "APIGW.0103": _NO_SUCH_API,
@@ -90,33 +93,45 @@ _BY_CODE: Final[Mapping[str, _Verdict]] = {
     "APIGW.0402": _ADDRESS_DENIED,
 }
 
-_FETCH_ANOTHER: Final = "The IAM token has expired (it lasts 24 hours, less after changes to the user). Get a new one."
-_SUB_MESSAGES: Final[Mapping[str, str]] = {
+_FETCH_ANOTHER: Final = phrase(
+    "The IAM token has expired (it lasts 24 hours, less after changes to the user). Get a new one."
+)
+_SUB_MESSAGES: Final[Mapping[str, Phrase]] = {
     "ak access failed to reach the limit": (
-        "More than five wrong signatures lock the access key for 5 minutes. Wait, then check the secret key first."
+        phrase(
+            "More than five wrong signatures lock the access key for 5 minutes. Wait, then check the secret key first."
+        )
     ),
     "verify aksk signature fail": (
-        "The secret key does not belong to the access key, or was not copied whole. Correct it before the next try: "
-        "more than five wrong signatures lock the key for 5 minutes."
+        phrase(
+            "The secret key does not belong to the access key, or was not copied whole. Correct it "
+            "before the next try: more than five wrong signatures lock the key for 5 minutes."
+        )
     ),
     "x-auth-token not found": (
-        "This gateway asks for an IAM token. Set OAUTH_HELPER_TOKEN, or HW_USER_NAME, HW_USER_PASSWORD and "
-        "HW_DOMAIN_NAME to have one fetched."
+        phrase(
+            "This gateway asks for an IAM token. Set OAUTH_HELPER_TOKEN, or HW_USER_NAME, "
+            "HW_USER_PASSWORD and HW_DOMAIN_NAME to have one fetched."
+        )
     ),
     "decrypt token fail": (
-        "The IAM token was not copied whole, or comes from another region or site. Get one from this region's IAM."
+        phrase(
+            "The IAM token was not copied whole, or comes from another region or site. Get one from this region's IAM."
+        )
     ),
     "token expires": _FETCH_ANOTHER,
     "the token must be updated": _FETCH_ANOTHER,
 }
 """API Gateway's sub-messages of APIGW.0301 (Signing Guide, api-sign-0001), the last one IAM's (iam_30_0001)."""
 
-_HINTS: Final[Mapping[type[Credentials] | None, str]] = {
-    AccessKey: "Check the access key, the secret key, and the security token if the key is temporary.",
-    IamToken: "Check the IAM token: it must be whole, at most 24 hours old, and of this region's project.",
+_HINTS: Final[Mapping[type[Credentials] | None, Phrase]] = {
+    AccessKey: phrase("Check the access key, the secret key, and the security token if the key is temporary."),
+    IamToken: phrase("Check the IAM token: it must be whole, at most 24 hours old, and of this region's project."),
     None: (
-        "Check HW_USER_NAME, HW_USER_PASSWORD, HW_DOMAIN_NAME and the region. It must be an IAM user of the account: "
-        "a HUAWEI ID or a federated user cannot get a token."
+        phrase(
+            "Check HW_USER_NAME, HW_USER_PASSWORD, HW_DOMAIN_NAME and the region. It must be an IAM user "
+            "of the account: a HUAWEI ID or a federated user cannot get a token."
+        )
     ),
 }
 
@@ -133,7 +148,7 @@ def refusal(
     body = read_error_body(answer)
     if answer.status in _TRY_AGAIN or answer.status >= 500:
         return UnusableAnswerError(
-            _message(answer, "gave no usable answer", body),
+            _message(answer, phrase("gave no usable answer"), body),
             sent=True,
             status=answer.status,
             hint=CHECK_THE_ENDPOINT,
@@ -148,15 +163,19 @@ def refusal(
 def redirected(answer: Answer) -> UnusableAnswerError:
     """Return the error that a redirect is: none is followed, because the credentials would go along."""
     try:
-        target = parse_address(answer.headers.get("Location", "")).host or answer.host
+        target = answer.shown(parse_address(answer.headers.get("Location", "")).host or answer.host, limit=100)
     except ValueError:
-        target = "an unreadable address"
-    where = f"{answer.shown(target, limit=100)} (HTTP {answer.status})"
+        target = phrase("an unreadable address")
     return UnusableAnswerError(
-        f"{answer.host} redirects to {where}, and redirects are not followed.",
+        phrase(
+            "{host} redirects to {target} (HTTP {status}), and redirects are not followed",
+            host=answer.host,
+            target=target,
+            status=answer.status,
+        ),
         sent=True,
         status=answer.status,
-        hint="Check the endpoint: it must be the API's own host, with https.",
+        hint=phrase("Check the endpoint: it must be the API's own host, with https."),
         code=str(answer.status),
         request_id=answer.request_id,
     )
@@ -178,19 +197,23 @@ def _judge_credentials(answer: Answer, body: ErrorBody, credentials: Credentials
     said = body.message.casefold()
     skewed = isinstance(credentials, AccessKey) and abs(answer.clock_skew or 0) > LARGEST_SKEW
     if skewed or "signature expired" in said:
-        theirs = "unknown" if answer.server_time is None else _time(answer.server_time)
-        times = f"this machine's clock says {_time(answer.received_at)}, the server's {theirs}"
-        return _Verdict(ClockSkewError, f"refused the signature because the clocks differ: {times}")
+        words = phrase(
+            "refused the signature because the clocks differ: this machine's clock says {ours}, the server's {theirs}",
+            ours=_time(answer.received_at),
+            theirs=phrase("unknown") if answer.server_time is None else _time(answer.server_time),
+        )
+        return _Verdict(ClockSkewError, words)
     hint = next((hint for text, hint in _SUB_MESSAGES.items() if text in said), None)
     return _Verdict(
-        CredentialsError, "refused the credentials", hint or _HINTS[type(credentials) if credentials else None]
+        CredentialsError, phrase("refused the credentials"), hint or _HINTS[type(credentials) if credentials else None]
     )
 
 
-def _message(answer: Answer, words: str, body: ErrorBody) -> str:
+def _message(answer: Answer, words: Phrase, body: ErrorBody) -> Phrase:
     status = f"HTTP {answer.status}"
     label = status if body.code == str(answer.status) else f"{status}, {body.code}"
-    return f"{answer.host} {words} ({label})" + (f": {presentable(body.message)}" if body.message else "")
+    message = phrase("{host} {words} ({label})", host=answer.host, words=words, label=label)
+    return phrase("{message}: {detail}", message=message, detail=presentable(body.message)) if body.message else message
 
 
 def _time(moment: datetime) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Final, TypeVar
 
 from oauth_helper.errors import NoSuchAuthorizationError, UsageError
+from oauth_helper.phrase import Phrase, phrase
 from oauth_helper.presentable import presentable
 from oauth_helper.servicestage.answer import Answer
 from oauth_helper.servicestage.signing import encode
@@ -27,7 +28,7 @@ def authorized_by(name: str) -> dict[str, str]:
         NoSuchAuthorizationError: There can be none of that name.
     """
     if not _FIELD_VALUE.fullmatch(name):
-        raise NoSuchAuthorizationError(f"There is no authorization named {presentable(name)!r}")
+        raise NoSuchAuthorizationError(phrase("There is no authorization named {name!r}", name=presentable(name)))
     return {"X-Repo-Auth": name}
 
 
@@ -37,7 +38,7 @@ def namespace_segment(namespace: str) -> str:
     Raises:
         UsageError: It cannot stand there.
     """
-    return _segment("namespace", namespace)
+    return _segment(phrase("namespace"), namespace)
 
 
 def project_segment(project: str) -> str:
@@ -46,7 +47,7 @@ def project_segment(project: str) -> str:
     Raises:
         UsageError: It cannot stand there.
     """
-    return _segment("project", project.replace("/", ":"))
+    return _segment(phrase("project"), project.replace("/", ":"))
 
 
 def read_objects(answer: Answer, key: str, read: Callable[[dict[str, object]], T]) -> list[T]:
@@ -71,14 +72,15 @@ def _list_of(answer: Answer, key: str) -> list[object]:
     if listed is None and key in document:  # as Go and Java write an empty list
         return []
     if not isinstance(listed, list):
-        raise answer.unusable(f"has no list of {key}")
+        raise answer.unusable(phrase("has no list of {key}", key=key))
     return listed
 
 
-def _segment(what: str, text: str) -> str:
+def _segment(what: Phrase, text: str) -> str:
     # Proxies resolve "." and ".." (RFC 3986 section 5.2.4): the request would reach something else.
     if not text.strip(".") or not text.isprintable():
         raise UsageError(
-            f"There can be no {what} named {presentable(text)!r}", hint=f"Give the {what} as `oauth-helper repos` does."
+            phrase("There can be no {what} named {text!r}", what=what, text=presentable(text)),
+            hint=phrase("Give the {what} as `oauth-helper repos` does.", what=what),
         )
     return encode(text)

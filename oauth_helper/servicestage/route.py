@@ -11,6 +11,7 @@ from yarl import URL
 from oauth_helper.address import parse_address
 from oauth_helper.endpoint import is_loopback
 from oauth_helper.errors import SettingsError
+from oauth_helper.phrase import phrase
 
 
 def proxy_for(endpoint: URL) -> URL | None:
@@ -33,8 +34,8 @@ def proxy_for(endpoint: URL) -> URL | None:
     if not usable:
         # The value is not shown: a proxy's password may stand in it.
         raise SettingsError(
-            f"{endpoint.scheme.upper()}_PROXY is not the address of an HTTP proxy",
-            hint="Give it as http://HOST:PORT, or list the endpoint's host in NO_PROXY.",
+            phrase("{scheme}_PROXY is not the address of an HTTP proxy", scheme=endpoint.scheme.upper()),
+            hint=phrase("Give it as http://HOST:PORT, or list the endpoint's host in NO_PROXY."),
         )
     return proxy
 
@@ -50,6 +51,8 @@ def tls_context(ca_bundle: str | os.PathLike[str] | None) -> ssl.SSLContext:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise SettingsError(
-            f"The CA bundle {str(ca_bundle)!r} cannot be used: {reason}",
-            hint="--ca-bundle (OAUTH_HELPER_CA_BUNDLE, SSL_CERT_FILE) takes a file of certificates in PEM form.",
+            phrase("The CA bundle {ca_bundle!r} cannot be used: {reason}", ca_bundle=str(ca_bundle), reason=reason),
+            hint=phrase(
+                "--ca-bundle (OAUTH_HELPER_CA_BUNDLE, SSL_CERT_FILE) takes a file of certificates in PEM form."
+            ),
         ) from error

@@ -10,13 +10,14 @@ from types import MappingProxyType, TracebackType
 from typing import Final, Self
 
 from oauth_helper.errors import RedirectRejectedError
+from oauth_helper.phrase import Phrase, counted, phrase
 from oauth_helper.terminal.keyboard import LONGEST, Input, Keyboard, Kind
 from oauth_helper.terminal.reader import TerminalReader
 
-_WHAT_TO_PASTE: Final = "Paste the address of the page where the browser ended, then press Enter."
-_TOO_LONG: Final = "That is too long for an address; copy the address alone and paste it again."
-_UNFINISHED: Final = "The end of the paste did not arrive; paste the address again."
-_CLOSED: Final = "The prompt is closed; the page still takes the address."
+_WHAT_TO_PASTE: Final = phrase("Paste the address of the page where the browser ended, then press Enter.")
+_TOO_LONG: Final = phrase("That is too long for an address; copy the address alone and paste it again.")
+_UNFINISHED: Final = phrase("The end of the paste did not arrive; paste the address again.")
+_CLOSED: Final = phrase("The prompt is closed; the page still takes the address.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class TerminalPrompt:
     Args:
         offer: Judges a text. It raises :class:`RedirectRejectedError` where the text is not ours, and the prompt
             goes on; it returns where the text is ours, and the prompt is done.
-        say: Shows one line to the user.
+        say: Says something to the user.
         keys: What a word does that is typed alone, with Enter behind it; the wait goes on.
         fd: A terminal, of which :func:`can_prompt` said that it is ours.
         patience: How long it waits for what.
@@ -54,7 +55,7 @@ class TerminalPrompt:
         self,
         *,
         offer: Callable[[str], None],
-        say: Callable[[str], None],
+        say: Callable[[Phrase], None],
         keys: Mapping[str, Callable[[], None]] = MappingProxyType({}),
         fd: int = 0,
         patience: Patience = Patience(),
@@ -127,7 +128,7 @@ class TerminalPrompt:
         elif len(text.encode()) > LONGEST:
             self._say(_TOO_LONG)
         else:
-            self._say(f"received {len(text.strip())} characters")
+            self._say(counted("received {count} character", "received {count} characters", len(text.strip())))
             self._judge(text)
 
     def _judge(self, text: str) -> None:
@@ -158,7 +159,13 @@ class TerminalPrompt:
             self._offer(joined)
 
     def _remind(self) -> None:
-        self._say(f"received {len(self._typed.strip())} characters so far; press Enter at the end of the address")
+        self._say(
+            counted(
+                "received {count} character so far; press Enter at the end of the address",
+                "received {count} characters so far; press Enter at the end of the address",
+                len(self._typed.strip()),
+            )
+        )
 
     def _give_the_paste_up(self) -> None:
         self._keyboard.reset()

@@ -11,6 +11,7 @@ from oauth_helper.events import Event, Linked
 from oauth_helper.exchange import PACE, Pace
 from oauth_helper.link_request import IfExists, LinkRequest
 from oauth_helper.pending import Target
+from oauth_helper.phrase import verbatim
 from oauth_helper.proof import PersonalToken, Proof, UserPassword, check_type
 from oauth_helper.secret import Secret
 from oauth_helper.servicestage import ServiceStageClient
@@ -120,4 +121,4 @@ def _request(repo_type: RepoType, name: str | None, if_exists: IfExists | str) -
     try:
         return LinkRequest(RepoType(repo_type), name or name_for(repo_type), if_exists=IfExists(if_exists))
     except ValueError as error:
-        raise UsageError(str(error)) from error
+        raise UsageError(verbatim(str(error))) from error

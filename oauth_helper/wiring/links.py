@@ -17,6 +17,7 @@ from oauth_helper.link_request import IfExists, LinkRequest
 from oauth_helper.linking import Doors
 from oauth_helper.listener import Listener
 from oauth_helper.pending import Target
+from oauth_helper.phrase import verbatim
 from oauth_helper.servicestage import ServiceStageClient
 from oauth_helper.settings import DEFAULT_TIMEOUT
 from oauth_helper.terminal import TerminalPrompt
@@ -61,7 +62,7 @@ async def link(
     try:
         request = LinkRequest(RepoType(repo_type), name or name_for(repo_type), tag, IfExists(if_exists), timeout)
     except ValueError as error:
-        raise UsageError(str(error)) from error
+        raise UsageError(verbatim(str(error))) from error
     ways = Ways(browser=browser, port=port)
     linked = await run_link(request, service, ways, tell, journal=Journal.of_the_user())
     return linked.authorization
@@ -133,7 +134,7 @@ def _prompt(ways: Ways, opening: Opening) -> Callable[[Callable[[str], None]], A
 
     def prompt(offer: Callable[[str], None]) -> TerminalPrompt:
         # A Git host or a single sign-on may refuse a window that is driven.
-        keys = {_OWN_BROWSER_KEY: opening.go_on_in_the_default_browser} if opening.has_window else {}
-        return TerminalPrompt(offer=offer, say=say, keys=keys)
+        more = {_OWN_BROWSER_KEY: opening.go_on_in_the_default_browser} if opening.has_window else {}
+        return TerminalPrompt(offer=offer, say=say, keys={**ways.keys, **more})
 
     return prompt

@@ -30,6 +30,7 @@ from oauth_helper.other_runs import (
     runtime_folder,
 )
 from oauth_helper.pending import Target
+from oauth_helper.phrase import Phrase, phrase
 from oauth_helper.standing import check_standing
 from oauth_helper.terminal import TerminalPrompt
 from oauth_helper.wiring.ways import Ways
@@ -53,7 +54,7 @@ class MeetingPlace:
         try:
             folder = runtime_folder()
         except MachineError as error:
-            tell(Warned(f"{error.message}; other runs will not find this one."))
+            tell(Warned(phrase("{message}; other runs will not find this one.", message=error.message)))
             return cls(None, target, repo_type, tell)
         return cls(folder, target, repo_type, tell)
 
@@ -118,7 +119,7 @@ class MeetingPlace:
             await asyncio.sleep(_PAUSE)
 
     def _warn_of_being_alone(self, error: MachineError) -> None:
-        self._tell(Warned(f"{error.message}; other runs will not find this one."))
+        self._tell(Warned(phrase("{message}; other runs will not find this one.", message=error.message)))
 
     def _failed(self, error: OAuthHelperError) -> OAuthHelperError:
         self._tell(Failed(error))
@@ -127,8 +128,10 @@ class MeetingPlace:
 
 def _still_linked(name: str) -> DeadlineError:
     return DeadlineError(
-        f"Another oauth-helper is still linking {name}",
-        hint=f"This one has stopped waiting; the other goes on. `oauth-helper show {name}` tells how it ended.",
+        phrase("Another oauth-helper is still linking {name}", name=name),
+        hint=phrase(
+            "This one has stopped waiting; the other goes on. `oauth-helper show {name}` tells how it ended.", name=name
+        ),
     )
 
 
@@ -147,7 +150,7 @@ async def _end_of(notice: Notice, ways: Ways) -> Outcome | None:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _deliver_pasted(notice: Notice, say: Callable[[str], None]) -> Outcome:
+async def _deliver_pasted(notice: Notice, say: Callable[[Phrase], None]) -> Outcome:
     while True:
         pasted: asyncio.Queue[str] = asyncio.Queue()
         async with TerminalPrompt(offer=pasted.put_nowait, say=say):

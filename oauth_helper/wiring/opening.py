@@ -15,6 +15,7 @@ from oauth_helper.desk import Desk
 from oauth_helper.errors import NoBrowserError
 from oauth_helper.events import Event, NotOpened, Opened, Warned, Way
 from oauth_helper.listener import Listener, Start
+from oauth_helper.phrase import NOTHING, Phrase, joined, phrase
 from oauth_helper.secret import Secret
 from oauth_helper.wiring.plan import How, Plan, plan_opening
 from oauth_helper.wiring.ways import Ways
@@ -35,7 +36,7 @@ class Opening:
         self._ways = ways
         self._listener = listener
         self._tell = tell
-        self._plan = Plan(How.BY_HAND, "")
+        self._plan = Plan(How.BY_HAND, NOTHING)
         self._desk: Desk | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._keeps_window = keeps_window
@@ -91,7 +92,9 @@ class Opening:
             case How.VISITOR if self._ways.visitor:
                 await self._ways.visitor(start)
             case How.WINDOW if not _can_be_held(desk.redirect_uri):
-                self._tell(Warned("The Git host does not say where it will redirect to, so no window can wait there."))
+                self._tell(
+                    Warned(phrase("The Git host does not say where it will redirect to, so no window can wait there."))
+                )
                 await self._open_default(start)
             case How.WINDOW:
                 if not await self._open_window(desk, desk.redirect_uri or "") and not self._is_over:
@@ -114,10 +117,12 @@ class Opening:
             if self._ways.browser == "default":
                 raise
             if self._ways.visitor and not self._ways.environ.get("BROWSER"):
-                self._tell(Warned(f"{error.message.rstrip('.')}: the sandbox's own visitor plays the user."))
+                self._tell(
+                    Warned(phrase("{message}: the sandbox's own visitor plays the user.", message=error.message))
+                )
                 await self._ways.visitor(start)
                 return
-            self._tell(Warned(f"{error.message.rstrip('.')}."))
+            self._tell(Warned(phrase("{message}.", message=error.message)))
             self._tell(NotOpened())
         else:
             if not self._is_over:
@@ -127,7 +132,7 @@ class Opening:
         """Try each browser; return whether a tab stands in which the user can go on, or could until closing it."""
         from oauth_helper.browsers.window import NoWindowError, Window  # noqa: PLC0415 - only who opens one pays for it
 
-        failures: list[str] = []
+        failures: list[Phrase] = []
         for browser in self._plan.windows:
             start = self._listener.start(held=True, good_once=False)
             async with AsyncExitStack() as until_over:
@@ -158,8 +163,8 @@ class Opening:
                 await self._until_closed(window)
             return True
         if self._ways.demands_window:
-            raise NoBrowserError("; ".join(failures))
-        self._tell(Warned(f"No window of ours: {'; '.join(failures)}."))
+            raise NoBrowserError(joined(failures))
+        self._tell(Warned(phrase("No window of ours: {failures}.", failures=joined(failures))))
         return False
 
     def _can_be_kept(self, error: NoWindowError, start: Start) -> bool:
@@ -168,7 +173,9 @@ class Opening:
             self._listener.revoke(start)
             return False
         start.lead(None)
-        self._tell(Warned(f"{error.message}. The page in that window takes the address instead."))
+        self._tell(
+            Warned(phrase("{message}. The page in that window takes the address instead.", message=error.message))
+        )
         return True
 
     async def _go_on_in(self, window: Window, desk: Desk) -> None:
@@ -184,7 +191,7 @@ class Opening:
     async def _until_closed(self, window: Window) -> None:
         await window.until_closed()
         if not self._is_over:
-            self._tell(Warned("The window was closed before the redirect came."))
+            self._tell(Warned(phrase("The window was closed before the redirect came.")))
             self._tell(NotOpened())
 
 

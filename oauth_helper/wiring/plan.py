@@ -11,12 +11,14 @@ from typing import Final
 from oauth_helper.browsers.default import first_browser, why_no_browser
 from oauth_helper.browsers.find import FoundBrowser, choose, look_around, why_no_window
 from oauth_helper.errors import NoBrowserError
+from oauth_helper.phrase import NOTHING, Phrase, phrase, template
 from oauth_helper.wiring.ways import Ways
 
 _BUILD_SERVICE: Final = "CI"
 """Set by the common ones."""
-_OPEN_TO_OTHERS: Final = (
-    "Other users of this machine can drive a window of {}, and see what you do there, as it is a snap or flatpak."
+_OPEN_TO_OTHERS: Final = template(
+    "Other users of this machine can drive a window of {browser}, and see what you do there, as it is a snap or "
+    "flatpak."
 )
 
 
@@ -34,11 +36,11 @@ class Plan:
     """What will be done."""
 
     how: How
-    why: str
+    why: Phrase
     """What happens, and for which reason, in words for people."""
     windows: tuple[FoundBrowser, ...] = ()
     """The browsers in which a window is to be tried, best first."""
-    warning: str = ""
+    warning: Phrase = NOTHING
     """What the user should know before it happens."""
 
 
@@ -49,55 +51,65 @@ async def plan_opening(ways: Ways) -> Plan:
         NoBrowserError: What the user demands cannot be had here, or nobody could authorize.
     """
     if ways.browser == "none":
-        return Plan(How.BY_HAND, "the addresses are printed")
+        return Plan(How.BY_HAND, phrase("the addresses are printed"))
     windows, no_window = await _windows(ways)
     if windows:
-        why = "your default browser" if windows[0].is_default else "installed"
-        warning = _OPEN_TO_OTHERS.format(windows[0].name) if windows[0].is_open_to_others else ""
-        return Plan(How.WINDOW, f"a window of our own in {windows[0].name} ({why})", tuple(windows), warning)
+        first = windows[0]
+        why = phrase("your default browser") if first.is_default else phrase("installed")
+        warning = phrase(_OPEN_TO_OTHERS, browser=first.name) if first.is_open_to_others else NOTHING
+        how = phrase("a window of our own in {browser} ({why})", browser=first.name, why=why)
+        return Plan(How.WINDOW, how, tuple(windows), warning)
     no_default = why_no_browser(ways.environ, sys.platform)
     if no_default is None:
         return _in_the_default_browser(ways, no_window)
     if ways.visitor and not ways.environ.get("BROWSER"):
-        warning = f"No browser ({no_default}): the sandbox's own visitor plays the user."
-        return Plan(How.VISITOR, "the sandbox's visitor plays the user", warning=warning)
+        warning = phrase("No browser ({why}): the sandbox's own visitor plays the user.", why=no_default)
+        return Plan(How.VISITOR, phrase("the sandbox's visitor plays the user"), warning=warning)
     _check_by_hand(ways, no_default)
-    warning = f"No browser could be opened here: {no_default}."
-    return Plan(How.BY_HAND, f"{no_default}; the addresses are printed", warning=warning)
+    warning = phrase("No browser could be opened here: {why}.", why=no_default)
+    return Plan(How.BY_HAND, phrase("{why}; the addresses are printed", why=no_default), warning=warning)
 
 
-async def _windows(ways: Ways) -> tuple[list[FoundBrowser], str]:
+async def _windows(ways: Ways) -> tuple[list[FoundBrowser], Phrase]:
     """Return the browsers to try, and where there are none but one was wanted, why."""
     if not ways.wants_window:
-        return [], ""
+        return [], NOTHING
     reason = None if ways.headless else why_no_window(ways.environ, sys.platform)
     if reason and ways.demands_window:
-        raise NoBrowserError(f"A window was demanded, but there can be none: {reason}")
+        raise NoBrowserError(phrase("A window was demanded, but there can be none: {reason}", reason=reason))
     found = [] if reason else choose(ways.browser, await look_around(ways.environ, sys.platform))
     if ways.demands_window:
-        return found, ""
+        return found, NOTHING
     safe = [browser for browser in found if not browser.is_open_to_others]
     if found and not safe:
-        reason = f"other users of this machine could drive one in {found[0].name}, as it is a snap or flatpak"
-    return safe, reason or "no browser of the Chromium family and no Firefox was found"
+        reason = phrase(
+            "other users of this machine could drive one in {browser}, as it is a snap or flatpak",
+            browser=found[0].name,
+        )
+    return safe, reason or phrase("no browser of the Chromium family and no Firefox was found")
 
 
-def _in_the_default_browser(ways: Ways, no_window: str) -> Plan:
-    why = f"{first_browser(ways.environ)} opens the page"
+def _in_the_default_browser(ways: Ways, no_window: Phrase) -> Plan:
+    why = phrase("{browser} opens the page", browser=first_browser(ways.environ))
     if no_window:
-        warning = f"No window of ours ({no_window}): your default browser shows a page instead."
-        return Plan(How.DEFAULT, f"{why}; no window of ours: {no_window}", warning=warning)
-    chosen = " (BROWSER says so)" if ways.environ.get("BROWSER") else ""
-    return Plan(How.DEFAULT, why + chosen)
+        warning = phrase("No window of ours ({why}): your default browser shows a page instead.", why=no_window)
+        return Plan(How.DEFAULT, phrase("{how}; no window of ours: {why}", how=why, why=no_window), warning=warning)
+    return Plan(How.DEFAULT, why + phrase(" (BROWSER says so)") if ways.environ.get("BROWSER") else why)
 
 
-def _check_by_hand(ways: Ways, no_default: str) -> None:
+def _check_by_hand(ways: Ways, no_default: Phrase) -> None:
     if ways.browser == "default":
-        raise NoBrowserError(f"The default browser was demanded, but there is none: {no_default}")
+        raise NoBrowserError(
+            phrase("The default browser was demanded, but there is none: {no_default}", no_default=no_default)
+        )
     if _is_build_service(ways.environ) and not (ways.has_prompt or ways.has_script):
         raise NoBrowserError(
-            f"No browser ({no_default}), no terminal, and {_BUILD_SERVICE} is set: nobody could authorize",
-            hint="Run it where somebody can, or give --browser none if a program opens the printed address.",
+            phrase(
+                "No browser ({no_default}), no terminal, and {build_service} is set: nobody could authorize",
+                no_default=no_default,
+                build_service=_BUILD_SERVICE,
+            ),
+            hint=phrase("Run it where somebody can, or give --browser none if a program opens the printed address."),
         )
 
 

@@ -9,6 +9,7 @@ from oauth_helper.credential_chain import FoundCredentials
 from oauth_helper.credentials import IamUser
 from oauth_helper.errors import SettingsError
 from oauth_helper.pending import Target
+from oauth_helper.phrase import phrase
 from oauth_helper.servicestage import ServiceStageClient, fetch_token, find_project_id
 from oauth_helper.settings import Settings
 
@@ -31,12 +32,12 @@ async def open_service(
     region, ca_bundle = settings.region.value, settings.ca_bundle.value
     identity = credentials.value
     if isinstance(identity, IamUser):
-        iam = settings.required_iam_endpoint("a token for the IAM user")
+        iam = settings.required_iam_endpoint(phrase("a token for the IAM user"))
         _require_region_or_project(region or project_id)
         issued = await fetch_token(iam, identity, region=region, project_id=project_id, ca_bundle=ca_bundle)
         identity, project_id = issued.token, project_id or issued.project_id
     elif project_id is None:
-        iam = settings.required_iam_endpoint("the project's id")
+        iam = settings.required_iam_endpoint(phrase("the project's id"))
         region = _require_region_or_project(region)
         project_id = await find_project_id(iam, region, identity, ca_bundle=ca_bundle)
     async with ServiceStageClient(
@@ -61,7 +62,7 @@ async def open_sandbox() -> AsyncIterator[tuple[ServiceStageClient, Callable[[st
 def _require_region_or_project(value: str | None) -> str:
     if value is None:
         raise SettingsError(
-            "The project's id is not known, and without a region IAM cannot be asked for it",
-            hint="Give --project-id, or --region.",
+            phrase("The project's id is not known, and without a region IAM cannot be asked for it"),
+            hint=phrase("Give --project-id, or --region."),
         )
     return value

@@ -6,6 +6,7 @@ import asyncio
 from typing import Final, NoReturn
 
 from oauth_helper.errors import OAuthHelperError, RedirectRejectedError
+from oauth_helper.phrase import phrase
 from oauth_helper.terminal import TerminalPrompt
 from oauth_helper.wiring.ways import Ways
 
@@ -20,12 +21,14 @@ async def ask_to_start_over(error: OAuthHelperError, ways: Ways) -> bool:
     is_wanted = asyncio.Event()
 
     def offer(_text: str) -> NoReturn:
-        raise RedirectRejectedError("foreign-state", "No address is waited for now", hint="Press Enter to start over.")
+        raise RedirectRejectedError(
+            "foreign-state", phrase("No address is waited for now"), hint=phrase("Press Enter to start over.")
+        )
 
-    ways.say(f"{error.message}.")
+    ways.say(phrase("{message}.", message=error.message))
     try:
         async with asyncio.timeout(_PATIENCE), TerminalPrompt(offer=offer, say=ways.say, keys={"": is_wanted.set}):
-            ways.say("Press Enter to start over with a fresh state; Ctrl-C stops.")
+            ways.say(phrase("Press Enter to start over with a fresh state; Ctrl-C stops."))
             await is_wanted.wait()
     except TimeoutError:
         return False

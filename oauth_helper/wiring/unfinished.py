@@ -13,6 +13,7 @@ from oauth_helper.journal import Journal
 from oauth_helper.linking import Service, Settled, resume
 from oauth_helper.other_runs import Notice, RunGoneError, claim_when_free, deliver, read_notices, runtime_folder
 from oauth_helper.pending import Pending, Target
+from oauth_helper.phrase import phrase
 
 
 async def resume_all(
@@ -42,8 +43,10 @@ def waiting_links() -> list[Notice]:
     waiting = read_notices(runtime_folder())
     if not waiting:
         raise MachineError(
-            "No link of yours is waiting on this machine",
-            hint="Start one with `oauth-helper link REPO_TYPE`, and deliver the address where its browser ends.",
+            phrase("No link of yours is waiting on this machine"),
+            hint=phrase(
+                "Start one with `oauth-helper link REPO_TYPE`, and deliver the address where its browser ends."
+            ),
         )
     return waiting
 
@@ -68,13 +71,13 @@ async def deliver_to_waiting(waiting: Sequence[Notice], text: str) -> Outcome:
             gone = notice
     if gone:
         raise OutcomeUnknownError(
-            f"The link of {gone.name} has gone without a word",
-            hint="If it had taken the address, `oauth-helper resume` finishes it. If not, run `link` again.",
+            phrase("The link of {name} has gone without a word", name=gone.name),
+            hint=phrase("If it had taken the address, `oauth-helper resume` finishes it. If not, run `link` again."),
         )
     raise RedirectRejectedError(
         rejected.reason if rejected else "no-redirect",
-        rejected.message if rejected else "No link waits for a redirect",
-        hint="Copy the whole address from the tab that the waiting link opened, and deliver it again.",
+        rejected.message if rejected else phrase("No link waits for a redirect"),
+        hint=phrase("Copy the whole address from the tab that the waiting link opened, and deliver it again."),
     )
 
 
@@ -89,14 +92,14 @@ async def _claimed(target: Target, tell: Callable[[Event], None]) -> AsyncIterat
             yield False
             return
         except MachineError as error:
-            tell(Warned(f"{error.message}; other runs will not find this one."))
+            tell(Warned(phrase("{message}; other runs will not find this one.", message=error.message)))
         yield True
 
 
 def _left_to_another(pending: Pending) -> OutcomeUnknownError:
     return OutcomeUnknownError(
-        f"Another oauth-helper is linking {pending.target.name}",
-        hint="The redirect is kept. Run `oauth-helper resume` again when the other one has ended.",
+        phrase("Another oauth-helper is linking {name}", name=pending.target.name),
+        hint=phrase("The redirect is kept. Run `oauth-helper resume` again when the other one has ended."),
     )
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
+from oauth_helper.phrase import Phrase
 from oauth_helper.terminal import can_prompt
 
 
@@ -17,8 +19,10 @@ class Ways:
     """``auto``, ``default``, ``chromium``, ``firefox``, a browser's path, or ``none``."""
     port: int | None = None
     """The listener's; None: any free one."""
-    say: Callable[[str], None] | None = None
-    """Shows the terminal prompt's words; None: no prompt, standard input is left alone."""
+    say: Callable[[Phrase], None] | None = None
+    """Says the terminal prompt's words; None: no prompt, standard input is left alone."""
+    keys: Mapping[str, Callable[[], None]] = MappingProxyType({})
+    """What keys of the caller's do at that prompt, each with Enter behind it."""
     visitor: Callable[[str], Awaitable[None]] | None = None
     """Plays the user where there is no browser, in the sandbox."""
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
