@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
 from oauth_helper.phrase import Phrase
 from oauth_helper.terminal import can_prompt
@@ -21,7 +20,7 @@ class Ways:
     """The listener's; None: any free one."""
     say: Callable[[Phrase], None] | None = None
     """Says the terminal prompt's words; None: no prompt, standard input is left alone."""
-    keys: Mapping[str, Callable[[], None]] = MappingProxyType({})
+    keys: Mapping[str, Callable[[], None]] = field(default_factory=dict)
     """What keys of the caller's do at that prompt, each with Enter behind it."""
     visitor: Callable[[str], Awaitable[None]] | None = None
     """Plays the user where there is no browser, in the sandbox."""
