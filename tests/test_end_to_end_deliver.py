@@ -30,7 +30,7 @@ async def test_as_an_argument_it_is_taken_with_a_warning(sandbox: Sandbox) -> No
         assert (await script.ended()).status == 0
     assert took.status == 0, took.err
     assert "warning: The address now stands in your shell's history" in took.err
-    assert "repo_user   octocat" in took.out
+    assert "Account   octocat" in took.out
 
 
 async def test_a_prompt_takes_it_unseen(sandbox: Sandbox) -> None:

@@ -29,7 +29,7 @@ async def test_list_show_and_delete_work_on_what_stands(sandbox: Sandbox) -> Non
     assert [line.split()[0] for line in table[1:]] == ["first", "second"]
     shown = await run_command("show", "first", "--json", environ=environ)
     assert read_authorization(shown.out)["name"] == "first"
-    assert "status      0 (normal)" in (await run_command("show", "first", environ=environ)).out
+    assert "Status    0 (normal)" in (await run_command("show", "first", environ=environ)).out
     missing = await run_command("show", "third", "--json", environ=environ)
     assert (missing.status, error_of(missing.err)["kind"]) == (6, "no-such-authorization")
 

@@ -24,11 +24,13 @@ from oauth_helper.cli.options import (
 from oauth_helper.cli.output import print_authorization, status_in_words
 from oauth_helper.cli.running import run
 from oauth_helper.cli.spoken_help import command, option
+from oauth_helper.cli.voice import Voice
 from oauth_helper.credential_chain import FoundCredentials
 from oauth_helper.errors import OAuthHelperError, StoppedError, UsageError
 from oauth_helper.events import Event, Failed, Linked
 from oauth_helper.link_request import IfExists, LinkRequest
 from oauth_helper.phrase import phrase
+from oauth_helper.presentable import presentable
 from oauth_helper.settings import MAXIMUM_TIMEOUT
 
 
@@ -81,6 +83,8 @@ def link_command(repo_type: str, **options: Any) -> None:
         lines.check()
     else:
         print_authorization(linked.authorization, as_json=options["as_json"])
+        if not options["as_json"]:
+            _say_what_comes_next(linked.authorization.name, Voice(quiet=options["quiet"]))
 
 
 def _linked(repo_type: RepoType, options: dict[str, Any], lines: EventLines | None) -> Linked:
@@ -107,6 +111,16 @@ def _browser_link(request: LinkRequest, started: Run, options: dict[str, Any], l
         started.narrator.warn(phrase("devcloud is undocumented for OAuth; ServiceStage may refuse it."))
     credentials = None if options["sandbox"] else started.credentials()
     return _Link(request, started, credentials, options["port"], lines)
+
+
+def _say_what_comes_next(name: str, voice: Voice) -> None:
+    voice.say(
+        phrase(
+            "Next: in ServiceStage, choose {name} for the source of a component. `oauth-helper repos {name}` shows the "
+            "repositories that it can see.",
+            name=presentable(name),
+        )
+    )
 
 
 def _say_how_it_ended(linked: Linked, name: str, narrator: Narrator) -> None:
