@@ -11,6 +11,7 @@ import click
 from oauth_helper.authorization import RepoType
 from oauth_helper.cli.direct_link import check_direct_options, run_direct_link
 from oauth_helper.cli.event_lines import EventLines
+from oauth_helper.cli.meaning import add_meaning
 from oauth_helper.cli.narration import Narrator
 from oauth_helper.cli.options import (
     BROWSER_OPTION,
@@ -97,11 +98,15 @@ def _linked(repo_type: RepoType, options: dict[str, Any], lines: EventLines | No
             phrase("--sandbox brings a ServiceStage of its own"), hint=phrase("Leave out {flags}.", flags=flags)
         )
     started = start_run(options)
-    request = _request(repo_type, options, started)
-    if proof:
-        linked = run_direct_link(request, proof, started, options, lines)
-    else:
-        linked = _run(_browser_link(request, started, options, lines))
+    try:
+        request = _request(repo_type, options, started)
+        if proof:
+            linked = run_direct_link(request, proof, started, options, lines)
+        else:
+            linked = _run(_browser_link(request, started, options, lines))
+    except OAuthHelperError as error:
+        add_meaning(error, started.narrator)
+        raise
     _say_how_it_ended(linked, request.name, started.narrator)
     return linked
 
@@ -148,6 +153,8 @@ class _Link:
 
     def tell(self, event: Event) -> None:
         """Tell an event to people, and to the script where it asks for it."""
+        if isinstance(event, Failed):
+            add_meaning(event.error, self.started.narrator)
         self.started.narrator.tell(event)
         if self.lines:
             self.lines.tell(event)
