@@ -11,7 +11,7 @@ import pytest
 from babel.messages.catalog import Message
 from babel.messages.pofile import read_po
 from catalogs.__main__ import up_to_date
-from catalogs.messages import KEYWORDS, PACKAGE
+from catalogs.messages import KEYWORDS, PACKAGE, english_of, translations_of
 
 from oauth_helper.catalogs import DOMAIN, catalog_of
 from oauth_helper.language import Language
@@ -40,19 +40,19 @@ def test_no_catalog_is_stale(path: Path) -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.parts[-3])
 def test_everything_is_translated(path: Path) -> None:
-    missing = [message.id for message in messages(path) if message.fuzzy or not all(translations(message))]
+    missing = [message.id for message in messages(path) if message.fuzzy or not all(translations_of(message))]
     assert not missing
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.parts[-3])
 def test_every_place_and_every_fixed_word_is_kept(path: Path) -> None:
     for message in messages(path):
-        english = message.id if isinstance(message.id, str) else message.id[-1]
-        for translation in translations(message):
-            if isinstance(message.id, str):
-                assert fields(translation) == fields(english), english
+        *singular, english = english_of(message)
+        for translation in translations_of(message):
+            if singular:
+                assert fields(translation) <= fields(singular[0]) | fields(english), english
             else:
-                assert fields(translation) <= fields(message.id[0]) | fields(english), english
+                assert fields(translation) == fields(english), english
             assert Counter(COMMAND.findall(translation)) == Counter(COMMAND.findall(english)), english
             assert set(FIXED.findall(translation)) == set(FIXED.findall(english)), english
 
@@ -63,10 +63,9 @@ def test_what_is_compiled_is_what_stands_there(path: Path) -> None:
     compiled = catalog_of(LANGUAGES[path.parts[-3]])
     assert isinstance(compiled, GNUTranslations), "install the package again: it is compiled then"
     for message in messages(path):
-        if isinstance(message.id, str):
-            assert compiled.gettext(message.id) == message.string
-        else:
-            assert compiled.ngettext(message.id[0], message.id[1], 2) == message.string[-1]
+        english, *plural = english_of(message)
+        found = compiled.ngettext(english, plural[0], 2) if plural else compiled.gettext(english)
+        assert found == translations_of(message)[-1]
 
 
 def test_only_literals_are_said() -> None:
@@ -80,10 +79,6 @@ def test_only_literals_are_said() -> None:
 
 def is_marked(node: ast.expr, path: Path) -> bool:
     return "template(" in path.read_text(encoding="utf-8") and not isinstance(node, ast.JoinedStr)
-
-
-def translations(message: Message) -> tuple[str, ...]:
-    return (message.string,) if isinstance(message.string, str) else tuple(message.string)
 
 
 def fields(text: str) -> set[str]:

@@ -51,7 +51,7 @@ async def sandbox() -> AsyncIterator[Sandbox]:
 
 @pytest.mark.parametrize("command", COMMANDS)
 async def test_help(command: str) -> None:
-    end = await run_command(*command.split(), "--help", environ=surroundings(**CHINESE))
+    end = await run_command(*command.split(), "--help", environ=surroundings(None, **CHINESE))
     assert end.status == 0
     assert said(end.out).startswith("用法: oauth-helper")
     assert "选项:" in end.out
@@ -75,7 +75,7 @@ async def test_help(command: str) -> None:
 async def test_who_is_spoken_to_in_chinese(
     arguments: tuple[str, ...], environ: dict[str, str], is_chinese: bool
 ) -> None:
-    end = await run_command("show", *arguments, environ=surroundings(**environ))
+    end = await run_command("show", *arguments, environ=surroundings(None, **environ))
     assert end.status == 2
     assert end.err.startswith("错误: 缺少参数 'NAME'" if is_chinese else "error: Missing argument 'NAME'")
 
@@ -87,7 +87,7 @@ async def test_a_language_that_nobody_speaks_here_is_refused() -> None:
 
 @pytest.mark.parametrize("arguments", [("link", "nowhere"), ("link",), ("--nope",), ("nope",), ("link", "github", "x")])
 async def test_usage_errors(arguments: tuple[str, ...]) -> None:
-    end = await run_command(*arguments, environ=surroundings(**CHINESE))
+    end = await run_command(*arguments, environ=surroundings(None, **CHINESE))
     assert end.status == 2
     assert said(end.err).startswith("错误: ")
     assert "\n提示: 请参见 `oauth-helper" in end.err
