@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,10 @@ for _number, _usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIG
     # A shell that starts us in the background, or nohup, ignores these for every process that we start as well.
     if signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, _usual)
+
+# Else each of a thousand processes would compile the package, and each worker rewrite the tests' assertions, anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 
 @pytest.fixture(autouse=True)
