@@ -11,6 +11,7 @@ from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,9 @@ from screen import Screen, terminal
 from yarl import URL
 
 TESTS = Path(__file__).parent
+
+_read_once = lru_cache(read_event)
+"""Who waits for an event reads all lines again and again; each is held against the schema once."""
 
 
 @dataclass
@@ -47,7 +51,7 @@ class Started:
     def events(self) -> list[dict[str, Any]]:
         """The events so far."""
         whole = self.out[: self.out.rfind("\n") + 1]
-        return [read_event(line) for line in whole.splitlines() if line.startswith("{")]
+        return [_read_once(line) for line in whole.splitlines() if line.startswith("{")]
 
     def told(self, name: str) -> list[dict[str, Any]]:
         """The events of that name so far."""
