@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+from thoroughness import IS_THOROUGH
 
 _OURS = ("OAUTH_HELPER_", "HUAWEICLOUD_", "HW_")
 _ALSO_READ = ("BROWSER", "CI", "SSL_CERT_FILE", "DISPLAY", "WAYLAND_DISPLAY", "SSH_CONNECTION", "NO_COLOR")
@@ -30,6 +32,11 @@ for _number, _usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIG
 # Else each of a thousand processes would compile the package, and each worker rewrite the tests' assertions, anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+# No deadline: a slow machine is no fault of what is tested.
+settings.register_profile("by default", settings.default, max_examples=25, deadline=None)
+settings.register_profile("thorough", settings.default, deadline=None)
+settings.load_profile("thorough" if IS_THOROUGH else "by default")
 
 
 @pytest.fixture(autouse=True)
