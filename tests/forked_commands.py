@@ -13,12 +13,39 @@ import tempfile
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from subprocess import PIPE
 from threading import Lock
 
 from command import Ended
 
-_FORKING = Path(__file__).with_name("command_to_fork.py")
-_one_at_a_time = Lock()
+_PROGRAM = Path(__file__).with_name("command_to_fork.py")
+
+
+class Forking:
+    """The process that forks; it ends with its standard input, and so with us at the latest."""
+
+    def __init__(self, environ: Mapping[str, str] | None = None) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, str(_PROGRAM)], text=True, stdin=PIPE, stdout=PIPE, cwd="/", env=environ
+        )
+        self._one_at_a_time = Lock()
+
+    async def run(self, folder: Path, *arguments: str, environ: Mapping[str, str]) -> int:
+        """Run ``oauth-helper``, whose streams are the files ``in``, ``out`` and ``err``; return its status."""
+        asked = {"arguments": arguments, "environ": dict(environ), "folder": str(folder), "current": str(Path.cwd())}
+        return await asyncio.to_thread(self._answer, json.dumps(asked))
+
+    def _answer(self, line: str) -> int:
+        with self._one_at_a_time:
+            assert self._process.stdin
+            assert self._process.stdout
+            self._process.stdin.write(f"{line}\n")
+            self._process.stdin.flush()
+            return int(self._process.stdout.readline())
+
+    def end(self) -> None:
+        """End it."""
+        self._process.communicate()
 
 
 async def run_command(*arguments: str, environ: Mapping[str, str], given: str | bytes | None = None) -> Ended:
@@ -26,26 +53,12 @@ async def run_command(*arguments: str, environ: Mapping[str, str], given: str | 
     with tempfile.TemporaryDirectory(prefix="forked-") as name:
         folder = Path(name)
         (folder / "in").write_bytes(given.encode() if isinstance(given, str) else given or b"")
-        asked = {"arguments": arguments, "environ": dict(environ), "folder": name, "current": str(Path.cwd())}
-        status = await asyncio.to_thread(_answer, json.dumps(asked))
+        status = await _for_all_tests().run(folder, *arguments, environ=environ)
         return Ended(status, (folder / "out").read_bytes().decode(), (folder / "err").read_bytes().decode())
 
 
-def _answer(line: str) -> int:
-    with _one_at_a_time:
-        process = _forking()
-        assert process.stdin
-        assert process.stdout
-        process.stdin.write(f"{line}\n")
-        process.stdin.flush()
-        return int(process.stdout.readline())
-
-
 @cache
-def _forking() -> subprocess.Popen[str]:
-    """Start the process that forks; it ends with its standard input, which is to say with us."""
-    process = subprocess.Popen(
-        [sys.executable, str(_FORKING)], text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd="/"
-    )
-    atexit.register(process.communicate)
-    return process
+def _for_all_tests() -> Forking:
+    forking = Forking()
+    atexit.register(forking.end)
+    return forking
