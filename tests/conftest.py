@@ -3,9 +3,11 @@
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from forked_commands import end_forking
 from hypothesis import settings
 from thoroughness import IS_THOROUGH
 
@@ -59,6 +61,13 @@ def clean_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, request:
     runtime.mkdir(mode=0o700)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
     return home
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_process_that_forks_is_left() -> Iterator[None]:
+    """It ends before coverage is put together, as it has some to tell."""
+    yield
+    end_forking()
 
 
 class _SkipWatch:

@@ -5,7 +5,6 @@ a stream, or on a variable that a library reads as it is imported, takes :func:`
 """
 
 import asyncio
-import atexit
 import json
 import subprocess
 import sys
@@ -59,6 +58,11 @@ async def run_command(*arguments: str, environ: Mapping[str, str], given: str | 
 
 @cache
 def _for_all_tests() -> Forking:
-    forking = Forking()
-    atexit.register(forking.end)
-    return forking
+    return Forking()
+
+
+def end_forking() -> None:
+    """End the process that forks for all tests, if there is one."""
+    if _for_all_tests.cache_info().currsize:
+        _for_all_tests().end()
+        _for_all_tests.cache_clear()
