@@ -15,7 +15,7 @@ SECONDS ?= 720
 demo: $(VENV)/installed
 	$(BIN)/oauth-helper link github --sandbox
 
-# Everything that must hold: lint, types, tests.
+# Everything that must hold: lint, types, tests. With OAUTH_HELPER_TESTS_THOROUGH=1, as often at random as in .ci/run.
 test: lint
 	$(BIN)/python -m pytest --numprocesses=4
 

@@ -2,9 +2,14 @@
 
 import os
 import signal
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from forked_commands import end_forking
+from hypothesis import settings
+from thoroughness import IS_THOROUGH
 
 _OURS = ("OAUTH_HELPER_", "HUAWEICLOUD_", "HW_")
 _ALSO_READ = ("BROWSER", "CI", "SSL_CERT_FILE", "DISPLAY", "WAYLAND_DISPLAY", "SSH_CONNECTION", "NO_COLOR")
@@ -25,6 +30,15 @@ for _number, _usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIG
     # A shell that starts us in the background, or nohup, ignores these for every process that we start as well.
     if signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, _usual)
+
+# Else each of a thousand processes would compile the package, and each worker rewrite the tests' assertions, anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
+# No deadline: a slow machine is no fault of what is tested.
+settings.register_profile("by default", settings.default, max_examples=25, deadline=None)
+settings.register_profile("thorough", settings.default, deadline=None)
+settings.load_profile("thorough" if IS_THOROUGH else "by default")
 
 
 @pytest.fixture(autouse=True)
@@ -50,6 +64,13 @@ def clean_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, request:
     runtime.mkdir(mode=0o700)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
     return home
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_process_that_forks_is_left() -> Iterator[None]:
+    """It ends before coverage is put together, as it has some to tell."""
+    yield
+    end_forking()
 
 
 class _SkipWatch:

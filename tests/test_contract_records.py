@@ -4,8 +4,9 @@ import json
 from collections.abc import AsyncIterator
 
 import pytest
-from command import Ended, error_of, run_command, surroundings
+from command import Ended, error_of, surroundings
 from contract_server import ContractServer
+from forked_commands import run_command
 
 NAMESPACES = {
     "someone": {"hello": ["main", "feature/login"], "tea.pot": []},
