@@ -1,0 +1,41 @@
+"""What an installation brings along: bytes and packages of fresh environments, and our wheel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from benchmarks.environments import ALONE, OURS, has_own_environment
+from benchmarks.rows import GOOGLE, MSAL, SDK, Row
+from benchmarks.turns import Plan, progress
+
+_PEERS = {SDK: "huaweicloudsdkservicestage", GOOGLE: GOOGLE, MSAL: MSAL}
+_NOT_COUNTED = ("pip", "setuptools", "_distutils_hack", "pkg_resources", "distutils-precedence.pth")
+"""What a fresh environment has in it."""
+_MEGABYTE = 1e6
+
+
+async def measure(_plan: Plan) -> list[Row]:
+    """Look; there is nothing to repeat."""
+    if not has_own_environment(OURS):
+        progress("weight: `make bench` makes the environments that are weighed")
+        return []
+    bytes_, packages = _weighed(OURS)
+    rows = []
+    for name, package in _PEERS.items():
+        others_bytes, others_packages = _weighed(package)
+        rows.append(Row("installed", bytes_, "MB", name, others_bytes))
+        rows.append(Row("packages installed", packages, "", name, others_packages))
+    wheel = next((ALONE.parent / "wheel").glob("oauth_helper-*.whl"))
+    return [*sorted(rows, key=lambda row: row.what), Row("our wheel", wheel.stat().st_size / 1000, "KB")]
+
+
+def _weighed(package: str) -> tuple[float, int]:
+    """Megabytes of all that pip has put into site-packages, compiled as pip does it, and the number of packages."""
+    (folder,) = (ALONE / package).glob("lib/python3*/site-packages")
+    installed = [path for path in folder.iterdir() if not path.name.startswith(_NOT_COUNTED)]
+    files = [file for path in installed for file in (path.rglob("*") if path.is_dir() else [path]) if file.is_file()]
+    return sum(file.stat().st_size for file in files) / _MEGABYTE, _packages(installed)
+
+
+def _packages(installed: list[Path]) -> int:
+    return sum(path.suffix == ".dist-info" for path in installed)
