@@ -34,7 +34,7 @@ async def test_the_quick_mode_prints_the_table_of_the_parts_that_are_named() -> 
     assert end.status == 0, end.err
     assert end.out.startswith(f"| {' | '.join(HEAD)} |\n")
     found = [line.split(" | ")[0].removeprefix("| ") for line in end.out.splitlines() if line.startswith("| ")]
-    assert {"`--help`", "`--version`", "usage error", "redirect → verdict, 1000 connections"} <= set(found)
+    assert {"`--help`", "`--version`", "usage error", "redirect → verdict, 1000 connections open"} <= set(found)
 
 
 async def test_a_part_that_there_is_not_is_refused() -> None:

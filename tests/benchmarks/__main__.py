@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import sys
 import time
+import traceback
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -36,16 +37,16 @@ def main() -> int:
     """Do what the command line asks for."""
     options = _options()
     began = time.perf_counter()
-    rows = asyncio.run(_measured(options.parts or list(PARTS), Plan(options.runs, is_quick=options.quick)))
+    rows, broken = asyncio.run(_measured(options.parts or list(PARTS), Plan(options.runs, is_quick=options.quick)))
     sys.stdout.write(f"{table(rows)}\n")
     sys.stdout.write(f"\nMedians of {1 if options.quick else options.runs} runs or more, {_versions()}.\n")
     progress(f"{time.perf_counter() - began:.0f} seconds")
-    if options.write_readme:
+    if options.write_readme and not broken:
         write(options.write_readme, table([row for row in rows if row.limit]))
     missed = [row for row in rows if not row.is_met]
     for row in missed:
         sys.stdout.write(f"NOT MET: {', '.join(filter(None, row.cells)).replace('**', '')}\n")
-    return 1 if missed and options.strict else 0
+    return 1 if broken or (missed and options.strict) else 0
 
 
 def _options() -> argparse.Namespace:
@@ -63,8 +64,20 @@ def _options() -> argparse.Namespace:
     return options
 
 
-async def _measured(parts: list[str], plan: Plan) -> list[Row]:
-    return [row for part in parts for row in await PARTS[part](plan)]
+async def _measured(parts: list[str], plan: Plan) -> tuple[list[Row], bool]:
+    """The rows of all parts, and whether one of them could not be measured, which does not end the others."""
+    rows: list[Row] = []
+    is_broken = False
+    for part in parts:
+        try:
+            found = await PARTS[part](plan)
+        except Exception:  # noqa: BLE001 - whatever it is, what was measured before is worth having
+            progress(f"{part} could not be measured:\n{traceback.format_exc()}")
+            is_broken = True
+        else:
+            progress(table(found))
+            rows += found
+    return rows, is_broken
 
 
 def _versions() -> str:

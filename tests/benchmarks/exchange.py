@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from benchmarks.distance import distance
 from benchmarks.environments import empty_folder
-from benchmarks.logins import GOOGLE_LOGIN, MSAL_LOGIN, OUR_LINK, VENDOR_SCRIPT, Login, Tool, Took
+from benchmarks.logins import GOOGLE_LOGIN, MSAL_LOGIN, OUR_LINK, VENDOR_SCRIPT, Login, Took, Tool
 from benchmarks.other_side import IDLE_CLOSE, OtherSide, other_side
 from benchmarks.rows import Row, beside
 from benchmarks.turns import Plan, progress

@@ -1,8 +1,12 @@
-"""Many links at once in one process: the time they take together, and the memory of each while it waits."""
+"""Many links at once in one process: the time they take together, and the memory of each while it waits.
+
+A run in which a link fails counts as one that takes for ever.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import math
 import statistics
 import sys
 from collections.abc import AsyncIterator, Mapping
@@ -35,6 +39,9 @@ class _Grown:
     """Of each, while all wait."""
 
 
+_FAILED = _Grown(math.inf, math.inf)
+
+
 async def measure(plan: Plan) -> list[Row]:
     """Each number in turn, each time with a process and a sandbox of its own."""
     numbers = _QUICK_NUMBERS if plan.is_quick else _NUMBERS
@@ -46,7 +53,8 @@ async def measure(plan: Plan) -> list[Row]:
     rows += [
         Row(f"{_named(number)}, memory of each", _median(took[number], "kilobytes"), "KB") for number in numbers[1:]
     ]
-    return rows
+    failed = [Row(f"{_named(number)}, runs that failed", took[number].count(_FAILED), "") for number in numbers]
+    return [*rows, *(row for row in failed if row.ours)]
 
 
 def _named(number: int) -> str:
@@ -54,7 +62,7 @@ def _named(number: int) -> str:
 
 
 def _median(grown: list[_Grown], what: str) -> float:
-    return statistics.median(getattr(one, what) for one in grown)
+    return float(statistics.median(getattr(one, what) for one in grown))
 
 
 @dataclass(frozen=True)
@@ -66,8 +74,12 @@ class _Links:
             async with _sandbox(home) as settings:
                 command = [python_of(OURS) or sys.executable, str(PROGRAMS / "many_links.py"), str(self.number)]
                 async with program(*command, environ=surroundings(home, **settings)) as running:
-                    async with asyncio.timeout(_PATIENCE):
-                        grown = await _played(running, self.number)
+                    try:
+                        async with asyncio.timeout(_PATIENCE):
+                            grown = await _played(running, self.number)
+                    except (EOFError, OSError) as error:
+                        progress(f"growth: {_named(self.number)} failed: {error}")
+                        return _FAILED
         progress(f"growth: {_named(self.number)}, {grown.milliseconds:.0f} ms, {grown.kilobytes:.0f} KB each")
         return grown
 

@@ -108,7 +108,9 @@ class _Serving(asyncio.Protocol):
         method, target, _ = lines[0].split(" ")
         status, location, content = self._side.answer(method, target, body)
         fields = f"Location: {location}\r\n" if location else ""
-        said = f"HTTP/1.1 {status} OK\r\n{fields}Content-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
+        said = (
+            f"HTTP/1.1 {status} OK\r\n{fields}Content-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
+        )
         self._transport.write(said.encode() + content)
         self._closing.cancel()
         self._await_the_next()

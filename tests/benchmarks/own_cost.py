@@ -9,16 +9,15 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from oauth_helper.authorization import RepoType
-from oauth_helper.journal import Journal
-from oauth_helper.pending import Pending, Target
-from oauth_helper.secret import Secret
-
 from benchmarks.environments import empty_folder
 from benchmarks.logins import OUR_LINK
 from benchmarks.other_side import OtherSide, other_side
 from benchmarks.rows import Row, percentile
 from benchmarks.turns import Plan, progress
+from oauth_helper.authorization import RepoType
+from oauth_helper.journal import Journal
+from oauth_helper.pending import Pending, Target
+from oauth_helper.secret import Secret
 
 _IN_MEMORY = "/dev/shm"  # noqa: S108 - a folder of tmpfs is what is wanted
 _BATCHES = 4

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 
 from benchmarks.distance import distance
 from benchmarks.environments import empty_folder
@@ -22,7 +23,7 @@ async def measure(plan: Plan) -> list[Row]:
         async with other_side(folder) as side:
             for milliseconds in _ROUND_TRIPS:
                 async with distance(side.port, milliseconds / 1000) as port:
-                    tools = {tool.name: partial(_asked, tool, side, port) for tool in (OUR_LINK, VENDOR_SCRIPT)}
+                    tools = {tool.name: partial(_asked, tool, side, port, folder) for tool in (OUR_LINK, VENDOR_SCRIPT)}
                     took = await in_turn(plan, tools, warm=True)
                     progress(f"start, {milliseconds} ms")
                 what = f"start → URL request, {milliseconds} ms"
@@ -30,8 +31,9 @@ async def measure(plan: Plan) -> list[Row]:
     return rows
 
 
-async def _asked(tool: Tool, side: OtherSide, port: int) -> float:
-    with empty_folder() as home:
-        async with tool.login(side, port, home) as login:
+async def _asked(tool: Tool, side: OtherSide, port: int, home: Path) -> float:
+    """Not in an empty home folder, where the SDK's import writes a file; but with nothing of ours left behind."""
+    with empty_folder() as fresh:
+        async with tool.login(side, port, home, XDG_RUNTIME_DIR=str(fresh), XDG_STATE_HOME=str(fresh)) as login:
             await login.waits()
             return login.asked_after

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Hashable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -20,21 +20,21 @@ class Plan:
     is_quick: bool = False
     """Whether each is to be run once only, to see that it runs: its figures say little."""
 
-    def rounds(self, things: Sequence[Key], *, times: int = 1) -> Iterator[Sequence[Key]]:
-        """Every round of ``runs * times``; each second one is the other way round."""
-        for number in range(1 if self.is_quick else self.runs * times):
+    def rounds(self, things: Sequence[Key]) -> Iterator[Sequence[Key]]:
+        """Every round; each second one is the other way round."""
+        for number in range(1 if self.is_quick else self.runs):
             yield things[:: -1 if number % 2 else 1]
 
 
 async def in_turn(
-    plan: Plan, measures: dict[Key, Callable[[], Awaitable[Took]]], *, warm: bool = False, times: int = 1
+    plan: Plan, measures: Mapping[Key, Callable[[], Awaitable[Took]]], *, warm: bool = False
 ) -> dict[Key, list[Took]]:
     """Measure each as often as planned; where they are to be warm, one run before is not counted."""
     took: defaultdict[Key, list[Took]] = defaultdict(list)
     if warm and not plan.is_quick:
         for measure in measures.values():
             await measure()
-    for keys in plan.rounds(tuple(measures), times=times):
+    for keys in plan.rounds(tuple(measures)):
         for key in keys:
             took[key].append(await measures[key]())
     return took

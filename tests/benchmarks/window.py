@@ -14,16 +14,15 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from oauth_helper.browsers.dialect import Patience
-from oauth_helper.browsers.find import FoundBrowser, choose, look_around
-from oauth_helper.browsers.launch import dialect_for
-from oauth_helper.errors import NoBrowserError
-
 from benchmarks.environments import OURS, PROGRAMS, empty_folder, python_of, surroundings
 from benchmarks.logins import OUR_LINK, Tool, silent
 from benchmarks.other_side import OtherSide, other_side
 from benchmarks.rows import BARE_BROWSER, Row, beside
 from benchmarks.turns import Plan, in_turn, progress
+from oauth_helper.browsers.dialect import Patience
+from oauth_helper.browsers.find import FoundBrowser, choose, look_around
+from oauth_helper.browsers.launch import dialect_for
+from oauth_helper.errors import NoBrowserError
 
 _FAMILIES = {"chromium": "Chromium", "firefox": "Firefox"}
 _PATIENCE = 60.0
