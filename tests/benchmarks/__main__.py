@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import sys
 import time
 import traceback
@@ -37,9 +38,10 @@ def main() -> int:
     """Do what the command line asks for."""
     options = _options()
     began = time.perf_counter()
+    load = f"load before {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
     rows, broken = asyncio.run(_measured(options.parts or list(PARTS), Plan(options.runs, is_quick=options.quick)))
     sys.stdout.write(f"{table(rows)}\n")
-    sys.stdout.write(f"\nMedians of {1 if options.quick else options.runs} runs or more, {_versions()}.\n")
+    sys.stdout.write(f"\nMedians of {1 if options.quick else options.runs} runs or more, {_versions()}; {load}.\n")
     progress(f"{time.perf_counter() - began:.0f} seconds")
     if options.write_readme and not broken:
         write(options.write_readme, table([row for row in rows if row.limit]))

@@ -78,7 +78,7 @@ class _Links:
                         async with asyncio.timeout(_PATIENCE):
                             grown = await _played(running, self.number)
                     except (EOFError, OSError) as error:
-                        progress(f"growth: {_named(self.number)} failed: {error}")
+                        progress(f"growth: {_named(self.number)} failed: {str(error).strip().splitlines()[-1:]}")
                         return _FAILED
         progress(f"growth: {_named(self.number)}, {grown.milliseconds:.0f} ms, {grown.kilobytes:.0f} KB each")
         return grown

@@ -85,7 +85,7 @@ class Row:
     def cells(self) -> list[str]:
         """The row, as it is shown."""
         other = "" if self.other is None else f"{self.beside} {_figure(self.other, self.unit)}"
-        ratio = "" if self.ratio is None else f"{self.ratio:.2f}"
+        ratio = "" if self.ratio is None or math.isinf(self.ratio) else f"{self.ratio:.2f}"
         limit = "" if self.limit is None else str(self.limit) if self.is_met else f"{self.limit}, **not met**"
         return [self.what, _figure(self.ours, self.unit), other, ratio, limit]
 
@@ -101,6 +101,8 @@ def percentile(values: Sequence[float], percent: float) -> float:
 
 
 def _figure(value: float, unit: str) -> str:
+    if math.isinf(value):
+        return "failed"
     digits = 0 if value >= 100 or not unit else 1 if value >= 10 else 2
     return f"{value:.{digits}f}{_spaced(unit)}"
 
