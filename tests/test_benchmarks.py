@@ -34,7 +34,12 @@ async def test_the_quick_mode_prints_the_table_of_the_parts_that_are_named() -> 
     assert end.status == 0, end.err
     assert end.out.startswith(f"| {' | '.join(HEAD)} |\n")
     found = [line.split(" | ")[0].removeprefix("| ") for line in end.out.splitlines() if line.startswith("| ")]
-    assert {"`--help`", "`--version`", "usage error", "redirect → verdict, 1000 connections open"} <= set(found)
+    assert {
+        "`oauth-helper --help`",
+        "`oauth-helper --version`",
+        "usage error",
+        "redirect → verdict, 1000 connections open",
+    } <= set(found)
 
 
 async def test_a_part_that_there_is_not_is_refused() -> None:
@@ -46,9 +51,9 @@ async def test_a_part_that_there_is_not_is_refused() -> None:
 @pytest.mark.parametrize(
     ("row", "is_met"),
     [
-        (Row("`--help`", 125.0, "ms", BARE_CLICK, 100.0), True),
-        (Row("`--help`", 126.0, "ms", BARE_CLICK, 100.0), False),
-        (Row("`--help`", 1000.0, "ms", SDK, 1.0), True),
+        (Row("`oauth-helper --help`", 125.0, "ms", BARE_CLICK, 100.0), True),
+        (Row("`oauth-helper --help`", 126.0, "ms", BARE_CLICK, 100.0), False),
+        (Row("`oauth-helper --help`", 1000.0, "ms", SDK, 1.0), True),
         (Row("own cost, p50", 2.0, "ms"), True),
         (Row("own cost, p50", 2.1, "ms"), False),
         (Row("CPU while waiting", 0.2, "%", SDK, 0.0), True),

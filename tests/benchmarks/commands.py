@@ -15,7 +15,7 @@ from benchmarks.environments import OURS, PROGRAMS, empty_folder, our_command, p
 from benchmarks.rows import BARE_CLICK, Row, beside
 from benchmarks.turns import Plan, in_turn, progress
 
-_OURS = {"`--help`": "--help", "`--version`": "--version", "usage error": "no-such-command"}
+_OURS = {"`oauth-helper --help`": "--help", "`oauth-helper --version`": "--version", "usage error": "no-such-command"}
 _NOTHING = "`python -c pass`"
 
 
@@ -26,7 +26,10 @@ async def measure(plan: Plan) -> list[Row]:
     progress("commands")
     rows = [beside(what, took[what], BARE_CLICK, took[BARE_CLICK]) for what in _OURS]
     others = [name for name in took if name not in {*_OURS, BARE_CLICK}]
-    return [*rows, *(beside("`--help`", took["`--help`"], name, took[name]) for name in others)]
+    return [
+        *rows,
+        *(beside("`oauth-helper --help`", took["`oauth-helper --help`"], name, took[name]) for name in others),
+    ]
 
 
 def _commands(home: Path) -> dict[str, Callable[[], Awaitable[float]]]:
