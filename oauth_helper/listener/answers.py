@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
 if TYPE_CHECKING:
-    from oauth_helper.listener.pages import Page
+    from oauth_helper.listener.templating import Page
+
+
+_ATTEMPT: Final = "Oauth-Helper-Attempt"
+"""What a page of ours that shows the end by itself asks with: the attempt that it stands for. No tab that is moved
+sends it, and no other page may."""
 
 
 def show(page: Page, status: HTTPStatus = HTTPStatus.OK) -> web.Response:
@@ -18,7 +23,11 @@ def show(page: Page, status: HTTPStatus = HTTPStatus.OK) -> web.Response:
         text=page.html,
         content_type="text/html",
         charset="utf-8",
-        headers={"Content-Security-Policy": page.policy},
+        headers={
+            "Content-Language": page.language,
+            "Content-Security-Policy": page.policy,
+            "Vary": "Accept-Language",
+        },
     )
 
 
@@ -30,3 +39,18 @@ def see_other(target: str) -> web.Response:
 def wants_document(request: web.BaseRequest) -> bool:
     """Whether another run of ours asks: no browser names this type alone when it moves a tab."""
     return request.headers.get("Accept") == "application/json"
+
+
+def attempt_shown(request: web.BaseRequest) -> str | None:
+    """Return the attempt that the page stands for which asks how it goes on; None: a tab asks."""
+    return request.headers.get(_ATTEMPT)
+
+
+def go_on(target: str, attempt: str) -> web.Response:
+    """Have a page that asks move its tab, as another attempt has begun: what fetches cannot follow a redirect there."""
+    return web.Response(status=HTTPStatus.NO_CONTENT, headers={"Location": target, _ATTEMPT: attempt})
+
+
+def nothing_yet() -> web.Response:
+    """Have a page that asks stay as it is, and ask again."""
+    return web.Response(status=HTTPStatus.NO_CONTENT)

@@ -152,6 +152,12 @@ class Lasting:
         self.cookie: Cookie = Cookie(port)
         self.done_key: Secret = issue_key()
         """Opens the final page and nothing else."""
+        self._stories = 0
+
+    def next_story(self) -> int:
+        """Return the number of one more story."""
+        self._stories += 1
+        return self._stories
 
 
 def issue_key() -> Secret:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
+from typing import Final
 
+from oauth_helper.language import Language, Preference
 from oauth_helper.phrase import Phrase
 from oauth_helper.terminal import can_prompt
+
+_ENGLISH: Final = Preference(Language.ENGLISH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +24,7 @@ class Ways:
     """The listener's; None: any free one."""
     say: Callable[[Phrase], None] | None = None
     """Says the terminal prompt's words; None: no prompt, standard input is left alone."""
-    keys: Mapping[str, Callable[[], None]] = MappingProxyType({})
+    keys: Mapping[str, Callable[[], None]] = field(default_factory=dict)
     """What keys of the caller's do at that prompt, each with Enter behind it."""
     visitor: Callable[[str], Awaitable[None]] | None = None
     """Plays the user where there is no browser, in the sandbox."""
@@ -30,6 +33,8 @@ class Ways:
     """Whether a script reads the events, and brings the address to a browser itself where it has to."""
     headless: bool = False
     """Whether a window of ours shows nothing: for tests and demonstrations."""
+    preference: Preference = _ENGLISH
+    """What the user reads on pages."""
 
     @property
     def has_prompt(self) -> bool:
