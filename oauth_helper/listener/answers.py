@@ -12,8 +12,9 @@ if TYPE_CHECKING:
 
 
 _ATTEMPT: Final = "Oauth-Helper-Attempt"
-"""What a page of ours that shows the end by itself asks with: the attempt that it stands for. No tab that is moved
-sends it, and no other page may."""
+"""What a page of ours that shows the end by itself asks with: the attempt that it stands for, and :data:`_PROMISED`
+where it was told to come back. No tab that is moved sends it, and no other page may."""
+_PROMISED: Final = " promised"
 
 
 def show(page: Page, status: HTTPStatus = HTTPStatus.OK) -> web.Response:
@@ -43,7 +44,13 @@ def wants_document(request: web.BaseRequest) -> bool:
 
 def attempt_shown(request: web.BaseRequest) -> str | None:
     """Return the attempt that the page stands for which asks how it goes on; None: a tab asks."""
-    return request.headers.get(_ATTEMPT)
+    value = request.headers.get(_ATTEMPT)
+    return None if value is None else value.removesuffix(_PROMISED)
+
+
+def was_promised(request: web.BaseRequest) -> bool:
+    """Whether who asks for the final page was told to; a page of ours that shows the end by itself says so."""
+    return request.headers.get(_ATTEMPT, _PROMISED).endswith(_PROMISED)
 
 
 def go_on(target: str, attempt: str) -> web.Response:

@@ -16,7 +16,6 @@ from oauth_helper.listener.problems import problem
 from oauth_helper.listener.templating import NO_HTML, Html, Page, Templates
 from oauth_helper.phrase import NOTHING, Phrase, phrase
 from oauth_helper.presentable import presentable
-from oauth_helper.secret import Secret
 
 _WORD: Final = re.compile(r"[^\W_]+")
 _MARKS: Final[Mapping[str, str]] = {"denied": "✕", "failed": "✕", "unknown": "?", "waiting": "…"}
@@ -25,7 +24,8 @@ _MARKS: Final[Mapping[str, str]] = {"denied": "✕", "failed": "✕", "unknown":
 class Pages:
     """The pages of one attempt, in one language.
 
-    ``attempt`` names it: a page that shows the end by itself asks for the end of this one (see ``Finale.attempt``).
+    ``done`` is the path of the final page, key included. ``attempt`` names the attempt: a page that shows the end by
+    itself asks for the end of this one (see ``Finale.attempt``).
     """
 
     def __init__(
@@ -33,13 +33,13 @@ class Pages:
         repo_type: RepoType,
         authorization_url: str,
         *,
-        done_key: Secret,
+        done: str,
         attempt: str,
         language: Language,
     ) -> None:
         self._host = repo_type.display_name
         self._authorization_url = authorization_url
-        self._done = f"{Path.DONE}?k={done_key.reveal()}"
+        self._done = done
         self._attempt = attempt
         self._templates = Templates(language)
         self._strays: dict[str, Page] = {}
@@ -159,8 +159,8 @@ class Pages:
 class PagesByLanguage:
     """The pages of one attempt."""
 
-    def __init__(self, repo_type: RepoType, authorization_url: str, *, done_key: Secret, attempt: str) -> None:
-        self._make = partial(Pages, repo_type, authorization_url, done_key=done_key, attempt=attempt)
+    def __init__(self, repo_type: RepoType, authorization_url: str, *, done: str, attempt: str) -> None:
+        self._make = partial(Pages, repo_type, authorization_url, done=done, attempt=attempt)
         self._made: dict[Language, Pages] = {}
 
     def in_language(self, language: Language) -> Pages:

@@ -1,4 +1,4 @@
-"""Who is still owed something when the story ends: an answer, a page, an update, the end as a document."""
+"""Who is still owed something when the story ends: the answer to a request, a final page, the end as a document."""
 
 from __future__ import annotations
 
@@ -12,20 +12,15 @@ class Promises:
         self._answers = 0
         self._pages = 0
         self._documents = 0
-        self._updates = 0
         self._kept = asyncio.Event()
         self._kept.set()
 
-    def owe(self, *, answers: int = 0, pages: int = 0, documents: int = 0, updates: int = 0) -> None:
-        """Owe so many more, or fewer. What was never promised, answers aside, may be fetched all the same.
-
-        An update is what a page is owed that shows the end by itself.
-        """
+    def owe(self, *, answers: int = 0, pages: int = 0, documents: int = 0) -> None:
+        """Owe so many more, or fewer. A page or document that was never promised may be fetched all the same."""
         self._answers += answers
         self._pages = max(0, self._pages + pages)
         self._documents = max(0, self._documents + documents)
-        self._updates = max(0, self._updates + updates)
-        if self._answers or self._pages or self._documents or self._updates:
+        if self._answers or self._pages or self._documents:
             self._kept.clear()
         else:
             self._kept.set()

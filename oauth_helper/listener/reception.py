@@ -9,7 +9,15 @@ from aiohttp import web
 
 from oauth_helper.errors import RedirectRejectedError
 from oauth_helper.events import Stray, Way
-from oauth_helper.listener.answers import attempt_shown, go_on, nothing_yet, see_other, show, wants_document
+from oauth_helper.listener.answers import (
+    attempt_shown,
+    go_on,
+    nothing_yet,
+    see_other,
+    show,
+    wants_document,
+    was_promised,
+)
 from oauth_helper.listener.finale import Finale
 from oauth_helper.listener.form import TOO_LONG, read_form
 from oauth_helper.listener.gate import Gate, Path
@@ -48,8 +56,8 @@ class Reception:
         self._preference = preference
         self._more_to_come = more_to_come
         self.starts: Starts = Starts(self._origin)
-        self._cookie, self._done_key = lasting.cookie, lasting.done_key
-        self._gate = Gate(authority, self.starts.keys, self._done_key)
+        self._lasting, self._cookie = lasting, lasting.cookie
+        self._gate = Gate(authority, self.starts.keys, lasting.done_key)
         self._finale = Finale(desk, story=lasting.next_story())
         self._pages = self._pages_now()
         self.again = self.starts.add(held=True, good_once=False) if is_next else None
@@ -61,7 +69,7 @@ class Reception:
     @property
     def done_address(self) -> str:
         """The final page's address, for who holds a redirect and has a tab to send on."""
-        return f"{self._origin}{self._done_target}"
+        return f"{self._origin}{self._lasting.done_target}"
 
     def start_over(self, onward: str | None) -> Start:
         """Send whoever waits for the end to the desk's new authorization URL; return where another one can begin.
@@ -187,26 +195,22 @@ class Reception:
     def _see_done(self) -> web.Response:
         """Take the code out of address bar and history (RFC 9700 section 4.3.1)."""
         self._promises.owe(pages=1)
-        return see_other(self._done_target)
-
-    @property
-    def _done_target(self) -> str:
-        return f"{Path.DONE}?k={self._done_key.reveal()}"
+        return see_other(self._lasting.done_target)
 
     async def _done(self, request: web.BaseRequest) -> web.Response:
         attempt = attempt_shown(request)
-        if attempt is None:
+        if was_promised(request):
             self._promises.owe(pages=-1)
+        if attempt is None:
             if self._desk.has_redirect:
                 await self._finale.wait(self._glimpse)
             return self._final(request)
-        self._promises.owe(updates=-1)
         if attempt == self._finale.attempt:
             await self._finale.wait(self._patience)
         if attempt != self._finale.attempt and self.again:
             return go_on(self.again.address, self._finale.attempt)
         if not self._finale.is_known and request.transport:  # who has left while it waited will not come back
-            self._promises.owe(updates=1)
+            self._promises.owe(pages=1)
         return self._told(request) if self._finale.is_known or self._desk.has_redirect else nothing_yet()
 
     def _final(self, request: web.BaseRequest) -> web.Response:
@@ -233,7 +237,7 @@ class Reception:
 
     def _pages_now(self) -> PagesByLanguage:
         desk, attempt = self._desk, self._finale.attempt
-        return PagesByLanguage(desk.repo_type, desk.authorization_url, done_key=self._done_key, attempt=attempt)
+        return PagesByLanguage(desk.repo_type, desk.authorization_url, done=self._lasting.done_target, attempt=attempt)
 
     @property
     def _glimpse(self) -> float:

@@ -6,6 +6,7 @@
   const PAUSE = 1000; // Milliseconds.
   const FAILURES = 3; // So many in a row, and whoever answered is gone.
   let following = new AbortController();
+  let isPromised = body.dataset.outcome === "waiting";
 
   const pause = () => new Promise((resolve) => setTimeout(resolve, PAUSE));
 
@@ -59,7 +60,7 @@
 
   async function ask(signal) {
     const answer = await fetch(body.dataset.live, {
-      headers: { [ATTEMPT]: body.dataset.attempt },
+      headers: { [ATTEMPT]: body.dataset.attempt + (isPromised ? " promised" : "") },
       mode: "same-origin",
       cache: "no-store",
       signal,
@@ -83,9 +84,11 @@
       if (signal.aborted) return;
       if (answer.headers.has("Location")) return goOn(answer);
       if (!answer.ok) return showLost();
-      if (answer.status === 204) continue;
+      isPromised = answer.status === 204;
+      if (isPromised) continue;
       if (!take(text)) return;
-      if (body.dataset.outcome !== "waiting") await pause();
+      isPromised = body.dataset.outcome === "waiting";
+      if (!isPromised) await pause();
     }
   }
 
