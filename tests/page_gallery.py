@@ -138,7 +138,8 @@ async def _lost(tab: Tab) -> AsyncIterator[None]:
     async with cut_off() as (_, address, cut):
         await tab.open(address)
         cut.set()
-        await tab.wait_for("document.body.dataset.outcome === 'unknown'")
+        await tab.wait_for("document.title === 'oauth-helper is no longer running'")
+        assert await tab.evaluate("document.body.dataset.outcome") == "unknown"
         yield
 
 
