@@ -42,6 +42,11 @@ def wants_document(request: web.BaseRequest) -> bool:
     return request.headers.get("Accept") == "application/json"
 
 
+def is_browser(request: web.BaseRequest) -> bool:
+    """Whether a browser says that it moves a tab (W3C Fetch Metadata section 2.2); those before 2023 say nothing."""
+    return request.headers.get("Sec-Fetch-Mode") == "navigate"
+
+
 def attempt_shown(request: web.BaseRequest) -> str | None:
     """Return the attempt that the page stands for which asks how it goes on; None: a tab asks."""
     value = request.headers.get(_ATTEMPT)

@@ -12,6 +12,7 @@ from oauth_helper.events import Stray, Way
 from oauth_helper.listener.answers import (
     attempt_shown,
     go_on,
+    is_browser,
     nothing_yet,
     see_other,
     show,
@@ -172,11 +173,8 @@ class Reception:
             self._desk.judge(text, way)
         except RedirectRejectedError as rejection:
             return self._refuse(request, key, rejection)
-        if wants_document(request):
-            await self._finale.wait(self._patience)
-            return self._document(request)
-        await self._finale.wait(self._glimpse)
-        return self._final(request)
+        await self._finale.wait(self._patience)
+        return self._document(request) if wants_document(request) else self._final(request)
 
     def _refuse(self, request: web.BaseRequest, key: Secret, rejection: RedirectRejectedError) -> web.Response:
         status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE if rejection is TOO_LONG else HTTPStatus.BAD_REQUEST
@@ -189,7 +187,7 @@ class Reception:
             self._desk.judge_query(query, Way.DIRECT)
         except RedirectRejectedError as rejection:
             return show(self._speaking(request).stray(rejection.reason), HTTPStatus.BAD_REQUEST)
-        await self._finale.wait(self._glimpse)
+        await self._finale.wait(self._glimpse(request))
         return self._see_done()
 
     def _see_done(self) -> web.Response:
@@ -203,7 +201,7 @@ class Reception:
             self._promises.owe(pages=-1)
         if attempt is None:
             if self._desk.has_redirect:
-                await self._finale.wait(self._glimpse)
+                await self._finale.wait(self._glimpse(request))
             return self._final(request)
         if attempt == self._finale.attempt:
             await self._finale.wait(self._patience)
@@ -239,9 +237,9 @@ class Reception:
         desk, attempt = self._desk, self._finale.attempt
         return PagesByLanguage(desk.repo_type, desk.authorization_url, done=self._lasting.done_target, attempt=attempt)
 
-    @property
-    def _glimpse(self) -> float:
-        return min(_GLIMPSE, self._patience)
+    def _glimpse(self, request: web.BaseRequest) -> float:
+        """Return how many seconds who asks is kept waiting: a script gains nothing by a page that waits."""
+        return min(_GLIMPSE, self._patience) if is_browser(request) else self._patience
 
     def _speaking(self, request: web.BaseRequest) -> Pages:
         """Return the pages in the language of who asks."""
