@@ -71,4 +71,4 @@ $(TORTURE)/installed: pyproject.toml
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(LOWEST) $(TYPES) $(TORTURE) .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
+	rm -rf $(VENV) $(LOWEST) $(TYPES) $(TORTURE) .venv-axe .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist

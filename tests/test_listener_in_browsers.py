@@ -114,6 +114,11 @@ async def test_the_form_works_without_scripts(browser: Browser) -> None:
         assert "Ctrl" not in await plain.tab.evaluate("document.body.innerText")
         await offer(plain.tab, TYPE_AND_CLICK, ADDRESS)
         await plain.tab.wait_for(LINKED)
+        async with listening(Desk(ending=None), patience=0.05) as slow:
+            await plain.tab.open(f"{slow.listener.address}{DIRECT}?{OURS}")
+            await plain.tab.wait_for("document.body.dataset.outcome === 'waiting'")
+            slow.desk.end(listener_desk.LINKED)
+            await plain.tab.wait_for(LINKED)
 
 
 async def test_a_rejected_paste_shows_what_was_wrong_and_the_page_again(tab: Tab) -> None:

@@ -187,7 +187,8 @@ class Reception:
             self._desk.judge_query(query, Way.DIRECT)
         except RedirectRejectedError as rejection:
             return show(self._speaking(request).stray(rejection.reason), HTTPStatus.BAD_REQUEST)
-        await self._finale.wait(self._glimpse(request))
+        if not is_browser(request):  # whose address bar is to be rid of the code at once
+            await self._finale.wait(self._patience)
         return self._see_done()
 
     def _see_done(self) -> web.Response:
