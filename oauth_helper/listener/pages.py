@@ -19,6 +19,8 @@ from oauth_helper.presentable import presentable
 
 _WORD: Final = re.compile(r"[^\W_]+")
 _MARKS: Final[Mapping[str, str]] = {"denied": "✕", "failed": "✕", "unknown": "?", "waiting": "…"}
+_ANOTHER_ATTEMPT: Final = phrase("This tab belongs to another attempt")
+_NOT_WAITED_FOR: Final = phrase("Not the address that is waited for")
 
 
 class Pages:
@@ -80,7 +82,9 @@ class Pages:
         # They come by the thousand where somebody tries to guess.
         if reason not in self._strays:
             what, _ = problem(reason, self._host)
-            self._strays[reason] = self._templates.page(self._templates.fill("stray.html", what=what, host=self._host))
+            heading = _ANOTHER_ATTEMPT if reason == "foreign-state" else _NOT_WAITED_FOR
+            body = self._templates.fill("stray.html", heading=heading, what=what, host=self._host)
+            self._strays[reason] = self._templates.page(body)
         return self._strays[reason]
 
     def final(self, outcome: Outcome | None, *, has_redirect: bool = False, more_to_come: bool = False) -> Page:
