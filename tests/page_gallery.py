@@ -25,12 +25,10 @@ if TYPE_CHECKING:
 
     from browser_session import Tab
 
-LONG = Linked(
-    replace(
-        LINKED.authorization,
-        name="an-authorization-with-the-longest-name.that_ServiceStage-takes.",
-        repo_user="a-user-whose-name-is-as-long-as-hosts-let",
-    )
+LONG = replace(
+    LINKED.authorization,
+    name="an-authorization-with-the-longest-name.that_ServiceStage-takes.",
+    repo_user="a-user-whose-name-is-as-long-as-hosts-let",
 )
 REFUSED = CodeOrStateInvalidError(
     phrase("ServiceStage refused the code or the state"), code="SVCSTG.REPO.0402", request_id="6fb06e5b4bf84ce8b3fc29"
@@ -148,8 +146,7 @@ PAGES: dict[str, Callable[[Tab], AbstractAsyncContextManager[None]]] = {
     "problem": _problem,
     "waiting": _brought(lambda: Desk(ending=None)),
     "linked": _brought(Desk),
-    "linked-long": _brought(lambda: Desk(ending=LONG)),
-    "kept": _brought(lambda: Desk(ending=Linked(LINKED.authorization, kept=True))),
+    "kept": _brought(lambda: Desk(ending=Linked(LONG, kept=True))),
     "denied": _brought(Desk, DENIAL),
     "failed": _brought(lambda: Desk(ending=Failed(REFUSED))),
     "unknown": _brought(lambda: Desk(ending=Failed(UNKNOWN))),
