@@ -49,6 +49,7 @@ class Window:
         onward: The authorization URL. It appears in the Location of ``start`` alone.
         judge: Takes the raw query of a held callback; raises RedirectRejectedError where it is not ours.
         done: Where the window goes on to when the redirect was ours.
+        stirs: Called whenever something happens in the window.
         headless: Show nothing.
         environ: What the browser inherits.
         platform: As :data:`sys.platform` has it.
@@ -65,6 +66,7 @@ class Window:
         onward: Secret,
         judge: Callable[[str], None],
         done: str,
+        stirs: Callable[[], None] = lambda: None,
         headless: bool = False,
         environ: Mapping[str, str] = os.environ,
         platform: str = sys.platform,
@@ -77,6 +79,7 @@ class Window:
         self._onward = onward
         self._judge = judge
         self._done = done
+        self._stirs = stirs
         self._environ = environ
         self._patience = patience
         self._dialect = dialect_for(browser, headless=headless, platform=platform, patience=patience)
@@ -182,6 +185,7 @@ class Window:
 
     async def _watch_requests(self) -> None:
         async for event in self._remote.events():
+            self._stirs()
             match self._dialect.understand(event):
                 case Held() as held:
                     # The tab that asked may be gone before it is answered.

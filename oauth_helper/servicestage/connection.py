@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import math
 import os
 import re
 from collections.abc import Collection, Mapping
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from types import MappingProxyType, TracebackType
@@ -23,6 +26,7 @@ from oauth_helper.servicestage.failures import FOREIGN, translated
 from oauth_helper.servicestage.refusals import redirected, refusal
 from oauth_helper.servicestage.route import proxy_for, tls_context
 from oauth_helper.servicestage.signing import Query, request_target, sign
+from oauth_helper.servicestage.standby import STANDBY, Held, Standby, StandbyPace
 
 LARGEST_ANSWER: Final = 1024 * 1024
 """Bytes: a thousand authorizations of a kilobyte each."""
@@ -30,6 +34,8 @@ _LARGEST_FIELD: Final = 128 * 1024
 """Bytes; an IAM token, which comes in a header, may have 100,000 characters."""
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=30, connect=10)
 """Seconds, for a whole request and for its connection."""
+_POOLED: Final = 15.0
+"""Seconds for which a connection is kept after an answer; aiohttp's default."""
 _FIELD_VALUE: Final = re.compile(r"[!-~]+")
 """What every value of ours in a header is made of (RFC 9110 section 5.5, without spaces)."""
 
@@ -49,6 +55,7 @@ class Connection:
         ca_bundle: A file of certificates (PEM) to trust instead of the system's.
         origin: Says in an error where ``endpoint`` came from.
         timeout: Other limits than 30 s for a request and 10 s for its connection.
+        standby: When the connection that :meth:`kept_ready` keeps is renewed.
 
     Raises:
         SettingsError: The endpoint, the project ID, the CA bundle or a proxy of the environment is unusable.
@@ -64,6 +71,7 @@ class Connection:
         ca_bundle: str | os.PathLike[str] | None = None,
         origin: str = "The endpoint",
         timeout: aiohttp.ClientTimeout = _TIMEOUT,
+        standby: StandbyPace = STANDBY,
     ) -> None:
         self._base = URL(check_endpoint(endpoint, origin=origin), encoded=True)
         _check(credentials)
@@ -75,12 +83,14 @@ class Connection:
         self._tls = tls_context(ca_bundle) if ca_bundle is not None or self._base.scheme == "https" else None
         self._timeout = timeout
         self._session: aiohttp.ClientSession | None = None
+        self._standby = Standby(self._connected, standby)
+        self._answered_at = -math.inf
         self.last_clock_skew: float | None = None
         """Seconds by which the server's clock was ahead of this machine's at the last answer; ``None`` if unknown."""
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=True if self._tls is None else self._tls),
+            connector=aiohttp.TCPConnector(ssl=True if self._tls is None else self._tls, keepalive_timeout=_POOLED),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"User-Agent": _user_agent()},
             timeout=self._timeout,
@@ -94,12 +104,21 @@ class Connection:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._session is not None:
+            await self._standby.close()
             await self._session.close()
 
     @property
     def host(self) -> str:
         """The endpoint's host, and its port where it is not the scheme's own: the ``Host`` header."""
         return _authority(self._base)
+
+    def kept_ready(self) -> AbstractAsyncContextManager[None]:
+        """Keep a connection open within the context, on which the next request leaves at once. It never raises."""
+        return self._standby.kept()
+
+    def expect_request(self) -> None:
+        """Know that a request may come soon."""
+        self._standby.expect()
 
     async def request(
         self,
@@ -128,6 +147,7 @@ class Connection:
         """
         query = tuple(query)
         target_path = f"{self._base.raw_path.rstrip('/')}{path}"
+        await self._standby.release()
         sent, ours = self._authenticated(method, target_path, query, body, headers)
         url = URL(f"{self._base.scheme}://{self.host}{request_target(target_path, query)}", encoded=True)
         try:
@@ -165,13 +185,25 @@ class Connection:
         async with self._session.request(
             method, url, headers=headers, data=body or None, proxy=self._proxy, allow_redirects=False
         ) as response:
-            received_at = datetime.now(UTC)
+            received_at, self._answered_at = datetime.now(UTC), asyncio.get_running_loop().time()
             content = bytearray()
             async for part in response.content.iter_any():
                 content += part
                 if len(content) > LARGEST_ANSWER:
                     break
             return Answer(self.host, response.status, response.headers, bytes(content), received_at, secrets)
+
+    async def _connected(self) -> tuple[Held, float]:
+        """Return a connection, and how many seconds it has been idle for where it was one of the pool's."""
+        if (session := self._session) is None or session.connector is None:
+            raise RuntimeError("a connection is open only within `async with`")
+        idle_for = asyncio.get_running_loop().time() - self._answered_at
+        # The pool tells connections by these: what a session's requests bring to a proxy are its own headers.
+        as_if = aiohttp.ClientRequest(
+            "GET", self._base, session=session, proxy=self._proxy, proxy_headers=session.headers.copy()
+        )
+        held = await session.connector.connect(as_if, [], self._timeout)
+        return held, idle_for if idle_for < _POOLED else 0.0
 
     def _accepted(self, answer: Answer) -> Answer:
         if len(answer.body) > LARGEST_ANSWER:

@@ -10,7 +10,7 @@ from typing import Final
 from oauth_helper import linking
 from oauth_helper.authorization import Authorization, RepoType, default_name
 from oauth_helper.errors import UsageError
-from oauth_helper.events import Event, Linked
+from oauth_helper.events import Event, Linked, Visited
 from oauth_helper.exchange import PACE, Pace
 from oauth_helper.journal import Journal
 from oauth_helper.link_request import IfExists, LinkRequest
@@ -90,7 +90,7 @@ async def run_link(
     async with place.claimed_or_joined(request, ways) as joined:
         if joined:
             return joined
-        async with _seated(sitting, ways, tell) as (listener, opening):
+        async with _seated(sitting, ways, tell, service) as (listener, opening):
             doors = Doors(
                 listener=ListenerForOne(listener, more_to_come=more_to_come) if sitting else listener,
                 prepare=opening.prepare,
@@ -99,22 +99,32 @@ async def run_link(
                 may_start_over=lambda error: ask_to_start_over(error, ways),
                 announced=lambda: place.announced(listener.start(good_once=False).address),
                 journal=journal,
-                tell=tell,
+                tell=_with_an_eye_on_visits(tell, service),
                 pace=pace,
+                kept_ready=service.kept_ready,
             )
             return await linking.link(request, service, doors)
 
 
 @asynccontextmanager
 async def _seated(
-    sitting: Sitting | None, ways: Ways, tell: Callable[[Event], None]
+    sitting: Sitting | None, ways: Ways, tell: Callable[[Event], None], service: ServiceStageClient
 ) -> AsyncIterator[tuple[Listener, Opening]]:
     if sitting:
         yield sitting.listener, sitting.opening
         return
     listener = Listener(ways.port)
-    async with Opening(ways, listener, tell) as opening:
+    async with Opening(ways, listener, tell, stirs=service.expect_request) as opening:
         yield listener, opening
+
+
+def _with_an_eye_on_visits(tell: Callable[[Event], None], service: ServiceStageClient) -> Callable[[Event], None]:
+    def tell_and_expect(event: Event) -> None:
+        if isinstance(event, Visited):
+            service.expect_request()
+        tell(event)
+
+    return tell_and_expect
 
 
 def name_for(repo_type: RepoType) -> str:

@@ -27,14 +27,22 @@ class Opening:
     """Opens browsers for one story, and ends with it whatever it has begun. An async context manager.
 
     With ``keeps_window`` a window of ours stands until the context ends, and serves the stories that follow.
+    ``stirs`` is called whenever something happens in it.
     """
 
     def __init__(
-        self, ways: Ways, listener: Listener, tell: Callable[[Event], None], *, keeps_window: bool = False
+        self,
+        ways: Ways,
+        listener: Listener,
+        tell: Callable[[Event], None],
+        *,
+        keeps_window: bool = False,
+        stirs: Callable[[], None] = lambda: None,
     ) -> None:
         self._ways = ways
         self._listener = listener
         self._tell = tell
+        self._stirs = stirs
         self._plan = Plan(How.BY_HAND, "")
         self._desk: Desk | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -139,6 +147,7 @@ class Opening:
                     onward=Secret(desk.authorization_url),
                     judge=lambda query: desk.judge_query(query, Way.WINDOW),
                     done=self._listener.done_address,
+                    stirs=self._stirs,
                     headless=self._ways.headless,
                     environ=self._ways.environ,
                 )
