@@ -8,9 +8,9 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "oauth_helper"
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("address", "origin", "presentable", "secret"),
+    ("address", "browser_choice", "origin", "presentable", "secret", "version"),
     ("authorization", "credentials", "errors", "repository", "stars"),
-    ("endpoint", "events", "fault_trace", "link_request", "pending"),
+    ("endpoint", "events", "fault_trace", "faults", "link_request", "pending"),
     ("credential_chain", "diagnosis", "outcome_document", "proof", "redirect", "settings", "standing"),
     ("declaration", "private_files"),
     ("browsers", "files", "journal", "listener", "other_runs", "schema", "servicestage", "terminal"),

@@ -20,9 +20,9 @@ from oauth_helper import errors, events
 from oauth_helper.authorization import Authorization, RepoType
 from oauth_helper.cli.event_lines import EventLines
 from oauth_helper.exchange import PACE
+from oauth_helper.faults import CALLS, DURATION, KINDS
 from oauth_helper.journal import KEPT_WITHOUT_SECRETS
 from oauth_helper.pending import CODE_LIFETIME
-from oauth_helper.sandbox.faults import CALLS, DURATION, KINDS
 from oauth_helper.settings import ENVIRONMENT
 
 ROOT = Path(__file__).parent.parent

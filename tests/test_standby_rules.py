@@ -53,8 +53,8 @@ class Pool:
         self.opened.append(PaperConnection())
         return self.opened[-1], 0.0
 
-    def standby(self, *, between: float = 0.0, after_sign: float = 0.0, patience: float = 0.5) -> Standby:
-        pace = StandbyPace(between=between, after_sign=after_sign, glance=0.001, patience=patience)
+    def standby(self, *, between: float = 0.0, after_sign: float = 0.0) -> Standby:
+        pace = StandbyPace(between=between, after_sign=after_sign, glance=0.001)
         return Standby(self.connect, pace, wall=lambda: self.seconds)
 
 
@@ -173,7 +173,7 @@ async def test_an_opening_that_fails_is_tried_again() -> None:
 async def test_a_request_takes_the_connection_that_is_just_being_opened() -> None:
     pool = Pool()
     pool.may_open.clear()
-    standby = pool.standby(patience=3600)
+    standby = pool.standby()
     async with standby.kept():
         await until(lambda: pool.tries == 1)
     releasing = asyncio.create_task(standby.release())
@@ -183,15 +183,19 @@ async def test_a_request_takes_the_connection_that_is_just_being_opened() -> Non
     assert pool.opened[0].is_released
 
 
-async def test_a_request_does_not_wait_for_long() -> None:
-    pool = Pool()
+async def test_where_that_fails_the_request_does_and_opens_no_other() -> None:
+    pool = Pool(fails=OSError("down"))
     pool.may_open.clear()
-    standby = pool.standby(patience=0.01)
+    standby = pool.standby()
     async with standby.kept():
         await until(lambda: pool.tries == 1)
+    releasing = asyncio.create_task(standby.release())
+    await asyncio.sleep(0)
+    pool.may_open.set()
+    with pytest.raises(OSError, match="down"):
+        await releasing
+    assert pool.tries == 1
     await standby.release()
-    await standby.close()
-    assert pool.opened == []
 
 
 async def test_the_end_of_the_wait_ends_the_keeping() -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from oauth_helper.servicestage import ServiceStageClient
 
 
-@click.command("list", short_help="List the authorizations of the project.")
+@click.command("list")
 @connection_options
 @output_options
 def list_command(**options: Any) -> None:
@@ -33,7 +33,7 @@ def list_command(**options: Any) -> None:
         started.narrator.say("There are none. `oauth-helper link github` makes one.")
 
 
-@click.command("show", short_help="Show one authorization.")
+@click.command("show")
 @click.argument("name")
 @connection_options
 @output_options
@@ -44,7 +44,7 @@ def show_command(name: str, **options: Any) -> None:
     print_authorization(_named(name, found), as_json=started.as_json)
 
 
-@click.command("delete", short_help="Delete authorizations.")
+@click.command("delete")
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask. Needed where there is no terminal to ask on.")
 @connection_options

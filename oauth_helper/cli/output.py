@@ -1,9 +1,8 @@
-"""What goes to standard output, and how an error is said on standard error."""
+"""What goes to standard output."""
 
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
@@ -11,9 +10,6 @@ from typing import Final
 import click
 
 from oauth_helper.authorization import Authorization
-from oauth_helper.cli.colour import coloured
-from oauth_helper.errors import OAuthHelperError
-from oauth_helper.fault_trace import trace_of
 from oauth_helper.presentable import presentable
 
 _STATUS_WORDS: Final[Mapping[int | None, str]] = {0: "normal", 1: "expired", 2: "unauthenticated"}
@@ -63,23 +59,6 @@ def status_in_words(authorization: Authorization) -> str:
         return "unknown"
     word = _STATUS_WORDS.get(authorization.status)
     return f"{authorization.status} ({word})" if word else str(authorization.status)
-
-
-def print_error(error: OAuthHelperError, *, as_json: bool, trace: bool) -> None:
-    """Say on standard error what happened and what to do next; with ``as_json`` the last line is for scripts."""
-    if trace:
-        click.echo(trace_of(error), err=True)
-    reference = f" (request id {error.request_id})" if error.request_id else ""
-    click.echo(f"{coloured('error:', sys.stderr, 'red')} {error.message.rstrip('.')}{reference}", err=True)
-    click.echo(f"{coloured('hint:', sys.stderr)} {error.hint}", err=True)
-    if as_json:
-        click.echo(json.dumps({"error": error.to_json()}), err=True)
-
-
-def trace_is_wanted(arguments: Sequence[str]) -> bool:
-    """Whether ``--verbose`` was given twice. Read from the raw arguments: parsing them may be what failed."""
-    short = sum(argument.count("v") for argument in arguments if argument[:1] == "-" and set(argument[1:]) == {"v"})
-    return short + list(arguments).count("--verbose") > 1
 
 
 def _time(milliseconds: int) -> str:

@@ -5,65 +5,82 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
-from importlib.metadata import version
-from typing import Final
+from functools import wraps
+from importlib import import_module
+from typing import Any, Final
 
 import click
 
-from oauth_helper.cli.apply import apply_command
-from oauth_helper.cli.authorizations import delete_command, list_command, show_command
-from oauth_helper.cli.colour import coloured
-from oauth_helper.cli.completion import completion_command
-from oauth_helper.cli.deliver import deliver_command
-from oauth_helper.cli.doctor import doctor_command
-from oauth_helper.cli.link import link_command
-from oauth_helper.cli.output import print_error, trace_is_wanted
-from oauth_helper.cli.repositories import repos_command
-from oauth_helper.cli.resume import resume_command
-from oauth_helper.cli.sandbox import sandbox_command
 from oauth_helper.errors import MachineError, OAuthHelperError, StoppedError, UsageError
-from oauth_helper.journal import Journal
+from oauth_helper.version import VERSION
 
 _DISK_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 _WRITTEN: Final = "What was done is done: `oauth-helper list` shows what stands."
 
+_COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
+    "link": ("link", "Link a Git account: the main job."),
+    "deliver": ("deliver", "Hand the address to the link that waits in another terminal."),
+    "resume": ("resume", "Finish the links that were cut off after you had authorized."),
+    "list": ("authorizations", "List the authorizations of the project."),
+    "show": ("authorizations", "Show one authorization."),
+    "delete": ("authorizations", "Delete authorizations."),
+    "repos": ("repositories", "Show the repositories that an authorization can see."),
+    "apply": ("apply", "Link all that a file declares and that is missing."),
+    "doctor": ("doctor", "Check everything a link needs, without opening a browser."),
+    "sandbox": ("sandbox", "Run a ServiceStage, Git host and console on this machine."),
+    "completion": ("completion", "Print the completion script of a shell."),
+}
+"""In the order in which a new user meets them: the room of each, and what it is for."""
+
 
 class _Program(click.Group):
-    """A group that lists its commands in the order in which a new user meets them."""
+    """A group whose commands are imported when they are wanted: its help needs none of them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        return list(self.commands)
+        return list({**_COMMANDS, **self.commands})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in _COMMANDS and cmd_name not in self.commands:
+            room, short_help = _COMMANDS[cmd_name]
+            command: click.Command = getattr(import_module(f"oauth_helper.cli.{room}"), f"{cmd_name}_command")
+            command.short_help = short_help
+            if cmd_name != "completion" and command.callback:  # every shell that starts may run that
+                command.callback = _after_forgetting(command.callback)
+            self.add_command(command)
+        return super().get_command(ctx, cmd_name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, short_help) for name, (_, short_help) in _COMMANDS.items()])
 
 
 @click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(version("oauth-helper"), message="%(prog)s %(version)s")
-@click.pass_context
-def program(ctx: click.Context) -> None:
+@click.version_option(VERSION, message="%(prog)s %(version)s")
+def program() -> None:
     """Link a Git account (GitHub, GitLab, Gitee, Bitbucket) to Huawei Cloud ServiceStage."""
-    if ctx.invoked_subcommand == completion_command.name:
-        return  # every shell that starts may run it
-    # No secret of a redirect that is too old to be of use outlives the next command, whichever it is.
+
+
+def _after_forgetting(run: Callable[..., Any]) -> Callable[..., Any]:
+    """No secret of a redirect that is too old to be of use outlives the next command, whichever it is."""
+
+    @wraps(run)
+    def forget_and_run(**options: Any) -> Any:
+        _forget_expired()
+        return run(**options)
+
+    return forget_and_run
+
+
+def _forget_expired() -> None:
+    from datetime import UTC, datetime  # noqa: PLC0415 - what only runs a command is not for its help to import
+
+    from oauth_helper.cli.colour import coloured  # noqa: PLC0415 - as above
+    from oauth_helper.journal import Journal  # noqa: PLC0415 - as above
+
     for trouble in Journal.of_the_user().forget_expired(datetime.now(UTC)):
         click.echo(f"{coloured('warning:', sys.stderr, 'yellow')} {trouble}.", err=True)
-
-
-for _command in (
-    link_command,
-    deliver_command,
-    resume_command,
-    list_command,
-    show_command,
-    delete_command,
-    repos_command,
-    apply_command,
-    doctor_command,
-    sandbox_command,
-    completion_command,
-):
-    program.add_command(_command)
 
 
 def run_program(arguments: Sequence[str]) -> int:
@@ -91,6 +108,8 @@ def run_program(arguments: Sequence[str]) -> int:
 
 
 def _failed(error: OAuthHelperError, arguments: Sequence[str]) -> int:
+    from oauth_helper.cli.complaint import print_error, trace_is_wanted  # noqa: PLC0415 - nothing fails in a help
+
     try:
         sys.stdout.flush()
     except OSError:

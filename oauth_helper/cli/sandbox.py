@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import shlex
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,7 +14,7 @@ from oauth_helper.cli.running import run
 from oauth_helper.errors import StoppedError
 
 if TYPE_CHECKING:
-    from oauth_helper.sandbox import Fault
+    from oauth_helper.faults import Fault
 
 _COMMENTED_OUT: Final = frozenset({"OAUTH_HELPER_TOKEN"})
 """It would win over the access key; whoever wants the token takes the mark away."""
@@ -25,7 +24,7 @@ class _SandboxCommand(click.Command):
     """A command whose help ends with what can go wrong."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
-        from oauth_helper.sandbox.faults import CALLS, KINDS  # noqa: PLC0415 - aiohttp costs 0.3 s
+        from oauth_helper.faults import CALLS, KINDS  # noqa: PLC0415 - only this help needs it
 
         with formatter.section("WHAT goes wrong"):
             formatter.write_dl(list(CALLS.items()))
@@ -36,12 +35,12 @@ class _SandboxCommand(click.Command):
 def _faults(ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> list[Fault]:
     if not values or ctx.resilient_parsing:  # a shell completes
         return []
-    from oauth_helper.sandbox import Fault  # noqa: PLC0415 - aiohttp costs 0.3 s
+    from oauth_helper.faults import Fault  # noqa: PLC0415 - none is wanted, as a rule
 
     return [Fault.parse(value) for value in values]
 
 
-@click.command("sandbox", cls=_SandboxCommand, short_help="Run a ServiceStage, Git host and console on this machine.")
+@click.command("sandbox", cls=_SandboxCommand)
 @click.option(
     "--fault",
     "faults",
@@ -65,6 +64,8 @@ def sandbox_command(**options: Any) -> None:
 
 
 async def _serve(narrator: Narrator, faults: list[Fault], *, as_json: bool) -> None:
+    import asyncio  # noqa: PLC0415 - as below
+
     from oauth_helper.sandbox import Sandbox  # noqa: PLC0415 - aiohttp costs 0.3 s, which --help need not pay
 
     async with Sandbox(faults=faults) as sandbox:

@@ -10,7 +10,6 @@ import re
 from collections.abc import Collection, Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from types import MappingProxyType, TracebackType
 from typing import Final, Self
 
@@ -27,6 +26,7 @@ from oauth_helper.servicestage.refusals import redirected, refusal
 from oauth_helper.servicestage.route import proxy_for, tls_context
 from oauth_helper.servicestage.signing import Query, request_target, sign
 from oauth_helper.servicestage.standby import STANDBY, Held, Standby, StandbyPace
+from oauth_helper.version import VERSION
 
 LARGEST_ANSWER: Final = 1024 * 1024
 """Bytes: a thousand authorizations of a kilobyte each."""
@@ -92,7 +92,7 @@ class Connection:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=True if self._tls is None else self._tls, keepalive_timeout=_POOLED),
             cookie_jar=aiohttp.DummyCookieJar(),
-            headers={"User-Agent": _user_agent()},
+            headers={"User-Agent": f"oauth-helper/{VERSION}"},
             timeout=self._timeout,
             # aiohttp would read ~/.netrc too, and put what it finds there in the place of our Authorization.
             trust_env=False,
@@ -147,16 +147,16 @@ class Connection:
         """
         query = tuple(query)
         target_path = f"{self._base.raw_path.rstrip('/')}{path}"
-        await self._standby.release()
-        sent, ours = self._authenticated(method, target_path, query, body, headers)
         url = URL(f"{self._base.scheme}://{self.host}{request_target(target_path, query)}", encoded=True)
         try:
+            await self._standby.release()
+            # Signed by the clock of now, not of when a connection was waited for.
+            sent, ours = self._authenticated(method, target_path, query, body, headers)
             answer = await self._send(method, url, sent, body, (*secrets, *ours))
         except FOREIGN as error:
             failure = translated(error, server=self.host, proxy=_authority(self._proxy) if self._proxy else None)
         else:
             _log.debug("%s %s%s: %d, request %s", method, self.host, target_path, answer.status, answer.request_id)
-            self.last_clock_skew = answer.clock_skew
             return self._accepted(answer)
         _log.debug("%s %s%s: %s", method, self.host, target_path, failure.message)
         raise failure
@@ -206,6 +206,7 @@ class Connection:
         return held, idle_for if idle_for < _POOLED else 0.0
 
     def _accepted(self, answer: Answer) -> Answer:
+        self.last_clock_skew = answer.clock_skew
         if len(answer.body) > LARGEST_ANSWER:
             raise answer.unusable(f"is larger than {LARGEST_ANSWER} bytes")
         if answer.status >= 400:
@@ -237,10 +238,3 @@ def _check_field(what: str, value: str, error: type[SettingsError]) -> None:
 
 def _authority(url: URL) -> str:
     return url.host_port_subcomponent or ""
-
-
-def _user_agent() -> str:
-    try:
-        return f"oauth-helper/{version('oauth-helper')}"
-    except PackageNotFoundError:  # run from a checkout that was never installed
-        return "oauth-helper"

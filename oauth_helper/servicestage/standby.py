@@ -38,8 +38,6 @@ class StandbyPace:
     """From one opening to the next, where somebody does."""
     glance: float = 1.0
     """Between two glances at whether it still stands."""
-    patience: float = 0.5
-    """For how long a request waits for one that is being opened."""
 
 
 STANDBY: Final = StandbyPace()
@@ -98,6 +96,7 @@ class Standby:
         self._standing: _Standing | None = None
         self._opening: asyncio.Task[None] | None = None
         self._keeping: asyncio.Task[None] | None = None
+        self._trouble: Exception | None = None
 
     @asynccontextmanager
     async def kept(self) -> AsyncIterator[None]:
@@ -120,11 +119,17 @@ class Standby:
             self._wake.set()
 
     async def release(self) -> None:
-        """Give what stands to the pool, for the request that is sent next. Nothing that is about to end gets there."""
+        """Give what stands to the pool, for the request that is sent next. Nothing that is about to end gets there.
+
+        Raises:
+            Exception: One of :data:`FOREIGN`: a connection that was just being opened could not be. To open another one
+                would take as long again.
+        """
         is_safe = self._is_younger_than(_SAFE)
         if not is_safe and self._opening and not self._opening.done():
-            await asyncio.wait({self._opening}, timeout=self._pace.patience)
-            self._opening.cancel()  # what is not there by now the request opens itself
+            await asyncio.wait({self._opening})
+            if not self._opening.cancelled() and self._trouble:
+                raise self._trouble
             is_safe = self._is_younger_than(_SAFE)
         standing, self._standing = self._standing, None
         if standing and is_safe:
@@ -179,9 +184,11 @@ class Standby:
     async def _open(self) -> None:
         now = asyncio.get_running_loop().time
         self._opened_at = now()
+        self._trouble = None
         try:
             held, idle_for = await self._connect()
-        except FOREIGN as error:  # the wait goes on, and the request will say it in words
+        except FOREIGN as error:  # the wait goes on
+            self._trouble = error
             _log.debug("No connection to stand ready: %s", type(error).__name__)
             return
         if self._standing:

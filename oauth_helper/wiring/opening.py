@@ -5,18 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from importlib import import_module
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from oauth_helper.address import parse_address
-from oauth_helper.browsers.default import open_default_browser
-from oauth_helper.browsers.products import Family
 from oauth_helper.desk import Desk
 from oauth_helper.errors import NoBrowserError
 from oauth_helper.events import Event, NotOpened, Opened, Warned, Way
 from oauth_helper.listener import Listener, Start
 from oauth_helper.secret import Secret
-from oauth_helper.wiring.plan import How, Plan, plan_opening
+from oauth_helper.wiring.how import How, Plan
 from oauth_helper.wiring.ways import Ways
 
 if TYPE_CHECKING:
@@ -67,6 +66,10 @@ class Opening:
         Raises:
             NoBrowserError: What the user demands cannot be had here.
         """
+        # In a thread, as the authorization URL is asked for meanwhile.
+        await asyncio.to_thread(import_module, "oauth_helper.wiring.plan")
+        from oauth_helper.wiring.plan import plan_opening  # noqa: PLC0415 - as said
+
         self._plan = await plan_opening(self._ways)
         if self._plan.warning:
             self._tell(Warned(self._plan.warning))
@@ -115,6 +118,8 @@ class Opening:
 
     async def _open_default(self, start: str) -> None:
         try:
+            from oauth_helper.browsers.default import open_default_browser  # noqa: PLC0415 - as for a window
+
             browser = await open_default_browser(start, environ=self._ways.environ)
         except NoBrowserError as error:
             if self._is_over:
@@ -133,6 +138,7 @@ class Opening:
 
     async def _open_window(self, desk: Desk, redirect_uri: str) -> bool:
         """Try each browser; return whether a tab stands in which the user can go on, or could until closing it."""
+        from oauth_helper.browsers.products import Family  # noqa: PLC0415 - as below
         from oauth_helper.browsers.window import NoWindowError, Window  # noqa: PLC0415 - only who opens one pays for it
 
         failures: list[str] = []

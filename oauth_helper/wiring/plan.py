@@ -4,42 +4,21 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
 
 from oauth_helper.browsers.default import first_browser, why_no_browser
 from oauth_helper.browsers.find import FoundBrowser, choose, look_around, why_no_window
 from oauth_helper.errors import NoBrowserError
+from oauth_helper.wiring.how import How, Plan
 from oauth_helper.wiring.ways import Ways
+
+__all__ = ["How", "Plan", "plan_opening"]
 
 _BUILD_SERVICE: Final = "CI"
 """Set by the common ones."""
 _OPEN_TO_OTHERS: Final = (
     "Other users of this machine can drive a window of {}, and see what you do there, as it is a snap or flatpak."
 )
-
-
-class How(StrEnum):
-    """Who brings the user to the Git host."""
-
-    WINDOW = "window"
-    DEFAULT = "default"
-    VISITOR = "visitor"
-    BY_HAND = "by hand"
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What will be done."""
-
-    how: How
-    why: str
-    """What happens, and for which reason, in words for people."""
-    windows: tuple[FoundBrowser, ...] = ()
-    """The browsers in which a window is to be tried, best first."""
-    warning: str = ""
-    """What the user should know before it happens."""
 
 
 async def plan_opening(ways: Ways) -> Plan:

@@ -6,8 +6,6 @@ import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
-from oauth_helper.terminal import can_prompt
-
 
 @dataclass(frozen=True, slots=True)
 class Ways:
@@ -30,6 +28,8 @@ class Ways:
     @property
     def has_prompt(self) -> bool:
         """Whether the user can paste into the terminal."""
+        from oauth_helper.terminal import can_prompt  # noqa: PLC0415 - where nobody speaks, nobody is asked
+
         return self.say is not None and can_prompt()
 
     @property
