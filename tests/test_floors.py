@@ -13,7 +13,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("endpoint", "events", "fault_trace", "faults", "link_request", "pending"),
     ("credential_chain", "diagnosis", "outcome_document", "proof", "redirect", "settings", "standing"),
     ("declaration", "private_files"),
-    ("browsers", "files", "journal", "listener", "other_runs", "schema", "servicestage", "terminal"),
+    ("browsers", "files", "journal", "known_projects", "listener", "other_runs", "schema", "servicestage", "terminal"),
     ("desk", "exchange"),
     ("linking",),
     ("wiring",),
