@@ -12,7 +12,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("authorization", "credentials", "errors", "repository", "stars"),
     ("endpoint", "events", "fault_trace", "faults", "link_request", "pending"),
     ("credential_chain", "diagnosis", "outcome_document", "proof", "redirect", "settings", "standing"),
-    ("declaration", "private_files"),
+    ("declaration", "journal_folder", "private_files"),
     ("browsers", "files", "journal", "known_projects", "listener", "other_runs", "schema", "servicestage", "terminal"),
     ("desk", "exchange"),
     ("linking",),

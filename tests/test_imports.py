@@ -45,7 +45,7 @@ def imported(
 )
 def test_a_help_or_a_slip_imports_nothing_heavy(arguments: list[str], status: int, tmp_path: Path) -> None:
     found = imported(*arguments, home=tmp_path, status=status)
-    assert not found & (HEAVY | {"oauth_helper.journal", "platformdirs"})
+    assert not found & (HEAVY | {"oauth_helper.journal"})
 
 
 COMMANDS = ("deliver", "resume", "list", "show", "delete", "repos", "apply", "doctor", "sandbox", "completion")

@@ -46,7 +46,7 @@ class Window:
         lead: Leads whoever waits at ``start``, or comes there next, on to an address. Who waits must be led on by a
             page, not by a redirect: in Chromium nothing is held of a navigation that began before it was told to,
             the redirects behind it included (tried).
-        onward: The authorization URL. It appears in the Location of ``start`` alone.
+        onward: The authorization URL.
         judge: Takes the raw query of a held callback; raises RedirectRejectedError where it is not ours.
         done: Where the window goes on to when the redirect was ours.
         stirs: Called whenever something happens in the window.
@@ -221,7 +221,7 @@ class Window:
         self._lead(self._onward.reveal())
         failure = None
         try:
-            await self._dialect.answer(self._remote, held, hop(self._start))
+            await self._dialect.answer(self._remote, held, hop(self._onward.reveal()))
         except BrowserTroubleError as trouble:
             failure = trouble
         if not self._tested.done():

@@ -5,16 +5,18 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from functools import wraps
 from importlib import import_module
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from oauth_helper.errors import MachineError, OAuthHelperError, StoppedError, UsageError
 from oauth_helper.version import VERSION
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _DISK_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 _WRITTEN: Final = "What was done is done: `oauth-helper list` shows what stands."
@@ -46,8 +48,6 @@ class _Program(click.Group):
             room, short_help = _COMMANDS[cmd_name]
             command: click.Command = getattr(import_module(f"oauth_helper.cli.{room}"), f"{cmd_name}_command")
             command.short_help = short_help
-            if cmd_name != "completion" and command.callback:  # every shell that starts may run that
-                command.callback = _after_forgetting(command.callback)
             self.add_command(command)
         return super().get_command(ctx, cmd_name)
 
@@ -58,28 +58,26 @@ class _Program(click.Group):
 
 @click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(VERSION, message="%(prog)s %(version)s")
-def program() -> None:
+@click.pass_context
+def program(ctx: click.Context) -> None:
     """Link a Git account (GitHub, GitLab, Gitee, Bitbucket) to Huawei Cloud ServiceStage."""
+    if ctx.invoked_subcommand == "completion":
+        return  # every shell that starts may run it
+    from oauth_helper.journal_folder import has_entries, journal_folder  # noqa: PLC0415 - --help need not wait for it
+
+    folder = journal_folder()
+    if has_entries(folder):
+        _forget_expired(folder)
 
 
-def _after_forgetting(run: Callable[..., Any]) -> Callable[..., Any]:
-    """No secret of a redirect that is too old to be of use outlives the next command, whichever it is."""
-
-    @wraps(run)
-    def forget_and_run(**options: Any) -> Any:
-        _forget_expired()
-        return run(**options)
-
-    return forget_and_run
-
-
-def _forget_expired() -> None:
-    from datetime import UTC, datetime  # noqa: PLC0415 - what only runs a command is not for its help to import
+def _forget_expired(folder: Path) -> None:
+    from datetime import UTC, datetime  # noqa: PLC0415 - as a rule there is nothing to forget
 
     from oauth_helper.cli.colour import coloured  # noqa: PLC0415 - as above
     from oauth_helper.journal import Journal  # noqa: PLC0415 - as above
 
-    for trouble in Journal.of_the_user().forget_expired(datetime.now(UTC)):
+    # No secret of a redirect that is too old to be of use outlives the next command, whichever it is.
+    for trouble in Journal(folder).forget_expired(datetime.now(UTC)):
         click.echo(f"{coloured('warning:', sys.stderr, 'yellow')} {trouble}.", err=True)
 
 

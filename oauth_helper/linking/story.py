@@ -56,10 +56,9 @@ async def link(request: LinkRequest, service: Service, doors: Doors) -> Linked:
             kept = Linked(found.standing, kept=True)
             ending.tell(kept)
             return kept
-        async with _asked(request, service) as asking:  # 2
-            await doors.prepare()  # 3
-            async with doors.listener:
-                return await _link_afresh(request, found, service, doors, asking, ending)
+        async with _asked(request, service) as asking, doors.listener:  # 2, 3
+            await doors.prepare()
+            return await _link_afresh(request, found, service, doors, asking, ending)
     except OAuthHelperError as error:
         ending.tell(Failed(error))
         raise

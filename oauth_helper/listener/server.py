@@ -50,6 +50,7 @@ class Listener:
         self._socket: socket.socket
         self._held: socket.socket | None
         self._lasting: Lasting
+        self._loading: asyncio.Task[None]
         self._reception: Reception | None = None
         self._runner: web.ServerRunner | None = None
 
@@ -58,14 +59,14 @@ class Listener:
         self._port = self._socket.getsockname()[1]
         self._held = port.hold_ipv6(self._port)
         self._lasting = Lasting(self._port)
-        # In a thread, as the authorization URL is asked for meanwhile: it takes longer than all of the rest.
-        await asyncio.to_thread(import_module, "oauth_helper.listener.reception")
+        self._loading = asyncio.create_task(_load())
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
+            await self._loading
             if self._reception:
                 await self._say_farewell(self._reception)
         finally:
@@ -86,6 +87,7 @@ class Listener:
         May be called again, when the story before has ended. A tab that has seen that end, and was told that there is
         ``more_to_come``, goes on to :attr:`handed_on`.
         """
+        await self._loading
         from oauth_helper.listener.reception import Reception  # noqa: PLC0415 - aiohttp's server costs 0.05 s
 
         origin, reception = authority(self._socket.getsockname()[1]), self._reception
@@ -158,3 +160,9 @@ class Listener:
                     await reception.settled()
         finally:
             reception.stop()
+
+
+async def _load() -> None:
+    """Import aiohttp's server and what needs it: in a thread, so that what else is under way goes on meanwhile."""
+    await asyncio.to_thread(import_module, "oauth_helper.listener.wire")
+    await asyncio.to_thread(import_module, "oauth_helper.listener.reception")
