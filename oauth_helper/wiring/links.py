@@ -90,6 +90,7 @@ async def run_link(
         if joined:
             return joined
         async with _seated(sitting, ways, tell, service) as (listener, opening):
+            opening.look_ahead()
             doors = Doors(
                 listener=ListenerForOne(listener, more_to_come=more_to_come) if sitting else listener,
                 prepare=opening.prepare,

@@ -43,6 +43,7 @@ class Opening:
         self._tell = tell
         self._stirs = stirs
         self._plan = Plan(How.BY_HAND, "")
+        self._planning: asyncio.Task[Plan] | None = None
         self._desk: Desk | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._keeps_window = keeps_window
@@ -55,24 +56,35 @@ class Opening:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for task in self._tasks:
+        tasks = [*self._tasks, self._planning] if self._planning else [*self._tasks]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self._kept.aclose()
 
+    def look_ahead(self) -> None:
+        """Begin to decide how to open a browser: the desktop's own tools take their time, beside whatever we do."""
+        self._planning = asyncio.create_task(self._look())
+
     async def prepare(self) -> None:
-        """Decide how to open a browser, before anybody is asked for a state.
+        """Have it decided how to open a browser.
 
         Raises:
             NoBrowserError: What the user demands cannot be had here.
         """
-        # In a thread, as the authorization URL is asked for meanwhile.
-        await asyncio.to_thread(import_module, "oauth_helper.wiring.plan")
-        from oauth_helper.wiring.plan import plan_opening  # noqa: PLC0415 - as said
-
-        self._plan = await plan_opening(self._ways)
+        planning, self._planning = self._planning or asyncio.create_task(self._look()), None
+        try:
+            self._plan = await planning
+        finally:
+            planning.cancel()
         if self._plan.warning:
             self._tell(Warned(self._plan.warning))
+
+    async def _look(self) -> Plan:
+        await asyncio.to_thread(import_module, "oauth_helper.wiring.plan")
+        from oauth_helper.wiring.plan import plan_opening  # noqa: PLC0415 - a request is under way meanwhile
+
+        return await plan_opening(self._ways)
 
     @property
     def _is_over(self) -> bool:

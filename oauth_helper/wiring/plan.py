@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from oauth_helper.browsers.default import first_browser, why_no_browser
-from oauth_helper.browsers.find import FoundBrowser, choose, look_around, why_no_window
 from oauth_helper.errors import NoBrowserError
 from oauth_helper.wiring.how import How, Plan
 from oauth_helper.wiring.ways import Ways
+
+if TYPE_CHECKING:
+    from oauth_helper.browsers.find import FoundBrowser
 
 __all__ = ["How", "Plan", "plan_opening"]
 
@@ -29,6 +30,8 @@ async def plan_opening(ways: Ways) -> Plan:
     """
     if ways.browser == "none":
         return Plan(How.BY_HAND, "the addresses are printed")
+    from oauth_helper.browsers.default import why_no_browser  # noqa: PLC0415 - who wants none need not wait for it
+
     windows, no_window = await _windows(ways)
     if windows:
         why = "your default browser" if windows[0].is_default else "installed"
@@ -49,6 +52,8 @@ async def _windows(ways: Ways) -> tuple[list[FoundBrowser], str]:
     """Return the browsers to try, and where there are none but one was wanted, why."""
     if not ways.wants_window:
         return [], ""
+    from oauth_helper.browsers.find import choose, look_around, why_no_window  # noqa: PLC0415 - as above
+
     reason = None if ways.headless else why_no_window(ways.environ, sys.platform)
     if reason and ways.demands_window:
         raise NoBrowserError(f"A window was demanded, but there can be none: {reason}")
@@ -62,6 +67,8 @@ async def _windows(ways: Ways) -> tuple[list[FoundBrowser], str]:
 
 
 def _in_the_default_browser(ways: Ways, no_window: str) -> Plan:
+    from oauth_helper.browsers.default import first_browser  # noqa: PLC0415 - as above
+
     why = f"{first_browser(ways.environ)} opens the page"
     if no_window:
         warning = f"No window of ours ({no_window}): your default browser shows a page instead."
