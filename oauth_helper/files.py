@@ -6,7 +6,6 @@ import configparser
 import os
 import stat
 import sys
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -32,6 +31,8 @@ def read_config_file(environ: Mapping[str, str]) -> FileValues:
     path = _named(named) if named else _config_folder() / "config.toml"
     try:
         with path.open("rb") as file:
+            import tomllib  # noqa: PLC0415 - most users have no such file
+
             table = tomllib.load(file)
     except (FileNotFoundError, NotADirectoryError):
         if named:

@@ -14,10 +14,9 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Final, Self
 
-from platformdirs import user_state_path
-
 from oauth_helper.authorization import RepoType
 from oauth_helper.errors import MachineError
+from oauth_helper.journal_folder import journal_folder
 from oauth_helper.pending import CODE_LIFETIME, Pending, Target
 from oauth_helper.phrase import Phrase, phrase
 from oauth_helper.private_files import (
@@ -45,12 +44,7 @@ class Journal:
     @classmethod
     def of_the_user(cls) -> Self:
         """Return the one in platformdirs' state folder. Nothing is made before something is written."""
-        try:
-            folder = user_state_path("oauth-helper", appauthor=False)
-        except RuntimeError:  # a container may run under a number that has neither name nor HOME
-            folder = Path(os.devnull)
-        # Older releases of platformdirs name one below ~ then, wherever we are.
-        return cls((folder if folder.is_absolute() else Path(os.devnull)) / "pending")
+        return cls(journal_folder())
 
     def write(self, pending: Pending) -> None:
         """Write an entry, in the place of an older one for the same target and repository type.

@@ -7,15 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from oauth_helper.browser_choice import BROWSER_CHOICES, MAXIMUM_TIMEOUT, is_browser_choice
 from oauth_helper.endpoint import check_endpoint
 from oauth_helper.errors import SettingsError
 from oauth_helper.origin import FileValues, Sourced, first_set
 from oauth_helper.phrase import Phrase, phrase
 
-BROWSER_CHOICES: Final = ("auto", "default", "chromium", "firefox", "none")
-"""Beside the path of a browser."""
 DEFAULT_TIMEOUT: Final = 600.0
-MAXIMUM_TIMEOUT: Final = 3600
 """Seconds."""
 
 _DEFAULT: Final = phrase("default")
@@ -115,11 +113,6 @@ def resolve_settings(sources: Sources) -> Settings:
         tag=_look_up("tag", sources),
         timeout=_timeout(_look_up("timeout", sources)),
     )
-
-
-def is_browser_choice(text: str) -> bool:
-    """Whether ``text`` says how to open a browser: one of the choices, or a path (it has a separator in it)."""
-    return text in BROWSER_CHOICES or "/" in text or "\\" in text
 
 
 def _look_up(key: str, sources: Sources, more_environment: tuple[str, ...] = ()) -> Sourced[str | None]:

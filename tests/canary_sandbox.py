@@ -13,8 +13,8 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from canaries import Canary
 
+from oauth_helper.faults import Faults, Kind
 from oauth_helper.sandbox import Call, Fault, Sandbox
-from oauth_helper.sandbox.faults import Faults, Kind
 
 _IN_HEADERS = ("X-Auth-Token", "X-Security-Token", "X-Subject-Token", "Proxy-Authorization")
 _IN_BODIES = ("code", "state", "password")

@@ -149,6 +149,10 @@ class RawServer:
         await asyncio.gather(*self._connections, return_exceptions=True)
         await self._server.wait_closed()
 
+    def stop_listening(self) -> None:
+        """Refuse connections from now on; those that stand go on."""
+        self._server.close()
+
     async def read_request(self, reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
         """Return head and body of the next request on this connection."""
         head = await reader.readuntil(b"\r\n\r\n")

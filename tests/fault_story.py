@@ -19,11 +19,11 @@ from oauth_helper.credentials import Credentials
 from oauth_helper.errors import OAuthHelperError, RefusedError
 from oauth_helper.events import Event, Exchanging, Failed, Linked, Outcome
 from oauth_helper.exchange import Pace
+from oauth_helper.faults import Faults, Kind
 from oauth_helper.journal import Journal
 from oauth_helper.link_request import IfExists, LinkRequest
 from oauth_helper.pending import Pending, Target
 from oauth_helper.sandbox import Call, Fault, Sandbox
-from oauth_helper.sandbox.faults import Faults, Kind
 from oauth_helper.sandbox.visitor import play_user
 from oauth_helper.servicestage import ServiceStageClient
 from oauth_helper.wiring import Ways, resume_all, run_link

@@ -13,8 +13,8 @@ from link_script import LINK, NAME, brought, consent, secrets_of, until
 from test_canaries_credentials import by_key_alone, by_password
 
 from oauth_helper.authorization import RepoType
+from oauth_helper.faults import Kind
 from oauth_helper.sandbox import Call
-from oauth_helper.sandbox.faults import Kind
 from oauth_helper.secret import Secret
 from oauth_helper.servicestage import ServiceStageClient
 

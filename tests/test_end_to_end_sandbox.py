@@ -7,7 +7,7 @@ import pytest
 from command import ended, error_of, line_with, run_command, running, surroundings
 from promised_json import read_authorization
 
-from oauth_helper.sandbox.faults import CALLS, KINDS
+from oauth_helper.faults import CALLS, KINDS
 
 
 async def test_the_sandbox_command_prints_its_lines_and_serves_until_it_is_stopped() -> None:

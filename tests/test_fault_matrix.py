@@ -16,9 +16,9 @@ from fault_story import HURRIED, RESIGNED, PassingSandbox, Story, WatchedJournal
 from fault_table import COLUMNS, LINKED, CannotBe, Case, Trouble, cases, cells
 
 from oauth_helper.events import Event, Exchanging, Linked, Looking, Outcome
+from oauth_helper.faults import Kind
 from oauth_helper.link_request import IfExists
 from oauth_helper.sandbox import Call, Fault
-from oauth_helper.sandbox.faults import Kind
 from oauth_helper.servicestage import ServiceStageClient
 
 KINDS: Final[Mapping[Trouble, Kind]] = {

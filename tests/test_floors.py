@@ -8,12 +8,12 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "oauth_helper"
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("address", "language", "origin", "phrase", "presentable", "secret"),
+    ("address", "browser_choice", "language", "origin", "phrase", "presentable", "secret", "version"),
     ("authorization", "credentials", "errors", "repository", "stars"),
-    ("endpoint", "events", "fault_trace", "link_request", "pending"),
+    ("endpoint", "events", "fault_trace", "faults", "link_request", "pending"),
     ("credential_chain", "diagnosis", "outcome_document", "proof", "redirect", "settings", "standing"),
-    ("catalogs", "declaration", "private_files"),
-    ("browsers", "files", "journal", "listener", "other_runs", "schema", "servicestage", "terminal"),
+    ("catalogs", "declaration", "journal_folder", "private_files"),
+    ("browsers", "files", "journal", "known_projects", "listener", "other_runs", "schema", "servicestage", "terminal"),
     ("desk", "exchange"),
     ("linking",),
     ("wiring",),

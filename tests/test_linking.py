@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -44,6 +45,20 @@ async def test_a_link_checks_asks_waits_and_exchanges_in_this_order() -> None:
     assert doors.kinds() == [Checked, Waiting, Captured, Exchanging, Linked]
     assert doors.outcome
     assert await doors.outcome == linked
+
+
+async def test_a_connection_is_kept_ready_as_long_as_the_user_is_waited_for() -> None:
+    service = PaperService()
+
+    @asynccontextmanager
+    async def kept_ready() -> AsyncIterator[None]:
+        service.calls.append("ready")
+        yield
+        service.calls.append("over")
+
+    doors = replace(PaperDoors(consents).as_doors(), kept_ready=kept_ready)
+    await link(LinkRequest(RepoType.GITHUB, NAME), service, doors)
+    assert [call.partition(" ")[0] for call in service.calls] == ["list", "url", "ready", "over", "create"]
 
 
 async def test_the_waiting_event_has_the_addresses_and_the_deadline() -> None:

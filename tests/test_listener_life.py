@@ -137,7 +137,7 @@ async def test_a_listener_that_never_served_gives_its_port_back_too() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have other options")
 async def test_a_socket_that_listens_shares_nothing() -> None:
-    from oauth_helper.listener.wire import listen  # noqa: PLC0415 - the one test beneath the public face
+    from oauth_helper.listener.port import listen  # noqa: PLC0415 - the one test beneath the public face
 
     with listen(None) as sock:
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR) == 0

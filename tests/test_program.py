@@ -6,7 +6,8 @@ from promised_json import read_authorization, read_error
 
 from oauth_helper.authorization import Authorization
 from oauth_helper.cli import main
-from oauth_helper.cli.output import print_authorization, print_error, print_table, status_in_words
+from oauth_helper.cli.complaint import print_error
+from oauth_helper.cli.output import print_authorization, print_table, status_in_words
 from oauth_helper.cli.program import program
 from oauth_helper.errors import RefusedError
 from oauth_helper.phrase import phrase

@@ -6,6 +6,7 @@ import sys
 import tomllib
 from collections import defaultdict
 from datetime import UTC, datetime
+from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
 from typing import Final, get_args
@@ -20,11 +21,12 @@ from oauth_helper import errors, events
 from oauth_helper.authorization import Authorization, RepoType
 from oauth_helper.cli.event_lines import EventLines
 from oauth_helper.exchange import PACE
+from oauth_helper.faults import CALLS, DURATION, KINDS
 from oauth_helper.journal import KEPT_WITHOUT_SECRETS
 from oauth_helper.pending import CODE_LIFETIME
 from oauth_helper.phrase import phrase
-from oauth_helper.sandbox.faults import CALLS, DURATION, KINDS
 from oauth_helper.settings import ENVIRONMENT
+from oauth_helper.version import VERSION
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -236,5 +238,7 @@ def test_the_version_stands_in_one_place() -> None:
     shown = subprocess.run(
         [sys.executable, "-m", "oauth_helper", "--version"], capture_output=True, text=True, check=True, timeout=30
     )
-    assert shown.stdout == f"oauth-helper {PYPROJECT['project']['version']}\n"
+    assert shown.stdout == f"oauth-helper {VERSION}\n"
+    assert PYPROJECT["tool"]["hatch"]["version"]["path"] == "oauth_helper/version.py"
+    assert version("oauth-helper") == VERSION
     assert not re.search(r"\d+\.\d+\.\d+", (ROOT / "oauth_helper" / "__init__.py").read_text(encoding="utf-8"))

@@ -19,8 +19,8 @@ from oauth_helper.errors import (
     UnusableAnswerError,
     UsageError,
 )
+from oauth_helper.faults import CALLS, KINDS, Kind
 from oauth_helper.sandbox import Call, Fault
-from oauth_helper.sandbox.faults import CALLS, KINDS, Kind
 from oauth_helper.secret import Secret
 
 ENDINGS: dict[Kind, tuple[type[OAuthHelperError], str | None]] = {

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from pathlib import Path
+from importlib.metadata import version
 
 import pytest
 from aiohttp import web
@@ -19,6 +19,7 @@ from oauth_helper.errors import (
     SettingsError,
 )
 from oauth_helper.servicestage import Connection, ServiceStageClient
+from oauth_helper.version import VERSION
 
 
 def client(fake: FakeServiceStage, credentials: AccessKey | IamToken = KEY, prefix: str = "") -> ServiceStageClient:
@@ -41,17 +42,11 @@ async def test_the_servers_clock_is_noted() -> None:
     assert skews == [pytest.approx(3600, abs=5), None, pytest.approx(3600, abs=5)]
 
 
-async def test_the_program_names_itself_and_its_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    metadata = tmp_path / "oauth_helper-9.8.7.dist-info" / "METADATA"
-    metadata.parent.mkdir()
-    metadata.write_text("Metadata-Version: 2.1\nName: oauth-helper\nVersion: 9.8.7\n", encoding="utf-8")
-    async with FakeServiceStage(answering({"authorizations": []})) as fake:
-        for path in ([str(tmp_path)], []):
-            with monkeypatch.context() as patched:
-                patched.setattr("sys.path", path)
-                async with client(fake) as service:
-                    await service.list_authorizations()
-    assert [request.headers["User-Agent"] for request in fake.received] == ["oauth-helper/9.8.7", "oauth-helper"]
+async def test_the_program_names_itself_and_its_version() -> None:
+    async with FakeServiceStage(answering({"authorizations": []})) as fake, client(fake) as service:
+        await service.list_authorizations()
+    assert [request.headers["User-Agent"] for request in fake.received] == [f"oauth-helper/{VERSION}"]
+    assert version("oauth-helper") == VERSION, "the build reads it too"
 
 
 async def test_a_debug_log_tells_the_call_and_no_secret(caplog: pytest.LogCaptureFixture) -> None:

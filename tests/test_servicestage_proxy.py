@@ -126,6 +126,21 @@ async def test_a_proxy_leads_to_a_host_that_only_it_knows(tmp_path: Path, monkey
     assert request.headers["Authorization"] == request.vendor_authorization("AccessKey", "SecretKey")
 
 
+async def test_what_stands_ready_is_a_way_through_the_proxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    authority, ca_bundle, tls = trustme.CA(), tmp_path / "ca.pem", ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.cert_pem.write_to_path(str(ca_bundle))
+    authority.issue_cert(NAME).configure_cert(tls)
+    async with FakeServiceStage(EMPTY, tls=tls) as fake, tunnel_to(fake.port) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://someone:passw%2Frd@127.0.0.1:{proxy.port}")
+        async with client(f"https://{NAME}", ca_bundle) as service:
+            for _ in range(2):
+                async with service.kept_ready():
+                    await asyncio.sleep(0)
+                await service.list_authorizations()
+    assert len(proxy.heads) == 1
+    assert len(fake.received) == 2
+
+
 async def test_no_proxy_goes_past_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     async with tunnel_to(1) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy.endpoint)

@@ -62,9 +62,12 @@ async def test_every_way_to_the_callback_is_held_and_the_console_hears_of_none(
 @pytest.mark.parametrize("browser", ["chromium", "chromium-over-port"], indirect=True)
 async def test_a_console_whose_name_cannot_be_resolved_will_do(browser: FoundBrowser, traces: Traces) -> None:
     async with World.opened(REAL_CONSOLE) as world:
-        async with world.window(browser, "/git/redirect", environ=traces.environ) as window:
+        stirred = asyncio.Event()
+        more = {"environ": traces.environ, "stirs": stirred.set}
+        async with world.window(browser, "/git/redirect", **more) as window:
             await window.open()
             await world.milestones.reached("done")
+            assert stirred.is_set()
         assert world.desk.judged == [f"repo_type=github&code={CODE}-redirect&state={STATE}"]
         await traces.gone()
 

@@ -49,15 +49,16 @@ def hop(address: str) -> Answer:
     A redirect would not do: where the Git host's consent page restricts ``form-action``, Chromium applies that to
     the redirects behind the form as well, and stays where it is without a word (tried; CSP level 3 section 6.4.1).
     """
-    # No "<" can stand in it, so the address cannot end the script.
-    script = f"location.replace({json.dumps(address)})".replace("<", "\\u003c")
+    script = _onward(address)
     return _answer(200, f"<title>…</title><script>{script}</script>", script=script)
 
 
 def first_page(address: str) -> str:
     """Return the page that a window is started on, which goes on to ``address`` at once, script or no script."""
     refresh = f'<meta http-equiv="refresh" content="0;url={html.escape(address)}">'
-    return _LAYOUT.format(Language.ENGLISH, f'<meta name="referrer" content="no-referrer">{refresh}<title>…</title>')
+    script = f"<script>{_onward(address)}</script>"  # it need not wait until the page is there
+    head = f'<meta name="referrer" content="no-referrer">{script}{refresh}<title>…</title>'
+    return _LAYOUT.format(Language.ENGLISH, head)
 
 
 def stray(language: Language = Language.ENGLISH) -> Answer:
@@ -84,6 +85,11 @@ def _answer(
         "X-Content-Type-Options": "nosniff",
     }
     return Answer(status, _LAYOUT.format(language, body), headers)
+
+
+def _onward(address: str) -> str:
+    # No "<" can stand in it, so the address cannot end the script.
+    return f"location.replace({json.dumps(address)})".replace("<", "\\u003c")
 
 
 def _hash(text: str) -> str:

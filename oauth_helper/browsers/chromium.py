@@ -6,6 +6,7 @@ address ever comes to us.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import os
@@ -67,8 +68,10 @@ class Chromium:
     async def arm(self, remote: Remote, origin: URL) -> None:
         """Have every request to ``origin`` held from now on, in all pages and popups there are or will be."""
         # "*" is any run of characters there, so the pattern is the origin and whatever follows.
-        await remote.call("Fetch.enable", patterns=[{"urlPattern": f"{origin}/*", "requestStage": "Request"}])
-        await remote.call("Target.setDiscoverTargets", discover=True, filter=[{"type": "page"}])
+        await asyncio.gather(
+            remote.call("Fetch.enable", patterns=[{"urlPattern": f"{origin}/*", "requestStage": "Request"}]),
+            remote.call("Target.setDiscoverTargets", discover=True, filter=[{"type": "page"}]),
+        )
 
     def understand(self, event: JsonObject) -> Held | AllClosed | None:
         """Return what an event means, if anything."""

@@ -6,6 +6,7 @@ bear addresses and headers but no contents, are dropped unread.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -76,9 +77,11 @@ class Firefox:
             raise DrivenByAnotherError(
                 phrase("does not let itself be driven; another program may be driving it")
             ) from None
-        await remote.call("session.subscribe", events=_EVENTS)
         pattern = {"type": "pattern", "protocol": origin.scheme, "hostname": origin.raw_host, "port": str(origin.port)}
-        await remote.call("network.addIntercept", phases=["beforeRequestSent"], urlPatterns=[pattern])
+        await asyncio.gather(
+            remote.call("session.subscribe", events=_EVENTS),
+            remote.call("network.addIntercept", phases=["beforeRequestSent"], urlPatterns=[pattern]),
+        )
 
     def understand(self, event: JsonObject) -> Held | AllClosed | None:
         """Return what an event means, if anything."""

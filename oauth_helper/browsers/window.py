@@ -48,9 +48,10 @@ class Window:
         lead: Leads whoever waits at ``start``, or comes there next, on to an address. Who waits must be led on by a
             page, not by a redirect: in Chromium nothing is held of a navigation that began before it was told to,
             the redirects behind it included (tried).
-        onward: The authorization URL. It appears in the Location of ``start`` alone.
+        onward: The authorization URL.
         judge: Takes the raw query of a held callback; raises RedirectRejectedError where it is not ours.
         done: Where the window goes on to when the redirect was ours.
+        stirs: Called whenever something happens in the window.
         headless: Show nothing.
         language: What the user reads.
         environ: What the browser inherits.
@@ -68,6 +69,7 @@ class Window:
         onward: Secret,
         judge: Callable[[str], None],
         done: str,
+        stirs: Callable[[], None] = lambda: None,
         headless: bool = False,
         language: Language = Language.ENGLISH,
         environ: Mapping[str, str] = os.environ,
@@ -81,6 +83,7 @@ class Window:
         self._onward = onward
         self._judge = judge
         self._done = done
+        self._stirs = stirs
         self._environ = environ
         self._patience = patience
         self._language = language
@@ -191,6 +194,7 @@ class Window:
 
     async def _watch_requests(self) -> None:
         async for event in self._remote.events():
+            self._stirs()
             match self._dialect.understand(event):
                 case Held() as held:
                     # The tab that asked may be gone before it is answered.
@@ -226,7 +230,7 @@ class Window:
         self._lead(self._onward.reveal())
         failure = None
         try:
-            await self._dialect.answer(self._remote, held, hop(self._start))
+            await self._dialect.answer(self._remote, held, hop(self._onward.reveal()))
         except BrowserTroubleError as trouble:
             failure = trouble
         if not self._tested.done():

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
 __all__ = ["main"]
+
+COMPLETION_VARIABLE = "_OAUTH_HELPER_COMPLETE"
+"""A shell sets it in order to ask what fits where TAB was pressed."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command with ``arguments``, or with those of the process; return its exit status."""
     try:
         # A Ctrl-C may come while they are imported.
-        from oauth_helper.cli.completion import answer_the_shell  # noqa: PLC0415 - as said
+        if COMPLETION_VARIABLE in os.environ:
+            from oauth_helper.cli.completion import answer_the_shell  # noqa: PLC0415 - as said
 
-        if (status := answer_the_shell()) is not None:
-            return status
+            if (status := answer_the_shell()) is not None:
+                return status
         from oauth_helper.cli.program import run_program  # noqa: PLC0415 - as said
 
         return run_program(sys.argv[1:] if arguments is None else arguments)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from oauth_helper.browser_choice import MAXIMUM_TIMEOUT
 from oauth_helper.cli.options import BROWSER_OPTION, Run, connection_options, output_options, start_run
 from oauth_helper.cli.output import print_columns, print_json
 from oauth_helper.cli.running import run
@@ -20,7 +21,6 @@ from oauth_helper.declaration import Entry, Method, Step, Verdict, check_steps, 
 from oauth_helper.errors import StoppedError, UsageError
 from oauth_helper.events import Failed, Linked
 from oauth_helper.phrase import Phrase, phrase
-from oauth_helper.settings import MAXIMUM_TIMEOUT
 
 if TYPE_CHECKING:
     from oauth_helper.servicestage import ServiceStageClient
@@ -34,7 +34,7 @@ _VERDICTS: Final = {
 }
 
 
-@command("apply", short_help="Link all that a file declares and that is missing.")
+@command("apply")
 @click.argument("file", type=click.Path(path_type=Path))
 @option("--dry-run", is_flag=True, help="Print what would be done, and do nothing.")
 @BROWSER_OPTION

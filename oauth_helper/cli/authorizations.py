@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from oauth_helper.servicestage import ServiceStageClient
 
 
-@command("list", short_help="List the authorizations of the project.")
+@command("list")
 @connection_options
 @output_options
 def list_command(**options: Any) -> None:
@@ -36,7 +36,7 @@ def list_command(**options: Any) -> None:
         started.narrator.say(phrase("There are none. `oauth-helper link github` makes one."))
 
 
-@command("show", short_help="Show one authorization.")
+@command("show")
 @click.argument("name")
 @connection_options
 @output_options
@@ -47,7 +47,7 @@ def show_command(name: str, **options: Any) -> None:
     print_authorization(_named(name, found), as_json=started.as_json)
 
 
-@command("delete", short_help="Delete authorizations.")
+@command("delete")
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @option("-y", "--yes", is_flag=True, help="Do not ask. Needed where there is no terminal to ask on.")
 @connection_options

@@ -12,9 +12,9 @@ from typing import Final
 import click
 from click.shell_completion import BashComplete, CompletionItem, FishComplete, ShellComplete, ZshComplete
 
+from oauth_helper.cli import COMPLETION_VARIABLE
 from oauth_helper.cli.spoken_help import command
 
-_VARIABLE: Final = "_OAUTH_HELPER_COMPLETE"
 _BREAKS: Final = frozenset({"=", ":"})
 """Where bash breaks words besides at blanks (its COMP_WORDBREAKS), as far as words of ours hold it."""
 
@@ -50,7 +50,7 @@ class _Fish(_WholeWords, FishComplete):
 _SHELLS: Final[dict[str, type[ShellComplete]]] = {"bash": _Bash, "zsh": _Zsh, "fish": _Fish}
 
 
-@command("completion", short_help="Print the completion script of a shell.")
+@command("completion")
 @click.argument("shell", type=click.Choice(list(_SHELLS)), metavar="SHELL")
 def completion_command(shell: str) -> None:
     """Print the script with which SHELL (bash, zsh or fish) completes what you type.
@@ -72,7 +72,7 @@ def answer_the_shell() -> int | None:
 
     The user is in the middle of a line: where anything goes wrong, nothing is said.
     """
-    if not (instruction := os.environ.get(_VARIABLE)):
+    if not (instruction := os.environ.get(COMPLETION_VARIABLE)):
         return None
     with suppress(Exception, KeyboardInterrupt), redirect_stderr(StringIO()):
         shell, _, what = instruction.partition("_")
@@ -87,7 +87,7 @@ def answer_the_shell() -> int | None:
 def _completer(shell: str) -> ShellComplete:
     from oauth_helper.cli.program import program  # noqa: PLC0415 - it imports us
 
-    return _SHELLS[shell](program, {}, "oauth-helper", _VARIABLE)
+    return _SHELLS[shell](program, {}, "oauth-helper", COMPLETION_VARIABLE)
 
 
 def _whole(words: list[str]) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from typing import Any, Final
 
@@ -20,7 +19,7 @@ _LONGEST: Final = 64 * 1024
 """Characters read of standard input; the listener takes no more."""
 
 
-@command("deliver", short_help="Hand the address to the link that waits in another terminal.")
+@command("deliver")
 @click.argument("address", required=False)
 @output_options
 def deliver_command(address: str | None, **options: Any) -> None:
@@ -54,6 +53,8 @@ async def _deliver(address: str | None, narrator: Narrator) -> Outcome:
 
 
 async def _asked(narrator: Narrator) -> str:
+    import asyncio  # noqa: PLC0415 - a help need not wait for it
+
     from oauth_helper.terminal import TerminalPrompt  # noqa: PLC0415 - only who is asked pays for it
 
     pasted: asyncio.Queue[str] = asyncio.Queue()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -13,8 +12,9 @@ import click
 
 from oauth_helper.authorization import RepoType, is_legal_name
 from oauth_helper.cli.colour import coloured
+from oauth_helper.cli.complaint import print_error
 from oauth_helper.cli.options import BROWSER_OPTION, REPO_TYPE, Run, connection_options, output_options, start_run
-from oauth_helper.cli.output import print_error, print_json
+from oauth_helper.cli.output import print_json
 from oauth_helper.cli.running import run
 from oauth_helper.cli.speech import in_words
 from oauth_helper.cli.spoken_help import command, option
@@ -62,7 +62,7 @@ class Finding:
         return {"subject": self.subject, "verdict": self.verdict, "message": self.message, "hint": self.hint}
 
 
-@command("doctor", short_help="Check everything a link needs, without opening a browser.")
+@command("doctor")
 @click.argument("repo_type", type=REPO_TYPE, metavar="[REPO_TYPE]", default=RepoType.GITHUB.value)
 @option("--name", metavar="NAME", help="The name a link would use.  [default: REPO_TYPE-<your login name>]")
 @BROWSER_OPTION
@@ -228,6 +228,8 @@ async def _listener(port: int | None) -> Finding:
     try:
         async with Listener(port) as listener:
             host, _, number = listener.address.removeprefix("http://").partition(":")
+            import asyncio  # noqa: PLC0415 - a help need not wait for it
+
             async with asyncio.timeout(5):
                 _, writer = await asyncio.open_connection(host, int(number))
             writer.close()

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from oauth_helper.authorization import RepoType
-from oauth_helper.cli.direct_link import check_direct_options, run_direct_link
-from oauth_helper.cli.event_lines import EventLines
-from oauth_helper.cli.meaning import add_meaning
-from oauth_helper.cli.narration import Narrator
+from oauth_helper.browser_choice import MAXIMUM_TIMEOUT
 from oauth_helper.cli.options import (
     BROWSER_OPTION,
     CONNECTION_KEYS,
@@ -22,21 +18,22 @@ from oauth_helper.cli.options import (
     output_options,
     start_run,
 )
-from oauth_helper.cli.output import print_authorization, status_in_words
 from oauth_helper.cli.running import run
 from oauth_helper.cli.speech import spoken
 from oauth_helper.cli.spoken_help import command, option
-from oauth_helper.cli.voice import Voice
-from oauth_helper.credential_chain import FoundCredentials
 from oauth_helper.errors import OAuthHelperError, StoppedError, UsageError
-from oauth_helper.events import Event, Failed, Linked
 from oauth_helper.link_request import IfExists, LinkRequest
 from oauth_helper.phrase import phrase
 from oauth_helper.presentable import presentable
-from oauth_helper.settings import MAXIMUM_TIMEOUT
+
+if TYPE_CHECKING:
+    from oauth_helper.cli.event_lines import EventLines
+    from oauth_helper.cli.narration import Narrator
+    from oauth_helper.credential_chain import FoundCredentials
+    from oauth_helper.events import Event, Linked
 
 
-@command("link", short_help="Link a Git account: the main job.")
+@command("link")
 @click.argument("repo_type", type=REPO_TYPE, metavar="REPO_TYPE")
 @option("--name", metavar="NAME", help="The authorization's name.  [default: REPO_TYPE-<your login name>]")
 @option("--tag", metavar="TAG", help="Site tag: intl for the international site.  [env: OAUTH_HELPER_TAG]")
@@ -74,23 +71,37 @@ def link_command(repo_type: str, **options: Any) -> None:
     With --with-token (github, gitlab, gitee) or --with-password (bitbucket, devcloud) no browser is opened. The secret
     is the one line of standard input; on a terminal you are asked for it, and nothing is shown.
     """
-    lines = EventLines() if options["as_events"] else None
+    lines = _event_lines() if options["as_events"] else None
     try:
         linked = _linked(RepoType(repo_type), options, lines)
     except OAuthHelperError as error:
         if lines:
+            from oauth_helper.events import Failed  # noqa: PLC0415 - as below
+
             lines.tell_end(Failed(error))
         raise
     if lines:
         lines.check()
     else:
+        from oauth_helper.cli.output import print_authorization  # noqa: PLC0415 - it is time enough for it now
+
         print_authorization(linked.authorization, as_json=options["as_json"])
         if not options["as_json"]:
-            _say_what_comes_next(linked.authorization.name, Voice(quiet=options["quiet"]))
+            _say_what_comes_next(linked.authorization.name, quiet=options["quiet"])
+
+
+def _event_lines() -> EventLines:
+    from oauth_helper.cli.event_lines import EventLines  # noqa: PLC0415 - who reads none need not wait for it
+
+    return EventLines()
 
 
 def _linked(repo_type: RepoType, options: dict[str, Any], lines: EventLines | None) -> Linked:
-    proof = check_direct_options(repo_type, options)
+    proof = None
+    if any(options[key] for key in ("with_token", "with_password", "host", "user")):
+        from oauth_helper.cli.direct_link import check_direct_options  # noqa: PLC0415 - as above
+
+        proof = check_direct_options(repo_type, options)
     if options["no_browser"]:
         options["browser"] = "none"
     if options["sandbox"] and (given := [key for key in CONNECTION_KEYS if options[key]]):
@@ -102,10 +113,14 @@ def _linked(repo_type: RepoType, options: dict[str, Any], lines: EventLines | No
     try:
         request = _request(repo_type, options, started)
         if proof:
+            from oauth_helper.cli.direct_link import run_direct_link  # noqa: PLC0415 - as above
+
             linked = run_direct_link(request, proof, started, options, lines)
         else:
             linked = _run(_browser_link(request, started, options, lines))
     except OAuthHelperError as error:
+        from oauth_helper.cli.meaning import add_meaning  # noqa: PLC0415 - as above
+
         add_meaning(error, started.narrator)
         raise
     _say_how_it_ended(linked, request.name, started.narrator)
@@ -119,8 +134,10 @@ def _browser_link(request: LinkRequest, started: Run, options: dict[str, Any], l
     return _Link(request, started, credentials, options["port"], lines)
 
 
-def _say_what_comes_next(name: str, voice: Voice) -> None:
-    voice.say(
+def _say_what_comes_next(name: str, *, quiet: bool) -> None:
+    from oauth_helper.cli.voice import Voice  # noqa: PLC0415 - as above
+
+    Voice(quiet=quiet).say(
         phrase(
             "Next: in ServiceStage, choose {name} for the source of a component. `oauth-helper repos {name}` shows the "
             "repositories that it can see.",
@@ -137,6 +154,8 @@ def _say_how_it_ended(linked: Linked, name: str, narrator: Narrator) -> None:
     else:
         narrator.say(phrase("Linked {name}.", name=name))
     if not linked.authorization.works:
+        from oauth_helper.cli.output import status_in_words  # noqa: PLC0415 - as above
+
         status = status_in_words(linked.authorization)
         narrator.warn(phrase("ServiceStage says that it does not work yet: status {status}.", status=status))
 
@@ -154,8 +173,6 @@ class _Link:
 
     def tell(self, event: Event) -> None:
         """Tell an event to people, and to the script where it asks for it."""
-        if isinstance(event, Failed):
-            add_meaning(event.error, self.started.narrator)
         self.started.narrator.tell(event)
         if self.lines:
             self.lines.tell(event)
@@ -174,10 +191,10 @@ def _request(repo_type: RepoType, options: dict[str, Any], started: Run) -> Link
 
 
 def _run(link: _Link) -> Linked:
-    narrator = link.started.narrator
     try:
         return run(_link(link))
     except StoppedError as stopped:
+        narrator = link.started.narrator
         # Where it had ended, all that was left to do was to close: the end stands.
         if narrator.failure:
             raise narrator.failure from None
@@ -186,18 +203,31 @@ def _run(link: _Link) -> Linked:
         raise _explained(stopped, link) from None
 
 
-async def _link(link: _Link) -> Linked:
-    from oauth_helper.journal import Journal  # noqa: PLC0415 - as above
-    from oauth_helper.wiring import Ways, open_sandbox, open_service, run_link  # noqa: PLC0415 - as above
+def _import_the_rest() -> None:
+    import oauth_helper.cli.narration  # noqa: PLC0415 - as above
+    import oauth_helper.wiring.links  # noqa: F401, PLC0415 - as above
 
-    settings, narrator = link.started.settings, link.started.narrator
+
+async def _link(link: _Link) -> Linked:
+    from asyncio import to_thread  # noqa: PLC0415 - as above
+    from contextlib import AsyncExitStack  # noqa: PLC0415 - as above
+
+    from oauth_helper.wiring import open_sandbox, open_service  # noqa: PLC0415 - as above
+
+    settings = link.started.settings
     async with AsyncExitStack() as doors:
-        doors.callback(narrator.stop_clock)
         if link.credentials is None:
             service, visitor = await doors.enter_async_context(open_sandbox())
-            narrator.say(phrase("Everything happens in a sandbox on this machine; no account is touched."))
+            link.started.narrator.say(phrase("Everything happens in a sandbox on this machine; no account is touched."))
         else:
             service, visitor = await doors.enter_async_context(open_service(settings, link.credentials)), None
+        async with service.kept_ready():  # its TLS comes about while the rest is imported
+            await to_thread(_import_the_rest)
+        from oauth_helper.journal import Journal  # noqa: PLC0415 - as said
+        from oauth_helper.wiring import Ways, run_link  # noqa: PLC0415 - as said
+
+        narrator = link.started.narrator
+        doors.callback(narrator.stop_clock)
         ways = Ways(
             browser=settings.browser.value,
             port=link.port,

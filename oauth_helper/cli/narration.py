@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from oauth_helper.cli.advice import advice_in_words, ssh_command
+from oauth_helper.cli.meaning import add_meaning
 from oauth_helper.cli.voice import Voice
 from oauth_helper.cli.waiting_line import WaitingLine
 from oauth_helper.errors import OAuthHelperError
@@ -82,6 +83,8 @@ class Narrator(Voice):
     def tell(self, event: Event) -> None:
         """Tell an event of the story."""
         self.may_be_created |= isinstance(event, Resumed | Joined | Exchanging | Deleting)
+        if isinstance(event, Failed):
+            add_meaning(event.error, self)
         match event:
             case Waiting() | Opened() | NotOpened():
                 self._tell_of_the_wait(event)

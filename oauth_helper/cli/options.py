@@ -2,36 +2,29 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 from click.shell_completion import CompletionItem
 
 from oauth_helper.authorization import RepoType
-from oauth_helper.cli.narration import Narrator
-from oauth_helper.cli.secret_input import ask, ask_for_secret
-from oauth_helper.cli.speech import OPTION, in_words
+from oauth_helper.browser_choice import BROWSER_CHOICES, is_browser_choice
+from oauth_helper.cli.language_option import LANGUAGE_OPTION
+from oauth_helper.cli.speech import in_words
 from oauth_helper.cli.spoken_help import option
-from oauth_helper.credential_chain import FoundCredentials, find_credentials, no_credentials
-from oauth_helper.credentials import IamUser
-from oauth_helper.files import others_can_read, read_config_file, read_credentials_file
-from oauth_helper.language import language_of
-from oauth_helper.origin import FileValues, Sourced
 from oauth_helper.phrase import phrase
-from oauth_helper.settings import (
-    BROWSER_CHOICES,
-    ENVIRONMENT,
-    FILE_KEYS,
-    Settings,
-    Sources,
-    is_browser_choice,
-    resolve_settings,
-)
+
+if TYPE_CHECKING:
+    from oauth_helper.cli.narration import Narrator
+    from oauth_helper.credential_chain import FoundCredentials
+    from oauth_helper.credentials import IamUser
+    from oauth_helper.origin import FileValues, Sourced
+    from oauth_helper.settings import Settings, Sources
 
 Command = Callable[..., Any]
 
@@ -79,19 +72,6 @@ _CONNECTION_OPTIONS: Final = (
 )
 
 
-def _language(_ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
-    # It was heeded before anything was parsed; here it is refused where we do not speak it.
-    if value is not None and language_of(value) is None:
-        raise click.BadParameter(in_words(phrase("{value!r} is no language of ours: en, zh", value=value)))
-
-
-LANGUAGE_OPTION: Final = option(
-    OPTION,
-    metavar="LANG",
-    expose_value=False,
-    callback=_language,
-    help="Language of words, help and pages: en or zh.  [env: OAUTH_HELPER_LANG; default: the locale's]",
-)
 _OUTPUT_OPTIONS: Final = (
     option("--json", "as_json", is_flag=True, help="Print JSON on standard output, and errors as JSON too."),
     option("-q", "--quiet", is_flag=True, help="Say nothing on standard error but errors and what you must do."),
@@ -100,15 +80,23 @@ _OUTPUT_OPTIONS: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Run:
     """What every command that talks to ServiceStage starts from."""
 
     settings: Settings
     environ: Mapping[str, str]
     credentials_file: FileValues
-    narrator: Narrator
+    quiet: bool
+    verbosity: int
     as_json: bool
+
+    @cached_property
+    def narrator(self) -> Narrator:
+        """Who tells people what is happening."""
+        from oauth_helper.cli.narration import Narrator  # noqa: PLC0415 - a connection comes about meanwhile
+
+        return Narrator(quiet=self.quiet, verbosity=self.verbosity)
 
     def credentials(self) -> FoundCredentials:
         """Find the credentials; on a terminal, ask for an IAM user where there are none.
@@ -116,6 +104,8 @@ class Run:
         Raises:
             CredentialsError: There are none, or half a pair.
         """
+        from oauth_helper.credential_chain import find_credentials, no_credentials  # noqa: PLC0415 - a help need not wait for it
+
         found = find_credentials(self.environ, self.credentials_file)
         if found is None:
             if not (sys.stdin.isatty() and sys.stderr.isatty()):
@@ -127,6 +117,8 @@ class Run:
 
     def others_can_read(self, found: FoundCredentials) -> bool:
         """Whether credentials were found in a file that others can read."""
+        from oauth_helper.files import others_can_read  # noqa: PLC0415 - a help need not wait for it
+
         path = self.credentials_file.path
         return found.origin.endswith(path) and others_can_read(path)
 
@@ -147,6 +139,9 @@ def start_run(options: Mapping[str, Any]) -> Run:
     Raises:
         SettingsError: A value that was given cannot be used.
     """
+    from oauth_helper.files import read_config_file, read_credentials_file  # noqa: PLC0415 - as above
+    from oauth_helper.settings import FILE_KEYS, Sources, resolve_settings  # noqa: PLC0415 - as above
+
     if options["verbose"] > 1:
         _log_to_standard_error()
     flags = {key: None if options.get(key) is None else str(options[key]) for key in FILE_KEYS}
@@ -158,13 +153,16 @@ def start_run(options: Mapping[str, Any]) -> Run:
         settings=resolve_settings(sources),
         environ=os.environ,
         credentials_file=sources.credentials_file,
-        narrator=Narrator(quiet=options["quiet"], verbosity=options["verbose"]),
+        quiet=options["quiet"],
+        verbosity=options["verbose"],
         as_json=options["as_json"],
     )
 
 
 def _log_to_standard_error() -> None:
     """Show what our rooms log. Only ours: what aiohttp logs may hold an address with a code."""
+    import logging  # noqa: PLC0415 - who does not ask for it need not wait for it
+
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(name)s: %(message)s"))
     logger = logging.getLogger("oauth_helper")
@@ -174,6 +172,10 @@ def _log_to_standard_error() -> None:
 
 def _sources_of_the_sandbox(flags: Mapping[str, str | None]) -> Sources:
     """Leave out whatever says how to reach the user's account: the sandbox needs none of it."""
+    from oauth_helper.files import read_config_file  # noqa: PLC0415 - a help need not wait for it
+    from oauth_helper.origin import FileValues  # noqa: PLC0415 - as above
+    from oauth_helper.settings import ENVIRONMENT, FILE_KEYS, Sources  # noqa: PLC0415 - as above
+
     config = read_config_file(os.environ)
     ours = FILE_KEYS - set(CONNECTION_KEYS)
     names = {name for key in ours for name in ENVIRONMENT[key]}
@@ -192,6 +194,10 @@ def _with_options(command: Command, options: tuple[Callable[[Command], Command],
 
 
 def _ask_for_iam_user(narrator: Narrator) -> Sourced[IamUser]:
+    from oauth_helper.cli.secret_input import ask, ask_for_secret  # noqa: PLC0415 - a help need not wait for it
+    from oauth_helper.credentials import IamUser  # noqa: PLC0415 - as above
+    from oauth_helper.origin import Sourced  # noqa: PLC0415 - as above
+
     narrator.insist(phrase("No credentials are set. Sign in as an IAM user (a HUAWEI ID itself cannot be used here)."))
     domain_name, name = ask(phrase("Account name")), ask(phrase("IAM user name"))
     return Sourced(IamUser(name, ask_for_secret(phrase("Password")), domain_name), phrase("your answers"))

@@ -1,4 +1,4 @@
-"""What goes to standard output, and how an error is said on standard error."""
+"""What goes to standard output."""
 
 from __future__ import annotations
 
@@ -12,9 +12,6 @@ import click
 from oauth_helper.authorization import Authorization, RepoType
 from oauth_helper.cli.fitting import padded, width_of
 from oauth_helper.cli.speech import in_words
-from oauth_helper.cli.voice import Voice
-from oauth_helper.errors import OAuthHelperError
-from oauth_helper.fault_trace import trace_of
 from oauth_helper.phrase import Phrase, phrase, verbatim
 from oauth_helper.presentable import presentable
 
@@ -76,24 +73,6 @@ def status_in_words(authorization: Authorization) -> Phrase:
     if word is None:
         return verbatim(str(authorization.status))
     return phrase("{status} ({meaning})", status=authorization.status, meaning=word)
-
-
-def print_error(error: OAuthHelperError, *, as_json: bool, trace: bool) -> None:
-    """Say on standard error what happened and what to do next; with ``as_json`` the last line is for scripts."""
-    if trace:
-        click.echo(trace_of(error), err=True)
-    message = error.message
-    if error.request_id:
-        message = phrase("{message} (request id {request_id})", message=message, request_id=error.request_id)
-    Voice(quiet=True).report(message, error.hint)
-    if as_json:
-        click.echo(json.dumps({"error": error.to_json()}), err=True)
-
-
-def trace_is_wanted(arguments: Sequence[str]) -> bool:
-    """Whether ``--verbose`` was given twice. Read from the raw arguments: parsing them may be what failed."""
-    short = sum(argument.count("v") for argument in arguments if argument[:1] == "-" and set(argument[1:]) == {"v"})
-    return short + list(arguments).count("--verbose") > 1
 
 
 def _time(milliseconds: int) -> str:

@@ -5,46 +5,65 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
-from importlib.metadata import version
-from typing import Final
+from gettext import gettext
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
 
 import click
 
-from oauth_helper.cli.apply import apply_command
-from oauth_helper.cli.authorizations import delete_command, list_command, show_command
-from oauth_helper.cli.completion import completion_command
-from oauth_helper.cli.deliver import deliver_command
-from oauth_helper.cli.doctor import doctor_command
-from oauth_helper.cli.link import link_command
-from oauth_helper.cli.options import LANGUAGE_OPTION
-from oauth_helper.cli.output import print_error, trace_is_wanted
-from oauth_helper.cli.repositories import repos_command
-from oauth_helper.cli.resume import resume_command
-from oauth_helper.cli.sandbox import sandbox_command
-from oauth_helper.cli.speech import speak
+from oauth_helper.cli.language_option import LANGUAGE_OPTION
+from oauth_helper.cli.speech import in_words, speak
 from oauth_helper.cli.spoken_help import SpokenGroup, option
-from oauth_helper.cli.voice import Voice
 from oauth_helper.errors import MachineError, OAuthHelperError, StoppedError, UsageError
-from oauth_helper.journal import Journal
 from oauth_helper.phrase import Phrase, phrase, verbatim
+from oauth_helper.version import VERSION
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _DISK_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 _WRITTEN: Final = phrase("What was done is done: `oauth-helper list` shows what stands.")
 
+_COMMANDS: Final[Mapping[str, tuple[str, Phrase]]] = {
+    "link": ("link", phrase("Link a Git account: the main job.")),
+    "deliver": ("deliver", phrase("Hand the address to the link that waits in another terminal.")),
+    "resume": ("resume", phrase("Finish the links that were cut off after you had authorized.")),
+    "list": ("authorizations", phrase("List the authorizations of the project.")),
+    "show": ("authorizations", phrase("Show one authorization.")),
+    "delete": ("authorizations", phrase("Delete authorizations.")),
+    "repos": ("repositories", phrase("Show the repositories that an authorization can see.")),
+    "apply": ("apply", phrase("Link all that a file declares and that is missing.")),
+    "doctor": ("doctor", phrase("Check everything a link needs, without opening a browser.")),
+    "sandbox": ("sandbox", phrase("Run a ServiceStage, Git host and console on this machine.")),
+    "completion": ("completion", phrase("Print the completion script of a shell.")),
+}
+"""In the order in which a new user meets them: the room of each, and what it is for."""
+
 
 class _Program(SpokenGroup):
-    """A group that lists its commands in the order in which a new user meets them."""
+    """A group whose commands are imported when they are wanted: its help needs none of them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        return list(self.commands)
+        return list({**_COMMANDS, **self.commands})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in _COMMANDS and cmd_name not in self.commands:
+            room, short_help = _COMMANDS[cmd_name]
+            command: click.Command = getattr(import_module(f"oauth_helper.cli.{room}"), f"{cmd_name}_command")
+            command.short_help = short_help
+            self.add_command(command)
+        return super().get_command(ctx, cmd_name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
+        with formatter.section(gettext("Commands")):
+            formatter.write_dl([(name, in_words(short_help)) for name, (_, short_help) in _COMMANDS.items()])
 
 
 def _print_version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
     if wanted and not ctx.resilient_parsing:
-        click.echo(f"oauth-helper {version('oauth-helper')}")
+        click.echo(f"oauth-helper {VERSION}")
         ctx.exit()
 
 
@@ -61,27 +80,24 @@ def _print_version(ctx: click.Context, _param: click.Parameter, wanted: bool) ->
 @click.pass_context
 def program(ctx: click.Context) -> None:
     """Link a Git account (GitHub, GitLab, Gitee, Bitbucket) to Huawei Cloud ServiceStage."""
-    if ctx.invoked_subcommand == completion_command.name:
+    if ctx.invoked_subcommand == "completion":
         return  # every shell that starts may run it
+    from oauth_helper.journal_folder import has_entries, journal_folder  # noqa: PLC0415 - --help need not wait for it
+
+    folder = journal_folder()
+    if has_entries(folder):
+        _forget_expired(folder)
+
+
+def _forget_expired(folder: Path) -> None:
+    from datetime import UTC, datetime  # noqa: PLC0415 - as a rule there is nothing to forget
+
+    from oauth_helper.cli.voice import Voice  # noqa: PLC0415 - as above
+    from oauth_helper.journal import Journal  # noqa: PLC0415 - as above
+
     # No secret of a redirect that is too old to be of use outlives the next command, whichever it is.
-    for trouble in Journal.of_the_user().forget_expired(datetime.now(UTC)):
+    for trouble in Journal(folder).forget_expired(datetime.now(UTC)):
         Voice(quiet=False).warn(trouble + phrase("."))
-
-
-for _command in (
-    link_command,
-    deliver_command,
-    resume_command,
-    list_command,
-    show_command,
-    delete_command,
-    repos_command,
-    apply_command,
-    doctor_command,
-    sandbox_command,
-    completion_command,
-):
-    program.add_command(_command)
 
 
 def run_program(arguments: Sequence[str]) -> int:
@@ -112,6 +128,8 @@ def run_program(arguments: Sequence[str]) -> int:
 
 
 def _failed(error: OAuthHelperError, arguments: Sequence[str]) -> int:
+    from oauth_helper.cli.complaint import print_error, trace_is_wanted  # noqa: PLC0415 - nothing fails in a help
+
     try:
         sys.stdout.flush()
     except OSError:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _PARAMETER_INVALID: Final = "SVCSTG.REPO.0400"
 
 
-@command("repos", short_help="Show the repositories that an authorization can see.")
+@command("repos")
 @click.argument("name")
 @click.argument("namespace", required=False)
 @click.argument("project", required=False)

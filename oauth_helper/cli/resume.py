@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from oauth_helper.linking import Settled
 
 
-@command("resume", short_help="Finish the links that were cut off after you had authorized.")
+@command("resume")
 @connection_options
 @output_options
 def resume_command(**options: Any) -> None:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import signal
-from collections.abc import Coroutine, Mapping
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from oauth_helper.errors import StoppedError
-from oauth_helper.fault_trace import trace_of
 from oauth_helper.phrase import phrase
+
+if TYPE_CHECKING:
+    import asyncio
+    import signal
+    from collections.abc import Coroutine, Mapping
 
 _WORDS: Final = {"SIGINT": phrase("Interrupted"), "SIGTERM": phrase("Terminated"), "SIGHUP": phrase("Hung up")}
 T = TypeVar("T")
-
-_log = logging.getLogger(__name__)
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
@@ -24,16 +22,25 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     Raises:
         StoppedError: SIGINT, SIGTERM or SIGHUP came. ``work`` was cancelled and has closed what it had opened.
     """
+    import asyncio  # noqa: PLC0415 - a help need not wait for it
+
     return asyncio.run(_until_stopped(work))
 
 
 def _log_fault(_loop: asyncio.AbstractEventLoop, context: Mapping[str, Any]) -> None:
     """Log what no task is there to raise; asyncio would show what errors say, and what callbacks are called with."""
+    import logging  # noqa: PLC0415 - nothing fails, as a rule
+
+    from oauth_helper.fault_trace import trace_of  # noqa: PLC0415 - as above
+
     fault = context.get("exception")
-    _log.error("A fault of oauth-helper:\n%s", trace_of(fault) if fault else context["message"])
+    logging.getLogger(__name__).error("A fault of oauth-helper:\n%s", trace_of(fault) if fault else context["message"])
 
 
 async def _until_stopped(work: Coroutine[Any, Any, T]) -> T:
+    import asyncio  # noqa: PLC0415 - as above
+    import signal  # noqa: PLC0415 - as above
+
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(_log_fault)
     task = loop.create_task(work)

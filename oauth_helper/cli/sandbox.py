@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import shlex
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,7 +17,7 @@ from oauth_helper.errors import StoppedError
 from oauth_helper.phrase import Phrase, phrase
 
 if TYPE_CHECKING:
-    from oauth_helper.sandbox import Fault
+    from oauth_helper.faults import Fault
 
 _COMMENTED_OUT: Final = frozenset({"OAUTH_HELPER_TOKEN"})
 """It would win over the access key; whoever wants the token takes the mark away."""
@@ -28,7 +27,7 @@ class _SandboxCommand(SpokenCommand):
     """A command whose help ends with what can go wrong."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
-        from oauth_helper.sandbox.faults import CALLS, KINDS  # noqa: PLC0415 - aiohttp costs 0.3 s
+        from oauth_helper.faults import CALLS, KINDS  # noqa: PLC0415 - only this help needs it
 
         for title, table in ((phrase("WHAT goes wrong"), CALLS), (phrase("HOW it goes wrong"), KINDS)):
             with formatter.section(in_words(title)):
@@ -38,12 +37,12 @@ class _SandboxCommand(SpokenCommand):
 def _faults(ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> list[Fault]:
     if not values or ctx.resilient_parsing:  # a shell completes
         return []
-    from oauth_helper.sandbox import Fault  # noqa: PLC0415 - aiohttp costs 0.3 s
+    from oauth_helper.faults import Fault  # noqa: PLC0415 - none is wanted, as a rule
 
     return [Fault.parse(value) for value in values]
 
 
-@click.command("sandbox", cls=_SandboxCommand, short_help="Run a ServiceStage, Git host and console on this machine.")
+@click.command("sandbox", cls=_SandboxCommand)
 @option(
     "--fault",
     "faults",
@@ -67,6 +66,8 @@ def sandbox_command(**options: Any) -> None:
 
 
 async def _serve(narrator: Narrator, faults: list[Fault], *, as_json: bool) -> None:
+    import asyncio  # noqa: PLC0415 - as below
+
     from oauth_helper.sandbox import Sandbox  # noqa: PLC0415 - aiohttp costs 0.3 s, which --help need not pay
 
     async with Sandbox(faults=faults) as sandbox:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
@@ -12,6 +11,8 @@ from oauth_helper.cli.speech import in_words
 from oauth_helper.phrase import Phrase, phrase
 
 if TYPE_CHECKING:
+    import asyncio
+
     from oauth_helper.cli.error_stream import ErrorStream
     from oauth_helper.events import Waiting
 
@@ -34,6 +35,8 @@ class WaitingLine:
         """Count down to the end of the wait."""
         self.stop()
         self._ignored.clear()
+        import asyncio  # noqa: PLC0415 - a help need not wait for it
+
         self._clock = asyncio.get_running_loop().create_task(self._count_down(waiting))
 
     def stop(self) -> None:
@@ -48,6 +51,8 @@ class WaitingLine:
         self._ignored[reason] = count
 
     async def _count_down(self, waiting: Waiting) -> None:
+        import asyncio  # noqa: PLC0415 - as above
+
         while (left := (waiting.expires_at - datetime.now(UTC)).total_seconds()) > 0:
             self._stream.bottom_line([in_words(words) for words in self._words(round(left))])
             await asyncio.sleep(_TICK)

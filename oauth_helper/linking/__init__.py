@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from oauth_helper.linking.checking import list_if_permitted
-from oauth_helper.linking.directly import link_directly
 from oauth_helper.linking.doors import Doors, Journal, Listening, Service
 from oauth_helper.linking.story import link
 from oauth_helper.linking.unfinished import Settled, resume
@@ -15,7 +14,6 @@ __all__ = [
     "Service",
     "Settled",
     "link",
-    "link_directly",
     "list_if_permitted",
     "resume",
 ]

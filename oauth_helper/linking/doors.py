@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol
@@ -71,5 +71,7 @@ class Doors:
     """Where a redirect is written down before it is exchanged; None: nowhere."""
     tell: Callable[[Event], None]
     pace: exchange.Pace = exchange.PACE
+    kept_ready: Callable[[], AbstractAsyncContextManager[object]] = nullcontext
+    """Have the exchange need no more than its one round trip when it comes, while the context is open."""
     advice_after: Sequence[float] = MOMENTS
     """Seconds of waiting, after which it is told what may keep the redirect from coming."""

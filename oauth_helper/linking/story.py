@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -31,8 +34,8 @@ async def link(request: LinkRequest, service: Service, doors: Doors) -> Linked:
     What an earlier run has left unfinished under the same name is finished first. Else:
 
     1. *Check before the browser opens*: the name is free (a request's name is legal), credentials and endpoint good.
-    2. *Listen* on 127.0.0.1, and find out how a browser will be opened.
-    3. *Ask* for the authorization URL, and read it.
+    2. *Ask* for the authorization URL, and read it.
+    3. *Listen* on 127.0.0.1, and find out how a browser will be opened, while that is under way.
     4. *Open* the browser, and say what is happening.
     5. *Wait* for one redirect that is ours, until the deadline. A stranger's request never ends the wait.
     6. *Write it down*, so that nothing is lost if we are stopped.
@@ -53,16 +56,33 @@ async def link(request: LinkRequest, service: Service, doors: Doors) -> Linked:
             kept = Linked(found.standing, kept=True)
             ending.tell(kept)
             return kept
-        await doors.prepare()  # 2
-        async with doors.listener:
-            return await _link_afresh(request, found, service, doors, ending)
+        async with _asked(request, service) as asking, doors.listener:  # 2, 3
+            await doors.prepare()
+            return await _link_afresh(request, found, service, doors, asking, ending)
     except OAuthHelperError as error:
         ending.tell(Failed(error))
         raise
 
 
-async def _link_afresh(request: LinkRequest, found: Found, service: Service, doors: Doors, ending: Ending) -> Linked:
-    desk = Desk(await _ask(request, service), doors.tell)  # 3
+@asynccontextmanager
+async def _asked(request: LinkRequest, service: Service) -> AsyncIterator[asyncio.Task[AuthorizationRequest]]:
+    asking = asyncio.create_task(_ask(request, service))
+    try:
+        yield asking
+    finally:
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+
+
+async def _link_afresh(
+    request: LinkRequest,
+    found: Found,
+    service: Service,
+    doors: Doors,
+    asking: asyncio.Task[AuthorizationRequest],
+    ending: Ending,
+) -> Linked:
+    desk = Desk(await asking, doors.tell)
     start = await doors.listener.serve(desk)
     with doors.announced():
         async with Browsing.begun(start, desk, request, doors) as browsing:  # 4

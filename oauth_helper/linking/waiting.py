@@ -115,11 +115,12 @@ async def redirect_of(desk: Desk, request: LinkRequest, doors: Doors) -> Authori
     def offer_pasted(text: str) -> None:
         desk.judge(text, Way.TERMINAL)
 
-    try:
-        async with asyncio.timeout(request.timeout), doors.prompt(offer_pasted), _advised(desk, doors):
-            return await desk.redirect()
-    except TimeoutError:
-        raise DeadlineError(phrase("No redirect came within {seconds:g} s", seconds=request.timeout)) from None
+    async with doors.kept_ready():
+        try:
+            async with asyncio.timeout(request.timeout), doors.prompt(offer_pasted), _advised(desk, doors):
+                return await desk.redirect()
+        except TimeoutError:
+            raise DeadlineError(phrase("No redirect came within {seconds:g} s", seconds=request.timeout)) from None
 
 
 @asynccontextmanager

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from importlib import import_module
 from typing import TYPE_CHECKING, Final, Self
 
-from aiohttp import web
-
 from oauth_helper.language import Language, Preference
-from oauth_helper.listener import wire
+from oauth_helper.listener import port
 from oauth_helper.listener.gate import authority
-from oauth_helper.listener.reception import Reception
 from oauth_helper.listener.redirect_desk import RedirectDesk
 from oauth_helper.listener.start import Lasting, Start
 
@@ -19,7 +17,10 @@ if TYPE_CHECKING:
     import socket
     from types import TracebackType
 
+    from aiohttp import web
+
     from oauth_helper.events import Stray
+    from oauth_helper.listener.reception import Reception
 
 __all__ = ["Listener", "RedirectDesk", "Start"]
 
@@ -55,20 +56,23 @@ class Listener:
         self._socket: socket.socket
         self._held: socket.socket | None
         self._lasting: Lasting
+        self._loading: asyncio.Task[None]
         self._reception: Reception | None = None
         self._runner: web.ServerRunner | None = None
 
     async def __aenter__(self) -> Self:
-        self._socket = wire.listen(self._port)
+        self._socket = port.listen(self._port)
         self._port = self._socket.getsockname()[1]
-        self._held = wire.hold_ipv6(self._port)
+        self._held = port.hold_ipv6(self._port)
         self._lasting = Lasting(self._port)
+        self._loading = asyncio.create_task(_load())
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
+            await self._loading
             if self._reception:
                 await self._say_farewell(self._reception)
         finally:
@@ -81,7 +85,7 @@ class Listener:
     @property
     def address(self) -> str:
         """The listener's origin, ``http://127.0.0.1:PORT``; never ``localhost`` (RFC 8252 section 8.3)."""
-        return f"http://{wire.HOST}:{self._port}"
+        return f"http://{port.HOST}:{self._port}"
 
     async def serve(self, desk: RedirectDesk, *, more_to_come: bool = False) -> str:
         """Answer on behalf of ``desk`` from now on; return the address of the page, KEY included.
@@ -89,6 +93,9 @@ class Listener:
         May be called again, when the story before has ended. A tab that has seen that end, and was told that there is
         ``more_to_come``, goes on to :attr:`handed_on`.
         """
+        await self._loading
+        from oauth_helper.listener.reception import Reception  # noqa: PLC0415 - aiohttp's server costs 0.05 s
+
         origin, reception = authority(self._socket.getsockname()[1]), self._reception
         self._reception = Reception(
             desk,
@@ -104,11 +111,15 @@ class Listener:
         return self.start().address
 
     async def _open_doors(self) -> None:
+        from aiohttp import web  # noqa: PLC0415 - as above
+
+        from oauth_helper.listener import wire  # noqa: PLC0415 - as above
+
         server = wire.Server(self._answer, on_stray=self._ignore)
         self._runner = web.ServerRunner(server, shutdown_timeout=_FLUSHING)
         await self._runner.setup()
         await web.SockSite(self._runner, self._socket, backlog=wire.AT_ONCE).start()
-        wire.lengthen_queue(self._socket)
+        port.lengthen_queue(self._socket)
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         return await self._serving.answer(request)
@@ -154,3 +165,9 @@ class Listener:
         with suppress(TimeoutError):  # Leaving without the promised page fetched is the browser's choice.
             async with asyncio.timeout(_FAREWELL):
                 await reception.settled()
+
+
+async def _load() -> None:
+    """Import aiohttp's server and what needs it: in a thread, so that what else is under way goes on meanwhile."""
+    await asyncio.to_thread(import_module, "oauth_helper.listener.wire")
+    await asyncio.to_thread(import_module, "oauth_helper.listener.reception")

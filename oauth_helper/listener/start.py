@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Iterable
-from typing import Final
-
-from aiohttp import web
-from multidict import CIMultiDictProxy
+from typing import TYPE_CHECKING, Final
 
 from oauth_helper.listener.gate import Path
 from oauth_helper.secret import Secret
+
+if TYPE_CHECKING:
+    from aiohttp import web
+    from multidict import CIMultiDictProxy
 
 _KEY_BYTES: Final = 32
 _LONGEST_WAIT: Final = 3600

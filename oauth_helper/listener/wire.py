@@ -1,28 +1,22 @@
-"""The listening socket, and what every answer bears on the wire."""
+"""How requests are read, and what every answer bears on the wire."""
 
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
-import socket
-import sys
 from collections.abc import Mapping
-from contextlib import ExitStack
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 from aiohttp.http import HttpProcessingError, StreamWriter
 
-from oauth_helper.errors import MachineError, PortTakenError
 from oauth_helper.events import Stray
 from oauth_helper.fault_trace import trace_of
 from oauth_helper.listener.crowd import Crowd
-from oauth_helper.phrase import phrase
+from oauth_helper.listener.port import forget_closed_connections
 
 if TYPE_CHECKING:
-    from asyncio.trsock import TransportSocket
     from collections.abc import Awaitable, Callable
 
     from aiohttp.abc import AbstractStreamWriter
@@ -32,7 +26,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-HOST: Final = "127.0.0.1"
 FORM_LIMIT: Final = 64 * 1024
 """Bytes of a form. A redirect is an address; the longest that browsers keep are of this size."""
 
@@ -42,8 +35,6 @@ of its host, those of other programs on 127.0.0.1 included (RFC 6265 section 8.5
 
 AT_ONCE: Final = 16
 """Connections that are accepted before anything else is done; one more, and a browser's would wait for all of them."""
-_QUEUE: Final = 1024
-"""Connections that wait to be accepted."""
 _TLS_HANDSHAKE: Final = b"\x16"
 """RFC 8446 section 5.1: the type of the record with which a client begins."""
 
@@ -66,86 +57,6 @@ ANSWER_HEADERS: Final[Mapping[str, str]] = {
 """RFC 9700 sections 4.2.4, 4.3 and 4.16: nothing of an address is kept, passed on or framed."""
 
 
-def listen(port: int | None) -> socket.socket:
-    """Return a socket that listens on 127.0.0.1, on any free port if ``port`` is None, and shares it with nobody.
-
-    RFC 8252 appendix B: neither SO_REUSEADDR nor SO_REUSEPORT while it listens; on Windows, where another program
-    could take even a port in use, SO_EXCLUSIVEADDRUSE. On Linux SO_REUSEADDR is on until ``listen`` has returned:
-    there it never shares a port someone listens on, and without it a ``--port`` could not be had again for the
-    minute in which the last run's closed connections are remembered (RFC 9293 section 3.6.1, TIME-WAIT).
-
-    Raises:
-        PortTakenError: Another program has the port, or the system keeps it for itself.
-        MachineError: There is no listening on 127.0.0.1 at all.
-    """
-    try:
-        return _listening(port or 0)
-    except OSError as error:
-        raise _no_port(port, error) from error
-
-
-def _listening(port: int) -> socket.socket:
-    with ExitStack() as undo:
-        sock = undo.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
-        if sys.platform == "win32":
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
-        _forget_closed_connections(sock, True)
-        sock.bind((HOST, port))
-        sock.listen()
-        _forget_closed_connections(sock, False)
-        sock.setblocking(False)
-        undo.pop_all()
-        return sock
-
-
-def hold_ipv6(port: int) -> socket.socket | None:
-    """Keep ``[::1]:port`` from other programs, without listening there; None where it cannot be had.
-
-    A user who writes ``localhost`` for 127.0.0.1 would bring the redirect to whoever listens there: browsers try it
-    first.
-    """
-    try:
-        sock = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
-    except OSError:
-        return None
-    try:
-        sock.bind(("::1", port))
-    except OSError:
-        sock.close()
-        return None
-    return sock
-
-
-def _forget_closed_connections(sock: socket.socket | TransportSocket, forget: bool) -> None:
-    if sys.platform == "linux":
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, forget)
-
-
-def _no_port(port: int | None, error: OSError) -> MachineError:
-    if error.errno == errno.EADDRINUSE and port:
-        return PortTakenError(
-            phrase("Port {port} on {host} is taken: another program listens there", port=port, host=HOST)
-        )
-    if error.errno == errno.EACCES and port:
-        return PortTakenError(
-            phrase(
-                "Port {port} on {host} is reserved: the system does not let this user listen there",
-                port=port,
-                host=HOST,
-            ),
-            hint=phrase("Leave out --port to take any free port, or name another one above 1023."),
-        )
-    return MachineError(phrase("Nothing can listen on {host}: {strerror}", host=HOST, strerror=error.strerror))
-
-
-def lengthen_queue(sock: socket.socket) -> None:
-    """Let more connections wait for us to accept them than asyncio accepts at once.
-
-    Where the queue is full, Linux lets a browser try again only a second later.
-    """
-    sock.listen(_QUEUE)
-
-
 class Connection(web.RequestHandler):
     """One browser's or stranger's connection."""
 
@@ -158,8 +69,8 @@ class Connection(web.RequestHandler):
         self._first_byte = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Let the port be had again at once after this connection was closed (see :func:`listen`)."""
-        _forget_closed_connections(transport.get_extra_info("socket"), True)
+        """Let the port be had again at once after this connection was closed (see :func:`.port.listen`)."""
+        forget_closed_connections(transport.get_extra_info("socket"), True)
         super().connection_made(transport)
         self._crowd.enter(self)
 

@@ -18,9 +18,9 @@ from aiohttp import web
 
 from oauth_helper.authorization import RepoType
 from oauth_helper.credentials import AccessKey, IamToken, IamUser
+from oauth_helper.faults import DURATION, Call, Fault
 from oauth_helper.sandbox.console import Console
 from oauth_helper.sandbox.direct_creation import PasswordBody
-from oauth_helper.sandbox.faults import DURATION, Call, Fault
 from oauth_helper.sandbox.gateway import EVERY_ACTION, Action, Gateway
 from oauth_helper.sandbox.git_host import LOGIN, GitHost
 from oauth_helper.sandbox.iam import Iam, Project

@@ -13,8 +13,8 @@ from typing import Final
 from aiohttp import web
 
 from oauth_helper.credentials import IamToken, IamUser
+from oauth_helper.faults import Call
 from oauth_helper.sandbox.answers import KeystoneError, envelope
-from oauth_helper.sandbox.faults import Call
 from oauth_helper.sandbox.gateway import Gateway
 from oauth_helper.sandbox.misbehaving import Front
 

@@ -19,8 +19,8 @@ from weakref import WeakSet
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from oauth_helper.faults import Call, Fault, Faults, Kind
 from oauth_helper.sandbox.answers import ApiError, GatewayError, ServiceError
-from oauth_helper.sandbox.faults import Call, Fault, Faults, Kind
 from oauth_helper.sandbox.serving import Door
 
 _HANDLED_FIRST: Final = frozenset({Kind.DROP_AFTER, Kind.TRUNCATE, Kind.HANG_AFTER, Kind.INTERNAL_ERROR_AFTER})

@@ -16,9 +16,9 @@ from urllib.parse import quote, urlencode
 from aiohttp import web
 
 from oauth_helper.authorization import Authorization, RepoType, is_legal_name
+from oauth_helper.faults import Call
 from oauth_helper.sandbox.answers import ServiceError, envelope
 from oauth_helper.sandbox.direct_creation import DirectCreation, PasswordBody
-from oauth_helper.sandbox.faults import Call
 from oauth_helper.sandbox.gateway import Action, Gateway
 from oauth_helper.sandbox.git_host import GitHost, OAuthApplication
 from oauth_helper.sandbox.misbehaving import Front

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection
+from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Final, Self
 
@@ -73,6 +74,14 @@ class ServiceStageClient:
     def last_clock_skew(self) -> float | None:
         """Seconds by which the server's clock was ahead of this machine's at the last answer; ``None`` if unknown."""
         return self._connection.last_clock_skew
+
+    def kept_ready(self) -> AbstractAsyncContextManager[None]:
+        """Keep a connection open within the context, on which the next request leaves at once. It never raises."""
+        return self._connection.kept_ready()
+
+    def expect_request(self) -> None:
+        """Know that a request may come soon, as the user is coming back."""
+        self._connection.expect_request()
 
     async def list_authorizations(self) -> list[Authorization]:
         """Return all authorizations of the project (API page "Obtaining All Git Repository Authorizations")."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import math
 import os
 import re
 from collections.abc import Collection, Mapping
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from types import MappingProxyType, TracebackType
 from typing import Final, Self
 
@@ -24,6 +26,8 @@ from oauth_helper.servicestage.failures import FOREIGN, translated
 from oauth_helper.servicestage.refusals import redirected, refusal
 from oauth_helper.servicestage.route import proxy_for, tls_context
 from oauth_helper.servicestage.signing import Query, request_target, sign
+from oauth_helper.servicestage.standby import STANDBY, Held, Standby, StandbyPace
+from oauth_helper.version import VERSION
 
 LARGEST_ANSWER: Final = 1024 * 1024
 """Bytes: a thousand authorizations of a kilobyte each."""
@@ -31,6 +35,8 @@ _LARGEST_FIELD: Final = 128 * 1024
 """Bytes; an IAM token, which comes in a header, may have 100,000 characters."""
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=30, connect=10)
 """Seconds, for a whole request and for its connection."""
+_POOLED: Final = 15.0
+"""Seconds for which a connection is kept after an answer; aiohttp's default."""
 _FIELD_VALUE: Final = re.compile(r"[!-~]+")
 """What every value of ours in a header is made of (RFC 9110 section 5.5, without spaces)."""
 
@@ -50,6 +56,7 @@ class Connection:
         ca_bundle: A file of certificates (PEM) to trust instead of the system's.
         origin: Says in an error where ``endpoint`` came from.
         timeout: Other limits than 30 s for a request and 10 s for its connection.
+        standby: When the connection that :meth:`kept_ready` keeps is renewed.
 
     Raises:
         SettingsError: The endpoint, the project ID, the CA bundle or a proxy of the environment is unusable.
@@ -65,6 +72,7 @@ class Connection:
         ca_bundle: str | os.PathLike[str] | None = None,
         origin: str = phrase("The endpoint"),
         timeout: aiohttp.ClientTimeout = _TIMEOUT,
+        standby: StandbyPace = STANDBY,
     ) -> None:
         self._base = URL(check_endpoint(endpoint, origin=origin), encoded=True)
         _check(credentials)
@@ -76,14 +84,16 @@ class Connection:
         self._tls = tls_context(ca_bundle) if ca_bundle is not None or self._base.scheme == "https" else None
         self._timeout = timeout
         self._session: aiohttp.ClientSession | None = None
+        self._standby = Standby(self._connected, standby)
+        self._answered_at = -math.inf
         self.last_clock_skew: float | None = None
         """Seconds by which the server's clock was ahead of this machine's at the last answer; ``None`` if unknown."""
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=True if self._tls is None else self._tls),
+            connector=aiohttp.TCPConnector(ssl=True if self._tls is None else self._tls, keepalive_timeout=_POOLED),
             cookie_jar=aiohttp.DummyCookieJar(),
-            headers={"User-Agent": _user_agent()},
+            headers={"User-Agent": f"oauth-helper/{VERSION}"},
             timeout=self._timeout,
             # aiohttp would read ~/.netrc too, and put what it finds there in the place of our Authorization.
             trust_env=False,
@@ -95,12 +105,21 @@ class Connection:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._session is not None:
+            await self._standby.close()
             await self._session.close()
 
     @property
     def host(self) -> str:
         """The endpoint's host, and its port where it is not the scheme's own: the ``Host`` header."""
         return _authority(self._base)
+
+    def kept_ready(self) -> AbstractAsyncContextManager[None]:
+        """Keep a connection open within the context, on which the next request leaves at once. It never raises."""
+        return self._standby.kept()
+
+    def expect_request(self) -> None:
+        """Know that a request may come soon."""
+        self._standby.expect()
 
     async def request(
         self,
@@ -129,15 +148,16 @@ class Connection:
         """
         query = tuple(query)
         target_path = f"{self._base.raw_path.rstrip('/')}{path}"
-        sent, ours = self._authenticated(method, target_path, query, body, headers)
         url = URL(f"{self._base.scheme}://{self.host}{request_target(target_path, query)}", encoded=True)
         try:
+            await self._standby.release()
+            # Signed by the clock of now, not of when a connection was waited for.
+            sent, ours = self._authenticated(method, target_path, query, body, headers)
             answer = await self._send(method, url, sent, body, (*secrets, *ours))
         except FOREIGN as error:
             failure = translated(error, server=self.host, proxy=_authority(self._proxy) if self._proxy else None)
         else:
             _log.debug("%s %s%s: %d, request %s", method, self.host, target_path, answer.status, answer.request_id)
-            self.last_clock_skew = answer.clock_skew
             return self._accepted(answer)
         _log.debug("%s %s%s: %s", method, self.host, target_path, failure.message)
         raise failure
@@ -166,7 +186,7 @@ class Connection:
         async with self._session.request(
             method, url, headers=headers, data=body or None, proxy=self._proxy, allow_redirects=False
         ) as response:
-            received_at = datetime.now(UTC)
+            received_at, self._answered_at = datetime.now(UTC), asyncio.get_running_loop().time()
             content = bytearray()
             async for part in response.content.iter_any():
                 content += part
@@ -174,7 +194,20 @@ class Connection:
                     break
             return Answer(self.host, response.status, response.headers, bytes(content), received_at, secrets)
 
+    async def _connected(self) -> tuple[Held, float]:
+        """Return a connection, and how many seconds it has been idle for where it was one of the pool's."""
+        if (session := self._session) is None or session.connector is None:
+            raise RuntimeError("a connection is open only within `async with`")
+        idle_for = asyncio.get_running_loop().time() - self._answered_at
+        # The pool tells connections by these: what a session's requests bring to a proxy are its own headers.
+        as_if = aiohttp.ClientRequest(
+            "GET", self._base, session=session, proxy=self._proxy, proxy_headers=session.headers.copy()
+        )
+        held = await session.connector.connect(as_if, [], self._timeout)
+        return held, idle_for if idle_for < _POOLED else 0.0
+
     def _accepted(self, answer: Answer) -> Answer:
+        self.last_clock_skew = answer.clock_skew
         if len(answer.body) > LARGEST_ANSWER:
             raise answer.unusable(phrase("is larger than {largest_answer} bytes", largest_answer=LARGEST_ANSWER))
         if answer.status >= 400:
@@ -206,10 +239,3 @@ def _check_field(what: Phrase, value: str, error: type[SettingsError]) -> None:
 
 def _authority(url: URL) -> str:
     return url.host_port_subcomponent or ""
-
-
-def _user_agent() -> str:
-    try:
-        return f"oauth-helper/{version('oauth-helper')}"
-    except PackageNotFoundError:  # run from a checkout that was never installed
-        return "oauth-helper"

@@ -158,7 +158,8 @@ class Applying:
             sitting: Sitting | None = None
             # Only a window of ours can be led on to the next; another browser opens a tab for each.
             if (await plan_opening(self._ways)).how is How.WINDOW:
-                sitting = await stack.enter_async_context(Sitting(self._ways, self._tell))
+                sitting_down = Sitting(self._ways, self._tell, stirs=self._service.expect_request)
+                sitting = await stack.enter_async_context(sitting_down)
             for number, entry in enumerate(entries, start=1):
                 if self._is_over:
                     return

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from oauth_helper import linking
 from oauth_helper.authorization import Authorization, RepoType
 from oauth_helper.errors import UsageError
 from oauth_helper.events import Event, Linked
 from oauth_helper.exchange import PACE, Pace
 from oauth_helper.link_request import IfExists, LinkRequest
+from oauth_helper.linking import list_if_permitted
+from oauth_helper.linking.directly import link_directly
 from oauth_helper.pending import Target
 from oauth_helper.phrase import verbatim
 from oauth_helper.proof import PersonalToken, Proof, UserPassword, check_type
 from oauth_helper.secret import Secret
 from oauth_helper.servicestage import ServiceStageClient
 from oauth_helper.standing import find_standing
-from oauth_helper.wiring.links import name_for
 from oauth_helper.wiring.meeting import MeetingPlace
+from oauth_helper.wiring.naming import name_for
 from oauth_helper.wiring.ways import Ways
 
 
@@ -100,7 +101,7 @@ async def run_direct_link(
     place = MeetingPlace.of_the_user(target, request.repo_type, tell)
     # Nobody can speak to this run: whoever would link the same name waits until it is over, and then looks.
     async with place.claimed_or_joined(request, Ways()) as joined:
-        return joined or await linking.link_directly(request, proof, service, tell, pace=pace, is_checked=is_checked)
+        return joined or await link_directly(request, proof, service, tell, pace=pace, is_checked=is_checked)
 
 
 async def what_is_kept(
@@ -113,7 +114,7 @@ async def what_is_kept(
     """
     if request.if_exists is IfExists.REPLACE:
         return None
-    standing = find_standing(request, await linking.list_if_permitted(request, service, tell) or [])
+    standing = find_standing(request, await list_if_permitted(request, service, tell) or [])
     return Linked(standing, kept=True) if standing else None
 
 

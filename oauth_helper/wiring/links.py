@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from functools import partial
 from typing import Final
 
 from oauth_helper import linking
-from oauth_helper.authorization import Authorization, RepoType, default_name
-from oauth_helper.errors import UsageError
-from oauth_helper.events import Event, Linked
+from oauth_helper.authorization import Authorization, RepoType
+from oauth_helper.errors import OAuthHelperError, UsageError
+from oauth_helper.events import Event, Linked, Visited
 from oauth_helper.exchange import PACE, Pace
 from oauth_helper.journal import Journal
 from oauth_helper.link_request import IfExists, LinkRequest
@@ -20,11 +20,10 @@ from oauth_helper.pending import Target
 from oauth_helper.phrase import verbatim
 from oauth_helper.servicestage import ServiceStageClient
 from oauth_helper.settings import DEFAULT_TIMEOUT
-from oauth_helper.terminal import TerminalPrompt
 from oauth_helper.wiring.meeting import MeetingPlace
+from oauth_helper.wiring.naming import name_for
 from oauth_helper.wiring.opening import Opening
 from oauth_helper.wiring.sitting import ListenerForOne, Sitting
-from oauth_helper.wiring.starting_over import ask_to_start_over
 from oauth_helper.wiring.ways import Ways
 
 _OWN_BROWSER_KEY: Final = "b"
@@ -91,46 +90,56 @@ async def run_link(
     async with place.claimed_or_joined(request, ways) as joined:
         if joined:
             return joined
-        async with _seated(sitting, ways, tell) as (listener, opening):
+        async with _seated(sitting, ways, tell, service) as (listener, opening):
+            opening.look_ahead()
             doors = Doors(
                 listener=ListenerForOne(listener, more_to_come=more_to_come) if sitting else listener,
                 prepare=opening.prepare,
                 open_browser=opening.open,
                 prompt=_prompt(ways, opening),
-                may_start_over=lambda error: ask_to_start_over(error, ways),
+                may_start_over=partial(_may_start_over, ways),
                 announced=lambda: place.announced(listener.start(good_once=False).address),
                 journal=journal,
-                tell=tell,
+                tell=_with_an_eye_on_visits(tell, service),
                 pace=pace,
+                kept_ready=service.kept_ready,
             )
             return await linking.link(request, service, doors)
 
 
+async def _may_start_over(ways: Ways, error: OAuthHelperError) -> bool:
+    from oauth_helper.wiring.starting_over import ask_to_start_over  # noqa: PLC0415 - most runs never ask
+
+    return await ask_to_start_over(error, ways)
+
+
 @asynccontextmanager
 async def _seated(
-    sitting: Sitting | None, ways: Ways, tell: Callable[[Event], None]
+    sitting: Sitting | None, ways: Ways, tell: Callable[[Event], None], service: ServiceStageClient
 ) -> AsyncIterator[tuple[Listener, Opening]]:
     if sitting:
         yield sitting.listener, sitting.opening
         return
     listener = Listener(ways.port, preference=ways.preference)
-    async with Opening(ways, listener, tell) as opening:
+    async with Opening(ways, listener, tell, stirs=service.expect_request) as opening:
         yield listener, opening
 
 
-def name_for(repo_type: RepoType) -> str:
-    """Return the name for an authorization that the user gave none."""
-    try:
-        login_name = getpass.getuser()
-    except (KeyError, OSError):  # a container may run under a number that has no name
-        login_name = ""
-    return default_name(RepoType(repo_type), login_name)
+def _with_an_eye_on_visits(tell: Callable[[Event], None], service: ServiceStageClient) -> Callable[[Event], None]:
+    def tell_and_expect(event: Event) -> None:
+        if isinstance(event, Visited):
+            service.expect_request()
+        tell(event)
+
+    return tell_and_expect
 
 
 def _prompt(ways: Ways, opening: Opening) -> Callable[[Callable[[str], None]], AbstractAsyncContextManager[object]]:
     say = ways.say
     if say is None or not ways.has_prompt:
         return lambda _offer: nullcontext()
+
+    from oauth_helper.terminal import TerminalPrompt  # noqa: PLC0415 - the URL is asked for meanwhile
 
     def prompt(offer: Callable[[str], None]) -> TerminalPrompt:
         # A Git host or a single sign-on may refuse a window that is driven.

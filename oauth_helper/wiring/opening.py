@@ -5,19 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from importlib import import_module
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from oauth_helper.address import parse_address
-from oauth_helper.browsers.default import open_default_browser
-from oauth_helper.browsers.products import Family
 from oauth_helper.desk import Desk
 from oauth_helper.errors import NoBrowserError
 from oauth_helper.events import Event, NotOpened, Opened, Warned, Way
 from oauth_helper.listener import Listener, Start
 from oauth_helper.phrase import NOTHING, Phrase, joined, phrase
 from oauth_helper.secret import Secret
-from oauth_helper.wiring.plan import How, Plan, plan_opening
+from oauth_helper.wiring.how import How, Plan
 from oauth_helper.wiring.ways import Ways
 
 if TYPE_CHECKING:
@@ -28,15 +27,24 @@ class Opening:
     """Opens browsers for one story, and ends with it whatever it has begun. An async context manager.
 
     With ``keeps_window`` a window of ours stands until the context ends, and serves the stories that follow.
+    ``stirs`` is called whenever something happens in it.
     """
 
     def __init__(
-        self, ways: Ways, listener: Listener, tell: Callable[[Event], None], *, keeps_window: bool = False
+        self,
+        ways: Ways,
+        listener: Listener,
+        tell: Callable[[Event], None],
+        *,
+        keeps_window: bool = False,
+        stirs: Callable[[], None] = lambda: None,
     ) -> None:
         self._ways = ways
         self._listener = listener
         self._tell = tell
+        self._stirs = stirs
         self._plan = Plan(How.BY_HAND, NOTHING)
+        self._planning: asyncio.Task[Plan] | None = None
         self._desk: Desk | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._keeps_window = keeps_window
@@ -49,20 +57,35 @@ class Opening:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for task in self._tasks:
+        tasks = [*self._tasks, self._planning] if self._planning else [*self._tasks]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self._kept.aclose()
 
+    def look_ahead(self) -> None:
+        """Begin to decide how to open a browser: the desktop's own tools take their time, beside whatever we do."""
+        self._planning = asyncio.create_task(self._look())
+
     async def prepare(self) -> None:
-        """Decide how to open a browser, before anybody is asked for a state.
+        """Have it decided how to open a browser.
 
         Raises:
             NoBrowserError: What the user demands cannot be had here.
         """
-        self._plan = await plan_opening(self._ways)
+        planning, self._planning = self._planning or asyncio.create_task(self._look()), None
+        try:
+            self._plan = await planning
+        finally:
+            planning.cancel()
         if self._plan.warning:
             self._tell(Warned(self._plan.warning))
+
+    async def _look(self) -> Plan:
+        await asyncio.to_thread(import_module, "oauth_helper.wiring.plan")
+        from oauth_helper.wiring.plan import plan_opening  # noqa: PLC0415 - a request is under way meanwhile
+
+        return await plan_opening(self._ways)
 
     @property
     def _is_over(self) -> bool:
@@ -110,6 +133,8 @@ class Opening:
 
     async def _open_default(self, start: str) -> None:
         try:
+            from oauth_helper.browsers.default import open_default_browser  # noqa: PLC0415 - as for a window
+
             browser = await open_default_browser(start, environ=self._ways.environ)
         except NoBrowserError as error:
             if self._is_over:
@@ -130,6 +155,7 @@ class Opening:
 
     async def _open_window(self, desk: Desk, redirect_uri: str) -> bool:
         """Try each browser; return whether a tab stands in which the user can go on, or could until closing it."""
+        from oauth_helper.browsers.products import Family  # noqa: PLC0415 - as below
         from oauth_helper.browsers.window import NoWindowError, Window  # noqa: PLC0415 - only who opens one pays for it
 
         failures: list[Phrase] = []
@@ -144,6 +170,7 @@ class Opening:
                     onward=Secret(desk.authorization_url),
                     judge=lambda query: desk.judge_query(query, Way.WINDOW),
                     done=self._listener.done_address,
+                    stirs=self._stirs,
                     headless=self._ways.headless,
                     language=self._ways.preference.language,
                     environ=self._ways.environ,

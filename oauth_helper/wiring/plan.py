@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from oauth_helper.browsers.default import first_browser, why_no_browser
-from oauth_helper.browsers.find import FoundBrowser, choose, look_around, why_no_window
 from oauth_helper.errors import NoBrowserError
 from oauth_helper.phrase import NOTHING, Phrase, phrase, template
+from oauth_helper.wiring.how import How, Plan
 from oauth_helper.wiring.ways import Ways
+
+if TYPE_CHECKING:
+    from oauth_helper.browsers.find import FoundBrowser
+
+__all__ = ["How", "Plan", "plan_opening"]
 
 _BUILD_SERVICE: Final = "CI"
 """Set by the common ones."""
@@ -20,28 +22,6 @@ _OPEN_TO_OTHERS: Final = template(
     "Other users of this machine can drive a window of {browser}, and see what you do there, as it is a snap or "
     "flatpak."
 )
-
-
-class How(StrEnum):
-    """Who brings the user to the Git host."""
-
-    WINDOW = "window"
-    DEFAULT = "default"
-    VISITOR = "visitor"
-    BY_HAND = "by hand"
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What will be done."""
-
-    how: How
-    why: Phrase
-    """What happens, and for which reason, in words for people."""
-    windows: tuple[FoundBrowser, ...] = ()
-    """The browsers in which a window is to be tried, best first."""
-    warning: Phrase = NOTHING
-    """What the user should know before it happens."""
 
 
 async def plan_opening(ways: Ways) -> Plan:
@@ -52,6 +32,8 @@ async def plan_opening(ways: Ways) -> Plan:
     """
     if ways.browser == "none":
         return Plan(How.BY_HAND, phrase("the addresses are printed"))
+    from oauth_helper.browsers.default import why_no_browser  # noqa: PLC0415 - who wants none need not wait for it
+
     windows, no_window = await _windows(ways)
     if windows:
         first = windows[0]
@@ -74,6 +56,8 @@ async def _windows(ways: Ways) -> tuple[list[FoundBrowser], Phrase]:
     """Return the browsers to try, and where there are none but one was wanted, why."""
     if not ways.wants_window:
         return [], NOTHING
+    from oauth_helper.browsers.find import choose, look_around, why_no_window  # noqa: PLC0415 - as above
+
     reason = None if ways.headless else why_no_window(ways.environ, sys.platform)
     if reason and ways.demands_window:
         raise NoBrowserError(phrase("A window was demanded, but there can be none: {reason}", reason=reason))
@@ -90,6 +74,8 @@ async def _windows(ways: Ways) -> tuple[list[FoundBrowser], Phrase]:
 
 
 def _in_the_default_browser(ways: Ways, no_window: Phrase) -> Plan:
+    from oauth_helper.browsers.default import first_browser  # noqa: PLC0415 - as above
+
     why = phrase("{browser} opens the page", browser=first_browser(ways.environ))
     if no_window:
         warning = phrase("No window of ours ({why}): your default browser shows a page instead.", why=no_window)

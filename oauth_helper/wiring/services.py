@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from oauth_helper.credential_chain import FoundCredentials
-from oauth_helper.credentials import IamUser
-from oauth_helper.errors import SettingsError
+from oauth_helper.credentials import AccessKey, IamToken, IamUser
+from oauth_helper.errors import NotPermittedError, OAuthHelperError, RefusedError, SettingsError
+from oauth_helper.known_projects import Asked, KnownProjects
 from oauth_helper.pending import Target
 from oauth_helper.phrase import phrase
 from oauth_helper.servicestage import ServiceStageClient, fetch_token, find_project_id
@@ -31,19 +32,48 @@ async def open_service(
     project_id = target.project_id if target else settings.project_id.value
     region, ca_bundle = settings.region.value, settings.ca_bundle.value
     identity = credentials.value
-    if isinstance(identity, IamUser):
-        iam = settings.required_iam_endpoint(phrase("a token for the IAM user"))
-        _require_region_or_project(region or project_id)
-        issued = await fetch_token(iam, identity, region=region, project_id=project_id, ca_bundle=ca_bundle)
-        identity, project_id = issued.token, project_id or issued.project_id
-    elif project_id is None:
-        iam = settings.required_iam_endpoint(phrase("the project's id"))
-        region = _require_region_or_project(region)
-        project_id = await find_project_id(iam, region, identity, ca_bundle=ca_bundle)
-    async with ServiceStageClient(
-        endpoint, project_id=project_id, credentials=identity, ca_bundle=ca_bundle
-    ) as service:
-        yield service
+    async with AsyncExitStack() as stack:
+        if isinstance(identity, IamUser):
+            iam = settings.required_iam_endpoint(phrase("a token for the IAM user"))
+            _require_region_or_project(region or project_id)
+            issued = await fetch_token(iam, identity, region=region, project_id=project_id, ca_bundle=ca_bundle)
+            identity, project_id = issued.token, project_id or issued.project_id
+        elif project_id is None:
+            iam = settings.required_iam_endpoint(phrase("the project's id"))
+            region = _require_region_or_project(region)
+            project_id = await stack.enter_async_context(_project_of(iam, region, identity, ca_bundle))
+        client = ServiceStageClient(endpoint, project_id=project_id, credentials=identity, ca_bundle=ca_bundle)
+        yield await stack.enter_async_context(client)
+
+
+@asynccontextmanager
+async def _project_of(
+    iam: str, region: str, identity: AccessKey | IamToken, ca_bundle: str | None
+) -> AsyncIterator[str]:
+    """Give the project's id, of those that are remembered or of IAM; forget it where it turns out to be wrong."""
+    asked = None
+    if isinstance(identity, AccessKey) and identity.security_token is None:  # a temporary key will not come again
+        asked = Asked(iam, region, identity.access_key)
+    known = KnownProjects.of_the_user()
+    if asked and (remembered := known.find(asked)):
+        try:
+            yield remembered
+        except (NotPermittedError, RefusedError) as error:
+            if _may_mean_the_project(error):
+                known.forget(asked)
+                error.hint += phrase(" The project's id was remembered from an earlier run; the next asks IAM again.")
+            raise
+        return
+    project_id = await find_project_id(iam, region, identity, ca_bundle=ca_bundle)
+    if asked:
+        known.remember(asked, project_id)
+    yield project_id
+
+
+def _may_mean_the_project(error: OAuthHelperError) -> bool:
+    """Whether it was refused for another reason than ServiceStage itself has for refusing what it was asked."""
+    is_its_own = (error.code or "").startswith("SVCSTG.")
+    return isinstance(error, NotPermittedError) or (type(error) is RefusedError and not is_its_own)
 
 
 @asynccontextmanager

@@ -15,16 +15,16 @@ from oauth_helper.wiring.ways import Ways
 
 
 class Sitting:
-    """Keeps both open while its context is.
+    """Keeps both open while its context is. ``stirs`` is called whenever something happens in the window.
 
     Raises:
         PortTakenError: On entering, the port cannot be had.
         MachineError: On entering, there is no listening on 127.0.0.1 at all.
     """
 
-    def __init__(self, ways: Ways, tell: Callable[[Event], None]) -> None:
+    def __init__(self, ways: Ways, tell: Callable[[Event], None], *, stirs: Callable[[], None] = lambda: None) -> None:
         self.listener: Listener = Listener(ways.port, preference=ways.preference)
-        self.opening: Opening = Opening(ways, self.listener, tell, keeps_window=True)
+        self.opening: Opening = Opening(ways, self.listener, tell, keeps_window=True, stirs=stirs)
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:

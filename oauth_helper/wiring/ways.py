@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from oauth_helper.language import Language, Preference
-from oauth_helper.phrase import Phrase
-from oauth_helper.terminal import can_prompt
+
+if TYPE_CHECKING:
+    from oauth_helper.phrase import Phrase
 
 _ENGLISH: Final = Preference(Language.ENGLISH)
 
@@ -39,6 +40,8 @@ class Ways:
     @property
     def has_prompt(self) -> bool:
         """Whether the user can paste into the terminal."""
+        from oauth_helper.terminal import can_prompt  # noqa: PLC0415 - where nobody speaks, nobody is asked
+
         return self.say is not None and can_prompt()
 
     @property
