@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parent.parent / "oauth_helper"
 
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("address", "language", "origin", "phrase", "presentable", "secret"),
-    ("authorization", "credentials", "errors", "repository", "stars"),
+    ("authorization", "credentials", "errors", "phrase_document", "repository", "stars"),
     ("endpoint", "events", "fault_trace", "link_request", "pending"),
     ("credential_chain", "diagnosis", "outcome_document", "proof", "redirect", "settings", "standing"),
     ("catalogs", "declaration", "private_files"),
