@@ -11,7 +11,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("address", "language", "origin", "phrase", "presentable", "secret"),
     ("authorization", "credentials", "errors", "phrase_document", "repository", "stars"),
     ("endpoint", "events", "fault_trace", "link_request", "pending"),
-    ("credential_chain", "diagnosis", "outcome_document", "proof", "redirect", "settings", "standing"),
+    ("credential_chain", "diagnosis", "outcome_document", "proof", "redirect", "settings", "standing", "whereabouts"),
     ("catalogs", "declaration", "private_files"),
     ("browsers", "files", "journal", "listener", "other_runs", "schema", "servicestage", "terminal"),
     ("desk", "exchange"),

@@ -18,6 +18,7 @@ from typing import Final
 from oauth_helper.browsers.candidates import Which
 from oauth_helper.browsers.inheritance import inherited
 from oauth_helper.browsers.process import reaped
+from oauth_helper.whereabouts import CONTAINER_MARKS, Whereabouts, find_whereabouts
 
 if sys.platform == "win32":
     import winreg
@@ -97,6 +98,11 @@ class Surroundings:
     def is_wsl(self) -> bool:
         """Whether this is Linux inside Windows."""
         return self.is_linux and bool(self.environ.get("WSL_DISTRO_NAME") or self.environ.get("WSL_INTEROP"))
+
+
+def whereabouts(environ: Mapping[str, str]) -> Whereabouts:
+    """Return where we run on this machine."""
+    return find_whereabouts(environ, has_container_mark=any(Path(mark).exists() for mark in CONTAINER_MARKS))
 
 
 async def look_around(environ: Mapping[str, str] = os.environ, platform: str = sys.platform) -> Surroundings:

@@ -30,6 +30,7 @@ from oauth_helper.events import Event, Failed, Linked
 from oauth_helper.link_request import IfExists, LinkRequest
 from oauth_helper.phrase import phrase
 from oauth_helper.settings import MAXIMUM_TIMEOUT
+from oauth_helper.whereabouts import nobody_could_authorize
 
 
 @command("link", short_help="Link a Git account: the main job.")
@@ -96,6 +97,8 @@ def _linked(repo_type: RepoType, options: dict[str, Any], lines: EventLines | No
     request = _request(repo_type, options, started)
     if proof:
         linked = run_direct_link(request, proof, started, options, lines)
+    elif started.is_unattended and not (options["sandbox"] or lines):
+        raise nobody_could_authorize()
     else:
         linked = _run(_browser_link(request, started, options, lines))
     _say_how_it_ended(linked, request.name, started.narrator)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -14,7 +13,7 @@ from click.shell_completion import CompletionItem
 
 from oauth_helper.authorization import RepoType
 from oauth_helper.cli.narration import Narrator
-from oauth_helper.cli.secret_input import ask, ask_for_secret
+from oauth_helper.cli.secret_input import ask, ask_for_secret, can_ask
 from oauth_helper.cli.speech import OPTION, in_words
 from oauth_helper.cli.spoken_help import option
 from oauth_helper.credential_chain import FoundCredentials, find_credentials, no_credentials
@@ -32,6 +31,7 @@ from oauth_helper.settings import (
     is_browser_choice,
     resolve_settings,
 )
+from oauth_helper.whereabouts import is_build_service
 
 Command = Callable[..., Any]
 
@@ -118,12 +118,17 @@ class Run:
         """
         found = find_credentials(self.environ, self.credentials_file)
         if found is None:
-            if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            if not can_ask():
                 raise no_credentials()
             return _ask_for_iam_user(self.narrator)
         if self.others_can_read(found):
             self.narrator.warn(phrase("Others can read {path}; run: chmod 600 on it.", path=self.credentials_file.path))
         return found
+
+    @property
+    def is_unattended(self) -> bool:
+        """Whether nobody is there to authorize, nor a browser or program that was named for it."""
+        return is_build_service(self.environ) and not (self.environ.get("BROWSER") or self.settings.names_browser)
 
     def others_can_read(self, found: FoundCredentials) -> bool:
         """Whether credentials were found in a file that others can read."""

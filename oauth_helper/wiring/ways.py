@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
+from oauth_helper.browsers.surroundings import whereabouts
 from oauth_helper.phrase import Phrase
 from oauth_helper.terminal import can_prompt
 
@@ -21,7 +21,7 @@ class Ways:
     """The listener's; None: any free one."""
     say: Callable[[Phrase], None] | None = None
     """Says the terminal prompt's words; None: no prompt, standard input is left alone."""
-    keys: Mapping[str, Callable[[], None]] = MappingProxyType({})
+    keys: Mapping[str, Callable[[], None]] = field(default_factory=dict)
     """What keys of the caller's do at that prompt, each with Enter behind it."""
     visitor: Callable[[str], Awaitable[None]] | None = None
     """Plays the user where there is no browser, in the sandbox."""
@@ -35,6 +35,16 @@ class Ways:
     def has_prompt(self) -> bool:
         """Whether the user can paste into the terminal."""
         return self.say is not None and can_prompt()
+
+    @property
+    def is_apart(self) -> bool:
+        """Whether a browser would come up where the user is not, and none was asked for."""
+        return not self.demands_browser and whereabouts(self.environ).is_apart
+
+    @property
+    def demands_browser(self) -> bool:
+        """Whether the user says which browser is to be opened."""
+        return self.browser not in {"auto", "none"} or bool(self.environ.get("BROWSER"))
 
     @property
     def wants_window(self) -> bool:
