@@ -4,11 +4,12 @@ BIN := $(VENV)/bin
 LOWEST := .venv-lowest
 TORTURE := .venv-torture
 TYPES := .venv-types
+CATALOGS := $(wildcard oauth_helper/locale/*/LC_MESSAGES/*.po)
 
 # For each of the targets of `make fuzz`, of which there are fourteen.
 SECONDS ?= 720
 
-.PHONY: demo test lint benchmark completeness fuzz torture test-lowest clean
+.PHONY: demo test lint benchmark completeness catalogs fuzz torture test-lowest clean
 
 # The main job, against a sandbox on this machine.
 demo: $(VENV)/installed
@@ -34,6 +35,10 @@ completeness:
 	npm install --silent --no-fund --no-audit --prefix $(TYPES)/npm pyright
 	PATH="$(CURDIR)/$(TYPES)/bin:$$PATH" $(TYPES)/npm/node_modules/.bin/pyright --verifytypes oauth_helper --ignoreexternal
 
+# Bring the translations up to date with the sources; fails while something is left to be translated.
+catalogs: $(VENV)/installed-for-development
+	PYTHONPATH=tests $(BIN)/python -m catalogs
+
 # Long fuzzing of everything that reads what a stranger wrote; what is found is kept in a temporary folder.
 fuzz: $(VENV)/installed-for-development
 	$(BIN)/python tests/fuzz/run.py --seconds $(SECONDS)
@@ -46,19 +51,19 @@ torture: $(TORTURE)/installed
 test-lowest: $(LOWEST)/installed
 	$(LOWEST)/bin/python -m pytest --numprocesses=4 --cov --cov-report=term
 
-$(VENV)/installed: pyproject.toml
+$(VENV)/installed: pyproject.toml hatch_build.py $(CATALOGS)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --editable .
 	touch $@
 
 # Dependency groups need pip 25.1.
-$(VENV)/installed-for-development: pyproject.toml
+$(VENV)/installed-for-development: pyproject.toml hatch_build.py $(CATALOGS)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
 	$(BIN)/python -m pip install --quiet --editable . --group dev
 	touch $@
 
-$(LOWEST)/installed: pyproject.toml tests/lowest-versions.txt
+$(LOWEST)/installed: pyproject.toml hatch_build.py $(CATALOGS) tests/lowest-versions.txt
 	$(PYTHON) -m venv $(LOWEST)
 	$(LOWEST)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
 	$(LOWEST)/bin/python -m pip install --quiet --editable . --group test --constraint tests/lowest-versions.txt

@@ -30,6 +30,8 @@ the command ends (``exit_status``)::
 
 from __future__ import annotations
 
+from typing import Any
+
 from oauth_helper.phrase import Phrase, phrase
 from oauth_helper.presentable import presentable
 
@@ -40,9 +42,7 @@ class OAuthHelperError(Exception):
     exit_status: int = 1
     kind: str = "fault"
     """One word for scripts; it does not change between releases."""
-    default_hint: Phrase = phrase(
-        "This is a fault in oauth-helper. Please report it with what -vv shows: no secret is."
-    )
+    default_hint: Phrase = phrase("This is a fault in oauth-helper. Please report what -vv shows: no secret is in it.")
 
     def __init__(
         self, message: Phrase, *, hint: Phrase | None = None, code: str | None = None, request_id: str | None = None
@@ -104,9 +104,7 @@ class CredentialsError(SettingsError):
     """Credentials are missing, half given, or were refused."""
 
     kind = "credentials"
-    default_hint = phrase(
-        "Set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK, or OAUTH_HELPER_TOKEN; `oauth-helper doctor` checks them."
-    )
+    default_hint = phrase("Set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK anew; `oauth-helper doctor` checks them.")
 
 
 class ClockSkewError(CredentialsError):
@@ -120,9 +118,7 @@ class NotPermittedError(CredentialsError):
     """The account is known, but may not make this call."""
 
     kind = "not-permitted"
-    default_hint = phrase(
-        "Ask the account's administrator for servicestage:repositoryAuth:list, :get, :create and :delete."
-    )
+    default_hint = phrase("Ask the administrator for servicestage:repositoryAuth:list, :get, :create and :delete.")
 
 
 class AuthorizationDeniedError(OAuthHelperError):
@@ -174,9 +170,7 @@ class NameTakenError(RefusedError):
     """``SVCSTG.REPO.0403``, or seen before asking: an authorization of that name stands in the way."""
 
     kind = "name-taken"
-    default_hint = phrase(
-        "Choose another --name, or give --if-exists replace to replace the authorization of that name."
-    )
+    default_hint = phrase("Choose another --name, or replace the authorization with --if-exists replace.")
 
 
 class NoSuchAuthorizationError(RefusedError):
@@ -193,17 +187,8 @@ class UnavailableError(OAuthHelperError):
     kind = "unavailable"
     default_hint = phrase("Try again in a moment; `oauth-helper doctor` checks the endpoint.")
 
-    def __init__(
-        self,
-        message: Phrase,
-        *,
-        sent: bool,
-        status: int | None = None,
-        hint: Phrase | None = None,
-        code: str | None = None,
-        request_id: str | None = None,
-    ) -> None:
-        super().__init__(message, hint=hint, code=code, request_id=request_id)
+    def __init__(self, message: Phrase, *, sent: bool, status: int | None = None, **about: Any) -> None:
+        super().__init__(message, **about)
         self.sent = sent
         """Whether the request may have reached the server. False only where no connection came about."""
         self.status = status

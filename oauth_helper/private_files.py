@@ -24,9 +24,7 @@ MOST_BYTES: Final = 65_536
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 _OTHERS_WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
 _TEMPORARY: Final = re.compile(r"being-written-[0-9a-f]{16}")
-_TRIES: Final = 5
-"""A sweep can take a new file away only between its creation and its lock: twice in a row is bad luck already."""
-
+_TRIES: Final = 5  # a sweep can take a new file away only between its creation and its lock: twice is bad luck already
 _SAFELY: Final = sum(getattr(os, flag, 0) for flag in ("O_BINARY", "O_NOFOLLOW", "O_NONBLOCK", "O_NOCTTY"))
 """No link is followed, no FIFO waited for. Windows knows the first alone, the others know all but that one."""
 
@@ -43,9 +41,7 @@ def private_folder(path: Path) -> Path:
             path.mkdir(mode=stat.S_IRWXU)
         _make_ours_alone(path)
     except OSError as error:
-        raise _distrust(
-            path, phrase("cannot be had as a folder of ours ({strerror})", strerror=error.strerror)
-        ) from error
+        raise _distrust(path, phrase("cannot be had as a folder of ours ({why})", why=error.strerror)) from error
     return path
 
 
@@ -60,7 +56,7 @@ def has_private_folder(path: Path) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError as error:
-        raise _distrust(path, phrase("cannot be looked at ({strerror})", strerror=error.strerror)) from error
+        raise _distrust(path, phrase("cannot be looked at ({why})", why=error.strerror)) from error
     return True
 
 
@@ -124,10 +120,9 @@ def read_private(path: Path) -> str | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        is_link = error.errno in {errno.ELOOP, errno.EMLINK}  # the second is FreeBSD's word for it
-        raise _distrust(
-            path, phrase("is a link") if is_link else phrase("cannot be read ({strerror})", strerror=error.strerror)
-        ) from None
+        if error.errno in {errno.ELOOP, errno.EMLINK}:  # the second is FreeBSD's word for it
+            raise _distrust(path, phrase("is a link")) from None
+        raise _distrust(path, phrase("cannot be read ({why})", why=error.strerror)) from None
     if len(content) > MOST_BYTES:
         raise _distrust(path, phrase("is longer than any file of ours"))
     with suppress(UnicodeDecodeError):
@@ -202,10 +197,8 @@ def _check_file(path: Path, descriptor: int) -> None:
 
 
 def _distrust(path: Path, why: Phrase) -> MachineError:
-    return MachineError(
-        phrase("{path} {why}", path=path, why=why),
-        hint=phrase("Look at it, then move it away or make it yours alone (chmod go= PATH)."),
-    )
+    hint = phrase("Look at it, then move it away or make it yours alone (chmod go= PATH).")
+    return MachineError(phrase("{path} {why}", path=path, why=why), hint=hint)
 
 
 def _write(path: Path, content: bytes) -> None:

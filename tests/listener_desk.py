@@ -13,6 +13,7 @@ from oauth_helper.authorization import Authorization, RepoType
 from oauth_helper.errors import AuthorizationDeniedError, RedirectRejectedError
 from oauth_helper.events import Failed, Linked, Outcome, Stray, Way
 from oauth_helper.listener import Listener
+from oauth_helper.phrase import phrase
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -80,7 +81,7 @@ class Desk:
 
     def _reject(self, reason: str) -> None:
         self.ignored.append(reason)
-        raise RedirectRejectedError(reason, f"not ours: {reason}")
+        raise RedirectRejectedError(reason, phrase("not ours: {reason}", reason=reason))
 
     @property
     def has_redirect(self) -> bool:

@@ -19,6 +19,7 @@ from oauth_helper.errors import (
 from oauth_helper.events import Event
 from oauth_helper.exchange import Exchange
 from oauth_helper.pending import Pending, Target
+from oauth_helper.phrase import phrase
 from oauth_helper.secret import Secret
 
 PENDING = Pending(
@@ -28,13 +29,13 @@ PENDING = Pending(
     Secret("planted-code"),
     Secret("planted-state"),
 )
-UNSENT = UnreachableError("refused", sent=False)
-RESET = UnreachableError("reset", sent=True)
-BUSY = UnusableAnswerError("status 503", sent=True, status=503)
-LATE = UnusableAnswerError("status 504", sent=True, status=504)
-USED = CodeOrStateInvalidError("used", code="SVCSTG.REPO.0402")
-TAKEN = NameTakenError("taken", code="SVCSTG.REPO.0403")
-NO_LIST = NotPermittedError("may not list")
+UNSENT = UnreachableError(phrase("refused"), sent=False)
+RESET = UnreachableError(phrase("reset"), sent=True)
+BUSY = UnusableAnswerError(phrase("status 503"), sent=True, status=503)
+LATE = UnusableAnswerError(phrase("status 504"), sent=True, status=504)
+USED = CodeOrStateInvalidError(phrase("used"), code="SVCSTG.REPO.0402")
+TAKEN = NameTakenError(phrase("taken"), code="SVCSTG.REPO.0403")
+NO_LIST = NotPermittedError(phrase("may not list"))
 OTHER = Authorization("console-made", "github", create_time=9)
 HANGS = "hangs"
 

@@ -9,7 +9,7 @@ from command import surroundings
 from link_script import LINK
 from screen import terminal
 
-from oauth_helper.cli.advice import in_words
+from oauth_helper.cli.advice import advice_in_words, ssh_command
 from oauth_helper.events import Advice, Waiting
 from oauth_helper.sandbox import Sandbox
 
@@ -17,8 +17,8 @@ WAITING = Waiting("http://127.0.0.1:4711/start?k=KEY", "https://github.com/login
 SSH = {"SSH_CONNECTION": "203.0.113.5 51000 198.51.100.7 22"}
 
 
-def words(advice: Advice, *, pastes: bool = True, window: bool = False, environ: dict[str, str] | None = None) -> str:
-    return in_words(advice, WAITING, in_window=window, takes_pastes=pastes, environ=environ or {})
+def words(advice: Advice, *, pastes: bool = True, window: bool = False) -> str:
+    return advice_in_words(advice, in_window=window, takes_pastes=pastes)
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def words(advice: Advice, *, pastes: bool = True, window: bool = False, environ:
         (Advice.OTHER_USER, "Another user of this machine", "as the user who runs this command"),
         (Advice.OTHER_ATTEMPT, "an earlier attempt", "the one that was opened now"),
         (Advice.NOT_WHOLE, "was not whole", "Copy all of it"),
-        (Advice.UNREACHED, "Nothing has reached me yet", "ssh -L 4711:127.0.0.1:4711 THIS-MACHINE"),
+        (Advice.UNREACHED, "Nothing has reached me yet", "first run there:"),
         (Advice.UNDECIDED, "Nothing has come back yet", "paste the address where the browser ends"),
     ],
 )
@@ -44,7 +44,8 @@ def test_every_advice_has_its_words() -> None:
 
 
 def test_the_ssh_command_names_the_host_that_the_user_has_come_to() -> None:
-    assert words(Advice.UNREACHED, environ=SSH).endswith("\n  ssh -L 4711:127.0.0.1:4711 198.51.100.7")
+    assert ssh_command(WAITING, SSH) == "ssh -L 4711:127.0.0.1:4711 198.51.100.7"
+    assert ssh_command(WAITING, {}) == "ssh -L 4711:127.0.0.1:4711 THIS-MACHINE"
 
 
 def test_who_cannot_paste_here_is_told_of_deliver() -> None:

@@ -27,6 +27,7 @@ from oauth_helper.errors import (
     UnusableAnswerError,
 )
 from oauth_helper.events import Exchanging, Looking
+from oauth_helper.phrase import phrase
 
 
 async def test_the_redirect_is_written_down_before_it_is_sent_and_forgotten_when_it_is_known() -> None:
@@ -58,7 +59,7 @@ async def test_what_is_never_sent_is_kept_as_never_sent() -> None:
 
 @pytest.mark.parametrize("status", [500, 503, 429])
 async def test_after_a_plain_refusal_to_answer_one_look_decides(status: int) -> None:
-    busy = UnusableAnswerError("busy", sent=True, status=status)
+    busy = UnusableAnswerError(phrase("busy"), sent=True, status=status)
     run = Run(ScriptedService([busy, CREATED]))
     assert await run.exchange().carry_out() == CREATED
     assert run.order == ["create", "list", "create"]
@@ -68,7 +69,9 @@ async def test_after_a_plain_refusal_to_answer_one_look_decides(status: int) -> 
     assert not there.is_kept
 
 
-@pytest.mark.parametrize("trouble", [RESET, LATE, UnusableAnswerError("cut", sent=True, status=200), HANGS], ids=str)
+@pytest.mark.parametrize(
+    "trouble", [RESET, LATE, UnusableAnswerError(phrase("cut"), sent=True, status=200), HANGS], ids=str
+)
 async def test_what_may_still_be_carried_out_is_sent_again_only_after_four_looks_and_the_whole_time(
     trouble: Answer,
 ) -> None:
@@ -90,7 +93,7 @@ async def test_what_comes_late_is_found() -> None:
     assert run.told.count(Looking(NAME)) == 3
 
 
-@pytest.mark.parametrize("failed", [UNSENT, RESET, BUSY, RefusedError("no"), HANGS], ids=str)
+@pytest.mark.parametrize("failed", [UNSENT, RESET, BUSY, RefusedError(phrase("no")), HANGS], ids=str)
 async def test_a_look_that_failed_tells_nothing_and_nothing_is_sent_on_it(failed: Look) -> None:
     run = Run(ScriptedService([BUSY], looks=[failed]))
     with pytest.raises(OutcomeUnknownError):
@@ -120,7 +123,7 @@ async def test_a_refusal_of_the_second_sending_may_be_the_work_of_the_first(refu
     run = Run(ScriptedService([RESET, refusal], looks=[[], [], [], [], [CREATED]]))
     assert await run.exchange().carry_out() == CREATED
     assert len(run.service.made("create")) == 2
-    gone = Run(ScriptedService([RESET, type(refusal)("refused")], looks=[[]]))
+    gone = Run(ScriptedService([RESET, type(refusal)(phrase("refused"))], looks=[[]]))
     with pytest.raises(type(refusal)):
         await gone.exchange().carry_out()
     assert gone.order[-1] == "list"
@@ -128,7 +131,7 @@ async def test_a_refusal_of_the_second_sending_may_be_the_work_of_the_first(refu
 
 
 async def test_a_plain_refusal_of_the_first_sending_ends_it() -> None:
-    for error in (RefusedError("no"), NameTakenError("taken")):
+    for error in (RefusedError(phrase("no")), NameTakenError(phrase("taken"))):
         run = Run(ScriptedService([error]))
         with pytest.raises(type(error)):
             await run.exchange(known=()).carry_out()
@@ -137,30 +140,30 @@ async def test_a_plain_refusal_of_the_first_sending_ends_it() -> None:
 
 
 async def test_what_the_console_itself_made_is_named() -> None:
-    run = Run(ScriptedService([CodeOrStateInvalidError("used")], looks=[[OTHER, STANDING]]))
+    run = Run(ScriptedService([CodeOrStateInvalidError(phrase("used"))], looks=[[OTHER, STANDING]]))
     with pytest.raises(CodeOrStateInvalidError, match="console itself created console-made") as raised:
         await run.exchange(known={NAME}).carry_out()
     assert "delete it" in raised.value.hint
     assert run.order == ["create", "list"]
 
 
-@pytest.mark.parametrize("look", [[STANDING], NO_LIST, CredentialsError("gone"), RESET], ids=str)
+@pytest.mark.parametrize("look", [[STANDING], NO_LIST, CredentialsError(phrase("gone")), RESET], ids=str)
 async def test_a_used_code_is_said_to_be_used_where_nothing_else_is_known(look: Look) -> None:
-    run = Run(ScriptedService([CodeOrStateInvalidError("used")], looks=[look]))
+    run = Run(ScriptedService([CodeOrStateInvalidError(phrase("used"))], looks=[look]))
     with pytest.raises(CodeOrStateInvalidError, match=r"^used$"):
         await run.exchange(known={NAME}).carry_out()
     assert not run.is_kept
 
 
 async def test_credentials_that_are_refused_cost_no_redirect() -> None:
-    run = Run(ScriptedService([CredentialsError("expired", hint="Get a new token.")]))
+    run = Run(ScriptedService([CredentialsError(phrase("expired"), hint=phrase("Get a new token."))]))
     with pytest.raises(CredentialsError, match="expired") as raised:
         await run.exchange().carry_out()
     assert "Get a new token." in raised.value.hint
     assert "resume" in raised.value.hint
     assert run.journal.entries[-1]
     assert run.journal.entries[-1].sent_at is None, "a gateway that refuses has handed nothing on"
-    looking = Run(ScriptedService([RESET], looks=[CredentialsError("expired")]))
+    looking = Run(ScriptedService([RESET], looks=[CredentialsError(phrase("expired"))]))
     with pytest.raises(CredentialsError):
         await looking.exchange().carry_out()
     assert looking.is_kept

@@ -31,6 +31,7 @@ from oauth_helper.errors import (
 from oauth_helper.events import Deleted, Deleting, Exchanging, Warned
 from oauth_helper.exchange import Exchange
 from oauth_helper.pending import CODE_LIFETIME, Pending
+from oauth_helper.phrase import phrase
 
 REPLACING = replace(PENDING, stood_since=STANDING.create_time)
 
@@ -63,7 +64,7 @@ async def test_a_deletion_of_which_nothing_came_is_sent_again() -> None:
 
 
 async def test_a_taken_name_that_may_not_be_listed_is_to_be_deleted_by_hand() -> None:
-    run = Run(ScriptedService([NameTakenError("taken")]))
+    run = Run(ScriptedService([NameTakenError(phrase("taken"))]))
     with pytest.raises(NameTakenError) as raised:
         await run.exchange(may_look=False).carry_out()
     assert f"oauth-helper delete {NAME}" in raised.value.hint
@@ -75,7 +76,7 @@ async def test_a_deletion_that_may_still_be_carried_out_is_waited_for(trouble: O
     run = Run(ScriptedService(deletes=[trouble], looks=[[STANDING], []]))
     assert await run.exchange(REPLACING).carry_out() == CREATED
     assert run.order == ["delete", "list", "list", "create"]
-    again = Run(ScriptedService(deletes=[RESET, NoSuchAuthorizationError("none")], looks=[[STANDING]]))
+    again = Run(ScriptedService(deletes=[RESET, NoSuchAuthorizationError(phrase("none"))], looks=[[STANDING]]))
     assert await again.exchange(REPLACING).carry_out() == CREATED
     first, second = again.service.made("delete")
     assert second - first >= HURRIED.settled_after
@@ -90,7 +91,7 @@ async def test_a_deletion_that_never_succeeds_costs_neither_authorization_nor_re
 
 
 async def test_what_is_gone_is_said_wherever_it_is_gone() -> None:
-    for error in (CodeOrStateInvalidError("used"), RESET, CredentialsError("no")):
+    for error in (CodeOrStateInvalidError(phrase("used")), RESET, CredentialsError(phrase("no"))):
         run = Run(ScriptedService([error]))
         with pytest.raises(OAuthHelperError, match="authorization that was named my-auth is deleted"):
             await run.exchange(REPLACING).carry_out()
@@ -155,14 +156,14 @@ class FullJournal(PaperJournal):
 
     def write(self, pending: Pending) -> None:
         if len(self.entries) >= self.room:
-            raise MachineError("the disk is full")
+            raise MachineError(phrase("the disk is full"))
         super().write(pending)
 
 
 async def test_a_journal_that_cannot_be_written_is_said_once_and_costs_nothing() -> None:
     run = Run(ScriptedService(), journal=FullJournal())
     assert await run.exchange(REPLACING).carry_out() == CREATED
-    assert [event for event in run.told if isinstance(event, Warned)] == [Warned("the disk is full")]
+    assert [event for event in run.told if isinstance(event, Warned)] == [Warned(phrase("the disk is full"))]
 
 
 async def test_an_entry_that_is_not_true_any_more_is_removed_rather_than_left() -> None:

@@ -12,6 +12,7 @@ from yarl import URL
 from oauth_helper.endpoint import check_endpoint
 from oauth_helper.errors import RedirectRejectedError, SettingsError, UnusableAnswerError
 from oauth_helper.files import read_config_file
+from oauth_helper.phrase import phrase
 from oauth_helper.redirect import AuthorizationRequest
 from oauth_helper.secret import Secret
 from oauth_helper.servicestage.answer import Answer
@@ -87,7 +88,7 @@ def test_a_request_id_that_repeats_a_secret_has_stars_wherever_it_stands() -> No
         answer = Answer("example.com", 302, headers, b"", NOW, (SECRET,))
         error = redirected(answer)
         assert "planted" not in (error.request_id or "")
-        assert "planted" not in (answer.unusable("is short").request_id or "")
+        assert "planted" not in (answer.unusable(phrase("is short")).request_id or "")
         assert "planted" not in (refused(400, headers=dict(headers), secrets=(SECRET,)).request_id or "")
 
 

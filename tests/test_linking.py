@@ -33,6 +33,7 @@ from oauth_helper.events import (
 )
 from oauth_helper.link_request import IfExists, LinkRequest
 from oauth_helper.linking import link
+from oauth_helper.phrase import phrase
 
 
 async def test_a_link_checks_asks_waits_and_exchanges_in_this_order() -> None:
@@ -70,7 +71,7 @@ async def test_replace_deletes_right_before_the_exchange() -> None:
 
 
 async def test_an_account_that_may_not_list_goes_on_with_a_warning() -> None:
-    service = PaperService(fails={"list": NotPermittedError("no", code="SVCSTG.00100403")})
+    service = PaperService(fails={"list": NotPermittedError(phrase("no"), code="SVCSTG.00100403")})
     linked, doors = await run(service)
     assert linked == Linked(CREATED)
     assert isinstance(doors.told[0], Warned)
@@ -138,7 +139,7 @@ async def test_no_event_but_waiting_shows_a_secret() -> None:
 
 
 async def test_what_stands_is_kept_even_where_no_browser_can_be_opened() -> None:
-    doors = PaperDoors(consents, cannot=NoBrowserError("none here"))
+    doors = PaperDoors(consents, cannot=NoBrowserError(phrase("none here")))
     request = LinkRequest(RepoType.GITHUB, NAME)
     assert await link(request, PaperService([STANDING]), doors.as_doors()) == Linked(STANDING, kept=True)
     service = PaperService()
@@ -150,7 +151,7 @@ async def test_what_stands_is_kept_even_where_no_browser_can_be_opened() -> None
 
 
 async def test_a_name_that_is_gone_when_it_is_to_be_replaced_is_free() -> None:
-    service = PaperService([STANDING], fails={f"delete {NAME}": NoSuchAuthorizationError("gone")})
+    service = PaperService([STANDING], fails={f"delete {NAME}": NoSuchAuthorizationError(phrase("gone"))})
     linked, _ = await run(service, if_exists=IfExists.REPLACE)
     assert linked == Linked(CREATED)
 

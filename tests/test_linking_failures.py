@@ -25,6 +25,7 @@ from oauth_helper.errors import (
 from oauth_helper.events import Deleted, Event, Failed, Linked, Way
 from oauth_helper.link_request import IfExists, LinkRequest
 from oauth_helper.linking import link
+from oauth_helper.phrase import phrase
 
 
 @pytest.mark.parametrize(
@@ -49,7 +50,7 @@ async def test_a_name_in_the_way_is_told_before_a_state_is_spent(
 
 @pytest.mark.parametrize("code", ["APIGW.0302", "APIGW.0402"])
 async def test_a_gateway_that_refuses_everything_ends_it(code: str) -> None:
-    service = PaperService(fails={"list": NotPermittedError("no", code=code)})
+    service = PaperService(fails={"list": NotPermittedError(phrase("no"), code=code)})
     error, _ = await failed(NotPermittedError, service)
     assert error.exit_status == 3
     assert service.calls == ["list"]
@@ -73,7 +74,7 @@ async def test_the_deadline_ends_the_wait() -> None:
 
 async def test_a_browser_that_was_demanded_and_cannot_be_had_ends_the_wait() -> None:
     async def cannot(desk: Desk) -> None:
-        raise NoBrowserError("none")
+        raise NoBrowserError(phrase("none"))
 
     error, _ = await failed(NoBrowserError, PaperService(), cannot)
     assert error.exit_status == 9
@@ -91,8 +92,8 @@ async def test_a_fault_while_opening_ends_the_wait_too() -> None:
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (UnreachableError("connection refused", sent=False), "could not be asked"),
-        (UnusableAnswerError("status 502", sent=True, code="APIGW.0201", request_id="r-1"), "is not known"),
+        (UnreachableError(phrase("connection refused"), sent=False), "could not be asked"),
+        (UnusableAnswerError(phrase("status 502"), sent=True, code="APIGW.0201", request_id="r-1"), "is not known"),
     ],
 )
 async def test_an_exchange_without_a_plain_answer_is_an_unknown_outcome(error: OAuthHelperError, words: str) -> None:
@@ -106,17 +107,19 @@ async def test_an_exchange_without_a_plain_answer_is_an_unknown_outcome(error: O
 
 
 async def test_a_refused_exchange_says_what_is_gone() -> None:
-    fails: dict[str, OAuthHelperError] = {"create": CodeOrStateInvalidError("used", code="SVCSTG.REPO.0402")}
+    fails: dict[str, OAuthHelperError] = {"create": CodeOrStateInvalidError(phrase("used"), code="SVCSTG.REPO.0402")}
     error, _ = await failed(CodeOrStateInvalidError, PaperService(fails=fails))
     assert "deleted" not in error.message
-    service = PaperService([STANDING], fails={"create": CodeOrStateInvalidError("used", code="SVCSTG.REPO.0402")})
+    service = PaperService(
+        [STANDING], fails={"create": CodeOrStateInvalidError(phrase("used"), code="SVCSTG.REPO.0402")}
+    )
     error, _ = await failed(CodeOrStateInvalidError, service, if_exists=IfExists.REPLACE)
     assert error.exit_status == 6
     assert f"{NAME} is deleted" in error.message
 
 
 async def test_a_refused_deletion_leaves_the_redirect_unspent() -> None:
-    service = PaperService([STANDING], fails={f"delete {NAME}": NotPermittedError("no")})
+    service = PaperService([STANDING], fails={f"delete {NAME}": NotPermittedError(phrase("no"))})
     error, _ = await failed(NotPermittedError, service, if_exists=IfExists.REPLACE)
     assert "is deleted" not in error.message
     assert not [call for call in service.calls if "create" in call]
@@ -177,7 +180,7 @@ async def test_a_fault_of_ours_does_not_leave_the_page_waiting() -> None:
 
 
 async def test_a_deletion_without_a_plain_answer_is_no_creation() -> None:
-    service = PaperService([STANDING], fails={f"delete {NAME}": UnreachableError("reset", sent=True)})
+    service = PaperService([STANDING], fails={f"delete {NAME}": UnreachableError(phrase("reset"), sent=True)})
     error, doors = await failed(OutcomeUnknownError, service, if_exists=IfExists.REPLACE)
     assert "asked to delete the authorization named my-auth, but whether it did is not known, so none" in error.message
     assert str(error) == error.message

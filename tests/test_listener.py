@@ -26,6 +26,7 @@ from listener_desk import (
 from oauth_helper.errors import OutcomeUnknownError, RefusedError
 from oauth_helper.events import Failed, Linked, Outcome, Way
 from oauth_helper.listener.pages import PROBLEMS
+from oauth_helper.phrase import phrase
 
 DONE = re.compile(r"/done\?k=[\w-]{43}")
 
@@ -198,11 +199,22 @@ OUTCOMES: list[tuple[Outcome, str, tuple[str, ...]]] = [
     (LINKED, "linked", ("account is linked", "my-auth")),
     (Linked(LINKED.authorization, kept=True), "linked", ("stood already",)),
     (
-        Failed(RefusedError("ServiceStage refused <b>", code="SVCSTG.REPO.0402", request_id="r-1", hint="Try `list`.")),
+        Failed(
+            RefusedError(
+                phrase("ServiceStage refused <b>"),
+                code="SVCSTG.REPO.0402",
+                request_id="r-1",
+                hint=phrase("Try `list`."),
+            )
+        ),
         "failed",
         ("refused &lt;b&gt;", "SVCSTG.REPO.0402", "r-1", "Try <code>list</code>."),
     ),
-    (Failed(OutcomeUnknownError("No answer.")), "unknown", ("not known whether GitHub was linked", "No answer.")),
+    (
+        Failed(OutcomeUnknownError(phrase("No answer."))),
+        "unknown",
+        ("not known whether GitHub was linked", "No answer."),
+    ),
 ]
 
 

@@ -21,6 +21,7 @@ from oauth_helper.errors import (
 )
 from oauth_helper.events import Failed, Linked
 from oauth_helper.outcome_document import OutcomeDocumentError, read_outcome, write_outcome, write_rejection
+from oauth_helper.phrase import phrase, verbatim
 from oauth_helper.presentable import presentable
 
 HOSTILE = "\x1b]0;owned\x07\r\nerror: \u202eforged\ud800 <script>"
@@ -74,7 +75,7 @@ def test_hostile_text_is_one_line_without_controls_when_it_arrives(
 
 
 def test_the_status_of_a_run_that_a_signal_ended_is_told() -> None:
-    told = read_outcome(write_outcome(Failed(StoppedError("Hung up", signal_number=1))))
+    told = read_outcome(write_outcome(Failed(StoppedError(phrase("Hung up"), signal_number=1))))
     assert isinstance(told, Failed)
     assert told.error.exit_status == 129
 
@@ -89,7 +90,7 @@ def test_a_message_that_grew_after_the_error_was_made_is_told_whole() -> None:
 
 
 def test_what_an_error_keeps_for_itself_is_not_told() -> None:
-    error = NameTakenError("taken")
+    error = NameTakenError(phrase("taken"))
     vars(error).update(_private="canary", cause=ValueError("canary"), several=["canary"])
     error.add_note("canary")
     assert "canary" not in write_outcome(Failed(error))
@@ -117,7 +118,7 @@ def test_that_the_end_is_waited_for_is_told() -> None:
 @given(TEXTS, TEXTS)
 def test_a_rejection_is_raised_where_it_arrives(message: str, hint: str) -> None:
     with pytest.raises(RedirectRejectedError) as caught:
-        read_outcome(write_rejection(RedirectRejectedError("foreign-state", message, hint=hint)))
+        read_outcome(write_rejection(RedirectRejectedError("foreign-state", verbatim(message), hint=verbatim(hint))))
     assert caught.value.reason == "foreign-state"
     assert caught.value.message == presentable(message)
     assert caught.value.hint == (presentable(hint) or RedirectRejectedError.default_hint)
@@ -145,7 +146,7 @@ def test_a_class_that_gives_itself_no_kind_comes_back_as_the_one_it_is_of() -> N
     class PickyError(RefusedError):
         """Its word is its parent's."""
 
-    assert type(error_in(write_outcome(Failed(PickyError("No."))))) is RefusedError
+    assert type(error_in(write_outcome(Failed(PickyError(phrase("No.")))))) is RefusedError
 
 
 @pytest.mark.parametrize("status", [0, -1, 256, True, "6", None, 6.0])
@@ -163,10 +164,10 @@ def test_nothing_of_the_class_is_overwritten(name: str) -> None:
 def incomplete() -> Iterator[str]:
     """Errors that lack what their class is never without."""
     for error in (
-        RefusedError("No."),
-        RedirectRejectedError("no-redirect", "No."),
+        RefusedError(phrase("No.")),
+        RedirectRejectedError("no-redirect", phrase("No.")),
         AuthorizationDeniedError("access_denied"),
-        UnavailableError("No.", sent=True),
+        UnavailableError(phrase("No."), sent=True),
     ):
         whole = json.loads(write_outcome(Failed(error)))
         for name in {"message", "hint", "reason", "error", "sent"} & whole["error"].keys():

@@ -9,6 +9,7 @@ from oauth_helper.cli import main
 from oauth_helper.cli.output import print_authorization, print_error, print_table, status_in_words
 from oauth_helper.cli.program import program
 from oauth_helper.errors import RefusedError
+from oauth_helper.phrase import phrase
 
 
 @click.command("break")
@@ -70,7 +71,7 @@ def test_what_click_refuses_is_status_2_with_a_hint(capsys: pytest.CaptureFixtur
 
 
 def test_an_error_shows_its_request_id_once_and_colours_only_on_terminals(capsys: pytest.CaptureFixture[str]) -> None:
-    print_error(RefusedError("No.", request_id="r-1"), as_json=False, trace=False)
+    print_error(RefusedError(phrase("No."), request_id="r-1"), as_json=False, trace=False)
     assert capsys.readouterr().err.splitlines()[0] == "error: No (request id r-1)"
 
 

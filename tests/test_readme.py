@@ -22,6 +22,7 @@ from oauth_helper.cli.event_lines import EventLines
 from oauth_helper.exchange import PACE
 from oauth_helper.journal import KEPT_WITHOUT_SECRETS
 from oauth_helper.pending import CODE_LIFETIME
+from oauth_helper.phrase import phrase
 from oauth_helper.sandbox.faults import CALLS, DURATION, KINDS
 from oauth_helper.settings import ENVIRONMENT
 
@@ -39,7 +40,7 @@ _AUTHORIZATION: Final = Authorization.from_json(
     {"name": "my-auth", "repo_type": "github", "token_type": "oauth", "create_time": 1, "update_time": 1, "status": 0}
 )
 EVENTS: Final[tuple[events.Event, ...]] = (
-    events.Warned("a word"),
+    events.Warned(phrase("a word")),
     events.Checked("my-auth", RepoType.GITHUB),
     events.Resumed("my-auth", _NOW),
     events.Joined("my-auth"),
@@ -57,7 +58,7 @@ EVENTS: Final[tuple[events.Event, ...]] = (
     events.Deleting("my-auth"),
     events.Deleted("my-auth"),
     events.Linked(_AUTHORIZATION),
-    events.Failed(errors.DeadlineError("late")),
+    events.Failed(errors.DeadlineError(phrase("late"))),
 )
 """One of each kind."""
 

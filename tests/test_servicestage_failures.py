@@ -10,6 +10,7 @@ import pytest
 from aiohttp.client_reqrep import ConnectionKey
 
 from oauth_helper.errors import UnavailableError
+from oauth_helper.phrase import phrase
 from oauth_helper.servicestage.failures import FOREIGN, UNFORESEEN, failure_of, translated
 
 NEVER_SENT = {
@@ -61,10 +62,10 @@ def test_every_exception_of_aiohttp_is_translated(kind: type[BaseException]) -> 
         (OSError(errno.ENETDOWN, "?tag=x"), "The connection with example.com broke: Network is down", True),
         (OSError("?tag=x"), "The connection with example.com broke", True),
         (ssl.SSLError(1, "?tag=x"), "The TLS connection with example.com broke", True),
-        (UnicodeError("?tag=x"), "example.com is not a usable address", False),
+        (UnicodeError(phrase("?tag=x")), "example.com is not a usable address", False),
         (ValueError("?tag=x"), "The request to example.com failed", True),
         (aiohttp.InvalidURL("https://x/?tag=x"), "example.com is not a usable address", False),
-        (aiohttp.ClientPayloadError("?tag=x"), "The answer of example.com broke off", True),
+        (aiohttp.ClientPayloadError(phrase("?tag=x")), "The answer of example.com broke off", True),
     ],
 )
 def test_what_an_exception_says_itself_is_not_repeated(error: Exception, message: str, sent: bool) -> None:

@@ -21,6 +21,7 @@ from oauth_helper.events import Captured, Event, Linked, Opened, Waiting, Way
 from oauth_helper.link_request import LinkRequest
 from oauth_helper.linking import Doors
 from oauth_helper.listener import Listener
+from oauth_helper.phrase import phrase
 from oauth_helper.sandbox import Sandbox
 from oauth_helper.sandbox.visitor import play_user
 from oauth_helper.secret import Secret
@@ -55,7 +56,7 @@ class ForgetfulService(PaperService):
     ) -> Authorization:
         self.calls.append("create")
         if self.calls.count("create") == 1:
-            raise CodeOrStateInvalidError("used")
+            raise CodeOrStateInvalidError(phrase("used"))
         return CREATED
 
 

@@ -12,6 +12,7 @@ from oauth_helper.events import Linked, Warned
 from oauth_helper.link_request import IfExists, LinkRequest
 from oauth_helper.linking import link
 from oauth_helper.pending import Pending, Target
+from oauth_helper.phrase import phrase
 from oauth_helper.secret import Secret
 
 
@@ -26,7 +27,7 @@ class RacedService(PaperService):
     ) -> Authorization:
         if not self.standing and f"delete {NAME}" not in self.calls:
             self.standing = [self.taken_by]
-            raise NameTakenError("taken")
+            raise NameTakenError(phrase("taken"))
         return await super().create_oauth(repo_type, name=name, code=code, state=state, tag=tag)
 
     async def delete_authorization(self, name: str) -> None:
@@ -66,7 +67,7 @@ async def test_a_name_that_is_taken_again_after_what_bore_it_was_deleted_is_left
         ) -> Authorization:
             self.calls.append("create")
             self.standing = [replace(STANDING, create_time=5)]
-            raise NameTakenError("taken")
+            raise NameTakenError(phrase("taken"))
 
     service = Taken(standing=[STANDING])
     with pytest.raises(NameTakenError):
@@ -81,8 +82,8 @@ async def test_a_code_that_may_be_used_up_is_not_sent_again_for_a_taken_name() -
         ) -> Authorization:
             self.calls.append("create")
             if self.calls.count("create") == 1:
-                raise UnusableAnswerError("busy", sent=True, status=503)
-            raise NameTakenError("taken")
+                raise UnusableAnswerError(phrase("busy"), sent=True, status=503)
+            raise NameTakenError(phrase("taken"))
 
         async def list_authorizations(self) -> list[Authorization]:
             made_by_another = replace(STANDING, repo_type="gitlab")
@@ -97,7 +98,7 @@ async def test_a_code_that_may_be_used_up_is_not_sent_again_for_a_taken_name() -
 async def test_who_may_not_list_and_runs_the_command_again_is_not_held_up_by_what_cannot_be_known() -> None:
     class Unlisted(PaperService):
         async def list_authorizations(self) -> list[Authorization]:
-            raise NotPermittedError("may not list")
+            raise NotPermittedError(phrase("may not list"))
 
     service = Unlisted()
     sent = Pending(

@@ -32,6 +32,7 @@ from oauth_helper.other_runs import (
     read_notices,
 )
 from oauth_helper.outcome_document import write_outcome
+from oauth_helper.phrase import phrase
 from oauth_helper.secret import Secret
 
 KEY = "planted-key-canary-of-43-characters-0123456"
@@ -102,9 +103,9 @@ async def _polled(notice: Notice) -> None:
 
 ENDINGS: list[Outcome] = [
     LINKED,
-    Failed(OutcomeUnknownError("No answer.", hint="Look.", code="X.1", request_id="r-1")),
-    Failed(StoppedError("Terminated", signal_number=15)),
-    Failed(UnreachableError("No connection.", sent=False)),
+    Failed(OutcomeUnknownError(phrase("No answer."), hint=phrase("Look."), code="X.1", request_id="r-1")),
+    Failed(StoppedError(phrase("Terminated"), signal_number=15)),
+    Failed(UnreachableError(phrase("No connection."), sent=False)),
 ]
 
 

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from oauth_helper.browsers.window import Window
 from oauth_helper.errors import RedirectRejectedError
+from oauth_helper.phrase import phrase
 from oauth_helper.secret import Secret
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ class Desk:
         if STATE not in query:
             self.rejected.append(query)
             self.milestones.reach("rejected")
-            raise RedirectRejectedError("foreign-state", "not this run's")
+            raise RedirectRejectedError("foreign-state", phrase("not this run's"))
         self.judged.append(query)
         self.milestones.reach("judged")
 

@@ -53,7 +53,7 @@ _SHELLS: Final[dict[str, type[ShellComplete]]] = {"bash": _Bash, "zsh": _Zsh, "f
 @command("completion", short_help="Print the completion script of a shell.")
 @click.argument("shell", type=click.Choice(list(_SHELLS)), metavar="SHELL")
 def completion_command(shell: str) -> None:
-    r"""Print the script with which SHELL (bash, zsh or fish) completes what you type.
+    """Print the script with which SHELL (bash, zsh or fish) completes what you type.
 
     \b
     bash 4.4 or newer, in ~/.bashrc:
@@ -62,7 +62,7 @@ def completion_command(shell: str) -> None:
       source <(oauth-helper completion zsh)
     fish, once:
       oauth-helper completion fish >~/.config/fish/completions/oauth-helper.fish
-    """
+    """  # noqa: D301 - the backspace is click's mark
     # As bytes: on Windows a shell would stumble over what text becomes there, lines that end with CR LF.
     click.echo(_completer(shell).source().encode(), nl=False)
 

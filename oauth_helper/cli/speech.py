@@ -5,6 +5,7 @@ from __future__ import annotations
 import gettext
 import os
 from collections.abc import Mapping, Sequence
+from inspect import cleandoc
 from typing import Any, Final
 
 from oauth_helper.catalogs import DOMAIN, FOLDER, catalog_of
@@ -58,7 +59,7 @@ class Spoken:
         return catalog_of(spoken().language).gettext(english) if english else english
 
     def __set__(self, instance: object, english: str | None) -> None:
-        setattr(instance, self._place, english)
+        setattr(instance, self._place, cleandoc(english) if english else english)
 
 
 def _given(arguments: Sequence[str]) -> str:

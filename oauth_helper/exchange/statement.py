@@ -33,34 +33,37 @@ def outcome_unknown(
     With ``is_absent`` a look after the last refusal to answer found that it did not; with ``may_be_deleted`` it is not
     known whether what was to be replaced still stands.
     """
+    happened = _what_happened(pending, may_look=may_look, is_absent=is_absent, may_be_deleted=may_be_deleted)
+    if trouble:
+        happened = phrase("{happened}: {why}", happened=happened, why=trouble.message)
+    return OutcomeUnknownError(
+        happened + what_is_gone(pending),
+        hint=way_on(pending, is_kept=is_kept, may_look=may_look),
+        code=trouble.code if trouble else None,
+        request_id=trouble.request_id if trouble else None,
+    )
+
+
+def _what_happened(pending: Pending, *, may_look: bool, is_absent: bool, may_be_deleted: bool) -> Phrase:
     name = pending.target.name
     if may_be_deleted:
-        happened = phrase(
+        return phrase(
             "ServiceStage was asked to delete the authorization named {name}, but whether it did is not known, so none "
             "was created in its place",
             name=name,
         )
-    elif pending.stood_since is not None and not pending.is_deleted:
-        happened = phrase(
+    if pending.stood_since is not None and not pending.is_deleted:
+        return phrase(
             "The authorization named {name} could not be deleted, so none was created in its place", name=name
         )
-    elif pending.sent_at is None:
-        happened = phrase("ServiceStage could not be asked to create {name}", name=name)
-    elif is_absent:
-        happened = phrase("ServiceStage did not create {name}", name=name)
-    elif may_look:
-        happened = phrase("ServiceStage was asked to create {name}, but whether it did is not known", name=name)
-    else:
-        happened = phrase(
-            "ServiceStage was asked to create {name}; whether it did cannot be known, as it may not be listed",
-            name=name,
-        )
-    return OutcomeUnknownError(
-        (phrase("{happened}: {why}", happened=happened, why=trouble.message) if trouble else happened)
-        + what_is_gone(pending),
-        hint=way_on(pending, is_kept=is_kept, may_look=may_look),
-        code=trouble.code if trouble else None,
-        request_id=trouble.request_id if trouble else None,
+    if pending.sent_at is None:
+        return phrase("ServiceStage could not be asked to create {name}", name=name)
+    if is_absent:
+        return phrase("ServiceStage did not create {name}", name=name)
+    if may_look:
+        return phrase("ServiceStage was asked to create {name}, but whether it did is not known", name=name)
+    return phrase(
+        "ServiceStage was asked to create {name}; whether it did cannot be known, as it may not be listed", name=name
     )
 
 

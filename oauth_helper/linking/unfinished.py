@@ -70,9 +70,7 @@ async def finish_earlier(request: LinkRequest, service: Service, doors: Doors) -
     except RefusedError as error:
         doors.tell(Refused())
         doors.tell(
-            Warned(
-                phrase("The earlier redirect for {name} came to nothing: {message}.", name=name, message=error.message)
-            )
+            Warned(phrase("The earlier redirect for {name} came to nothing: {why}.", name=name, why=error.message))
         )
         return None
 

@@ -41,48 +41,48 @@ class Failure:
 FAILURES: Final[tuple[tuple[type[Exception], Failure], ...]] = (
     (
         aiohttp.ClientConnectorCertificateError,
-        Failure(template("The TLS certificate of {{server}} could not be verified{{detail}}"), sent=False, hint=_TLS),
+        Failure(template("The TLS certificate of {server} could not be verified{detail}"), sent=False, hint=_TLS),
     ),
     (
         aiohttp.ClientSSLError,
-        Failure(template("No TLS connection with {{server}} came about{{detail}}"), sent=False, hint=_TLS),
+        Failure(template("No TLS connection with {server} came about{detail}"), sent=False, hint=_TLS),
     ),
-    (aiohttp.ServerFingerprintMismatch, Failure(template("{{server}} has another certificate"), sent=False, hint=_TLS)),
+    (aiohttp.ServerFingerprintMismatch, Failure(template("{server} has another certificate"), sent=False, hint=_TLS)),
     (
         aiohttp.ClientProxyConnectionError,
-        Failure(template("No connection to the proxy {{proxy}}{{detail}}"), sent=False, hint=_PROXY),
+        Failure(template("No connection to the proxy {proxy}{detail}"), sent=False, hint=_PROXY),
     ),
     (
         aiohttp.ClientHttpProxyError,
-        Failure(template("{{proxy}} did not connect to {{server}}{{detail}}"), sent=False, hint=_PROXY),
+        Failure(template("{proxy} did not connect to {server}{detail}"), sent=False, hint=_PROXY),
     ),
     (
         aiohttp.ClientConnectorDNSError,
-        Failure(template("There is no address for the name {{peer}}"), sent=False, hint=_NAME),
+        Failure(template("There is no address for the name {peer}"), sent=False, hint=_NAME),
     ),
-    (aiohttp.ClientConnectorError, Failure(template("No connection to {{peer}}{{detail}}"), sent=False)),
-    (aiohttp.ConnectionTimeoutError, Failure(template("No connection to {{peer}} came about in time"), sent=False)),
-    (aiohttp.InvalidURL, Failure(template("{{server}} is not a usable address"), sent=False, hint=_NAME)),
-    (aiohttp.NonHttpUrlClientError, Failure(template("{{server}} is not a usable address"), sent=False, hint=_NAME)),
+    (aiohttp.ClientConnectorError, Failure(template("No connection to {peer}{detail}"), sent=False)),
+    (aiohttp.ConnectionTimeoutError, Failure(template("No connection to {peer} came about in time"), sent=False)),
+    (aiohttp.InvalidURL, Failure(template("{server} is not a usable address"), sent=False, hint=_NAME)),
+    (aiohttp.NonHttpUrlClientError, Failure(template("{server} is not a usable address"), sent=False, hint=_NAME)),
     # An address whose name cannot be encoded for DNS; raised by the resolver, before there is a connection.
-    (UnicodeError, Failure(template("{{server}} is not a usable address"), sent=False, hint=_NAME)),
-    (TimeoutError, Failure(template("{{server}} did not answer in time"))),
-    (aiohttp.ClientPayloadError, Failure(template("The answer of {{server}} broke off"))),
+    (UnicodeError, Failure(template("{server} is not a usable address"), sent=False, hint=_NAME)),
+    (TimeoutError, Failure(template("{server} did not answer in time"))),
+    (aiohttp.ClientPayloadError, Failure(template("The answer of {server} broke off"))),
     (
         aiohttp.ClientResponseError,
         Failure(
-            template("What {{server}} answered is not HTTP"),
+            template("What {server} answered is not HTTP"),
             hint=phrase("Check the endpoint."),
             error=UnusableAnswerError,
         ),
     ),
-    (aiohttp.ClientConnectionError, Failure(template("{{server}} closed the connection before it had answered"))),
-    (ssl.SSLError, Failure(template("The TLS connection with {{server}} broke{{detail}}"))),
-    (OSError, Failure(template("The connection with {{server}} broke{{detail}}"))),
+    (aiohttp.ClientConnectionError, Failure(template("{server} closed the connection before it had answered"))),
+    (ssl.SSLError, Failure(template("The TLS connection with {server} broke{detail}"))),
+    (OSError, Failure(template("The connection with {server} broke{detail}"))),
 )
 """The most specific first; the first that fits counts."""
 
-UNFORESEEN: Final = Failure(template("The request to {{server}} failed"))
+UNFORESEEN: Final = Failure(template("The request to {server} failed"))
 
 
 def failure_of(kind: type[BaseException]) -> Failure:

@@ -13,6 +13,7 @@ from oauth_helper.errors import NameTakenError, RedirectRejectedError, StoppedEr
 from oauth_helper.events import Failed, Linked
 from oauth_helper.listener.gate import Gate
 from oauth_helper.outcome_document import OutcomeDocumentError, read_outcome, write_outcome, write_rejection
+from oauth_helper.phrase import phrase
 from oauth_helper.presentable import presentable
 from oauth_helper.secret import Secret
 from oauth_helper.terminal.keyboard import Input, Keyboard, Kind
@@ -138,10 +139,10 @@ def _merged(inputs: list[Input]) -> list[Input]:
 _OUTCOMES: Final = (
     write_outcome(None),
     write_outcome(Linked(Authorization("my-auth", "github", status=0), kept=True)),
-    write_outcome(Failed(NameTakenError("taken", code="SVCSTG.REPO.0403", request_id="r-1"))),
-    write_outcome(Failed(UnreachableError("gone", sent=True, status=None))),
-    write_outcome(Failed(StoppedError("stopped", signal_number=15))),
-    write_rejection(RedirectRejectedError("foreign-state", "no")),
+    write_outcome(Failed(NameTakenError(phrase("taken"), code="SVCSTG.REPO.0403", request_id="r-1"))),
+    write_outcome(Failed(UnreachableError(phrase("gone"), sent=True, status=None))),
+    write_outcome(Failed(StoppedError(phrase("stopped"), signal_number=15))),
+    write_rejection(RedirectRejectedError("foreign-state", phrase("no"))),
 )
 _REQUESTS: Final = (
     b"GET /start?k=\x7f\nHost: 127.0.0.1:8080\nSec-Fetch-Dest: document\nSec-Fetch-Mode: navigate",

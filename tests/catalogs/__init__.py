@@ -1,0 +1,1 @@
+"""What the catalogs have to say: collected from the sources, and brought up to date with ``make catalogs``."""
