@@ -114,12 +114,13 @@ async def look_around(environ: Mapping[str, str] = os.environ, platform: str = s
     questions = _QUESTIONS if here.is_linux else ()
     # Not gather: where we are cancelled, it would not wait until each of them has ended what it started.
     async with asyncio.TaskGroup() as group:
-        asked = [group.create_task(_ask(here, program, *arguments)) for program, *arguments in questions]
+        asked = [group.create_task(ask(here, program, *arguments)) for program, *arguments in questions]
     answers = [task.result() for task in asked]
     return Surroundings(environ, platform, tuple(dict.fromkeys(_ENTRY_NAME.findall("\n".join(answers)))))
 
 
-async def _ask(here: Surroundings, program: str, *arguments: str) -> str:
+async def ask(here: Surroundings, program: str, *arguments: str) -> str:
+    """Return what a program prints, within two seconds; nothing where it is missing or late."""
     if not (path := here.find(program)):
         return ""
     try:
