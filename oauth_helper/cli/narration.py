@@ -43,7 +43,7 @@ _WAYS: Final = {
     Way.PAGE: phrase("Received the redirect from the page."),
     Way.TERMINAL: phrase("Received the redirect from the terminal."),
     Way.DIRECT: phrase("Received the redirect straight from the browser."),
-    Way.DELIVER: phrase("Received the redirect from another process."),
+    Way.DELIVER: phrase("Received the redirect from `oauth-helper deliver`."),
 }
 
 
