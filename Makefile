@@ -3,19 +3,24 @@ VENV := .venv
 BIN := $(VENV)/bin
 LOWEST := .venv-lowest
 TORTURE := .venv-torture
+BENCH := .venv-bench
 TYPES := .venv-types
 CATALOGS := $(wildcard oauth_helper/locale/*/LC_MESSAGES/*.po)
 
 # For each of the targets of `make fuzz`, of which there are fourteen.
 SECONDS ?= 720
 
-.PHONY: demo test lint benchmark completeness catalogs fuzz torture test-lowest clean
+# Beside whom `make bench` measures, and which parts; none is all.
+PEERS := huaweicloudsdkservicestage google-auth-oauthlib msal
+PARTS ?=
+
+.PHONY: demo test lint bench completeness catalogs fuzz torture test-lowest clean
 
 # The main job, against a sandbox on this machine.
 demo: $(VENV)/installed
 	$(BIN)/oauth-helper link github --sandbox
 
-# Everything that must hold: lint, types, tests.
+# Everything that must hold: lint, types, tests. With OAUTH_HELPER_TESTS_THOROUGH=1, as often at random as in .ci/run.
 test: lint
 	$(BIN)/python -m pytest --numprocesses=4
 
@@ -24,9 +29,10 @@ lint: $(VENV)/installed-for-development
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# From the Git host's redirect to the POST on the wire, each way side by side.
-benchmark: $(VENV)/installed
-	$(BIN)/python benchmarks/capture_to_exchange.py
+# Our times, memory and size beside those of others, each pair in turn; takes about a quarter of an hour.
+# `make bench PARTS="start window"` measures a part of it.
+bench: $(BENCH)/installed
+	PYTHONPATH=tests $(BENCH)/bin/python -m benchmarks $(PARTS)
 
 # How much of the public API has types that every checker reads alike: all of it, or this fails. Needs npm.
 completeness:
@@ -75,5 +81,23 @@ $(TORTURE)/installed: pyproject.toml
 	$(TORTURE)/bin/python -m pip install --quiet --editable . --group torture
 	touch $@
 
+# What is measured has an environment each, as its users would have; ours has the wheel.
+$(BENCH)/installed: $(BENCH)/peers $(shell find oauth_helper -type f ! -name '*.pyc')
+	rm -rf $(BENCH)/wheel
+	$(BENCH)/bin/python -m pip wheel --quiet --no-deps --wheel-dir $(BENCH)/wheel .
+	$(PYTHON) -m venv --clear $(BENCH)/alone/oauth-helper
+	$(BENCH)/alone/oauth-helper/bin/python -m pip install --quiet $(BENCH)/wheel/*.whl
+	touch $@
+
+$(BENCH)/peers: pyproject.toml
+	$(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BENCH)/bin/python -m pip install --quiet --editable . --group bench
+	for package in $(PEERS); do \
+		$(PYTHON) -m venv --clear $(BENCH)/alone/$$package && \
+		$(BENCH)/alone/$$package/bin/python -m pip install --quiet $$package || exit 1; \
+	done
+	touch $@
+
 clean:
-	rm -rf $(VENV) $(LOWEST) $(TYPES) $(TORTURE) .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
+	rm -rf $(VENV) $(LOWEST) $(TYPES) $(TORTURE) $(BENCH) .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist

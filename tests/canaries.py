@@ -12,6 +12,9 @@ from urllib.parse import unquote_to_bytes
 SHORTEST_PART: Final = 12
 """Characters of a secret from which on a part of it counts: a truncated code is a leak too."""
 
+_PIECE: Final = 6
+_STRIDE: Final = SHORTEST_PART - _PIECE + 1
+"""Wherever a part of a secret stands in a text, one of the text's every seventh pieces of six characters is in it."""
 _DEEPEST: Final = 3
 """How often one escape may stand around another."""
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]{16,}")
@@ -35,7 +38,8 @@ class Search:
 
     def __init__(self, canaries: Iterable[Canary]) -> None:
         self._parts = {part: name for name, value in canaries for part in _parts(value.lower())}
-        self._lengths = sorted({len(part) for part in self._parts})
+        self._short = {part for part in self._parts if len(part) < SHORTEST_PART}
+        self._pieces = {part[at : at + _PIECE] for part in self._parts.keys() - self._short for at in range(_STRIDE)}
 
     def hits(self, place: bytes | str) -> list[str]:
         """Return what was found, each secret once, with what stands around it in the reading that showed it."""
@@ -47,10 +51,14 @@ class Search:
         return [f"{name} in …{excerpt}…" for name, excerpt in found.items()]
 
     def _places(self, text: str) -> Iterator[tuple[str, int]]:
-        for length in self._lengths:
-            for at in range(len(text) - length + 1):
-                if name := self._parts.get(text[at : at + length]):
-                    yield name, at
+        for part in self._short:
+            if (at := text.find(part)) >= 0:
+                yield self._parts[part], at
+        for near in range(0, len(text) - _PIECE + 1, _STRIDE):
+            if text[near : near + _PIECE] in self._pieces:
+                for at in range(max(0, near - _STRIDE + 1), near + 1):
+                    if name := self._parts.get(text[at : at + SHORTEST_PART]):
+                        yield name, at
 
 
 def _parts(value: str) -> set[str]:

@@ -8,9 +8,10 @@ import shlex
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from canaries import Canary
 from canary_places import search
 from canary_sandbox import TappedSandbox
 from command import surroundings
+from forked_commands import Forking
 from link_script import until
 from promised_json import read_event
 from screen import Screen, terminal
@@ -26,12 +28,25 @@ from yarl import URL
 
 TESTS = Path(__file__).parent
 
+_read_once = lru_cache(read_event)
+"""Who waits for an event reads all lines again and again; each is held against the schema once."""
+
+
+@dataclass
+class Forked:
+    """What is left of a process that was forked, at its end."""
+
+    returncode: int
+
+    async def wait(self) -> int:
+        return self.returncode
+
 
 @dataclass
 class Started:
     """A command that was started; what it writes goes to files, where it can be read as often as wanted."""
 
-    process: Process
+    process: Process | Forked
     out_file: Path
     err_file: Path
 
@@ -47,7 +62,7 @@ class Started:
     def events(self) -> list[dict[str, Any]]:
         """The events so far."""
         whole = self.out[: self.out.rfind("\n") + 1]
-        return [read_event(line) for line in whole.splitlines() if line.startswith("{")]
+        return [_read_once(line) for line in whole.splitlines() if line.startswith("{")]
 
     def told(self, name: str) -> list[dict[str, Any]]:
         """The events of that name so far."""
@@ -66,7 +81,7 @@ class Started:
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
         """Send a signal, if it still runs."""
-        if self.process.returncode is None:
+        if isinstance(self.process, Process) and self.process.returncode is None:
             self.process.send_signal(number)
 
     async def ended(self, *statuses: int) -> None:
@@ -97,6 +112,7 @@ class Run:
     commands: list[Started] = field(default_factory=list)
     own_files: set[Path] = field(default_factory=set)
     """Files that the user wrote."""
+    _forking: Forking | None = None
 
     def __post_init__(self) -> None:
         for name in ("home", "tmp", "runtime", "notes", "pages"):
@@ -154,9 +170,28 @@ class Run:
 
     async def command(self, *arguments: str, given: str | None = None, **more: str) -> Started:
         """Run ``oauth-helper`` to its end."""
+        if self._forking:
+            return await self._forked(self._forking, *arguments, given=given, **more)
         async with self.started(*arguments, given=given, **more) as started:
             await started.ended()
         return started
+
+    @contextmanager
+    def forking(self) -> Iterator[None]:
+        """Meanwhile each :meth:`command` is forked from one process, which saves it what Python and imports take."""
+        self._forking = Forking(self.environ)
+        try:
+            yield
+        finally:
+            self._forking.end()
+            self._forking = None
+
+    async def _forked(self, forking: Forking, *arguments: str, given: str | None, **more: str) -> Started:
+        (folder := self.folder / f"forked-{len(self.commands)}").mkdir()
+        (folder / "in").write_text(given or "", encoding="utf-8")
+        self.commands.append(ended := Started(Forked(-1), folder / "out", folder / "err"))
+        ended.process = Forked(await forking.run(folder, *arguments, environ=self.environ | more))
+        return ended
 
     @asynccontextmanager
     async def on_terminal(self, *arguments: str) -> AsyncIterator[Screen]:

@@ -6,17 +6,19 @@ import shutil
 import sys
 from abc import ABC, abstractmethod
 from asyncio.subprocess import PIPE
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
-from screen import terminal
+from screen import Screen, terminal
 
 _INSERT_ALL = "\x14"
 """Ctrl-T: put everything that fits into the line."""
 _SHOW_LINE = "\x07"
 """Ctrl-G: show the line as it is now."""
+_EMPTY = "\x15"
+"""Ctrl-U: begin with an empty line again."""
 
 
 class CompletingShell(ABC):
@@ -35,8 +37,8 @@ class CompletingShell(ABC):
         self.environ = dict(environ) | {"PATH": found, "TERM": "xterm", "HOME": str(folder), "ZDOTDIR": str(folder)}
 
     @abstractmethod
-    async def offered(self, line: str) -> list[str]:
-        """Press TAB behind ``line``; return the words that are offered in place of its last one."""
+    async def offered(self, lines: Sequence[str]) -> list[list[str]]:
+        """Press TAB behind each of ``lines``; return the words that are offered in place of its last one."""
 
 
 class _OnTerminal(CompletingShell):
@@ -46,12 +48,17 @@ class _OnTerminal(CompletingShell):
     def command(self) -> list[str]:
         """Write the shell's settings; return how it is started."""
 
-    async def offered(self, line: str) -> list[str]:
+    async def offered(self, lines: Sequence[str]) -> list[list[str]]:
         async with terminal(program=self.command(), environ=self.environ) as screen:
             await screen.until("READY>")
-            screen.type(line + _INSERT_ALL + _SHOW_LINE)
-            await screen.until(">EOL")
-            *_, told = screen.shown.partition("LINE<")
+            return [await self._offered(screen, line) for line in lines]
+
+    async def _offered(self, screen: Screen, line: str) -> list[str]:
+        screen.type(line + _INSERT_ALL + _SHOW_LINE)
+        await screen.until(">EOL")
+        *_, told = screen.shown.partition("LINE<")
+        screen.shown = ""
+        screen.type(_EMPTY)
         # What is shown in between is wrapped by no terminal: the line is short.
         words = shlex.split(told.partition(">EOL")[0])
         stay = len(shlex.split(line)) - (not line.endswith(" "))
@@ -90,15 +97,16 @@ class Zsh(_OnTerminal):
 class Fish(CompletingShell):
     name = "fish"
 
-    async def offered(self, line: str) -> list[str]:
-        asked = f"oauth-helper completion fish | source; complete --do-complete {shlex.quote(line)}"
+    async def offered(self, lines: Sequence[str]) -> list[list[str]]:
+        at_each = "; echo EOL; ".join(f"complete --do-complete {shlex.quote(line)}" for line in lines)
+        asked = f"oauth-helper completion fish | source; {at_each}"
         process = await asyncio.create_subprocess_exec(
             *(self.path, "--no-config", "-c", asked), stdout=PIPE, stderr=PIPE, env=self.environ, cwd=self.folder
         )
         async with asyncio.timeout(30):
             out, err = await process.communicate()
         assert (process.returncode, err) == (0, b"")
-        return [told.partition("\t")[0] for told in out.decode().splitlines()]
+        return [[told.partition("\t")[0] for told in each.splitlines()] for each in out.decode().split("EOL\n")]
 
 
 SHELLS = (Bash, Zsh, Fish)

@@ -2,9 +2,14 @@
 
 import os
 import signal
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from forked_commands import end_forking
+from hypothesis import settings
+from thoroughness import IS_THOROUGH
 
 _OURS = ("OAUTH_HELPER_", "HUAWEICLOUD_", "HW_")
 _ALSO_READ = ("BROWSER", "CI", "SSL_CERT_FILE", "DISPLAY", "WAYLAND_DISPLAY", "SSH_CONNECTION", "NO_COLOR")
@@ -31,6 +36,15 @@ for _number, _usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIG
     if signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, _usual)
 
+# Else each of a thousand processes would compile the package, and each worker rewrite the tests' assertions, anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
+# No deadline: a slow machine is no fault of what is tested.
+settings.register_profile("by default", settings.default, max_examples=25, deadline=None)
+settings.register_profile("thorough", settings.default, deadline=None)
+settings.load_profile("thorough" if IS_THOROUGH else "by default")
+
 
 @pytest.fixture(autouse=True)
 def clean_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, request: pytest.FixtureRequest) -> Path:
@@ -42,6 +56,9 @@ def clean_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, request:
     for name in os.environ:
         if name.startswith(_OURS) or name in (*_ALSO_READ, *_PLACES) or name in proxies:
             monkeypatch.delenv(name)
+    for name in ("LC_ALL", "LC_MESSAGES", "LANGUAGE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("LANG", "C.UTF-8")
     home = tmp_path / "home"
     home.mkdir()
     for name in ("HOME", "USERPROFILE"):
@@ -52,6 +69,13 @@ def clean_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, request:
     runtime.mkdir(mode=0o700)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
     return home
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_process_that_forks_is_left() -> Iterator[None]:
+    """It ends before coverage is put together, as it has some to tell."""
+    yield
+    end_forking()
 
 
 class _SkipWatch:

@@ -13,6 +13,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 COLUMNS = 80
+WIDE = 500
+"""Columns in which no text of ours is broken."""
 COMMAND = (sys.executable, "-m", "oauth_helper")
 
 
@@ -65,11 +67,11 @@ class Screen:
 
 @asynccontextmanager
 async def terminal(
-    *arguments: str, environ: Mapping[str, str], program: Sequence[str] = COMMAND
+    *arguments: str, environ: Mapping[str, str], program: Sequence[str] = COMMAND, columns: int = WIDE
 ) -> AsyncIterator[Screen]:
     """Run the command, or another program, as the foreground process of a terminal of its own."""
     ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, COLUMNS, 0, 0))
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     child = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", child, *program, *arguments),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -71,9 +70,9 @@ async def test_the_other_commands(tmp_path: Path) -> None:
     async with searched_run(tmp_path / "run") as run:
         by_password(run)
         await link_by_hand(run)
-        await asyncio.gather(*(run.command(*command, "-vv", **DEBUG) for command in READING))
-        for command in DELETING:
-            await run.command(*command, "-vv", **DEBUG)
+        with run.forking():
+            for command in (*READING, *DELETING):
+                await run.command(*command, "-vv", **DEBUG)
         assert {end.process.returncode for end in run.commands} == {0, 2, 6}
 
 

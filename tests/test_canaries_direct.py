@@ -27,13 +27,14 @@ def plant(run: Run) -> tuple[str, str]:
 @pytest.mark.parametrize(("told", "body"), [("--json", "documented"), ("--events", "terraform")])
 async def test_a_link(tmp_path: Path, body: str, told: str) -> None:
     async with searched_run(tmp_path / "run", environ=DEBUG, password_body=body) as run:
-        token, password = plant(run)
-        for command, given in ((TOKEN, token), (PASSWORD, password)):
-            for if_exists in ("keep", "fail"):
-                end = await run.command(*command, told, "--if-exists", if_exists, given=f"{given}\n")
-                assert end.process.returncode == (6 if if_exists == "fail" else 0), end.err
-            await run.command("repos", "my-auth", "-vv", told.replace("--events", "--json"))
-            await run.command("delete", "my-auth", "--yes", "-vv")
+        with run.forking():
+            token, password = plant(run)
+            for command, given in ((TOKEN, token), (PASSWORD, password)):
+                for if_exists in ("keep", "fail"):
+                    end = await run.command(*command, told, "--if-exists", if_exists, given=f"{given}\n")
+                    assert end.process.returncode == (6 if if_exists == "fail" else 0), end.err
+                await run.command("repos", "my-auth", "-vv", told.replace("--events", "--json"))
+                await run.command("delete", "my-auth", "--yes", "-vv")
 
 
 @pytest.mark.parametrize(
@@ -41,23 +42,25 @@ async def test_a_link(tmp_path: Path, body: str, told: str) -> None:
 )
 async def test_what_goes_wrong(tmp_path: Path, fault: str) -> None:
     async with searched_run(tmp_path / "run", fault, fault, environ=DEBUG) as run:
-        token, password = plant(run)
-        for command, given in ((TOKEN, token), ((*PASSWORD, "--if-exists", "replace"), password)):
-            await run.command(*command, "--json", given=given)
-        assert len(run.sandbox.struck) == 2
+        with run.forking():
+            token, password = plant(run)
+            for command, given in ((TOKEN, token), ((*PASSWORD, "--if-exists", "replace"), password)):
+                await run.command(*command, "--json", given=given)
+            assert len(run.sandbox.struck) == 2
 
 
 async def test_secrets_that_are_not_taken(tmp_path: Path) -> None:
     async with searched_run(tmp_path / "run", environ=DEBUG) as run:
-        wrong = run.plant("wrong", secrets.token_urlsafe(30))
-        run.plant("wrong, as basic", base64.b64encode(f"account/octocat:{wrong}".encode()).decode())
-        for command in (TOKEN, PASSWORD):
-            for given in (wrong, f"\x1b{wrong}"):
-                end = await run.command(*command, "--json", given=given)
-                assert end.process.returncode in {2, 6}, end.err
-        host = f"https://someone:{wrong}@git.example"
-        end = await run.command(*TOKEN, "--host", host, given=wrong)
-        assert end.process.returncode == 2
+        with run.forking():
+            wrong = run.plant("wrong", secrets.token_urlsafe(30))
+            run.plant("wrong, as basic", base64.b64encode(f"account/octocat:{wrong}".encode()).decode())
+            for command in (TOKEN, PASSWORD):
+                for given in (wrong, f"\x1b{wrong}"):
+                    end = await run.command(*command, "--json", given=given)
+                    assert end.process.returncode in {2, 6}, end.err
+            host = f"https://someone:{wrong}@git.example"
+            end = await run.command(*TOKEN, "--host", host, given=wrong)
+            assert end.process.returncode == 2
 
 
 async def test_a_terminal(tmp_path: Path) -> None:

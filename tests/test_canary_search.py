@@ -76,6 +76,13 @@ def test_a_part_is_found(at: int) -> None:
     assert found(f"{CODE[at : at + 11]}z{CODE[:at]}") == set()
 
 
+@pytest.mark.parametrize("at", range(20))
+def test_a_part_is_found_wherever_it_stands(at: int) -> None:
+    for part in (CODE[:12], CODE[3:15], CODE[-12:]):
+        assert found("x" * at + part) == {"code"}
+        assert found("x" * at + part + "x" * 9) == {"code"}
+
+
 def test_bytes_that_are_no_text_are_searched() -> None:
     assert found(b"\xff\x00\xfe" + CODE.encode() + b"\x80") == {"code"}
 

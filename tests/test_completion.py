@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from command import Ended, run_command
+from command import Ended
+from forked_commands import run_command
 from journal_entries import pending
 
 from oauth_helper.journal import Journal

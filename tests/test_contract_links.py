@@ -6,8 +6,9 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from command import Ended, error_of, run_command, surroundings
+from command import Ended, error_of, surroundings
 from contract_server import CODE, CONSOLE, PASSWORD, STATE, TOKEN, USER, ContractServer
+from forked_commands import run_command
 from link_script import bring, scripted
 
 PROOFS = {

@@ -6,8 +6,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from command import error_of, run_command, surroundings
+from command import error_of, surroundings
 from contract_server import CODE, CONSOLE, PASSWORD, STATE, TOKEN, ContractServer
+from forked_commands import run_command
 from link_script import bring, scripted
 
 TEAM = """

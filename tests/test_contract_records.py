@@ -4,8 +4,9 @@ import json
 from collections.abc import AsyncIterator
 
 import pytest
-from command import Ended, error_of, run_command, surroundings
+from command import Ended, error_of, surroundings
 from contract_server import ContractServer
+from forked_commands import run_command
 
 NAMESPACES = {
     "someone": {"hello": ["main", "feature/login"], "tea.pot": []},
@@ -68,7 +69,7 @@ async def test_list_shows_each_record_as_it_came(server: ContractServer) -> None
 async def test_show_shows_the_one_and_says_where_there_is_none(server: ContractServer) -> None:
     record = server.put("first")
     assert await printed(server, "show", "first") == record | {"tag": None}
-    assert "repo_user   someone" in (await run(server, "show", "first")).out
+    assert "Account   someone" in (await run(server, "show", "first")).out
     missing = await run(server, "show", "First", "--json")
     assert (missing.status, missing.out, error_of(missing.err)["kind"]) == (6, "", "no-such-authorization")
 

@@ -11,7 +11,8 @@ from contextlib import asynccontextmanager
 from typing import BinaryIO
 
 import pytest
-from command import ended, error_of, records, run_command, running, surroundings
+from command import ended, error_of, records, running, surroundings
+from forked_commands import run_command
 from screen import Screen, terminal
 
 from oauth_helper.sandbox import Sandbox

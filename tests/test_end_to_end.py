@@ -108,7 +108,7 @@ async def test_both_addresses_are_printed_where_no_browser_is_wanted_and_the_wai
         end = await ended(process)
         assert await user.wait() == 0
     assert end.status == 0
-    assert "repo_user   octocat" in end.out
+    assert "Account   octocat" in end.out
     assert end.err == ""
 
 

@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from command import error_of, records, run_command, surroundings
+from command import error_of, records, surroundings
+from forked_commands import run_command
 from link_script import NAME, consent, delivered, scripted, secrets_of
 from other_users import NOBODY, needs_root
 from promised_json import read_error

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-from command import Ended, ended, error_of, line_with, records, run_command, running, surroundings
+from command import Ended, ended, error_of, line_with, records, running, surroundings
+from forked_commands import run_command
 from link_script import created, until
 
 from oauth_helper.sandbox import Fault, Sandbox

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from command import Ended, run_command, surroundings
+from command import Ended, surroundings
+from forked_commands import run_command
 from journal_entries import pending
 from promised_json import read_error
 

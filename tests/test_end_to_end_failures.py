@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from command import error_of, records, run_command, surroundings
+from command import error_of, records, surroundings
+from forked_commands import run_command
 
 from oauth_helper.sandbox import Sandbox
 

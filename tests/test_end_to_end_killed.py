@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from command import Ended, records, run_command, running, surroundings
+from command import Ended, records, running, surroundings
+from forked_commands import run_command
 from link_script import (
     LINK,
     NAME,

@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from command import error_of, records, run_command, surroundings
+from command import error_of, records, surroundings
+from forked_commands import run_command
 from promised_json import read_authorization, read_authorizations
 
 from oauth_helper.credentials import AccessKey
@@ -29,7 +30,7 @@ async def test_list_show_and_delete_work_on_what_stands(sandbox: Sandbox) -> Non
     assert [line.split()[0] for line in table[1:]] == ["first", "second"]
     shown = await run_command("show", "first", "--json", environ=environ)
     assert read_authorization(shown.out)["name"] == "first"
-    assert "status      0 (normal)" in (await run_command("show", "first", environ=environ)).out
+    assert "Status    0 (normal)" in (await run_command("show", "first", environ=environ)).out
     missing = await run_command("show", "third", "--json", environ=environ)
     assert (missing.status, error_of(missing.err)["kind"]) == (6, "no-such-authorization")
 

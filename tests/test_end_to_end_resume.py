@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
-from command import Ended, ended, error_of, records, run_command, surroundings
+from command import Ended, ended, error_of, records, surroundings
+from forked_commands import run_command
 from link_script import LINK, NAME, bring, brought, entries, holding, scripted, secrets_of, until
 from other_users import NOBODY, needs_root
 from promised_json import read_authorizations

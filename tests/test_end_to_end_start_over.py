@@ -53,7 +53,7 @@ async def test_enter_begins_again_with_a_fresh_state(sandbox: Sandbox) -> None:
         assert not set(secrets_of(first)) & set(secrets_of(second))
         screen.type(f"{second}\n")
         assert await screen.ended() == 0, screen.shown
-    assert "repo_user   octocat" in screen.shown
+    assert "Account   octocat" in screen.shown
     assert len(await records(sandbox)) == 1
     assert entries() == []
 

@@ -38,7 +38,7 @@ async def test_a_wrapped_paste_is_taken_unseen(sandbox: Sandbox, tmp_path: Path,
         assert await screen.ended() == 0, screen.shown
     assert f"received {len(paste)} characters" in screen.shown
     assert "Received the redirect from the terminal." in screen.shown
-    assert "repo_user   octocat" in screen.shown
+    assert "Account   octocat" in screen.shown
     for unseen in (redirect[-20:], "code=", "state=", "nonsense"):
         assert unseen not in screen.shown
 

@@ -15,6 +15,8 @@ from promised_json import read_authorization
 from oauth_helper.sandbox import Sandbox
 
 TEN = 10
+FOUR = 4
+"""Where one more that waits is like the others."""
 JOINED = f"Another oauth-helper is linking {NAME}. Waiting for it."
 OPENED = "Your browser was opened"
 
@@ -31,13 +33,13 @@ def user(tmp_path: Path) -> PatientUser:
 
 
 @asynccontextmanager
-async def together(environ: Mapping[str, str]) -> AsyncIterator[tuple[Process, list[Process]]]:
-    """Start ten at once, and give the one that opened the browser and the nine that wait for it."""
+async def together(environ: Mapping[str, str], number: int = FOUR) -> AsyncIterator[tuple[Process, list[Process]]]:
+    """Start so many at once, and give the one that opened the browser and those that wait for it."""
     async with AsyncExitStack() as stack:
-        ten = [await stack.enter_async_context(running(*LINK, "--json", environ=environ)) for _ in range(TEN)]
-        waiting = await asyncio.gather(*map(is_waiting, ten))
-        [first] = [process for process, waits in zip(ten, waiting, strict=True) if not waits]
-        yield first, [process for process in ten if process is not first]
+        started = [await stack.enter_async_context(running(*LINK, "--json", environ=environ)) for _ in range(number)]
+        waiting = await asyncio.gather(*map(is_waiting, started))
+        [first] = [process for process, waits in zip(started, waiting, strict=True) if not waits]
+        yield first, [process for process in started if process is not first]
 
 
 async def is_waiting(process: Process) -> bool:
@@ -55,7 +57,7 @@ async def ends(processes: list[Process]) -> list[Ended]:
 
 
 async def test_ten_at_once_open_one_browser_and_all_end_well(sandbox: Sandbox, user: PatientUser) -> None:
-    async with together(surroundings(sandbox) | user.browser) as (first, others):
+    async with together(surroundings(sandbox) | user.browser, TEN) as (first, others):
         user.go_on()
         made = await ended(first)
         kept = await ends(others)

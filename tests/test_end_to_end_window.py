@@ -7,7 +7,8 @@ import signal
 from pathlib import Path
 
 import pytest
-from command import ended, line_with, run_command, running, surroundings
+from command import ended, line_with, running, surroundings
+from forked_commands import run_command
 from screen import terminal
 from xvfb_display import display, needs_xvfb
 

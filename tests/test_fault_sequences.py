@@ -9,6 +9,7 @@ from typing import Final
 import pytest
 from fault_network import HurriedClient
 from fault_story import RESIGNED, PassingSandbox, Story, WatchedJournal
+from thoroughness import at_most
 
 from oauth_helper.errors import RefusedError
 from oauth_helper.events import Linked
@@ -31,7 +32,7 @@ def name(faults: list[Fault]) -> str:
     return " ".join(f"{fault.call}={fault.kind}:{fault.times or 'always'}" for fault in faults)
 
 
-@pytest.mark.parametrize("faults", [draw(seed) for seed in range(EXAMPLES)], ids=name)
+@pytest.mark.parametrize("faults", [draw(seed) for seed in range(at_most(EXAMPLES, by_default=16))], ids=name)
 async def test_whatever_follows_on_what_nothing_is_lost_and_nothing_made_twice(
     faults: list[Fault], tmp_path: Path
 ) -> None:

@@ -71,7 +71,7 @@ def test_what_click_refuses_is_status_2_with_a_hint(capsys: pytest.CaptureFixtur
 
 
 def test_an_error_shows_its_request_id_once_and_colours_only_on_terminals(capsys: pytest.CaptureFixture[str]) -> None:
-    print_error(RefusedError(phrase("No."), request_id="r-1"), as_json=False, trace=False)
+    print_error(RefusedError(phrase("No"), request_id="r-1"), as_json=False, trace=False)
     assert capsys.readouterr().err.splitlines()[0] == "error: No (request id r-1)"
 
 
@@ -81,8 +81,8 @@ def test_records_with_gaps_and_hostile_text_are_shown(capsys: pytest.CaptureFixt
     print_table([odd])
     out = capsys.readouterr().out
     assert "\x1b" not in out
-    assert "created     1000000000000000000" in out
-    assert "repo_user" not in out
+    assert "Created   1000000000000000000" in out
+    assert "Account" not in out.splitlines()
     assert "7" in out
     assert status_in_words(Authorization("n", "github")) == "unknown"
     print_authorization(odd, as_json=True)

@@ -80,7 +80,7 @@ async def test_the_makefile_links_once_and_deletes(sandbox: Sandbox) -> None:
     for _ in range(2):
         end = await run_recipe(*make, "servicestage-link", environ=environ)
         assert end.status == 0, end.err
-        assert f"name        {NAME}" in end.out
+        assert f"Name      {NAME}" in end.out
     assert sandbox.calls["redirect-url"] == 1
     await assert_one(sandbox, "oauth")
     assert (await run_recipe(*make, "servicestage-unlink", environ=environ)).status == 0

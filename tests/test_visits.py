@@ -213,9 +213,9 @@ async def test_who_does_not_answer_as_a_run_of_ours_is_taken_for_gone(answer: by
 async def test_nobody_on_the_port_is_a_run_that_is_gone() -> None:
     async with stranger(b"") as (notice, _):
         pass
-    for visit in (outcome(notice), deliver(notice, ADDRESS)):
-        with pytest.raises(RunGoneError):
-            await visit
+    assert await _gone(notice)
+    with pytest.raises(RunGoneError):
+        await deliver(notice, ADDRESS)
 
 
 async def test_who_answers_waiting_at_once_does_not_keep_us_busy() -> None:
@@ -244,10 +244,7 @@ async def test_a_visit_names_no_program_and_carries_no_cookie() -> None:
 
 
 async def test_the_key_of_the_notice_is_not_the_one_that_the_browser_has(tmp_path: Path) -> None:
-    async with waiting(tmp_path, Desk()):
-        first = find_notice(tmp_path, TARGET)
-    async with waiting(tmp_path, Desk()):
-        second = find_notice(tmp_path, TARGET)
-    assert first
-    assert second
-    assert first.key != second.key
+    async with waiting(tmp_path, Desk()) as first:
+        assert first == find_notice(tmp_path, TARGET)
+    async with waiting(tmp_path, Desk()) as second:
+        assert first.key != second.key

@@ -59,6 +59,7 @@ async def test_every_way_to_the_callback_is_held_and_the_console_hears_of_none(
     assert not [asked for asked in world.asked if CODE in asked or STATE in asked]
 
 
+@pytest.mark.parametrize("browser", ["chromium", "chromium-over-port"], indirect=True)
 async def test_a_console_whose_name_cannot_be_resolved_will_do(browser: FoundBrowser, traces: Traces) -> None:
     async with World.opened(REAL_CONSOLE) as world:
         async with world.window(browser, "/git/redirect", environ=traces.environ) as window:
@@ -70,12 +71,13 @@ async def test_a_console_whose_name_cannot_be_resolved_will_do(browser: FoundBro
 
 async def test_firefox_never_looks_the_consoles_name_up(traces: Traces, tmp_path: Path) -> None:
     log = {"MOZ_LOG": "nsHostResolver:5,sync", "MOZ_LOG_FILE": str(tmp_path / "resolver")}
-    async with (
-        World.opened(REAL_CONSOLE) as world,
-        world.window(installed("firefox", tmp_path), "/git/redirect", environ={**traces.environ, **log}) as window,
-    ):
-        await window.open()
-        await world.milestones.reached("done")
+    async with World.opened(REAL_CONSOLE) as world:
+        firefox = installed("firefox", tmp_path)
+        async with world.window(firefox, "/git/redirect", environ={**traces.environ, **log}) as window:
+            await window.open()
+            await world.milestones.reached("done")
+        assert world.desk.judged == [f"repo_type=github&code={CODE}-redirect&state={STATE}"]
+        await traces.gone()
     logs = [path.read_text(errors="replace") for path in tmp_path.glob("resolver*")]
     assert logs, "its log is kept"
     assert not [line for text in logs for line in text.splitlines() if "console.huaweicloud.com" in line]

@@ -8,12 +8,13 @@ from typing import Any, Final
 
 from oauth_helper.authorization import RepoType
 from oauth_helper.cli.event_lines import EventLines
+from oauth_helper.cli.meaning import add_meaning
 from oauth_helper.cli.options import Run
 from oauth_helper.cli.running import run
 from oauth_helper.cli.secret_input import ask, ask_for_secret, can_ask, read_secret
 from oauth_helper.credential_chain import FoundCredentials
 from oauth_helper.errors import StoppedError, UsageError
-from oauth_helper.events import Checked, Event, Exchanging, Linked
+from oauth_helper.events import Checked, Event, Exchanging, Failed, Linked
 from oauth_helper.link_request import LinkRequest
 from oauth_helper.phrase import phrase
 from oauth_helper.proof import PersonalToken, Proof, UserPassword, check_host, check_type
@@ -127,6 +128,8 @@ class _DirectLink:
 
     def _tell(self, event: Event) -> None:
         self.may_be_made = self.may_be_made or isinstance(event, Exchanging)
+        if isinstance(event, Failed):
+            add_meaning(event.error, self.started.narrator)
         self.started.narrator.tell(event)
         if self.lines:
             self.lines.tell(event)

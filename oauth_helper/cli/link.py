@@ -11,6 +11,7 @@ import click
 from oauth_helper.authorization import RepoType
 from oauth_helper.cli.direct_link import check_direct_options, run_direct_link
 from oauth_helper.cli.event_lines import EventLines
+from oauth_helper.cli.meaning import add_meaning
 from oauth_helper.cli.narration import Narrator
 from oauth_helper.cli.options import (
     BROWSER_OPTION,
@@ -24,11 +25,13 @@ from oauth_helper.cli.options import (
 from oauth_helper.cli.output import print_authorization, status_in_words
 from oauth_helper.cli.running import run
 from oauth_helper.cli.spoken_help import command, option
+from oauth_helper.cli.voice import Voice
 from oauth_helper.credential_chain import FoundCredentials
 from oauth_helper.errors import OAuthHelperError, StoppedError, UsageError
 from oauth_helper.events import Event, Failed, Linked
 from oauth_helper.link_request import IfExists, LinkRequest
 from oauth_helper.phrase import phrase
+from oauth_helper.presentable import presentable
 from oauth_helper.settings import MAXIMUM_TIMEOUT
 from oauth_helper.whereabouts import nobody_could_authorize
 
@@ -82,6 +85,8 @@ def link_command(repo_type: str, **options: Any) -> None:
         lines.check()
     else:
         print_authorization(linked.authorization, as_json=options["as_json"])
+        if not options["as_json"]:
+            _say_what_comes_next(linked.authorization.name, Voice(quiet=options["quiet"]))
 
 
 def _linked(repo_type: RepoType, options: dict[str, Any], lines: EventLines | None) -> Linked:
@@ -94,13 +99,17 @@ def _linked(repo_type: RepoType, options: dict[str, Any], lines: EventLines | No
             phrase("--sandbox brings a ServiceStage of its own"), hint=phrase("Leave out {flags}.", flags=flags)
         )
     started = start_run(options)
-    request = _request(repo_type, options, started)
-    if proof:
-        linked = run_direct_link(request, proof, started, options, lines)
-    elif started.is_unattended and not (options["sandbox"] or lines):
-        raise nobody_could_authorize()
-    else:
-        linked = _run(_browser_link(request, started, options, lines))
+    try:
+        request = _request(repo_type, options, started)
+        if proof:
+            linked = run_direct_link(request, proof, started, options, lines)
+        elif started.is_unattended and not (options["sandbox"] or lines):
+            raise nobody_could_authorize()
+        else:
+            linked = _run(_browser_link(request, started, options, lines))
+    except OAuthHelperError as error:
+        add_meaning(error, started.narrator)
+        raise
     _say_how_it_ended(linked, request.name, started.narrator)
     return linked
 
@@ -110,6 +119,16 @@ def _browser_link(request: LinkRequest, started: Run, options: dict[str, Any], l
         started.narrator.warn(phrase("devcloud is undocumented for OAuth; ServiceStage may refuse it."))
     credentials = None if options["sandbox"] else started.credentials()
     return _Link(request, started, credentials, options["port"], lines)
+
+
+def _say_what_comes_next(name: str, voice: Voice) -> None:
+    voice.say(
+        phrase(
+            "Next: in ServiceStage, choose {name} for the source of a component. `oauth-helper repos {name}` shows the "
+            "repositories that it can see.",
+            name=presentable(name),
+        )
+    )
 
 
 def _say_how_it_ended(linked: Linked, name: str, narrator: Narrator) -> None:
@@ -137,6 +156,8 @@ class _Link:
 
     def tell(self, event: Event) -> None:
         """Tell an event to people, and to the script where it asks for it."""
+        if isinstance(event, Failed):
+            add_meaning(event.error, self.started.narrator)
         self.started.narrator.tell(event)
         if self.lines:
             self.lines.tell(event)

@@ -63,6 +63,8 @@ class Narrator(Voice):
         self._is_looking = False
         self.has_redirect: bool = False
         """Whether the redirect is in hand, with no end yet."""
+        self.may_be_created: bool = False
+        """Whether ServiceStage may have been asked to create something, by this run or by another one."""
         self.is_deleting: bool = False
         """Whether ServiceStage was asked to delete what is to be replaced, with no answer yet."""
         self.has_joined: bool = False
@@ -87,6 +89,7 @@ class Narrator(Voice):
 
     def tell(self, event: Event) -> None:
         """Tell an event of the story."""
+        self.may_be_created |= isinstance(event, Resumed | Joined | Exchanging | Deleting)
         match event:
             case Waiting() | Opened() | NotOpened():
                 self._tell_of_the_wait(event)

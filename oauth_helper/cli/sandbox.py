@@ -30,10 +30,9 @@ class _SandboxCommand(SpokenCommand):
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
         from oauth_helper.sandbox.faults import CALLS, KINDS  # noqa: PLC0415 - aiohttp costs 0.3 s
 
-        with formatter.section("WHAT goes wrong"):
-            formatter.write_dl(list(CALLS.items()))
-        with formatter.section("HOW it goes wrong"):
-            formatter.write_dl(list(KINDS.items()))
+        for title, table in ((phrase("WHAT goes wrong"), CALLS), (phrase("HOW it goes wrong"), KINDS)):
+            with formatter.section(in_words(title)):
+                formatter.write_dl([(word, in_words(meaning)) for word, meaning in table.items()])
 
 
 def _faults(ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> list[Fault]:

@@ -85,6 +85,7 @@ def _asked(question: Phrase, *, hidden: bool) -> str:
     try:
         answer: str = click.prompt(in_words(question), err=True, hide_input=hidden)
     except (click.Abort, KeyboardInterrupt):
+        click.echo(err=True)  # what was being asked stands on the line
         raise _interrupted() from None
     return answer
 

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Final, Self, TypeVar
 
 from oauth_helper.errors import UsageError
-from oauth_helper.phrase import phrase
+from oauth_helper.phrase import Phrase, phrase
 from oauth_helper.presentable import presentable
 
 DURATION: Final = 2.0
@@ -51,36 +51,41 @@ class Kind(StrEnum):
     GATEWAY_TIMEOUT_BEFORE = "504-before"
 
 
-CALLS: Final[Mapping[Call, str]] = {
-    Call.LIST: "the list of authorizations, where it is no look",
-    Call.REDIRECT_URL: "the authorization URL",
-    Call.EXCHANGE: "code and state, a token or a password for an authorization",
-    Call.LOOK: "the list, once an exchange has arrived and until the next authorization URL is asked for",
-    Call.DELETE: "the deletion of an authorization",
-    Call.IAM_TOKEN: "IAM's tokens",
-    Call.IAM_PROJECT: "IAM's project of a region",
+CALLS: Final[Mapping[Call, Phrase]] = {
+    Call.LIST: phrase("the list of authorizations, where it is no look"),
+    Call.REDIRECT_URL: phrase("the authorization URL"),
+    Call.EXCHANGE: phrase("code and state, a token or a password for an authorization"),
+    Call.LOOK: phrase("the list, once an exchange has arrived and until the next authorization URL is asked for"),
+    Call.DELETE: phrase("the deletion of an authorization"),
+    Call.IAM_TOKEN: phrase("IAM's tokens"),
+    Call.IAM_PROJECT: phrase("IAM's project of a region"),
 }
 """What each call is for, in words for people."""
 
-KINDS: Final[Mapping[Kind, str]] = {
-    Kind.DROP_BEFORE: "connection reset; not handled",
-    Kind.DROP_AFTER: "handled, then connection reset without an answer",
-    Kind.TRUNCATE: "handled, then an answer that breaks off halfway",
-    Kind.HANG: "no answer ever; not handled",
-    Kind.HANG_AFTER: "handled, then no answer ever",
-    Kind.STALE: "connection closed as the request arrives, not handled; waits for a call on a kept connection",
-    Kind.REFUSE: f"ServiceStage's port closed for {DURATION:g} s once the call before arrives (list: from the start; "
-    "redirect-url: list; exchange, delete: redirect-url; look: exchange)",
-    Kind.UNAUTHORIZED: "APIGW.0301, the token has expired; not handled",
-    Kind.FORBIDDEN: "IAM.0003, a policy says no; not handled",
-    Kind.CODE_OR_STATE_INVALID: "SVCSTG.REPO.0402, code or state invalid; not handled",
-    Kind.TOO_MANY_REQUESTS: "APIGW.0308, throttled; not handled",
-    Kind.INTERNAL_ERROR: "internal error; not handled",
-    Kind.INTERNAL_ERROR_AFTER: "handled, then internal error",
-    Kind.BAD_GATEWAY: "HTML page of a proxy; not handled",
-    Kind.UNAVAILABLE: "HTML page of a proxy; not handled",
-    Kind.GATEWAY_TIMEOUT: f"APIGW.0203, backend timeout, at once; handled {DURATION:g} s later",
-    Kind.GATEWAY_TIMEOUT_BEFORE: "the same; never handled",
+KINDS: Final[Mapping[Kind, Phrase]] = {
+    Kind.DROP_BEFORE: phrase("connection reset; not handled"),
+    Kind.DROP_AFTER: phrase("handled, then connection reset without an answer"),
+    Kind.TRUNCATE: phrase("handled, then an answer that breaks off halfway"),
+    Kind.HANG: phrase("no answer ever; not handled"),
+    Kind.HANG_AFTER: phrase("handled, then no answer ever"),
+    Kind.STALE: phrase("connection closed as the request arrives, not handled; waits for a call on a kept connection"),
+    Kind.REFUSE: phrase(
+        "ServiceStage's port closed for {duration:g} s once the call before arrives (list: from the "
+        "start; redirect-url: list; exchange, delete: redirect-url; look: exchange)",
+        duration=DURATION,
+    ),
+    Kind.UNAUTHORIZED: phrase("APIGW.0301, the token has expired; not handled"),
+    Kind.FORBIDDEN: phrase("IAM.0003, a policy says no; not handled"),
+    Kind.CODE_OR_STATE_INVALID: phrase("SVCSTG.REPO.0402, code or state invalid; not handled"),
+    Kind.TOO_MANY_REQUESTS: phrase("APIGW.0308, throttled; not handled"),
+    Kind.INTERNAL_ERROR: phrase("internal error; not handled"),
+    Kind.INTERNAL_ERROR_AFTER: phrase("handled, then internal error"),
+    Kind.BAD_GATEWAY: phrase("HTML page of a proxy; not handled"),
+    Kind.UNAVAILABLE: phrase("HTML page of a proxy; not handled"),
+    Kind.GATEWAY_TIMEOUT: phrase(
+        "APIGW.0203, backend timeout, at once; handled {duration:g} s later", duration=DURATION
+    ),
+    Kind.GATEWAY_TIMEOUT_BEFORE: phrase("the same; never handled"),
 }
 """What happens, in words for people."""
 

@@ -213,7 +213,11 @@ def _message(answer: Answer, words: Phrase, body: ErrorBody) -> Phrase:
     status = f"HTTP {answer.status}"
     label = status if body.code == str(answer.status) else f"{status}, {body.code}"
     message = phrase("{host} {words} ({label})", host=answer.host, words=words, label=label)
-    return phrase("{message}: {detail}", message=message, detail=presentable(body.message)) if body.message else message
+    return (
+        phrase("{message}: {detail}", message=message, detail=presentable(body.message).rstrip("."))
+        if body.message
+        else message
+    )
 
 
 def _time(moment: datetime) -> str:

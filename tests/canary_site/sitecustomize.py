@@ -102,5 +102,8 @@ def begin(folder: Path) -> None:
 
 
 # Others that are started with the same environment, browsers for one, are not looked at.
-if sys.orig_argv[1:3] in (["-m", "oauth_helper"], ["-m", "canary_commands"]):
+if (
+    sys.orig_argv[1:3] in (["-m", "oauth_helper"], ["-m", "canary_commands"])
+    or Path(sys.orig_argv[1]).name == "command_to_fork.py"
+):
     begin(Path(os.environ["CANARY_FOLDER"]))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 import click
-from babel.messages.catalog import Catalog
+from babel.messages.catalog import Catalog, Message
 from babel.messages.extract import extract_from_file
 
 from oauth_helper.cli.program import program
@@ -57,6 +57,16 @@ def collect() -> Catalog:
     for file, message in _all_messages():
         catalog.add(message, locations=[(file, 0)])
     return catalog
+
+
+def english_of(message: Message) -> tuple[str, ...]:
+    """Return the message in English: one form, or singular and plural."""
+    return (message.id,) if isinstance(message.id, str) else tuple(message.id)
+
+
+def translations_of(message: Message) -> tuple[str, ...]:
+    """Return what it is translated to, empty forms included."""
+    return (message.string,) if isinstance(message.string, str) else tuple(message.string or ("",))
 
 
 def _all_messages() -> Iterator[tuple[str, str | tuple[str, str]]]:

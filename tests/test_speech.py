@@ -1,0 +1,162 @@
+"""What the whole command says to who reads Chinese; and that nothing of it is said to scripts."""
+
+import json
+import re
+from collections.abc import AsyncIterator
+
+import pytest
+from command import run_command, surroundings
+from screen import terminal
+
+from oauth_helper.sandbox import Fault, Sandbox
+
+CHINESE = {"LANG": "zh_CN.UTF-8"}
+LINK = ("link", "github", "--name", "my-auth")
+ENGLISH_WORDS = re.compile(r"\b[a-z]{2,} [a-z]{2,} [a-z]{2,}\b")
+"""Three in a row are no name, no value and no option: something was not translated."""
+SERVERS_SAY = (
+    "The user has denied your application access",
+    "Incorrect IAM authentication information: verify aksk signature fail",
+)
+COMMANDS = (
+    "",
+    "link",
+    "deliver",
+    "resume",
+    "list",
+    "show",
+    "delete",
+    "repos",
+    "apply",
+    "doctor",
+    "sandbox",
+    "completion",
+)
+
+
+def said(text: str) -> str:
+    """A text, in which nothing is English but commands, addresses and what a server has said."""
+    plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]|`[^`]*`|https?://\S+|oauth-helper completion \w+", "", text)
+    for words in SERVERS_SAY:
+        plain = plain.replace(words, "")
+    assert not (found := ENGLISH_WORDS.findall(plain)), (found, text)
+    return plain
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    async with Sandbox() as sandbox:
+        yield sandbox
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+async def test_help(command: str) -> None:
+    end = await run_command(*command.split(), "--help", environ=surroundings(None, **CHINESE))
+    assert end.status == 0
+    assert said(end.out).startswith("用法: oauth-helper")
+    assert "选项:" in end.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ", "is_chinese"),
+    [
+        ((), {}, False),
+        ((), CHINESE, True),
+        (("--lang", "zh"), {}, True),
+        (("--lang=zh-CN",), {"LANG": "en_US.UTF-8"}, True),
+        (("--lang", "en"), CHINESE, False),
+        ((), {"OAUTH_HELPER_LANG": "zh", "LANG": "en_US.UTF-8"}, True),
+        ((), {"OAUTH_HELPER_LANG": "en"} | CHINESE, False),
+        (("--lang", "en"), {"OAUTH_HELPER_LANG": "zh"}, False),
+        ((), {"LANG": "zh_SG.UTF-8"}, True),
+        ((), {"LANG": "zh_TW.UTF-8"}, False),
+    ],
+)
+async def test_who_is_spoken_to_in_chinese(
+    arguments: tuple[str, ...], environ: dict[str, str], is_chinese: bool
+) -> None:
+    end = await run_command("show", *arguments, environ=surroundings(None, **environ))
+    assert end.status == 2
+    assert end.err.startswith("错误: 缺少参数 'NAME'" if is_chinese else "error: Missing argument 'NAME'")
+
+
+async def test_a_language_that_nobody_speaks_here_is_refused() -> None:
+    end = await run_command("list", "--lang", "tlh", environ=surroundings())
+    assert (end.status, "'tlh' is no language of ours: en, zh" in end.err) == (2, True)
+
+
+@pytest.mark.parametrize("arguments", [("link", "nowhere"), ("link",), ("--nope",), ("nope",), ("link", "github", "x")])
+async def test_usage_errors(arguments: tuple[str, ...]) -> None:
+    end = await run_command(*arguments, environ=surroundings(None, **CHINESE))
+    assert end.status == 2
+    assert said(end.err).startswith("错误: ")
+    assert "\n提示: 请参见 `oauth-helper" in end.err
+
+
+async def test_a_link_is_told_in_chinese(sandbox: Sandbox) -> None:
+    end = await run_command(*LINK, environ=surroundings(sandbox, **CHINESE))
+    assert end.status == 0
+    assert "已关联 my-auth。" in said(end.err)
+    assert "名称      my-auth" in said(end.out)
+    for command in (("list",), ("show", "my-auth"), ("repos", "my-auth"), ("doctor",)):
+        end = await run_command(*command, environ=surroundings(sandbox, **CHINESE))
+        said(end.out + end.err)
+    end = await run_command("delete", "--yes", "my-auth", environ=surroundings(sandbox, **CHINESE))
+    assert "已删除 my-auth" in said(end.err)
+
+
+@pytest.mark.parametrize(
+    ("more", "status", "words"),
+    [
+        ({"SCRIPTED_USER": "deny"}, 4, "Git 平台拒绝了授权"),
+        ({"SCRIPTED_USER": "nothing"}, 5, "未收到重定向"),
+        ({"HUAWEICLOUD_SDK_SK": "wrong"}, 3, "认证信息"),
+        ({"HUAWEICLOUD_SDK_AK": "", "HUAWEICLOUD_SDK_SK": ""}, 3, "未找到认证信息"),
+        ({"HUAWEICLOUD_SDK_SK": ""}, 3, "HUAWEICLOUD_SDK_SK"),
+        ({"OAUTH_HELPER_ENDPOINT": "https://127.0.0.1:9"}, 7, "127.0.0.1:9"),
+        ({"OAUTH_HELPER_TIMEOUT": "soon"}, 3, "OAUTH_HELPER_TIMEOUT"),
+        ({"BROWSER": "/nonexistent", "OAUTH_HELPER_BROWSER": "default"}, 9, "浏览器"),
+    ],
+    ids=["denied", "deadline", "wrong key", "no key", "half a key", "unreachable", "settings", "no browser"],
+)
+async def test_errors(sandbox: Sandbox, more: dict[str, str], status: int, words: str) -> None:
+    timeout = ("--timeout", "1") if status == 5 else ()
+    end = await run_command(*LINK, *timeout, environ=surroundings(sandbox, **CHINESE, **more))
+    assert end.status == status, end.err
+    assert words in said(end.err)
+    *_, error, hint = end.err.splitlines()
+    assert error.startswith("错误: ")
+    assert hint.startswith("提示: ")
+
+
+async def test_what_only_servers_say_stays_as_it_is() -> None:
+    async with Sandbox(faults=[Fault.parse("exchange=0402")]) as sandbox:
+        end = await run_command(*LINK, environ=surroundings(sandbox, **CHINESE))
+    assert end.status == 6
+    assert "SVCSTG.REPO.0402" in end.err
+    assert "请重新运行" in end.err
+
+
+async def test_scripts_read_english_whoever_sits_there(sandbox: Sandbox) -> None:
+    environ = surroundings(sandbox, **CHINESE)
+    end = await run_command("show", "missing", "--json", environ=environ)
+    assert end.err.startswith("错误: ")
+    told = json.loads(end.err.splitlines()[-1])["error"]
+    assert told["message"] == "There is no authorization named missing"
+    assert told["hint"] == "`oauth-helper list` shows the authorizations there are."
+    events = (await run_command(*LINK, "--events", environ=environ)).out
+    assert events.isascii()
+    doctor = json.loads((await run_command("doctor", "--json", environ=environ)).out)
+    assert all(finding["message"].isascii() for finding in doctor)
+
+
+async def test_a_terminal_of_60_columns(sandbox: Sandbox) -> None:
+    environ = surroundings(sandbox, SCRIPTED_USER="nothing", TERM="xterm", **CHINESE)
+    async with terminal(*LINK, environ=environ, columns=60) as screen:
+        await screen.until("请将重定向地址粘贴到此处")
+        screen.type("?\r")
+        await screen.until("Ctrl-C")
+        await screen.until("a：")
+        screen.type("\x03")
+        assert await screen.ended() == 130
+        said(screen.shown)
