@@ -54,6 +54,10 @@ class Tab(ABC):
         """Press Ctrl and ``letter`` as a keyboard does: a selects, x cuts, v pastes."""
 
     @abstractmethod
+    async def press_tab(self) -> None:
+        """Press the Tab key."""
+
+    @abstractmethod
     async def _evaluate(self, expression: str) -> str | None:
         """Return the string that ``expression`` gives."""
 

@@ -20,6 +20,7 @@ __all__ = ["Browser", "BrowserError", "Chromium", "Firefox", "Tab"]
 
 _CONTROL: Final = "\ue009"
 """WebDriver's code for the Ctrl key."""
+_TAB: Final = "\ue004"
 _WATCH_POLICY: Final = """
     window.violations = [];
     document.addEventListener("securitypolicyviolation",
@@ -96,6 +97,11 @@ class _ChromiumTab(Tab):
         await self.call("Input.dispatchKeyEvent", type="rawKeyDown", modifiers=2, commands=[command], **key)
         await self.call("Input.dispatchKeyEvent", type="keyUp", modifiers=2, **key)
 
+    async def press_tab(self) -> None:
+        key = {"key": "Tab", "code": "Tab", "windowsVirtualKeyCode": 9}
+        await self.call("Input.dispatchKeyEvent", type="rawKeyDown", **key)
+        await self.call("Input.dispatchKeyEvent", type="keyUp", **key)
+
     async def _evaluate(self, expression: str) -> str | None:
         wanted = {"expression": expression, "returnByValue": True, "userGesture": True}
         reply = await self.call("Runtime.evaluate", **wanted)
@@ -155,7 +161,12 @@ class _FirefoxTab(Tab):
         await self._browser.call("browsingContext.setViewport", {"context": self._context, "viewport": viewport})
 
     async def chord(self, letter: str) -> None:
-        strokes = (("keyDown", _CONTROL), ("keyDown", letter), ("keyUp", letter), ("keyUp", _CONTROL))
+        await self._strike(("keyDown", _CONTROL), ("keyDown", letter), ("keyUp", letter), ("keyUp", _CONTROL))
+
+    async def press_tab(self) -> None:
+        await self._strike(("keyDown", _TAB), ("keyUp", _TAB))
+
+    async def _strike(self, *strokes: tuple[str, str]) -> None:
         keyboard = {"type": "key", "id": "keyboard", "actions": [{"type": kind, "value": key} for kind, key in strokes]}
         await self._browser.call("input.performActions", {"context": self._context, "actions": [keyboard]})
 

@@ -17,6 +17,7 @@ _ON_PAGES: Final = re.compile(
     r'(?<=<form method="post" action=")/redirect\?k=[\w-]+(?=")'
     r'|(?<=<a href=")/start\?k=[\w-]+(?=">)'
     r'|(?<=<meta http-equiv="refresh" content="1; url=)/done\?k=[\w-]+(?=">)'
+    r'|(?<= data-live=")/done\?k=[\w-]+(?=")'
 )
 _LINK: Final = re.compile(r'(<a id="authorize"[^>]* href=")[^"]*(?=")')
 _EXPORTS: Final = re.compile(

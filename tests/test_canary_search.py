@@ -130,7 +130,7 @@ def test_only_its_link_and_its_own_addresses_may_stand_in_a_page() -> None:
     page = (
         f'<a id="authorize" class="button" href="https://x?state={STATE}">'
         f'<form method="post" action="/redirect?k={CODE}"><a href="/start?k={CODE}">'
-        f'<meta http-equiv="refresh" content="1; url=/done?k={CODE}">'
+        f'<meta http-equiv="refresh" content="1; url=/done?k={CODE}"><body data-live="/done?k={CODE}">'
     )
     assert found(page) == {"state", "code"}
     assert found(page_without_addresses(page)) == set()

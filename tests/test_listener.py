@@ -25,7 +25,7 @@ from listener_desk import (
 
 from oauth_helper.errors import OutcomeUnknownError, RefusedError
 from oauth_helper.events import Failed, Linked, Outcome, Way
-from oauth_helper.listener.pages import PROBLEMS
+from oauth_helper.listener.problems import PROBLEMS
 from oauth_helper.phrase import phrase
 
 DONE = re.compile(r"/done\?k=[\w-]{43}")

@@ -114,6 +114,11 @@ async def test_the_form_works_without_scripts(browser: Browser) -> None:
         assert "Ctrl" not in await plain.tab.evaluate("document.body.innerText")
         await offer(plain.tab, TYPE_AND_CLICK, ADDRESS)
         await plain.tab.wait_for(LINKED)
+        async with listening(Desk(ending=None), patience=0.05) as slow:
+            await plain.tab.open(f"{slow.listener.address}{DIRECT}?{OURS}")
+            await plain.tab.wait_for("document.body.dataset.outcome === 'waiting'")
+            slow.desk.end(listener_desk.LINKED)
+            await plain.tab.wait_for(LINKED)
 
 
 async def test_a_rejected_paste_shows_what_was_wrong_and_the_page_again(tab: Tab) -> None:
@@ -180,7 +185,8 @@ async def test_consent_happens_in_a_new_tab_that_learns_nothing_of_our_page(brow
             await consent_tab.open(f"{opened.listener.address}{DIRECT}?{OURS}")
             await consent_tab.wait_for(LINKED)
             await consent_tab.close()
-            assert await tab.evaluate("document.forms.length") == 1
+            await tab.wait_for(LINKED)
+            assert await tab.evaluate("location.pathname") == "/start", "the page showed the end by itself"
         assert referers == [None]
     finally:
         await runner.cleanup()
@@ -190,7 +196,7 @@ async def test_no_icon_is_asked_for_no_referrer_is_sent_and_the_policy_forbids_n
     async with listening(Desk()) as opened, tapped(opened) as (address, said):
         await tab.open(address)
         assert await tab.evaluate("window.violations") == []
-        assert await tab.evaluate("getComputedStyle(document.querySelector('main')).maxWidth") == "672px"
+        assert await tab.evaluate("getComputedStyle(document.body).maxWidth") == "672px"
         await paste(tab, STALE)
         await tab.wait_for("document.querySelector('[role=alert]') !== null")
         assert await tab.evaluate("window.violations") == []
@@ -199,7 +205,7 @@ async def test_no_icon_is_asked_for_no_referrer_is_sent_and_the_policy_forbids_n
         assert await tab.evaluate("window.violations") == []
         await tab.open("about:blank")
     lines = re.findall(rb"([A-Z]+ /[^ ?]*)\S* HTTP/1\.1\r\n", said)
-    assert lines == [b"GET /start", b"POST /redirect", b"POST /redirect"]
+    assert [line for line in lines if line != b"GET /done"] == [b"GET /start", b"POST /redirect", b"POST /redirect"]
     assert b"referer:" not in said.lower()
 
 

@@ -218,7 +218,8 @@ def test_every_runtime_dependency_is_explained_and_its_lower_bound_is_the_one_te
 
 
 def test_quoted_messages_and_options_exist() -> None:
-    source = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "oauth_helper").rglob("*.py"))
+    sources = [path for kind in ("*.py", "*.html") for path in (ROOT / "oauth_helper").rglob(kind)]
+    source = "\n".join(path.read_text(encoding="utf-8") for path in sources)
     troubleshooting = section("## Troubleshooting")
     for cell in re.findall(r"^\| (`.*?`) \|", troubleshooting, re.MULTILINE):
         for message in re.findall(r"`(.*?)`", cell):

@@ -23,7 +23,7 @@ from test_words import RECORD, error_classes
 from oauth_helper import events
 from oauth_helper.authorization import Authorization, RepoType
 from oauth_helper.cli.event_lines import EventLines
-from oauth_helper.listener.pages import PROBLEMS
+from oauth_helper.listener.problems import PROBLEMS
 from oauth_helper.schema import OUTPUT_SCHEMA, Document, schema_of
 
 SCHEMA: Final[dict[str, Any]] = json.loads(files("oauth_helper.schema").joinpath(OUTPUT_SCHEMA).read_text("utf-8"))

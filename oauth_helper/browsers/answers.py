@@ -13,10 +13,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-_LAYOUT: Final = '<!doctype html><html lang="en"><meta charset="utf-8"><link rel="icon" href="data:,">{}</html>'
+from oauth_helper.catalogs import catalog_of
+from oauth_helper.language import Language
+from oauth_helper.phrase import phrase
+
+_LAYOUT: Final = '<!doctype html><html lang="{}"><meta charset="utf-8"><link rel="icon" href="data:,">{}</html>'
 """The icon keeps the browser from asking the real host for one, with the code in its Referer (tried)."""
 
-_STYLE: Final = "body{font:1.1rem/1.5 system-ui,sans-serif;max-width:42rem;margin:4rem auto;padding:0 1rem}"
+_STYLE: Final = (
+    "body{font:1rem/1.6 system-ui,sans-serif;max-width:38rem;margin:12vh auto;padding:0 1.25rem}"
+    "h1{font-size:1.6rem;line-height:1.25}"
+)
+_STRAY: Final = (
+    phrase("Not the address that is waited for"),
+    phrase(
+        "The Git host sent this window to an address that belongs to another attempt, or is not whole. Nothing was "
+        "done with it, and the wait goes on."
+    ),
+    phrase("Go back, and authorize once more."),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,22 +57,24 @@ def hop(address: str) -> Answer:
 def first_page(address: str) -> str:
     """Return the page that a window is started on, which goes on to ``address`` at once, script or no script."""
     refresh = f'<meta http-equiv="refresh" content="0;url={html.escape(address)}">'
-    return _LAYOUT.format(f'<meta name="referrer" content="no-referrer">{refresh}<title>…</title>')
+    return _LAYOUT.format(Language.ENGLISH, f'<meta name="referrer" content="no-referrer">{refresh}<title>…</title>')
 
 
-def stray() -> Answer:
+def stray(language: Language = Language.ENGLISH) -> Answer:
     """Return the page for a redirect that is not the one waited for; it goes nowhere."""
+    catalog = catalog_of(language)
+    heading, *paragraphs = (html.escape(words.said(catalog)) for words in _STRAY)
     body = (
-        '<meta name="color-scheme" content="light dark"><title>Not the address that is waited for</title>'
-        f"<style>{_STYLE}</style><h1>Not the address that is waited for</h1>"
-        "<p>The Git host sent this window to an address that belongs to another attempt, or is not whole. "
-        "Nothing was done with it, and the wait goes on.</p>"
-        "<p>Go back, and authorize once more.</p>"
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<meta name="color-scheme" content="light dark"><title>{heading}</title><style>{_STYLE}</style>'
+        f"<main><h1>{heading}</h1>{''.join(f'<p>{paragraph}</p>' for paragraph in paragraphs)}</main>"
     )
-    return _answer(400, body, style=_STYLE)
+    return _answer(400, body, style=_STYLE, language=language)
 
 
-def _answer(status: int, body: str, *, script: str = "", style: str = "") -> Answer:
+def _answer(
+    status: int, body: str, *, script: str = "", style: str = "", language: Language = Language.ENGLISH
+) -> Answer:
     policy = f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; img-src data:"
     headers = {
         "Content-Type": "text/html; charset=utf-8",
@@ -66,7 +83,7 @@ def _answer(status: int, body: str, *, script: str = "", style: str = "") -> Ans
         "Cache-Control": "no-store",
         "X-Content-Type-Options": "nosniff",
     }
-    return Answer(status, _LAYOUT.format(body), headers)
+    return Answer(status, _LAYOUT.format(language, body), headers)
 
 
 def _hash(text: str) -> str:

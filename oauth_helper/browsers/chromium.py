@@ -41,8 +41,9 @@ class Chromium:
 
     endpoint_path = ""
 
-    def __init__(self, *, over_pipe: bool, headless: bool) -> None:
+    def __init__(self, *, over_pipe: bool, headless: bool, accepted: str | None = None) -> None:
         self.speaks_over_pipe = over_pipe
+        self._accepted = accepted
         self._headless = headless
         self._pages = Pages()
 
@@ -50,7 +51,8 @@ class Chromium:
         """Write the preferences where the profile's first start looks for them."""
         preferences = profile / "Default" / "Preferences"
         preferences.parent.mkdir()
-        preferences.write_text(json.dumps(_PREFERENCES), encoding="utf-8")
+        languages = {"intl": {"accept_languages": self._accepted}} if self._accepted else {}
+        preferences.write_text(json.dumps({**_PREFERENCES, **languages}), encoding="utf-8")
 
     def switches(self, profile: Path) -> Iterable[str]:
         """Return the command line between program and address."""

@@ -41,7 +41,8 @@ class Firefox:
     speaks_over_pipe = False
     endpoint_path = "/session"
 
-    def __init__(self, *, headless: bool, platform: str, session_patience: float) -> None:
+    def __init__(self, *, headless: bool, platform: str, session_patience: float, accepted: str | None = None) -> None:
+        self._accepted = accepted
         self._headless = headless
         self._platform = platform
         self._session_patience = session_patience
@@ -49,7 +50,9 @@ class Firefox:
 
     def furnish(self, profile: Path) -> None:
         """Write the preferences, which Firefox reads at each start."""
-        lines = (f"user_pref({json.dumps(name)}, {json.dumps(value)});\n" for name, value in _PREFERENCES.items())
+        languages = {"intl.accept_languages": self._accepted} if self._accepted else {}
+        preferences = {**_PREFERENCES, **languages}
+        lines = (f"user_pref({json.dumps(name)}, {json.dumps(value)});\n" for name, value in preferences.items())
         (profile / "user.js").write_text("".join(lines), encoding="utf-8")
 
     def switches(self, profile: Path) -> Iterable[str]:

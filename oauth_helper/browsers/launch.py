@@ -21,22 +21,37 @@ from oauth_helper.browsers.profile import fresh_profile, parent_of_profiles, swe
 from oauth_helper.browsers.remote import Remote
 from oauth_helper.browsers.trouble import BrowserTroubleError
 from oauth_helper.browsers.wire import over_pipe, over_websocket
+from oauth_helper.language import Language
 from oauth_helper.phrase import phrase
 
 _LONGEST_SOCKET_FOLDER: Final = 60
 """Characters of a folder in which the name of Chromium's singleton socket still fits. It may have 107 (unix(7)), and
 Chromium aborts where it has more."""
 
+_ACCEPTED: Final[Mapping[Language, str | None]] = {Language.ENGLISH: None, Language.CHINESE: "zh-CN,zh,en"}
+"""What a fresh profile asks for in ``Accept-Language``; None: whatever the language of the system makes it ask for."""
 
-def dialect_for(browser: FoundBrowser, *, headless: bool, platform: str, patience: Patience) -> Dialect:
-    """Return how to speak with ``browser``.
+
+def dialect_for(
+    browser: FoundBrowser,
+    *,
+    headless: bool,
+    platform: str,
+    patience: Patience,
+    language: Language = Language.ENGLISH,
+) -> Dialect:
+    """Return how to speak with ``browser``, in which pages are asked for in ``language``.
 
     Chromium over a pipe wherever that can be had: nobody else can reach it, and it ends with us. A snap or flatpak
     does not pass descriptors on.
     """
     if browser.family is Family.FIREFOX:
-        return Firefox(headless=headless, platform=platform, session_patience=patience.session)
-    return Chromium(over_pipe=HAS_PYTHON and not browser.is_open_to_others, headless=headless)
+        return Firefox(
+            headless=headless, platform=platform, session_patience=patience.session, accepted=_ACCEPTED[language]
+        )
+    return Chromium(
+        over_pipe=HAS_PYTHON and not browser.is_open_to_others, headless=headless, accepted=_ACCEPTED[language]
+    )
 
 
 class Launched:

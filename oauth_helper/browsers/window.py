@@ -22,6 +22,7 @@ from oauth_helper.browsers.process import BrowserProcess
 from oauth_helper.browsers.remote import Remote
 from oauth_helper.browsers.trouble import BrowserTroubleError, DrivenByAnotherError, NoWindowError
 from oauth_helper.errors import RedirectRejectedError
+from oauth_helper.language import Language
 from oauth_helper.phrase import phrase
 from oauth_helper.secret import Secret
 
@@ -51,6 +52,7 @@ class Window:
         judge: Takes the raw query of a held callback; raises RedirectRejectedError where it is not ours.
         done: Where the window goes on to when the redirect was ours.
         headless: Show nothing.
+        language: What the user reads.
         environ: What the browser inherits.
         platform: As :data:`sys.platform` has it.
         patience: How long each step may take.
@@ -67,6 +69,7 @@ class Window:
         judge: Callable[[str], None],
         done: str,
         headless: bool = False,
+        language: Language = Language.ENGLISH,
         environ: Mapping[str, str] = os.environ,
         platform: str = sys.platform,
         patience: Patience = _USUAL_PATIENCE,
@@ -80,7 +83,8 @@ class Window:
         self._done = done
         self._environ = environ
         self._patience = patience
-        self._dialect = dialect_for(browser, headless=headless, platform=platform, patience=patience)
+        self._language = language
+        self._dialect = dialect_for(browser, headless=headless, platform=platform, patience=patience, language=language)
         self._self_test = f"selftest={secrets.token_urlsafe(16)}"
         self._was_led = False
         self._stack = AsyncExitStack()
@@ -210,7 +214,7 @@ class Window:
         try:
             self._judge(query)
         except RedirectRejectedError:
-            return stray()
+            return stray(self._language)
         except Exception:
             # The fault is to be told of, even where we are closed meanwhile.
             with suppress(BrowserTroubleError, asyncio.CancelledError):

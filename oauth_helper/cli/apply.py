@@ -13,6 +13,7 @@ import click
 from oauth_helper.cli.options import BROWSER_OPTION, Run, connection_options, output_options, start_run
 from oauth_helper.cli.output import print_columns, print_json
 from oauth_helper.cli.running import run
+from oauth_helper.cli.speech import spoken
 from oauth_helper.cli.spoken_help import command, option
 from oauth_helper.credential_chain import FoundCredentials
 from oauth_helper.declaration import Entry, Method, Step, Verdict, check_steps, parse_declaration, plan_steps
@@ -109,7 +110,13 @@ class _Apply:
 
         settings, narrator = self.started.settings, self.started.narrator
         environ = without_secrets(self.started.environ, self.entries)
-        ways = Ways(browser=settings.browser.value, say=narrator.insist, keys=narrator.keys, environ=environ)
+        ways = Ways(
+            browser=settings.browser.value,
+            say=narrator.insist,
+            keys=narrator.keys,
+            environ=environ,
+            preference=spoken(),
+        )
         narrator.takes_pastes = ways.has_prompt
         applying = Applying(
             service,

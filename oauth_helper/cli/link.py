@@ -24,6 +24,7 @@ from oauth_helper.cli.options import (
 )
 from oauth_helper.cli.output import print_authorization, status_in_words
 from oauth_helper.cli.running import run
+from oauth_helper.cli.speech import spoken
 from oauth_helper.cli.spoken_help import command, option
 from oauth_helper.cli.voice import Voice
 from oauth_helper.credential_chain import FoundCredentials
@@ -208,6 +209,7 @@ async def _link(link: _Link) -> Linked:
             visitor=visitor,
             environ=link.started.environ,
             has_script=link.lines is not None,
+            preference=spoken(),
         )
         narrator.takes_pastes = ways.has_prompt
         # The sandbox ends with us: nobody could finish there what we leave.

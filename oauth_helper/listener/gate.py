@@ -86,7 +86,7 @@ class Gate:
             return Refusal(Stray.WRONG_KEY)
         if not self._is_from_here(path, headers):
             return Refusal(Stray.FOREIGN_ORIGIN)
-        return _refusal_of_what_moves_no_tab(headers)
+        return _refusal_of_what_moves_no_tab(path, headers)
 
     def _stray_host(self, headers: CIMultiDictProxy[str]) -> Stray:
         ours_by_name = self.authority.replace("127.0.0.1", "localhost")
@@ -114,14 +114,23 @@ class Gate:
         return _each_is_in(headers, "Origin", origins)
 
 
-def _refusal_of_what_moves_no_tab(headers: CIMultiDictProxy[str]) -> Refusal | None:
-    """Let in what a browser, if it is one, shows in a tab at once (W3C Fetch Metadata sections 2.1, 2.2)."""
+def _refusal_of_what_moves_no_tab(path: Path, headers: CIMultiDictProxy[str]) -> Refusal | None:
+    """Let in what a browser, if it is one, shows in a tab at once (W3C Fetch Metadata sections 2.1, 2.2).
+
+    And a page of ours that asks how it goes on.
+    """
     if any(name in headers for name in _PREFETCH_HEADERS):
         return Refusal(Stray.PREFETCH)
     moves_a_tab = _each_is_in(headers, "Sec-Fetch-Dest", {"document"}) and _each_is_in(
         headers, "Sec-Fetch-Mode", {"navigate"}
     )
-    return None if moves_a_tab else Refusal(Stray.SUB_RESOURCE)
+    is_admitted = moves_a_tab or (path is Path.DONE and _is_asked_by_our_page(headers))
+    return None if is_admitted else Refusal(Stray.SUB_RESOURCE)
+
+
+def _is_asked_by_our_page(headers: CIMultiDictProxy[str]) -> bool:
+    fetched = {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "same-origin", "Sec-Fetch-Dest": "empty"}
+    return all(headers.getall(name, []) == [value] for name, value in fetched.items())
 
 
 def _each_is_in(headers: CIMultiDictProxy[str], name: str, allowed: Collection[str]) -> bool:

@@ -2,101 +2,57 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cache
-from html import escape
-from importlib import resources
-from string import Template
+from functools import partial
 from typing import Final
 
 from oauth_helper.authorization import RepoType
-from oauth_helper.errors import AuthorizationDeniedError, OAuthHelperError, OutcomeUnknownError
+from oauth_helper.errors import AuthorizationDeniedError, OAuthHelperError, OutcomeUnknownError, RefusedError
 from oauth_helper.events import Linked, Outcome
+from oauth_helper.language import Language
 from oauth_helper.listener.gate import Path
+from oauth_helper.listener.problems import problem
+from oauth_helper.listener.templating import NO_HTML, Html, Page, Templates
+from oauth_helper.phrase import NOTHING, Phrase, phrase
 from oauth_helper.presentable import presentable
-from oauth_helper.secret import Secret
 
-_PARAGRAPH: Final = 800
-"""Characters of a message or hint. They may quote a server."""
-
-PROBLEMS: Final[Mapping[str, tuple[str, str]]] = {
-    "no-redirect": (
-        "That does not hold the address where $host sent the browser.",
-        "Copy the whole address from the address bar of the tab where it ended, and paste it here.",
-    ),
-    "foreign-state": (
-        "That address belongs to another attempt to link an account.",
-        "Choose “Continue to $host” once more, and paste the address where the browser ends this time.",
-    ),
-    "missing-code": (
-        "That address is not whole: the code is missing from it.",
-        "Copy the address again, from its first to its last character, and paste it here.",
-    ),
-    "repeated-parameter": (
-        "That address says the same thing twice, so it cannot be told which is meant.",
-        "Paste one address alone, just as it stands in the address bar.",
-    ),
-    "wrong-repo-type": (
-        "That address is for another kind of Git host than $host.",
-        "Choose “Continue to $host”, and paste the address where the browser ends then.",
-    ),
-    "wrong-issuer": (
-        "That address was given out by another server than the one that was asked.",
-        "Choose “Continue to $host”, and paste the address where the browser ends then.",
-    ),
-    "too-long": (
-        "That is longer than any address.",
-        "Copy only the address from the address bar of the tab where the browser ended, and paste it here.",
-    ),
-    "unreadable": (
-        "What the browser sent could not be read.",
-        "Paste the address again, as plain text.",
-    ),
-}
-"""By a rejection's reason: what was wrong, and what to do. Our own words alone, nothing of what was offered."""
-
-_COMMAND: Final = re.compile("`([^`]+)`")
-_AS_CODE: Final = r"<code>\1</code>"
-_MARKS: Final[Mapping[str, str]] = {"linked": "✓", "denied": "✕", "failed": "✕", "unknown": "?", "waiting": "…"}
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """A page and the Content-Security-Policy that lets its own style and script be used, and nothing else."""
-
-    html: str
-    policy: str
-
-
-class _Html(str):
-    """Text that is HTML already; any other is escaped when it is filled in."""
-
-    __slots__ = ()
-
-
-_NOTHING: Final = _Html()
+_WORD: Final = re.compile(r"[^\W_]+")
+_MARKS: Final[Mapping[str, str]] = {"denied": "✕", "failed": "✕", "unknown": "?", "waiting": "…"}
+_ANOTHER_ATTEMPT: Final = phrase("This tab belongs to another attempt")
+_NOT_WAITED_FOR: Final = phrase("Not the address that is waited for")
 
 
 class Pages:
-    """The pages of one story."""
+    """The pages of one attempt, in one language.
 
-    def __init__(self, repo_type: RepoType, authorization_url: str, *, done_key: Secret) -> None:
+    ``done`` is the path of the final page, key included. ``attempt`` names the attempt: a page that shows the end by
+    itself asks for the end of this one (see ``Finale.attempt``).
+    """
+
+    def __init__(
+        self,
+        repo_type: RepoType,
+        authorization_url: str,
+        *,
+        done: str,
+        attempt: str,
+        language: Language,
+    ) -> None:
         self._host = repo_type.display_name
         self._authorization_url = authorization_url
-        self._done_key = done_key
+        self._done = done
+        self._attempt = attempt
+        self._templates = Templates(language)
         self._strays: dict[str, Page] = {}
 
     def start(self, key: str, *, elsewhere: str, reason: str | None = None) -> Page:
         """Return the page that sends the user to the Git host and takes the address where the browser ends.
 
         ``key`` is the KEY it was opened with, ``elsewhere`` one for another browser; ``reason`` is why the last address
-        was not taken: a key of :data:`PROBLEMS`.
+        was not taken: a key of :data:`~oauth_helper.listener.problems.PROBLEMS`.
         """
-        body = _fill(
+        body = self._templates.fill(
             "start.html",
             host=self._host,
             authorization_url=self._authorization_url,
@@ -106,134 +62,131 @@ class Pages:
             described="problem" if reason else "where",
             invalid="true" if reason else "false",
         )
-        return _page(f"Link your {self._host} account to ServiceStage", body, script=_text("start.js"))
+        return self._living(body, scripts=("start.js", "live.js"))
 
     def onward(self, address: str) -> Page:
         """Return a page that goes on to ``address`` by itself, script or no script."""
-        title = f"On to {self._host}…"
-        body = _fill("final.html", mark=_MARKS["waiting"], heading=title, text="", closing="")
-        return _page(title, body, head=_fill("onward.html", onward=address))
+        body = self._templates.fill("onward.html", host=self._host)
+        return self._templates.page(body, head=self._templates.fill("onward_head.html", onward=address))
 
     def already_opened(self) -> Page:
         """Return the answer to who opens an address that was good once."""
-        return _page("This page was already opened", _fill("already_opened.html"))
+        return self._templates.page(self._templates.fill("already_opened.html"))
 
     def other_user(self) -> Page:
         """Return the answer to another user of this machine."""
-        return _page("This page is another user's", _fill("other_user.html"))
+        return self._templates.page(self._templates.fill("other_user.html"))
 
     def stray(self, reason: str) -> Page:
         """Return the answer to a direct request that is not the redirect waited for."""
         # They come by the thousand where somebody tries to guess.
         if reason not in self._strays:
-            self._strays[reason] = self._stray(reason)
+            what, _ = problem(reason, self._host)
+            heading = _ANOTHER_ATTEMPT if reason == "foreign-state" else _NOT_WAITED_FOR
+            body = self._templates.fill("stray.html", heading=heading, what=what, host=self._host)
+            self._strays[reason] = self._templates.page(body)
         return self._strays[reason]
 
-    def _stray(self, reason: str) -> Page:
-        what, _ = self._words(reason)
-        body = _fill("stray.html", what=what.replace("That address", "This address"), host=self._host)
-        return _page("Not the address that is waited for", body)
-
-    def final(self, outcome: Outcome | None, *, more_to_come: bool = False) -> Page:
+    def final(self, outcome: Outcome | None, *, has_redirect: bool = False, more_to_come: bool = False) -> Page:
         """Return the page that tells the outcome as it is, or, while there is none, asks for it again.
 
-        With ``more_to_come`` it goes on by itself to what comes next.
+        ``has_redirect`` is whether a redirect was in hand; with ``more_to_come`` the page goes on by itself to what
+        comes next.
         """
-        again = _fill("again.html", done=f"{Path.DONE}?k={self._done_key.reveal()}")
         if outcome is None:
-            text = _Html("<p>ServiceStage is asked to make the authorization. This page goes on by itself.</p>")
-            return self._told("waiting", f"Linking your {self._host} account…", text, head=again)
-        head = again if more_to_come else _NOTHING
+            waiting = self._templates.fill("waiting.html", mark=_MARKS["waiting"], host=self._host)
+            return self._living(waiting, outcome="waiting", head=self._again())
+        closing = self._templates.fill("more_to_come.html" if more_to_come else "closing.html")
         if isinstance(outcome, Linked):
-            return self._linked(outcome, head)
-        error = outcome.error
-        kind, heading = "failed", f"Your {self._host} account was not linked"
-        if isinstance(error, AuthorizationDeniedError):
-            kind = "denied"
-        elif isinstance(error, OutcomeUnknownError):
-            kind, heading = "unknown", f"It is not known whether {self._host} was linked"
-        return self._told(kind, heading, _reasons(error), head=head)
+            kind, body = "linked", self._linked(outcome, closing)
+        else:
+            kind, body = self._failed(outcome.error, closing, has_redirect=has_redirect)
+        if more_to_come:
+            return self._living(body, outcome=kind, head=self._again())
+        return self._templates.page(body, attributes={"data-outcome": kind})
 
-    def _linked(self, outcome: Linked, head: _Html) -> Page:
+    def _linked(self, outcome: Linked, closing: Html) -> Html:
         made = outcome.authorization
-        kept = _Html("<p>This authorization stood already, and was left as it is.</p>") if outcome.kept else _NOTHING
-        facts = {"Authorization": made.name, "Git host": self._host, "Account": made.repo_user}
-        return self._told("linked", f"Your {self._host} account is linked", _Html(kept + _facts(facts)), head=head)
+        facts = {phrase("Account"): made.repo_user, phrase("Git host"): self._host, phrase("Authorization"): made.name}
+        return self._templates.fill(
+            "linked.html",
+            initials=_initials(presentable(made.repo_user) or self._host),
+            host=self._host,
+            kept=self._templates.fill("kept.html") if outcome.kept else NO_HTML,
+            facts=self._templates.facts(facts),
+            name=presentable(made.name),
+            closing=closing,
+        )
 
-    def _told(self, outcome: str, heading: str, text: _Html, *, head: _Html = _NOTHING) -> Page:
-        closing = "" if outcome == "waiting" else "You can close this tab."
-        if head and closing:
-            closing = "Keep this tab open: it goes on to the next account by itself."
-        body = _fill("final.html", mark=_MARKS[outcome], heading=heading, text=text, closing=closing)
-        return _page(heading, body, outcome=outcome, head=head)
+    def _failed(self, error: OAuthHelperError, closing: Html, *, has_redirect: bool) -> tuple[str, Html]:
+        kind, heading = "failed", phrase("Your {host} account was not linked", host=self._host)
+        if isinstance(error, AuthorizationDeniedError):
+            kind, heading = "denied", phrase("Access to your {host} account was not allowed", host=self._host)
+        elif isinstance(error, OutcomeUnknownError):
+            kind, heading = "unknown", phrase("It is not known whether {host} was linked", host=self._host)
+        meaning = self._templates.paragraph(_meaning_for_state(error, has_redirect=has_redirect))
+        body = self._templates.fill(
+            "failed.html",
+            mark=_MARKS[kind],
+            heading=heading,
+            message=self._templates.paragraph(error.message),
+            meaning=self._templates.fill("meaning.html", meaning=meaning) if meaning else NO_HTML,
+            hint=self._templates.paragraph(error.hint),
+            facts=self._templates.facts(
+                {phrase("Error code"): error.code or "", phrase("Request ID"): error.request_id or ""}
+            ),
+            closing=closing,
+        )
+        return kind, body
 
-    def _problem(self, reason: str) -> _Html:
-        what, remedy = self._words(reason)
-        return _fill("problem.html", what=what, remedy=remedy)
+    def _living(
+        self, body: Html, *, outcome: str = "", head: Html = NO_HTML, scripts: tuple[str, ...] = ("live.js",)
+    ) -> Page:
+        """Return a page that shows by itself what comes after it, where scripts run."""
+        attributes = {"data-live": self._done, "data-attempt": self._attempt}
+        return self._templates.page(
+            body,
+            attributes={"data-outcome": outcome, **attributes} if outcome else attributes,
+            head=head,
+            foot=self._templates.fill("lost.html"),
+            scripts=scripts,
+        )
 
-    def _words(self, reason: str) -> tuple[str, str]:
-        what, remedy = PROBLEMS.get(reason, PROBLEMS["no-redirect"])
-        return Template(what).substitute(host=self._host), Template(remedy).substitute(host=self._host)
+    def _again(self) -> Html:
+        return self._templates.fill("again.html", done=self._done)
 
-
-def _reasons(error: OAuthHelperError) -> _Html:
-    facts = _facts({"Error code": error.code or "", "Request ID": error.request_id or ""})
-    return _Html(_paragraph(error.message) + _paragraph(error.hint) + facts)
-
-
-def _paragraph(text: str) -> _Html:
-    """Return a paragraph; what stands between backticks, as our hints mark a command, becomes code."""
-    safe = escape(presentable(text, limit=_PARAGRAPH))
-    return _Html(f"<p>{_COMMAND.sub(_AS_CODE, safe)}</p>")
-
-
-def _facts(facts: Mapping[str, str]) -> _Html:
-    rows = "".join(
-        f"<div><dt>{escape(term)}</dt><dd>{escape(presentable(value))}</dd></div>"
-        for term, value in facts.items()
-        if value
-    )
-    return _Html(f"<dl>{rows}</dl>" if rows else "")
-
-
-def _page(title: str, body: _Html, *, outcome: str | None = None, head: _Html = _NOTHING, script: str = "") -> Page:
-    style = _text("style.css")
-    html = _fill(
-        "layout.html",
-        title=title,
-        head=head,
-        style=_Html(style),
-        outcome=_Html(f' data-outcome="{outcome}"') if outcome else "",
-        body=body,
-        script=_Html(f"<script>{script}</script>") if script else "",
-    )
-    return Page(html, _policy(style, script))
-
-
-@cache
-def _policy(style: str, script: str) -> str:
-    """CSP level 3 section 2.3.1: the hash of an inline text admits this text alone."""
-    allowed = {
-        "default-src": "'none'",
-        "style-src": _hash(style),
-        "script-src": _hash(script) if script else "'none'",
-        "img-src": "data:",
-        "form-action": "'self'",
-        "base-uri": "'none'",
-        "frame-ancestors": "'none'",
-    }
-    return "; ".join(f"{directive} {source}" for directive, source in allowed.items())
+    def _problem(self, reason: str) -> Html:
+        what, remedy = problem(reason, self._host)
+        return self._templates.fill("problem.html", what=what, remedy=remedy)
 
 
-def _hash(text: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+class PagesByLanguage:
+    """The pages of one attempt."""
+
+    def __init__(self, repo_type: RepoType, authorization_url: str, *, done: str, attempt: str) -> None:
+        self._make = partial(Pages, repo_type, authorization_url, done=done, attempt=attempt)
+        self._made: dict[Language, Pages] = {}
+
+    def in_language(self, language: Language) -> Pages:
+        """Return those in ``language``."""
+        return self._made.get(language) or self._made.setdefault(language, self._make(language=language))
 
 
-def _fill(name: str, **values: str) -> _Html:
-    safe = {key: value if isinstance(value, _Html) else escape(value) for key, value in values.items()}
-    return _Html(Template(_text(name)).substitute(safe))
+def _meaning_for_state(error: OAuthHelperError, *, has_redirect: bool) -> Phrase:
+    """Return what became of the state, where that is known: it is good once, and the next attempt needs another."""
+    if isinstance(error, OutcomeUnknownError):
+        return phrase("ServiceStage may have used up the code and the one-time state of this attempt, or may not.")
+    if isinstance(error, AuthorizationDeniedError) or not has_redirect:
+        return phrase(
+            "ServiceStage was given neither a code nor the one-time state of this attempt, so nothing has changed "
+            "there. The next attempt gets a fresh state."
+        )
+    if isinstance(error, RefusedError):
+        return phrase("The one-time state of this attempt is spent. The next attempt gets a fresh one.")
+    return NOTHING
 
 
-@cache
-def _text(name: str) -> str:
-    return resources.files("oauth_helper.listener").joinpath("templates", name).read_text(encoding="utf-8").strip()
+def _initials(name: str) -> str:
+    """Return one or two letters for an account, as avatars show them."""
+    words = _WORD.findall(name)
+    return "".join(word[0] for word in (words[:1] + words[-1:] if len(words) > 1 else words)).upper()[:2] or "?"

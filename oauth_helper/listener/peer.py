@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
+from asyncio import Transport
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -17,6 +18,13 @@ _MAPPED: Final = bytes(10) + b"\xff\xff"
 """RFC 4291 section 2.5.5.2: what stands before an IPv4 address in one of IPv6."""
 _ESTABLISHED: Final = "01"
 _ROOT: Final = 0
+
+
+def is_held_by_another(transport: Transport | None) -> bool:
+    """Whether another user holds the far end of a connection; who has left it does not wait for an answer."""
+    return transport is None or is_another_users(
+        transport.get_extra_info("peername"), transport.get_extra_info("sockname")
+    )
 
 
 def is_another_users(theirs: Address, ours: Address) -> bool:

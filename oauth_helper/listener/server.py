@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from aiohttp import web
 
+from oauth_helper.language import Language, Preference
 from oauth_helper.listener import wire
 from oauth_helper.listener.gate import authority
 from oauth_helper.listener.reception import Reception
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Listener", "RedirectDesk", "Start"]
 
+_ENGLISH: Final = Preference(Language.ENGLISH)
 _PATIENCE: Final = 20.0
 _FAREWELL: Final = 1.2
 """Seconds at the end for a browser to fetch the final page it was promised: a little more than the one second
@@ -36,15 +38,19 @@ class Listener:
     Entering binds 127.0.0.1 and listens; who connects from then on is answered as soon as :meth:`serve` says for
     whom. Leaving lets answers on their way be read and promised pages be fetched, waits for nobody else, and gives
     the port back. ``port`` None takes any free one; ``patience`` is how many seconds a browser is kept waiting for
-    the outcome (or we for the rest of its form) before it is given a page that waits instead.
+    the outcome (or we for the rest of its form) before it is given a page that waits instead. Pages are in the language
+    of ``preference``, or, where the user has named none, in the one that the browser asks for.
 
     Raises:
         PortTakenError: On entering, the port cannot be had.
         MachineError: On entering, there is no listening on 127.0.0.1 at all.
     """
 
-    def __init__(self, port: int | None = None, *, patience: float = _PATIENCE) -> None:
+    def __init__(
+        self, port: int | None = None, *, patience: float = _PATIENCE, preference: Preference = _ENGLISH
+    ) -> None:
         self._port = port
+        self._preference = preference
         self._patience = patience
         self._socket: socket.socket
         self._held: socket.socket | None
@@ -89,6 +95,7 @@ class Listener:
             origin,
             self._lasting,
             patience=self._patience,
+            preference=self._preference,
             more_to_come=more_to_come,
             is_next=reception is not None,
         )
@@ -143,9 +150,7 @@ class Listener:
 
     async def _say_farewell(self, reception: Reception) -> None:
         reception.starts.let_go()
-        try:
-            with suppress(TimeoutError):  # Leaving without the promised page fetched is the browser's choice.
-                async with asyncio.timeout(_FAREWELL):
-                    await reception.settled()
-        finally:
-            reception.stop()
+        await reception.stop()
+        with suppress(TimeoutError):  # Leaving without the promised page fetched is the browser's choice.
+            async with asyncio.timeout(_FAREWELL):
+                await reception.settled()

@@ -152,6 +152,17 @@ class Lasting:
         self.cookie: Cookie = Cookie(port)
         self.done_key: Secret = issue_key()
         """Opens the final page and nothing else."""
+        self._stories = 0
+
+    @property
+    def done_target(self) -> str:
+        """The final page's path, with the key."""
+        return f"{Path.DONE}?k={self.done_key.reveal()}"
+
+    def next_story(self) -> int:
+        """Return the number of one more story."""
+        self._stories += 1
+        return self._stories
 
 
 def issue_key() -> Secret:

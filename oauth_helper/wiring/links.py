@@ -113,7 +113,7 @@ async def _seated(
     if sitting:
         yield sitting.listener, sitting.opening
         return
-    listener = Listener(ways.port)
+    listener = Listener(ways.port, preference=ways.preference)
     async with Opening(ways, listener, tell) as opening:
         yield listener, opening
 

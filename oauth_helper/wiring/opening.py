@@ -145,6 +145,7 @@ class Opening:
                     judge=lambda query: desk.judge_query(query, Way.WINDOW),
                     done=self._listener.done_address,
                     headless=self._ways.headless,
+                    language=self._ways.preference.language,
                     environ=self._ways.environ,
                 )
                 await until_over.enter_async_context(window)

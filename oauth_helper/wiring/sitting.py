@@ -23,7 +23,7 @@ class Sitting:
     """
 
     def __init__(self, ways: Ways, tell: Callable[[Event], None]) -> None:
-        self.listener: Listener = Listener(ways.port)
+        self.listener: Listener = Listener(ways.port, preference=ways.preference)
         self.opening: Opening = Opening(ways, self.listener, tell, keeps_window=True)
         self._stack = AsyncExitStack()
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from oauth_helper.browsers.surroundings import whereabouts
+from oauth_helper.language import Language, Preference
 from oauth_helper.phrase import Phrase
 from oauth_helper.terminal import can_prompt
+
+_ENGLISH: Final = Preference(Language.ENGLISH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,8 @@ class Ways:
     """Whether a script reads the events, and brings the address to a browser itself where it has to."""
     headless: bool = False
     """Whether a window of ours shows nothing: for tests and demonstrations."""
+    preference: Preference = _ENGLISH
+    """What the user reads on pages."""
 
     @property
     def has_prompt(self) -> bool:

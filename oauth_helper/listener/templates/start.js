@@ -7,7 +7,7 @@ const TEXT_KINDS = ["text/uri-list", "text/plain"];
 
 function send(text) {
   if (!text.trim()) {
-    progress.textContent = "There was no text in that. Copy the address from the address bar first.";
+    progress.textContent = progress.dataset.empty;
     return;
   }
   box.value = text;
@@ -21,23 +21,26 @@ function textOf(transfer) {
 function setBusy(busy) {
   for (const button of form.querySelectorAll("button")) button.disabled = busy;
   form.ariaBusy = String(busy);
-  progress.textContent = busy ? "Linking your account. This takes a few seconds…" : "";
+  progress.textContent = busy ? progress.dataset.busy : "";
 }
 
-document.addEventListener("paste", (event) => {
-  event.preventDefault();
-  send(textOf(event.clipboardData));
-});
-document.addEventListener("dragover", (event) => event.preventDefault());
-document.addEventListener("drop", (event) => {
-  event.preventDefault();
-  send(textOf(event.dataTransfer));
-});
+// Once the page shows the end, the form is gone from it.
+function whileAsked(act) {
+  return (event) => {
+    if (!form.isConnected) return;
+    event.preventDefault();
+    act(event);
+  };
+}
+
+document.addEventListener("paste", whileAsked((event) => send(textOf(event.clipboardData))));
+document.addEventListener("dragover", whileAsked(() => {}));
+document.addEventListener("drop", whileAsked((event) => send(textOf(event.dataTransfer))));
 clipboard.addEventListener("click", async () => {
   try {
     send(await navigator.clipboard.readText());
   } catch {
-    progress.textContent = "The browser did not hand over the clipboard. Press Ctrl+V (on a Mac ⌘V) instead.";
+    progress.textContent = progress.dataset.withheld;
   }
 });
 form.addEventListener("submit", (event) => {

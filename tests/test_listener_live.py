@@ -1,0 +1,113 @@
+"""What the listener answers a page that shows the end by itself, and who else may not ask like that."""
+
+import asyncio
+from urllib.parse import urlsplit
+
+import pytest
+from listener_desk import ADDRESS, GENUINE, LINKED, Answer, Desk, Forms, Open, ask, is_bare, listening, told
+
+from oauth_helper.events import Way
+
+OURS = {"Sec_Fetch_Site": "same-origin", "Sec_Fetch_Mode": "same-origin", "Sec_Fetch_Dest": "empty"}
+
+
+def done(opened: Open) -> str:
+    parts = urlsplit(opened.listener.done_address)
+    return f"{parts.path}?{parts.query}"
+
+
+async def asking(opened: Open, attempt: str = "1.1") -> asyncio.Task[Answer]:
+    """Ask as a page does; return once the listener waits with the answer."""
+    task = asyncio.create_task(ask(opened.port, done(opened), Oauth_Helper_Attempt=attempt, **OURS))
+    assert (await ask(opened.port, "/nowhere")).status == 404  # a later connection, answered: the first is in by now
+    assert not task.done()
+    return task
+
+
+async def test_a_page_names_its_attempt_and_where_to_ask_and_may_ask_nobody_else() -> None:
+    async with listening(Desk()) as opened:
+        page = await ask(opened.port, f"/start?k={opened.key}")
+        body = Forms(page.body).all("body")[0]
+        assert body == {"data-live": done(opened), "data-attempt": "1.1"}
+        assert "connect-src 'self'" in page.headers["content-security-policy"]
+        opened.desk.judge(ADDRESS, Way.TERMINAL)
+        final = await ask(opened.port, done(opened))
+    assert Forms(final.body).all("body")[0] == {"data-outcome": "linked"}
+    assert Forms(final.body).all("script") == []
+    assert "connect-src 'none'" in final.headers["content-security-policy"]
+
+
+async def test_a_page_waits_for_the_end_before_there_is_a_redirect_and_is_told_it_before_the_listener_is_gone() -> None:
+    async with listening(Desk()) as opened:
+        page = await asking(opened)
+        opened.desk.judge(ADDRESS, Way.TERMINAL)
+    assert told(page.result()) == "linked"
+
+
+async def test_a_page_that_was_told_to_ask_again_may_do_so_while_the_listener_closes() -> None:
+    async with asyncio.TaskGroup() as tasks, listening(Desk(), patience=0.01) as opened:
+        nothing = await ask(opened.port, done(opened), Oauth_Helper_Attempt="1.1", **OURS)
+        assert is_bare(nothing, 204)
+        opened.desk.judge(ADDRESS, Way.TERMINAL)
+        page = tasks.create_task(ask(opened.port, done(opened), Oauth_Helper_Attempt="1.1 promised", **OURS))
+    assert told(page.result()) == "linked"
+
+
+async def test_a_page_that_begins_to_ask_takes_nothing_away_from_a_tab_that_was_sent_to_the_end() -> None:
+    desk = Desk()
+    async with asyncio.TaskGroup() as tasks, listening(desk, patience=0.01) as opened:
+        sent_on = await ask(opened.port, GENUINE)
+        assert told(await ask(opened.port, done(opened), Oauth_Helper_Attempt="1.1", **OURS)) == "linked"
+        page = tasks.create_task(ask(opened.port, sent_on.headers["location"]))
+    assert told(page.result()) == "linked"
+
+
+async def test_pages_that_ask_keep_no_listener_open_whose_story_never_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("oauth_helper.listener.server._FAREWELL", 60)
+    async with listening(Desk()) as opened:  # which closes within seconds, or fails
+        pages = [await asking(opened) for _ in range(3)]
+    assert [told(await page) for page in pages] == ["unknown"] * 3
+
+
+async def test_a_page_of_an_attempt_that_is_over_is_told_where_to_go_on() -> None:
+    desk = Desk(ending=None)
+    async with listening(desk) as opened:
+        page = await asking(opened)
+        again = opened.listener.start_over(None)
+        answer = await page
+        assert (answer.status, answer.body, answer.headers["oauth-helper-attempt"]) == (204, "", "1.2")
+        assert "/start?k=" in answer.headers["location"]
+        assert answer.headers["location"] != again, "that one is for the user's eyes"
+        assert (
+            'data-attempt="1.2"'
+            in (await ask(opened.port, urlsplit(again)._replace(scheme="", netloc="").geturl())).body
+        )
+        late = await ask(opened.port, done(opened), Oauth_Helper_Attempt="1.1", **OURS)
+        assert late.headers["location"] == answer.headers["location"]
+        fresh = await asking(opened, "1.2")
+        desk.end(LINKED)
+        assert told(await fresh) == "linked"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        OURS | {"Sec_Fetch_Site": "same-site"},
+        OURS | {"Sec_Fetch_Site": "cross-site"},
+        OURS | {"Sec_Fetch_Site": "none"},
+        OURS | {"Sec_Fetch_Mode": "no-cors"},
+        OURS | {"Sec_Fetch_Mode": "cors", "Origin": "https://evil.example"},
+        OURS | {"Sec_Fetch_Dest": "image"},
+        OURS | {"Sec_Fetch_Dest": "iframe", "Sec_Fetch_Mode": "navigate"},
+        {"Sec_Fetch_Dest": "empty"},
+    ],
+)
+async def test_no_other_page_may_ask_like_that(headers: dict[str, str]) -> None:
+    async with listening(Desk()) as opened:
+        assert is_bare(await ask(opened.port, done(opened), Oauth_Helper_Attempt="1.1", **headers), 404)
+
+
+@pytest.mark.parametrize("path", ["/start", "/outcome"])
+async def test_our_own_page_may_ask_for_nothing_else(path: str) -> None:
+    async with listening(Desk()) as opened:
+        assert is_bare(await ask(opened.port, f"{path}?k={opened.key}", **OURS), 404)
