@@ -10,7 +10,8 @@ from typing import Final
 from oauth_helper.authorization import Authorization
 from oauth_helper.errors import OAuthHelperError, RedirectRejectedError
 from oauth_helper.events import Failed, Linked, Outcome
-from oauth_helper.phrase import verbatim
+from oauth_helper.phrase import Phrase
+from oauth_helper.phrase_document import read_phrase, write_phrase
 from oauth_helper.presentable import presentable
 
 _LONGEST: Final = 4000
@@ -30,14 +31,19 @@ def write_outcome(outcome: Outcome | None) -> str:
         case Linked(authorization, kept):
             return json.dumps({"outcome": "linked", "kept": kept, "authorization": authorization.to_json()})
         case Failed(error):
-            told = {"kind": error.kind, "exit_status": error.exit_status} | _facts(vars(error))
+            told = {"kind": error.kind, "exit_status": error.exit_status} | _facts(vars(error)) | _phrases(error)
             return json.dumps({"outcome": "failed", "error": told})
 
 
 def write_rejection(rejection: RedirectRejectedError) -> str:
     """Return the document that says: what was delivered is not the redirect that is waited for."""
     words = {"reason": rejection.reason, "message": rejection.message, "hint": rejection.hint}
-    return json.dumps({"outcome": "rejected"} | words)
+    return json.dumps({"outcome": "rejected"} | words | _phrases(rejection))
+
+
+def _phrases(error: OAuthHelperError) -> dict[str, object]:
+    """Return what the words are made of: who reads them may speak another language."""
+    return {"phrases": {"message": write_phrase(error.message), "hint": write_phrase(error.hint)}}
 
 
 def read_outcome(document: str | bytes) -> Outcome | None:
@@ -62,8 +68,8 @@ def read_outcome(document: str | bytes) -> Outcome | None:
         case {"outcome": "failed", "error": dict(facts)}:
             return Failed(_error(facts))
         case {"outcome": "rejected", "reason": str(reason), "message": str(message), "hint": str(hint)}:
-            reason, message, hint = (presentable(text, limit=_LONGEST) for text in (reason, message, hint))
-            raise RedirectRejectedError(reason, verbatim(message), hint=verbatim(hint))
+            said, advised = _words(told, message, hint)
+            raise RedirectRejectedError(presentable(reason, limit=_LONGEST), said, hint=advised)
         case _:
             raise OutcomeDocumentError("no document of an outcome")
 
@@ -74,6 +80,14 @@ def _facts(attributes: Mapping[str, object]) -> dict[str, object]:
         for name, value in attributes.items()
         if not name.startswith("_") and (value is None or isinstance(value, str | int | float))
     }
+
+
+def _words(told: Mapping[str, object], message: str, hint: str) -> tuple[Phrase, Phrase]:
+    """Return them such that they can be said in any language of ours, where the document says how."""
+    phrases = told.get("phrases")
+    parts = phrases if isinstance(phrases, dict) else {}
+    message, hint = (presentable(text, limit=_LONGEST) for text in (message, hint))
+    return read_phrase(parts.get("message"), message), read_phrase(parts.get("hint"), hint)
 
 
 def _authorization(record: Mapping[str, object]) -> Authorization:
@@ -94,7 +108,7 @@ def _error(told: Mapping[str, object]) -> OAuthHelperError:
     message, hint = facts.get("message"), facts.get("hint")
     if not isinstance(message, str) or not isinstance(hint, str) or not _needed(error_class) <= facts.keys():
         raise OutcomeDocumentError("an error with something missing")
-    facts |= {"message": verbatim(message), "hint": verbatim(hint)}
+    facts["message"], facts["hint"] = _words(told, message, hint)
     # Not by its own __init__, which may compose the message: that is done.
     error = error_class.__new__(error_class, message)
     vars(error).update(facts)

@@ -12,15 +12,17 @@ _ENGLISH: Final = NullTranslations()
 
 
 @dataclass(frozen=True, slots=True)
-class _Sentence:
+class Sentence:
     """A template and what is put into it."""
 
     template: str
     values: Mapping[str, object]
     plural: str = ""
+    """The template for a ``count`` that is not 1; empty where nothing is counted."""
     count: int = 1
 
     def said(self, catalog: NullTranslations) -> str:
+        """Return it in the language of ``catalog``."""
         if self.plural:
             template = catalog.ngettext(self.template, self.plural, self.count)
         else:
@@ -35,9 +37,9 @@ class Phrase(str):
     anything else that is done to it makes a plain string, which can no longer be said in another language.
     """
 
-    _sentences: tuple[_Sentence, ...]
+    _sentences: tuple[Sentence, ...]
 
-    def __new__(cls, *sentences: _Sentence) -> Self:
+    def __new__(cls, *sentences: Sentence) -> Self:
         """Hold the sentences, and their English as the string."""
         self = super().__new__(cls, "".join(sentence.said(_ENGLISH) for sentence in sentences))
         self._sentences = sentences
@@ -47,8 +49,13 @@ class Phrase(str):
         more = other if isinstance(other, Phrase) else verbatim(other)
         return Phrase(*self._sentences, *more._sentences)
 
-    def __reduce__(self) -> tuple[type[Phrase], tuple[_Sentence, ...]]:
+    def __reduce__(self) -> tuple[type[Phrase], tuple[Sentence, ...]]:
         return Phrase, self._sentences
+
+    @property
+    def sentences(self) -> tuple[Sentence, ...]:
+        """What it is made of, one after the other."""
+        return self._sentences
 
     def said(self, catalog: NullTranslations) -> str:
         """Return it in the language of ``catalog``; what is not in there stays English."""
@@ -61,12 +68,12 @@ def phrase(template: str, /, **values: object) -> Phrase:
     A value that is a phrase itself is said in the same language. Literals given to this function are what the catalogs
     are made of.
     """
-    return Phrase(_Sentence(template, values))
+    return Phrase(Sentence(template, values))
 
 
 def counted(singular: str, plural: str, /, count: int, **values: object) -> Phrase:
     """Return the one of two literals that fits ``count``, with ``{count}`` and ``values`` in their places."""
-    return Phrase(_Sentence(singular, {"count": count, **values}, plural, count))
+    return Phrase(Sentence(singular, {"count": count, **values}, plural, count))
 
 
 def listed(names: Sequence[str]) -> Phrase:
@@ -82,7 +89,7 @@ def joined(reasons: Iterable[Phrase]) -> Phrase:
 
 def verbatim(text: str) -> Phrase:
     """Return text that is nobody's to translate, such as a server's, as a phrase."""
-    return Phrase(_Sentence("{text}", {"text": text}))
+    return Phrase(Sentence("{text}", {"text": text}))
 
 
 def template(words: str, /) -> str:

@@ -61,6 +61,11 @@ class Settings:
     timeout: Sourced[float]
     """Seconds to wait for the user."""
 
+    @property
+    def names_browser(self) -> bool:
+        """Whether it was said anywhere how a browser is to be opened."""
+        return self.browser.origin != _DEFAULT
+
     def required_endpoint(self) -> str:
         """Return the endpoint.
 

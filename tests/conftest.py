@@ -13,6 +13,11 @@ from thoroughness import IS_THOROUGH
 
 _OURS = ("OAUTH_HELPER_", "HUAWEICLOUD_", "HW_")
 _ALSO_READ = ("BROWSER", "CI", "SSL_CERT_FILE", "DISPLAY", "WAYLAND_DISPLAY", "SSH_CONNECTION", "NO_COLOR")
+_PLACES = (
+    *("CODESPACES", "CODESPACE_NAME", "DEVCONTAINER", "GITPOD_WORKSPACE_ID", "KUBERNETES_SERVICE_HOST", "container"),
+    *("REMOTE_CONTAINERS", "REMOTE_CONTAINERS_IPC", "SSH_CLIENT", "SSH_TTY", "SUDO_USER", "WSL_DISTRO_NAME"),
+    "WSL_INTEROP",
+)
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 _SWITCH = "OAUTH_HELPER_TESTS_MAY_NOT_SKIP"
 
@@ -49,7 +54,7 @@ def clean_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, request:
             monkeypatch.delenv(name)
     proxies = (*_PROXIES, *(name.lower() for name in _PROXIES))
     for name in os.environ:
-        if name.startswith(_OURS) or name in _ALSO_READ or name in proxies:
+        if name.startswith(_OURS) or name in (*_ALSO_READ, *_PLACES) or name in proxies:
             monkeypatch.delenv(name)
     for name in ("LC_ALL", "LC_MESSAGES", "LANGUAGE"):
         monkeypatch.delenv(name, raising=False)

@@ -9,15 +9,22 @@ from command import surroundings
 from link_script import LINK
 from screen import terminal
 
-from oauth_helper.cli.advice import advice_in_words, ssh_command
+from oauth_helper.cli.advice import advice_in_words
+from oauth_helper.cli.directions import Direction, beside_the_page, directions, while_unreached
 from oauth_helper.events import Advice, Waiting
 from oauth_helper.sandbox import Sandbox
+from oauth_helper.whereabouts import Place, Whereabouts
 
 WAITING = Waiting("http://127.0.0.1:4711/start?k=KEY", "https://github.com/login/oauth/authorize", datetime.now(UTC))
-SSH = {"SSH_CONNECTION": "203.0.113.5 51000 198.51.100.7 22"}
+DESKTOP = Whereabouts(Place.DESKTOP)
+SSH = Whereabouts(Place.SSH, "ada@198.51.100.7")
+CODESPACE = Whereabouts(Place.CODESPACE, codespace="fluffy")
+TUNNEL = "ssh -L 4711:127.0.0.1:4711 ada@198.51.100.7"
 
 
 def words(advice: Advice, *, pastes: bool = True, window: bool = False) -> str:
+    if advice is Advice.UNREACHED:
+        return while_unreached(DESKTOP, WAITING, takes_pastes=pastes)[0]
     return advice_in_words(advice, in_window=window, takes_pastes=pastes)
 
 
@@ -43,9 +50,35 @@ def test_every_advice_has_its_words() -> None:
     assert all(words(advice, pastes=pastes) for advice in Advice for pastes in (True, False))
 
 
-def test_the_ssh_command_names_the_host_that_the_user_has_come_to() -> None:
-    assert ssh_command(WAITING, SSH) == "ssh -L 4711:127.0.0.1:4711 198.51.100.7"
-    assert ssh_command(WAITING, {}) == "ssh -L 4711:127.0.0.1:4711 THIS-MACHINE"
+def whats(told: list[Direction]) -> list[str]:
+    return [what for _, what in told]
+
+
+@pytest.mark.parametrize("pastes", [True, False])
+@pytest.mark.parametrize("place", list(Place))
+def test_everywhere_there_is_a_way_to_the_page_and_one_without_it(place: Place, pastes: bool) -> None:
+    told = directions(Whereabouts(place), WAITING, takes_pastes=pastes)
+    assert whats(told)[-2:] == [WAITING.listener, WAITING.authorization_url]
+    assert ("or here" in told[-1][0]) is pastes
+    said, what = while_unreached(Whereabouts(place), WAITING, takes_pastes=pastes)
+    assert ("`oauth-helper deliver`" in said) is not pastes
+    assert "THIS-MACHINE" in what or what == WAITING.authorization_url
+
+
+def test_the_tunnel_comes_before_the_page_it_leads_to() -> None:
+    assert whats(directions(SSH, WAITING, takes_pastes=True))[:2] == [TUNNEL, WAITING.listener]
+    forward = whats(directions(CODESPACE, WAITING, takes_pastes=True))[0]
+    assert forward == "gh codespace ports forward 4711:4711 -c fluffy"
+    assert while_unreached(SSH, WAITING, takes_pastes=True)[1] == TUNNEL
+    assert while_unreached(DESKTOP, WAITING, takes_pastes=True)[1].endswith("THIS-MACHINE")
+
+
+def test_beside_the_page_it_is_told_what_stands_in_between() -> None:
+    for place in Place:
+        said = beside_the_page(Whereabouts(place), takes_pastes=True)
+        between = {Place.WSL, Place.CODESPACE, Place.GITPOD, Place.DEV_CONTAINER}
+        assert said.endswith("press a and Enter.") if place in between else not said
+    assert "press" not in beside_the_page(Whereabouts(Place.WSL), takes_pastes=False)
 
 
 def test_who_cannot_paste_here_is_told_of_deliver() -> None:

@@ -113,10 +113,12 @@ async def test_both_addresses_are_printed_where_no_browser_is_wanted_and_the_wai
 
 
 async def test_over_ssh_the_tunnel_is_shown(sandbox: Sandbox) -> None:
-    environ = surroundings(sandbox, BROWSER="", SSH_CONNECTION="203.0.113.5 40000 203.0.113.9 22")
+    environ = surroundings(sandbox, BROWSER="", LOGNAME="ada", SSH_CONNECTION="203.0.113.5 40000 203.0.113.9 2222")
     async with running("link", "github", environ=environ) as process:
         tunnel = await line_with(process.stderr, "ssh -L")
+        page = await line_with(process.stderr, "/start?k=")
         port = tunnel.split(":")[-1].split()[0]
-        assert tunnel == f"ssh -L {port}:127.0.0.1:{port} 203.0.113.9"
+        assert tunnel == f"ssh -L {port}:127.0.0.1:{port} -p 2222 ada@203.0.113.9"
+        assert page.startswith(f"http://127.0.0.1:{port}/"), "the tunnel comes first"
         process.send_signal(signal.SIGTERM)
         assert (await ended(process)).status == 143

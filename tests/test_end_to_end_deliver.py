@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 from command import error_of, records, surroundings
 from forked_commands import run_command
-from link_script import NAME, delivered, scripted, secrets_of
+from link_script import NAME, consent, delivered, scripted, secrets_of
 from other_users import NOBODY, needs_root
+from promised_json import read_error
 from screen import terminal
 
+from oauth_helper.errors import AuthorizationDeniedError, RedirectRejectedError
 from oauth_helper.sandbox import Sandbox
 
 
@@ -58,6 +60,41 @@ async def test_what_no_link_takes_ends_with_wrong_usage_and_the_link_waits_on(sa
         assert (await delivered(redirect, environ)).status == 0
         assert (await script.ended()).status == 0
     assert script.names == ["checked", "waiting", "ignored", "captured", "exchanging", "linked"]
+
+
+@pytest.mark.parametrize("decision", ["authorize", "deny"])
+async def test_both_sides_are_told_what_comes_of_it(sandbox: Sandbox, decision: str) -> None:
+    environ = surroundings(sandbox)
+    async with terminal("link", "github", "--no-browser", "--name", NAME, environ=environ) as link:
+        redirect = await consent((await link.line_with("/login/oauth/authorize")).split()[-1], decision)
+        reading = asyncio.create_task(link.until("Status" if decision == "authorize" else "hint:"))
+        stranger = await delivered(redirect.replace("state=", "state=x"), environ)
+        assert f"Waiting for its address: {NAME} (GitHub)." in stranger.err
+        assert f"hint: {NAME} still waits. Copy the whole address" in stranger.err
+        took = await delivered(redirect, environ)
+        await reading
+        assert took.status == await link.ended()
+    if decision == "authorize":
+        assert "Received the redirect from `oauth-helper deliver`." in link.shown
+        assert f"Linked {NAME}." in took.err
+    else:
+        assert f"The link of {NAME} took it, and ended so:\nerror: The Git host refused" in took.err
+
+
+async def test_how_it_ended_is_told_in_the_language_of_who_delivers(sandbox: Sandbox) -> None:
+    environ = surroundings(sandbox)
+    async with scripted(environ=environ) as script:
+        redirect = await script.consent("deny")
+        rejected = await delivered("garbage", environ, "--lang", "zh", "--json")
+        failed = await delivered(redirect, environ, "--lang", "zh", "--json")
+        assert (await script.ended()).status == failed.status == 4
+    for end, said in ((rejected, RedirectRejectedError), (failed, AuthorizationDeniedError)):
+        *_, message, hint, last = end.err.splitlines()
+        english = read_error(last)
+        assert english["kind"] == said.kind
+        assert not message.isascii()
+        assert not hint.isascii()
+        assert english["message"].isascii()
 
 
 async def test_with_no_link_waiting_there_is_nobody_to_take_it(sandbox: Sandbox) -> None:

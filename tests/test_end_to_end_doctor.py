@@ -33,10 +33,11 @@ async def test_all_is_well(sandbox: Sandbox, tmp_path: Path) -> None:
     environ = surroundings(sandbox, SCRIPTED_SIGHT=str(sight), OAUTH_HELPER_TAG="intl")
     end = await run_command("doctor", "--name", "my-auth", environ=environ)
     assert end.status == 0, end.out
-    lines = end.out.splitlines()
+    *lines, conclusion = end.out.splitlines()
+    assert conclusion == "All is well: `oauth-helper link github` can start."
     subjects = [line[6:18].strip() for line in lines]
     assert subjects == [
-        *("region", "endpoint", "project_id", "iam_endpoint", "ca_bundle", "tag", "timeout", "credentials"),
+        *("place", "region", "endpoint", "project_id", "iam_endpoint", "ca_bundle", "tag", "timeout", "credentials"),
         *("service", "clock", "name", "browser", "listener"),
     ]
     assert all(line.startswith("ok ") for line in lines)

@@ -9,9 +9,9 @@ PACKAGE = Path(__file__).parent.parent / "oauth_helper"
 
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("address", "browser_choice", "language", "origin", "phrase", "presentable", "secret", "version"),
-    ("authorization", "credentials", "errors", "repository", "stars"),
+    ("authorization", "credentials", "errors", "phrase_document", "repository", "stars"),
     ("endpoint", "events", "fault_trace", "faults", "link_request", "pending"),
-    ("credential_chain", "diagnosis", "outcome_document", "proof", "redirect", "settings", "standing"),
+    ("credential_chain", "diagnosis", "outcome_document", "proof", "redirect", "settings", "standing", "whereabouts"),
     ("catalogs", "declaration", "journal_folder", "private_files"),
     ("browsers", "files", "journal", "known_projects", "listener", "other_runs", "schema", "servicestage", "terminal"),
     ("desk", "exchange"),

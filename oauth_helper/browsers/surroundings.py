@@ -18,6 +18,7 @@ from typing import Final
 from oauth_helper.browsers.candidates import Which
 from oauth_helper.browsers.inheritance import inherited
 from oauth_helper.browsers.process import reaped
+from oauth_helper.whereabouts import CONTAINER_MARKS, Whereabouts, find_whereabouts
 
 if sys.platform == "win32":
     import winreg
@@ -99,6 +100,11 @@ class Surroundings:
         return self.is_linux and bool(self.environ.get("WSL_DISTRO_NAME") or self.environ.get("WSL_INTEROP"))
 
 
+def whereabouts(environ: Mapping[str, str]) -> Whereabouts:
+    """Return where we run on this machine."""
+    return find_whereabouts(environ, has_container_mark=any(Path(mark).exists() for mark in CONTAINER_MARKS))
+
+
 async def look_around(environ: Mapping[str, str] = os.environ, platform: str = sys.platform) -> Surroundings:
     """Return this machine's surroundings. Takes two seconds at most, in which the desktop's own tools are asked.
 
@@ -108,12 +114,13 @@ async def look_around(environ: Mapping[str, str] = os.environ, platform: str = s
     questions = _QUESTIONS if here.is_linux else ()
     # Not gather: where we are cancelled, it would not wait until each of them has ended what it started.
     async with asyncio.TaskGroup() as group:
-        asked = [group.create_task(_ask(here, program, *arguments)) for program, *arguments in questions]
+        asked = [group.create_task(ask(here, program, *arguments)) for program, *arguments in questions]
     answers = [task.result() for task in asked]
     return Surroundings(environ, platform, tuple(dict.fromkeys(_ENTRY_NAME.findall("\n".join(answers)))))
 
 
-async def _ask(here: Surroundings, program: str, *arguments: str) -> str:
+async def ask(here: Surroundings, program: str, *arguments: str) -> str:
+    """Return what a program prints, within two seconds; nothing where it is missing or late."""
     if not (path := here.find(program)):
         return ""
     try:

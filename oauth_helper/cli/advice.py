@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import reduce
 from typing import Final
-from urllib.parse import urlsplit
 
-from oauth_helper.events import Advice, Stray, Waiting
+from oauth_helper.events import Advice, Stray
 from oauth_helper.phrase import NOTHING, Phrase, phrase
-
-_USUAL_HOST: Final = "THIS-MACHINE"
 
 _KINDS: Final[Mapping[str, Phrase]] = {
     Stray.HTTPS: phrase("HTTPS"),
@@ -45,14 +42,6 @@ def _and(text: Phrase, more: Phrase) -> Phrase:
     return phrase("{text}, {more}", text=text, more=more)
 
 
-def ssh_command(waiting: Waiting, environ: Mapping[str, str]) -> str:
-    """Return the command with which the listener can be reached from the machine in front of the user."""
-    port = urlsplit(waiting.listener).port
-    connection = environ.get("SSH_CONNECTION", "").split()  # ssh(1): client address and port, server address and port
-    host = connection[2] if len(connection) == 4 else _USUAL_HOST
-    return f"ssh -L {port}:127.0.0.1:{port} {host}"
-
-
 _WORDS: Final[Mapping[Advice, Phrase]] = {
     Advice.HTTPS: phrase(
         "Your browser forces HTTPS, which an address of this machine itself does not speak. Open the address as it is "
@@ -74,7 +63,7 @@ _WORDS: Final[Mapping[Advice, Phrase]] = {
 
 
 def advice_in_words(advice: Advice, *, in_window: bool, takes_pastes: bool) -> Phrase:
-    """Return the advice for people; of :attr:`Advice.UNREACHED` the command of :func:`ssh_command` is the end."""
+    """Return the advice for people; that of :attr:`Advice.UNREACHED` depends on where we run, and is a direction."""
     match advice:
         case Advice.NOT_WHOLE if takes_pastes:
             return phrase(
@@ -84,16 +73,6 @@ def advice_in_words(advice: Advice, *, in_window: bool, takes_pastes: bool) -> P
         case Advice.NOT_WHOLE:
             return phrase(
                 "The address that came was not whole. Copy all of it from the address bar, and paste it into the page."
-            )
-        case Advice.UNREACHED if takes_pastes:
-            return phrase(
-                "Nothing has reached me yet. If your browser runs on another machine, paste the address where it ends "
-                "here, or first run there:"
-            )
-        case Advice.UNREACHED:
-            return phrase(
-                "Nothing has reached me yet. If your browser runs on another machine, hand its end to "
-                "`oauth-helper deliver`, or first run there:"
             )
         case Advice.UNDECIDED:
             return _nothing_yet(in_window=in_window, takes_pastes=takes_pastes)

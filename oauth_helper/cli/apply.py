@@ -21,6 +21,7 @@ from oauth_helper.declaration import Entry, Method, Step, Verdict, check_steps, 
 from oauth_helper.errors import StoppedError, UsageError
 from oauth_helper.events import Failed, Linked
 from oauth_helper.phrase import Phrase, phrase
+from oauth_helper.whereabouts import nobody_could_authorize
 
 if TYPE_CHECKING:
     from oauth_helper.servicestage import ServiceStageClient
@@ -99,7 +100,7 @@ class _Apply:
             self.steps = plan_steps(self.entries, await service.list_authorizations())
             if self.dry_run:
                 return
-            check_steps(self.steps, self.started.environ)
+            self._check()
             self._say_what_comes()
             await self._applying(service)
 
@@ -130,7 +131,7 @@ class _Apply:
 
     def _say_what_comes(self) -> None:
         missing = [step.entry for step in self.steps if step.verdict is Verdict.CREATE]
-        in_browser = [entry.name for entry in missing if entry.method is Method.OAUTH]
+        in_browser = self._in_browser()
         say, standing, all_of_them = self.started.narrator.say, len(self.steps) - len(missing), len(self.steps)
         if missing:
             say(
@@ -181,7 +182,23 @@ class _Apply:
             if isinstance(result.outcome, Failed):
                 raise result.outcome.error
         if self.dry_run:
-            check_steps(self.steps, self.started.environ)
+            self._check()
+
+    def _check(self) -> None:
+        """Refuse what cannot be done, as far as can be known before anything is."""
+        check_steps(self.steps, self.started.environ)
+        if self.started.is_unattended and (names := self._in_browser()):
+            raise nobody_could_authorize(
+                phrase("{names} would need one. Nothing was done", names=", ".join(names)),
+                hint=phrase(
+                    "Declare method token or password for them; or run it first where there is a browser: what stands "
+                    "then is kept here."
+                ),
+            )
+
+    def _in_browser(self) -> list[str]:
+        missing = [step.entry for step in self.steps if step.verdict is Verdict.CREATE]
+        return [entry.name for entry in missing if entry.method is Method.OAUTH]
 
     def _word(self, step: Step) -> Phrase:
         if step.verdict is Verdict.BLOCKED:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -13,7 +13,10 @@ from oauth_helper.cli.output import print_authorization
 from oauth_helper.cli.running import run
 from oauth_helper.cli.spoken_help import command
 from oauth_helper.events import Failed, Outcome
-from oauth_helper.phrase import phrase
+from oauth_helper.phrase import listed, phrase
+
+if TYPE_CHECKING:
+    from oauth_helper.other_runs import Notice
 
 _LONGEST: Final = 64 * 1024
 """Characters read of standard input; the listener takes no more."""
@@ -35,20 +38,24 @@ def deliver_command(address: str | None, **options: Any) -> None:
         )
     elif not (sys.stdin and sys.stdin.isatty()):
         address = sys.stdin.read(_LONGEST) if sys.stdin else ""
-    match run(_deliver(address, narrator)):
+    taken, outcome = run(_deliver(address, narrator))
+    match outcome:
         case Failed(error):
+            narrator.say(phrase("The link of {name} took it, and ended so:", name=taken.name))
             raise error
         case linked:
             narrator.say(phrase("Linked {name}.", name=linked.authorization.name))
             print_authorization(linked.authorization, as_json=options["as_json"])
 
 
-async def _deliver(address: str | None, narrator: Narrator) -> Outcome:
+async def _deliver(address: str | None, narrator: Narrator) -> tuple[Notice, Outcome]:
     from oauth_helper.wiring import deliver_to_waiting, waiting_links  # noqa: PLC0415 - aiohttp costs 0.3 s
 
     waiting = waiting_links()
+    named = [phrase("{name} ({host})", name=notice.name, host=notice.repo_type.display_name) for notice in waiting]
+    narrator.say(phrase("Waiting for its address: {links}.", links=listed(named)))
     text = await _asked(narrator) if address is None else address
-    narrator.say(phrase("Handing the address over, and waiting for how it ends."))
+    narrator.say(phrase("Handing the address over. It may take some seconds until the end is known."))
     return await deliver_to_waiting(waiting, text)
 
 

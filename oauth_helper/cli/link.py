@@ -24,11 +24,10 @@ from oauth_helper.cli.spoken_help import command, option
 from oauth_helper.errors import OAuthHelperError, StoppedError, UsageError
 from oauth_helper.link_request import IfExists, LinkRequest
 from oauth_helper.phrase import phrase
-from oauth_helper.presentable import presentable
+from oauth_helper.whereabouts import nobody_could_authorize
 
 if TYPE_CHECKING:
     from oauth_helper.cli.event_lines import EventLines
-    from oauth_helper.cli.narration import Narrator
     from oauth_helper.credential_chain import FoundCredentials
     from oauth_helper.events import Event, Linked
 
@@ -83,11 +82,12 @@ def link_command(repo_type: str, **options: Any) -> None:
     if lines:
         lines.check()
     else:
-        from oauth_helper.cli.output import print_authorization  # noqa: PLC0415 - it is time enough for it now
+        from oauth_helper.cli.ending import say_what_comes_next  # noqa: PLC0415 - it is time enough for it now
+        from oauth_helper.cli.output import print_authorization  # noqa: PLC0415 - as above
 
         print_authorization(linked.authorization, as_json=options["as_json"])
         if not options["as_json"]:
-            _say_what_comes_next(linked.authorization.name, quiet=options["quiet"])
+            say_what_comes_next(linked.authorization.name, quiet=options["quiet"])
 
 
 def _event_lines() -> EventLines:
@@ -116,6 +116,8 @@ def _linked(repo_type: RepoType, options: dict[str, Any], lines: EventLines | No
             from oauth_helper.cli.direct_link import run_direct_link  # noqa: PLC0415 - as above
 
             linked = run_direct_link(request, proof, started, options, lines)
+        elif started.is_unattended and not (options["sandbox"] or lines):
+            raise nobody_could_authorize()
         else:
             linked = _run(_browser_link(request, started, options, lines))
     except OAuthHelperError as error:
@@ -123,7 +125,9 @@ def _linked(repo_type: RepoType, options: dict[str, Any], lines: EventLines | No
 
         add_meaning(error, started.narrator)
         raise
-    _say_how_it_ended(linked, request.name, started.narrator)
+    from oauth_helper.cli.ending import say_how_it_ended  # noqa: PLC0415 - as above
+
+    say_how_it_ended(linked, request.name, started.narrator)
     return linked
 
 
@@ -132,32 +136,6 @@ def _browser_link(request: LinkRequest, started: Run, options: dict[str, Any], l
         started.narrator.warn(phrase("devcloud is undocumented for OAuth; ServiceStage may refuse it."))
     credentials = None if options["sandbox"] else started.credentials()
     return _Link(request, started, credentials, options["port"], lines)
-
-
-def _say_what_comes_next(name: str, *, quiet: bool) -> None:
-    from oauth_helper.cli.voice import Voice  # noqa: PLC0415 - as above
-
-    Voice(quiet=quiet).say(
-        phrase(
-            "Next: in ServiceStage, choose {name} for the source of a component. `oauth-helper repos {name}` shows the "
-            "repositories that it can see.",
-            name=presentable(name),
-        )
-    )
-
-
-def _say_how_it_ended(linked: Linked, name: str, narrator: Narrator) -> None:
-    if narrator.has_joined and linked.kept:
-        narrator.say(phrase("Linked {name}: the other oauth-helper did.", name=name))
-    elif linked.kept:
-        narrator.say(phrase("Kept {name} as it is; --if-exists replace would link it anew.", name=name))
-    else:
-        narrator.say(phrase("Linked {name}.", name=name))
-    if not linked.authorization.works:
-        from oauth_helper.cli.output import status_in_words  # noqa: PLC0415 - as above
-
-        status = status_in_words(linked.authorization)
-        narrator.warn(phrase("ServiceStage says that it does not work yet: status {status}.", status=status))
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +178,10 @@ def _run(link: _Link) -> Linked:
             raise narrator.failure from None
         if narrator.linked:
             return narrator.linked
-        raise _explained(stopped, link) from None
+        from oauth_helper.cli.ending import explain_stop  # noqa: PLC0415 - as above
+
+        explain_stop(stopped, narrator, link.request.name, in_sandbox=link.credentials is None)
+        raise stopped from None
 
 
 def _import_the_rest() -> None:
@@ -242,28 +223,3 @@ async def _link(link: _Link) -> Linked:
         # The sandbox ends with us: nobody could finish there what we leave.
         journal = Journal.of_the_user() if link.credentials else None
         return await run_link(link.request, service, ways, link.tell, journal=journal)
-
-
-def _explained(stopped: StoppedError, link: _Link) -> StoppedError:
-    narrator, name = link.started.narrator, link.request.name
-    asked = phrase(" while ServiceStage was asked to create {name}", name=name)
-    if narrator.is_deleting:
-        asked = phrase(
-            " while ServiceStage was asked to delete the authorization named {name}, which may be gone", name=name
-        )
-    stopped.message += asked if narrator.has_redirect else phrase(". Nothing was created")
-    if narrator.has_deleted:
-        stopped.message += phrase(". The authorization that was named {name} is deleted", name=name)
-    if not narrator.has_redirect:
-        return stopped
-    if link.credentials and narrator.is_kept:
-        stopped.hint = phrase(
-            "The redirect is kept: `oauth-helper resume` finishes it within 10 minutes of its coming."
-        )
-    elif link.credentials:
-        stopped.hint = phrase(
-            "`oauth-helper show {name}` tells whether it exists. If not, run the command again.", name=name
-        )
-    else:
-        stopped.hint = phrase("The sandbox has ended too. Run the command again when you are ready.")
-    return stopped

@@ -6,7 +6,8 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from oauth_helper.cli.advice import advice_in_words, ssh_command
+from oauth_helper.cli.advice import advice_in_words
+from oauth_helper.cli.directions import beside_the_page, directions, while_unreached
 from oauth_helper.cli.meaning import add_meaning
 from oauth_helper.cli.voice import Voice
 from oauth_helper.cli.waiting_line import WaitingLine
@@ -36,13 +37,14 @@ from oauth_helper.events import (
     Way,
 )
 from oauth_helper.phrase import phrase
+from oauth_helper.whereabouts import Whereabouts
 
 _WAYS: Final = {
     Way.WINDOW: phrase("Received the redirect from the window."),
     Way.PAGE: phrase("Received the redirect from the page."),
     Way.TERMINAL: phrase("Received the redirect from the terminal."),
     Way.DIRECT: phrase("Received the redirect straight from the browser."),
-    Way.DELIVER: phrase("Received the redirect from another process."),
+    Way.DELIVER: phrase("Received the redirect from `oauth-helper deliver`."),
 }
 
 
@@ -79,6 +81,12 @@ class Narrator(Voice):
     def keys(self) -> Mapping[str, Callable[[], None]]:
         """What the keys do at which this knows more to say; Chinese keyboards have a question mark of their own."""
         return {"?": self._show_keys, "？": self._show_keys, "a": self._show_addresses}
+
+    @property
+    def _where(self) -> Whereabouts:
+        from oauth_helper.browsers.surroundings import whereabouts  # noqa: PLC0415 - --help need not pay for asyncio
+
+        return whereabouts(os.environ)
 
     def tell(self, event: Event) -> None:
         """Tell an event of the story."""
@@ -127,19 +135,21 @@ class Narrator(Voice):
                     self.say(phrase("To go on in your own browser instead, press b and Enter."))
             case Opened(browser):
                 self._in_window = False
-                self.say(
-                    phrase(
-                        "Your browser was opened ({browser}). If no page appears there, open it yourself:",
-                        browser=browser,
-                    )
-                )
-                if self._waiting and not self.is_quiet:
-                    self.whole(self._waiting.listener)
+                self._tell_of_the_page(browser)
             case NotOpened():
                 self._in_window = False
                 self._show_addresses()
         self._waiting_line.invites_to_paste = self.takes_pastes and not self._in_window
         self._waiting_line.has_keys = self.takes_pastes
+
+    def _tell_of_the_page(self, browser: str) -> None:
+        self.say(
+            phrase("Your browser was opened ({browser}). If no page appears there, open it yourself:", browser=browser)
+        )
+        if self._waiting and not self.is_quiet:
+            self.whole(self._waiting.listener)
+        if beside := beside_the_page(self._where, takes_pastes=self.takes_pastes):
+            self.say(beside)
 
     def _tell_of_the_redirect(self, event: Captured | Refused | Resumed | Joined | Linked | Failed) -> None:
         self.stop_clock()
@@ -209,9 +219,12 @@ class Narrator(Voice):
     def _advise(self, advice: Advice) -> None:
         if self.is_quiet or self._waiting is None:
             return
-        self.say(advice_in_words(advice, in_window=self._in_window, takes_pastes=self.takes_pastes))
         if advice is Advice.UNREACHED:
-            self.whole(ssh_command(self._waiting, os.environ))
+            said, what = while_unreached(self._where, self._waiting, takes_pastes=self.takes_pastes)
+            self.say(said)
+            self.whole(what)
+        else:
+            self.say(advice_in_words(advice, in_window=self._in_window, takes_pastes=self.takes_pastes))
 
     def _start_clock(self, waiting: Waiting) -> None:
         if self.stream.is_lively and not self.is_quiet:
@@ -222,18 +235,9 @@ class Narrator(Voice):
     def _show_addresses(self) -> None:
         if self._waiting is None:
             return
-        self.insist(phrase("Open this page in a browser on this machine:"))
-        self.whole(self._waiting.listener)
-        if self.takes_pastes:
-            self.insist(
-                phrase("Or authorize in any browser, and paste the address where it ends into that page, or here:")
-            )
-        else:
-            self.insist(phrase("Or authorize in any browser, and paste the address where it ends into that page:"))
-        self.whole(self._waiting.authorization_url)
-        if os.environ.get("SSH_CONNECTION"):
-            self.insist(phrase("To use the page from the machine in front of you, first run there:"))
-            self.whole(ssh_command(self._waiting, os.environ))
+        for said, what in directions(self._where, self._waiting, takes_pastes=self.takes_pastes):
+            self.insist(said)
+            self.whole(what)
 
     def _show_keys(self) -> None:
         self.insist(phrase("Press Enter behind a key, on an otherwise empty line:"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +17,7 @@ from oauth_helper.cli.language_option import LANGUAGE_OPTION
 from oauth_helper.cli.speech import in_words
 from oauth_helper.cli.spoken_help import option
 from oauth_helper.phrase import phrase
+from oauth_helper.whereabouts import is_build_service
 
 if TYPE_CHECKING:
     from oauth_helper.cli.narration import Narrator
@@ -108,12 +108,19 @@ class Run:
 
         found = find_credentials(self.environ, self.credentials_file)
         if found is None:
-            if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            from oauth_helper.cli.secret_input import can_ask  # noqa: PLC0415 - as above
+
+            if not can_ask():
                 raise no_credentials()
             return _ask_for_iam_user(self.narrator)
         if self.others_can_read(found):
             self.narrator.warn(phrase("Others can read {path}; run: chmod 600 on it.", path=self.credentials_file.path))
         return found
+
+    @property
+    def is_unattended(self) -> bool:
+        """Whether nobody is there to authorize, nor a browser or program that was named for it."""
+        return is_build_service(self.environ) and not (self.environ.get("BROWSER") or self.settings.names_browser)
 
     def others_can_read(self, found: FoundCredentials) -> bool:
         """Whether credentials were found in a file that others can read."""

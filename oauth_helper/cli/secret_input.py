@@ -12,14 +12,15 @@ from oauth_helper.cli.speech import in_words
 from oauth_helper.errors import StoppedError, UsageError
 from oauth_helper.phrase import Phrase, phrase
 from oauth_helper.secret import Secret
+from oauth_helper.whereabouts import is_build_service
 
 LONGEST: Final = 64 * 1024
 """Bytes."""
 
 
 def can_ask() -> bool:
-    """Whether there is a terminal to ask on."""
-    return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
+    """Whether there is a terminal to ask on, and somebody at it: some build services bring one."""
+    return not is_build_service(os.environ) and sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def ask(question: Phrase) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from oauth_helper.errors import NoBrowserError
 from oauth_helper.phrase import NOTHING, Phrase, phrase, template
+from oauth_helper.whereabouts import is_build_service, nobody_could_authorize
 from oauth_helper.wiring.how import How, Plan
 from oauth_helper.wiring.ways import Ways
 
@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["How", "Plan", "plan_opening"]
 
-_BUILD_SERVICE: Final = "CI"
-"""Set by the common ones."""
+_APART: Final = phrase("over SSH it would come up on this machine's own screen, not on yours")
 _OPEN_TO_OTHERS: Final = template(
     "Other users of this machine can drive a window of {browser}, and see what you do there, as it is a snap or "
     "flatpak."
@@ -32,6 +31,9 @@ async def plan_opening(ways: Ways) -> Plan:
     """
     if ways.browser == "none":
         return Plan(How.BY_HAND, phrase("the addresses are printed"))
+    if ways.is_apart:
+        warning = phrase("No browser is opened: {why}. --browser or BROWSER demands one.", why=_APART)
+        return _without_browser(ways, _APART, warning)
     from oauth_helper.browsers.default import why_no_browser  # noqa: PLC0415 - who wants none need not wait for it
 
     windows, no_window = await _windows(ways)
@@ -44,12 +46,15 @@ async def plan_opening(ways: Ways) -> Plan:
     no_default = why_no_browser(ways.environ, sys.platform)
     if no_default is None:
         return _in_the_default_browser(ways, no_window)
+    return _without_browser(ways, no_default, phrase("No browser could be opened here: {why}.", why=no_default))
+
+
+def _without_browser(ways: Ways, why: Phrase, warning: Phrase) -> Plan:
     if ways.visitor and not ways.environ.get("BROWSER"):
-        warning = phrase("No browser ({why}): the sandbox's own visitor plays the user.", why=no_default)
+        warning = phrase("No browser ({why}): the sandbox's own visitor plays the user.", why=why)
         return Plan(How.VISITOR, phrase("the sandbox's visitor plays the user"), warning=warning)
-    _check_by_hand(ways, no_default)
-    warning = phrase("No browser could be opened here: {why}.", why=no_default)
-    return Plan(How.BY_HAND, phrase("{why}; the addresses are printed", why=no_default), warning=warning)
+    _check_by_hand(ways, why)
+    return Plan(How.BY_HAND, phrase("{why}; the addresses are printed", why=why), warning=warning)
 
 
 async def _windows(ways: Ways) -> tuple[list[FoundBrowser], Phrase]:
@@ -88,17 +93,5 @@ def _check_by_hand(ways: Ways, no_default: Phrase) -> None:
         raise NoBrowserError(
             phrase("The default browser was demanded, but there is none: {no_default}", no_default=no_default)
         )
-    if _is_build_service(ways.environ) and not (ways.has_prompt or ways.has_script):
-        raise NoBrowserError(
-            phrase(
-                "No browser ({no_default}), no terminal, and {build_service} is set: nobody could authorize",
-                no_default=no_default,
-                build_service=_BUILD_SERVICE,
-            ),
-            hint=phrase("Run it where somebody can, or give --browser none if a program opens the printed address."),
-        )
-
-
-def _is_build_service(environ: Mapping[str, str]) -> bool:
-    """Whether one runs us: nobody reads what is printed there before it is over."""
-    return environ.get(_BUILD_SERVICE, "false").casefold() not in {"", "0", "false"}
+    if is_build_service(ways.environ) and not (ways.has_prompt or ways.has_script):
+        raise nobody_could_authorize(no_default)

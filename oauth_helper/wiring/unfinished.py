@@ -13,7 +13,7 @@ from oauth_helper.journal import Journal
 from oauth_helper.linking import Service, Settled, resume
 from oauth_helper.other_runs import Notice, RunGoneError, claim_when_free, deliver, read_notices, runtime_folder
 from oauth_helper.pending import Pending, Target
-from oauth_helper.phrase import phrase
+from oauth_helper.phrase import counted, listed, phrase
 
 
 async def resume_all(
@@ -45,14 +45,14 @@ def waiting_links() -> list[Notice]:
         raise MachineError(
             phrase("No link of yours is waiting on this machine"),
             hint=phrase(
-                "Start one with `oauth-helper link REPO_TYPE`, and deliver the address where its browser ends."
+                "Start `oauth-helper link REPO_TYPE` as the same user on the same machine, and deliver while it waits."
             ),
         )
     return waiting
 
 
-async def deliver_to_waiting(waiting: Sequence[Notice], text: str) -> Outcome:
-    """Hand a pasted redirect to the one of these links that waits for it; return how that ends.
+async def deliver_to_waiting(waiting: Sequence[Notice], text: str) -> tuple[Notice, Outcome]:
+    """Hand a pasted redirect to the one of these links that waits for it; return which did, and how it ended.
 
     Raises:
         RedirectRejectedError: None of them takes it.
@@ -62,7 +62,7 @@ async def deliver_to_waiting(waiting: Sequence[Notice], text: str) -> Outcome:
     gone: Notice | None = None
     for notice in waiting:
         try:
-            return await deliver(notice, text)
+            return notice, await deliver(notice, text)
         except RedirectRejectedError as error:
             # What the one that it belongs to says, rather than all the others.
             if rejected is None or error.reason not in {"no-redirect", "foreign-state"}:
@@ -77,7 +77,12 @@ async def deliver_to_waiting(waiting: Sequence[Notice], text: str) -> Outcome:
     raise RedirectRejectedError(
         rejected.reason if rejected else "no-redirect",
         rejected.message if rejected else phrase("No link waits for a redirect"),
-        hint=phrase("Copy the whole address from the tab that the waiting link opened, and deliver it again."),
+        hint=counted(
+            "{names} still waits. Copy the whole address from the tab that it opened, and deliver it again.",
+            "{names} still wait. Copy the whole address from the tab of one, and deliver it again.",
+            len(waiting),
+            names=listed([notice.name for notice in waiting]),
+        ),
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from oauth_helper.browsers.surroundings import whereabouts
 from oauth_helper.language import Language, Preference
 
 if TYPE_CHECKING:
@@ -43,6 +44,16 @@ class Ways:
         from oauth_helper.terminal import can_prompt  # noqa: PLC0415 - where nobody speaks, nobody is asked
 
         return self.say is not None and can_prompt()
+
+    @property
+    def is_apart(self) -> bool:
+        """Whether a browser would come up where the user is not, and none was asked for."""
+        return not self.demands_browser and whereabouts(self.environ).is_apart
+
+    @property
+    def demands_browser(self) -> bool:
+        """Whether the user says which browser is to be opened."""
+        return self.browser not in {"auto", "none"} or bool(self.environ.get("BROWSER"))
 
     @property
     def wants_window(self) -> bool:

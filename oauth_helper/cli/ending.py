@@ -1,0 +1,63 @@
+"""How a link ended, in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from oauth_helper.cli.output import status_in_words
+from oauth_helper.cli.voice import Voice
+from oauth_helper.phrase import phrase
+from oauth_helper.presentable import presentable
+
+if TYPE_CHECKING:
+    from oauth_helper.cli.narration import Narrator
+    from oauth_helper.errors import StoppedError
+    from oauth_helper.events import Linked
+
+
+def say_how_it_ended(linked: Linked, name: str, narrator: Narrator) -> None:
+    """Say what became of ``name``, where it ended well."""
+    if narrator.has_joined and linked.kept:
+        narrator.say(phrase("Linked {name}: the other oauth-helper did.", name=name))
+    elif linked.kept:
+        narrator.say(phrase("Kept {name} as it is; --if-exists replace would link it anew.", name=name))
+    else:
+        narrator.say(phrase("Linked {name}.", name=name))
+    if not linked.authorization.works:
+        status = status_in_words(linked.authorization)
+        narrator.warn(phrase("ServiceStage says that it does not work yet: status {status}.", status=status))
+
+
+def say_what_comes_next(name: str, *, quiet: bool) -> None:
+    """Say what an authorization is good for."""
+    Voice(quiet=quiet).say(
+        phrase(
+            "Next: in ServiceStage, choose {name} for the source of a component. `oauth-helper repos {name}` shows the "
+            "repositories that it can see.",
+            name=presentable(name),
+        )
+    )
+
+
+def explain_stop(stopped: StoppedError, narrator: Narrator, name: str, *, in_sandbox: bool) -> None:
+    """Say in the error what a signal has left undone, and what to do about it."""
+    asked = phrase(" while ServiceStage was asked to create {name}", name=name)
+    if narrator.is_deleting:
+        asked = phrase(
+            " while ServiceStage was asked to delete the authorization named {name}, which may be gone", name=name
+        )
+    stopped.message += asked if narrator.has_redirect else phrase(". Nothing was created")
+    if narrator.has_deleted:
+        stopped.message += phrase(". The authorization that was named {name} is deleted", name=name)
+    if not narrator.has_redirect:
+        return
+    if in_sandbox:
+        stopped.hint = phrase("The sandbox has ended too. Run the command again when you are ready.")
+    elif narrator.is_kept:
+        stopped.hint = phrase(
+            "The redirect is kept: `oauth-helper resume` finishes it within 10 minutes of its coming."
+        )
+    else:
+        stopped.hint = phrase(
+            "`oauth-helper show {name}` tells whether it exists. If not, run the command again.", name=name
+        )

@@ -1,0 +1,116 @@
+"""Where we run, by the environment alone, and how the user's browser reaches us there."""
+
+import pytest
+
+from oauth_helper.whereabouts import Place, Whereabouts, find_whereabouts, is_build_service, nobody_could_authorize
+
+CONNECTION = "203.0.113.5 51000 198.51.100.7 22"
+SSH = {"SSH_CONNECTION": CONNECTION}
+
+
+@pytest.mark.parametrize(
+    ("environ", "mark", "place"),
+    [
+        ({}, False, Place.DESKTOP),
+        ({"SSH_CONNECTION": ""}, False, Place.DESKTOP),
+        ({"SSH_AUTH_SOCK": "/run/agent", "DISPLAY": ":0"}, False, Place.DESKTOP),
+        (SSH, False, Place.SSH),
+        ({"SSH_TTY": "/dev/pts/3"}, False, Place.SSH),
+        ({"SSH_CLIENT": "203.0.113.5 51000 22"}, False, Place.SSH),
+        (SSH | {"DISPLAY": "localhost:10.0"}, False, Place.SSH),
+        ({"WSL_DISTRO_NAME": "Ubuntu"}, False, Place.WSL),
+        ({"WSL_INTEROP": "/run/WSL/8_interop"}, False, Place.WSL),
+        (SSH | {"WSL_DISTRO_NAME": "Ubuntu"}, False, Place.SSH),
+        ({"REMOTE_CONTAINERS": "true"}, True, Place.DEV_CONTAINER),
+        ({"DEVCONTAINER": "1"}, False, Place.DEV_CONTAINER),
+        (SSH | {"REMOTE_CONTAINERS_IPC": "/run/x.sock"}, True, Place.DEV_CONTAINER),
+        ({"CODESPACES": "true", "CODESPACE_NAME": "fluffy-disco"}, True, Place.CODESPACE),
+        (SSH | {"CODESPACES": "true", "REMOTE_CONTAINERS": "true"}, True, Place.CODESPACE),
+        ({"GITPOD_WORKSPACE_ID": "x"}, True, Place.GITPOD),
+        ({}, True, Place.CONTAINER),
+        ({"container": "podman"}, False, Place.CONTAINER),
+        ({"KUBERNETES_SERVICE_HOST": "10.0.0.1"}, False, Place.CONTAINER),
+        (SSH, True, Place.SSH),
+        ({"WSL_DISTRO_NAME": "Ubuntu"}, True, Place.WSL),
+        ({"CI": "true"}, False, Place.BUILD),
+        ({"CI": "woodpecker"}, True, Place.BUILD),
+        (SSH | {"CI": "1", "CODESPACES": "true"}, True, Place.BUILD),
+        ({"CI": "false"}, False, Place.DESKTOP),
+    ],
+)
+def test_the_environment_tells_the_place(environ: dict[str, str], mark: bool, place: Place) -> None:
+    where = find_whereabouts(environ, has_container_mark=mark)
+    assert where.place is place
+    assert where.is_apart is (place is Place.SSH)
+    assert where.is_forwarded is (place in {Place.CODESPACE, Place.DEV_CONTAINER, Place.GITPOD})
+
+
+@pytest.mark.parametrize(
+    ("value", "is_one"), [("true", True), ("1", True), ("", False), ("0", False), ("False", False)]
+)
+def test_a_build_service_says_so(value: str, is_one: bool) -> None:
+    assert is_build_service({"CI": value}) is is_one
+    assert is_build_service({}) is False
+
+
+@pytest.mark.parametrize(
+    ("environ", "arguments"),
+    [
+        (SSH, "198.51.100.7"),
+        (SSH | {"USER": "ada"}, "ada@198.51.100.7"),
+        (SSH | {"LOGNAME": "ada", "USER": "other"}, "ada@198.51.100.7"),
+        (SSH | {"SUDO_USER": "ada", "USER": "root"}, "ada@198.51.100.7"),
+        (SSH | {"USER": "CORP\\ada"}, "198.51.100.7"),
+        (SSH | {"USER": "-oProxyCommand=x"}, "198.51.100.7"),
+        ({"SSH_CONNECTION": "203.0.113.5 51000 198.51.100.7 2222", "USER": "ada"}, "-p 2222 ada@198.51.100.7"),
+        ({"SSH_CONNECTION": "2001:db8::5 51000 2001:db8::7 22", "USER": "ada"}, "ada@2001:db8::7"),
+        ({"SSH_CONNECTION": "fe80::5%eth0 51000 fe80::7%eth0 22", "USER": "ada"}, "ada@THIS-MACHINE"),
+        ({"SSH_CONNECTION": "127.0.0.1 51000 127.0.0.1 2222", "USER": "ada"}, "ada@THIS-MACHINE"),
+        ({"SSH_CONNECTION": "UNKNOWN 65535 UNKNOWN 65535", "USER": "ada"}, "ada@THIS-MACHINE"),
+        ({"SSH_CONNECTION": "203.0.113.5 51000 $(touch) 22"}, "THIS-MACHINE"),
+        ({"SSH_CONNECTION": "203.0.113.5 51000 198.51.100.7 ;x"}, "198.51.100.7"),
+        ({"SSH_CONNECTION": "203.0.113.5 51000"}, "THIS-MACHINE"),
+        ({"SSH_TTY": "/dev/pts/3", "USER": "ada"}, "ada@THIS-MACHINE"),
+        ({"USER": "ada"}, "THIS-MACHINE"),
+    ],
+)
+def test_the_tunnel_leads_to_where_the_user_has_come(environ: dict[str, str], arguments: str) -> None:
+    assert find_whereabouts(environ).way_to(4711) == f"ssh -L 4711:127.0.0.1:4711 {arguments}"
+
+
+@pytest.mark.parametrize(
+    ("address", "mark", "host"),
+    [
+        ("172.17.0.2", True, "THIS-MACHINE"),
+        ("172.17.0.2", False, "172.17.0.2"),
+        ("198.51.100.7", True, "198.51.100.7"),
+        ("2001:db8::7", True, "2001:db8::7"),
+    ],
+)
+def test_an_address_of_dockers_is_nothing_that_others_reach(address: str, mark: bool, host: str) -> None:
+    where = find_whereabouts({"SSH_CONNECTION": f"203.0.113.5 51000 {address} 22"}, has_container_mark=mark)
+    assert where.way_to(4711) == f"ssh -L 4711:127.0.0.1:4711 {host}"
+
+
+@pytest.mark.parametrize(
+    ("where", "command"),
+    [
+        (Whereabouts(Place.CODESPACE, codespace="fluffy"), "gh codespace ports forward 4711:4711 -c fluffy"),
+        (find_whereabouts({"CODESPACES": "true", "CODESPACE_NAME": "x; rm"}), ""),
+        (find_whereabouts({"CODESPACES": "true"}), ""),
+        (Whereabouts(Place.GITPOD), ""),
+        (Whereabouts(Place.DEV_CONTAINER), ""),
+        (Whereabouts(Place.CONTAINER), ""),
+        (Whereabouts(Place.WSL), ""),
+        (Whereabouts(Place.BUILD), ""),
+    ],
+)
+def test_elsewhere_no_tunnel_of_ssh_leads_here(where: Whereabouts, command: str) -> None:
+    assert where.way_to(4711) == command
+
+
+def test_on_a_build_service_the_way_out_is_named() -> None:
+    error = nobody_could_authorize()
+    assert error.exit_status == 9
+    assert error.message == "Nobody could authorize in a browser here: CI is set, so this is a build service"
+    assert all(way in error.hint for way in ("--with-token", "--events", "--browser none"))
