@@ -127,9 +127,9 @@ def _style(cell: pyte.screens.Char) -> tuple[str, ...]:
     return ((colour,) if colour in _COLOURS else ()) + (("bold",) if cell.bold else ())
 
 
-def _drawn(lines: Sequence[Line], top: float) -> list[str]:
+def _drawn(lines: Sequence[Line], top: int) -> list[str]:
     return [
-        f'<text y="{top + row * _LINE + 15:g}">{"".join(map(_piece, line))}</text>'
+        f'<g class="said" transform="translate({_PADDING} {top + row * _LINE + 15})">{"".join(map(_piece, line))}</g>'
         for row, line in enumerate(lines)
         if line
     ]
@@ -137,8 +137,9 @@ def _drawn(lines: Sequence[Line], top: float) -> list[str]:
 
 def _piece(piece: Piece) -> str:
     style = f' class="{" ".join(piece.style)}"' if piece.style else ""
-    place = f'x="{_PADDING + piece.column * _CELL:g}" textLength="{width_of(piece.text) * _CELL:g}"'
-    return f"<tspan {place}{style}>{escape(piece.text)}</tspan>"
+    # Firefox knows textLength on no other element.
+    place = f'x="{piece.column * _CELL:g}" textLength="{width_of(piece.text) * _CELL:g}"'
+    return f"<text {place}{style}>{escape(piece.text)}</text>"
 
 
 def _frame(width: int, height: int, rule: int) -> list[str]:
@@ -174,7 +175,7 @@ def _style_sheet() -> str:
     return f"""
 svg{{{light}}}
 @media (prefers-color-scheme:dark){{svg{{{dark}}}}}
-text{{font:14px {_FONTS};fill:var(--ink);white-space:pre}}
+text{{font:14px {_FONTS};fill:var(--ink);white-space:pre;text-spacing-trim:space-all}}
 .ground{{fill:var(--ground);stroke:var(--line)}}
 .bar{{fill:var(--bar);stroke:var(--line)}}
 .dots{{fill:var(--dots)}}
