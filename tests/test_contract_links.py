@@ -57,7 +57,7 @@ async def test_a_link_without_a_browser_is_one_list_and_one_creation(server: Con
     again = await link(server, kind)
     assert (again.status, server.calls[kind]) == (0, 1)
     assert "Kept my-auth as it is" in again.err
-    assert f"token_type  {kind}" in again.out
+    assert f"Type      {kind}" in again.out
 
 
 @pytest.mark.parametrize("kind", PROOFS)

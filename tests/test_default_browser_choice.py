@@ -70,7 +70,7 @@ async def test_where_nothing_in_browser_works_the_error_names_it_and_no_secret(
     environ = machine.environ | DISPLAY | {"BROWSER": chosen}
     with pytest.raises(NoBrowserError) as caught:
         await open_default_browser(ADDRESS, environ=environ)
-    assert caught.value.message == f"No browser was opened: BROWSER is set, but {complaint}."
+    assert caught.value.message == f"No browser was opened: BROWSER is set, but {complaint}"
     assert "BROWSER" in caught.value.hint
     assert "planted" not in "".join(traceback.format_exception(caught.value))
     assert not machine.started("lynx")

@@ -153,13 +153,13 @@ async def test_a_terminal_asks_and_does_not_show_the_answer(sandbox: Sandbox) ->
     async with terminal(*TOKEN, environ=surroundings(sandbox)) as screen:
         await typed(screen, "Personal access token of GitHub: ", token)
         assert await screen.ended() == 0, screen.shown
-    assert "token_type  personal" in screen.shown
+    assert "Type      personal" in screen.shown
     assert token not in screen.shown
     async with terminal(*PASSWORD[:3], environ=surroundings(sandbox)) as screen:
         await typed(screen, "User name at Bitbucket: ", sandbox.git_user)
         await typed(screen, "Password: ", password)
         assert await screen.ended() == 0, screen.shown
-    assert "token_type  password" in screen.shown
+    assert "Type      password" in screen.shown
     assert password not in screen.shown
     assert len(await records(sandbox)) == 2
 

@@ -37,6 +37,11 @@ def test_no_line_begins_with_what_closes(width: int) -> None:
     assert not [line for line in fitted(CHINESE, width) if line[:1] in "，。、：；？！）"]
 
 
+@pytest.mark.parametrize("width", range(10, 60))
+def test_no_line_ends_with_what_opens(width: int) -> None:
+    assert not [line for line in fitted(CHINESE, width) if line[-1:] in "（「"]
+
+
 def test_chinese_is_broken_anywhere_else() -> None:
     assert fitted("授权已创建", 4) == ["授权", "已创", "建"]
     assert fitted("请运行 `oauth-helper list`。", 20) == ["请运行", "`oauth-helper list`。"]

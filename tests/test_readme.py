@@ -78,8 +78,21 @@ def first_cells(text: str) -> list[set[str]]:
     return [set(re.findall(r"`(.+?)`", cell)) for cell in re.findall(r"^\| (`.*?`) \|", text, re.MULTILINE)]
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+def blocks(language: str, text: str = README) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def help_of(command: str) -> str:
+    """What is printed by a command that a block begins with."""
+    arguments = command.removeprefix("$ oauth-helper ").split()
+    return subprocess.run(
+        [sys.executable, "-m", "oauth_helper", *arguments], capture_output=True, text=True, check=True, timeout=30
+    ).stdout
+
+
+def words_of_help(text: str) -> list[str]:
+    """Releases of click wrap lines and write ranges each in their own way; the words are what is promised."""
+    return re.sub(r"\[?\s*\d+<=x<=[\d.]+\s*\]?|;|\[|\]", "", text).split()
 
 
 def without_what_varies(text: str) -> str:
@@ -110,13 +123,7 @@ def test_the_transcript_is_what_the_demo_prints() -> None:
 )
 def test_help_texts_are_what_the_command_prints(block: str) -> None:
     command, _, printed = block.partition("\n")
-    arguments = command.removeprefix("$ oauth-helper ").split()
-    shown = subprocess.run(
-        [sys.executable, "-m", "oauth_helper", *arguments], capture_output=True, text=True, check=True, timeout=30
-    )
-    # Releases of click wrap lines and write ranges each in their own way; the words are what is promised.
-    ranges = re.compile(r"\[?\s*\d+<=x<=[\d.]+\s*\]?|;|\[|\]")
-    assert ranges.sub("", shown.stdout).split() == ranges.sub("", printed).split()
+    assert words_of_help(help_of(command)) == words_of_help(printed)
 
 
 def test_every_exit_status_is_explained() -> None:

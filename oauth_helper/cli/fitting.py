@@ -13,6 +13,7 @@ _WIDE: Final = (
 _CLOSING: Final = "，。、：；？！）」』》”’…"
 """What never begins a line (UAX #14, classes CL and EX)."""
 _OPENING: Final = "（「『《“‘"
+"""What never ends one (class OP)."""
 _ATOM: Final = re.compile(
     rf"\s+|`[^`]*`|[{_OPENING}]*[{_WIDE}][{_CLOSING}]*|[^\s`{_WIDE}]+|[{_CLOSING}]+|`",
 )
@@ -69,7 +70,7 @@ def _pieces(text: str) -> list[str]:
             pieces[-1:] = ["".join(pieces[-1:]) + atom]
         else:
             pieces.append(atom)
-        may_break = is_wide
+        may_break = is_wide and atom[-1] not in _OPENING
     return pieces
 
 

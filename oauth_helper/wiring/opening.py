@@ -20,6 +20,7 @@ from oauth_helper.wiring.how import How, Plan
 from oauth_helper.wiring.ways import Ways
 
 if TYPE_CHECKING:
+    from oauth_helper.browsers.find import FoundBrowser
     from oauth_helper.browsers.window import NoWindowError, Window
 
 
@@ -156,25 +157,13 @@ class Opening:
     async def _open_window(self, desk: Desk, redirect_uri: str) -> bool:
         """Try each browser; return whether a tab stands in which the user can go on, or could until closing it."""
         from oauth_helper.browsers.products import Family  # noqa: PLC0415 - as below
-        from oauth_helper.browsers.window import NoWindowError, Window  # noqa: PLC0415 - only who opens one pays for it
+        from oauth_helper.browsers.window import NoWindowError  # noqa: PLC0415 - only who opens one pays for it
 
         failures: list[Phrase] = []
         for browser in self._plan.windows:
             start = self._listener.start(held=True, good_once=False)
             async with AsyncExitStack() as until_over:
-                window = Window(
-                    browser,
-                    start=start.address,
-                    redirect_uri=redirect_uri,
-                    lead=start.lead,
-                    onward=Secret(desk.authorization_url),
-                    judge=lambda query: desk.judge_query(query, Way.WINDOW),
-                    done=self._listener.done_address,
-                    stirs=self._stirs,
-                    headless=self._ways.headless,
-                    language=self._ways.preference.language,
-                    environ=self._ways.environ,
-                )
+                window = self._window_of(browser, start, desk, redirect_uri)
                 await until_over.enter_async_context(window)
                 try:
                     await window.open()
@@ -194,6 +183,23 @@ class Opening:
             raise NoBrowserError(joined(failures))
         self._tell(Warned(phrase("No window of ours: {failures}.", failures=joined(failures))))
         return False
+
+    def _window_of(self, browser: FoundBrowser, start: Start, desk: Desk, redirect_uri: str) -> Window:
+        from oauth_helper.browsers.window import Window  # noqa: PLC0415 - as above
+
+        return Window(
+            browser,
+            start=start.address,
+            redirect_uri=redirect_uri,
+            lead=start.lead,
+            onward=Secret(desk.authorization_url),
+            judge=lambda query: desk.judge_query(query, Way.WINDOW),
+            done=self._listener.done_address,
+            stirs=self._stirs,
+            headless=self._ways.headless,
+            language=self._ways.preference.language,
+            environ=self._ways.environ,
+        )
 
     def _can_be_kept(self, error: NoWindowError, start: Start) -> bool:
         """Whether the tab of a window that came to nothing is good for the page at least; see to it."""

@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from oauth_helper.browsers.surroundings import whereabouts
 from oauth_helper.language import Language, Preference
 
 if TYPE_CHECKING:
@@ -48,6 +47,8 @@ class Ways:
     @property
     def is_apart(self) -> bool:
         """Whether a browser would come up where the user is not, and none was asked for."""
+        from oauth_helper.browsers.surroundings import whereabouts  # noqa: PLC0415 - who wants no browser needs none
+
         return not self.demands_browser and whereabouts(self.environ).is_apart
 
     @property

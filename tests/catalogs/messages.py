@@ -85,9 +85,8 @@ def _all_messages() -> Iterator[tuple[str, str | tuple[str, str]]]:
 
 
 def _help_of(command: click.Command) -> Iterator[str]:
-    for text in (command.help, command.short_help):
-        if text:
-            yield text
+    if command.help:
+        yield command.help
     for parameter in command.params:
         if isinstance(parameter, click.Option) and parameter.help:
             yield parameter.help

@@ -1,0 +1,187 @@
+"""The Chinese README is the English one in other words: the same parts, code, options and numbers; and it is true."""
+
+import re
+import subprocess
+import sys
+from collections import Counter
+from functools import cache
+
+import pytest
+from babel.messages.pofile import read_po
+from catalogs.messages import PACKAGE, english_of, translations_of
+from command import surroundings
+from test_readme import PYPROJECT, README, ROOT, blocks, help_of, without_what_varies, words_of_help
+from test_speech import CHINESE, ENGLISH_WORDS
+
+TRANSLATED = (ROOT / "README.zh-CN.md").read_text(encoding="utf-8")
+BOTH = (README, TRANSLATED)
+ENDS = {"linked": "已关联", "cannot be": "不会发生", ", kept": "，保留"}
+"""How the table of faults says how a link ends."""
+SAID = {"error: …": "错误: …", "hint: …": "提示: …", "received 212 characters": "已收到 212 个字符"}
+"""What is quoted of the terminal outside of the table of messages."""
+ONLY_CHINESE = {"LANG=zh_CN.UTF-8", "--lang zh"}
+"""How to have the transcripts in Chinese."""
+
+_CODE = re.compile(r"`([^`\n]+)`")
+_LEFT_OUT = re.compile(r"…|600")
+_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+_TARGET = re.compile(r"\]\(([^)\s]+)\)")
+
+
+def prose(text: str) -> str:
+    """A README without its blocks of code."""
+    return re.sub(r"^```.*?^```$", "(code)", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def headings(text: str) -> list[str]:
+    return re.findall(r"^#+ .*$", prose(text), re.MULTILINE)
+
+
+def sections(text: str) -> list[str]:
+    """What stands below each heading, as far as the next one."""
+    return re.split(r"^#+ .*$", prose(text), flags=re.MULTILINE)[1:]
+
+
+def rows(text: str) -> list[list[str]]:
+    return [line.strip("| ").split(" | ") for line in prose(text).splitlines() if line.startswith("|")]
+
+
+@cache
+def quoted() -> list[tuple[str, str]]:
+    """The messages in the table of troubles, in English and in Chinese."""
+    (number,) = (number for number, heading in enumerate(headings(README)) if heading == "## Troubleshooting")
+    columns = ([_CODE.findall(row[0]) for row in rows(sections(text)[number])] for text in BOTH)
+    return [pair for english, chinese in zip(*columns, strict=True) for pair in zip(english, chinese, strict=True)]
+
+
+def codes(text: str, *, translate: bool = False) -> list[str]:
+    """The code words of a piece; of English, with what the terminal says put into Chinese."""
+    said = SAID | dict(quoted()) if translate else {}
+    return sorted(said.get(word, word) for word in _CODE.findall(text.replace("\n", " ")))
+
+
+def shape(text: str) -> list[tuple[str, int]]:
+    """The paragraphs, lists and tables, with how many items or rows each has."""
+    parts = re.split(r"\n{2,}", text.strip())
+    items = re.compile(r"^(\||- |\d\. )", re.MULTILINE)
+    return [(re.sub(r"\d", "1", found[0]) if (found := items.findall(part)) else "", len(found)) for part in parts]
+
+
+def anchor(heading: str) -> str:
+    """Where GitHub lets a link lead to a heading."""
+    return "#" + re.sub(r"[^\w -]", "", heading.lstrip("# ").lower()).replace(" ", "-")
+
+
+def targets(text: str, *, other: str) -> list[str]:
+    """Where its links lead, headings by their number, and the other README by one name."""
+    places = {anchor(heading): f"heading {number}" for number, heading in enumerate(headings(text))} | {other: "other"}
+    found = _TARGET.findall(prose(text))
+    assert all(target in places for target in found if target.startswith("#")), found
+    return sorted(places.get(target, target) for target in found)
+
+
+def without_comments(block: str) -> str:
+    return re.sub(r"(?<=\s)#.*$", "#", block, flags=re.MULTILINE)
+
+
+def test_it_has_the_same_parts_in_the_same_order() -> None:
+    english, chinese = ([heading.split()[0] for heading in headings(text)] for text in BOTH)
+    assert chinese == english
+    for ours, theirs, heading in zip(*(map(sections, BOTH)), headings(TRANSLATED), strict=True):
+        assert shape(theirs) == shape(ours), heading
+
+
+def test_it_has_the_same_code() -> None:
+    for language in ("console", "python", "json", "toml", "sh"):
+        english, chinese = ([without_comments(block) for block in blocks(language, text)] for text in BOTH)
+        assert chinese == english
+    kinds = [re.findall(r"^```(\w+)$", text, re.MULTILINE) for text in BOTH]
+    assert kinds[0] == kinds[1]
+
+
+def test_its_links_lead_to_the_same_places() -> None:
+    assert targets(TRANSLATED, other="README.md") == targets(README, other="README.zh-CN.md")
+    assert "/README.zh-CN.md" in PYPROJECT["tool"]["hatch"]["build"]["targets"]["sdist"]["include"]
+
+
+def test_it_names_the_same_options_variables_fields_and_numbers() -> None:
+    """A number may be a word in English, but not the other way round."""
+    for english, chinese, heading in zip(*(map(sections, BOTH)), headings(TRANSLATED), strict=True):
+        in_table = english.replace("; `kept` means", "; `保留` means")  # elsewhere it is a field
+        named = set(codes(in_table, translate=True)) - ONLY_CHINESE
+        assert set(codes(chinese)) - ONLY_CHINESE == named, heading
+        assert Counter(_NUMBER.findall(english)) <= Counter(_NUMBER.findall(chinese)), heading
+
+
+def test_its_tables_name_the_same_in_every_cell() -> None:
+    for english, chinese in zip(*map(rows, BOTH), strict=True):
+        assert [codes(cell) for cell in chinese] == [codes(cell, translate=True) for cell in english]
+
+
+def test_its_tables_of_faults_and_attacks_have_the_same_ends() -> None:
+    def faults(text: str) -> list[list[str]]:
+        (table,) = (part for part in re.split(r"\n{2,}", text) if "| `list` | `redirect-url` |" in part)
+        return [row[1:] for row in rows(table)]
+
+    def attacks(text: str) -> list[list[str]]:
+        (table,) = re.findall(r"<!-- torture -->(.*)<!-- /torture -->", text, re.DOTALL)
+        return [row[1:] for row in rows(table)]
+
+    expected = "\n".join(map(" | ".join, faults(README)))
+    for word, translated in ENDS.items():
+        expected = expected.replace(word, translated)
+    assert "\n".join(map(" | ".join, faults(TRANSLATED))) == expected
+    scores = [[re.sub(r" of (\d+)", r"/\1", cell) for cell in row] for row in attacks(README)]
+    assert attacks(TRANSLATED) == [[cell.replace("answered", "得到响应") for cell in row] for row in scores]
+
+
+def test_it_quotes_messages_as_they_are_said_in_chinese() -> None:
+    """A message for which the catalog has no words yet is quoted in English."""
+    with (PACKAGE / "locale" / "zh_CN" / "LC_MESSAGES" / "oauth_helper.po").open("rb") as file:
+        said = [(english_of(message)[0], translations_of(message)[0]) for message in read_po(file) if message.id]
+    for ours, theirs in quoted():
+        in_full = max(_LEFT_OUT.split(ours), key=len).strip()
+        translations = [translation for known, translation in said if in_full in known] or [ours]
+        pieces = [piece.strip() for piece in _LEFT_OUT.split(theirs)]
+        assert any(all(piece in one for piece in pieces) for one in translations), (theirs, translations)
+
+
+@pytest.mark.parametrize(
+    "block",
+    [block for block in blocks("text", TRANSLATED) if block.startswith("$ ")],
+    ids=lambda block: block.splitlines()[0],
+)
+def test_help_texts_are_what_the_command_prints(block: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LANG", CHINESE["LANG"])
+    command, _, printed = block.partition("\n")
+    assert "".join(words_of_help(help_of(command))) == "".join(words_of_help(printed)), "lines break within words"
+
+
+def test_the_transcript_is_what_the_demo_prints() -> None:
+    def without_times_and_name(text: str) -> str:
+        (name,) = re.findall(r"^名称 +(\S+)$", text, re.MULTILINE)
+        return re.sub(r"\d\d:\d\d:\d\d", "WHEN", without_what_varies(text.replace(name, "my-auth")))
+
+    shown = subprocess.run(
+        [sys.executable, "-m", "oauth_helper", "link", "github", "--sandbox"],
+        env=surroundings(None, BROWSER="", **CHINESE),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        encoding="utf-8",
+        check=True,
+        timeout=50,
+    ).stdout
+    assert without_times_and_name(blocks("text", TRANSLATED)[0]) == without_times_and_name(shown)
+
+
+def test_the_same_rooms_are_drawn() -> None:
+    english, chinese = (
+        [re.split(r" {2,}", line)[0] for line in blocks("text", text)[-1].splitlines()] for text in BOTH
+    )
+    assert chinese == english
+
+
+def test_nothing_in_it_is_left_in_english() -> None:
+    plain = re.sub(r"<!--.*?-->|https?://\S+", "", _TARGET.sub("]", _CODE.sub("", prose(TRANSLATED))))
+    assert not ENGLISH_WORDS.findall(plain)
