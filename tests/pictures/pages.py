@@ -51,6 +51,7 @@ PAGES: Final = (
     Page("linked", "linked"),
     Page("denied", "denied", decision="deny"),
     Page("failed", "failed", code_lifetime=0),
+    Page("start-zh", language="zh-CN"),
     Page("linked-zh", "linked", language="zh-CN"),
 )
 
