@@ -4,6 +4,7 @@ BIN := $(VENV)/bin
 LOWEST := .venv-lowest
 TORTURE := .venv-torture
 BENCH := .venv-bench
+PICTURES := .venv-pictures
 TYPES := .venv-types
 CATALOGS := $(wildcard oauth_helper/locale/*/LC_MESSAGES/*.po)
 
@@ -14,7 +15,7 @@ SECONDS ?= 720
 PEERS := huaweicloudsdkservicestage google-auth-oauthlib msal
 PARTS ?=
 
-.PHONY: demo test lint bench completeness catalogs fuzz torture test-lowest clean
+.PHONY: demo test lint bench completeness catalogs fuzz torture pictures test-lowest clean
 
 # The main job, against a sandbox on this machine.
 demo: $(VENV)/installed
@@ -53,6 +54,10 @@ fuzz: $(VENV)/installed-for-development
 torture: $(TORTURE)/installed
 	PYTHONPATH=tests $(TORTURE)/bin/python -m torture --readme README.md
 
+# The pictures in docs/, from runs in the sandbox. Needs Chromium and a font with Chinese characters.
+pictures: $(PICTURES)/installed
+	PYTHONPATH=tests $(PICTURES)/bin/python -m pictures
+
 # The tests again, with the lowest versions that pyproject.toml allows, and with coverage, which takes a third longer.
 test-lowest: $(LOWEST)/installed
 	$(LOWEST)/bin/python -m pytest --numprocesses=4 --cov --cov-report=term
@@ -81,6 +86,12 @@ $(TORTURE)/installed: pyproject.toml
 	$(TORTURE)/bin/python -m pip install --quiet --editable . --group torture
 	touch $@
 
+$(PICTURES)/installed: pyproject.toml hatch_build.py $(CATALOGS)
+	$(PYTHON) -m venv $(PICTURES)
+	$(PICTURES)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(PICTURES)/bin/python -m pip install --quiet --editable . --group pictures
+	touch $@
+
 # What is measured has an environment each, as its users would have; ours has the wheel.
 $(BENCH)/installed: $(BENCH)/peers $(shell find oauth_helper -type f ! -name '*.pyc')
 	rm -rf $(BENCH)/wheel
@@ -100,4 +111,4 @@ $(BENCH)/peers: pyproject.toml
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(LOWEST) $(TYPES) $(TORTURE) $(BENCH) .venv-axe .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
+	rm -rf $(VENV) $(LOWEST) $(TYPES) $(TORTURE) $(BENCH) $(PICTURES) .venv-axe .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist

@@ -88,8 +88,7 @@ class RedirectRejectedError(OAuthHelperError):
     def __init__(self, reason: str, message: Phrase, *, hint: Phrase | None = None) -> None:
         super().__init__(message, hint=hint)
         self.reason = reason
-        """``no-redirect``, ``foreign-state``, ``missing-code``, ``repeated-parameter``, ``wrong-repo-type`` or
-        ``wrong-issuer``."""
+        """Why: ``no-redirect``, ``foreign-state``, or another word that the README lists under "Events"."""
 
 
 class SettingsError(OAuthHelperError):
@@ -132,8 +131,9 @@ class AuthorizationDeniedError(OAuthHelperError):
         self.error: str = presentable(error, limit=64)
         """RFC 6749's word, such as ``access_denied``; provider text, made presentable."""
         self.description: str = presentable(description)
-        happened = phrase("The Git host refused the authorization ({error})", error=self.error)
-        super().__init__(happened + (f": {self.description.rstrip('.')}" if self.description else ""), hint=hint)
+        said, detail = phrase("The Git host refused the authorization ({error})", error=self.error), self.description
+        said = phrase("{message}: {detail}", message=said, detail=detail.rstrip(".")) if detail else said
+        super().__init__(said, hint=hint)
 
 
 class DeadlineError(OAuthHelperError):

@@ -183,5 +183,7 @@ def test_the_same_rooms_are_drawn() -> None:
 
 
 def test_nothing_in_it_is_left_in_english() -> None:
-    plain = re.sub(r"<!--.*?-->|https?://\S+", "", _TARGET.sub("]", _CODE.sub("", prose(TRANSLATED))))
+    plain = re.sub(
+        r"<!--.*?-->|<[^>]*?\balt=|</?\w[^>]*>|https?://\S+", "", _TARGET.sub("]", _CODE.sub("", prose(TRANSLATED)))
+    )
     assert not ENGLISH_WORDS.findall(plain)
