@@ -79,7 +79,10 @@ def counted(singular: str, plural: str, /, count: int, **values: object) -> Phra
 def listed(names: Sequence[str]) -> Phrase:
     """Return ``names`` as the last part of a list has it in a sentence: ``A``, ``A and B``, ``A, B and C``."""
     *first, last = names
-    return phrase("{first} and {last}", first=", ".join(first), last=last) if first else verbatim(last)
+    if not first:
+        return phrase("{text}", text=last)
+    start = reduce(lambda text, name: phrase("{names}, {name}", names=text, name=name), first)
+    return phrase("{first} and {last}", first=start, last=last)
 
 
 def joined(reasons: Iterable[Phrase]) -> Phrase:

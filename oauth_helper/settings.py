@@ -77,7 +77,7 @@ class Settings:
                 phrase("It is not known which ServiceStage to talk to: neither an endpoint nor a region is set"),
                 hint=phrase(
                     "Give --region (such as cn-north-4) or --endpoint, or set OAUTH_HELPER_REGION. To try "
-                    "without an account, add --sandbox."
+                    "without an account, add --sandbox to `link`."
                 ),
             )
         return self.endpoint.value

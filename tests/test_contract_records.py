@@ -59,7 +59,7 @@ async def test_list_shows_each_record_as_it_came(server: ContractServer) -> None
     assert await printed(server, "list") == [records[0] | {"tag": None}, records[1]]
     table = (await run(server, "list")).out.splitlines()
     assert [line.split() for line in table] == [
-        ["NAME", "TYPE", "ACCOUNT", "MODE", "STATUS"],
+        ["NAME", "GIT", "HOST", "ACCOUNT", "TYPE", "STATUS"],
         ["first", "github", "someone", "oauth", "0", "(normal)"],
         ["second", "gitee", "someone", "personal", "1", "(expired)"],
     ]

@@ -57,7 +57,7 @@ async def test_what_fails_says_how_to_mend_it_and_the_first_stands_first(sandbox
     for number in failed:
         assert lines[number + 1].startswith(" " * 19), "with more behind it"
     assert any("not asked" in line for line in lines)
-    assert lines[-1] == "Mend what is marked fail, the first of it first."
+    assert lines[-1] == "Start with the first line marked fail."
 
 
 async def test_the_place_is_told_with_what_follows(sandbox: Sandbox) -> None:

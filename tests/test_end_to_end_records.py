@@ -26,7 +26,7 @@ async def test_list_show_and_delete_work_on_what_stands(sandbox: Sandbox) -> Non
     for name in ("first", "second"):
         assert (await run_command("link", "github", "--name", name, environ=environ)).status == 0
     table = (await run_command("list", environ=environ)).out.splitlines()
-    assert table[0].split() == ["NAME", "TYPE", "ACCOUNT", "MODE", "STATUS"]
+    assert table[0].split() == ["NAME", "GIT", "HOST", "ACCOUNT", "TYPE", "STATUS"]
     assert [line.split()[0] for line in table[1:]] == ["first", "second"]
     shown = await run_command("show", "first", "--json", environ=environ)
     assert read_authorization(shown.out)["name"] == "first"

@@ -85,7 +85,10 @@ def _to_the_page(where: Whereabouts, waiting: Waiting) -> list[Direction]:
 def _without_the_page(*, takes_pastes: bool) -> Phrase:
     if takes_pastes:
         return phrase("Or authorize in any browser, and paste the address where it ends into that page, or here:")
-    return phrase("Or authorize in any browser, and paste the address where it ends into that page:")
+    return phrase(
+        "Or authorize in any browser, and paste the address where it ends into that page, or hand it to "
+        "`oauth-helper deliver`:"
+    )
 
 
 def _port(waiting: Waiting) -> int:

@@ -28,9 +28,13 @@ def say_how_it_ended(linked: Linked, name: str, narrator: Narrator) -> None:
         narrator.warn(phrase("ServiceStage says that it does not work yet: status {status}.", status=status))
 
 
-def say_what_comes_next(name: str, *, quiet: bool) -> None:
+def say_what_comes_next(name: str, *, in_sandbox: bool, quiet: bool) -> None:
     """Say what an authorization is good for."""
-    Voice(quiet=quiet).say(
+    voice = Voice(quiet=quiet)
+    if in_sandbox:
+        voice.say(phrase("Next: the same with your account, without --sandbox. This sandbox is gone, with all in it."))
+        return
+    voice.say(
         phrase(
             "Next: in ServiceStage, choose {name} for the source of a component. `oauth-helper repos {name}` shows the "
             "repositories that it can see.",

@@ -87,7 +87,7 @@ def link_command(repo_type: str, **options: Any) -> None:
 
         print_authorization(linked.authorization, as_json=options["as_json"])
         if not options["as_json"]:
-            say_what_comes_next(linked.authorization.name, quiet=options["quiet"])
+            say_what_comes_next(linked.authorization.name, in_sandbox=options["sandbox"], quiet=options["quiet"])
 
 
 def _event_lines() -> EventLines:

@@ -174,6 +174,8 @@ class Narrator(Voice):
             case Joined(name):
                 self.has_joined = True
                 self.say(phrase("Another oauth-helper is linking {name}. Waiting for it.", name=name))
+                if self.takes_pastes:
+                    self.say(phrase("An address for it can be pasted here too; Ctrl-C stops."))
 
     def _tell_of_the_exchange(self, event: Exchanging | Looking | Deleting | Deleted) -> None:
         if isinstance(event, Exchanging):
@@ -240,7 +242,7 @@ class Narrator(Voice):
             self.whole(what)
 
     def _show_keys(self) -> None:
-        self.insist(phrase("Press Enter behind a key, on an otherwise empty line:"))
+        self.insist(phrase("Type one of these, then Enter:"))
         if self._in_window:
             self.insist(phrase("b: go on in your own browser, beside the window"))
         self.insist(phrase("a: show the addresses again"))

@@ -52,7 +52,7 @@ def print_authorization(authorization: Authorization, *, as_json: bool) -> None:
 
 def print_table(authorizations: Sequence[Authorization]) -> None:
     """Print a line for each authorization, in columns."""
-    head = (phrase("NAME"), phrase("TYPE"), phrase("ACCOUNT"), phrase("MODE"), phrase("STATUS"))
+    head = (phrase("NAME"), phrase("GIT HOST"), phrase("ACCOUNT"), phrase("TYPE"), phrase("STATUS"))
     rows = [(one.name, one.repo_type, one.repo_user, one.token_type, status_in_words(one)) for one in authorizations]
     print_columns([head, *rows])
 

@@ -34,7 +34,7 @@ def speak(arguments: Sequence[str], environ: Mapping[str, str]) -> None:
     # click's own words go through the process's global domain, whose language is looked up in the environment.
     gettext.bindtextdomain(DOMAIN, FOLDER)
     gettext.textdomain(DOMAIN)
-    if demanded or language is not Language.ENGLISH:
+    if (gettext.find(DOMAIN, FOLDER) is None) is not (language is Language.ENGLISH):
         os.environ["LANGUAGE"] = language.replace("-", "_")
 
 

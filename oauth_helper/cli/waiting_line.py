@@ -66,9 +66,10 @@ class WaitingLine:
         usual = phrase("{what} {time}, Ctrl-C stops.", what=what, time=time)
         shorter, brief = phrase("{what} {time}.", what=what, time=time), phrase("{time}, Ctrl-C stops.", time=time)
         if ignored := ignored_in_words(self._ignored):
-            return tuple(
-                phrase("{line} {ignored}", line=line, ignored=ignored)
-                for line in (usual, shorter, phrase("{time}.", time=time))
-            )
-        helpful = phrase("{what} {time}, ? and Enter helps, Ctrl-C stops.", what=what, time=time)
-        return (helpful, usual, shorter, brief) if self.has_keys else (usual, shorter, brief)
+            noisy = tuple(phrase("{line} {ignored}", line=line, ignored=ignored) for line in (usual, shorter))
+            return (*noisy, shorter, brief)
+        helpful = (
+            phrase("{what} {time}, ? and Enter helps, Ctrl-C stops.", what=what, time=time),
+            phrase("{what} {time}, ? and Enter helps.", what=what, time=time),
+        )
+        return (*(helpful if self.has_keys else ()), usual, shorter, brief)

@@ -53,7 +53,7 @@ def check_steps(steps: Collection[Step], environ: Mapping[str, str]) -> None:
             happened += phrase(" (and {count} more)", count=len(blocked) - 1)
         raise NameTakenError(
             happened + phrase(". Nothing was done"),
-            hint=phrase("Delete it with `oauth-helper delete`, or declare another name."),
+            hint=phrase("Run `oauth-helper delete {name}`, or declare another name.", name=blocked[0].entry.name),
         )
     wanted = [step.entry for step in steps if step.verdict is Verdict.CREATE and step.entry.secret]
     if missing := sorted({entry.secret for entry in wanted if entry.secret and not environ.get(entry.secret)}):

@@ -17,7 +17,7 @@ PACKAGE: Final = Path(__file__).parents[2] / "oauth_helper"
 DOMAIN: Final = "oauth_helper"
 KEYWORDS: Final = {"phrase": None, "template": None, "counted": (1, 2)}
 _MARKED: Final = re.compile(r"\[\[(.*?)\]\]", re.DOTALL)
-_WITHOUT_WORDS: Final = re.compile(r"(\{[^}]*\}|\s)*")
+_WITHOUT_WORDS: Final = re.compile(r"(\{[^}]*\})*")
 
 CLICK: Final[tuple[str | tuple[str, str], ...]] = (
     "Usage:",
@@ -54,8 +54,11 @@ CLICK: Final[tuple[str | tuple[str, str], ...]] = (
 def collect() -> Catalog:
     """Return all messages, each with the files where it stands."""
     catalog = Catalog(project="oauth-helper", charset="utf-8", fuzzy=False)
+    places: dict[str | tuple[str, str], set[str]] = {}
     for file, message in _all_messages():
-        catalog.add(message, locations=[(file, 0)])
+        places.setdefault(message, set()).add(file)
+    for message, files in places.items():
+        catalog.add(message, locations=[(file, 0) for file in sorted(files)])
     return catalog
 
 

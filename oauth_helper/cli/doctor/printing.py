@@ -73,7 +73,7 @@ def _subject(finding: Finding) -> str:
 
 def _conclusion(findings: Sequence[Finding], repo_type: RepoType) -> Phrase:
     if any(finding.verdict == FAIL for finding in findings):
-        return phrase("Mend what is marked {fail}, the first of it first.", fail=_VERDICTS[FAIL][0])
+        return phrase("Start with the first line marked {fail}.", fail=_VERDICTS[FAIL][0])
     return phrase("All is well: `oauth-helper link {repo_type}` can start.", repo_type=repo_type)
 
 
