@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from gettext import NullTranslations, translation
-from pathlib import Path
 from typing import Final
 
 from oauth_helper.language import Language
 
 DOMAIN: Final = "oauth_helper"
-FOLDER: Final = Path(__file__).parent / "locale"
+FOLDER: Final = os.path.join(os.path.dirname(__file__), "locale")  # noqa: PTH118, PTH120 - a help imports no pathlib
 
 
 @cache

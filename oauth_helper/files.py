@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import configparser
 import os
 import stat
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO
 
 from platformdirs import user_config_path
 
@@ -57,10 +56,9 @@ def read_credentials_file(environ: Mapping[str, str]) -> FileValues:
     """
     named = environ.get("HUAWEICLOUD_SDK_CREDENTIALS_FILE")
     path = _named(named) if named else _home() / ".huaweicloud" / "credentials"
-    parser = configparser.ConfigParser(interpolation=None)
     try:
         with path.open(encoding="utf-8") as file:
-            parser.read_file(file)
+            return FileValues(str(path), _read_section(path, file))
     except (FileNotFoundError, NotADirectoryError):
         if named:
             raise CredentialsError(
@@ -68,17 +66,31 @@ def read_credentials_file(environ: Mapping[str, str]) -> FileValues:
                 hint=phrase("Create it, or unset the variable."),
             ) from None
         return FileValues(str(path))
-    except (OSError, UnicodeDecodeError, configparser.Error) as error:
-        # The parser's own message quotes the line it stumbled over, which may be the secret key.
-        raise CredentialsError(
-            phrase(
-                "{path} cannot be read as the vendor SDK's credentials file ({name__})",
-                path=path,
-                name__=type(error).__name__,
-            ),
-            hint=phrase("It holds a line [basic], then ak = … and sk = … on lines of their own."),
-        ) from None
-    return FileValues(str(path), dict(parser[_SECTION]) if parser.has_section(_SECTION) else {})
+    except (OSError, UnicodeDecodeError) as error:
+        raise _unreadable(path, error) from None
+
+
+def _read_section(path: Path, file: TextIO) -> Mapping[str, str]:
+    from configparser import ConfigParser, Error  # noqa: PLC0415 - most users have no such file
+
+    parser = ConfigParser(interpolation=None)
+    try:
+        parser.read_file(file)
+    except Error as error:
+        raise _unreadable(path, error) from None
+    return dict(parser[_SECTION]) if parser.has_section(_SECTION) else {}
+
+
+def _unreadable(path: Path, error: Exception) -> CredentialsError:
+    """Return the error without what the parser says: it quotes the line it stumbled over, which may be the key."""
+    return CredentialsError(
+        phrase(
+            "{path} cannot be read as the vendor SDK's credentials file ({name__})",
+            path=path,
+            name__=type(error).__name__,
+        ),
+        hint=phrase("It holds a line [basic], then ak = … and sk = … on lines of their own."),
+    )
 
 
 def _named(name: str) -> Path:

@@ -17,9 +17,9 @@ class Language(StrEnum):
     """Simplified."""
 
 
-_SIMPLIFIED: Final = re.compile(r"zh(-hans)?(-(cn|sg|my))?")
+_SIMPLIFIED: Final = r"zh(-hans)?(-(cn|sg|my))?"
 """Whoever writes Chinese in Taiwan, Hong Kong or Macao writes it in other characters."""
-_ENGLISH: Final = re.compile(r"en(-.*)?")
+_ENGLISH: Final = r"en(-.*)?"
 _LOCALE_VARIABLES: Final = ("LC_ALL", "LC_MESSAGES", "LANG")
 """The first that is set counts (POSIX, Environment Variables, 8.2)."""
 _LONGEST_HEADER: Final = 1000
@@ -30,9 +30,9 @@ _WITHOUT_LANGUAGE: Final = frozenset({"", "C", "POSIX"})
 def language_of(tag: str) -> Language | None:
     """Return the language that a tag names, such as ``zh_CN``, ``zh-Hans`` or ``en-GB``; None: none that we speak."""
     name = tag.strip().replace("_", "-").lower()
-    if _SIMPLIFIED.fullmatch(name):
+    if re.fullmatch(_SIMPLIFIED, name):
         return Language.CHINESE
-    return Language.ENGLISH if _ENGLISH.fullmatch(name) else None
+    return Language.ENGLISH if re.fullmatch(_ENGLISH, name) else None
 
 
 def language_of_locale(environ: Mapping[str, str]) -> Language | None:
@@ -41,7 +41,7 @@ def language_of_locale(environ: Mapping[str, str]) -> Language | None:
     ``LANGUAGE``, a list by preference, is heard where there is a locale at all (GNU gettext manual, section 2.3.3).
     """
     locale = next((environ[name] for name in _LOCALE_VARIABLES if environ.get(name)), "")
-    locale = re.split("[.@]", locale)[0]
+    locale = locale.partition(".")[0].partition("@")[0]
     if locale in _WITHOUT_LANGUAGE:
         return None
     return _first(tag for tag in [*environ.get("LANGUAGE", "").split(":"), locale] if tag)

@@ -63,7 +63,9 @@ def test_what_a_shell_completes_imports_nothing_that_talks_to_servers(tmp_path: 
 
 
 def test_only_the_command_that_is_run_is_imported(tmp_path: Path) -> None:
-    found = {name for name in imported("--help", home=tmp_path) if name.startswith("oauth_helper.cli.")}
+    all_found = imported("--help", home=tmp_path)
+    assert not all_found & {"pathlib", "urllib.parse", "ipaddress", "json"}
+    found = {name for name in all_found if name.startswith("oauth_helper.cli.")}
     assert found == {f"oauth_helper.cli.{room}" for room in NEEDED_BY_ALL}
     assert "oauth_helper.cli.doctor" not in imported("link", "--help", home=tmp_path)
 

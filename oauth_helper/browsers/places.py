@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import plistlib
 import re
 from collections.abc import Iterator
 from itertools import islice
 from typing import Final
-from xml.parsers.expat import ExpatError
 
 from oauth_helper.browsers.candidates import GRAPHICAL
 from oauth_helper.browsers.desktop_entry import started_by
@@ -89,6 +87,9 @@ def _app_places(here: Surroundings, product: Product) -> tuple[str, str]:
 
 
 def _https_handler(plist: bytes) -> str:
+    import plistlib  # noqa: PLC0415 - macOS alone has such a file
+    from xml.parsers.expat import ExpatError  # noqa: PLC0415 - as above
+
     try:
         for handler in plistlib.loads(plist)["LSHandlers"]:
             if handler.get("LSHandlerURLScheme") == "https":

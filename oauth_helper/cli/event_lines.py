@@ -31,18 +31,18 @@ class EventLines:
         self._failure: OSError | None = None
         self._is_over = False
 
-    def tell(self, event: Event) -> None:
-        """Write a line for ``event``, if it is one for scripts."""
+    def tell(self, event: Event, at: datetime | None = None) -> None:
+        """Write a line for ``event``, if it is one for scripts; it happened ``at`` that time, or now."""
         if isinstance(event, Linked | Failed):
             self.tell_end(event)
         elif told := _fields(event):
-            self._write(told)
+            self._write(told, at)
 
     def tell_end(self, outcome: Outcome) -> None:
         """Write the last line, unless it is written."""
         if not self._is_over:
             self._is_over = True
-            self._write(_end(outcome))
+            self._write(_end(outcome), None)
 
     def check(self) -> None:
         """Say whether everything was written.
@@ -53,11 +53,11 @@ class EventLines:
         if self._failure:
             raise self._failure
 
-    def _write(self, told: dict[str, object]) -> None:
+    def _write(self, told: dict[str, object], at: datetime | None) -> None:
         name, *_ = told.values()
-        at = _moment(datetime.now(UTC))
+        moment = _moment(at or datetime.now(UTC))
         try:
-            sys.stdout.write(json.dumps({"event": name, "at": at} | told) + "\n")
+            sys.stdout.write(json.dumps({"event": name, "at": moment} | told) + "\n")
             sys.stdout.flush()
         except OSError as error:
             self._failure = error

@@ -14,9 +14,8 @@ _CLOSING: Final = "，。、：；？！）」』》”’…"
 """What never begins a line (UAX #14, classes CL and EX)."""
 _OPENING: Final = "（「『《“‘"
 """What never ends one (class OP)."""
-_ATOM: Final = re.compile(
-    rf"\s+|`[^`]*`|[{_OPENING}]*[{_WIDE}][{_CLOSING}]*|[^\s`{_WIDE}]+|[{_CLOSING}]+|`",
-)
+_ATOM: Final = rf"\s+|`[^`]*`|[{_OPENING}]*[{_WIDE}][{_CLOSING}]*|[^\s`{_WIDE}]+|[{_CLOSING}]+|`"
+"""Compiled when it is first needed: a help in English needs it not, and it takes longer than most imports."""
 
 
 def width_of(text: str) -> int:
@@ -60,7 +59,7 @@ def _pieces(text: str) -> list[str]:
     """Return what no line is broken within, each with the blanks behind it."""
     pieces: list[str] = []
     may_break = True
-    for atom in _ATOM.findall(text):
+    for atom in re.findall(_ATOM, text):
         if atom.isspace():
             pieces[-1:] = ["".join(pieces[-1:]) + " "]
             may_break = True

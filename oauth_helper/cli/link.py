@@ -27,6 +27,8 @@ from oauth_helper.phrase import phrase
 from oauth_helper.whereabouts import nobody_could_authorize
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from oauth_helper.cli.event_lines import EventLines
     from oauth_helper.credential_chain import FoundCredentials
     from oauth_helper.events import Event, Linked
@@ -149,11 +151,11 @@ class _Link:
     port: int | None
     lines: EventLines | None
 
-    def tell(self, event: Event) -> None:
+    def tell(self, event: Event, at: datetime) -> None:
         """Tell an event to people, and to the script where it asks for it."""
         self.started.narrator.tell(event)
         if self.lines:
-            self.lines.tell(event)
+            self.lines.tell(event, at)
 
 
 def _request(repo_type: RepoType, options: dict[str, Any], started: Run) -> LinkRequest:
@@ -185,6 +187,7 @@ def _run(link: _Link) -> Linked:
 
 
 def _import_the_rest() -> None:
+    import oauth_helper.cli.held_back  # noqa: PLC0415 - as above
     import oauth_helper.cli.narration  # noqa: PLC0415 - as above
     import oauth_helper.wiring.links  # noqa: F401, PLC0415 - as above
 
@@ -204,11 +207,14 @@ async def _link(link: _Link) -> Linked:
             service, visitor = await doors.enter_async_context(open_service(settings, link.credentials)), None
         async with service.kept_ready():  # its TLS comes about while the rest is imported
             await to_thread(_import_the_rest)
+        from oauth_helper.cli.held_back import HeldBack  # noqa: PLC0415 - as said
         from oauth_helper.journal import Journal  # noqa: PLC0415 - as said
         from oauth_helper.wiring import Ways, run_link  # noqa: PLC0415 - as said
 
         narrator = link.started.narrator
         doors.callback(narrator.stop_clock)
+        told = HeldBack(link.tell)
+        doors.callback(told.catch_up)  # however it ends
         ways = Ways(
             browser=settings.browser.value,
             port=link.port,
@@ -222,4 +228,4 @@ async def _link(link: _Link) -> Linked:
         narrator.takes_pastes = ways.has_prompt
         # The sandbox ends with us: nobody could finish there what we leave.
         journal = Journal.of_the_user() if link.credentials else None
-        return await run_link(link.request, service, ways, link.tell, journal=journal)
+        return await run_link(link.request, service, ways, told.tell, journal=journal)

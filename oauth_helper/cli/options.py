@@ -9,7 +9,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 import click
-from click.shell_completion import CompletionItem
 
 from oauth_helper.authorization import RepoType
 from oauth_helper.browser_choice import BROWSER_CHOICES, is_browser_choice
@@ -20,6 +19,8 @@ from oauth_helper.phrase import phrase
 from oauth_helper.whereabouts import is_build_service
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from oauth_helper.cli.narration import Narrator
     from oauth_helper.credential_chain import FoundCredentials
     from oauth_helper.credentials import IamUser
@@ -39,6 +40,8 @@ def _browser_choice(_ctx: click.Context, _param: click.Parameter, value: str | N
 
 
 def _fitting_browsers(_ctx: click.Context, _param: click.Parameter, typed: str) -> list[CompletionItem]:
+    from click.shell_completion import CompletionItem  # noqa: PLC0415 - nobody but a shell asks what fits
+
     if typed[:1] in {"/", ".", "~"}:
         return [CompletionItem(typed, type="file")]
     return [CompletionItem(choice) for choice in BROWSER_CHOICES if choice.startswith(typed)]

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 _GLIMPSE: Final = 2.0
 """Seconds that a tab shows nothing, in the hope of the end: most exchanges take less. Then a page says what goes on."""
+_HEAD_START: Final = 0.02
+"""Seconds before the browser that brought the redirect is answered: what it asks next is not to delay the exchange."""
 
 
 class Reception:
@@ -187,8 +189,8 @@ class Reception:
             self._desk.judge_query(query, Way.DIRECT)
         except RedirectRejectedError as rejection:
             return show(self._speaking(request).stray(rejection.reason), HTTPStatus.BAD_REQUEST)
-        if not is_browser(request):  # whose address bar is to be rid of the code at once
-            await self._finale.wait(self._patience)
+        # A browser's address bar is to be rid of the code soon.
+        await self._finale.wait(min(_HEAD_START, self._patience) if is_browser(request) else self._patience)
         return self._see_done()
 
     def _see_done(self) -> web.Response:

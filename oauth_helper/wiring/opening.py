@@ -86,7 +86,14 @@ class Opening:
         await asyncio.to_thread(import_module, "oauth_helper.wiring.plan")
         from oauth_helper.wiring.plan import plan_opening  # noqa: PLC0415 - a request is under way meanwhile
 
-        return await plan_opening(self._ways)
+        if not self._ways.wants_window:
+            return await plan_opening(self._ways)
+        # A window's modules are imported while the desktop's tools are asked.
+        importing = asyncio.create_task(asyncio.to_thread(import_module, "oauth_helper.browsers.window"))
+        try:
+            return await plan_opening(self._ways)
+        finally:
+            await asyncio.wait({importing})
 
     @property
     def _is_over(self) -> bool:
