@@ -27,7 +27,7 @@ SHORT = Patience(endpoint=1, command=1, session=1, self_test=1, farewell=1)
 
 def patience_for(reason: str) -> Patience:
     """Short for the one thing that never comes: on a busy machine the others take their time."""
-    match reason.split(" within 1 seconds")[0]:
+    match reason.partition(" within 1 seconds")[0]:
         case "did not hold the request of its self-test":
             return Patience(self_test=1, farewell=1)
         case "did not answer Fetch.enable":

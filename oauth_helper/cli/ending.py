@@ -32,7 +32,7 @@ def say_what_comes_next(name: str, *, in_sandbox: bool, quiet: bool) -> None:
     """Say what an authorization is good for."""
     voice = Voice(quiet=quiet)
     if in_sandbox:
-        voice.say(phrase("Next: the same with your account, without --sandbox. This sandbox is gone, with all in it."))
+        voice.say(phrase("Next: the same with your account, without --sandbox. This sandbox is gone."))
         return
     voice.say(
         phrase(
