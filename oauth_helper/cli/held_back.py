@@ -18,7 +18,7 @@ _LONGEST: Final = 0.02
 class HeldBack:
     """Tells events in their order, those on the way to the request a moment later, with when they happened.
 
-    Writing lines, and waking who reads them, takes a quarter of the time in which the code is on its way.
+    To write lines, and to wake who reads them, takes time that the request would have to wait for.
     """
 
     def __init__(self, tell: Callable[[Event, datetime], None]) -> None:
