@@ -42,14 +42,14 @@ class OAuthHelperError(Exception):
     exit_status: int = 1
     kind: str = "fault"
     """One word for scripts; it does not change between releases."""
-    default_hint: Phrase = phrase("This is a fault in oauth-helper. Please report what -vv shows: no secret is in it.")
+    default_hint: str = "This is a fault in oauth-helper. Please report what -vv shows: no secret is in it."
 
     def __init__(
         self, message: Phrase, *, hint: Phrase | None = None, code: str | None = None, request_id: str | None = None
     ) -> None:
         super().__init__(message)
         self.message: Phrase = message
-        self.hint: Phrase = hint or self.default_hint
+        self.hint: Phrase = hint or phrase(self.default_hint)
         self.code = code
         """The API's error code, such as ``SVCSTG.REPO.0402``."""
         self.request_id = request_id
@@ -68,14 +68,14 @@ class UsageError(OAuthHelperError):
 
     exit_status = 2
     kind = "usage"
-    default_hint = phrase("See `oauth-helper --help`.")
+    default_hint = "See `oauth-helper --help`."
 
 
 class IllegalNameError(UsageError):
     """A name that ServiceStage would refuse."""
 
     kind = "illegal-name"
-    default_hint = phrase("Give --name 4 to 63 characters of A-Z a-z 0-9 . _ - and nothing else.")
+    default_hint = "Give --name 4 to 63 characters of A-Z a-z 0-9 . _ - and nothing else."
 
 
 class RedirectRejectedError(OAuthHelperError):
@@ -83,7 +83,7 @@ class RedirectRejectedError(OAuthHelperError):
 
     exit_status = 2
     kind = "redirect-rejected"
-    default_hint = phrase("Copy the whole address of the page where the browser ended, and paste it again.")
+    default_hint = "Copy the whole address of the page where the browser ended, and paste it again."
 
     def __init__(self, reason: str, message: Phrase, *, hint: Phrase | None = None) -> None:
         super().__init__(message, hint=hint)
@@ -96,28 +96,28 @@ class SettingsError(OAuthHelperError):
 
     exit_status = 3
     kind = "settings"
-    default_hint = phrase("`oauth-helper doctor` shows every setting and where it comes from.")
+    default_hint = "`oauth-helper doctor` shows every setting and where it comes from."
 
 
 class CredentialsError(SettingsError):
     """Credentials are missing, half given, or were refused."""
 
     kind = "credentials"
-    default_hint = phrase("Set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK anew; `oauth-helper doctor` checks them.")
+    default_hint = "Set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK anew; `oauth-helper doctor` checks them."
 
 
 class ClockSkewError(CredentialsError):
     """The signature was refused because this machine's clock and the server's differ too much."""
 
     kind = "clock-skew"
-    default_hint = phrase("Set this machine's clock (within 15 minutes of the server's), then run the command again.")
+    default_hint = "Set this machine's clock (within 15 minutes of the server's), then run the command again."
 
 
 class NotPermittedError(CredentialsError):
     """The account is known, but may not make this call."""
 
     kind = "not-permitted"
-    default_hint = phrase("Ask the administrator for servicestage:repositoryAuth:list, :get, :create and :delete.")
+    default_hint = "Ask the administrator for servicestage:repositoryAuth:list, :get, :create and :delete."
 
 
 class AuthorizationDeniedError(OAuthHelperError):
@@ -125,7 +125,7 @@ class AuthorizationDeniedError(OAuthHelperError):
 
     exit_status = 4
     kind = "denied"
-    default_hint = phrase("Nothing was created. Run the command again and choose Authorize to link the account.")
+    default_hint = "Nothing was created. Run the command again and choose Authorize to link the account."
 
     def __init__(self, error: str, description: str = "", *, hint: Phrase | None = None) -> None:
         self.error: str = presentable(error, limit=64)
@@ -141,7 +141,7 @@ class DeadlineError(OAuthHelperError):
 
     exit_status = 5
     kind = "deadline"
-    default_hint = phrase("Nothing was created. Run the command again; --timeout SECONDS (at most 3600) waits longer.")
+    default_hint = "Nothing was created. Run the command again; --timeout SECONDS (at most 3600) waits longer."
 
 
 class RefusedError(OAuthHelperError):
@@ -149,35 +149,35 @@ class RefusedError(OAuthHelperError):
 
     exit_status = 6
     kind = "refused"
-    default_hint = phrase('Look the code up under "ServiceStage Error Codes" in the vendor\'s manual.')
+    default_hint = 'Look the code up under "ServiceStage Error Codes" in the vendor\'s manual.'
 
 
 class RepositoryNotImplementedError(RefusedError):
     """``SVCSTG.REPO.0401``: this region does not offer the repository type."""
 
     kind = "repository-not-implemented"
-    default_hint = phrase("This region does not offer that repository type; choose another type or another region.")
+    default_hint = "This region does not offer that repository type; choose another type or another region."
 
 
 class CodeOrStateInvalidError(RefusedError):
     """``SVCSTG.REPO.0402``: code or state is wrong, used or expired."""
 
     kind = "code-or-state-invalid"
-    default_hint = phrase("The code or state was used already, or has expired. Run the command again for fresh ones.")
+    default_hint = "The code or state was used already, or has expired. Run the command again for fresh ones."
 
 
 class NameTakenError(RefusedError):
     """``SVCSTG.REPO.0403``, or seen before asking: an authorization of that name stands in the way."""
 
     kind = "name-taken"
-    default_hint = phrase("Choose another --name, or replace the authorization with --if-exists replace.")
+    default_hint = "Choose another --name, or replace the authorization with --if-exists replace."
 
 
 class NoSuchAuthorizationError(RefusedError):
     """There is no authorization of that name."""
 
     kind = "no-such-authorization"
-    default_hint = phrase("`oauth-helper list` shows the authorizations there are.")
+    default_hint = "`oauth-helper list` shows the authorizations there are."
 
 
 class UnavailableError(OAuthHelperError):
@@ -185,7 +185,7 @@ class UnavailableError(OAuthHelperError):
 
     exit_status = 7
     kind = "unavailable"
-    default_hint = phrase("Try again in a moment; `oauth-helper doctor` checks the endpoint.")
+    default_hint = "Try again in a moment; `oauth-helper doctor` checks the endpoint."
 
     def __init__(self, message: Phrase, *, sent: bool, status: int | None = None, **about: Any) -> None:
         super().__init__(message, **about)
@@ -199,7 +199,7 @@ class UnreachableError(UnavailableError):
     """There was no connection, or it broke or timed out before an answer."""
 
     kind = "unreachable"
-    default_hint = phrase("Check the endpoint, the network and the proxy (HTTPS_PROXY, NO_PROXY).")
+    default_hint = "Check the endpoint, the network and the proxy (HTTPS_PROXY, NO_PROXY)."
 
 
 class UnusableAnswerError(UnavailableError):
@@ -213,7 +213,7 @@ class OutcomeUnknownError(OAuthHelperError):
 
     exit_status = 8
     kind = "outcome-unknown"
-    default_hint = phrase("The redirect is kept: `oauth-helper resume` finishes it within 10 minutes of its coming.")
+    default_hint = "The redirect is kept: `oauth-helper resume` finishes it within 10 minutes of its coming."
 
 
 class MachineError(OAuthHelperError):
@@ -221,21 +221,21 @@ class MachineError(OAuthHelperError):
 
     exit_status = 9
     kind = "machine"
-    default_hint = phrase("`oauth-helper doctor` checks what a link needs of this machine.")
+    default_hint = "`oauth-helper doctor` checks what a link needs of this machine."
 
 
 class PortTakenError(MachineError):
     """The listener's port cannot be had."""
 
     kind = "port-taken"
-    default_hint = phrase("Leave out --port to take any free port, or name another one.")
+    default_hint = "Leave out --port to take any free port, or name another one."
 
 
 class NoBrowserError(MachineError):
     """No browser could be opened."""
 
     kind = "no-browser"
-    default_hint = phrase("Give --browser none to be shown the addresses and open them yourself.")
+    default_hint = "Give --browser none to be shown the addresses and open them yourself."
 
 
 class StoppedError(OAuthHelperError):
@@ -243,7 +243,7 @@ class StoppedError(OAuthHelperError):
 
     exit_status: int = 130
     kind = "stopped"
-    default_hint = phrase("Run the command again when you are ready.")
+    default_hint = "Run the command again when you are ready."
 
     def __init__(self, message: Phrase, *, signal_number: int = 2, hint: Phrase | None = None) -> None:
         super().__init__(message, hint=hint)

@@ -12,6 +12,7 @@ from babel.messages.catalog import Catalog, Message
 from babel.messages.extract import extract_from_file
 
 from oauth_helper.cli.program import program
+from oauth_helper.errors import OAuthHelperError
 
 PACKAGE: Final = Path(__file__).parents[2] / "oauth_helper"
 DOMAIN: Final = "oauth_helper"
@@ -73,18 +74,31 @@ def translations_of(message: Message) -> tuple[str, ...]:
 
 
 def _all_messages() -> Iterator[tuple[str, str | tuple[str, str]]]:
-    for path in sorted(PACKAGE.rglob("*.py")):
-        for _, message, _, _ in extract_from_file("python", path, KEYWORDS):
-            words = message if isinstance(message, str) else message[0]
-            if not _WITHOUT_WORDS.fullmatch(words):
-                yield _relative(path), message if isinstance(message, str) else (message[0], message[1])
+    yield from _of_the_sources()
     for path in sorted(PACKAGE.rglob("templates/*.html")):
         for message in _MARKED.findall(path.read_text(encoding="utf-8")):
             yield _relative(path), " ".join(message.split())
     for message in _help_of(program):
         yield "oauth_helper/cli", message
+    for error in _tree(OAuthHelperError):
+        yield "oauth_helper/errors.py", error.default_hint
     for message in CLICK:
         yield "click", message
+
+
+def _of_the_sources() -> Iterator[tuple[str, str | tuple[str, str]]]:
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for _, message, _, _ in extract_from_file("python", path, KEYWORDS):
+            words = message if isinstance(message, str) else message[0]
+            if not _WITHOUT_WORDS.fullmatch(words):
+                yield _relative(path), message if isinstance(message, str) else (message[0], message[1])
+
+
+def _tree(root: type[OAuthHelperError]) -> Iterator[type[OAuthHelperError]]:
+    yield root
+    for child in root.__subclasses__():
+        if child.__module__ == root.__module__:
+            yield from _tree(child)
 
 
 def _help_of(command: click.Command) -> Iterator[str]:

@@ -77,7 +77,7 @@ def _clock(skew: float) -> Finding:
     else:
         told = phrase("{seconds:.0f} s ahead of the server's", seconds=-skew)
     is_well = abs(skew) <= _TOLERATED_SKEW
-    return Finding("clock", OK if is_well else NOTE, told, NOTHING if is_well else ClockSkewError.default_hint)
+    return Finding("clock", OK if is_well else NOTE, told, NOTHING if is_well else ClockSkewError(told).hint)
 
 
 def _name(request: LinkRequest, listed: list[Authorization]) -> Finding:
