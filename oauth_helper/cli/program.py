@@ -49,12 +49,12 @@ class _Program(SpokenGroup):
         return list({**_COMMANDS, **self.commands})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name in _COMMANDS and cmd_name not in self.commands:
-            room, short_help = _COMMANDS[cmd_name]
-            command: click.Command = getattr(import_module(f"oauth_helper.cli.{room}"), f"{cmd_name}_command")
-            command.short_help = short_help
-            self.add_command(command)
-        return super().get_command(ctx, cmd_name)
+        if cmd_name not in _COMMANDS:
+            return super().get_command(ctx, cmd_name)
+        room, short_help = _COMMANDS[cmd_name]
+        command: click.Command = getattr(import_module(f"oauth_helper.cli.{room}"), f"{cmd_name}_command")
+        command.short_help = in_words(short_help)
+        return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
         with formatter.section(gettext("Commands")):

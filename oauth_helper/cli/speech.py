@@ -5,8 +5,7 @@ from __future__ import annotations
 import gettext
 import os
 from collections.abc import Mapping, Sequence
-from inspect import cleandoc
-from typing import Any, Final
+from typing import Final
 
 from oauth_helper.catalogs import DOMAIN, FOLDER, catalog_of
 from oauth_helper.language import Language, Preference, language_of, language_of_locale
@@ -48,18 +47,9 @@ def in_words(text: str) -> str:
     return text.said(catalog_of(spoken().language)) if isinstance(text, Phrase) else text
 
 
-class Spoken:
-    """An attribute of click's for help, given in English and read in the language that is spoken."""
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self._place = f"_{name}_in_english"
-
-    def __get__(self, instance: object, owner: type) -> Any:
-        english = getattr(instance, self._place, None)
-        return catalog_of(spoken().language).gettext(english) if english else english
-
-    def __set__(self, instance: object, english: str | None) -> None:
-        setattr(instance, self._place, cleandoc(english) if english else english)
+def in_language(english: str) -> str:
+    """Return a text of the catalogs, such as a command's help, as it is said to people now."""
+    return catalog_of(spoken().language).gettext(english)
 
 
 def _given(arguments: Sequence[str]) -> str:

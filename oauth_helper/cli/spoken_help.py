@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from functools import partial
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from inspect import cleandoc
+from typing import Any, Final, TypeVar
 
 import click
 
 from oauth_helper.cli.fitting import fitted, width_of
-from oauth_helper.cli.speech import Spoken, spoken
+from oauth_helper.cli.speech import in_language, spoken
 from oauth_helper.language import Language
 
 _AS_IT_STANDS: Final = "\b\n"
 """click's mark of a paragraph whose lines are not to be broken anew."""
 _NARROWEST: Final = 10
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 
 class SpokenFormatter(click.HelpFormatter):
@@ -47,32 +49,59 @@ class SpokenFormatter(click.HelpFormatter):
 
 
 class _SpokenContext(click.Context):
-    formatter_class = SpokenFormatter
+    formatter_class: type[click.HelpFormatter] = SpokenFormatter
 
 
 class SpokenOption(click.Option):
     """An option."""
 
-    help = Spoken()
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """Return what its line in the help says."""
+        with _spoken_help(self):
+            return super().get_help_record(ctx)
 
 
 class SpokenCommand(click.Command):
     """A command."""
 
-    context_class = _SpokenContext
-    help = Spoken()
-    short_help = Spoken()
+    context_class: type[click.Context] = _SpokenContext
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write what it is for."""
+        with _spoken_help(self):
+            super().format_help_text(ctx, formatter)
 
 
 class SpokenGroup(click.Group):
     """A command that has others."""
 
-    context_class = _SpokenContext
-    help = Spoken()
+    context_class: type[click.Context] = _SpokenContext
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write what it is for."""
+        with _spoken_help(self):
+            super().format_help_text(ctx, formatter)
 
 
-command = partial(click.command, cls=SpokenCommand)
-option = partial(click.option, cls=SpokenOption)
+def command(name: str) -> Callable[[Callable[..., Any]], SpokenCommand]:
+    """Make a function the command of that name."""
+    return click.command(name, cls=SpokenCommand)
+
+
+def option(*names: str, **attributes: Any) -> Callable[[Decorated], Decorated]:
+    """Give a command an option; the attributes are click's."""
+    return click.option(*names, cls=SpokenOption, **attributes)
+
+
+@contextmanager
+def _spoken_help(documented: click.Command | click.Option) -> Iterator[None]:
+    """Have the help of ``documented`` in the language that is spoken, within the context."""
+    english = documented.help
+    documented.help = english and in_language(cleandoc(english))
+    try:
+        yield
+    finally:
+        documented.help = english
 
 
 def _broken(text: str, width: int) -> Iterator[str]:

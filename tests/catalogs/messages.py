@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from inspect import cleandoc
 from pathlib import Path
 from typing import Final
 
@@ -103,10 +104,10 @@ def _tree(root: type[OAuthHelperError]) -> Iterator[type[OAuthHelperError]]:
 
 def _help_of(command: click.Command) -> Iterator[str]:
     if command.help:
-        yield command.help
+        yield cleandoc(command.help)
     for parameter in command.params:
         if isinstance(parameter, click.Option) and parameter.help:
-            yield parameter.help
+            yield cleandoc(parameter.help)
     if isinstance(command, click.Group):
         context = click.Context(command)
         for name in command.list_commands(context):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from oauth_helper.cli.doctor.finding import Finding
 
 
-@command("doctor", short_help="Check everything a link needs, without opening a browser.")
+@command("doctor")
 @click.argument("repo_type", type=REPO_TYPE, metavar="[REPO_TYPE]", default=RepoType.GITHUB.value)
 @option("--name", metavar="NAME", help="The name a link would use.  [default: REPO_TYPE-<your login name>]")
 @BROWSER_OPTION
