@@ -27,8 +27,8 @@ AUTHORITY: Final = trustme.CA()
 _TRUSTED: Final = AUTHORITY.issue_cert(NAME)
 _FOREIGN: Final = trustme.CA().issue_cert(NAME)
 
-_LIMITS: Final = aiohttp.ClientTimeout(total=1.5, connect=0.5)
-"""A twentieth of the client's own, in seconds."""
+_LIMITS: Final = aiohttp.ClientTimeout(total=1.5, connect=1.0)
+"""A twentieth of the client's own, in seconds; twice that for the connection, as a busy machine may stand still."""
 
 
 class Weather(Enum):

@@ -74,7 +74,8 @@ async def test_killed_as_it_begins_to_listen() -> None:
 
     async with misbehaving("redirect-url=hang") as sandbox:
         async with scripted(*LINK, "--port", str(port), environ=surroundings(sandbox)) as script:
-            await until(is_taken)
+            # It listens while it asks; what hangs is to be this run's request, not the next one's.
+            await until(lambda: is_taken() and sandbox.calls["redirect-url"])
             await kill(script.process)
         await assert_clean(sandbox)
 
