@@ -26,7 +26,8 @@ class Sentence:
         if self.plural:
             template = catalog.ngettext(self.template, self.plural, self.count)
         else:
-            template = catalog.gettext(self.template)
+            # Under the empty message gettext keeps the catalog's head, which is nobody's to read.
+            template = self.template and catalog.gettext(self.template)
         return template.format_map({name: said(value, catalog) for name, value in self.values.items()})
 
 

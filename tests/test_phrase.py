@@ -9,6 +9,8 @@ from gettext import NullTranslations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from oauth_helper.catalogs import catalog_of
+from oauth_helper.language import Language
 from oauth_helper.phrase import NOTHING, Phrase, counted, joined, listed, phrase, said, verbatim
 
 
@@ -75,3 +77,9 @@ def test_it_can_be_copied_and_pickled() -> None:
     for again in (copy.deepcopy(words), pickle.loads(pickle.dumps(words)), copy.copy(words)):  # noqa: S301 - our own
         assert again == words
         assert again.said(MARKING) == "⟦Linked ⟦x⟧⟧⟦.⟧"
+
+
+def test_an_empty_sentence_says_nothing_in_any_language() -> None:
+    """gettext keeps a catalog's head under the empty message."""
+    for language in Language:
+        assert phrase("").said(catalog_of(language)) == ""
