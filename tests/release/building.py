@@ -55,8 +55,8 @@ def are_reproducible(root: Path) -> str:
         copy_sources(root, elsewhere)
         environ = surroundings(Path(name), TZ="Pacific/Kiritimati", LANG="zh_CN.UTF-8", USER="somebody")
         build(elsewhere, elsewhere / DIST, environ, "--sdist", "--wheel", umask=0o077)
-        _must_be_alike(wheel_in(dist), wheel_in(elsewhere / DIST), read_wheel)
-        _must_be_alike(sdist_in(dist), sdist_in(elsewhere / DIST), read_sdist)
+        must_be_alike(wheel_in(dist), wheel_in(elsewhere / DIST), read_wheel)
+        must_be_alike(sdist_in(dist), sdist_in(elsewhere / DIST), read_sdist)
     return ", ".join(f"{path.suffix} {_digest(path)[:12]}" for path in (wheel_in(dist), sdist_in(dist)))
 
 
@@ -70,14 +70,13 @@ def copy_sources(root: Path, into: Path) -> None:
         os.utime(copied, (_LONG_AGO, _LONG_AGO))
 
 
-def _must_be_alike(here: Path, there: Path, read: Callable[[Path], dict[str, bytes]]) -> None:
+def must_be_alike(here: Path, there: Path, read: Callable[[Path], dict[str, bytes]]) -> None:
+    """Refuse two archives that are not the same to the byte; say which files are not."""
     if _digest(here) == _digest(there):
         return
     ours, others = read(here), read(there)
     other = sorted(name for name in ours.keys() | others.keys() if ours.get(name) != others.get(name))
-    what = (
-        f"Other than there are {', '.join(other[:5])}" if other else "The files in it are the same: look at their times"
-    )
+    what = f"Look at {', '.join(other[:5])}" if other else "All files in it are the same: look at their times"
     raise RefusalError(f"{here.name} is not what is built elsewhere.", f"{what}.")
 
 

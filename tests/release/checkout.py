@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from fnmatch import fnmatch
@@ -58,7 +59,8 @@ def is_on_main(root: Path) -> str:
 def version_is_new(root: Path) -> str:
     """No tag has this version, nor a greater one."""
     version = Version(version_of(root))
-    tags = {Version(tag[1:]): tag for tag in _git(root, "tag", "--list", "v[0-9]*").split()}
+    names = _git(root, "tag", "--list").split()
+    tags = {Version(tag[1:]): tag for tag in names if re.fullmatch(r"v\d+\.\d+\.\d+", tag)}
     if not tags:
         return f"{version}, the first"
     last = max(tags)
@@ -71,4 +73,11 @@ def version_is_new(root: Path) -> str:
 
 
 def _git(root: Path, *words: str) -> str:
-    return output_of("git", *words, cwd=root, remedy="Run this in a git checkout, with git installed.")
+    # A hook of git's, in which tests may run, names another repository; and a build service may own the folder.
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    return output_of(
+        *("git", "-c", f"safe.directory={root.resolve()}", *words),
+        cwd=root,
+        environ=environ,
+        remedy="Run this in a git checkout, with git installed.",
+    )

@@ -44,9 +44,10 @@ def types_are_complete(root: Path) -> str:
 
 def pass_tests(root: Path, *names: str, remedy: str, python: str | Path = sys.executable) -> str:
     """Run tests of a tree; none may be skipped."""
+    workers = 2 if len(names) > 1 else 0
     with TemporaryDirectory() as home:
         said = output_of(
-            *(python, "-m", "pytest", "--quiet", "-p", "no:cacheprovider", "--numprocesses=2", *names),
+            *(python, "-m", "pytest", "--quiet", "-p", "no:cacheprovider", f"--numprocesses={workers}", *names),
             cwd=root,
             environ=surroundings(Path(home), OAUTH_HELPER_TESTS_MAY_NOT_SKIP="1"),
             remedy=remedy,
