@@ -5,13 +5,14 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from packaging.version import Version
-from release.__main__ import OF_THE_CHECKOUT, OF_THE_PACKAGE, OF_THE_TYPES
+from release.__main__ import PARTS
 from release.building import copy_sources
 from release.changelog import is_in_order, is_ready, sections_of
 from release.checklist import Check, RefusalError, go_through
@@ -96,7 +97,7 @@ def test_our_own_changelog_is_in_order_and_not_ahead_of_the_version() -> None:
 def test_what_is_not_committed_is_refused(checkout: Path, name: str) -> None:
     with (checkout / name).open("a") as file:
         file.write("more\n")
-    assert f"1 files are not committed, such as {name}" in refusal(is_clean, checkout)
+    assert f"Not committed: {name}. " in refusal(is_clean, checkout)
 
 
 def test_another_branch_and_none_are_refused(checkout: Path) -> None:
@@ -184,6 +185,18 @@ def test_each_check_is_one_line_and_one_refusal_does_not_end_the_others() -> Non
 
 
 def test_every_check_says_what_must_hold_in_words_of_its_own() -> None:
-    checks = (*OF_THE_CHECKOUT, *OF_THE_PACKAGE, *OF_THE_TYPES)
+    checks = [check for part in PARTS.values() for check in part]
     assert len({check.name for check in checks}) == len({check.look for check in checks}) == len(checks)
     assert all(check.look.__doc__ for check in checks)
+
+
+def test_the_targets_go_through_parts_that_there_are() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    called = re.findall(r"-m release(.*)$", makefile, re.MULTILINE)
+    assert sorted(called) == ["", " package"]
+    assert "make package\n" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    environ = os.environ | {"PYTHONPATH": str(ROOT / "tests")}
+    command = [sys.executable, "-m", "release", "no-such-part"]
+    ended = subprocess.run(command, env=environ, capture_output=True, text=True, check=False, timeout=30)
+    assert ended.returncode == 2
+    assert "no such part: no-such-part; there are checkout, package, types" in ended.stderr

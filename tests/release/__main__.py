@@ -1,4 +1,7 @@
-"""Go through what must hold: ``make package`` through what is of the package, ``make release-check`` through all."""
+"""Go through what must hold: ``make package`` through what is of the package, ``make release-check`` through all.
+
+``PYTHONPATH=tests .venv-package/bin/python -m release checkout`` is the quick part.
+"""
 
 from __future__ import annotations
 
@@ -37,14 +40,17 @@ OF_THE_PACKAGE: Final = (
     Check("the sdist runs its tests", unpacked_sdist.runs_its_tests),
 )
 OF_THE_TYPES: Final = (Check("the types are complete", documents.types_are_complete),)
+PARTS: Final = {"checkout": OF_THE_CHECKOUT, "package": OF_THE_PACKAGE, "types": OF_THE_TYPES}
 
 
 def main() -> int:
     """Return 0 only if all holds."""
     parser = argparse.ArgumentParser(prog="release", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("part", nargs="?", choices=["package"], help="this alone")
-    alone = parser.parse_args().part == "package"
-    checks = OF_THE_PACKAGE if alone else (*OF_THE_CHECKOUT, *OF_THE_PACKAGE, *OF_THE_TYPES)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)}; all of them unless one is named")
+    named = parser.parse_args().parts or PARTS
+    if unknown := [part for part in named if part not in PARTS]:
+        parser.error(f"no such part: {unknown[0]}; there are {', '.join(PARTS)}")
+    checks = [check for part in named for check in PARTS[part]]
     refused = go_through(checks, ROOT, sys.stdout, sys.stderr)
     if refused:
         sys.stderr.write(f"{refused} of {len(checks)} do not hold.\n")

@@ -42,9 +42,8 @@ def files_of(root: Path) -> set[str]:
 def is_clean(root: Path) -> str:
     """Everything is committed: what is released is what the tag will name."""
     if changed := _git(root, "status", "--porcelain").splitlines():
-        raise RefusalError(
-            f"{len(changed)} files are not committed, such as {changed[0][3:]}.", "Commit, or remove, what is there."
-        )
+        more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
+        raise RefusalError(f"Not committed: {changed[0][3:]}{more}.", "Commit it, or take it back.")
     return _git(root, "rev-parse", "--short", "HEAD").strip()
 
 
