@@ -151,7 +151,9 @@ def test_a_changelog_that_is_not_ready_is_refused(checkout: Path, heading: str, 
 
 def test_a_schema_that_the_changelog_does_not_tell_is_refused(checkout: Path) -> None:
     edit(checkout / "CHANGELOG.md", r"fingerprint [0-9a-f]{12}", "fingerprint 000000000000")
-    assert "Tell the change in CHANGELOG.md" in refusal(schema_is_told, checkout)
+    said = refusal(schema_is_told, checkout)
+    assert "test_schema.py::test_a_change_of_the_schema_is_told_in_the_changelog" in said
+    assert "Tell the change in CHANGELOG.md" in said
 
 
 def test_a_phrase_that_is_not_translated_is_refused(checkout: Path) -> None:
@@ -160,7 +162,9 @@ def test_a_phrase_that_is_not_translated_is_refused(checkout: Path) -> None:
         '^msgstr "用法:"$',
         'msgstr ""',
     )
-    assert "make catalogs" in refusal(catalogs_are_complete, checkout)
+    said = refusal(catalogs_are_complete, checkout)
+    assert "test_catalogs.py::" in said
+    assert " more. `make catalogs`" in said
 
 
 def test_a_command_that_is_not_there_fails_or_does_not_end_is_refused(tmp_path: Path) -> None:

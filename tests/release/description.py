@@ -10,7 +10,7 @@ from email.message import Message
 from pathlib import Path
 from typing import Final
 
-from release.archives import read_wheel, wheel_in
+from release.archives import read_wheel, sdist_in, wheel_in
 from release.checklist import RefusalError
 from release.checkout import version_of
 from release.commands import output_of
@@ -48,7 +48,7 @@ def metadata_is_true(root: Path) -> str:
 
 def an_index_takes_it(root: Path) -> str:
     """Twine has nothing against either file, not even a warning."""
-    files = sorted((root / "dist").glob("oauth_helper-*"))
+    files = (wheel_in(root / "dist"), sdist_in(root / "dist"))
     output_of(
         *(sys.executable, "-m", "twine", "--no-color", "check", "--strict", *files),
         cwd=root,

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from release.checklist import RefusalError
 from release.commands import output_of, surroundings
 
 
@@ -46,10 +47,18 @@ def pass_tests(root: Path, *names: str, remedy: str, python: str | Path = sys.ex
     """Run tests of a tree; none may be skipped."""
     workers = 2 if len(names) > 1 else 0
     with TemporaryDirectory() as home:
-        said = output_of(
-            *(python, "-m", "pytest", "--quiet", "-p", "no:cacheprovider", f"--numprocesses={workers}", *names),
-            cwd=root,
-            environ=surroundings(Path(home), OAUTH_HELPER_TESTS_MAY_NOT_SKIP="1"),
-            remedy=remedy,
-        )
+        command = (python, "-m", "pytest", "--quiet", "-p", "no:cacheprovider", f"--numprocesses={workers}", *names)
+        environ = surroundings(Path(home), OAUTH_HELPER_TESTS_MAY_NOT_SKIP="1")
+        try:
+            said = output_of(*command, cwd=root, environ=environ, remedy=remedy)
+        except RefusalError as refusal:
+            raise _naming_tests(refusal) from None
     return re.sub(r" in [\d.]+s.*", "", said.splitlines()[-1])
+
+
+def _naming_tests(refusal: RefusalError) -> RefusalError:
+    failed = re.findall(r"^(?:FAILED|ERROR|SKIPPED) (.+?)(?: - .*)?$", refusal.shown, re.MULTILINE)
+    if not failed:
+        return refusal
+    more = f" and {len(failed) - 1} more" if len(failed) > 1 else ""
+    return RefusalError(f"Does not pass: {failed[0]}{more}.", refusal.remedy, refusal.shown)
