@@ -6,7 +6,11 @@ TORTURE := .venv-torture
 BENCH := .venv-bench
 PICTURES := .venv-pictures
 TYPES := .venv-types
+PACKAGE := .venv-package
 CATALOGS := $(wildcard oauth_helper/locale/*/LC_MESSAGES/*.po)
+
+# What an editable installation takes a copy of: the metadata with the version in it, and the compiled catalogs.
+INSTALLED_FROM := pyproject.toml hatch_build.py oauth_helper/version.py $(CATALOGS)
 
 # For each of the targets of `make fuzz`, of which there are fourteen.
 SECONDS ?= 720
@@ -15,7 +19,7 @@ SECONDS ?= 720
 PEERS := huaweicloudsdkservicestage google-auth-oauthlib msal
 PARTS ?=
 
-.PHONY: demo test lint bench completeness catalogs fuzz torture pictures test-lowest clean
+.PHONY: demo test lint bench completeness catalogs fuzz torture pictures test-lowest package release-check clean
 
 # The main job, against a sandbox on this machine.
 demo: $(VENV)/installed
@@ -62,19 +66,28 @@ pictures: $(PICTURES)/installed
 test-lowest: $(LOWEST)/installed
 	$(LOWEST)/bin/python -m pytest --numprocesses=4 --cov --cov-report=term
 
-$(VENV)/installed: pyproject.toml hatch_build.py $(CATALOGS)
+# Build the wheel and the sdist into dist/, and see that they hold what they must, are the same wherever and whenever they
+# are built, and run wherever people install them: pip, pipx, uvx, a zip archive, without a git repository.
+package: $(PACKAGE)/installed
+	PYTHONPATH=tests $(PACKAGE)/bin/python -m release package
+
+# Whether this checkout may be released: a line for each thing that must be so, and what to do where it is not.
+release-check: $(PACKAGE)/installed
+	PYTHONPATH=tests $(PACKAGE)/bin/python -m release
+
+$(VENV)/installed: $(INSTALLED_FROM)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --editable .
 	touch $@
 
 # Dependency groups need pip 25.1.
-$(VENV)/installed-for-development: pyproject.toml hatch_build.py $(CATALOGS)
+$(VENV)/installed-for-development: $(INSTALLED_FROM)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
 	$(BIN)/python -m pip install --quiet --editable . --group dev
 	touch $@
 
-$(LOWEST)/installed: pyproject.toml hatch_build.py $(CATALOGS) tests/lowest-versions.txt
+$(LOWEST)/installed: $(INSTALLED_FROM) tests/lowest-versions.txt
 	$(PYTHON) -m venv $(LOWEST)
 	$(LOWEST)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
 	$(LOWEST)/bin/python -m pip install --quiet --editable . --group test --constraint tests/lowest-versions.txt
@@ -86,7 +99,13 @@ $(TORTURE)/installed: pyproject.toml
 	$(TORTURE)/bin/python -m pip install --quiet --editable . --group torture
 	touch $@
 
-$(PICTURES)/installed: pyproject.toml hatch_build.py $(CATALOGS)
+$(PACKAGE)/installed: $(INSTALLED_FROM)
+	$(PYTHON) -m venv $(PACKAGE)
+	$(PACKAGE)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(PACKAGE)/bin/python -m pip install --quiet --editable . --group package
+	touch $@
+
+$(PICTURES)/installed: $(INSTALLED_FROM)
 	$(PYTHON) -m venv $(PICTURES)
 	$(PICTURES)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
 	$(PICTURES)/bin/python -m pip install --quiet --editable . --group pictures
@@ -111,4 +130,4 @@ $(BENCH)/peers: pyproject.toml
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(LOWEST) $(TYPES) $(TORTURE) $(BENCH) $(PICTURES) .venv-axe .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
+	rm -rf $(VENV) $(LOWEST) $(TYPES) $(TORTURE) $(BENCH) $(PICTURES) $(PACKAGE) .venv-axe .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
