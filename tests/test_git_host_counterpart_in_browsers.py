@@ -1,4 +1,4 @@
-"""Sign-in and consent at a certified OpenID provider in a real Chromium and a real Firefox: our window, and the user's."""
+"""Sign-in and consent at a certified OpenID provider in a real Chromium and Firefox: our window, and the user's own."""
 
 from __future__ import annotations
 
