@@ -102,7 +102,8 @@ async def oidc_provider(
         yield OidcProvider(process, Registration(issuer, client_id, Secret(secret)))
     finally:
         process.stdin.close()
-        await process.communicate()
+        async with asyncio.timeout(10):
+            await process.communicate()
 
 
 async def go_through(authorization_url: str, *, cancels: bool = False) -> str:
