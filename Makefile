@@ -130,4 +130,4 @@ $(BENCH)/peers: pyproject.toml
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(LOWEST) $(TYPES) $(TORTURE) $(BENCH) $(PICTURES) $(PACKAGE) .venv-axe .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
+	rm -rf $(VENV) $(LOWEST) $(TYPES) $(TORTURE) $(BENCH) $(PICTURES) $(PACKAGE) .venv-axe .venv-oidc .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
 
@@ -13,14 +14,27 @@ from oauth_helper.cli.output import print_json
 from oauth_helper.cli.running import run
 from oauth_helper.cli.speech import in_words
 from oauth_helper.cli.spoken_help import SpokenCommand, option
-from oauth_helper.errors import StoppedError
+from oauth_helper.errors import StoppedError, UsageError
 from oauth_helper.phrase import Phrase, phrase
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from oauth_helper.faults import Fault
+    from oauth_helper.sandbox import Sandbox
+    from oauth_helper.secret import Secret
 
 _COMMENTED_OUT: Final = frozenset({"OAUTH_HELPER_TOKEN"})
 """It would win over the access key; whoever wants the token takes the mark away."""
+_OF_AN_OUTSIDE_HOST: Final = ("git_host", "client_id", "client_secret_file")
+
+
+class _Client(NamedTuple):
+    """As what ServiceStage is registered with a Git host outside: of ``Registration``, which costs an import."""
+
+    issuer: str
+    client_id: str
+    client_secret: Secret
 
 
 class _SandboxCommand(SpokenCommand):
@@ -52,6 +66,16 @@ def _faults(ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]
     help="Go wrong at a call, once or TIMES (a number, or always); see below. Give it again for more: those of one "
     "call take their turns.",
 )
+@option(
+    "--git-host", metavar="URL", help="Have users consent at this OpenID provider (its issuer), not at our Git host."
+)
+@option("--client-id", metavar="ID", help="With --git-host: as what ServiceStage is registered there.")
+@option(
+    "--client-secret-file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="With --git-host: a file with the secret of that client.",
+)
 @output_options
 def sandbox_command(**options: Any) -> None:
     """Run a ServiceStage, a Git host and a cloud console on this machine until stopped.
@@ -59,33 +83,60 @@ def sandbox_command(**options: Any) -> None:
     Standard output gets lines for your shell that point oauth-helper, and the vendor's SDK, at the sandbox.
     """
     narrator = Narrator(quiet=options["quiet"], verbosity=options["verbose"])
+    client = _client(narrator, options)
     try:
-        run(_serve(narrator, options["faults"], as_json=options["as_json"]))
+        run(_serve(narrator, options["faults"], client, as_json=options["as_json"]))
     except StoppedError:
         narrator.say(phrase("The sandbox has stopped."))
 
 
-async def _serve(narrator: Narrator, faults: list[Fault], *, as_json: bool) -> None:
+def _client(narrator: Narrator, options: Mapping[str, Any]) -> _Client | None:
+    given = [name for name in _OF_AN_OUTSIDE_HOST if options[name] is not None]
+    if not given:
+        return None
+    if len(given) < len(_OF_AN_OUTSIDE_HOST):
+        words = ", ".join(f"--{name.replace('_', '-')}" for name in _OF_AN_OUTSIDE_HOST)
+        raise UsageError(
+            phrase("These options go together: {options}", options=words),
+            hint=phrase("See `oauth-helper sandbox --help`."),
+        )
+    from oauth_helper.cli.secret_input import read_secret_file  # noqa: PLC0415 - no host is given, as a rule
+    from oauth_helper.files import others_can_read  # noqa: PLC0415 - as above
+
+    path = options["client_secret_file"]
+    secret = read_secret_file(path, phrase("client secret"))
+    if others_can_read(str(path)):
+        narrator.warn(phrase("Others can read {path}; run: chmod 600 on it.", path=path))
+    return _Client(options["git_host"], options["client_id"], secret)
+
+
+async def _serve(narrator: Narrator, faults: list[Fault], client: _Client | None, *, as_json: bool) -> None:
     import asyncio  # noqa: PLC0415 - as below
 
-    from oauth_helper.sandbox import Sandbox  # noqa: PLC0415 - aiohttp costs 0.3 s, which --help need not pay
+    from oauth_helper.sandbox import Registration, Sandbox  # noqa: PLC0415 - aiohttp costs 0.3 s, which --help need not pay
 
-    async with Sandbox(faults=faults) as sandbox:
+    registration = client and Registration(*client)
+    async with Sandbox(faults=faults, registration=registration, warn=narrator.warn) as sandbox:
         if as_json:
             print_json(sandbox.environment())
         else:
-            for name, value in sandbox.environment().items():
-                mark = "# " if name in _COMMENTED_OUT else ""
-                click.echo(f"{mark}export {name}={shlex.quote(value)}")
-            token, password = sandbox.personal_token.reveal(), sandbox.git_password.reveal()
-            _print_comment(phrase("token for `link --with-token`: {token}", token=token))
-            _print_comment(
-                phrase(
-                    "password for `--with-password --user {user}`: {password}", user=sandbox.git_user, password=password
-                )
-            )
+            _print_lines(sandbox, with_addresses=client is not None)
         narrator.say(phrase("The sandbox runs until Ctrl-C. Use the lines above in another terminal."))
         await asyncio.Event().wait()
+
+
+def _print_lines(sandbox: Sandbox, *, with_addresses: bool) -> None:
+    for name, value in sandbox.environment().items():
+        mark = "# " if name in _COMMENTED_OUT else ""
+        click.echo(f"{mark}export {name}={shlex.quote(value)}")
+    token, password = sandbox.personal_token.reveal(), sandbox.git_password.reveal()
+    _print_comment(phrase("token for `link --with-token`: {token}", token=token))
+    _print_comment(
+        phrase("password for `--with-password --user {user}`: {password}", user=sandbox.git_user, password=password)
+    )
+    if with_addresses:
+        for repo_type, address in sandbox.redirect_uris.items():
+            _print_comment(phrase("redirect URI for {repo_type}: {address}", repo_type=repo_type, address=address))
 
 
 def _print_comment(words: Phrase) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -13,6 +13,9 @@ from oauth_helper.errors import StoppedError, UsageError
 from oauth_helper.phrase import Phrase, phrase
 from oauth_helper.secret import Secret
 from oauth_helper.whereabouts import is_build_service
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 LONGEST: Final = 64 * 1024
 """Bytes."""
@@ -54,7 +57,35 @@ def read_secret(what: Phrase) -> Secret:
         ) from None
     if len(given) > LONGEST:
         raise UsageError(phrase("What standard input has is too long for a {what}", what=what), hint=_how(what))
-    return _single_line(given, what)
+    line = _single_line(given)
+    if isinstance(line, Secret):
+        return line
+    raise UsageError(
+        phrase("Standard input {trouble}, and the {what} was to be its one line", trouble=line, what=what),
+        hint=_how(what),
+    )
+
+
+def read_secret_file(path: Path, what: Phrase) -> Secret:
+    """Read the one line that a file has, or a pipe with a name, without its line break.
+
+    Raises:
+        UsageError: It cannot be read, or has more than one line, or no text.
+    """
+    hint = phrase("Put the {what} into that file, on a line of its own.", what=what)
+    try:
+        with path.open("rb", buffering=0) as file:
+            line = _single_line(_read_to_end(file.fileno()))
+    except KeyboardInterrupt:
+        raise _interrupted() from None
+    except OSError as error:
+        raise UsageError(phrase("{path} cannot be read: {error}", path=path, error=error.strerror), hint=hint) from None
+    if isinstance(line, Secret):
+        return line
+    raise UsageError(
+        phrase("{path} {trouble}, and the {what} was to be its one line", path=path, trouble=line, what=what),
+        hint=hint,
+    )
 
 
 def _read_to_end(descriptor: int) -> bytes:
@@ -65,20 +96,17 @@ def _read_to_end(descriptor: int) -> bytes:
     return given
 
 
-def _single_line(given: bytes, what: Phrase) -> Secret:
+def _single_line(given: bytes) -> Secret | Phrase:
+    """Return the one line, or what is wrong; not an exception, which would hold what was given."""
     try:
         first, *more = given.decode("utf-8-sig").splitlines() or [""]
     except UnicodeDecodeError:
-        trouble = phrase("is no text (UTF-8)")
-    else:
-        if first and not any(more):
-            return Secret(first)
-        trouble = phrase("has more than one line") if first or any(more) else phrase("is empty")
-    # Not where the exception is handled: it holds what was given.
-    raise UsageError(
-        phrase("Standard input {trouble}, and the {what} was to be its one line", trouble=trouble, what=what),
-        hint=_how(what),
-    )
+        return phrase("is no text (UTF-8)")
+    if len(given) > LONGEST:
+        return phrase("is too long")
+    if first and not any(more):
+        return Secret(first)
+    return phrase("has more than one line") if first or any(more) else phrase("is empty")
 
 
 def _asked(question: Phrase, *, hidden: bool) -> str:

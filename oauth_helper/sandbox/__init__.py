@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack, closing
 from types import TracebackType
 from typing import Final, Self
@@ -19,25 +19,19 @@ from aiohttp import web
 from oauth_helper.authorization import RepoType
 from oauth_helper.credentials import AccessKey, IamToken, IamUser
 from oauth_helper.faults import DURATION, Call, Fault
+from oauth_helper.sandbox.authorization_server import AuthorizationServer
 from oauth_helper.sandbox.console import Console
 from oauth_helper.sandbox.direct_creation import PasswordBody
 from oauth_helper.sandbox.gateway import EVERY_ACTION, Action, Gateway
-from oauth_helper.sandbox.git_host import LOGIN, GitHost
+from oauth_helper.sandbox.git_host import LOGIN, REPO_TYPES, GitHost
 from oauth_helper.sandbox.iam import Iam, Project
 from oauth_helper.sandbox.misbehaving import Exchange, Front
+from oauth_helper.sandbox.outside_git_host import Registration, Warn, open_git_host
 from oauth_helper.sandbox.servicestage import ServiceStage
 from oauth_helper.sandbox.serving import address_of, open_port, serving
 from oauth_helper.secret import Secret
 
-__all__ = ["Call", "Exchange", "Fault", "Sandbox"]
-
-_SCOPES: Final[Mapping[RepoType, str]] = {
-    RepoType.GITHUB: "read:user repo write:repo_hook",
-    # The manual has a sample for GitHub alone; these are what the same work needs elsewhere.
-    RepoType.GITLAB: "api read_user",
-    RepoType.GITEE: "user_info projects hook",
-    RepoType.BITBUCKET: "account repository:write webhook",
-}
+__all__ = ["Call", "Exchange", "Fault", "Registration", "Sandbox"]
 
 
 class Sandbox:
@@ -48,6 +42,10 @@ class Sandbox:
     (``decision``, ``authorize`` or ``deny``) it asks nothing. ServiceStage and IAM go wrong with ``faults``; those that
     take time (``504``, ``refuse``) take ``fault_duration`` seconds. Of the two bodies that are told of for a password
     (``documented``, ``terraform``), ServiceStage understands ``password_body``.
+
+    With ``registration`` users consent at a Git host outside, an OpenID provider, which must be there when the context
+    is entered; ``warn`` is told why it refuses a code. The sandbox's own keeps what needs no consent: the token and the
+    password of its user, and the repositories.
     """
 
     region: Final = "sandbox-1"
@@ -75,12 +73,17 @@ class Sandbox:
         faults: Iterable[Fault] = (),
         fault_duration: float = DURATION,
         password_body: PasswordBody = "documented",  # noqa: S107 - a kind of body, not a password
+        registration: Registration | None = None,
+        warn: Warn = lambda _: None,
     ) -> None:
         self._now = now
         self._front = Front(faults, now=now, duration=fault_duration)
         self._decision = decision
         self._code_lifetime = code_lifetime
         self._password_body = password_body
+        self._registration = registration
+        self._warn = warn
+        self._outside: AuthorizationServer | None = None
         self._stack = AsyncExitStack()
         self.project_id: str = secrets.token_hex(16)
         self.access_key: AccessKey = _new_access_key()
@@ -102,6 +105,11 @@ class Sandbox:
         """The requests for an exchange that arrived, in order."""
         return self._front.exchanges
 
+    @property
+    def redirect_uris(self) -> dict[RepoType, str]:
+        """Where the Git host's answers go, for each of the types; what an outside host is to have registered."""
+        return {repo_type: self.console.redirect_uri(repo_type) for repo_type in REPO_TYPES}
+
     def environment(self) -> dict[str, str]:
         """Return the environment variables that make oauth-helper use this sandbox, secrets in the clear."""
         return {
@@ -119,6 +127,8 @@ class Sandbox:
             servicestage, iam, git_host, console = (address_of(port) for port in ports)
             self.endpoint, self.iam_endpoint = servicestage, iam
             self.console = Console(console)
+            if self._registration:
+                self._outside = await stack.enter_async_context(open_git_host(self._registration, self._warn))
             await stack.enter_async_context(self._front)
             doors = [
                 await stack.enter_async_context(serving(application, port))
@@ -139,14 +149,14 @@ class Sandbox:
         gateway.accept_key(self.access_key_without_list, EVERY_ACTION - {Action.LIST})
         gateway.accept_token(self.token)
         git_host = GitHost(git_address, now=self._now, code_lifetime=self._code_lifetime, decision=self._decision)
+        server: AuthorizationServer = self._outside or git_host
         servicestage = ServiceStage(
             project_id=self.project_id,
             applications={
-                repo_type: git_host.register(
-                    repo_type, redirect_uri=self.console.redirect_uri(repo_type), scope=_SCOPES[repo_type]
-                )
-                for repo_type in _SCOPES
+                repo_type: server.register(repo_type, redirect_uri=address)
+                for repo_type, address in self.redirect_uris.items()
             },
+            authorization_server=server,
             git_host=git_host,
             gateway=gateway,
             front=self._front,

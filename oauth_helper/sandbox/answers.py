@@ -40,6 +40,13 @@ class ServiceError(ApiError):
         super().__init__(status, {"error_code": code, "error_msg": message}, new_request_id())
 
 
+class InternalError(ServiceError):
+    """ServiceStage failed. The tables that could be seen have no code for a 500; this one is formed as theirs are."""
+
+    def __init__(self) -> None:
+        super().__init__(500, "SVCSTG.REPO.0500", "internal server error")
+
+
 class KeystoneError(ApiError):
     """IAM's token call refused: nested, as Keystone does."""
 

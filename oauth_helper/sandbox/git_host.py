@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 from aiohttp import web
 
 from oauth_helper.authorization import RepoType
+from oauth_helper.sandbox.authorization_server import Account, OAuthApplication
 from oauth_helper.sandbox.pages import avatar, page
 from oauth_helper.secret import Secret
 
@@ -26,6 +27,15 @@ _AUTHORIZATION_PATHS: Final[Mapping[RepoType, str]] = {
     RepoType.GITLAB: "/oauth/authorize",
     RepoType.GITEE: "/oauth/authorize",
     RepoType.BITBUCKET: "/site/oauth2/authorize",
+}
+REPO_TYPES: Final = tuple(_AUTHORIZATION_PATHS)
+"""The types with which users consent."""
+_SCOPES: Final[Mapping[RepoType, str]] = {
+    RepoType.GITHUB: "read:user repo write:repo_hook",
+    # The manual has a sample for GitHub alone; these are what the same work needs elsewhere.
+    RepoType.GITLAB: "api read_user",
+    RepoType.GITEE: "user_info projects hook",
+    RepoType.BITBUCKET: "account repository:write webhook",
 }
 _ISSUER_PATH: Final = "/login/oauth"
 _RFC_ERRORS: Final = "https://datatracker.ietf.org/doc/html/rfc6749#section-4.1.2.1"
@@ -42,26 +52,6 @@ _SCOPE_MEANINGS: Final[Mapping[str, str]] = {
     "repository:write": "read and write your repositories",
     "webhook": "write repository hooks",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class OAuthApplication:
-    """An application registered with the Git host (RFC 6749 section 2)."""
-
-    repo_type: RepoType
-    client_id: str
-    redirect_uri: str
-    scope: str
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """What the Git host tells about its user."""
-
-    host: str
-    login: str
-    home: str
-    avatar: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +84,12 @@ class GitHost:
         self.password: Secret = Secret(secrets.token_urlsafe(18))
         """Its user's password."""
 
-    def register(self, repo_type: RepoType, *, redirect_uri: str, scope: str) -> OAuthApplication:
+    def register(self, repo_type: RepoType, *, redirect_uri: str) -> OAuthApplication:
         """Register an application, whose answers go to ``redirect_uri`` and nowhere else."""
-        registered = OAuthApplication(repo_type, secrets.token_hex(10), redirect_uri, scope)
+        # The manual's sample is for GitHub, and has no response_type; RFC 6749 section 4.1.1 and the others need it.
+        response_type = None if repo_type is RepoType.GITHUB else "code"
+        client_id, scope = secrets.token_hex(10), _SCOPES[repo_type]
+        registered = OAuthApplication(repo_type, client_id, redirect_uri, scope, response_type)
         self._applications[registered.client_id] = registered
         return registered
 
@@ -104,7 +97,7 @@ class GitHost:
         """Return the address where the host asks for consent (RFC 6749 section 3.1)."""
         return self.address + _AUTHORIZATION_PATHS[application.repo_type]
 
-    def exchange(self, application: OAuthApplication, code: Secret) -> Account | None:
+    async def exchange(self, application: OAuthApplication, code: Secret) -> Account | None:
         """Return whose consent ``code`` stands for; None where it is not good. Either way it is used up.
 
         The token request (RFC 6749 section 4.1.3), without a socket in between: both ends live in this process.
@@ -184,7 +177,7 @@ class GitHost:
                 return _error_page("Invalid redirect_uri", "The application is not registered with this address.")
             description = "The redirect_uri MUST match the registered callback URL for this application."
             return self._answer_error(application, parameters, "redirect_uri_mismatch", description)
-        if application.repo_type is not RepoType.GITHUB and parameters.get("response_type") != "code":
+        if application.response_type is not None and parameters.get("response_type") != application.response_type:
             description = "The authorization server does not support this response type."
             return self._answer_error(application, parameters, "unsupported_response_type", description)
         return None

@@ -20,7 +20,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from oauth_helper.faults import Call, Fault, Faults, Kind
-from oauth_helper.sandbox.answers import ApiError, GatewayError, ServiceError
+from oauth_helper.sandbox.answers import ApiError, GatewayError, InternalError, ServiceError
 from oauth_helper.sandbox.serving import Door
 
 _HANDLED_FIRST: Final = frozenset({Kind.DROP_AFTER, Kind.TRUNCATE, Kind.HANG_AFTER, Kind.INTERNAL_ERROR_AFTER})
@@ -218,8 +218,7 @@ def _backend_timeout(_: float) -> web.Response:
 
 
 def _internal_error(_: float) -> web.Response:
-    # The tables that could be seen have no code for a 500; this one is formed as theirs are.
-    return ServiceError(500, "SVCSTG.REPO.0500", "internal server error").answer()
+    return InternalError().answer()
 
 
 _ANSWERS: Final[Mapping[Kind, Callable[[float], web.Response]]] = {

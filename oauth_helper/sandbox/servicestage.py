@@ -8,19 +8,20 @@ from __future__ import annotations
 import json
 import secrets
 import string
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import quote, urlencode
 
 from aiohttp import web
 
-from oauth_helper.authorization import Authorization, RepoType, is_legal_name
+from oauth_helper.authorization import Authorization, is_legal_name
 from oauth_helper.faults import Call
 from oauth_helper.sandbox.answers import ServiceError, envelope
+from oauth_helper.sandbox.authorization_server import Account, AuthorizationServer, OAuthApplication
 from oauth_helper.sandbox.direct_creation import DirectCreation, PasswordBody
 from oauth_helper.sandbox.gateway import Action, Gateway
-from oauth_helper.sandbox.git_host import GitHost, OAuthApplication
+from oauth_helper.sandbox.git_host import GitHost
 from oauth_helper.sandbox.misbehaving import Front
 from oauth_helper.sandbox.repositories import Repositories
 from oauth_helper.secret import Secret
@@ -47,13 +48,17 @@ class _OAuthBody:
 
 
 class ServiceStage:
-    """ServiceStage with one project, whose OAuth applications are registered with ``git_host``."""
+    """ServiceStage with one project, whose OAuth applications are registered with ``authorization_server``.
+
+    What needs no consent, the account's token, password and repositories, is always ``git_host``'s.
+    """
 
     def __init__(
         self,
         *,
         project_id: str,
         applications: Mapping[str, OAuthApplication],
+        authorization_server: AuthorizationServer,
         git_host: GitHost,
         gateway: Gateway,
         front: Front,
@@ -62,7 +67,7 @@ class ServiceStage:
     ) -> None:
         self._project_id = project_id
         self._applications = applications
-        self._git_host = git_host
+        self._authorization_server = authorization_server
         self._gateway = gateway
         self._front = front
         self._now = now
@@ -111,17 +116,21 @@ class ServiceStage:
         purpose, application = self._read_purpose(request)
         body = _read_oauth_body(await request.read())
         # Whatever can be refused without code and state is refused first: a slip in the name then costs neither.
-        if body.name in self._authorizations:
-            raise ServiceError(400, "SVCSTG.REPO.0403", "resource already exist")
+        _check_free(body.name, self._authorizations)
         # A state is used up by being shown, right or wrong; a code only once its state was right.
         if self._states.pop(body.state, None) != purpose:
             raise _invalid_code_or_state()
-        account = self._git_host.exchange(application, body.code)
+        account = await self._authorization_server.exchange(application, body.code)
         if account is None:
             raise _invalid_code_or_state()
+        _check_free(body.name, self._authorizations)  # another one may have taken it meanwhile
+        record = self._create(body.name, purpose, account).to_json()
+        return web.json_response({"authorization": {key: value for key, value in record.items() if key != "tag"}})
+
+    def _create(self, name: str, purpose: _Purpose, account: Account) -> Authorization:
         moment = int(self._now() * 1000)
-        authorization = Authorization(
-            name=body.name,
+        self._authorizations[name] = Authorization(
+            name=name,
             repo_type=purpose.repo_type,
             repo_host=account.host,
             repo_home=account.home,
@@ -133,9 +142,7 @@ class ServiceStage:
             status=0,
             tag=purpose.tag or None,
         )
-        self._authorizations[body.name] = authorization
-        record = {key: value for key, value in authorization.to_json().items() if key != "tag"}
-        return web.json_response({"authorization": record})
+        return self._authorizations[name]
 
     async def _delete(self, request: web.Request) -> web.Response:
         self._check_project(request)
@@ -158,8 +165,7 @@ class ServiceStage:
         return _Purpose(self._project_id, application.repo_type, request.query.get("tag", "")), application
 
     def _authorization_url(self, application: OAuthApplication, state: Secret) -> str:
-        # The manual's sample is for GitHub, and has no response_type; RFC 6749 section 4.1.1 and the others need it.
-        response_type = {} if application.repo_type is RepoType.GITHUB else {"response_type": "code"}
+        response_type = {} if application.response_type is None else {"response_type": application.response_type}
         parameters = {
             "client_id": application.client_id,
             "redirect_uri": application.redirect_uri,
@@ -167,8 +173,9 @@ class ServiceStage:
             "scope": application.scope,
             "state": state.reveal(),
         }
-        endpoint = self._git_host.authorization_endpoint(application)
-        return f"{endpoint}?{urlencode(parameters, quote_via=quote, safe='')}"
+        endpoint = self._authorization_server.authorization_endpoint(application)
+        # A query that the endpoint has of its own is retained (RFC 6749 section 3.1).
+        return f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode(parameters, quote_via=quote, safe='')}"
 
 
 def _read_oauth_body(body: bytes) -> _OAuthBody:
@@ -184,6 +191,11 @@ def _read_oauth_body(body: bytes) -> _OAuthBody:
     if not is_legal_name(name):
         raise _invalid_parameter("name")
     return _OAuthBody(name, Secret(code), Secret(state))
+
+
+def _check_free(name: str, taken: Container[str]) -> None:
+    if name in taken:
+        raise ServiceError(400, "SVCSTG.REPO.0403", "resource already exist")
 
 
 def _invalid_parameter(which: str) -> ServiceError:

@@ -1,0 +1,177 @@
+"""A certified OpenID provider as the Git host: codes exchanged and refused for real, and `iss` in every answer."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from canary_sandbox import TappedSandbox
+from command import error_of, records, surroundings
+from link_script import delivered, scripted
+from oidc_provider import LOGIN, OidcProvider, go_through, oidc_provider
+
+from oauth_helper.authorization import Authorization, RepoType
+from oauth_helper.errors import CodeOrStateInvalidError
+from oauth_helper.sandbox import Registration
+from oauth_helper.secret import Secret
+from oauth_helper.servicestage import ServiceStageClient
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from oauth_helper.phrase import Phrase
+
+CHALLENGE = "?code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&code_challenge_method=S256&a=%7Eb+c%24"
+"""RFC 7636 appendix B, and what a browser or a library might spell in another way."""
+
+
+class Host(NamedTuple):
+    """A provider, a sandbox whose Git host it is, and what the sandbox said to who runs it."""
+
+    provider: OidcProvider
+    sandbox: TappedSandbox
+    said: list[Phrase]
+
+    async def code(self) -> Secret:
+        """Consent; return the code."""
+        return Secret(_of(await go_through(await self._authorization_url()), "code"))
+
+    async def create(self, name: str, code: Secret) -> Authorization:
+        """Exchange the code, with a state of its own."""
+        state = Secret(_of(await self._authorization_url(), "state"))
+        async with self._client() as service:
+            return await service.create_oauth(RepoType.GITHUB, name=name, code=code, state=state)
+
+    async def _authorization_url(self) -> str:
+        async with self._client() as service:
+            return await service.authorization_url(RepoType.GITHUB)
+
+    def _client(self) -> ServiceStageClient:
+        sandbox = self.sandbox
+        return ServiceStageClient(sandbox.endpoint, project_id=sandbox.project_id, credentials=sandbox.access_key)
+
+
+def _of(address: str, name: str) -> str:
+    (value,) = parse_qs(urlsplit(address).query, strict_parsing=True)[name]
+    return value
+
+
+@asynccontextmanager
+async def opened(provider: OidcProvider, registration: Registration | None = None) -> AsyncIterator[Host]:
+    said: list[Phrase] = []
+    async with TappedSandbox(registration=registration or provider.registration, warn=said.append) as sandbox:
+        yield Host(provider, sandbox, said)
+
+
+@pytest.fixture
+async def host() -> AsyncIterator[Host]:
+    async with oidc_provider() as provider, opened(provider) as host:
+        yield host
+
+
+@pytest.mark.parametrize("repo_type", ["github", "gitlab", "gitee", "bitbucket"])
+async def test_a_link_ends_with_the_account_that_signed_in_there(host: Host, repo_type: str) -> None:
+    environ = surroundings(host.sandbox)
+    async with scripted("link", repo_type, environ=environ) as script:
+        redirect = await go_through((await script.event("waiting"))["authorization_url"])
+        assert _of(redirect, "iss") == host.provider.issuer
+        assert (await delivered(redirect, environ)).status == 0
+        assert (await script.ended()).status == 0
+    (record,) = await records(host.sandbox)
+    assert (record["repo_user"], record["repo_host"]) == (f"{LOGIN}-of-oidc", host.provider.issuer)
+    assert record["repo_home"].startswith(host.provider.issuer)
+    assert await host.provider.next("granted")
+    assert host.said == []
+
+
+async def test_cancelling_there_is_a_denial(host: Host) -> None:
+    environ = surroundings(host.sandbox)
+    async with scripted(environ=environ) as script:
+        redirect = await go_through((await script.event("waiting"))["authorization_url"], cancels=True)
+        assert (_of(redirect, "error"), _of(redirect, "iss")) == ("access_denied", host.provider.issuer)
+        assert (await delivered(redirect, environ)).status == 4
+        end = await script.ended()
+    assert end.status == 4
+    assert "access_denied" in end.err
+    assert "End-User aborted interaction" in end.err
+    assert await records(host.sandbox) == []
+
+
+async def test_a_code_that_has_expired_there_is_refused(host: Host) -> None:
+    environ = surroundings(host.sandbox)
+    async with scripted(environ=environ) as script:
+        redirect = await go_through((await script.event("waiting"))["authorization_url"])
+        await host.provider.advance(600)
+        refused = await delivered(redirect, environ, "--json")
+        assert (await script.ended()).status == refused.status == 6
+    assert error_of(refused.err)["code"] == "SVCSTG.REPO.0402"
+    assert (await host.provider.next("refused"))["error"] == "invalid_grant"
+    assert host.said == ["The Git host refused the code (invalid_grant)"]
+    assert await records(host.sandbox) == []
+
+
+async def test_a_code_used_twice_is_refused_and_costs_what_its_first_use_made(host: Host) -> None:
+    code = await host.code()
+    assert (await host.create("first", code)).repo_user == f"{LOGIN}-of-oidc"
+    with pytest.raises(CodeOrStateInvalidError):
+        await host.create("second", code)
+    assert await host.provider.next("revoked"), (
+        "as RFC 6749 section 4.1.2 has it: so we never send a code again lightly"
+    )
+    refused = await host.provider.next("refused")
+    assert (refused["error"], refused["detail"]) == ("invalid_grant", "authorization code already consumed")
+    assert [record["name"] for record in await records(host.sandbox)] == ["first"]
+
+
+async def test_a_redirect_of_another_issuer_is_ignored_and_the_genuine_one_still_counts(host: Host) -> None:
+    environ = surroundings(host.sandbox)
+    async with scripted(environ=environ) as script:
+        redirect = await go_through((await script.event("waiting"))["authorization_url"])
+        genuine, _, _ = redirect.partition("&iss=")
+        for issuer in ("https%3A%2F%2Faccounts.example", "https%3A%2F%2F127.0.0.1.example", "127.0.0.1"):
+            refused = await delivered(f"{genuine}&iss={issuer}", environ, "--json")
+            assert refused.status == 2
+            assert "another issuer" in refused.err
+        assert (await delivered(redirect, environ)).status == 0
+        assert (await script.ended()).status == 0
+    assert {event["reason"] for event in script.events if event["event"] == "ignored"} == {"wrong-issuer"}
+    assert len(await records(host.sandbox)) == 1
+
+
+@pytest.mark.parametrize("query", ["", CHALLENGE], ids=["no challenge", "a challenge"])
+async def test_what_is_opened_is_byte_for_byte_what_the_api_gave(query: str) -> None:
+    async with oidc_provider(endpoint_query=query) as provider, opened(provider) as host:
+        async with scripted(environ=surroundings(host.sandbox)) as script:
+            authorization_url = (await script.event("waiting"))["authorization_url"]
+        (given,) = host.sandbox.authorization_urls
+        assert authorization_url == given
+        assert query in given
+        assert ("code_challenge" in given) is bool(query)
+        await go_through(authorization_url)
+        assert (await provider.next("asked"))["target"] == given.removeprefix(provider.issuer)
+
+
+async def test_a_challenge_is_for_the_one_who_made_it_and_no_verifier_is_made_up() -> None:
+    async with oidc_provider(endpoint_query=CHALLENGE) as provider, opened(provider) as host:
+        code = await host.code()
+        with pytest.raises(CodeOrStateInvalidError):
+            await host.create("my-auth", code)
+        refused = await provider.next("refused")
+        assert (refused["error"], refused["detail"]) == ("invalid_grant", "code_verifier must be provided")
+
+
+async def test_a_wrong_secret_refuses_every_code_and_is_told_to_who_runs_the_sandbox(host: Host) -> None:
+    known = host.provider.registration
+    async with opened(host.provider, Registration(known.issuer, known.client_id, Secret("wrong"))) as wrong:
+        code = await wrong.code()
+        with pytest.raises(CodeOrStateInvalidError):
+            await wrong.create("my-auth", code)
+        assert wrong.said == ["The Git host refused the code (invalid_client)"]
+
+
+async def test_id_and_secret_are_form_encoded_before_they_prove_who_asks() -> None:
+    odd = oidc_provider(client_id="service:stage 100%+~", client_secret="a:b c%2Fd+e~f&=" * 3)
+    async with odd as provider, opened(provider) as host:
+        assert (await host.create("my-auth", await host.code())).repo_user == f"{LOGIN}-of-oidc"

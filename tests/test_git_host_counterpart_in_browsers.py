@@ -1,0 +1,135 @@
+"""Sign-in and consent at a certified OpenID provider in a real Chromium and Firefox: our window, and the user's own."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+from browser_session import Browser, Chromium, Firefox, Tab
+from canary_sandbox import TappedSandbox
+from command import surroundings
+from link_script import Script, scripted
+from oidc_provider import LOGIN, OidcProvider, oidc_provider
+from test_window_links import Told, link, program_of
+
+from oauth_helper.browsers.find import Family
+from oauth_helper.errors import AuthorizationDeniedError
+from oauth_helper.events import Captured, Way
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+SIGN_IN = """(() => {
+    for (const field of document.querySelectorAll("input[required]")) field.value = LOGIN;
+    document.querySelector("form [type=submit]").click();
+    return 1;
+})()"""
+PRESS = """(() => { document.querySelector("form [type=submit]").click(); return 1; })()"""
+CANCEL = """(() => { document.querySelector("a[href$='/abort']").click(); return 1; })()"""
+PASTE = """(() => {
+    document.querySelector("textarea").value = TEXT;
+    document.querySelector("button[type=submit]").click();
+    return 1;
+})()"""
+ASKS_WHO_YOU_ARE = "Boolean(document.querySelector('input[name=password]'))"
+ASKS_FOR_CONSENT = "Boolean(document.querySelector('input[name=prompt][value=consent]'))"
+CONSOLE_ASKS_WHO_YOU_ARE = "location.pathname.startsWith('/authui') && Boolean(document.querySelector('form'))"
+AT_THE_END = "location.pathname === '/servicestage/oauth' && document.readyState === 'complete' && location.href"
+
+
+@pytest.fixture
+def profiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "t"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+async def asked(provider: OidcProvider) -> str:
+    """What the provider was asked for consent with, as the browser wrote it."""
+    return provider.issuer + str((await provider.next("asked"))["target"])
+
+
+@pytest.mark.parametrize("family", list(Family))
+async def test_our_window_holds_the_redirect_that_sign_in_and_consent_end_with(family: Family, profiles: Path) -> None:
+    await program_of(family)
+    told = Told()
+    async with (
+        oidc_provider(hand="authorize") as provider,
+        TappedSandbox(registration=provider.registration) as sandbox,
+    ):
+        linked = await link(sandbox, family, told)
+        assert sandbox.console.requests == 0
+        assert {await asked(provider)} == sandbox.authorization_urls
+    assert linked.authorization.repo_user == f"{LOGIN}-of-oidc"
+    assert Captured(Way.WINDOW) in told.events
+    assert not list(profiles.iterdir())
+
+
+@pytest.mark.parametrize("family", list(Family))
+async def test_who_signs_in_and_then_cancels_in_our_window_has_denied(family: Family, profiles: Path) -> None:
+    await program_of(family)
+    async with oidc_provider(hand="cancel") as provider, TappedSandbox(registration=provider.registration) as sandbox:
+        with pytest.raises(AuthorizationDeniedError, match="End-User aborted interaction") as denied:
+            await link(sandbox, family, Told())
+        assert sandbox.console.requests == 0
+    assert denied.value.exit_status == 4
+    assert not list(profiles.iterdir())
+
+
+class OwnBrowser(NamedTuple):
+    """The user's own: our page in its first tab, the provider's in the one that this opened."""
+
+    page: Tab
+    host: Tab
+    link: Script
+
+    async def copy_the_address_over(self) -> None:
+        """Sign in at the console too, wait for its page, and paste the address of that into ours."""
+        await self.host.wait_for(CONSOLE_ASKS_WHO_YOU_ARE)
+        await self.host.evaluate(PRESS)
+        redirect = await self.host.wait_for(AT_THE_END)
+        await self.page.evaluate(PASTE.replace("TEXT", json.dumps(redirect)))
+
+
+@asynccontextmanager
+async def own_browser(kind: type[Browser], sandbox: TappedSandbox) -> AsyncIterator[OwnBrowser]:
+    if kind.find() is None:
+        pytest.skip(f"none of {', '.join(kind.names)} is installed")
+    async with kind() as browser, scripted(environ=surroundings(sandbox)) as script:
+        await browser.tab.open((await script.event("waiting"))["listener"])
+        await browser.tab.evaluate("document.querySelector('#authorize').click()")
+        host = await browser.second_tab()
+        await host.wait_for(ASKS_WHO_YOU_ARE)
+        yield OwnBrowser(browser.tab, host, script)
+
+
+@pytest.mark.parametrize("kind", [Chromium, Firefox], ids=["chromium", "firefox"])
+async def test_the_users_own_browser_goes_the_whole_way_the_manual_describes(kind: type[Browser]) -> None:
+    async with oidc_provider() as provider, TappedSandbox(registration=provider.registration) as sandbox:
+        async with own_browser(kind, sandbox) as own:
+            await own.host.evaluate(SIGN_IN.replace("LOGIN", json.dumps(LOGIN)))
+            await own.host.wait_for(ASKS_FOR_CONSENT)
+            await own.host.evaluate(PRESS)
+            await own.copy_the_address_over()
+            await own.page.wait_for("document.body.dataset.outcome === 'linked'")
+            assert f"{LOGIN}-of-oidc" in await own.page.evaluate("document.body.textContent")
+            assert (await own.link.ended()).status == 0
+        assert {await asked(provider)} == sandbox.authorization_urls
+
+
+@pytest.mark.parametrize("kind", [Chromium, Firefox], ids=["chromium", "firefox"])
+async def test_the_users_own_browser_brings_a_denial_as_well(kind: type[Browser]) -> None:
+    async with (
+        oidc_provider() as provider,
+        TappedSandbox(registration=provider.registration) as sandbox,
+        own_browser(kind, sandbox) as own,
+    ):
+        await own.host.evaluate(CANCEL)
+        await own.copy_the_address_over()
+        await own.page.wait_for("document.body.dataset.outcome === 'denied'")
+        assert (await own.link.ended()).status == 4
