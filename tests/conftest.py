@@ -73,7 +73,7 @@ def clean_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, request:
 
 @pytest.fixture(scope="session", autouse=True)
 def no_process_that_forks_is_left() -> Iterator[None]:
-    """It ends before coverage is put together, as it has some to tell."""
+    """They end before coverage is put together, as they have some to tell."""
     yield
     end_forking()
 
