@@ -39,6 +39,8 @@ for _number, _usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIG
 # Else each of a thousand processes would compile the package, and each worker rewrite the tests' assertions, anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+# Users' commands have a buffer before a pipe, and may find at the very end that nobody reads it.
+os.environ.pop("PYTHONUNBUFFERED", None)
 
 # No deadline: a slow machine is no fault of what is tested.
 settings.register_profile("by default", settings.default, max_examples=25, deadline=None)

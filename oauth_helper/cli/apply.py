@@ -156,7 +156,7 @@ class _Apply:
                 )
             case Linked():
                 pass
-            case Failed(error):
+            case Failed(error):  # pragma: no branch - mypy: there is no other case
                 self.started.narrator.warn(phrase("{name}: {message}.", name=result.entry.name, message=error.message))
 
     @property

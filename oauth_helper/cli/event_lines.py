@@ -88,7 +88,7 @@ def _end(outcome: Outcome) -> dict[str, object]:
     match outcome:
         case Linked(authorization, kept):
             return {"event": "linked", "authorization": authorization.to_json(), "kept": kept}
-        case Failed(error):
+        case Failed(error):  # pragma: no branch - mypy: there is no other case
             return {"event": "failed", "error": error.to_json()}
 
 

@@ -118,8 +118,8 @@ def run_program(arguments: Sequence[str]) -> int:
         return _failed(StoppedError(phrase("Interrupted")), given)
     except OAuthHelperError as error:
         return _failed(error, given)
-    except BrokenPipeError:
-        # Whoever read our output has enough of it.
+    except (BrokenPipeError, SystemExit):
+        # Whoever read our output has enough of it. Where click is told so first, it exits.
         _give_up_standard_output()
         return 1
     except Exception as fault:  # noqa: BLE001 - the last boundary: a fault of ours still ends in words and status 1
