@@ -1,4 +1,4 @@
-"""``doctor`` on machines of other kinds: with a snap alone, without a browser to drive, out of files, from a checkout."""
+"""``doctor`` on machines of other kinds: a snap alone, no browser to drive, no files left, a checkout."""
 
 import json
 import os
@@ -19,6 +19,15 @@ from fake_servicestage import PROJECT, TOKEN, FakeServiceStage, Received, answer
 import oauth_helper
 from oauth_helper.cli.doctor.machine import check_listener
 from oauth_helper.sandbox import Sandbox
+
+FROM_A_CHECKOUT = """
+import sys
+folder, site = sys.argv[1:3]
+del sys.argv[1:3]
+sys.path[sys.path.index(site)] = folder
+from oauth_helper.cli import main
+sys.exit(main())
+"""
 
 
 @pytest.fixture
@@ -119,9 +128,16 @@ async def from_a_checkout(*arguments: str, folder: Path, environ: Mapping[str, s
         if "oauth_helper" not in installed.name and installed.suffix != ".pth":
             (folder / installed.name).symlink_to(installed)
     (folder / "oauth_helper").symlink_to(Path(oauth_helper.__file__).parent)
-    start = "import sys; sys.path[sys.path.index(sys.argv.pop(1))] = sys.argv.pop(1); from oauth_helper.cli import main"
     process = await create_subprocess_exec(
-        *(sys.executable, "-I", "-c", f"{start}; sys.exit(main())", str(site), str(folder), *arguments),
+        *(
+            sys.executable,
+            "-I",
+            "-c",
+            FROM_A_CHECKOUT,
+            str(folder),
+            str(site),
+            *arguments,
+        ),
         stdin=DEVNULL,
         stdout=PIPE,
         stderr=PIPE,
