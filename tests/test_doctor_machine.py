@@ -129,15 +129,7 @@ async def from_a_checkout(*arguments: str, folder: Path, environ: Mapping[str, s
             (folder / installed.name).symlink_to(installed)
     (folder / "oauth_helper").symlink_to(Path(oauth_helper.__file__).parent)
     process = await create_subprocess_exec(
-        *(
-            sys.executable,
-            "-I",
-            "-c",
-            FROM_A_CHECKOUT,
-            str(folder),
-            str(site),
-            *arguments,
-        ),
+        *(sys.executable, "-I", "-c", FROM_A_CHECKOUT, str(folder), str(site), *arguments),
         stdin=DEVNULL,
         stdout=PIPE,
         stderr=PIPE,
