@@ -75,6 +75,22 @@ async def test_an_error_keeps_its_status_where_nobody_reads_the_events(pipe_nobo
     assert last.startswith("{")
 
 
+@pytest.mark.parametrize(("arguments", "status"), [(["list"], 0), (["show", "none"], 6), (["nonsense"], 2)], ids=str)
+async def test_nobody_listening_to_what_is_said_changes_no_status(
+    pipe_nobody_reads: int, arguments: list[str], status: int
+) -> None:
+    async with Sandbox() as sandbox:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "oauth_helper", *arguments, "-vv"),
+            stdin=DEVNULL,
+            stdout=DEVNULL,
+            stderr=pipe_nobody_reads,
+            env=surroundings(sandbox),
+        )
+        async with asyncio.timeout(50):
+            assert await process.wait() == status
+
+
 async def test_a_link_that_nobody_is_told_of_stands_and_says_so_by_its_status(pipe_nobody_reads: int) -> None:
     async with Sandbox(decision="authorize") as sandbox:
         end = await run_with_output(pipe_nobody_reads, "link", "github", "--events", environ=surroundings(sandbox))
