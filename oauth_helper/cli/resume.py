@@ -56,12 +56,10 @@ def _say_how_each_ended(settled: Sequence[Settled], started: Run) -> None:
     for one in settled if len(settled) > 1 else ():
         name = one.pending.target.name
         if isinstance(one.outcome, Linked):
-            started.narrator.say(phrase("Linked {name}.", name=name))
+            voice.say(phrase("Linked {name}.", name=name))
         else:
             error = one.outcome.error
-            started.narrator.warn(
-                phrase("{name}: {message}. {hint}", name=name, message=error.message, hint=error.hint)
-            )
+            voice.warn(phrase("{name}: {message}. {hint}", name=name, message=error.message, hint=error.hint))
 
 
 async def _resume(
