@@ -57,6 +57,12 @@ def speak_over_pipe(answer: Callable[[Any], Iterable[dict[str, Any]]]) -> None:
             heard = b""
 
 
+def speak_to_the_end(answer: Callable[[Any], Iterable[dict[str, Any]]]) -> None:
+    """Answer each command, and show no tab afterwards either."""
+    speak_over_pipe(answer)
+    signal.pause()
+
+
 def agree(command: Any) -> list[dict[str, Any]]:
     return [{"id": command["id"], "result": {}}]
 
@@ -112,7 +118,7 @@ def live_on_in_a_child() -> None:
     """Speak from a child that outlives the process which was started, as a wrapper's browser may."""
     if os.fork():
         signal.pause()
-    speak_over_pipe(hold)
+    speak_to_the_end(hold)
 
 
 async def speak_bidi(refused: str, error: str) -> None:
@@ -165,8 +171,8 @@ FAULTS: dict[str, Callable[[], object]] = {
     "hangs-up": hang_up,
     "refuses": lambda: speak_over_pipe(refuse),
     "does-not-hold": lambda: speak_over_pipe(agree),
-    "reloads": lambda: speak_over_pipe(Reloading().answer),
-    "stops-listening": lambda: speak_over_pipe(stop_listening),
+    "reloads": lambda: speak_to_the_end(Reloading().answer),
+    "stops-listening": lambda: speak_to_the_end(stop_listening),
     "outlives-itself": live_on_in_a_child,
     "loses-the-user": lambda: speak_over_pipe(lose_the_user),
     "too-old": lambda: asyncio.run(speak_bidi("network.provideResponse", "unsupported operation")),
