@@ -22,7 +22,7 @@ _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 _SWITCH = "OAUTH_HELPER_TESTS_MAY_NOT_SKIP"
 
 _MANY_PROCESSES = (
-    *("test_canar", "test_completion", "test_contract", "test_cookie", "test_end_to_end_killed", "test_fuzz"),
+    *("test_canar", "test_contract", "test_cookie", "test_end_to_end_killed", "test_fuzz"),
     *("test_journal_at_once", "test_private_files_at_once", "test_recipes", "test_torture", "test_two_users"),
 )
 """Tests that start so many that to count their coverage takes a third of their time; what they run, others count."""
@@ -73,7 +73,7 @@ def clean_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, request:
 
 @pytest.fixture(scope="session", autouse=True)
 def no_process_that_forks_is_left() -> Iterator[None]:
-    """It ends before coverage is put together, as it has some to tell."""
+    """They end before coverage is put together, as they have some to tell."""
     yield
     end_forking()
 
