@@ -50,6 +50,16 @@ def acting_as_nobody() -> Iterator[None]:
 
 
 @contextmanager
+def acting_as(user: int) -> Iterator[None]:
+    """Be another user for a while: files and sockets of that time are that user's. Only root can."""
+    os.setresuid(user, user, 0)
+    try:
+        yield
+    finally:
+        os.setresuid(0, 0, 0)
+
+
+@contextmanager
 def folder_of_nobody() -> Iterator[Path]:
     """A folder of that user's; pytest's own folders let nobody in but who runs the tests."""
     with tempfile.TemporaryDirectory() as name:
