@@ -115,8 +115,8 @@ def _home() -> Path:
 
 
 def others_can_read(path: str) -> bool:
-    """Whether the file's mode lets anybody but its owner read it. Windows has no such mode: False."""
-    if sys.platform == "win32":
+    """Whether the file's mode lets anybody but its owner read it. On Windows: False."""
+    if sys.platform == "win32":  # pragma: no cover - Windows has no such mode
         return False
     try:
         return bool(Path(path).stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO))

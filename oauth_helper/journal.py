@@ -96,7 +96,7 @@ class Journal:
             return entries, [phrase("{path} cannot be read ({why})", path=self._folder, why=error.strerror)]
         for path in paths:
             try:
-                if pending := _read(path):
+                if pending := _read(path):  # pragma: no branch - else another run has removed it just now
                     entries.append(pending)
             except MachineError as error:
                 troubles.append(error.message)
@@ -164,7 +164,7 @@ def _is_of_another_redirect(path: Path, pending: Pending) -> bool:
 
 def _forget(path: Path, now: datetime) -> None:
     try:
-        if (text := read_private(path)) is None:
+        if (text := read_private(path)) is None:  # pragma: no cover - another run has removed it just now
             return
         pending = _parse(path, text)
     except MachineError:

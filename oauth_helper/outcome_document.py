@@ -25,14 +25,14 @@ class OutcomeDocumentError(ValueError):
 
 def write_outcome(outcome: Outcome | None) -> str:
     """Return the document that tells ``outcome``; None: the end is still waited for."""
-    match outcome:
-        case None:
-            return json.dumps({"outcome": "waiting"})
-        case Linked(authorization, kept):
-            return json.dumps({"outcome": "linked", "kept": kept, "authorization": authorization.to_json()})
-        case Failed(error):
-            told = {"kind": error.kind, "exit_status": error.exit_status} | _facts(vars(error)) | _phrases(error)
-            return json.dumps({"outcome": "failed", "error": told})
+    if outcome is None:
+        return json.dumps({"outcome": "waiting"})
+    if isinstance(outcome, Linked):
+        record = outcome.authorization.to_json()
+        return json.dumps({"outcome": "linked", "kept": outcome.kept, "authorization": record})
+    error = outcome.error
+    told = {"kind": error.kind, "exit_status": error.exit_status} | _facts(vars(error)) | _phrases(error)
+    return json.dumps({"outcome": "failed", "error": told})
 
 
 def write_rejection(rejection: RedirectRejectedError) -> str:

@@ -15,7 +15,7 @@ from typing import BinaryIO, Final
 from oauth_helper.errors import MachineError
 from oauth_helper.phrase import Phrase, phrase
 
-if sys.platform != "win32":
+if sys.platform != "win32":  # pragma: no branch - Windows has no such module
     import fcntl
 
 MOST_BYTES: Final = 65_536
@@ -69,13 +69,7 @@ def write_whole(path: Path, text: str) -> None:
     content = text.encode()
     if len(content) > MOST_BYTES:
         raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
-    for tries_left in reversed(range(_TRIES)):
-        try:
-            _write(path, content)
-            break
-        except (BlockingIOError, FileNotFoundError):  # a sweep came before the lock
-            if not tries_left:
-                raise
+    _write_despite_sweeps(path, content)
     _sync_folder(path.parent)
 
 
@@ -144,7 +138,7 @@ def _make_ours_alone(path: Path) -> None:
         raise _distrust(path, phrase("is a link"))
     if not stat.S_ISDIR(found.st_mode):
         raise _distrust(path, phrase("is not a folder"))
-    if sys.platform == "win32":  # %LOCALAPPDATA% keeps others out by itself
+    if sys.platform == "win32":  # pragma: no cover - Windows: %LOCALAPPDATA% keeps others out by itself
         return
     if found.st_uid != os.geteuid():
         raise _distrust(path, phrase("belongs to another user"))
@@ -168,7 +162,7 @@ def _check_parent(path: Path) -> None:
 
 @contextmanager
 def _opened(path: Path, access: int) -> Iterator[BinaryIO]:
-    if sys.platform == "win32" and path.is_symlink():
+    if sys.platform == "win32" and path.is_symlink():  # pragma: no cover - Windows: others have O_NOFOLLOW
         raise _distrust(path, phrase("is a link"))
     descriptor = os.open(path, access | _SAFELY)
     try:
@@ -185,7 +179,7 @@ def _check_file(path: Path, descriptor: int) -> None:
         raise _distrust(path, phrase("is not a plain file"))
     if found.st_nlink > 1:  # none at all: it was replaced just now, and what is in hand is still whole
         raise _distrust(path, phrase("has a second name elsewhere"))
-    if sys.platform == "win32":
+    if sys.platform == "win32":  # pragma: no cover - Windows: owners and modes tell nothing there
         return
     if found.st_uid != os.geteuid():
         raise _distrust(path, phrase("belongs to another user"))
@@ -201,6 +195,14 @@ def _distrust(path: Path, why: Phrase) -> MachineError:
     return MachineError(phrase("{path} {why}", path=path, why=why), hint=hint)
 
 
+def _write_despite_sweeps(path: Path, content: bytes) -> None:
+    for _ in range(_TRIES - 1):
+        with suppress(BlockingIOError, FileNotFoundError):  # a sweep came before the lock
+            _write(path, content)
+            return
+    _write(path, content)
+
+
 def _write(path: Path, content: bytes) -> None:
     temporary = path.with_name(f"being-written-{os.urandom(8).hex()}")  # never used again, so nobody else's
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _SAFELY, stat.S_IRUSR | stat.S_IWUSR)
@@ -210,9 +212,9 @@ def _write(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(descriptor)
-            if sys.platform != "win32":
+            if sys.platform != "win32":  # pragma: no branch - as below
                 temporary.replace(path)  # still held: no sweep comes between
-        if sys.platform == "win32":  # where nothing open is renamed
+        if sys.platform == "win32":  # pragma: no cover - Windows: nothing open is renamed there
             temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -220,12 +222,14 @@ def _write(path: Path, content: bytes) -> None:
 
 def _hold(descriptor: int) -> None:
     """Show that the writer lives: the system lets go of the lock whatever ends it. BlockingIOError: it is held."""
-    if sys.platform != "win32":  # there, what is open is not deleted
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if isinstance(error, BlockingIOError):
-                raise  # anything else: no locks here, a sweep may rob a writer, and the writer writes again
+    if sys.platform == "win32":  # pragma: no cover - Windows: what is open is not deleted there
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise
+    except OSError:  # pragma: no cover - a file system without locks, such as some of a network
+        pass  # a sweep may rob a writer, and the writer writes again
 
 
 def _remove_abandoned(temporary: Path) -> None:
@@ -238,13 +242,13 @@ def _remove_abandoned(temporary: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    if sys.platform == "win32":
+    if sys.platform == "win32":  # pragma: no cover - Windows opens no folder
         return
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in {errno.EINVAL, errno.ENOTSUP}:  # some file systems know this for files alone
+    except OSError as error:  # pragma: no cover - a disk that fails, or a file system that knows this for files alone
+        if error.errno not in {errno.EINVAL, errno.ENOTSUP}:
             raise
     finally:
         os.close(descriptor)

@@ -75,7 +75,7 @@ def check_type(repo_type: RepoType, kind: type[Proof]) -> None:
         UsageError: It cannot.
     """
     is_token = kind is PersonalToken
-    types, other_types = (TOKEN_TYPES, PASSWORD_TYPES) if is_token else (PASSWORD_TYPES, TOKEN_TYPES)
+    types = TOKEN_TYPES if is_token else PASSWORD_TYPES
     if repo_type in types:
         return
     host, names = repo_type.display_name, listed([one.display_name for one in types])
@@ -87,11 +87,8 @@ def check_type(repo_type: RepoType, kind: type[Proof]) -> None:
         message = phrase(
             "{host} cannot be linked with a password: ServiceStage takes one for {names} only", host=host, names=names
         )
-    hint = phrase("Leave it out to link it in a browser.")
-    if repo_type in other_types:
-        other = "--with-password" if is_token else "--with-token"
-        hint = phrase("Use {other}, or leave it out to link it in a browser.", other=other)
-    raise UsageError(message, hint=hint)
+    other = "--with-password" if is_token else "--with-token"  # each type is of the one or of the other
+    raise UsageError(message, hint=phrase("Use {other}, or leave it out to link it in a browser.", other=other))
 
 
 def check_host(text: str) -> str:

@@ -22,7 +22,7 @@ _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 _SWITCH = "OAUTH_HELPER_TESTS_MAY_NOT_SKIP"
 
 _MANY_PROCESSES = (
-    *("test_canar", "test_completion", "test_contract", "test_cookie", "test_end_to_end_killed", "test_fuzz"),
+    *("test_canar", "test_cookie", "test_end_to_end_killed", "test_fuzz"),
     *("test_journal_at_once", "test_private_files_at_once", "test_recipes", "test_torture", "test_two_users"),
 )
 """Tests that start so many that to count their coverage takes a third of their time; what they run, others count."""
@@ -39,6 +39,8 @@ for _number, _usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIG
 # Else each of a thousand processes would compile the package, and each worker rewrite the tests' assertions, anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+# Users' commands have a buffer before a pipe, and may find at the very end that nobody reads it.
+os.environ.pop("PYTHONUNBUFFERED", None)
 
 # No deadline: a slow machine is no fault of what is tested.
 settings.register_profile("by default", settings.default, max_examples=25, deadline=None)
@@ -73,7 +75,7 @@ def clean_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, request:
 
 @pytest.fixture(scope="session", autouse=True)
 def no_process_that_forks_is_left() -> Iterator[None]:
-    """It ends before coverage is put together, as it has some to tell."""
+    """They end before coverage is put together, as they have some to tell."""
     yield
     end_forking()
 

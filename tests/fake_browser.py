@@ -5,11 +5,12 @@ import json
 import os
 import re
 import signal
+import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from aiohttp import ClientSession, web
 
@@ -33,13 +34,19 @@ async def browse() -> str:
     return found[1] if found else ""
 
 
+async def reach(milestone: str) -> None:
+    """Tell the test of it."""
+    async with ClientSession() as session, session.get(urljoin(address(), f"/reach/{milestone}")):
+        pass
+
+
 async def show_tab() -> None:
     """Follow every page to the next, as a tab does."""
     async with ClientSession() as session, session.get(await browse()):
         await asyncio.Event().wait()
 
 
-def speak_over_pipe(answer: Callable[[Any], list[dict[str, Any]]]) -> None:
+def speak_over_pipe(answer: Callable[[Any], Iterable[dict[str, Any]]]) -> None:
     """Answer each command with messages."""
     heard = b""
     while byte := os.read(3, 1):
@@ -48,6 +55,12 @@ def speak_over_pipe(answer: Callable[[Any], list[dict[str, Any]]]) -> None:
             for message in answer(json.loads(heard[:-1])):
                 os.write(4, json.dumps(message).encode() + b"\0")
             heard = b""
+
+
+def speak_to_the_end(answer: Callable[[Any], Iterable[dict[str, Any]]]) -> None:
+    """Answer each command, and show no tab afterwards either."""
+    speak_over_pipe(answer)
+    signal.pause()
 
 
 def agree(command: Any) -> list[dict[str, Any]]:
@@ -61,6 +74,51 @@ def refuse(command: Any) -> list[dict[str, Any]]:
 def lose_the_user(command: Any) -> list[dict[str, Any]]:
     told = [OPENED, CLOSED] if command["method"] == "Target.setDiscoverTargets" else []
     return [*agree(command), *told]
+
+
+def held(number: str) -> dict[str, Any]:
+    """Follow the page that waits, whose next request is held."""
+    return {"method": "Fetch.requestPaused", "params": {"requestId": number, "request": {"url": asyncio.run(browse())}}}
+
+
+def hold(command: Any) -> Iterator[dict[str, Any]]:
+    yield from agree(command)
+    if command["method"] == "Target.setDiscoverTargets":
+        yield held("1")
+
+
+class Reloading:
+    """Its user reloads the tab just when the request of the self-test is held, so that there are two."""
+
+    def __init__(self) -> None:
+        self._answered: list[str] = []
+
+    def answer(self, command: Any) -> Iterator[dict[str, Any]]:
+        yield from agree(command)
+        if command["method"] == "Target.setDiscoverTargets":
+            first = held("1")
+            yield first
+            yield {**first, "params": {**first["params"], "requestId": "2"}}
+        elif command["method"] == "Fetch.fulfillRequest":
+            self._answered.append(command["params"]["requestId"])
+            if self._answered == ["1", "2"]:
+                asyncio.run(reach("both-answered"))
+
+
+def stop_listening(command: Any) -> Iterator[dict[str, Any]]:
+    yield from agree(command)
+    if command["method"] == "Target.setDiscoverTargets":
+        event = held("1")
+        with socket.socket(fileno=os.dup(3)) as pipe:
+            pipe.shutdown(socket.SHUT_RD)
+        yield event
+
+
+def live_on_in_a_child() -> None:
+    """Speak from a child that outlives the process which was started, as a wrapper's browser may."""
+    if os.fork():
+        signal.pause()
+    speak_to_the_end(hold)
 
 
 async def speak_bidi(refused: str, error: str) -> None:
@@ -113,6 +171,9 @@ FAULTS: dict[str, Callable[[], object]] = {
     "hangs-up": hang_up,
     "refuses": lambda: speak_over_pipe(refuse),
     "does-not-hold": lambda: speak_over_pipe(agree),
+    "reloads": lambda: speak_to_the_end(Reloading().answer),
+    "stops-listening": lambda: speak_to_the_end(stop_listening),
+    "outlives-itself": live_on_in_a_child,
     "loses-the-user": lambda: speak_over_pipe(lose_the_user),
     "too-old": lambda: asyncio.run(speak_bidi("network.provideResponse", "unsupported operation")),
     "taken": lambda: asyncio.run(speak_bidi("session.new", "session not created")),

@@ -6,11 +6,11 @@ a stream, or on a variable that a library reads as it is imported, takes :func:`
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from subprocess import PIPE
 from threading import Lock
@@ -18,6 +18,8 @@ from threading import Lock
 from command import Ended
 
 _PROGRAM = Path(__file__).with_name("command_to_fork.py")
+_forking: dict[bool, "Forking"] = {}
+"""Whether its commands count for coverage: a command does as the process does from which it is forked."""
 
 
 class Forking:
@@ -56,13 +58,14 @@ async def run_command(*arguments: str, environ: Mapping[str, str], given: str | 
         return Ended(status, (folder / "out").read_bytes().decode(), (folder / "err").read_bytes().decode())
 
 
-@cache
 def _for_all_tests() -> Forking:
-    return Forking()
+    counts = any(name.startswith("COVERAGE_") for name in os.environ)
+    if counts not in _forking:
+        _forking[counts] = Forking()
+    return _forking[counts]
 
 
 def end_forking() -> None:
-    """End the process that forks for all tests, if there is one."""
-    if _for_all_tests.cache_info().currsize:
-        _for_all_tests().end()
-        _for_all_tests.cache_clear()
+    """End the processes that fork for all tests, if there are any."""
+    while _forking:
+        _forking.popitem()[1].end()

@@ -152,6 +152,15 @@ def secrets_of(address: str) -> list[str]:
     return [value for key in ("code", "state") for value in query.get(key, [])]
 
 
+async def spend(sandbox: Sandbox, address: str) -> None:
+    """Use up the state that this address bears: whoever shows it to ServiceStage first does so."""
+    body = {"name": "elsewhere", "code": "wrong", "state": secrets_of(address)[-1]}
+    target = f"{sandbox.endpoint}/v1/{sandbox.project_id}/git/auths/github/oauth"
+    token = {"X-Auth-Token": sandbox.token.token.reveal()}
+    async with ClientSession(headers=token) as stranger, stranger.post(target, json=body) as answer:
+        assert (await answer.json())["error_code"] == "SVCSTG.REPO.0402"
+
+
 async def kill(process: asyncio.subprocess.Process) -> None:
     """End it with no time to tidy up."""
     with suppress(ProcessLookupError):  # a random moment may be after its end

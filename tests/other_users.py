@@ -37,6 +37,29 @@ def as_nobody(script: str, path: Path) -> str:
 
 
 @contextmanager
+def acting_as_nobody() -> Iterator[None]:
+    """Let permissions bind this process too, root's as any other user's."""
+    is_root = os.geteuid() == 0
+    if is_root:
+        os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        if is_root:
+            os.seteuid(0)
+
+
+@contextmanager
+def acting_as(user: int) -> Iterator[None]:
+    """Be another user for a while: files and sockets of that time are that user's. Only root can."""
+    os.setresuid(user, user, 0)
+    try:
+        yield
+    finally:
+        os.setresuid(0, 0, 0)
+
+
+@contextmanager
 def folder_of_nobody() -> Iterator[Path]:
     """A folder of that user's; pytest's own folders let nobody in but who runs the tests."""
     with tempfile.TemporaryDirectory() as name:

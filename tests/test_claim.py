@@ -14,7 +14,7 @@ from waiting_runs import PROGRAM, TARGET, taken, taken_soon, waiting_elsewhere
 
 from oauth_helper.authorization import RepoType
 from oauth_helper.errors import MachineError
-from oauth_helper.other_runs import Claim, Notice, claim_or_find, noticed
+from oauth_helper.other_runs import Claim, Notice, claim_or_find, claim_when_free, noticed
 from oauth_helper.pending import Target
 
 ADDRESS = f"http://127.0.0.1:8080/start?k={'k' * 43}"
@@ -44,6 +44,16 @@ def test_a_claim_is_one_runs_at_a_time_even_within_one_process(tmp_path: Path) -
             claim.release()
             assert Claim.try_take(tmp_path, TARGET) is None
     taken(tmp_path).release()
+
+
+async def test_who_waits_for_a_claim_has_it_as_soon_as_it_is_free(tmp_path: Path) -> None:
+    with taken(tmp_path) as claim:
+        waiting = asyncio.create_task(claim_when_free(tmp_path, TARGET))
+        await asyncio.sleep(0)
+        assert not waiting.done(), "somebody has it"
+        claim.release()
+        with await waiting:
+            assert Claim.try_take(tmp_path, TARGET) is None
 
 
 @pytest.mark.parametrize(

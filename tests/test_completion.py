@@ -55,6 +55,12 @@ async def test_help_and_scripts_need_no_socket_and_no_aiohttp(arguments: list[st
     assert "oauth-helper" in end.out
 
 
+async def test_an_empty_variable_is_no_shell_that_asks() -> None:
+    end = await run_command("--version", environ=dict(os.environ) | {"_OAUTH_HELPER_COMPLETE": ""})
+    assert (end.status, end.err) == (0, "")
+    assert end.out.startswith("oauth-helper ")
+
+
 @pytest.mark.parametrize("shell", SHELLS)
 @pytest.mark.parametrize(
     "words",

@@ -38,6 +38,15 @@ def environment(server: ContractServer) -> dict[str, str]:
     return surroundings(GIT_TOKEN=TOKEN, GIT_PASSWORD=PASSWORD) | server.environment()
 
 
+async def test_doctor_goes_on_without_the_list_but_not_without_servicestage(server: ContractServer) -> None:
+    for code, status, verdict in (("IAM.0003", 0, "note"), ("APIGW.0302", 3, "fail")):
+        server.refusals["list"] = (403, code)
+        end = await run_command("doctor", "--json", environ=environment(server))
+        assert end.status == status, end.out
+        [service] = [one for one in json.loads(end.out) if one["subject"] == "service"]
+        assert service["verdict"] == verdict
+
+
 @pytest.fixture
 def team(tmp_path: Path) -> str:
     (file := tmp_path / "team.toml").write_text(TEAM)

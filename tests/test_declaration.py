@@ -110,6 +110,12 @@ def test_what_stands_is_kept_what_is_missing_created_and_what_is_in_the_way_name
         check_steps(steps, {"BITBUCKET_PASSWORD": "x", "GITLAB_TOKEN": "x"})
 
 
+def test_of_many_that_are_in_the_way_the_first_is_named_and_the_others_are_counted() -> None:
+    in_the_way = [standing(name, "gitee") for name in ("team-github", "team-gitlab", "team-bitbucket")]
+    with pytest.raises(NameTakenError, match=r"team-github exists .* gitee \(and 2 more\)\. Nothing was done"):
+        check_steps(plan_steps(parsed(WHOLE), in_the_way), {})
+
+
 def test_a_secret_that_is_set_nowhere_is_named_before_anything_is_done_but_not_one_that_is_not_needed() -> None:
     steps = plan_steps(parsed(WHOLE), [standing("team-gitlab", "gitlab")])
     with pytest.raises(CredentialsError, match=r"names BITBUCKET_PASSWORD for a secret, but that is not set\. Nothing"):

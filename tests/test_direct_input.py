@@ -54,6 +54,7 @@ async def fed(
         (("github", "--host", "https://git.example"), "--host goes with --with-token only"),
         (("bitbucket", "--with-password", "--host", "https://git.example"), "--host goes with --with-token only"),
         (("github", "--with-token", "--user", "octocat"), "--user goes with --with-password only"),
+        (("github", "--host", ""), "--host goes with --with-token only"),
         (("bitbucket", "--with-token"), "Use --with-password"),
         (("devcloud", "--with-token"), "Use --with-password"),
         (("gitee", "--with-password"), "Use --with-token"),
@@ -127,6 +128,17 @@ async def test_control_c_while_standard_input_is_read_creates_nothing(sandbox: S
         end = await ended(process)
         pipe.close()
     assert (end.status, error_of(end.err)["message"]) == (130, "Interrupted. Nothing was created")
+    assert sandbox.calls.total() == 0
+
+
+async def test_a_standard_input_that_cannot_be_read_is_told(sandbox: Sandbox) -> None:
+    to_write = os.open(os.devnull, os.O_WRONLY)
+    try:
+        async with running(*TOKEN, "--json", environ=surroundings(sandbox), stdin=to_write) as process:
+            end = await ended(process)
+    finally:
+        os.close(to_write)
+    assert (end.status, error_of(end.err)["message"]) == (2, "Standard input cannot be read: Bad file descriptor")
     assert sandbox.calls.total() == 0
 
 

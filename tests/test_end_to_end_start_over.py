@@ -9,7 +9,7 @@ from urllib.parse import urljoin
 import pytest
 from aiohttp import ClientSession
 from command import error_of, records, run_command, surroundings
-from link_script import LINK, bring, consent, entries, holding, scripted, secrets_of
+from link_script import LINK, bring, consent, entries, holding, scripted, secrets_of, spend
 from screen import Screen, terminal
 from scripted_browser import Page
 
@@ -22,15 +22,6 @@ REFUSED = "Press Enter to start over with a fresh state; Ctrl-C stops."
 async def sandbox() -> AsyncIterator[Sandbox]:
     async with Sandbox() as sandbox:
         yield sandbox
-
-
-async def spend(sandbox: Sandbox, address: str) -> None:
-    """Use up the state that this address bears: whoever shows it to ServiceStage first does so."""
-    body = {"name": "elsewhere", "code": "wrong", "state": secrets_of(address)[-1]}
-    target = f"{sandbox.endpoint}/v1/{sandbox.project_id}/git/auths/github/oauth"
-    token = {"X-Auth-Token": sandbox.token.token.reveal()}
-    async with ClientSession(headers=token) as stranger, stranger.post(target, json=body) as answer:
-        assert (await answer.json())["error_code"] == "SVCSTG.REPO.0402"
 
 
 async def authorization_url(screen: Screen) -> str:

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from command import surroundings
+from command import records, surroundings
+from forked_commands import run_command
 from screen import COLUMNS, terminal
 
 from oauth_helper.sandbox import Sandbox
@@ -78,6 +79,17 @@ async def test_delete_asks_on_a_terminal(sandbox: Sandbox, answer: str, left: in
     async with terminal("list", "--json", environ=environ) as screen:
         assert await screen.ended() == 0
     assert screen.shown.count('"name"') == left
+
+
+async def test_a_deletion_that_is_declined_is_an_empty_list_to_scripts(sandbox: Sandbox) -> None:
+    environ = surroundings(sandbox)
+    assert (await run_command("link", "github", "--name", "mine", environ=environ)).status == 0
+    async with terminal("delete", "mine", "--json", environ=environ) as screen:
+        await screen.until("Delete mine?")
+        screen.type("n\n")
+        assert await screen.ended() == 0
+    assert screen.shown.splitlines()[-2:] == ["Nothing was deleted.", "[]"]
+    assert [one["name"] for one in await records(sandbox)] == ["mine"]
 
 
 async def test_who_has_no_credentials_is_asked_for_an_iam_user(sandbox: Sandbox) -> None:

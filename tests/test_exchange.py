@@ -22,6 +22,7 @@ from oauth_helper.errors import (
     CodeOrStateInvalidError,
     CredentialsError,
     NameTakenError,
+    NotPermittedError,
     OutcomeUnknownError,
     RefusedError,
     UnusableAnswerError,
@@ -117,6 +118,15 @@ async def test_where_listing_is_not_permitted_nothing_is_sent_again_and_it_is_sa
 async def test_what_was_never_sent_is_sent_again_even_where_listing_is_not_permitted() -> None:
     run = Run(ScriptedService([UNSENT, CREATED], looks=[NO_LIST]))
     assert await run.exchange(may_look=False).carry_out() == CREATED
+
+
+async def test_a_gateway_that_refuses_every_call_ends_the_looking() -> None:
+    refused = NotPermittedError(phrase("not subscribed"), code="APIGW.0302")
+    run = Run(ScriptedService([RESET], looks=[refused]))
+    with pytest.raises(NotPermittedError, match="not subscribed"):
+        await run.exchange().carry_out()
+    assert run.order == ["create", "list"]
+    assert run.is_kept
 
 
 @pytest.mark.parametrize("refusal", [USED, TAKEN], ids=["0402", "0403"])

@@ -149,6 +149,23 @@ async def test_without_a_journal_it_goes_on_and_promises_nothing() -> None:
     assert f"show {NAME}" in raised.value.hint
 
 
+async def test_where_nothing_is_kept_and_nothing_can_be_looked_at_it_is_said_who_to_ask() -> None:
+    service = ScriptedService([RESET])
+    exchange = Exchange(PENDING, service, None, lambda _event: None, pace=HURRIED, may_look=False)
+    with pytest.raises(OutcomeUnknownError) as raised:
+        await exchange.carry_out()
+    assert "ask who may list" in raised.value.hint
+    assert "resume" not in raised.value.hint
+
+
+async def test_a_redirect_whose_code_is_gone_is_not_sent() -> None:
+    run = Run(ScriptedService())
+    with pytest.raises(ValueError, match="without code and state"):
+        await run.exchange(replace(PENDING, code=None, state=None)).carry_out()
+    assert run.order == []
+    assert run.journal.entries == []
+
+
 class FullJournal(PaperJournal):
     """Takes ``room`` entries; then the disk is full."""
 
@@ -174,6 +191,19 @@ async def test_an_entry_that_is_not_true_any_more_is_removed_rather_than_left() 
         await run.exchange(REPLACING).carry_out()
     assert journal.entries[-1] is None, "it said that nothing was sent"
     assert "resume" not in raised.value.hint
+
+
+class StuckJournal(PaperJournal):
+    """Removes nothing."""
+
+    def remove(self, pending: Pending) -> None:
+        raise MachineError(phrase("the disk cannot be written any more"))
+
+
+async def test_an_entry_that_cannot_be_removed_is_said_and_the_link_stands() -> None:
+    run = Run(ScriptedService(), journal=StuckJournal())
+    assert await run.exchange().carry_out() == CREATED
+    assert run.told[-1] == Warned(phrase("the disk cannot be written any more"))
 
 
 async def test_what_was_made_anew_since_is_not_deleted_on_behalf_of_an_earlier_run() -> None:

@@ -1,6 +1,7 @@
 """Settings and credentials on disk."""
 
 import os
+import traceback
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,20 @@ def test_a_broken_credentials_file_is_named_but_not_quoted(tmp_path: Path) -> No
     assert "planted-secret" not in refused.value.message + refused.value.hint
     assert refused.value.__cause__ is None
     assert refused.value.__suppress_context__
+
+
+@pytest.mark.parametrize("content", [b"[basic]\nsk = planted-\xff", None], ids=["no text", "folder"])
+def test_credentials_that_cannot_be_read_are_named_but_not_quoted(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "credentials"
+    if content is None:
+        path.mkdir()
+    else:
+        path.write_bytes(content)
+    with pytest.raises(
+        CredentialsError, match=f"{path} cannot be read as the vendor SDK's credentials file"
+    ) as refused:
+        read_credentials_file({"HUAWEICLOUD_SDK_CREDENTIALS_FILE": str(path)})
+    assert "planted" not in "".join(traceback.format_exception(refused.value))
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such mode")

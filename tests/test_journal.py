@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 from journal_entries import NOW, SECOND, TARGET, made_at, pending, without_secrets
-from other_users import mode_of, names_in, needs_root
+from other_users import NOBODY, acting_as, folder_of_nobody, mode_of, names_in, needs_root
 
 from oauth_helper.authorization import RepoType
 from oauth_helper.errors import MachineError
 from oauth_helper.journal import KEPT_WITHOUT_SECRETS, Journal
+from oauth_helper.journal_folder import has_entries
 from oauth_helper.pending import CODE_LIFETIME
 
 
@@ -109,6 +110,18 @@ except MachineError as error:
     nothing, refused = ended.stdout.splitlines()
     assert nothing == "[] ([], []) None"
     assert "/dev/null/pending cannot be had as a folder of ours" in refused
+
+
+@needs_root
+def test_a_folder_that_cannot_be_listed_is_told() -> None:
+    with folder_of_nobody() as folder, acting_as(NOBODY):
+        journal = Journal(folder / "pending")
+        journal.write(pending())
+        (folder / "pending").chmod(0o300)
+        assert journal.read_all() == ([], [f"{folder}/pending cannot be read (Permission denied)"])
+        assert has_entries(folder / "pending"), "for all that can be seen"
+        (folder / "pending").chmod(0o700)
+        assert journal.read_all() == ([pending()], [])
 
 
 def test_ten_minutes_after_the_capture_the_secrets_go_and_the_rest_stays(journal: Journal, folder: Path) -> None:

@@ -65,6 +65,8 @@ SPOILT = {
     "of no text that can be written": with_field("endpoint", "planted\ud800"),
     "with a code of another kind": with_field("code", ["planted"]),
     "in year 1 east of Greenwich": with_field("captured_at", "0001-01-01T00:00:00+14:00"),
+    "with a time of creation of another kind": with_field("stood_since", "planted"),
+    "with a deletion of another kind": with_field("is_deleted", "planted"),
     "without a zone": with_field("captured_at", "2025-03-01T12:00:00"),
     "with a number no machine holds": WRITTEN.replace('"stood_since": null', '"stood_since": ' + "9" * 5000).encode(),
 }

@@ -10,6 +10,7 @@ from fake_servicestage import AUTHS, KEY, PROJECT, RECORD, FakeServiceStage, Rec
 from oauth_helper import (
     NameTakenError,
     OutcomeUnknownError,
+    RefusedError,
     RepoType,
     Secret,
     ServiceStageClient,
@@ -20,7 +21,7 @@ from oauth_helper import (
 from oauth_helper.events import Deleted, Deleting, Event, Exchanging, Linked, Looking
 from oauth_helper.exchange import Pace
 from oauth_helper.link_request import IfExists, LinkRequest
-from oauth_helper.proof import PersonalToken
+from oauth_helper.proof import PersonalToken, Proof, UserPassword
 from oauth_helper.wiring import run_direct_link
 
 PACE = Pace(
@@ -89,6 +90,29 @@ async def test_what_was_not_carried_out_is_sent_again() -> None:
     assert methods(fake.received).split().count("POST") == 3
     bodies = {request.body for request in fake.received if request.method == "POST"}
     assert [json.loads(body) for body in bodies] == [{"name": "my-auth", "token": "planted-token"}]
+
+
+@pytest.mark.parametrize(
+    ("proof", "repo_type", "words"),
+    [
+        (TOKEN, RepoType.GITHUB, "comes from its official site"),
+        (PersonalToken(Secret("planted-token"), "https://git.example"), RepoType.GITHUB, "--host"),
+        (UserPassword("octocat", Secret("planted-password")), RepoType.BITBUCKET, "the user name and the password"),
+    ],
+    ids=["token", "token of a private server", "password"],
+)
+async def test_what_is_not_accepted_is_to_be_checked(proof: Proof, repo_type: RepoType, words: str) -> None:
+    refused = lambda: refusing(400, "SVCSTG.REPO.0451")  # noqa: E731 - as above
+    request = LinkRequest(repo_type, "my-auth")
+    async with (
+        scripted(get=[NOTHING], post=[refused]) as fake,
+        ServiceStageClient(fake.endpoint, project_id=PROJECT, credentials=KEY) as service,
+    ):
+        with pytest.raises(RefusedError) as raised:
+            await run_direct_link(request, proof, service, lambda _event: None, pace=PACE)
+    assert words in raised.value.hint
+    assert "planted" not in raised.value.message + raised.value.hint
+    assert methods(fake.received) == "GET POST"
 
 
 async def test_what_stays_unknown_says_so_and_promises_no_resume() -> None:

@@ -1,67 +1,53 @@
 """Whose a connection is: the end of another user of this machine is known, however it was made."""
 
-import json
-import os
+import asyncio
+import shutil
+import socket
 import subprocess
 import sys
+from contextlib import ExitStack
 
 import pytest
-from other_users import needs_root
+from listener_desk import Desk, listening, read_answer
+from other_users import acting_as, needs_root
 
+from oauth_helper.events import Stray
 from oauth_helper.listener.peer import is_another_users
 
 US, ANOTHER, ROOT = 61_001, 61_002, 0
 
-# All of it is imported before anybody becomes a user who may not read where Python lies.
-_ASK = f"""
-import json, os, socket, sys
-from oauth_helper.listener.peer import is_another_users
+needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells whose a socket is")
 
-user, family, source, closes = json.loads(sys.argv[1])
-server = socket.create_server(("127.0.0.1", 0))
-told, tell = os.pipe()
-stay, leave = os.pipe()
-if os.fork() == 0:
-    os.close(leave)
-    os.setgroups([])
-    os.setgid(user)
-    os.setuid(user)
-    there = socket.socket(family)
+
+def connected(
+    user: int, port: int, *, family: socket.AddressFamily = socket.AF_INET, source: str = ""
+) -> socket.socket:
+    """Connect as that user, who is the socket's as long as it is open."""
+    with acting_as(user):
+        there = socket.socket(family)
     if source:
         there.bind((source, 0))
-    there.connect(("::ffff:127.0.0.1" if family == socket.AF_INET6 else "127.0.0.1", server.getsockname()[1]))
-    if closes:
-        there.close()
-    os.write(tell, b".")
-    os.read(stay, 1)
-    os._exit(0)
-os.close(stay)
-here, theirs = server.accept()
-os.read(told, 1)
-if os.environ["ASKED_BY"] != "0":
-    os.setgroups([])
-    os.setgid({US})
-    os.setuid({US})
-print(json.dumps(is_another_users(theirs, here.getsockname())))
-"""
+    there.connect(("::ffff:127.0.0.1" if family == socket.AF_INET6 else "127.0.0.1", port))
+    return there
 
 
-def asked(user: int, *, family: int = 2, source: str = "", closes: bool = False, by: int = US) -> bool:
+def asked(
+    user: int, *, family: socket.AddressFamily = socket.AF_INET, source: str = "", closes: bool = False, by: int = US
+) -> bool:
     """Ask as one user about a connection that another has made."""
-    command = [sys.executable, "-c", _ASK, json.dumps([user, family, source, closes])]
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
-    ended = subprocess.run(
-        command, env=environ | {"ASKED_BY": str(by)}, capture_output=True, text=True, check=True, timeout=30
-    )
-    answer: bool = json.loads(ended.stdout)
-    return answer
-
-
-IPV6 = 10
+    with ExitStack() as stack:
+        server = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        there = stack.enter_context(connected(user, server.getsockname()[1], family=family, source=source))
+        with acting_as(by):
+            here, theirs = server.accept()
+            stack.enter_context(here)
+            if closes:
+                there.close()
+            return is_another_users(theirs, here.getsockname())
 
 
 @needs_root
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells whose a socket is")
+@needs_linux
 @pytest.mark.parametrize("source", ["", "127.0.0.2"])
 def test_another_users_connection_is_known_and_ours_and_roots_are_let_in(source: str) -> None:
     assert asked(ANOTHER, source=source)
@@ -70,14 +56,14 @@ def test_another_users_connection_is_known_and_ours_and_roots_are_let_in(source:
 
 
 @needs_root
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells whose a socket is")
+@needs_linux
 def test_a_socket_of_ipv6_that_speaks_ipv4_hides_nobody() -> None:
-    assert asked(ANOTHER, family=IPV6)
-    assert not asked(US, family=IPV6)
+    assert asked(ANOTHER, family=socket.AF_INET6)
+    assert not asked(US, family=socket.AF_INET6)
 
 
 @needs_root
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells whose a socket is")
+@needs_linux
 def test_who_closes_before_it_is_answered_is_nobody_of_ours() -> None:
     assert asked(ANOTHER, closes=True)
     assert asked(US, closes=True)
@@ -88,5 +74,42 @@ def test_root_lets_everybody_in_who_has_the_key() -> None:
     assert not asked(ANOTHER, by=ROOT)
 
 
+@needs_root
 def test_where_the_system_shows_no_such_connection_nothing_is_known() -> None:
-    assert not is_another_users(("127.0.0.1", 1), ("127.0.0.1", 2))
+    with acting_as(US):
+        assert not is_another_users(("127.0.0.1", 1), ("127.0.0.1", 2))
+
+
+@needs_root
+@needs_linux
+async def test_another_user_who_has_the_key_is_shown_a_page_without_it() -> None:
+    async with listening(Desk()) as opened:
+        for user, status in ((ANOTHER, 404), (US, 200)):
+            there = connected(user, opened.port)
+            reader, writer = await asyncio.open_connection(sock=there)
+            writer.write(f"GET /start?k={opened.key} HTTP/1.1\r\nHost: 127.0.0.1:{opened.port}\r\n\r\n".encode())
+            with acting_as(US):
+                answer = await read_answer(reader)
+            writer.close()
+            assert answer.status == status
+        assert opened.desk.strays == [Stray.OTHER_USER]
+
+
+_WITHOUT_PROC = """
+import os, sys
+from oauth_helper.listener.peer import is_another_users
+os.setresuid(1, 1, 0)
+told = is_another_users(("127.0.0.1", 1), ("127.0.0.1", 2))
+os.setresuid(0, 0, 0)
+sys.exit(told)
+"""
+
+
+@needs_root
+@pytest.mark.skipif(not shutil.which("unshare"), reason="unshare, which hides /proc from a process, is missing")
+def test_where_the_tables_are_hidden_nothing_is_known() -> None:
+    command = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /proc && exec "$@"', "sh"]
+    ended = subprocess.run([*command, sys.executable, "-c", _WITHOUT_PROC], check=False, capture_output=True, text=True)
+    if "Operation not permitted" in ended.stderr or "permission denied" in ended.stderr:
+        pytest.skip("this root may not mount")
+    assert (ended.returncode, ended.stderr) == (0, "")

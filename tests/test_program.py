@@ -88,3 +88,8 @@ def test_records_with_gaps_and_hostile_text_are_shown(capsys: pytest.CaptureFixt
     assert status_in_words(Authorization("n", "github")) == "unknown"
     print_authorization(odd, as_json=True)
     assert read_authorization(capsys.readouterr().out)["name"] == "n\x1b[2J"
+
+
+def test_a_record_of_a_host_learnt_since_and_without_a_time_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    print_authorization(Authorization.from_json({"name": "mine", "repo_type": "codeup", "status": 0}), as_json=False)
+    assert capsys.readouterr().out == "Name      mine\nGit host  codeup\nStatus    0 (normal)\n"

@@ -8,16 +8,14 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from other_users import NOBODY, acting_as, needs_root
 
 from oauth_helper.errors import MachineError
 from oauth_helper.other_runs import runtime_folder
 
-NOBODY = 65534
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
 AS_NOBODY = f"""
 import os
 from oauth_helper.errors import MachineError
@@ -50,16 +48,6 @@ def shared(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
     yield folder
     shutil.rmtree(folder)
-
-
-@contextmanager
-def as_nobody() -> Iterator[None]:
-    """Be another user for a while."""
-    os.setresuid(NOBODY, NOBODY, 0)
-    try:
-        yield
-    finally:
-        os.setresuid(0, 0, 0)
 
 
 def test_the_folder_is_made_for_us_alone_and_found_again(run: Path) -> None:
@@ -116,7 +104,8 @@ def test_another_user_with_our_xdg_runtime_dir_is_refused_by_name(shared: Path, 
 
 @needs_root
 def test_a_folder_in_a_place_that_cannot_be_looked_at_is_refused_by_name(run: Path) -> None:
-    with as_nobody(), pytest.raises(MachineError, match=f"XDG_RUNTIME_DIR cannot be used: Permission denied: {run}"):
+    refused = f"XDG_RUNTIME_DIR cannot be used: Permission denied: {run}"
+    with acting_as(NOBODY), pytest.raises(MachineError, match=refused):
         runtime_folder()
 
 
@@ -125,7 +114,7 @@ def test_a_squatted_folder_for_who_has_no_session_is_refused_by_name(shared: Pat
     squatted = shared / f"runtime-{NOBODY}"
     squatted.mkdir()
     squatted.chmod(0o777)
-    with as_nobody(), pytest.raises(MachineError) as caught:
+    with acting_as(NOBODY), pytest.raises(MachineError) as caught:
         runtime_folder()
     assert str(squatted) in caught.value.message
     assert "Set XDG_RUNTIME_DIR" in caught.value.hint
@@ -139,7 +128,7 @@ def test_who_has_no_session_gets_a_folder_among_the_temporary_files(
 ) -> None:
     if variable is not None:
         monkeypatch.setenv("XDG_RUNTIME_DIR", variable.replace("shared", str(shared)))
-    with warnings.catch_warnings(record=True) as warned, as_nobody():
+    with warnings.catch_warnings(record=True) as warned, acting_as(NOBODY):
         warnings.simplefilter("always")
         folder = runtime_folder()
     assert warned == []

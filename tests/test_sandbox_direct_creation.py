@@ -39,6 +39,14 @@ async def caller(request: pytest.FixtureRequest) -> AsyncIterator[Caller]:
         yield Caller(sandbox, session)
 
 
+@pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 100_000])
+async def test_what_is_no_json_is_refused(caller: Caller, body: bytes) -> None:
+    address = f"{caller.sandbox.endpoint}/v1/{caller.sandbox.project_id}/git/auths/github/personal"
+    token = {"X-Auth-Token": caller.sandbox.token.token.reveal()}
+    async with ClientSession(headers=token) as session, session.post(address, data=body) as answer:
+        assert (answer.status, (await answer.json())["error_code"]) == (400, "SVCSTG.REPO.0400")
+
+
 def together(user: str, password: str) -> str:
     return base64.b64encode(f"{user}:{password}".encode()).decode()
 

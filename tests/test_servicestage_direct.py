@@ -126,6 +126,13 @@ async def test_a_list_with_nothing_usable_in_it_is_empty(document: dict[str, obj
         assert await service.list_namespaces("my-auth") == []
 
 
+@pytest.mark.parametrize("projects", [[], [{}, None, "x"], [{"id": 7, "clone_url": "https://x/a/b.git"}]])
+async def test_a_project_without_a_name_is_none(projects: list[object]) -> None:
+    named = {"id": 8, "name": "c"}
+    async with FakeServiceStage(answering({"projects": [*projects, named]})) as fake, client(fake) as service:
+        assert await service.list_projects("my-auth", "a") == [Project("8", "c", "")]
+
+
 @pytest.mark.parametrize("document", [{}, {"branches": "main"}, {"branches": {"main": 1}}])
 async def test_a_list_that_is_none_is_unusable(document: dict[str, object]) -> None:
     async with FakeServiceStage(answering(document)) as fake, client(fake) as service:

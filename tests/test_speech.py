@@ -80,6 +80,12 @@ async def test_who_is_spoken_to_in_chinese(
     assert end.err.startswith("错误: 缺少参数 'NAME'" if is_chinese else "error: Missing argument 'NAME'")
 
 
+async def test_what_stands_behind_two_dashes_is_no_option_but_a_name(sandbox: Sandbox) -> None:
+    end = await run_command("show", "--", "--lang=zh", environ=surroundings(sandbox))
+    assert end.status == 6
+    assert end.err.startswith("error: There is no authorization named --lang=zh")
+
+
 async def test_a_language_that_nobody_speaks_here_is_refused() -> None:
     end = await run_command("list", "--lang", "tlh", environ=surroundings())
     assert (end.status, "'tlh' is no language of ours: en, zh" in end.err) == (2, True)

@@ -38,12 +38,6 @@ async def world() -> AsyncIterator[World]:
         assert console.heard == []
 
 
-def leaders(traces: Traces) -> list[int]:
-    """The first processes of browsers: those that we started ourselves."""
-    mine = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
-    return [int(child) for child in mine if traces.has_marked(Path("/proc") / child)]
-
-
 async def test_a_window_that_the_user_closes_is_noticed_at_once(
     browser: FoundBrowser, traces: Traces, world: World
 ) -> None:
@@ -59,7 +53,7 @@ async def test_a_browser_that_is_killed_is_noticed_at_once(browser: FoundBrowser
     async with world.window(browser, "/git/waiting", environ=traces.environ) as window:
         await window.open()
         await world.milestones.reached("git host")
-        [leader] = leaders(traces)
+        [leader] = traces.leaders()
         os.kill(leader, signal.SIGKILL)
         async with asyncio.timeout(1):
             await window.until_closed()

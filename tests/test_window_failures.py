@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import resource
+import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -85,6 +89,7 @@ async def test_a_browser_that_cannot_be_driven_says_why_and_its_tab_still_waits(
         (Family.FIREFOX, "ends", "ended with status 21"),
         (Family.CHROMIUM, "is-closed", "was closed"),
         (Family.CHROMIUM, "does-not-hold", "did not hold the request of its self-test within 1 seconds"),
+        (Family.CHROMIUM, "stops-listening", "was closed before it was ready"),
         (Family.CHROMIUM, "loses-the-user", "was closed before it was ready"),
         (Family.FIREFOX, "taken", "does not let itself be driven; another program may be driving it"),
         (Family.FIREFOX, "too-old", "does not do network.provideResponse as it is asked to here; it may be too old"),
@@ -100,6 +105,54 @@ async def test_a_browser_that_is_of_no_use_at_all_says_why(
             await window.open()
         assert caught.value.message == f"Fake {reason}"
         assert not caught.value.stands
+    await traces.gone()
+
+
+async def test_one_that_cannot_be_driven_is_still_noticed_when_the_user_closes_it(world: World, traces: Traces) -> None:
+    browser = fake(Family.CHROMIUM, "hangs-up")
+    async with world.window(browser, "/git/redirect", environ=traces.environ, patience=SHORT) as window:
+        with pytest.raises(NoWindowError) as caught:
+            await window.open()
+        assert caught.value.stands
+        [leader] = traces.leaders()
+        os.kill(leader, signal.SIGTERM)
+        async with asyncio.timeout(10):
+            await window.until_closed()
+        assert not window.is_open
+    await traces.gone()
+
+
+async def test_one_whose_process_ends_before_all_that_it_started_has_ended(world: World, traces: Traces) -> None:
+    browser = fake(Family.CHROMIUM, "outlives-itself")
+    async with world.window(browser, "/git/redirect", environ=traces.environ, patience=Patience(farewell=1)) as window:
+        await window.open()
+        [leader] = traces.leaders()
+        os.kill(leader, signal.SIGKILL)
+        async with asyncio.timeout(10):
+            await window.until_closed()
+        assert traces.processes(), "the connection is still held"
+    await traces.gone()
+
+
+async def test_a_tab_that_is_reloaded_during_the_self_test_is_led_on_too(world: World, traces: Traces) -> None:
+    browser = fake(Family.CHROMIUM, "reloads")
+    async with world.window(browser, "/git/redirect", environ=traces.environ, patience=Patience(farewell=1)) as window:
+        await window.open()
+        await world.milestones.reached("both-answered")
+        assert window.is_open
+    await traces.gone()
+
+
+async def test_a_disk_that_is_full_says_so(world: World, traces: Traces) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    async with world.window(fake(Family.CHROMIUM, "silent"), "/git/redirect", environ=traces.environ) as window:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+        try:
+            with pytest.raises(NoWindowError, match=r"^Fake could not be prepared \(File too large\)") as caught:
+                await window.open()
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not caught.value.stands
     await traces.gone()
 
 

@@ -7,9 +7,11 @@ import os
 import stat
 import subprocess
 import sys
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
+from other_users import NOBODY, acting_as_nobody, folder_of_nobody, needs_root
 
 from oauth_helper.browsers.answers import Answer, hop, stray
 from oauth_helper.browsers.find import Family, FoundBrowser, Packaging
@@ -107,6 +109,62 @@ async def test_a_sweep_spares_a_profile_whose_owner_has_a_number_that_means_noth
         assert elsewhere.exists()
     sweep(tmp_path)
     assert not elsewhere.exists()
+
+
+def test_a_sweep_leaves_alone_what_it_cannot_look_at(ended: int) -> None:
+    with folder_of_nobody() as parent, acting_as_nobody():
+        left = parent / f"oauth-helper-{ended}-abcdefgh"
+        left.mkdir()
+        parent.chmod(0o400)
+        sweep(parent)
+        parent.chmod(0o700)
+        assert left.exists()
+
+
+async def test_what_cannot_be_removed_is_emptied_and_left() -> None:
+    with folder_of_nobody() as parent:
+        async with AsyncExitStack() as stack:
+            profile = await stack.enter_async_context(fresh_profile(parent))
+            (profile.folder / "History").touch()
+            if os.geteuid() == 0:
+                os.chown(profile.folder, NOBODY, NOBODY)
+            parent.chmod(0o500)
+            with acting_as_nobody():
+                await stack.aclose()
+        assert list(parent.iterdir()) == [profile.folder]
+        assert list(profile.folder.iterdir()) == []
+
+
+FROZEN = """
+import asyncio, os, sys
+from pathlib import Path
+sys.frozen = True
+from oauth_helper.browsers.profile import fresh_profile
+
+async def main():
+    async with fresh_profile(Path(sys.argv[1])) as profile:
+        profile.guard(os.getpgrp())
+        print(Path(f"/proc/self/task/{os.getpid()}/children").read_text(), end="")
+        (profile.folder / "History").touch()
+
+asyncio.run(main())
+"""
+
+
+def test_a_frozen_build_has_no_python_to_start_a_watchdog_with(tmp_path: Path) -> None:
+    (parent := tmp_path / "profiles").mkdir()
+    command = [sys.executable, "-c", FROZEN, str(parent)]
+    ran = subprocess.run(command, check=False, capture_output=True, text=True, timeout=50)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+    assert list(parent.iterdir()) == []
+
+
+@needs_root
+def test_chromium_gets_its_own_sandbox_wherever_it_takes_it() -> None:
+    dialect = dialect_for(found(Packaging.PLAIN, "chromium"), headless=False, platform="linux", patience=Patience())
+    assert "--no-sandbox" in dialect.switches(Path("/profile"))
+    with acting_as_nobody():
+        assert "--no-sandbox" not in dialect.switches(Path("/profile"))
 
 
 def test_there_may_be_nothing_to_sweep(tmp_path: Path) -> None:

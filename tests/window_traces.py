@@ -41,6 +41,11 @@ class Traces:
         """Whether this is a browser of the test's."""
         return self._mark.encode() in (entry / "environ").read_bytes()
 
+    def leaders(self) -> list[int]:
+        """The first processes of browsers: those that we started ourselves."""
+        mine = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+        return [int(child) for child in mine if self.has_marked(Path("/proc") / child)]
+
     def profiles(self) -> list[Path]:
         home = Path(self.environ["HOME"])
         folders = (Path(tempfile.gettempdir()), self._temporary, home / "snap/chromium/common")

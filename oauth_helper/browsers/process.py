@@ -186,5 +186,5 @@ class BrowserProcess(asyncio.SubprocessProtocol):
         with suppress(ProcessLookupError, PermissionError):  # macOS says the latter where only zombies are left.
             if sys.platform != "win32":
                 os.killpg(self.pid, number)
-            else:
+            else:  # pragma: no cover - only on Windows
                 self._transport.terminate()  # Its children see it go, and follow.

@@ -20,7 +20,7 @@ from oauth_helper.browsers.process import HAS_PYTHON, reaped
 from oauth_helper.browsers.trouble import BrowserTroubleError
 from oauth_helper.phrase import phrase
 
-if sys.platform != "win32":
+if sys.platform != "win32":  # pragma: no branch - Windows has no fcntl
     import fcntl
 
 _PREFIX: Final = "oauth-helper-"
@@ -96,7 +96,7 @@ def parent_of_profiles(browser: FoundBrowser, environ: Mapping[str, str]) -> Pat
             return Path(tempfile.gettempdir())
         case Packaging.SNAP:
             return _home(environ) / "snap" / Path(browser.command[0]).name / "common"
-        case Packaging.FLATPAK:
+        case Packaging.FLATPAK:  # pragma: no branch - mypy: there is no other case
             return _home(environ) / ".var" / "app" / browser.command[-1]
 
 
@@ -124,7 +124,7 @@ def _is_ours(entry: Path) -> bool:
 @contextmanager
 def _held(folder: Path) -> Iterator[None]:
     """Show that the folder's owner lives, even to a run of ours that sees other process numbers (a container)."""
-    if sys.platform == "win32":
+    if sys.platform == "win32":  # pragma: no cover - only on Windows
         yield
         return
     with (folder / _OWNER).open("wb") as file:
@@ -145,7 +145,7 @@ def _is_held(entry: Path) -> bool:
 
 
 def _is_stale(entry: Path, process: int) -> bool:
-    if sys.platform == "win32":
+    if sys.platform == "win32":  # pragma: no cover - only on Windows
         return time.time() - entry.stat().st_mtime > _LONGEST_RUN
     if _is_held(entry):
         return False

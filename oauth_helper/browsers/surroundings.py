@@ -20,7 +20,7 @@ from oauth_helper.browsers.inheritance import inherited
 from oauth_helper.browsers.process import reaped
 from oauth_helper.whereabouts import CONTAINER_MARKS, Whereabouts, find_whereabouts
 
-if sys.platform == "win32":
+if sys.platform == "win32":  # pragma: no cover - only on Windows
     import winreg
 
 _QUESTIONS: Final = (
@@ -56,7 +56,7 @@ def read_registry(key: str, value: str) -> str:
         key: From the root on, such as ``HKEY_CURRENT_USER\Software``.
         value: Its name; empty for the key's default value.
     """
-    if sys.platform == "win32":
+    if sys.platform == "win32":  # pragma: no cover - only on Windows
         root, _, path = key.partition("\\")
         try:
             with winreg.OpenKey(getattr(winreg, root), path) as opened:

@@ -135,7 +135,7 @@ class Window:
             Exception: Whatever ``judge`` or ``lead`` raised that is no rejection. Nothing is watched since.
         """
         ends: set[asyncio.Future[None]] = set()
-        if self._process:
+        if self._process:  # pragma: no branch - what stands has one
             ends.add(self._process.exited)
         if self._watch:
             ends.add(self._watch)
@@ -202,7 +202,7 @@ class Window:
                         await self._deal_with(held)
                 case AllClosed():
                     return
-                case None:
+                case None:  # pragma: no branch - mypy: there is no other case
                     pass
 
     async def _deal_with(self, held: Held) -> None:

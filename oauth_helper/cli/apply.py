@@ -149,15 +149,11 @@ class _Apply:
 
     def _take(self, result: Applied) -> None:
         self.results[result.entry.name] = result
-        match result.outcome:
-            case Linked(kept=False):
-                self.started.narrator.say(
-                    phrase("Linked {name}. {progress}.", name=result.entry.name, progress=self.progress)
-                )
-            case Linked():
-                pass
-            case Failed(error):
-                self.started.narrator.warn(phrase("{name}: {message}.", name=result.entry.name, message=error.message))
+        name, outcome, narrator = result.entry.name, result.outcome, self.started.narrator
+        if isinstance(outcome, Failed):
+            narrator.warn(phrase("{name}: {message}.", name=name, message=outcome.error.message))
+        elif not outcome.kept:
+            narrator.say(phrase("Linked {name}. {progress}.", name=name, progress=self.progress))
 
     @property
     def progress(self) -> Phrase:

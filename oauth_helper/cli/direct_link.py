@@ -23,8 +23,8 @@ _OF_A_BROWSER: Final = ("browser", "no_browser", "port", "tag", "timeout", "sand
 """Options that have no meaning where none is opened."""
 
 
-def check_direct_options(repo_type: RepoType, options: Mapping[str, Any]) -> type[Proof] | None:
-    """Return by what the account is proved without a browser; None: with one.
+def check_direct_options(repo_type: RepoType, options: Mapping[str, Any]) -> type[Proof]:
+    """Return by what the account is proved, where an option was given that goes without a browser.
 
     Raises:
         UsageError: The options make no sense together, or ServiceStage takes no such proof.
@@ -40,8 +40,6 @@ def check_direct_options(repo_type: RepoType, options: Mapping[str, Any]) -> typ
                 phrase("--{option} goes with {flag} only", option=option, flag=_flag(needed)),
                 hint=phrase("Leave out --{option}.", option=option),
             )
-    if not (with_token or with_password):
-        return None
     way = _flag("with_token" if with_token else "with_password")
     if given := [_flag(key) for key in _OF_A_BROWSER if options[key]]:
         raise UsageError(
@@ -107,9 +105,9 @@ class _DirectLink:
             return run(self._link(proof))
         except StoppedError as stopped:
             # Where it had ended, all that was left to do was to close: the end stands.
-            if narrator.failure:
+            if narrator.failure:  # pragma: no cover - aiohttp 3.11 closes without a wait in which a signal is heard
                 raise narrator.failure from None
-            if narrator.linked:
+            if narrator.linked:  # pragma: no cover - aiohttp 3.11 closes without a wait in which a signal is heard
                 return narrator.linked
             raise self._explained(stopped) from None
 

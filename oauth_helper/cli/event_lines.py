@@ -85,11 +85,9 @@ def _fields(event: Event) -> dict[str, object] | None:
 
 
 def _end(outcome: Outcome) -> dict[str, object]:
-    match outcome:
-        case Linked(authorization, kept):
-            return {"event": "linked", "authorization": authorization.to_json(), "kept": kept}
-        case Failed(error):
-            return {"event": "failed", "error": error.to_json()}
+    if isinstance(outcome, Failed):
+        return {"event": "failed", "error": outcome.error.to_json()}
+    return {"event": "linked", "authorization": outcome.authorization.to_json(), "kept": outcome.kept}
 
 
 def _moment(moment: datetime) -> str:

@@ -100,7 +100,7 @@ def _event_lines() -> EventLines:
 
 def _linked(repo_type: RepoType, options: dict[str, Any], lines: EventLines | None) -> Linked:
     proof = None
-    if any(options[key] for key in ("with_token", "with_password", "host", "user")):
+    if any(options[key] not in {None, False} for key in ("with_token", "with_password", "host", "user")):
         from oauth_helper.cli.direct_link import check_direct_options  # noqa: PLC0415 - as above
 
         proof = check_direct_options(repo_type, options)

@@ -110,7 +110,7 @@ class Narrator(Voice):
                         name=name,
                     )
                 )
-            case Ignored() | Visited() | OpenedTwice() | Advised():
+            case Ignored() | Visited() | OpenedTwice() | Advised():  # pragma: no branch - mypy: there is no other case
                 self._tell_of_the_traffic(event)
 
     def stop_clock(self) -> None:
@@ -136,7 +136,7 @@ class Narrator(Voice):
             case Opened(browser):
                 self._in_window = False
                 self._tell_of_the_page(browser)
-            case NotOpened():
+            case NotOpened():  # pragma: no branch - mypy: there is no other case
                 self._in_window = False
                 self._show_addresses()
         self._waiting_line.invites_to_paste = self.takes_pastes and not self._in_window
@@ -171,7 +171,7 @@ class Narrator(Voice):
                 )
             case Refused():
                 pass  # who asks what to do about it says why
-            case Joined(name):
+            case Joined(name):  # pragma: no branch - mypy: there is no other case
                 self.has_joined = True
                 self.say(phrase("Another oauth-helper is linking {name}. Waiting for it.", name=name))
                 if self.takes_pastes:
@@ -190,7 +190,7 @@ class Narrator(Voice):
                 self.say(phrase("Looking again.") if is_again else phrase("Looking whether {name} stands.", name=name))
             case Deleting():
                 self.is_deleting = True
-            case Deleted(name):
+            case Deleted(name):  # pragma: no branch - mypy: there is no other case
                 self.is_deleting, self.has_deleted = False, True
                 self.say(phrase("Deleted the authorization that was named {name}.", name=name))
 

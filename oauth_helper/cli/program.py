@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from gettext import gettext
 from importlib import import_module
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TextIO
 
 import click
 
@@ -108,6 +108,14 @@ def run_program(arguments: Sequence[str]) -> int:
     given = list(arguments) or ["--help"]
     speak(given, os.environ)
     try:
+        return _status_of(given)
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            _give_up_where_nobody_reads(stream)
+
+
+def _status_of(given: Sequence[str]) -> int:
+    try:
         status = program.main(given, prog_name="oauth-helper", standalone_mode=False)
         sys.stdout.flush()
     except click.ClickException as error:
@@ -118,9 +126,9 @@ def run_program(arguments: Sequence[str]) -> int:
         return _failed(StoppedError(phrase("Interrupted")), given)
     except OAuthHelperError as error:
         return _failed(error, given)
-    except BrokenPipeError:
-        # Whoever read our output has enough of it.
-        _give_up_standard_output()
+    except (BrokenPipeError, SystemExit):
+        # Whoever read our output has enough of it. Where click is told so first, it exits.
+        _give_up(sys.stdout)
         return 1
     except Exception as fault:  # noqa: BLE001 - the last boundary: a fault of ours still ends in words and status 1
         return _failed(_fault(fault), given)
@@ -130,19 +138,24 @@ def run_program(arguments: Sequence[str]) -> int:
 def _failed(error: OAuthHelperError, arguments: Sequence[str]) -> int:
     from oauth_helper.cli.complaint import print_error, trace_is_wanted  # noqa: PLC0415 - nothing fails in a help
 
-    try:
+    with suppress(OSError):
         sys.stdout.flush()
-    except OSError:
-        _give_up_standard_output()
     with suppress(OSError):  # nobody is there to be told; the status remains
         print_error(error, as_json=not {"--json", "--events"}.isdisjoint(arguments), trace=trace_is_wanted(arguments))
     return error.exit_status
 
 
-def _give_up_standard_output() -> None:
-    """Python would flush it once more at exit, and complain behind the last line that is for scripts."""
+def _give_up_where_nobody_reads(stream: TextIO) -> None:
+    """Python would flush it once more at exit, complain behind the last line that is for scripts, and end with 120."""
+    try:
+        stream.flush()
+    except OSError:
+        _give_up(stream)
+
+
+def _give_up(stream: TextIO) -> None:
     with suppress(OSError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _fault(fault: Exception) -> OAuthHelperError:

@@ -52,15 +52,14 @@ def _settled(pendings: Sequence[Pending], journal: Journal, started: Run) -> lis
 
 def _say_how_each_ended(settled: Sequence[Settled], started: Run) -> None:
     """The error at the end is the first one; nobody is to be left to guess about the others."""
+    voice = started.narrator
     for one in settled if len(settled) > 1 else ():
         name = one.pending.target.name
-        match one.outcome:
-            case Linked():
-                started.narrator.say(phrase("Linked {name}.", name=name))
-            case Failed(error):
-                started.narrator.warn(
-                    phrase("{name}: {message}. {hint}", name=name, message=error.message, hint=error.hint)
-                )
+        if isinstance(one.outcome, Linked):
+            voice.say(phrase("Linked {name}.", name=name))
+        else:
+            error = one.outcome.error
+            voice.warn(phrase("{name}: {message}. {hint}", name=name, message=error.message, hint=error.hint))
 
 
 async def _resume(

@@ -57,7 +57,7 @@ async def _until_stopped(work: Coroutine[Any, Any, T]) -> T:
         if number and not ignored:
             try:
                 loop.add_signal_handler(number, stop, number)
-            except NotImplementedError:  # Windows: Ctrl-C arrives as KeyboardInterrupt
+            except NotImplementedError:  # pragma: no cover - Windows, where Ctrl-C arrives as KeyboardInterrupt
                 break
     try:
         return await task

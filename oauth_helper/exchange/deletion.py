@@ -50,10 +50,11 @@ class Deletion:
             CredentialsError: The credentials are refused.
             RefusedError: ServiceStage will not delete it.
         """
-        for pause in self._pace.pauses():
+        pauses = self._pace.pauses()
+        while True:
             if await self._is_done():
                 return
-            await asyncio.sleep(pause)
+            await asyncio.sleep(next(pauses))
 
     async def _is_done(self) -> bool:
         """Ask for it once; a deletion that came late would take the new authorization with it."""

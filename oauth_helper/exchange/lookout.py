@@ -40,15 +40,15 @@ class Lookout:
         """
         loop = asyncio.get_running_loop()
         settled = sent_since + self._pace.settled_after
-        for moment in self._pace.moments(sent_since, loop.time()):
-            await asyncio.sleep(moment - loop.time())
+        moments = self._pace.moments(sent_since, loop.time())
+        while True:
+            await asyncio.sleep(next(moments) - loop.time())
             is_settled = loop.time() >= settled
             listed = await self.look()
             if listed is None:
                 continue
             if (found := read(listed)) is not None or is_settled:
                 return found
-        raise AssertionError("the moments have no end")
 
     async def look_now(self, read: Callable[[list[Authorization]], Found | None]) -> Found | None:
         """Look at once what ``read`` finds, again and again until a look tells; raises as :meth:`look_after`."""

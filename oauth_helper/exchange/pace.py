@@ -34,7 +34,7 @@ class Pace:
         return self.looks[-1]
 
     def pauses(self) -> Iterator[float]:
-        """Give the pauses before a request is sent again."""
+        """Give the pauses before a request is sent again, without end."""
         return (min(self.first_pause * 2**number, self.longest_pause) for number in count())
 
     def moments(self, since: float, now: float) -> Iterator[float]:

@@ -139,7 +139,8 @@ class Exchange:
             if self._is_resumed:
                 await self._deletion.check_what_stands()
             await self._make_room()
-        for pause in self._pace.pauses():
+        pauses = self._pace.pauses()
+        while True:
             was_sent = self._pending.sent_at is not None
             try:
                 return await self._send()
@@ -150,8 +151,7 @@ class Exchange:
             if found := await self._what_came_of(self._trouble):
                 return found
             self._is_absent = self._trouble.status in OVER
-            await asyncio.sleep(pause)
-        raise AssertionError("the pauses have no end")
+            await asyncio.sleep(next(pauses))
 
     async def _send(self) -> Authorization:
         """Send the one POST; while that is under way, the journal says that it may have been."""

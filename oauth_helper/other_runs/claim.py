@@ -12,7 +12,7 @@ from oauth_helper.errors import MachineError
 from oauth_helper.pending import Target
 from oauth_helper.phrase import phrase
 
-if sys.platform == "win32":
+if sys.platform == "win32":  # pragma: no cover - Windows alone has this module
     import msvcrt
 else:
     import fcntl
@@ -93,7 +93,7 @@ def _lock(descriptor: int) -> bool:
         OSError: The file system knows no locks.
     """
     try:
-        if sys.platform == "win32":
+        if sys.platform == "win32":  # pragma: no cover - Windows has locks of its own
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
         else:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -46,7 +46,7 @@ def runtime_folder() -> Path:
 
 def _refuse_another_users(folder: Path) -> None:
     """Say so, rather than to fall back and find nobody there. A folder that is open to all, as /tmp, is nobody's."""
-    if sys.platform == "win32":
+    if sys.platform == "win32":  # pragma: no cover - Windows has neither the variable nor such an owner
         return
     try:
         found = folder.stat()

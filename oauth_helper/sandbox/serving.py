@@ -78,7 +78,8 @@ class Door:
 def _keep_without_listening(address: tuple[str, int]) -> socket.socket:
     """Return a socket bound to ``address``: nobody else gets the port, and whoever connects is refused."""
     port = socket.socket()
-    if os.name == "posix":  # as socket.create_server does; elsewhere the option would let others share the port
+    # As socket.create_server does; elsewhere the option would let others share the port.
+    if os.name == "posix":  # pragma: no branch - on Windows it is not
         port.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     port.bind(address)
     return port

@@ -7,7 +7,7 @@ import sys
 from contextlib import suppress
 from typing import Final
 
-if sys.platform != "win32":
+if sys.platform != "win32":  # pragma: no branch - Windows has no termios
     import termios
 
 _INPUT_FLAGS: Final = 0

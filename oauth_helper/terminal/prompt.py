@@ -112,7 +112,7 @@ class TerminalPrompt:
                 self._typed = self._typed[:-1]
             case Kind.CLEAR:
                 self._typed = ""
-            case Kind.CLOSE:
+            case Kind.CLOSE:  # pragma: no branch - mypy: there is no other case
                 self._close()
 
     def _submit_typed(self) -> None:

@@ -90,7 +90,7 @@ class TerminalReader:
             data = os.read(self._fd, _READ_AT_ONCE)
         except BlockingIOError:  # somebody else was faster
             return
-        except OSError:  # EIO: the terminal was hung up
+        except OSError:  # pragma: no cover - EIO while the terminal is being hung up; as a rule it has been by now
             data = b""
         self._has_read = True
         if not data:

@@ -82,5 +82,5 @@ def _width() -> int:
         return _UNBOUNDED
     try:
         return (os.get_terminal_size(sys.stdout.fileno()).columns or _USUAL) - 1
-    except (OSError, ValueError):
+    except (OSError, ValueError):  # pragma: no cover - Windows, where NUL passes for a terminal
         return _USUAL - 1
