@@ -2,42 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from importlib import import_module
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from aiohttp import ClientSession
+from vendor_client import Vendor, consent
 
 from oauth_helper.credentials import AccessKey
 from oauth_helper.sandbox import Sandbox
-
-
-class Vendor:
-    """The SDK's client, whose blocking calls are made in a thread."""
-
-    def __init__(self, sandbox: Sandbox, key: AccessKey, project_id: str | None) -> None:
-        # Not at the top: the SDK writes a file into the home folder while it is imported.
-        self.v2 = import_module("huaweicloudsdkservicestage.v2")
-        self.errors = import_module("huaweicloudsdkcore.exceptions.exceptions")
-        credentials = import_module("huaweicloudsdkcore.auth.credentials").BasicCredentials(
-            key.access_key, key.secret_key.reveal(), project_id
-        )
-        region = import_module("huaweicloudsdkcore.region.region").Region(sandbox.region, sandbox.endpoint)
-        builder = self.v2.ServiceStageClient.new_builder()
-        builder.with_credentials(credentials.with_iam_endpoint(sandbox.iam_endpoint))
-        if project_id is None:
-            builder.with_region(region)  # the SDK asks IAM for the project of the region's name
-        else:
-            builder.with_endpoint(sandbox.endpoint)
-        self._client = builder.build()
-
-    async def call(self, name: str, request: Any) -> Any:
-        return await asyncio.to_thread(getattr(self._client, name), request)
-
-    def close(self) -> None:
-        self._client.close()
 
 
 @pytest.fixture
@@ -61,15 +33,6 @@ async def vendor(
     yield open_client
     for client in opened:
         client.close()
-
-
-async def consent(authorization_url: str) -> dict[str, str]:
-    async with (
-        ClientSession() as session,
-        session.post(authorization_url, data={"decision": "authorize"}, allow_redirects=False) as response,
-    ):
-        query = parse_qs(urlsplit(response.headers["Location"]).query)
-    return {"code": query["code"][0], "state": query["state"][0]}
 
 
 @pytest.mark.parametrize("repo_type", ["github", "gitlab", "gitee", "bitbucket"])
