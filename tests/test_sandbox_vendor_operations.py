@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final
 
 import pytest
-from vendor_client import Operation, Vendor, consent, operations, served
+from vendor_client import Operation, Vendor, code_and_state, operations, served
 
 from oauth_helper.sandbox import Sandbox
 from oauth_helper.sandbox.gateway import Gateway
@@ -45,7 +45,7 @@ async def sandbox() -> AsyncIterator[Sandbox]:
 
 @pytest.fixture
 async def vendor(sandbox: Sandbox, clean_surroundings: object) -> AsyncIterator[Vendor]:
-    client = Vendor(sandbox, sandbox.access_key, sandbox.project_id)
+    client = Vendor(sandbox.endpoint, sandbox.access_key, sandbox.project_id)
     yield client
     client.close()
 
@@ -77,7 +77,7 @@ async def create_o_auth(client: Vendor, sandbox: Sandbox, repo_type: str = "gith
     # A type without OAuth has no address to consent at, and is refused whatever the code.
     proof = {"code": "0" * 20, "state": "s"}
     if repo_type != "devcloud":
-        proof = await consent(await show_redirect_url(client, sandbox, repo_type))
+        proof = await code_and_state(await show_redirect_url(client, sandbox, repo_type))
     body = client.v2.OAuth(name="my-auth", **proof)
     return await client.call("create_o_auth", client.v2.CreateOAuthRequest(repo_type=repo_type, body=body))
 

@@ -2,11 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
-from vendor_client import Vendor, consent
+from vendor_client import Vendor, code_and_state
 
 from oauth_helper.credentials import AccessKey
 from oauth_helper.sandbox import Sandbox
@@ -19,15 +18,11 @@ async def sandbox() -> AsyncIterator[Sandbox]:
 
 
 @pytest.fixture
-async def vendor(
-    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Callable[..., Any]]:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+async def vendor(sandbox: Sandbox, clean_surroundings: object) -> AsyncIterator[Callable[..., Any]]:
     opened: list[Vendor] = []
 
-    async def open_client(key: AccessKey = sandbox.access_key, project_id: str | None = sandbox.project_id) -> Vendor:
-        opened.append(await asyncio.to_thread(Vendor, sandbox, key, project_id))
+    async def open_client(key: AccessKey = sandbox.access_key) -> Vendor:
+        opened.append(await asyncio.to_thread(Vendor, sandbox.endpoint, key, sandbox.project_id))
         return opened[-1]
 
     yield open_client
@@ -41,7 +36,7 @@ async def test_the_sdk_links_lists_and_deletes(vendor: Callable[..., Any], repo_
     client = await vendor()
     v2 = client.v2
     shown = await client.call("show_redirect_url", v2.ShowRedirectUrlRequest(repo_type=repo_type, tag=tag))
-    body = v2.OAuth(name="my-auth.1_2", **await consent(shown.url))
+    body = v2.OAuth(name="my-auth.1_2", **await code_and_state(shown.url))
     created = await client.call("create_o_auth", v2.CreateOAuthRequest(repo_type=repo_type, tag=tag, body=body))
     assert created.authorization.repo_user == "octocat"
     assert created.authorization.token_type == "oauth"
@@ -54,9 +49,10 @@ async def test_the_sdk_links_lists_and_deletes(vendor: Callable[..., Any], repo_
     assert (await client.call("list_authorizations", v2.ListAuthorizationsRequest())).count == 0
 
 
-async def test_the_sdk_finds_the_project_by_its_region(vendor: Callable[..., Any]) -> None:
-    client = await vendor(project_id=None)
+async def test_the_sdk_finds_the_project_by_its_region(sandbox: Sandbox, clean_surroundings: object) -> None:
+    client = await asyncio.to_thread(Vendor.of_region, sandbox)
     assert (await client.call("list_authorizations", client.v2.ListAuthorizationsRequest())).count == 0
+    client.close()
 
 
 async def test_the_sdk_reads_the_refusals(vendor: Callable[..., Any]) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Callable
 from importlib import import_module
-from typing import Any, Final
-from urllib.parse import parse_qs, urlsplit
+from typing import Any, Final, Self
+from urllib.parse import parse_qsl, urlsplit
 
-from aiohttp import ClientSession, web
+from aiohttp import web
+from link_script import consent
 
 from oauth_helper.credentials import AccessKey
 from oauth_helper.sandbox import Sandbox
@@ -22,17 +24,28 @@ Operation = tuple[str, str]
 class Vendor:
     """The SDK's ServiceStage client; ``called`` has the operations asked for."""
 
-    def __init__(self, sandbox: Sandbox, key: AccessKey, project_id: str | None) -> None:
+    def __init__(self, endpoint: str, key: AccessKey, project_id: str) -> None:
+        self._build(key, project_id, lambda builder: builder.with_endpoint(endpoint))
+
+    @classmethod
+    def of_region(cls, sandbox: Sandbox) -> Self:
+        """Return one that asks IAM for the project of the region's name."""
+        region = import_module("huaweicloudsdkcore.region.region").Region(sandbox.region, sandbox.endpoint)
+        client = cls.__new__(cls)
+        client._build(sandbox.access_key, None, lambda builder: builder.with_region(region), sandbox.iam_endpoint)
+        return client
+
+    def _build(
+        self, key: AccessKey, project_id: str | None, place: Callable[[Any], object], iam_endpoint: str | None = None
+    ) -> None:
         # Not at the top: the SDK writes a file into the home folder while it is imported.
         self.v2 = import_module("huaweicloudsdkservicestage.v2")
         self.errors = import_module("huaweicloudsdkcore.exceptions.exceptions")
-        region = import_module("huaweicloudsdkcore.region.region").Region(sandbox.region, sandbox.endpoint)
-        builder = self.v2.ServiceStageClient.new_builder()
-        builder.with_credentials(_basic(key, project_id).with_iam_endpoint(sandbox.iam_endpoint))
-        if project_id is None:
-            builder.with_region(region)  # the SDK asks IAM for the project of the region's name
-        else:
-            builder.with_endpoint(sandbox.endpoint)
+        credentials = _basic(key, project_id)
+        if iam_endpoint:
+            credentials.with_iam_endpoint(iam_endpoint)
+        builder = self.v2.ServiceStageClient.new_builder().with_credentials(credentials)
+        place(builder)
         self._client = builder.build()
         self.called: list[str] = []
 
@@ -79,14 +92,10 @@ def operations(client: str) -> dict[str, Operation]:
     return found
 
 
-async def consent(authorization_url: str) -> dict[str, str]:
+async def code_and_state(authorization_url: str) -> dict[str, str]:
     """Consent at the sandbox's Git host; return the code and the state that come back."""
-    async with (
-        ClientSession() as session,
-        session.post(authorization_url, data={"decision": "authorize"}, allow_redirects=False) as response,
-    ):
-        query = parse_qs(urlsplit(response.headers["Location"]).query)
-    return {"code": query["code"][0], "state": query["state"][0]}
+    came_back = dict(parse_qsl(urlsplit(await consent(authorization_url)).query))
+    return {name: came_back[name] for name in ("code", "state")}
 
 
 def served(application: web.Application) -> set[Operation]:
@@ -96,4 +105,5 @@ def served(application: web.Application) -> set[Operation]:
 
 def _basic(key: AccessKey, project_id: str | None) -> Any:
     credentials = import_module("huaweicloudsdkcore.auth.credentials")
-    return credentials.BasicCredentials(key.access_key, key.secret_key.reveal(), project_id)
+    basic = credentials.BasicCredentials(key.access_key, key.secret_key.reveal(), project_id)
+    return basic.with_security_token(key.security_token.reveal()) if key.security_token else basic
