@@ -34,7 +34,7 @@ FIELD_VALUES: Final = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x
 TEXTS: Final = st.text(st.characters(exclude_categories=["C", "Z"], include_characters=" "), min_size=1, max_size=20)
 SEGMENTS: Final = TEXTS.filter(lambda text: text.strip("."))
 SECRETS: Final = TEXTS.map(Secret)
-TAGS: Final = st.none() | TEXTS
+TAGS: Final = st.none() | TEXTS | st.sampled_from([" intl ", "a+b", "%2F", "/&=?#", "."])
 TYPES: Final = st.sampled_from(RepoType)
 KEYS: Final = st.builds(AccessKey, FIELD_VALUES, TEXTS, st.none() | FIELD_VALUES)
 QUERIES: Final = st.lists(st.tuples(TEXTS, st.just("") | TEXTS), max_size=5)
