@@ -84,7 +84,8 @@ async def test_what_may_still_be_carried_out_is_sent_again_only_after_four_looks
         assert second - first >= HURRIED.settled_after
         assert run.order[0] == run.order[-1] == "create"
         looks = [at - first for at in run.service.made("list")]
-    assert all(look >= moment for look, moment in zip(looks[-len(due) :], due, strict=True))
+    # uvloop counts in whole milliseconds.
+    assert all(look > moment - 0.001 for look, moment in zip(looks[-len(due) :], due, strict=True))
 
 
 async def test_what_comes_late_is_found() -> None:
