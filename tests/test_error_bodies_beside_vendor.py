@@ -79,7 +79,7 @@ def test_every_code_of_the_contract_is_read_alike(code: str, as_gateway: bool) -
     assert ours(status, JSON, body) == theirs(status, JSON, body) == Reading(code, message, "0f" * 16)
 
 
-@pytest.mark.parametrize("body", WITHOUT_SHAPE, ids=lambda body: str(body[:20]))
+@pytest.mark.parametrize("body", WITHOUT_SHAPE, ids=lambda body: repr(body[:20]))
 def test_what_has_no_shape_is_read_alike(body: bytes) -> None:
     for headers in (JSON, {}, {"content-type": "application/json", "x-request-id": "r-2"}):
         assert ours(503, headers, body) == theirs(503, headers, body)
