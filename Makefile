@@ -7,6 +7,7 @@ BENCH := .venv-bench
 PICTURES := .venv-pictures
 TYPES := .venv-types
 PACKAGE := .venv-package
+VERSIONS := .venv-versions
 CATALOGS := $(wildcard oauth_helper/locale/*/LC_MESSAGES/*.po)
 
 # What an editable installation takes a copy of: the metadata with the version in it, and the compiled catalogs.
@@ -19,7 +20,15 @@ SECONDS ?= 720
 PEERS := huaweicloudsdkservicestage google-auth-oauthlib msal
 PARTS ?=
 
-.PHONY: demo test lint bench completeness catalogs fuzz torture pictures test-lowest package release-check clean
+# What `make versions` leaves out: browsers do not change with our Python, nor do benchmarks and fuzzing tell of it.
+IN_BROWSERS := canaries_windows cookie_across_sites end_to_end_window listener_in_browsers pages_in_browsers two_users \
+	window window_endings window_links
+ASIDE := $(patsubst %,--ignore=tests/test_%.py,$(IN_BROWSERS) benchmarks fuzz pictures torture)
+# What runs on the event loop in the tests' own process, windows among it.
+ON_A_LOOP := $(filter-out %_in_browsers.py,$(wildcard $(patsubst %,tests/test_%*.py,exchange fault_matrix iam linking listener notices \
+	python_api sandbox servicestage sitting standby start_over terminal visits why_no_window window)))
+
+.PHONY: demo test lint bench completeness catalogs fuzz torture pictures test-lowest versions package release-check clean
 
 # The main job, against a sandbox on this machine.
 demo: $(VENV)/installed
@@ -75,6 +84,13 @@ package: $(PACKAGE)/installed
 release-check: $(PACKAGE)/installed
 	PYTHONPATH=tests $(PACKAGE)/bin/python -m release
 
+# The tests on the newest Python that can be had here (Debian's development suite has it), twice: as strict as an
+# interpreter can be (what the tests start is so with warnings and memory), and on uvloop.
+versions: $(VERSIONS)/installed
+	PYTHONWARNINGS=error PYTHONMALLOC=debug PYTHONFAULTHANDLER=1 $(VERSIONS)/bin/python -X dev -bb -W error -m pytest \
+		--dist load --tx "4*popen//python=$(CURDIR)/$(VERSIONS)/bin/python -X dev -bb -W error" $(ASIDE)
+	PYTHONPATH=tests $(VERSIONS)/bin/python -m pytest -p on_uvloop --numprocesses=4 $(ON_A_LOOP)
+
 $(VENV)/installed: $(INSTALLED_FROM)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --editable .
@@ -91,6 +107,12 @@ $(LOWEST)/installed: $(INSTALLED_FROM) tests/lowest-versions.txt
 	$(PYTHON) -m venv $(LOWEST)
 	$(LOWEST)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
 	$(LOWEST)/bin/python -m pip install --quiet --editable . --group test --constraint tests/lowest-versions.txt
+	touch $@
+
+# Debian's Pythons have no pip of their own without another package.
+$(VERSIONS)/installed: $(VENV)/installed-for-development .ci/newest-python
+	"$$(.ci/newest-python $(VERSIONS)/python)" -m venv --without-pip $(VERSIONS)
+	$(BIN)/python -m pip --python $(VERSIONS)/bin/python install --quiet --editable . --group test
 	touch $@
 
 $(TORTURE)/installed: pyproject.toml
@@ -130,4 +152,4 @@ $(BENCH)/peers: pyproject.toml
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(LOWEST) $(TYPES) $(TORTURE) $(BENCH) $(PICTURES) $(PACKAGE) .venv-axe .venv-oidc .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
+	rm -rf $(VENV) $(LOWEST) $(TYPES) $(TORTURE) $(BENCH) $(PICTURES) $(PACKAGE) $(VERSIONS) .venv-axe .venv-oidc .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist

@@ -50,6 +50,10 @@ class Received:
 
     def vendor_authorization(self, access_key: str, secret_key: str) -> str:
         """Return the Authorization that the vendor's SDK computes for what came."""
+        return str(self.signed_by_vendor(access_key, secret_key).header_params["Authorization"])
+
+    def signed_by_vendor(self, access_key: str, secret_key: str) -> SdkRequest:
+        """Return what the vendor's SDK makes of what came; ``uri`` is what it would send in the request line."""
         sent = self.headers["Authorization"]
         names = sent.partition("SignedHeaders=")[2].partition(",")[0].split(";")
         path, _, query = self.target.partition("?")
@@ -60,8 +64,7 @@ class Received:
             header_params={name: self.headers[name] for name in names},
             body=self.body,
         )
-        signed = Signer(BasicCredentials(access_key, secret_key)).sign(request)
-        return str(signed.header_params["Authorization"])
+        return Signer(BasicCredentials(access_key, secret_key)).sign(request)
 
 
 def _decoded(pair: str) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import ssl
 from collections.abc import Callable
@@ -95,7 +96,9 @@ class Relay:
         """Close the clients' connections at this very moment; return how many there were."""
         open_ones = [stream for stream in self._streams if not stream.is_closing()]
         for stream in open_ones:
-            stream.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+            # A copy: what a transport of uvloop's gives out cannot be shut down.
+            with socket.socket(fileno=os.dup(stream.get_extra_info("socket").fileno())) as connection:
+                connection.shutdown(socket.SHUT_RDWR)
         return len(open_ones)
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

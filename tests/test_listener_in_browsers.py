@@ -73,6 +73,7 @@ async def tapped(opened: Open) -> AsyncIterator[tuple[str, bytearray]]:
     """Forward a port of its own to the listener, and keep all that browsers say there."""
     said = bytearray()
     port = 0
+    writers: list[asyncio.StreamWriter] = []
 
     async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, kept: bytearray) -> None:
         while data := await reader.read(65536):
@@ -82,12 +83,15 @@ async def tapped(opened: Open) -> AsyncIterator[tuple[str, bytearray]]:
 
     async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there, back = await asyncio.open_connection("127.0.0.1", opened.port)
+        writers.extend((writer, back))
         await asyncio.gather(carry(reader, back, said), carry(there, writer, bytearray()), return_exceptions=True)
 
     server = await asyncio.start_server(connect, "127.0.0.1", 0)
     async with server:
         port = server.sockets[0].getsockname()[1]
         yield f"http://127.0.0.1:{port}/start?k={opened.key}", said
+        for writer in writers:  # from Python 3.12 on, a server waits for its connections to end
+            writer.close()
 
 
 async def test_an_address_pasted_anywhere_links(tab: Tab) -> None:

@@ -2,42 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from importlib import import_module
-from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from aiohttp import ClientSession
+from vendor_client import Vendor, code_and_state
 
 from oauth_helper.credentials import AccessKey
 from oauth_helper.sandbox import Sandbox
-
-
-class Vendor:
-    """The SDK's client, whose blocking calls are made in a thread."""
-
-    def __init__(self, sandbox: Sandbox, key: AccessKey, project_id: str | None) -> None:
-        # Not at the top: the SDK writes a file into the home folder while it is imported.
-        self.v2 = import_module("huaweicloudsdkservicestage.v2")
-        self.errors = import_module("huaweicloudsdkcore.exceptions.exceptions")
-        credentials = import_module("huaweicloudsdkcore.auth.credentials").BasicCredentials(
-            key.access_key, key.secret_key.reveal(), project_id
-        )
-        region = import_module("huaweicloudsdkcore.region.region").Region(sandbox.region, sandbox.endpoint)
-        builder = self.v2.ServiceStageClient.new_builder()
-        builder.with_credentials(credentials.with_iam_endpoint(sandbox.iam_endpoint))
-        if project_id is None:
-            builder.with_region(region)  # the SDK asks IAM for the project of the region's name
-        else:
-            builder.with_endpoint(sandbox.endpoint)
-        self._client = builder.build()
-
-    async def call(self, name: str, request: Any) -> Any:
-        return await asyncio.to_thread(getattr(self._client, name), request)
-
-    def close(self) -> None:
-        self._client.close()
 
 
 @pytest.fixture
@@ -47,29 +18,16 @@ async def sandbox() -> AsyncIterator[Sandbox]:
 
 
 @pytest.fixture
-async def vendor(
-    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Callable[..., Any]]:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+async def vendor(sandbox: Sandbox, clean_surroundings: object) -> AsyncIterator[Callable[..., Any]]:
     opened: list[Vendor] = []
 
-    async def open_client(key: AccessKey = sandbox.access_key, project_id: str | None = sandbox.project_id) -> Vendor:
-        opened.append(await asyncio.to_thread(Vendor, sandbox, key, project_id))
+    async def open_client(key: AccessKey = sandbox.access_key) -> Vendor:
+        opened.append(await asyncio.to_thread(Vendor, sandbox.endpoint, key, sandbox.project_id))
         return opened[-1]
 
     yield open_client
     for client in opened:
         client.close()
-
-
-async def consent(authorization_url: str) -> dict[str, str]:
-    async with (
-        ClientSession() as session,
-        session.post(authorization_url, data={"decision": "authorize"}, allow_redirects=False) as response,
-    ):
-        query = parse_qs(urlsplit(response.headers["Location"]).query)
-    return {"code": query["code"][0], "state": query["state"][0]}
 
 
 @pytest.mark.parametrize("repo_type", ["github", "gitlab", "gitee", "bitbucket"])
@@ -78,7 +36,7 @@ async def test_the_sdk_links_lists_and_deletes(vendor: Callable[..., Any], repo_
     client = await vendor()
     v2 = client.v2
     shown = await client.call("show_redirect_url", v2.ShowRedirectUrlRequest(repo_type=repo_type, tag=tag))
-    body = v2.OAuth(name="my-auth.1_2", **await consent(shown.url))
+    body = v2.OAuth(name="my-auth.1_2", **await code_and_state(shown.url))
     created = await client.call("create_o_auth", v2.CreateOAuthRequest(repo_type=repo_type, tag=tag, body=body))
     assert created.authorization.repo_user == "octocat"
     assert created.authorization.token_type == "oauth"
@@ -91,9 +49,10 @@ async def test_the_sdk_links_lists_and_deletes(vendor: Callable[..., Any], repo_
     assert (await client.call("list_authorizations", v2.ListAuthorizationsRequest())).count == 0
 
 
-async def test_the_sdk_finds_the_project_by_its_region(vendor: Callable[..., Any]) -> None:
-    client = await vendor(project_id=None)
+async def test_the_sdk_finds_the_project_by_its_region(sandbox: Sandbox, clean_surroundings: object) -> None:
+    client = await asyncio.to_thread(Vendor.of_region, sandbox)
     assert (await client.call("list_authorizations", client.v2.ListAuthorizationsRequest())).count == 0
+    client.close()
 
 
 async def test_the_sdk_reads_the_refusals(vendor: Callable[..., Any]) -> None:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 from oauth_helper.browsers.trouble import BrowserTroubleError, ConnectionLostError
 from oauth_helper.phrase import Phrase, phrase
@@ -150,8 +150,8 @@ class BrowserProcess(asyncio.SubprocessProtocol):
         return self.exited.done()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:  # noqa: D102 asyncio's
-        assert isinstance(transport, asyncio.SubprocessTransport)  # noqa: S101 asyncio's promise, for the type checker
-        self._transport = transport
+        # The promise is asyncio's; uvloop's transport does the same without being of that class.
+        self._transport = cast("asyncio.SubprocessTransport", transport)
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:  # noqa: ARG002, D102 asyncio's; there is one pipe only
         self._said = (self._said + data)[-_KEPT:]

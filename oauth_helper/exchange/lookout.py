@@ -42,8 +42,10 @@ class Lookout:
         settled = sent_since + self._pace.settled_after
         moments = self._pace.moments(sent_since, loop.time())
         while True:
-            await asyncio.sleep(next(moments) - loop.time())
-            is_settled = loop.time() >= settled
+            moment = next(moments)
+            await asyncio.sleep(moment - loop.time())
+            # A loop that counts whole milliseconds (uvloop) may wake a moment early: then what was due counts.
+            is_settled = max(moment, loop.time()) >= settled
             listed = await self.look()
             if listed is None:
                 continue
