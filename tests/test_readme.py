@@ -14,8 +14,8 @@ from typing import Final, get_args
 import pytest
 from command import surroundings
 from fault_table import COLUMNS, cells
+from house.floors import heights
 from promised_json import read_event
-from test_floors import HEIGHT
 
 from oauth_helper import errors, events
 from oauth_helper.authorization import Authorization, RepoType
@@ -213,7 +213,7 @@ def test_the_rooms_are_drawn_from_the_roof_down() -> None:
     house = blocks("text")[-1].partition("sandbox/")[0]
     named = re.compile(r"\b([a-z_]+)(?:\.py|/)")
     found = [[name for name in named.findall(line) if name != "locale"] for line in house.splitlines()[:-1] if line]
-    drawn = [[HEIGHT[name] for name in names] for names in found]
+    drawn = [[heights()[name] for name in names] for names in found]
     assert all(min(above) >= max(below) for above, below in pairwise(drawn))
 
 
