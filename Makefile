@@ -15,7 +15,10 @@ SECONDS ?= 720
 PEERS := huaweicloudsdkservicestage google-auth-oauthlib msal
 PARTS ?=
 
-.PHONY: demo test lint bench completeness catalogs fuzz torture pictures test-lowest clean
+# What `make figures` must know, of coverage and types; what it does not know it only says.
+MEASURED ?=
+
+.PHONY: demo test lint bench completeness figures drawing catalogs fuzz torture pictures test-lowest clean
 
 # The main job, against a sandbox on this machine.
 demo: $(VENV)/installed
@@ -40,7 +43,17 @@ completeness:
 	$(PYTHON) -m venv $(TYPES)
 	$(TYPES)/bin/python -m pip install --quiet --force-reinstall .
 	npm install --silent --no-fund --no-audit --prefix $(TYPES)/npm pyright
-	PATH="$(CURDIR)/$(TYPES)/bin:$$PATH" $(TYPES)/npm/node_modules/.bin/pyright --verifytypes oauth_helper --ignoreexternal
+	PATH="$(CURDIR)/$(TYPES)/bin:$$PATH" $(TYPES)/npm/node_modules/.bin/pyright --verifytypes oauth_helper --ignoreexternal \
+		>$(TYPES)/completeness.txt; ended=$$?; cat $(TYPES)/completeness.txt; exit $$ended
+
+# The shape of the package in figures, beside those of others; fails where one that must hold does not. It reads what
+# `make test-lowest` and `make completeness` have left.
+figures: $(VENV)/installed-for-development
+	PYTHONPATH=tests $(BIN)/python -m figures --measured $(MEASURED)
+
+# The drawing of the house in the READMEs, from its floors and from what each room says of itself.
+drawing: $(VENV)/installed-for-development
+	PYTHONPATH=tests $(BIN)/python -m house
 
 # Bring the translations up to date with the sources; fails while something is left to be translated.
 catalogs: $(VENV)/installed-for-development
