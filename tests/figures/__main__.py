@@ -32,7 +32,7 @@ def main() -> int:
 def report(package: Path, tests: Path, demanded: Collection[str] = ()) -> int:
     """Print what is found; return 1 where something does not hold, or is not known though it is demanded."""
     root, modules = package.parent, read_modules(package)
-    found = [*static_figures(package, tests, modules), *measured_figures(root, modules)]
+    found = [*static_figures(package, tests, modules), *slow_figures(package, tests, modules)]
     sys.stdout.write(f"{table(found)}\n\n{whose()}\n")
     for line in (*why_not_covered(exclusions(modules, root / "pyproject.toml")), *what_is_wrong(found)):
         sys.stdout.write(f"{line}\n")
@@ -41,17 +41,18 @@ def report(package: Path, tests: Path, demanded: Collection[str] = ()) -> int:
 
 
 def static_figures(package: Path, tests: Path, modules: Sequence[Module]) -> Iterator[Figure]:
-    """What the sources alone tell."""
+    """What the sources tell at once."""
     yield from shape.sizes(modules)
     yield from shape.words(modules)
     yield from shape.connections(package, modules)
-    yield from shape.repetitions(package, tests)
     yield from shape.waived(modules, package.parent / "pyproject.toml")
     yield from shape.tests_beside(modules, tests)
 
 
-def measured_figures(root: Path, modules: Sequence[Module]) -> Iterator[Figure]:
-    """What tests and type checkers tell."""
+def slow_figures(package: Path, tests: Path, modules: Sequence[Module]) -> Iterator[Figure]:
+    """What other tools tell."""
+    root = package.parent
+    yield from shape.repetitions(package, tests)
     yield coverage_figure(root, modules)
     yield completeness_figure(root, modules)
     yield _known("mypy errors", lambda: none_of("mypy errors", ["`make lint` shows it"] * count_type_errors(root)))
