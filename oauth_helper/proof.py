@@ -1,4 +1,4 @@
-"""What shows ServiceStage that a Git account is the user's where no browser does: a token, or a password. No I/O."""
+"""What shows whose a Git account is where no browser does: a token, or a password. No I/O."""
 
 from __future__ import annotations
 

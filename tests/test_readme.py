@@ -7,14 +7,12 @@ import tomllib
 from collections import defaultdict
 from datetime import UTC, datetime
 from importlib.metadata import version
-from itertools import pairwise
 from pathlib import Path
 from typing import Final, get_args
 
 import pytest
 from command import surroundings
 from fault_table import COLUMNS, cells
-from house.floors import heights
 from promised_json import read_event
 
 from oauth_helper import errors, events
@@ -197,24 +195,6 @@ def test_every_setting_stands_in_the_table_with_its_variables_in_order() -> None
         positions = [row.index(f"`{variable}`") for variable in variables]
         assert positions == sorted(positions)
         assert f"| `{key}` |" in row
-
-
-def test_the_rooms_that_are_drawn_are_the_rooms_there_are() -> None:
-    drawing = section("## How the code is laid out")
-    package = ROOT / "oauth_helper"
-    for name in re.findall(r"\b([a-z_]+\.py|[a-z_]+/)", blocks("text")[-1]):
-        assert (package / name).exists(), name
-    for path in package.iterdir():
-        if path.is_dir() and path.name != "__pycache__":
-            assert f"{path.name}/" in drawing
-
-
-def test_the_rooms_are_drawn_from_the_roof_down() -> None:
-    house = blocks("text")[-1].partition("sandbox/")[0]
-    named = re.compile(r"\b([a-z_]+)(?:\.py|/)")
-    found = [[name for name in named.findall(line) if name != "locale"] for line in house.splitlines()[:-1] if line]
-    drawn = [[heights()[name] for name in names] for names in found]
-    assert all(min(above) >= max(below) for above, below in pairwise(drawn))
 
 
 def test_every_runtime_dependency_is_explained_and_its_lower_bound_is_the_one_tested() -> None:

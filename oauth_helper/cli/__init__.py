@@ -1,4 +1,4 @@
-"""The shell: parse, call the wiring, print, return a status. Only these rooms print."""
+"""Parse, call the wiring, print, return a status; the only rooms that print."""
 
 from __future__ import annotations
 
