@@ -124,6 +124,11 @@ def test_help_texts_are_what_the_command_prints(block: str) -> None:
     assert words_of_help(help_of(command)) == words_of_help(printed)
 
 
+def test_every_git_host_that_is_linked_in_a_browser_is_named_at_once() -> None:
+    beginning = README.partition("## Commands")[0]
+    assert f"({', '.join(one.display_name for one in RepoType if one.has_oauth)})" in beginning
+
+
 def test_every_exit_status_is_explained() -> None:
     table = section("## Exit statuses")
     explained = {

@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from aiohttp import ClientSession
+from repo_type_contract import IN_BROWSER
 
 from oauth_helper.credentials import AccessKey
 from oauth_helper.sandbox import Sandbox
@@ -72,7 +73,7 @@ async def consent(authorization_url: str) -> dict[str, str]:
     return {"code": query["code"][0], "state": query["state"][0]}
 
 
-@pytest.mark.parametrize("repo_type", ["github", "gitlab", "gitee", "bitbucket"])
+@pytest.mark.parametrize("repo_type", IN_BROWSER)
 @pytest.mark.parametrize("tag", [None, "intl", "a b&c=d/é~*+"])
 async def test_the_sdk_links_lists_and_deletes(vendor: Callable[..., Any], repo_type: str, tag: str | None) -> None:
     client = await vendor()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack, closing
 from types import TracebackType
 from typing import Final, Self
@@ -23,6 +23,7 @@ from oauth_helper.sandbox.console import Console
 from oauth_helper.sandbox.direct_creation import PasswordBody
 from oauth_helper.sandbox.gateway import EVERY_ACTION, Action, Gateway
 from oauth_helper.sandbox.git_host import LOGIN, GitHost
+from oauth_helper.sandbox.git_hosts import PLAYED_HOSTS
 from oauth_helper.sandbox.iam import Iam, Project
 from oauth_helper.sandbox.misbehaving import Exchange, Front
 from oauth_helper.sandbox.servicestage import ServiceStage
@@ -30,14 +31,6 @@ from oauth_helper.sandbox.serving import address_of, open_port, serving
 from oauth_helper.secret import Secret
 
 __all__ = ["Call", "Exchange", "Fault", "Sandbox"]
-
-_SCOPES: Final[Mapping[RepoType, str]] = {
-    RepoType.GITHUB: "read:user repo write:repo_hook",
-    # The manual has a sample for GitHub alone; these are what the same work needs elsewhere.
-    RepoType.GITLAB: "api read_user",
-    RepoType.GITEE: "user_info projects hook",
-    RepoType.BITBUCKET: "account repository:write webhook",
-}
 
 
 class Sandbox:
@@ -142,10 +135,9 @@ class Sandbox:
         servicestage = ServiceStage(
             project_id=self.project_id,
             applications={
-                repo_type: git_host.register(
-                    repo_type, redirect_uri=self.console.redirect_uri(repo_type), scope=_SCOPES[repo_type]
-                )
-                for repo_type in _SCOPES
+                repo_type: git_host.register(RepoType(repo_type), redirect_uri=self.console.redirect_uri(repo_type))
+                for repo_type, host in PLAYED_HOSTS.items()
+                if host.has_oauth
             },
             git_host=git_host,
             gateway=gateway,

@@ -1,6 +1,6 @@
 """The sandbox's Git host: asks its one user for consent, hands out codes, and takes them back in exchange.
 
-One host plays GitHub, GitLab, Gitee and Bitbucket, each at the path of the real one; the client id tells which.
+One address plays them all, each at the path of the real one; the client id tells which.
 """
 
 from __future__ import annotations
@@ -15,33 +15,15 @@ from urllib.parse import urlencode
 from aiohttp import web
 
 from oauth_helper.authorization import RepoType
+from oauth_helper.sandbox.git_hosts import PLAYED_HOSTS, PlayedHost
 from oauth_helper.sandbox.pages import avatar, page
 from oauth_helper.secret import Secret
 
 LOGIN: Final = "octocat"
 """The one user, who is always signed in."""
 
-_AUTHORIZATION_PATHS: Final[Mapping[RepoType, str]] = {
-    RepoType.GITHUB: "/login/oauth/authorize",
-    RepoType.GITLAB: "/oauth/authorize",
-    RepoType.GITEE: "/oauth/authorize",
-    RepoType.BITBUCKET: "/site/oauth2/authorize",
-}
 _ISSUER_PATH: Final = "/login/oauth"
 _RFC_ERRORS: Final = "https://datatracker.ietf.org/doc/html/rfc6749#section-4.1.2.1"
-_SCOPE_MEANINGS: Final[Mapping[str, str]] = {
-    "read:user": "read your profile",
-    "repo": "read and write your repositories",
-    "write:repo_hook": "write repository hooks",
-    "api": "use the whole API in your name",
-    "read_user": "read your profile",
-    "user_info": "read your profile",
-    "projects": "read and write your repositories",
-    "hook": "write repository hooks",
-    "account": "read your profile",
-    "repository:write": "read and write your repositories",
-    "webhook": "write repository hooks",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +33,11 @@ class OAuthApplication:
     repo_type: RepoType
     client_id: str
     redirect_uri: str
-    scope: str
+
+    @property
+    def host(self) -> PlayedHost:
+        """Where it is registered."""
+        return PLAYED_HOSTS[self.repo_type]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,15 +80,15 @@ class GitHost:
         self.password: Secret = Secret(secrets.token_urlsafe(18))
         """Its user's password."""
 
-    def register(self, repo_type: RepoType, *, redirect_uri: str, scope: str) -> OAuthApplication:
+    def register(self, repo_type: RepoType, *, redirect_uri: str) -> OAuthApplication:
         """Register an application, whose answers go to ``redirect_uri`` and nowhere else."""
-        registered = OAuthApplication(repo_type, secrets.token_hex(10), redirect_uri, scope)
+        registered = OAuthApplication(repo_type, secrets.token_hex(10), redirect_uri)
         self._applications[registered.client_id] = registered
         return registered
 
     def authorization_endpoint(self, application: OAuthApplication) -> str:
         """Return the address where the host asks for consent (RFC 6749 section 3.1)."""
-        return self.address + _AUTHORIZATION_PATHS[application.repo_type]
+        return self.address + application.host.authorization_path
 
     def exchange(self, application: OAuthApplication, code: Secret) -> Account | None:
         """Return whose consent ``code`` stands for; None where it is not good. Either way it is used up.
@@ -130,7 +116,7 @@ class GitHost:
     def application(self) -> web.Application:
         """Return what is to be served."""
         application = web.Application()
-        for path in sorted(set(_AUTHORIZATION_PATHS.values())):
+        for path in sorted({host.authorization_path for host in PLAYED_HOSTS.values() if host.has_oauth}):
             application.router.add_get(path, self._ask)
             application.router.add_post(path, self._decide)
         application.router.add_get(f"/{LOGIN}", _profile)
@@ -177,7 +163,7 @@ class GitHost:
         if len(set(request.query)) != len(request.query):
             return _error_page("Repeated parameter", "A parameter of the request is there more than once.")
         application = self._applications.get(parameters.get("client_id", ""))
-        if application is None or _AUTHORIZATION_PATHS[application.repo_type] != request.path:
+        if application is None or application.host.authorization_path != request.path:
             return _error_page("Unknown application", "No application is registered under this client id.")
         if parameters.get("redirect_uri") != application.redirect_uri:
             if application.repo_type is not RepoType.GITHUB:
@@ -215,7 +201,7 @@ class GitHost:
 
 def _consent_page(application: OAuthApplication, path: str, parameters: Mapping[str, str]) -> web.Response:
     scopes = "".join(
-        f"<li><code>{escape(scope)}</code> <span>{_SCOPE_MEANINGS.get(scope, '')}</span></li>"
+        f"<li><code>{escape(scope)}</code> <span>{application.host.scopes.get(scope, '')}</span></li>"
         for scope in parameters.get("scope", "").split()
     )
     hidden = "".join(

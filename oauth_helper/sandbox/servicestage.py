@@ -164,7 +164,7 @@ class ServiceStage:
             "client_id": application.client_id,
             "redirect_uri": application.redirect_uri,
             **response_type,
-            "scope": application.scope,
+            "scope": " ".join(application.host.scopes),
             "state": state.reveal(),
         }
         endpoint = self._git_host.authorization_endpoint(application)
