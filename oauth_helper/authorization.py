@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final
+from typing import Final, Literal
 
 STATUS_NORMAL: Final = 0
 
@@ -15,10 +15,7 @@ _ILLEGAL_CHARACTERS: Final = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 class RepoType(StrEnum):
-    """A kind of Git host, spelt as ServiceStage spells it on the wire (lower case).
-
-    ``DEVCLOUD`` (CodeArts) is undocumented for OAuth in most editions of the manual; it is let through.
-    """
+    """A kind of Git host, spelt as ServiceStage spells it on the wire (lower case)."""
 
     GITHUB = "github"
     GITLAB = "gitlab"
@@ -29,15 +26,36 @@ class RepoType(StrEnum):
     @property
     def display_name(self) -> str:
         """The name its owner gives it, for people."""
-        return _DISPLAY_NAMES[self]
+        return _KNOWN[self].display_name
+
+    @property
+    def proof(self) -> Literal["token", "password"]:
+        """What ServiceStage takes where there is no browser: a personal access token, or a user's password."""
+        return _KNOWN[self].proof
+
+    @property
+    def has_oauth(self) -> bool:
+        """Whether a link in a browser is documented; where it is not, that is let through all the same."""
+        return _KNOWN[self].has_oauth
 
 
-_DISPLAY_NAMES: Final[Mapping[RepoType, str]] = {
-    RepoType.GITHUB: "GitHub",
-    RepoType.GITLAB: "GitLab",
-    RepoType.GITEE: "Gitee",
-    RepoType.BITBUCKET: "Bitbucket",
-    RepoType.DEVCLOUD: "CodeArts",
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What we know of a type, beside its word."""
+
+    display_name: str
+    proof: Literal["token", "password"]
+    has_oauth: bool = True
+
+
+# Proofs: API reference, "Creating Private Token Authorization" and "Creating Password Authorization"; most editions
+# have no GitHub in the latter, and GitHub takes no password since 2021; most have no OAuth for CodeArts.
+_KNOWN: Final[Mapping[RepoType, _Known]] = {
+    RepoType.GITHUB: _Known("GitHub", "token"),
+    RepoType.GITLAB: _Known("GitLab", "token"),
+    RepoType.GITEE: _Known("Gitee", "token"),
+    RepoType.BITBUCKET: _Known("Bitbucket", "password"),
+    RepoType.DEVCLOUD: _Known("CodeArts", "password", has_oauth=False),
 }
 
 

@@ -1,4 +1,4 @@
-"""The catalogs that lie in the package: our words in other languages than English."""
+"""The catalogs that lie in locale/: our words in other languages than English."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a fault comes from, without what foreign errors say of it: libraries put into words what they were called with.
+"""Where a fault comes from, without foreign errors' words: these quote what they were called with.
 
 No I/O.
 """

@@ -1,4 +1,4 @@
-"""Where settings and credentials lie on disk: platformdirs' config folder, and the vendor SDK's profile file."""
+"""Where settings and credentials lie: platformdirs' config folder, the vendor SDK's profile file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The journal of captured redirects: one file each, written before the exchange, removed when its outcome is known."""
+"""The journal of captured redirects: a file each, from before the exchange to its known outcome."""
 
 from __future__ import annotations
 

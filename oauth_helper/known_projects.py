@@ -1,4 +1,4 @@
-"""The projects that IAM has named before, so that it need not be asked each time: a file each, in the cache folder."""
+"""The projects that IAM has named, a file each in the cache, so that it is not asked each time."""
 
 from __future__ import annotations
 

@@ -81,9 +81,14 @@ def listed(names: Sequence[str]) -> Phrase:
     """Return ``names`` as the last part of a list has it in a sentence: ``A``, ``A and B``, ``A, B and C``."""
     *first, last = names
     if not first:
-        return phrase("{text}", text=last)
-    start = reduce(lambda text, name: phrase("{names}, {name}", names=text, name=name), first)
-    return phrase("{first} and {last}", first=start, last=last)
+        return verbatim(last)
+    return phrase("{first} and {last}", first=enumerated(first), last=last)
+
+
+def enumerated(names: Sequence[str]) -> Phrase:
+    """Return ``names`` one after the other, as in parentheses: ``A, B, C``."""
+    first, *others = names
+    return reduce(lambda text, name: phrase("{names}, {name}", names=text, name=name), others, verbatim(first))
 
 
 def joined(reasons: Iterable[Phrase]) -> Phrase:

@@ -1,4 +1,4 @@
-"""A phrase as JSON, so that another run of ours can say it in the language of its own user; and back. No I/O."""
+"""A phrase as JSON, for another run of ours to say in the language of its own user; and back. No I/O."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that nobody but this user may see: the journal's, and those by which runs of ours find each other."""
+"""Files that only this user may see: the journal's, and those by which our runs find each other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What shows ServiceStage that a Git account is the user's where no browser does: a token, or a password. No I/O."""
+"""What shows whose a Git account is where no browser does: a token, or a password. No I/O."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from oauth_helper.errors import SettingsError, UsageError
 from oauth_helper.phrase import listed, phrase
 from oauth_helper.secret import Secret
 
-TOKEN_TYPES: Final = (RepoType.GITHUB, RepoType.GITLAB, RepoType.GITEE)
+TOKEN_TYPES: Final = tuple(one for one in RepoType if one.proof == "token")
 """Of which the API takes personal access tokens."""
-PASSWORD_TYPES: Final = (RepoType.BITBUCKET, RepoType.DEVCLOUD)
-"""Of which it takes passwords; most editions of the manual have no GitHub here, and GitHub takes none since 2021."""
+PASSWORD_TYPES: Final = tuple(one for one in RepoType if one.proof == "password")
+"""Of which it takes passwords."""
 
 _COPY_IT_AGAIN: Final = phrase("Copy it again, whole and on one line.")
 

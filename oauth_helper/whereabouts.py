@@ -1,4 +1,4 @@
-"""Where we run, as seen from the user's browser: beside it, or on another machine, and how it reaches us. No I/O."""
+"""Where we run as the user's browser sees it: beside it or elsewhere, and how it reaches us. No I/O."""
 
 from __future__ import annotations
 

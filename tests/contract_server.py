@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl, quote, unquote
 from aiohttp import web
 from contract_rules import ACCESS_KEY, PROJECT, SECRET_KEY, Json, Route, body_faults, header_faults, read_json
 from fake_servicestage import FakeServiceStage, Received
+from repo_type_contract import TYPES, types_with
 
 STATE: Final = "$2a$10$.uQYThj5yKFs51w9s9ajeuQ0NSGshPH7IUfXoZLPlz7J/oAJ8Babc"
 CODE: Final = "fb32b45c3513bc3267f5"
@@ -26,10 +27,10 @@ CONSOLE: Final = "https://console.huaweicloud.com/servicestage/oauth?repo_type="
 
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{4,63}")
 _TYPES: Final = {
-    "redirect": {"github", "gitlab", "gitee", "bitbucket", "devcloud"},
-    "oauth": {"github", "gitlab", "gitee", "bitbucket", "devcloud"},
-    "personal": {"github", "gitlab", "gitee"},
-    "password": {"bitbucket", "devcloud"},
+    "redirect": set(TYPES),
+    "oauth": set(TYPES),
+    "personal": types_with("personal"),
+    "password": types_with("password"),
 }
 
 

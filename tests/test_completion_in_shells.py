@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from completing_shells import SHELLS, CompletingShell
+from repo_type_contract import TYPES
 
 
 @pytest.fixture(params=SHELLS, ids=lambda each: each.name)
@@ -20,7 +21,7 @@ def shell(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
 FITTING: dict[str, set[str]] = {
     "oauth-helper li": {"link", "list"},
     "oauth-helper --vers": {"--version"},
-    "oauth-helper link git": {"github", "gitlab", "gitee"},
+    "oauth-helper link git": {name for name in TYPES if name.startswith("git")},
     "oauth-helper link github --if-exists ": {"keep", "replace", "fail"},
     "oauth-helper link --browser c": {"chromium"},
     "oauth-helper link --browser=c": {"--browser=chromium"},

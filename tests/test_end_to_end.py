@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from command import ended, error_of, line_with, records, run_command, running, surroundings
 from promised_json import read_authorization
+from repo_type_contract import IN_BROWSER
 
 from oauth_helper.sandbox import Sandbox
 
@@ -23,7 +24,7 @@ async def sandbox() -> AsyncIterator[Sandbox]:
         yield sandbox
 
 
-@pytest.mark.parametrize("repo_type", ["github", "gitlab", "gitee", "bitbucket"])
+@pytest.mark.parametrize("repo_type", IN_BROWSER)
 @pytest.mark.parametrize("with_token", [False, True], ids=["access key", "token"])
 async def test_a_git_account_is_linked_and_standard_output_is_the_apis_record(
     sandbox: Sandbox, repo_type: str, with_token: bool, tmp_path: Path

@@ -48,7 +48,15 @@ def test_a_help_or_a_slip_imports_nothing_heavy(arguments: list[str], status: in
     assert not found & (HEAVY | {"oauth_helper.journal"})
 
 
-NEEDED_BY_ALL = ("program", "spoken_help", "language_option", "fitting", "speech")
+NEEDED_BY_ALL = (
+    "program",
+    "completion_variable",
+    "repo_type_names",
+    "spoken_help",
+    "language_option",
+    "fitting",
+    "speech",
+)
 COMMANDS = ("deliver", "resume", "list", "show", "delete", "repos", "apply", "doctor", "sandbox", "completion")
 
 

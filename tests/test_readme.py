@@ -7,7 +7,6 @@ import tomllib
 from collections import defaultdict
 from datetime import UTC, datetime
 from importlib.metadata import version
-from itertools import pairwise
 from pathlib import Path
 from typing import Final, get_args
 
@@ -15,7 +14,6 @@ import pytest
 from command import surroundings
 from fault_table import COLUMNS, cells
 from promised_json import read_event
-from test_floors import HEIGHT
 
 from oauth_helper import errors, events
 from oauth_helper.authorization import Authorization, RepoType
@@ -126,6 +124,11 @@ def test_help_texts_are_what_the_command_prints(block: str) -> None:
     assert words_of_help(help_of(command)) == words_of_help(printed)
 
 
+def test_every_git_host_that_is_linked_in_a_browser_is_named_at_once() -> None:
+    beginning = README.partition("## Commands")[0]
+    assert f"({', '.join(one.display_name for one in RepoType if one.has_oauth)})" in beginning
+
+
 def test_every_exit_status_is_explained() -> None:
     table = section("## Exit statuses")
     explained = {
@@ -197,24 +200,6 @@ def test_every_setting_stands_in_the_table_with_its_variables_in_order() -> None
         positions = [row.index(f"`{variable}`") for variable in variables]
         assert positions == sorted(positions)
         assert f"| `{key}` |" in row
-
-
-def test_the_rooms_that_are_drawn_are_the_rooms_there_are() -> None:
-    drawing = section("## How the code is laid out")
-    package = ROOT / "oauth_helper"
-    for name in re.findall(r"\b([a-z_]+\.py|[a-z_]+/)", blocks("text")[-1]):
-        assert (package / name).exists(), name
-    for path in package.iterdir():
-        if path.is_dir() and path.name != "__pycache__":
-            assert f"{path.name}/" in drawing
-
-
-def test_the_rooms_are_drawn_from_the_roof_down() -> None:
-    house = blocks("text")[-1].partition("sandbox/")[0]
-    named = re.compile(r"\b([a-z_]+)(?:\.py|/)")
-    found = [[name for name in named.findall(line) if name != "locale"] for line in house.splitlines()[:-1] if line]
-    drawn = [[HEIGHT[name] for name in names] for names in found]
-    assert all(min(above) >= max(below) for above, below in pairwise(drawn))
 
 
 def test_every_runtime_dependency_is_explained_and_its_lower_bound_is_the_one_tested() -> None:

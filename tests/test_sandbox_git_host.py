@@ -3,15 +3,14 @@
 import re
 
 import pytest
+from repo_type_contract import IN_BROWSER
 from sandbox_browser import Browser, browser, changed, only_form, origin, query
 from yarl import URL
 
 __all__ = ["browser"]
 
-ALL_TYPES = ("github", "gitlab", "gitee", "bitbucket")
 
-
-@pytest.mark.parametrize("repo_type", ALL_TYPES)
+@pytest.mark.parametrize("repo_type", IN_BROWSER)
 async def test_the_consent_page_is_one_form_with_two_buttons(browser: Browser, repo_type: str) -> None:
     url = await browser.authorization_url(repo_type)
     response, html = await browser.get(url)
@@ -43,19 +42,19 @@ async def test_what_a_stranger_puts_into_the_request_is_escaped(browser: Browser
     assert only_form(html).fields["state"] == '"><script>'
 
 
-@pytest.mark.parametrize(("repo_type", "digits"), [("github", 20), ("gitlab", 64), ("gitee", 64), ("bitbucket", 64)])
-async def test_authorize_brings_code_and_state_to_the_console(browser: Browser, repo_type: str, digits: int) -> None:
+@pytest.mark.parametrize("repo_type", IN_BROWSER)
+async def test_authorize_brings_code_and_state_to_the_console(browser: Browser, repo_type: str) -> None:
     url, location = await browser.decide(repo_type, "Authorize")
     assert location.startswith(query(url)["redirect_uri"] + "&")
     answer = query(location)
-    assert re.fullmatch(rf"[0-9a-f]{{{digits}}}", answer["code"])
+    assert re.fullmatch(rf"[0-9a-f]{{{20 if repo_type == 'github' else 64}}}", answer["code"])
     assert answer["state"] == query(url)["state"]
     assert "state=%242a%2410%24" in location
     assert answer.get("iss") == (f"{origin(url)}/login/oauth" if repo_type == "github" else None)
     assert browser.sandbox.console.requests == 0
 
 
-@pytest.mark.parametrize("repo_type", ALL_TYPES)
+@pytest.mark.parametrize("repo_type", IN_BROWSER)
 async def test_deny_brings_the_refusal_to_the_console(browser: Browser, repo_type: str) -> None:
     url, location = await browser.decide(repo_type, "Deny")
     answer = query(location)
@@ -101,7 +100,7 @@ async def test_a_request_without_a_state_is_answered_without_one(browser: Browse
     assert "state" not in query(response.headers["Location"])
 
 
-@pytest.mark.parametrize("repo_type", ALL_TYPES)
+@pytest.mark.parametrize("repo_type", IN_BROWSER)
 async def test_an_unknown_application_gets_an_error_page_and_no_redirect(browser: Browser, repo_type: str) -> None:
     url = changed(await browser.authorization_url(repo_type), client_id="0" * 20)
     for response, _ in (await browser.get(url), await browser.post(url, {"decision": "authorize"})):
@@ -120,7 +119,7 @@ async def test_a_repeated_parameter_gets_an_error_page(browser: Browser) -> None
     assert response.status == 400
 
 
-@pytest.mark.parametrize("repo_type", ["gitlab", "gitee", "bitbucket"])
+@pytest.mark.parametrize("repo_type", [name for name in IN_BROWSER if name != "github"])
 async def test_a_foreign_redirect_uri_gets_an_error_page(browser: Browser, repo_type: str) -> None:
     url = changed(await browser.authorization_url(repo_type), redirect_uri="http://127.0.0.1:9/elsewhere?a=b")
     response, html = await browser.get(url)

@@ -9,16 +9,10 @@ from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import pytest
 from aiohttp import ClientSession
+from repo_type_contract import IN_BROWSER, TYPES
 
 from oauth_helper.sandbox import Sandbox
 
-ALL_TYPES = ("github", "gitlab", "gitee", "bitbucket")
-PATHS = {
-    "github": "/login/oauth/authorize",
-    "gitlab": "/oauth/authorize",
-    "gitee": "/oauth/authorize",
-    "bitbucket": "/site/oauth2/authorize",
-}
 BCRYPT = re.compile(r"\$2a\$10\$[./A-Za-z0-9]{53}")
 
 
@@ -87,10 +81,10 @@ def assert_refused(answer: tuple[int, Any], code: str) -> None:
     assert body["error_code"] == f"SVCSTG.REPO.{code}"
 
 
-@pytest.mark.parametrize("repo_type", ALL_TYPES)
+@pytest.mark.parametrize("repo_type", IN_BROWSER)
 async def test_the_authorization_url_is_shaped_like_the_real_ones(user: User, repo_type: str) -> None:
     url = urlsplit(await user.authorization_url(repo_type))
-    assert url.path == PATHS[repo_type]
+    assert url.path == TYPES[repo_type].authorization_path
     query = dict(parse_qsl(url.query, strict_parsing=True))
     assert re.fullmatch(r"[0-9a-f]{20}", query["client_id"])
     callback = urlsplit(query["redirect_uri"])
@@ -110,7 +104,7 @@ async def test_every_redirect_url_has_a_state_of_its_own(user: User) -> None:
     assert await user.authorization_url() != await user.authorization_url()
 
 
-@pytest.mark.parametrize("repo_type", ALL_TYPES)
+@pytest.mark.parametrize("repo_type", IN_BROWSER)
 async def test_an_exchange_answers_with_the_documented_record_and_the_list_shows_it(
     user: User, repo_type: str, clock: Clock
 ) -> None:

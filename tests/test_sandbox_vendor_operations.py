@@ -57,6 +57,7 @@ def served_by_servicestage() -> set[Operation]:
         ServiceStage(
             project_id="p",
             applications={},
+            authorization_server=git_host,
             git_host=git_host,
             gateway=Gateway(time.time),
             front=front,

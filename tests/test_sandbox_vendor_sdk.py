@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
+from repo_type_contract import IN_BROWSER
 from vendor_client import Vendor, code_and_state
 
 from oauth_helper.credentials import AccessKey
@@ -30,7 +31,7 @@ async def vendor(sandbox: Sandbox, clean_surroundings: object) -> AsyncIterator[
         client.close()
 
 
-@pytest.mark.parametrize("repo_type", ["github", "gitlab", "gitee", "bitbucket"])
+@pytest.mark.parametrize("repo_type", IN_BROWSER)
 @pytest.mark.parametrize("tag", [None, "intl", "a b&c=d/é~*+"])
 async def test_the_sdk_links_lists_and_deletes(vendor: Callable[..., Any], repo_type: str, tag: str | None) -> None:
     client = await vendor()

@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from aiohttp import ClientSession, web
+from repo_type_contract import IN_BROWSER
 
 from oauth_helper.errors import MachineError
 from oauth_helper.sandbox import Sandbox
@@ -73,7 +74,7 @@ async def authorization_url(sandbox: Sandbox, repo_type: str) -> str:
         return str((await response.json())["url"])
 
 
-@pytest.mark.parametrize("repo_type", ["github", "gitlab", "gitee", "bitbucket"])
+@pytest.mark.parametrize("repo_type", IN_BROWSER)
 async def test_the_visitor_consents_signs_in_and_brings_the_redirect_back(listener: Listener, repo_type: str) -> None:
     async with Sandbox() as sandbox:
         listener.authorization_url = await authorization_url(sandbox, repo_type)

@@ -8,12 +8,14 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from repo_type_contract import TYPES
 
 from oauth_helper import errors
 from oauth_helper.authorization import Authorization, RepoType, default_name, is_legal_name
 from oauth_helper.errors import IllegalNameError, OAuthHelperError
 from oauth_helper.link_request import LinkRequest
 from oauth_helper.presentable import presentable
+from oauth_helper.sandbox.git_hosts import PLAYED_HOSTS
 from oauth_helper.secret import Secret
 
 RECORD = {
@@ -100,6 +102,18 @@ def test_illegal_names_are_refused_before_anything_is_asked(name: str) -> None:
         LinkRequest(RepoType.GITHUB, name)
     assert refused.value.exit_status == 2
     assert "--name" in refused.value.hint
+
+
+@pytest.mark.parametrize("repo_type", RepoType)
+def test_what_we_know_of_each_repository_type_is_what_its_documents_say(repo_type: RepoType) -> None:
+    contract = TYPES[repo_type.value]
+    assert repo_type.proof == ("token" if contract.proof == "personal" else "password")
+    assert repo_type.has_oauth is bool(contract.authorization_path)
+    assert repo_type.display_name.isprintable()
+
+
+def test_the_documents_have_no_repository_type_that_we_do_not_know() -> None:
+    assert list(TYPES) == list(RepoType) == list(PLAYED_HOSTS)
 
 
 @given(st.text(), st.sampled_from(RepoType))

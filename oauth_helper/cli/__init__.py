@@ -1,15 +1,18 @@
-"""The shell: parse, call the wiring, print, return a status. Only these rooms print."""
+"""Parse, call the wiring, print, return a status; the only rooms that print."""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from oauth_helper.cli.completion_variable import COMPLETION_VARIABLE
+
+if TYPE_CHECKING:
+    import click
 
 __all__ = ["main"]
-
-COMPLETION_VARIABLE = "_OAUTH_HELPER_COMPLETE"
-"""A shell sets it in order to ask what fits where TAB was pressed."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -19,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if COMPLETION_VARIABLE in os.environ:
             from oauth_helper.cli.completion import answer_the_shell  # noqa: PLC0415 - as said
 
-            if (status := answer_the_shell()) is not None:
+            if (status := answer_the_shell(_program)) is not None:
                 return status
         from oauth_helper.cli.program import run_program  # noqa: PLC0415 - as said
 
@@ -27,3 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("error: Interrupted\nhint: Run the command again when you are ready.\n")
         return 130
+
+
+def _program() -> click.Command:
+    from oauth_helper.cli.program import program  # noqa: PLC0415 - only a shell that asks is answered from here
+
+    return program

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from contextlib import redirect_stderr, suppress
 from io import StringIO
 from itertools import pairwise
@@ -12,7 +13,7 @@ from typing import Final
 import click
 from click.shell_completion import BashComplete, CompletionItem, FishComplete, ShellComplete, ZshComplete
 
-from oauth_helper.cli import COMPLETION_VARIABLE
+from oauth_helper.cli.completion_variable import COMPLETION_VARIABLE
 from oauth_helper.cli.spoken_help import command
 
 _BREAKS: Final = frozenset({"=", ":"})
@@ -64,11 +65,12 @@ def completion_command(shell: str) -> None:
       oauth-helper completion fish >~/.config/fish/completions/oauth-helper.fish
     """  # noqa: D301 - the backspace is click's mark
     # As bytes: on Windows a shell would stumble over what text becomes there, lines that end with CR LF.
-    click.echo(_completer(shell).source().encode(), nl=False)
+    program = click.get_current_context().find_root().command
+    click.echo(_completer(shell, program).source().encode(), nl=False)
 
 
-def answer_the_shell() -> int | None:
-    """Tell the shell what fits where TAB was pressed, if it is a shell that asks; else None.
+def answer_the_shell(program: Callable[[], click.Command]) -> int | None:
+    """Tell the shell what of ``program`` fits where TAB was pressed, if it is a shell that asks; else None.
 
     The user is in the middle of a line: where anything goes wrong, nothing is said.
     """
@@ -76,7 +78,7 @@ def answer_the_shell() -> int | None:
         return None
     with suppress(Exception, KeyboardInterrupt), redirect_stderr(StringIO()):
         shell, _, what = instruction.partition("_")
-        completer = _completer(shell)
+        completer = _completer(shell, program())
         told = completer.source() if what == "source" else f"{completer.complete()}\n"
         # Past Python's buffer: at exit it would complain of a shell that no longer listens. And see above.
         os.write(sys.stdout.fileno(), told.encode())
@@ -84,9 +86,7 @@ def answer_the_shell() -> int | None:
     return 1
 
 
-def _completer(shell: str) -> ShellComplete:
-    from oauth_helper.cli.program import program  # noqa: PLC0415 - it imports us
-
+def _completer(shell: str, program: click.Command) -> ShellComplete:
     return _SHELLS[shell](program, {}, "oauth-helper", COMPLETION_VARIABLE)
 
 

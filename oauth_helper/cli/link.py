@@ -65,12 +65,12 @@ if TYPE_CHECKING:
 def link_command(repo_type: str, **options: Any) -> None:
     """Link a Git account to ServiceStage.
 
-    REPO_TYPE is github, gitlab, gitee or bitbucket. A browser window opens, you authorize there, and what the Git
-    host answers is exchanged for an authorization at once. Where no window can be opened, your own browser shows a
-    page that takes the address where it ends; this terminal takes it too.
+    REPO_TYPE is one of {types}. A browser window opens, you authorize there, and what the Git host answers is exchanged
+    for an authorization at once. Where no window can be opened, your own browser shows a page that takes the address
+    where it ends; this terminal takes it too.
 
-    With --with-token (github, gitlab, gitee) or --with-password (bitbucket, devcloud) no browser is opened. The secret
-    is the one line of standard input; on a terminal you are asked for it, and nothing is shown.
+    With --with-token ({token_types}) or --with-password ({password_types}) no browser is opened. The secret is the one
+    line of standard input; on a terminal you are asked for it, and nothing is shown.
     """
     lines = _event_lines() if options["as_events"] else None
     try:
@@ -134,8 +134,10 @@ def _linked(repo_type: RepoType, options: dict[str, Any], lines: EventLines | No
 
 
 def _browser_link(request: LinkRequest, started: Run, options: dict[str, Any], lines: EventLines | None) -> _Link:
-    if request.repo_type is RepoType.DEVCLOUD:
-        started.narrator.warn(phrase("devcloud is undocumented for OAuth; ServiceStage may refuse it."))
+    if not request.repo_type.has_oauth:
+        started.narrator.warn(
+            phrase("{type} is undocumented for OAuth; ServiceStage may refuse it.", type=request.repo_type.value)
+        )
     credentials = None if options["sandbox"] else started.credentials()
     return _Link(request, started, credentials, options["port"], lines)
 

@@ -79,7 +79,7 @@ def _print_version(ctx: click.Context, _param: click.Parameter, wanted: bool) ->
 @LANGUAGE_OPTION
 @click.pass_context
 def program(ctx: click.Context) -> None:
-    """Link a Git account (GitHub, GitLab, Gitee, Bitbucket) to Huawei Cloud ServiceStage."""
+    """Link a Git account ({hosts}) to Huawei Cloud ServiceStage."""
     if ctx.invoked_subcommand == "completion":
         return  # every shell that starts may run it
     from oauth_helper.journal_folder import has_entries, journal_folder  # noqa: PLC0415 - --help need not wait for it

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from oauth_helper.cli.fitting import fitted, width_of
-from oauth_helper.cli.speech import in_language, spoken
+from oauth_helper.cli.speech import in_language, in_words, spoken
 from oauth_helper.language import Language
 
 _AS_IT_STANDS: Final = "\b\n"
@@ -97,11 +97,20 @@ def option(*names: str, **attributes: Any) -> Callable[[Decorated], Decorated]:
 def _spoken_help(documented: click.Command | click.Option) -> Iterator[None]:
     """Have the help of ``documented`` in the language that is spoken, within the context."""
     english = documented.help
-    documented.help = english and in_language(cleandoc(english))
+    documented.help = english and _filled(in_language(cleandoc(english)))
     try:
         yield
     finally:
         documented.help = english
+
+
+def _filled(text: str) -> str:
+    """Name the repository types there are, where a help leaves a place for them."""
+    if "{" not in text:
+        return text
+    from oauth_helper.cli.repo_type_names import repo_type_names  # noqa: PLC0415 - most helps name none
+
+    return text.format_map({name: in_words(names) for name, names in repo_type_names().items()})
 
 
 def _broken(text: str, width: int) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The exchange: one captured redirect becomes an authorization, and its single use is not wasted on the way.
+"""The exchange: one captured redirect becomes an authorization, and its single use is not wasted.
 
 The rules of sending again. A state is good for one use, so a second POST can never make a second authorization; but
 a code that is used twice may revoke what its first use made (RFC 6749 section 4.1.2). Hence, whenever the outcome is

@@ -12,22 +12,27 @@ from oauth_helper.secret import Secret
 class Lists(Protocol):
     """The one call of ServiceStage that a look needs."""
 
-    async def list_authorizations(self) -> list[Authorization]: ...  # noqa: D102
+    async def list_authorizations(self) -> list[Authorization]:
+        """Return all that stand in the project."""
 
 
 class Service(Lists, Protocol):
     """The three calls of ServiceStage that an exchange needs."""
 
-    async def create_oauth(  # noqa: D102
+    async def create_oauth(
         self, repo_type: RepoType, *, name: str, code: Secret, state: Secret, tag: str | None = None
-    ) -> Authorization: ...
+    ) -> Authorization:
+        """Have ServiceStage turn code and state into an authorization of that name."""
 
-    async def delete_authorization(self, name: str) -> None: ...  # noqa: D102
+    async def delete_authorization(self, name: str) -> None:
+        """Delete the one of that name."""
 
 
 class Journal(Protocol):
     """Where a pending exchange is written down; MachineError says that it cannot be."""
 
-    def write(self, pending: Pending) -> None: ...  # noqa: D102
+    def write(self, pending: Pending) -> None:
+        """Write it down; it is on the disk when this returns."""
 
-    def remove(self, pending: Pending) -> None: ...  # noqa: D102
+    def remove(self, pending: Pending) -> None:
+        """Forget it: its outcome is known."""

@@ -1,4 +1,4 @@
-"""The story: how a Git account is linked, in eight steps or without a browser, and how what was left is finished."""
+"""The story of a link, in eight steps or without a browser, and how what was left is finished."""
 
 from __future__ import annotations
 

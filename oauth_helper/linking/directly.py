@@ -30,20 +30,23 @@ class Service(Lists, Protocol):
     """ServiceStage: the calls that a link without a browser needs."""
 
     @property
-    def endpoint(self) -> str: ...  # noqa: D102
+    def endpoint(self) -> str:
+        """Where it is."""
 
     @property
-    def project_id(self) -> str: ...  # noqa: D102
+    def project_id(self) -> str:
+        """Whose authorizations these are."""
 
-    async def create_personal(  # noqa: D102
+    async def create_personal(
         self, repo_type: RepoType, *, name: str, token: Secret, host: str | None = None
-    ) -> Authorization: ...
+    ) -> Authorization:
+        """Have an authorization made of a personal access token."""
 
-    async def create_password(  # noqa: D102
-        self, repo_type: RepoType, *, name: str, user: str, password: Secret
-    ) -> Authorization: ...
+    async def create_password(self, repo_type: RepoType, *, name: str, user: str, password: Secret) -> Authorization:
+        """Have an authorization made of user and password."""
 
-    async def delete_authorization(self, name: str) -> None: ...  # noqa: D102
+    async def delete_authorization(self, name: str) -> None:
+        """Delete the one of that name."""
 
 
 async def link_directly(

@@ -21,18 +21,22 @@ class Service(exchange.Service, Protocol):
     """ServiceStage: the three calls of an exchange, and the one that begins it all."""
 
     @property
-    def endpoint(self) -> str: ...  # noqa: D102
+    def endpoint(self) -> str:
+        """Where it is; with the project, what a link is kept apart by from those elsewhere."""
 
     @property
-    def project_id(self) -> str: ...  # noqa: D102
+    def project_id(self) -> str:
+        """Whose authorizations these are."""
 
-    async def authorization_url(self, repo_type: RepoType, *, tag: str | None = None) -> str: ...  # noqa: D102
+    async def authorization_url(self, repo_type: RepoType, *, tag: str | None = None) -> str:
+        """Ask where the user is to authorize; its state is good for one exchange."""
 
 
 class Journal(exchange.Journal, Protocol):
     """The journal, which also knows what earlier runs have left."""
 
-    def find(self, target: Target, repo_type: RepoType) -> Pending | None: ...  # noqa: D102
+    def find(self, target: Target, repo_type: RepoType) -> Pending | None:
+        """Return what an earlier run has left of a link to ``target``, if that is of this type."""
 
 
 class Listening(Protocol):

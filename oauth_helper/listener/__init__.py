@@ -1,4 +1,4 @@
-"""The loopback listener: where the redirect can be brought, and the pages that say how (RFC 8252 section 7.3)."""
+"""The loopback listener, to which the redirect is brought, and its pages (RFC 8252 section 7.3)."""
 
 from oauth_helper.listener.server import Listener, RedirectDesk, Start
 

@@ -1,4 +1,4 @@
-"""Read the authorization URL; judge what is offered as the redirect (RFC 6749 section 4.1, RFC 9207). No I/O."""
+"""Read the authorization URL; judge what may be the redirect (RFC 6749 section 4.1, RFC 9207). No I/O."""
 
 from oauth_helper.redirect.authorization_request import AuthorizationRequest, AuthorizationResponse
 

@@ -1,4 +1,4 @@
-"""A ServiceStage, an IAM, a Git host and a cloud console of our own on loopback: to try everything, account or not.
+"""A ServiceStage, IAM, Git host and console of our own on loopback, to try everything on.
 
 Beside the house: it uses the words and nothing else of it. What it checks, it checks by its own reading of the
 contract.

@@ -10,20 +10,18 @@ import base64
 import binascii
 import json
 from collections.abc import Callable, Mapping, MutableMapping, Set
-from typing import Final, Literal
+from typing import Literal
 
 from aiohttp import web
 
 from oauth_helper.authorization import Authorization, is_legal_name
 from oauth_helper.sandbox.answers import ServiceError
 from oauth_helper.sandbox.git_host import GitHost
+from oauth_helper.sandbox.git_hosts import PLAYED_HOSTS
 from oauth_helper.secret import Secret
 
 PasswordBody = Literal["documented", "terraform"]
 """Which body for a password is understood: user and password, or both as one."""
-
-_TOKEN_TYPES: Final = frozenset({"github", "gitlab", "gitee"})
-_PASSWORD_TYPES: Final = frozenset({"devcloud", "bitbucket"})
 
 
 class DirectCreation:
@@ -46,7 +44,7 @@ class DirectCreation:
 
     async def create_personal(self, request: web.Request) -> web.Response:
         """Answer "Creating Private Token Authorization"."""
-        repo_type = self._repo_type(request, _TOKEN_TYPES)
+        repo_type = self._repo_type(request, "token")
         name, body = _read(await request.read(), needed={"name", "token"}, possible={"host"})
         host = body.get("host")
         if host is not None and not host.startswith(("https://", "http://")):
@@ -58,7 +56,7 @@ class DirectCreation:
 
     async def create_password(self, request: web.Request) -> web.Response:
         """Answer "Creating Password Authorization"."""
-        repo_type = self._repo_type(request, _PASSWORD_TYPES)
+        repo_type = self._repo_type(request, "password")
         raw = await request.read()
         if self._password_body == "terraform":  # noqa: S105 - a kind of body, not a password
             name, body = _read(raw, needed={"name", "token"})
@@ -71,11 +69,11 @@ class DirectCreation:
             raise _not_authorized()
         return self._create(name, repo_type, "password", None)
 
-    def _repo_type(self, request: web.Request, supported: frozenset[str]) -> str:
+    def _repo_type(self, request: web.Request, proof: Literal["token", "password"]) -> str:
         if request.match_info["project_id"] != self._project_id:
             raise ServiceError(403, "IAM.0002", "You are not authorized to perform the requested action.")
         repo_type = request.match_info["repo_type"]
-        if repo_type not in supported:
+        if repo_type not in PLAYED_HOSTS or PLAYED_HOSTS[repo_type].proof != proof:
             raise ServiceError(400, "SVCSTG.REPO.0401", "repository not implemented")
         return repo_type
 

@@ -1,6 +1,6 @@
 """The sandbox's Git host: asks its one user for consent, hands out codes, and takes them back in exchange.
 
-One host plays GitHub, GitLab, Gitee and Bitbucket, each at the path of the real one; the client id tells which.
+One address plays them all, each at the path of the real one; the client id tells which.
 """
 
 from __future__ import annotations
@@ -16,42 +16,17 @@ from aiohttp import web
 
 from oauth_helper.authorization import RepoType
 from oauth_helper.sandbox.authorization_server import Account, OAuthApplication
+from oauth_helper.sandbox.git_hosts import PLAYED_HOSTS
 from oauth_helper.sandbox.pages import avatar, page
 from oauth_helper.secret import Secret
 
 LOGIN: Final = "octocat"
 """The one user, who is always signed in."""
 
-_AUTHORIZATION_PATHS: Final[Mapping[RepoType, str]] = {
-    RepoType.GITHUB: "/login/oauth/authorize",
-    RepoType.GITLAB: "/oauth/authorize",
-    RepoType.GITEE: "/oauth/authorize",
-    RepoType.BITBUCKET: "/site/oauth2/authorize",
-}
-REPO_TYPES: Final = tuple(_AUTHORIZATION_PATHS)
+REPO_TYPES: Final = tuple(RepoType(word) for word, host in PLAYED_HOSTS.items() if host.has_oauth)
 """The types with which users consent."""
-_SCOPES: Final[Mapping[RepoType, str]] = {
-    RepoType.GITHUB: "read:user repo write:repo_hook",
-    # The manual has a sample for GitHub alone; these are what the same work needs elsewhere.
-    RepoType.GITLAB: "api read_user",
-    RepoType.GITEE: "user_info projects hook",
-    RepoType.BITBUCKET: "account repository:write webhook",
-}
 _ISSUER_PATH: Final = "/login/oauth"
 _RFC_ERRORS: Final = "https://datatracker.ietf.org/doc/html/rfc6749#section-4.1.2.1"
-_SCOPE_MEANINGS: Final[Mapping[str, str]] = {
-    "read:user": "read your profile",
-    "repo": "read and write your repositories",
-    "write:repo_hook": "write repository hooks",
-    "api": "use the whole API in your name",
-    "read_user": "read your profile",
-    "user_info": "read your profile",
-    "projects": "read and write your repositories",
-    "hook": "write repository hooks",
-    "account": "read your profile",
-    "repository:write": "read and write your repositories",
-    "webhook": "write repository hooks",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +63,14 @@ class GitHost:
         """Register an application, whose answers go to ``redirect_uri`` and nowhere else."""
         # The manual's sample is for GitHub, and has no response_type; RFC 6749 section 4.1.1 and the others need it.
         response_type = None if repo_type is RepoType.GITHUB else "code"
-        client_id, scope = secrets.token_hex(10), _SCOPES[repo_type]
+        client_id, scope = secrets.token_hex(10), " ".join(PLAYED_HOSTS[repo_type].scopes)
         registered = OAuthApplication(repo_type, client_id, redirect_uri, scope, response_type)
         self._applications[registered.client_id] = registered
         return registered
 
     def authorization_endpoint(self, application: OAuthApplication) -> str:
         """Return the address where the host asks for consent (RFC 6749 section 3.1)."""
-        return self.address + _AUTHORIZATION_PATHS[application.repo_type]
+        return self.address + PLAYED_HOSTS[application.repo_type].authorization_path
 
     async def exchange(self, application: OAuthApplication, code: Secret) -> Account | None:
         """Return whose consent ``code`` stands for; None where it is not good. Either way it is used up.
@@ -123,7 +98,7 @@ class GitHost:
     def application(self) -> web.Application:
         """Return what is to be served."""
         application = web.Application()
-        for path in sorted(set(_AUTHORIZATION_PATHS.values())):
+        for path in sorted({host.authorization_path for host in PLAYED_HOSTS.values() if host.has_oauth}):
             application.router.add_get(path, self._ask)
             application.router.add_post(path, self._decide)
         application.router.add_get(f"/{LOGIN}", _profile)
@@ -170,7 +145,7 @@ class GitHost:
         if len(set(request.query)) != len(request.query):
             return _error_page("Repeated parameter", "A parameter of the request is there more than once.")
         application = self._applications.get(parameters.get("client_id", ""))
-        if application is None or _AUTHORIZATION_PATHS[application.repo_type] != request.path:
+        if application is None or PLAYED_HOSTS[application.repo_type].authorization_path != request.path:
             return _error_page("Unknown application", "No application is registered under this client id.")
         if parameters.get("redirect_uri") != application.redirect_uri:
             if application.repo_type is not RepoType.GITHUB:
@@ -207,8 +182,9 @@ class GitHost:
 
 
 def _consent_page(application: OAuthApplication, path: str, parameters: Mapping[str, str]) -> web.Response:
+    meanings = PLAYED_HOSTS[application.repo_type].scopes
     scopes = "".join(
-        f"<li><code>{escape(scope)}</code> <span>{_SCOPE_MEANINGS.get(scope, '')}</span></li>"
+        f"<li><code>{escape(scope)}</code> <span>{meanings.get(scope, '')}</span></li>"
         for scope in parameters.get("scope", "").split()
     )
     hidden = "".join(

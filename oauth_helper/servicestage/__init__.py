@@ -1,4 +1,4 @@
-"""The room that talks to ServiceStage, and to IAM on its behalf: requests out, data or errors of ours back."""
+"""The API of ServiceStage, and IAM's on its behalf: requests out, data or errors of ours back."""
 
 from __future__ import annotations
 

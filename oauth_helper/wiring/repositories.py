@@ -14,9 +14,11 @@ AT_ONCE: Final = 4
 class Service(Protocol):
     """The two calls that a walk needs."""
 
-    async def list_namespaces(self, authorization_name: str) -> list[Namespace]: ...  # noqa: D102
+    async def list_namespaces(self, authorization_name: str) -> list[Namespace]:
+        """Return the namespaces that an authorization can see."""
 
-    async def list_projects(self, authorization_name: str, namespace: str) -> list[Project]: ...  # noqa: D102
+    async def list_projects(self, authorization_name: str, namespace: str) -> list[Project]:
+        """Return the projects in one of them."""
 
 
 async def walk_repositories(service: Service, authorization_name: str) -> list[tuple[Namespace, list[Project]]]:

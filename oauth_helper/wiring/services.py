@@ -80,7 +80,7 @@ def _may_mean_the_project(error: OAuthHelperError) -> bool:
 async def open_sandbox() -> AsyncIterator[tuple[ServiceStageClient, Callable[[str], Awaitable[None]]]]:
     """Start a sandbox; give a client for it, and the visitor who plays the user where there is no browser."""
     from oauth_helper.sandbox import Sandbox  # noqa: PLC0415 - only who asks for the sandbox pays for it
-    from oauth_helper.sandbox.visitor import play_user  # noqa: PLC0415
+    from oauth_helper.sandbox.visitor import play_user  # noqa: PLC0415 - as above
 
     async with (
         Sandbox() as sandbox,

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from marked_part import read_part, write_part
+
 from torture.attacks import ATTACKS, Attack
 from torture.cell import OK, Verdict
 from torture.tools import Tool
 
-_BEGIN, _END = "<!-- torture -->", "<!-- /torture -->"
+_MARK = "torture"
 
 Verdicts = Mapping[tuple[str, str], Verdict]
 """By the case's name and the tool's package."""
@@ -39,25 +41,15 @@ def reasons(verdicts: Verdicts) -> str:
 
 def write(readme: Path, table: str) -> None:
     """Put the table between the README's marks."""
-    before, _, after = _parts(readme)
-    readme.write_text(f"{before}{_BEGIN}\n\n{table}\n\n{_END}{after}", encoding="utf-8")
+    write_part(readme, _MARK, table)
 
 
 def differences(readme: Path, table: str) -> list[str]:
     """The rows in which the README's table is not this one; the versions in its head may be older."""
-    _, written, _ = _parts(readme)
-    said, measured = written.strip().splitlines()[1:], table.splitlines()[1:]
+    said, measured = read_part(readme, _MARK).splitlines()[1:], table.splitlines()[1:]
     if len(said) != len(measured):
         return [f"it has {len(said)} lines, not {len(measured)}"]
     return [f"{old}  is now  {new}" for old, new in zip(said, measured, strict=True) if old != new]
-
-
-def _parts(readme: Path) -> tuple[str, str, str]:
-    before, begun, rest = readme.read_text(encoding="utf-8").partition(_BEGIN)
-    written, ended, after = rest.partition(_END)
-    if not begun or not ended:
-        raise ValueError(f"{readme} lacks the lines {_BEGIN} and {_END}")
-    return before, written, after
 
 
 def _rows(tools: Sequence[Tool], verdicts: Verdicts, cell: Callable[[Verdict], str]) -> list[list[str]]:

@@ -56,7 +56,7 @@ def _machine() -> Iterator[str]:
 
 async def _browsers() -> list[str]:
     from oauth_helper.browsers.find import find_browsers, look_around  # noqa: PLC0415 - only a report pays for it
-    from oauth_helper.browsers.surroundings import whereabouts  # noqa: PLC0415
+    from oauth_helper.browsers.surroundings import whereabouts  # noqa: PLC0415 - as above
 
     here = await look_around()
     found = await asyncio.gather(*(_described(here, browser) for browser in find_browsers(here)))
