@@ -5,7 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
-from aiohttp import web
+from oauth_helper.listener import web
 
 if TYPE_CHECKING:
     from oauth_helper.listener.templating import Page

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from aiohttp import web
+from oauth_helper.listener import web
 
 _MOST: Final = 256
 """Connections. Many more than are accepted at once, so that none is closed before it was read once."""

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from aiohttp import web
-
 from oauth_helper.errors import RedirectRejectedError
 from oauth_helper.events import Way
+from oauth_helper.listener import web
 from oauth_helper.phrase import phrase
 
 TOO_LONG: Final = RedirectRejectedError("too-long", phrase("That is longer than any address"))

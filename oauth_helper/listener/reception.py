@@ -5,10 +5,9 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
-from aiohttp import web
-
 from oauth_helper.errors import RedirectRejectedError
 from oauth_helper.events import Stray, Way
+from oauth_helper.listener import web
 from oauth_helper.listener.answers import (
     attempt_shown,
     go_on,

@@ -17,9 +17,8 @@ if TYPE_CHECKING:
     import socket
     from types import TracebackType
 
-    from aiohttp import web
-
     from oauth_helper.events import Stray
+    from oauth_helper.listener import web, wire
     from oauth_helper.listener.reception import Reception
 
 __all__ = ["Listener", "RedirectDesk", "Start"]
@@ -58,7 +57,7 @@ class Listener:
         self._lasting: Lasting
         self._loading: asyncio.Task[None]
         self._reception: Reception | None = None
-        self._runner: web.ServerRunner | None = None
+        self._server: wire.Server | None = None
 
     async def __aenter__(self) -> Self:
         self._socket = port.listen(self._port)
@@ -76,8 +75,8 @@ class Listener:
             if self._reception:
                 await self._say_farewell(self._reception)
         finally:
-            if self._runner:
-                await self._runner.cleanup()
+            if self._server:
+                await self._server.close(_FLUSHING)
             self._socket.close()
             if self._held:
                 self._held.close()
@@ -111,15 +110,10 @@ class Listener:
         return self.start().address
 
     async def _open_doors(self) -> None:
-        from aiohttp import web  # noqa: PLC0415 - as above
-
         from oauth_helper.listener import wire  # noqa: PLC0415 - as above
 
-        server = wire.Server(self._answer, on_stray=self._ignore)
-        self._runner = web.ServerRunner(server, shutdown_timeout=_FLUSHING)
-        await self._runner.setup()
-        await web.SockSite(self._runner, self._socket, backlog=wire.AT_ONCE).start()
-        port.lengthen_queue(self._socket)
+        self._server = wire.Server(self._answer, on_stray=self._ignore)
+        await self._server.accept(self._socket)
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         return await self._serving.answer(request)

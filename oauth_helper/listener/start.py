@@ -15,8 +15,9 @@ from oauth_helper.listener.gate import Path
 from oauth_helper.secret import Secret
 
 if TYPE_CHECKING:
-    from aiohttp import web
     from multidict import CIMultiDictProxy
+
+    from oauth_helper.listener import web
 
 _KEY_BYTES: Final = 32
 _LONGEST_WAIT: Final = 3600

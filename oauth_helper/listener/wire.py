@@ -8,15 +8,16 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
-from aiohttp import web
 from aiohttp.http import HttpProcessingError, StreamWriter
 
 from oauth_helper.events import Stray
 from oauth_helper.fault_trace import trace_of
+from oauth_helper.listener import web
 from oauth_helper.listener.crowd import Crowd
-from oauth_helper.listener.port import forget_closed_connections
+from oauth_helper.listener.port import forget_closed_connections, lengthen_queue
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Awaitable, Callable
 
     from aiohttp.abc import AbstractStreamWriter
@@ -33,7 +34,7 @@ _LINE_LIMIT: Final = 64 * 1024
 """Bytes of a request line or header: some hosts' codes are kilobytes long, and a browser sends a port every cookie
 of its host, those of other programs on 127.0.0.1 included (RFC 6265 section 8.5)."""
 
-AT_ONCE: Final = 16
+_AT_ONCE: Final = 16
 """Connections that are accepted before anything else is done; one more, and a browser's would wait for all of them."""
 _TLS_HANDSHAKE: Final = b"\x16"
 """RFC 8446 section 5.1: the type of the record with which a client begins."""
@@ -113,6 +114,7 @@ class Server(web.Server):
         on_stray: Callable[[Stray], None],
     ) -> None:
         super().__init__(self._answer, request_factory=self._request)
+        self._accepting: asyncio.Server | None = None
         self._give_answer = answer
         self._on_stray = on_stray
         self._crowd = Crowd()
@@ -120,6 +122,20 @@ class Server(web.Server):
     def __call__(self) -> Connection:
         """Return the protocol of a new connection."""
         return Connection(self, self._crowd, self._on_stray)
+
+    async def accept(self, sock: socket.socket) -> None:
+        """Accept connections from now on; ``sock`` listens already."""
+        loop = asyncio.get_running_loop()
+        self._accepting = await loop.create_server(self, sock=sock, backlog=_AT_ONCE)
+        lengthen_queue(sock)
+
+    async def close(self, flushing: float) -> None:
+        """Accept no more, and close what is open; answers half written have ``flushing`` seconds to be read."""
+        if self._accepting:
+            self._accepting.close()
+        await asyncio.sleep(0)  # A request that was just read is to be answered first.
+        self.pre_shutdown()
+        await self.shutdown(flushing)
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         with self._crowd.busy(request.protocol):
