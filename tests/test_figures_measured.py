@@ -99,6 +99,12 @@ def test_what_is_not_covered_is_found(tmp_path: Path, text: str, ours: str, wron
     assert bool(wrong) is (found.ours != "100.00 %")
 
 
+def test_of_a_file_that_is_hardly_covered_a_few_places_are_named(tmp_path: Path) -> None:
+    package = run_with_coverage(tmp_path, "x = 0\nif x:\n" + "    x = 1\n" * 20)
+    (wrong,) = coverage_figure(tmp_path, read_modules(package)).wrong
+    assert wrong == f"small/a.py: {', '.join(map(str, range(4, 16)))}, and 9 more"
+
+
 def test_coverage_that_is_missing_out_of_date_or_no_coverage_is_not_known(tmp_path: Path) -> None:
     package = small(tmp_path, a="x = 1\n")
     (tmp_path / "pyproject.toml").write_text(SETTINGS)

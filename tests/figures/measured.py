@@ -19,6 +19,8 @@ from figures.sources import Module
 
 COVERAGE: Final = ".coverage"
 COMPLETENESS: Final = ".venv-types/completeness.txt"
+_SHOWN: Final = 12
+"""Places in a file that are named; who has more is not yet looking for single ones."""
 _SCORE: Final = re.compile(r"^Type completeness score: (\d+(?:\.\d+)?)%$", re.MULTILINE)
 _ERRORS: Final = re.compile(r"^Found (\d+) errors? in", re.MULTILINE)
 
@@ -95,4 +97,6 @@ def _fresh(left: Path, modules: Sequence[Module], command: str) -> Path:
 def _left_out(entry: dict[str, Any]) -> str:
     """Of a file's entry the lines, and the branches as ``from->to``, the end of a function being 0 or less."""
     branches = (f"{start}->{end}" for start, end in entry["missing_branches"])
-    return ", ".join([*map(str, entry["missing_lines"]), *branches])
+    places = [*map(str, entry["missing_lines"]), *branches]
+    more = [f"and {len(places) - _SHOWN} more"] if len(places) > _SHOWN else []
+    return ", ".join(places[:_SHOWN] + more)
