@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanag
 
 from oauth_helper.errors import MachineError, OutcomeUnknownError, RedirectRejectedError
 from oauth_helper.events import Event, Failed, Outcome, Warned
-from oauth_helper.exchange import PACE
+from oauth_helper.exchange import PACE, Pace
 from oauth_helper.journal import Journal
 from oauth_helper.linking import Service, Settled, resume
 from oauth_helper.other_runs import Notice, RunGoneError, claim_when_free, deliver, read_notices, runtime_folder
@@ -21,14 +21,15 @@ async def resume_all(
     journal: Journal,
     connected: Callable[[Target], AbstractAsyncContextManager[Service]],
     tell: Callable[[Event], None],
+    pace: Pace = PACE,
 ) -> list[Settled]:
     """Finish these exchanges, one after the other; what another run finishes meanwhile is left out."""
     settled = []
     for pending in pendings:
-        async with _claimed(pending.target, tell) as is_ours:
+        async with _claimed(pending.target, tell, pace) as is_ours:
             current = _still_there(pending, journal, tell)
             if current and is_ours:
-                settled.append(await resume(current, journal, connected, tell))
+                settled.append(await resume(current, journal, connected, tell, pace))
             elif current:
                 settled.append(Settled(current, Failed(_left_to_another(current))))
     return settled
@@ -87,11 +88,11 @@ async def deliver_to_waiting(waiting: Sequence[Notice], text: str) -> tuple[Noti
 
 
 @asynccontextmanager
-async def _claimed(target: Target, tell: Callable[[Event], None]) -> AsyncIterator[bool]:
+async def _claimed(target: Target, tell: Callable[[Event], None], pace: Pace) -> AsyncIterator[bool]:
     """Hold the right to the target within the context; tell whether it was to be had."""
     with ExitStack() as stack:
         try:
-            async with asyncio.timeout(PACE.total):
+            async with asyncio.timeout(pace.total):
                 stack.enter_context(await claim_when_free(runtime_folder(), target))
         except TimeoutError:
             yield False
