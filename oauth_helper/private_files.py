@@ -69,7 +69,12 @@ def write_whole(path: Path, text: str) -> None:
     content = text.encode()
     if len(content) > MOST_BYTES:
         raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
-    _write_despite_sweeps(path, content)
+    for _ in range(_TRIES - 1):
+        with suppress(BlockingIOError, FileNotFoundError):  # a sweep came before the lock
+            _write(path, content)
+            break
+    else:
+        _write(path, content)
     _sync_folder(path.parent)
 
 
@@ -193,14 +198,6 @@ def _check_file(path: Path, descriptor: int) -> None:
 def _distrust(path: Path, why: Phrase) -> MachineError:
     hint = phrase("Look at it, then move it away or make it yours alone (chmod go= PATH).")
     return MachineError(phrase("{path} {why}", path=path, why=why), hint=hint)
-
-
-def _write_despite_sweeps(path: Path, content: bytes) -> None:
-    for _ in range(_TRIES - 1):
-        with suppress(BlockingIOError, FileNotFoundError):  # a sweep came before the lock
-            _write(path, content)
-            return
-    _write(path, content)
 
 
 def _write(path: Path, content: bytes) -> None:
