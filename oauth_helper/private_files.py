@@ -223,10 +223,9 @@ def _hold(descriptor: int) -> None:
         return
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise
-    except OSError:  # pragma: no cover - a file system without locks, such as some of a network
-        pass  # a sweep may rob a writer, and the writer writes again
+    except OSError as error:
+        if isinstance(error, BlockingIOError):  # pragma: no branch - some file systems of a network have no locks
+            raise  # where there are none, a sweep may rob a writer, and the writer writes again
 
 
 def _remove_abandoned(temporary: Path) -> None:
