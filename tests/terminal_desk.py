@@ -6,7 +6,7 @@ import select
 import termios
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 
 import pytest
 from redirect_cases import REQUEST, STATE, redirect
@@ -108,6 +108,18 @@ class Terminal:
         while not seen():
             assert select.select([self.ours], [], [], 10)[0], f"all that was shown: {self.shown!r}"
             self.shown += os.read(self.ours, 65_536)
+
+
+@contextmanager
+def standard_input(terminal: Terminal) -> Iterator[None]:
+    """Let this process read ``terminal`` as its standard input."""
+    before = os.dup(0)
+    os.dup2(terminal.theirs, 0)
+    try:
+        yield
+    finally:
+        os.dup2(before, 0)
+        os.close(before)
 
 
 @asynccontextmanager

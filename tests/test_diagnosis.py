@@ -71,6 +71,18 @@ async def test_the_story_tells_the_advice_while_it_waits_and_none_afterwards() -
     assert advised(doors.told) == [Advice.HTTPS, Advice.OTHER_ATTEMPT, Advice.UNDECIDED]
 
 
+async def test_where_a_moment_comes_with_nothing_new_nothing_is_told_of_it() -> None:
+    async def waits_long(desk: Desk) -> None:
+        offer(desk, FOREIGN)
+        await until(lambda: len(advised(doors.told)) == 2)
+        desk.judge(OURS, Way.PAGE)
+
+    doors = PaperDoors(waits_long)
+    request = LinkRequest(RepoType.GITHUB, NAME)
+    await link(request, PaperService(), replace(doors.as_doors(), advice_after=(0.01, 0.02, 0.03)))
+    assert advised(doors.told) == [Advice.OTHER_ATTEMPT, Advice.UNDECIDED]
+
+
 def advised(told: list[Event]) -> list[Advice]:
     return [event.advice for event in told if isinstance(event, Advised)]
 

@@ -189,6 +189,17 @@ async def test_nobody_is_asked_for_what_is_not_needed(sandbox: Sandbox) -> None:
     assert "Personal access token" not in screen.shown
 
 
+async def test_who_replaces_what_stands_is_asked(sandbox: Sandbox) -> None:
+    environ = surroundings(sandbox)
+    token = sandbox.personal_token.reveal()
+    assert (await run_command(*TOKEN, environ=environ, given=token)).status == 0
+    async with terminal(*TOKEN, "--if-exists", "replace", environ=environ) as screen:
+        await typed(screen, "Personal access token of GitHub: ", token)
+        assert await screen.ended() == 0, screen.shown
+    assert "Kept my-auth" not in screen.shown
+    assert sandbox.calls["delete"] == 1
+
+
 async def test_control_c_at_the_question_creates_nothing(sandbox: Sandbox) -> None:
     async with terminal(*TOKEN, "--events", environ=surroundings(sandbox)) as screen:
         await typed(screen, "Personal access token of GitHub: ", "\x03")

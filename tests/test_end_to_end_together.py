@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 from command import Ended, ended, error_of, line_with, records, run_command, running, surroundings
-from link_script import LINK, NAME, PatientUser, until
+from link_script import LINK, NAME, PatientUser, bring, scripted, until
 from promised_json import read_authorization
+from screen import terminal
 
 from oauth_helper.sandbox import Sandbox
 
@@ -18,6 +19,7 @@ TEN = 10
 FOUR = 4
 """Where one more that waits is like the others."""
 JOINED = f"Another oauth-helper is linking {NAME}. Waiting for it."
+READS_A_PASTE = "\x1b[?2004h"
 OPENED = "Your browser was opened"
 
 
@@ -131,3 +133,40 @@ async def test_where_nothing_can_be_locked_a_link_goes_on_alone_and_says_so(sand
     end = await run_command(*LINK, "--if-exists", "replace", environ=environ)
     assert end.status == 0, end.err
     assert f"{lock} cannot be locked: Is a directory; other runs will not find this one." in end.err
+
+
+async def test_where_runs_cannot_meet_a_link_goes_on_alone_and_says_so(sandbox: Sandbox) -> None:
+    environ = surroundings(sandbox)
+    place = Path(environ["XDG_RUNTIME_DIR"]) / "oauth-helper"
+    place.touch()
+    end = await run_command(*LINK, environ=environ)
+    assert end.status == 0, end.err
+    assert f"{place} is not a folder; other runs will not find this one." in end.err
+
+
+async def test_who_will_not_wait_any_longer_for_the_first_leaves_it_to_go_on(sandbox: Sandbox) -> None:
+    environ = surroundings(sandbox)
+    async with scripted(environ=environ) as first:
+        redirect = await first.consent()
+        end = await run_command(*LINK, "--timeout", "1", "--json", environ=environ)
+        assert (end.status, end.out) == (5, "")
+        assert "Another oauth-helper is still linking my-auth" in end.err
+        assert "`oauth-helper show my-auth` tells how it ended" in end.err
+        await bring(first.listener, redirect)
+        assert (await first.ended()).status == 0
+
+
+async def test_what_is_pasted_into_the_second_is_taken_by_the_first_and_ends_both(sandbox: Sandbox) -> None:
+    environ = surroundings(sandbox)
+    async with scripted(environ=environ) as first:
+        redirect = await first.consent()
+        async with terminal(*LINK, environ=environ) as second:
+            await second.until(JOINED)
+            await second.until(READS_A_PASTE)
+            second.type("nonsense\n")
+            await second.until("holds no address")
+            second.type(f"{redirect}\n")
+            assert await second.ended() == 0, second.shown
+        assert (await first.ended()).status == 0
+    assert redirect[-20:] not in second.shown
+    assert len(await records(sandbox)) == 1

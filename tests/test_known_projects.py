@@ -11,7 +11,7 @@ from fake_servicestage import KEY, FakeServiceStage, Received
 
 from oauth_helper.credential_chain import FoundCredentials
 from oauth_helper.credentials import AccessKey, IamToken
-from oauth_helper.errors import NotPermittedError, SettingsError
+from oauth_helper.errors import NotPermittedError, RefusedError, SettingsError
 from oauth_helper.known_projects import Asked, KnownProjects
 from oauth_helper.origin import FileValues, Sourced
 from oauth_helper.phrase import phrase
@@ -114,6 +114,21 @@ async def test_an_id_that_turns_out_to_be_wrong_is_forgotten() -> None:
             await listed(fake)
         assert "remembered from an earlier run" in raised.value.hint
         await listed(fake)
+    assert KnownProjects.of_the_user().find(asked) == "0123456789abcdef"
+
+
+async def test_an_id_is_not_forgotten_for_a_refusal_of_servicestages_own() -> None:
+    def refuses(request: Received) -> web.Response:
+        if "/0123456789abcdef/" in request.target:
+            return web.json_response({"error_code": "SVCSTG.REPO.0400", "error_msg": "no"}, status=400)
+        return answer(request)
+
+    async with FakeServiceStage(refuses) as fake:
+        asked = Asked(fake.endpoint, "cn-north-4", KEY.access_key)
+        KnownProjects.of_the_user().remember(asked, "0123456789abcdef")
+        with pytest.raises(RefusedError) as raised:
+            await listed(fake)
+    assert "remembered" not in raised.value.hint
     assert KnownProjects.of_the_user().find(asked) == "0123456789abcdef"
 
 

@@ -17,11 +17,14 @@ from oauth_helper import (
     PortTakenError,
     RepoType,
     ServiceStageClient,
+    UsageError,
     link,
 )
-from oauth_helper.events import Event, NotOpened, Opened, Waiting
+from oauth_helper.declaration import Entry, Method
+from oauth_helper.events import Captured, Event, Failed, Linked, NotOpened, Opened, Waiting, Warned
 from oauth_helper.listener import Listener
 from oauth_helper.sandbox import Sandbox
+from oauth_helper.wiring import apply
 
 
 @pytest.fixture
@@ -90,3 +93,35 @@ async def test_it_is_told_whether_a_browser_was_opened(
     with pytest.raises(DeadlineError):
         await link(service, RepoType.GITHUB, timeout=1, tell=told.append)
     assert NotOpened() in told
+
+
+async def test_what_is_no_repository_type_or_choice_is_wrong_usage(service: ServiceStageClient) -> None:
+    with pytest.raises(UsageError, match="'svn' is not a valid RepoType"):
+        await link(service, "svn")  # type: ignore[arg-type]  # what a program without types may do
+    with pytest.raises(UsageError, match="'perhaps' is not a valid IfExists"):
+        await link(service, RepoType.GITHUB, if_exists="perhaps")
+
+
+async def test_a_declaration_is_brought_about_and_what_came_of_each_entry_returned(service: ServiceStageClient) -> None:
+    declared = [Entry("my-github", RepoType.GITHUB), Entry("my-gitee", RepoType.GITEE)]
+    told: list[Event] = []
+    applied = await apply(service, declared, tell=told.append)
+    assert [one.entry for one in applied] == declared
+    linked = [one.outcome for one in applied if isinstance(one.outcome, Linked)]
+    assert [outcome.authorization.name for outcome in linked] == ["my-github", "my-gitee"]
+    assert {type(event) for event in told} >= {Waiting, Captured, Linked}
+    told.clear()
+    again = [one.outcome for one in await apply(service, declared, tell=told.append)]
+    assert [outcome.kept for outcome in again if isinstance(outcome, Linked)] == [True, True]
+    assert told == []
+
+
+async def test_of_what_needs_no_browser_only_what_the_user_should_know_is_told(service: ServiceStageClient) -> None:
+    (Path(os.environ["XDG_RUNTIME_DIR"]) / "oauth-helper").touch()
+    told: list[Event] = []
+    declared = Entry("my-github", RepoType.GITHUB, Method.TOKEN, secret="GIT_TOKEN")
+    [applied] = await apply(service, [declared], environ={"GIT_TOKEN": "planted"}, tell=told.append)
+    assert isinstance(applied.outcome, Failed), "the Git host knows no such token"
+    [warned] = told
+    assert isinstance(warned, Warned)
+    assert "other runs will not find this one" in warned.message

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from oauth_helper.errors import NoBrowserError
 from oauth_helper.wiring.plan import How, Plan, plan_opening
 from oauth_helper.wiring.ways import Ways
 
@@ -41,3 +42,10 @@ async def test_a_snaps_firefox_is_a_window_as_one_program_alone_can_drive_it(sna
     plan = await planned(snap)
     assert [browser.name for browser in plan.windows] == ["Firefox"]
     assert not plan.warning
+
+
+async def test_on_a_build_service_where_nobody_could_authorize_no_state_is_spent(tmp_path: Path) -> None:
+    environ = {"PATH": str(tmp_path), "HOME": str(tmp_path), "CI": "true"}
+    with pytest.raises(NoBrowserError, match="Nobody could authorize"):
+        await plan_opening(Ways(environ=environ))
+    assert (await plan_opening(Ways(environ=environ, has_script=True))).how is How.BY_HAND

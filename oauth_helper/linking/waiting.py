@@ -70,7 +70,7 @@ class Browsing:
             self._desk.give_up(error)
 
     async def _close(self) -> None:
-        if self._opening:
+        if self._opening:  # pragma: no branch - begun() has set it
             self._opening.cancel()
             await asyncio.gather(self._opening, return_exceptions=True)
 

@@ -181,9 +181,8 @@ class Connection:
     async def _send(
         self, method: str, url: URL, headers: Mapping[str, str], body: bytes, secrets: Collection[Secret]
     ) -> Answer:
-        if self._session is None:
-            raise RuntimeError("a connection is open only within `async with`")
-        async with self._session.request(
+        session, _ = self._opened()
+        async with session.request(
             method, url, headers=headers, data=body or None, proxy=self._proxy, allow_redirects=False
         ) as response:
             received_at, self._answered_at = datetime.now(UTC), asyncio.get_running_loop().time()
@@ -196,15 +195,19 @@ class Connection:
 
     async def _connected(self) -> tuple[Held, float]:
         """Return a connection, and how many seconds it has been idle for where it was one of the pool's."""
-        if (session := self._session) is None or session.connector is None:
-            raise RuntimeError("a connection is open only within `async with`")
+        session, pool = self._opened()
         idle_for = asyncio.get_running_loop().time() - self._answered_at
         # The pool tells connections by these: what a session's requests bring to a proxy are its own headers.
         as_if = aiohttp.ClientRequest(
             "GET", self._base, session=session, proxy=self._proxy, proxy_headers=session.headers.copy()
         )
-        held = await session.connector.connect(as_if, [], self._timeout)
+        held = await pool.connect(as_if, [], self._timeout)
         return held, idle_for if idle_for < _POOLED else 0.0
+
+    def _opened(self) -> tuple[aiohttp.ClientSession, aiohttp.BaseConnector]:
+        if self._session is None or self._session.connector is None:
+            raise RuntimeError("a connection is open only within `async with`")
+        return self._session, self._session.connector
 
     def _accepted(self, answer: Answer) -> Answer:
         self.last_clock_skew = answer.clock_skew

@@ -220,7 +220,7 @@ class Opening:
         return True
 
     async def _go_on_in(self, window: Window, desk: Desk) -> None:
-        if self._listener.handed_on:
+        if self._listener.handed_on:  # pragma: no branch - with the second story, or attempt, there is one
             window.go_on(
                 lead=self._listener.handed_on.lead,
                 onward=Secret(desk.authorization_url),

@@ -14,8 +14,11 @@ _PATIENCE: Final = 120.0
 """Seconds, in which the browser waits too."""
 
 
-async def ask_to_start_over(error: OAuthHelperError, ways: Ways) -> bool:
-    """Say what went wrong, and return whether the user presses Enter; where there is no terminal, nobody does."""
+async def ask_to_start_over(error: OAuthHelperError, ways: Ways, *, patience: float = _PATIENCE) -> bool:
+    """Say what went wrong, and return whether the user presses Enter; where there is no terminal, nobody does.
+
+    Who has not after ``patience`` seconds does not.
+    """
     if ways.say is None or not ways.has_prompt:
         return False
     is_wanted = asyncio.Event()
@@ -27,7 +30,7 @@ async def ask_to_start_over(error: OAuthHelperError, ways: Ways) -> bool:
 
     ways.say(phrase("{message}.", message=error.message))
     try:
-        async with asyncio.timeout(_PATIENCE), TerminalPrompt(offer=offer, say=ways.say, keys={"": is_wanted.set}):
+        async with asyncio.timeout(patience), TerminalPrompt(offer=offer, say=ways.say, keys={"": is_wanted.set}):
             ways.say(phrase("Press Enter to start over with a fresh state; Ctrl-C stops."))
             await is_wanted.wait()
     except TimeoutError:
