@@ -147,10 +147,17 @@ def constructed() -> set[tuple[int, str]]:
     found = set()
     for path in Path(oauth_helper.sandbox.__file__).parent.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in {"GatewayError", "ServiceError"}:
+            if isinstance(node, ast.Call) and is_refusal(node):
                 status, code = node.args[:2]
                 found.add((ast.literal_eval(status), ast.literal_eval(code)))
     return found
+
+
+def is_refusal(call: ast.Call) -> bool:
+    """Whether it makes one, or is the constructor of one that is always the same."""
+    called = ast.unparse(call.func)
+    is_of_one_status = any(isinstance(argument, ast.Constant) for argument in call.args[:1])
+    return called in {"GatewayError", "ServiceError"} or (called == "super().__init__" and is_of_one_status)
 
 
 def test_no_refusal_of_the_sandbox_is_left_out() -> None:
