@@ -42,6 +42,7 @@ class PaperProvider:
         application.router.add_get("/userinfo", self._answer_claims)
         application.router.add_get("/page/.well-known/openid-configuration", _page)
         application.router.add_get("/moved/.well-known/openid-configuration", _moved)
+        application.router.add_get("/closed/.well-known/openid-configuration", _closed)
         return application
 
     async def _describe(self, _: web.Request) -> web.Response:
@@ -70,6 +71,10 @@ async def _page(_: web.Request) -> web.Response:
 
 async def _moved(_: web.Request) -> web.Response:
     raise web.HTTPFound("/.well-known/openid-configuration")
+
+
+async def _closed(_: web.Request) -> web.Response:
+    return web.json_response({"error": "temporarily_unavailable"}, status=503)
 
 
 def answering(status: int, body: object, **headers: str) -> Answer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -142,3 +143,14 @@ async def test_a_secret_may_come_through_a_pipe_and_so_stand_in_no_file(provider
         assert process.stdout
         assert "OAUTH_HELPER_ENDPOINT" in await line_with(process.stdout, "{")
     await writing
+
+
+async def test_control_c_while_a_pipe_with_the_secret_is_waited_for_ends_it(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe, 0o600)
+    async with running("sandbox", *options("http://127.0.0.1:9", pipe), environ=surroundings()) as process:
+        writer = await asyncio.to_thread(os.open, pipe, os.O_WRONLY)  # it comes about when the other end reads
+        process.send_signal(signal.SIGINT)
+        end = await ended(process)
+        os.close(writer)
+    assert (end.status, end.out) == (130, "")

@@ -103,7 +103,7 @@ async def test_a_git_host_that_is_not_there_is_said_before_anything_is_printed()
     assert f"{address}/.well-known/openid-configuration" in error.message
 
 
-@pytest.mark.parametrize("path", ["/page", "/moved", "/nowhere"])
+@pytest.mark.parametrize("path", ["/page", "/moved", "/closed", "/nowhere"])
 async def test_what_is_no_openid_provider_is_refused(provider: PaperProvider, path: str) -> None:
     error = await failure(provider.address + path)
     assert isinstance(error, UnusableAnswerError)
@@ -128,6 +128,7 @@ async def test_an_address_that_no_secret_may_be_sent_to_is_refused(issuer: str) 
         ("authorization_endpoint", "https://git.example.com/authorize#here"),
         ("authorization_endpoint", "https://git.example.com/a\nb"),
         ("authorization_endpoint", "http://1[::1]@"),
+        ("authorization_endpoint", "http://["),
         ("userinfo_endpoint", None),
         ("userinfo_endpoint", ["https://git.example.com"]),
         ("response_types_supported", ["id_token"]),

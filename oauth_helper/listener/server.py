@@ -112,8 +112,9 @@ class Listener:
     async def _open_doors(self) -> None:
         from oauth_helper.listener import wire  # noqa: PLC0415 - as above
 
-        self._server = wire.Server(self._answer, on_stray=self._ignore)
-        await self._server.accept(self._socket)
+        server = wire.Server(self._answer, on_stray=self._ignore)
+        await server.accept(self._socket)
+        self._server = server
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         return await self._serving.answer(request)

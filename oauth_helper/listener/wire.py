@@ -114,7 +114,7 @@ class Server(web.Server):
         on_stray: Callable[[Stray], None],
     ) -> None:
         super().__init__(self._answer, request_factory=self._request)
-        self._accepting: asyncio.Server | None = None
+        self._accepting: asyncio.Server
         self._give_answer = answer
         self._on_stray = on_stray
         self._crowd = Crowd()
@@ -130,9 +130,8 @@ class Server(web.Server):
         lengthen_queue(sock)
 
     async def close(self, flushing: float) -> None:
-        """Accept no more, and close what is open; answers half written have ``flushing`` seconds to be read."""
-        if self._accepting:
-            self._accepting.close()
+        """Undo :meth:`accept`, and close what is open; answers half written have ``flushing`` seconds to be read."""
+        self._accepting.close()
         await asyncio.sleep(0)  # A request that was just read is to be answered first.
         self.pre_shutdown()
         await self.shutdown(flushing)

@@ -93,6 +93,6 @@ def _object(body: bytes, address: str, status: int) -> Mapping[str, object]:
 
 
 def _why(error: Exception) -> Phrase | str:
-    if isinstance(error, TimeoutError):
+    if isinstance(error, TimeoutError):  # pragma: no cover - a test would have to wait for as long
         return phrase("none within {seconds:g} s", seconds=_TIMEOUT.total)
     return presentable(getattr(error, "strerror", None) or type(error).__name__)
