@@ -97,6 +97,14 @@ async def test_the_line_that_counts_down_ends_with_the_time(capsys: pytest.Captu
     assert capsys.readouterr().err == ""
 
 
+async def test_the_line_is_not_shown_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    line = WaitingLine(ErrorStream())
+    line.start(Waiting(LISTENER, "", datetime.now(UTC) + timedelta(seconds=60)))
+    await asyncio.sleep(0)
+    line.stop()
+    assert capsys.readouterr().err == ""
+
+
 def test_an_authorization_that_does_not_work_is_warned_of(capsys: pytest.CaptureFixture[str]) -> None:
     say_how_it_ended(Linked(Authorization("my-auth", "github", status=2)), "my-auth", narrator())
     told = capsys.readouterr().err.splitlines()
