@@ -191,3 +191,10 @@ async def test_from_python_the_secret_may_be_a_text_or_a_secret(as_secret: bool)
         (f"{AUTHS}/github/personal", {"name": "my-auth", "token": "planted", "host": "https://git.example"}),
         (f"{AUTHS}/bitbucket/password", {"name": "my-auth", "user": "octocat", "password": "planted"}),
     ]
+
+
+@pytest.mark.parametrize("password", ["", "planted\n", "plan\x1bted"])
+def test_what_can_be_no_password_is_refused_before_anything_is_sent(password: str) -> None:
+    with pytest.raises(UsageError, match="The password is empty, or has a line break") as refused:
+        UserPassword("octocat", Secret(password))
+    assert "planted" not in refused.value.message + refused.value.hint

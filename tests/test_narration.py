@@ -97,12 +97,15 @@ async def test_the_line_that_counts_down_ends_with_the_time(capsys: pytest.Captu
     assert capsys.readouterr().err == ""
 
 
-async def test_the_line_is_not_shown_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_the_line_asks_for_no_paste_where_none_is_taken_and_is_taken_away(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     line = WaitingLine(ErrorStream())
     line.start(Waiting(LISTENER, "", datetime.now(UTC) + timedelta(seconds=60)))
     await asyncio.sleep(0)
+    assert capsys.readouterr().err == "\r\x1b[2KWaiting for the redirect. 1:00 left, Ctrl-C stops."
     line.stop()
-    assert capsys.readouterr().err == ""
+    assert capsys.readouterr().err == "\r\x1b[2K"
 
 
 def test_an_authorization_that_does_not_work_is_warned_of(capsys: pytest.CaptureFixture[str]) -> None:

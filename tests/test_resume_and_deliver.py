@@ -15,14 +15,14 @@ from listener_desk import ADDRESS, LINKED, Desk
 from paper_doors import CREATED, HURRIED, PaperService
 from waiting_runs import taken, waiting
 
-from oauth_helper.errors import OutcomeUnknownError, RedirectRejectedError
+from oauth_helper.errors import MachineError, OutcomeUnknownError, RedirectRejectedError
 from oauth_helper.events import Event, Failed, Linked, Warned
 from oauth_helper.journal import Journal
 from oauth_helper.linking import Settled
 from oauth_helper.other_runs import runtime_folder
 from oauth_helper.pending import Pending, Target
 from oauth_helper.private_files import private_folder
-from oauth_helper.wiring import deliver_to_waiting, resume_all
+from oauth_helper.wiring import deliver_to_waiting, resume_all, waiting_links
 
 FOREIGN = "https://console.example/?code=c&state=of-another"
 
@@ -85,6 +85,13 @@ async def test_where_runs_cannot_meet_it_is_finished_all_the_same(journal: Journ
     assert settled.outcome == Linked(CREATED)
     assert isinstance(told[0], Warned)
     assert "other runs will not find this one" in told[0].message
+
+
+async def test_all_links_that_wait_are_found_and_none_is_told() -> None:
+    with pytest.raises(MachineError, match="No link of yours is waiting"):
+        waiting_links()
+    async with waiting(runtime_folder(), Desk()) as notice:
+        assert waiting_links() == [notice]
 
 
 async def test_a_link_that_has_gone_is_passed_over_for_one_that_waits(tmp_path: Path) -> None:

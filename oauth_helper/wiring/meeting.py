@@ -151,12 +151,14 @@ async def _end_of(notice: Notice, ways: Ways) -> Outcome | None:
 
 
 async def _deliver_pasted(notice: Notice, say: Callable[[Phrase], None]) -> Outcome:
+    rejection: tuple[Phrase, ...] = ()
     while True:
         pasted: asyncio.Queue[str] = asyncio.Queue()
         async with TerminalPrompt(offer=pasted.put_nowait, say=say):
+            for line in rejection:  # said only now, as who reads it may paste at once, and nothing is to show that
+                say(line)
             text = await pasted.get()
         try:
             return await deliver(notice, text)
         except RedirectRejectedError as rejected:
-            say(rejected.message)
-            say(rejected.hint)
+            rejection = (rejected.message, rejected.hint)

@@ -27,11 +27,9 @@ async def resume_all(
     settled = []
     for pending in pendings:
         async with _claimed(pending.target, tell, pace) as is_ours:
-            current = _still_there(pending, journal, tell)
-            if current and is_ours:
-                settled.append(await resume(current, journal, connected, tell, pace))
-            elif current:
-                settled.append(Settled(current, Failed(_left_to_another(current))))
+            if current := _still_there(pending, journal, tell):
+                one = await resume(current, journal, connected, tell, pace) if is_ours else _left_to_another(current)
+                settled.append(one)
     return settled
 
 
@@ -102,11 +100,12 @@ async def _claimed(target: Target, tell: Callable[[Event], None], pace: Pace) ->
         yield True
 
 
-def _left_to_another(pending: Pending) -> OutcomeUnknownError:
-    return OutcomeUnknownError(
+def _left_to_another(pending: Pending) -> Settled:
+    error = OutcomeUnknownError(
         phrase("Another oauth-helper is linking {name}", name=pending.target.name),
         hint=phrase("The redirect is kept. Run `oauth-helper resume` again when the other one has ended."),
     )
+    return Settled(pending, Failed(error))
 
 
 def _still_there(pending: Pending, journal: Journal, tell: Callable[[Event], None]) -> Pending | None:
