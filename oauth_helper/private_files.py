@@ -24,7 +24,7 @@ MOST_BYTES: Final = 65_536
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 _OTHERS_WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
 _TEMPORARY: Final = re.compile(r"being-written-[0-9a-f]{16}")
-_TRIES: Final = 5  # a sweep can take a new file away only between its creation and its lock: twice is bad luck already
+_TRIES: Final = 50  # a sweep can take a new file away between its creation and its lock, and no later
 _SAFELY: Final = sum(getattr(os, flag, 0) for flag in ("O_BINARY", "O_NOFOLLOW", "O_NONBLOCK", "O_NOCTTY"))
 """No link is followed, no FIFO waited for. Windows knows the first alone, the others know all but that one."""
 
@@ -229,12 +229,11 @@ def _hold(descriptor: int) -> None:
 
 
 def _remove_abandoned(temporary: Path) -> None:
-    descriptor = os.open(temporary, os.O_RDWR | _SAFELY)
-    try:
-        _hold(descriptor)
-    finally:
-        os.close(descriptor)
-    temporary.unlink()
+    with os.fdopen(os.open(temporary, os.O_RDWR | _SAFELY), "rb") as file:
+        _hold(file.fileno())
+        with suppress(PermissionError):  # Windows deletes nothing that is open
+            temporary.unlink()  # still held: no writer takes up what is about to go
+    temporary.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:

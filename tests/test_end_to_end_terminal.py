@@ -73,7 +73,7 @@ async def test_delete_asks_on_a_terminal(sandbox: Sandbox, answer: str, left: in
     async with terminal("link", "github", "--name", "mine", environ=environ) as screen:
         assert await screen.ended() == 0, screen.shown
     async with terminal("delete", "mine", environ=environ) as screen:
-        await screen.until("Delete mine?")
+        await screen.until("Delete mine? [y/N]: ")
         screen.type(f"{answer}\n")
         assert await screen.ended() == 0
     async with terminal("list", "--json", environ=environ) as screen:
@@ -85,7 +85,7 @@ async def test_a_deletion_that_is_declined_is_an_empty_list_to_scripts(sandbox: 
     environ = surroundings(sandbox)
     assert (await run_command("link", "github", "--name", "mine", environ=environ)).status == 0
     async with terminal("delete", "mine", "--json", environ=environ) as screen:
-        await screen.until("Delete mine?")
+        await screen.until("Delete mine? [y/N]: ")
         screen.type("n\n")
         assert await screen.ended() == 0
     assert screen.shown.splitlines()[-2:] == ["Nothing was deleted.", "[]"]
