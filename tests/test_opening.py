@@ -128,6 +128,7 @@ async def test_a_window_that_stays_for_a_second_link_and_is_closed_then_is_told(
     async with opening_for(first, ways, told, keeps_window=True) as (opening, listener, start):
         showing = asyncio.create_task(opening.open(start, first))
         await told.until(Opened)
+        first.judge(OURS, Way.WINDOW)
         showing.cancel()
         await asyncio.gather(showing, return_exceptions=True)
         address = await listener.serve(second)
@@ -137,3 +138,28 @@ async def test_a_window_that_stays_for_a_second_link_and_is_closed_then_is_told(
     assert "The window was closed before the redirect came." in told.warnings()
     assert [type(event) for event in told.events].count(Opened) == 1
     assert NotOpened() in told.events
+
+
+@pytest.mark.parametrize(("way", "is_told"), [(Way.TERMINAL, True), (Way.WINDOW, False)])
+async def test_a_window_that_stays_is_gone_on_with_only_where_its_tab_brought_the_redirect_before(
+    closed: tuple[str, Callable[[], None]], way: Way, is_told: bool
+) -> None:
+    browser, _ = closed
+    told = Told()
+    first, second = a_desk(told), a_desk(told)
+    async with opening_for(first, Ways(browser=browser, headless=True), told, keeps_window=True) as opened:
+        opening, listener, start = opened
+        showing = asyncio.create_task(opening.open(start, first))
+        await told.until(Opened)
+        first.judge(OURS, way)
+        showing.cancel()
+        await asyncio.gather(showing, return_exceptions=True)
+        showing = asyncio.create_task(opening.open(await listener.serve(second), second))
+        if is_told:
+            await showing
+        else:
+            await asyncio.sleep(0)
+        assert (NotOpened() in told.events) is is_told
+        second.give_up(TimeoutError())
+        showing.cancel()
+        await asyncio.gather(showing, return_exceptions=True)

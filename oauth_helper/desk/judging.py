@@ -62,7 +62,9 @@ class Desk:
             raise
         except AuthorizationDeniedError as denied:
             self._tally.tell_rest()
-            self._is_denied |= not self._redirect.done()
+            if not self._redirect.done():
+                self._is_denied = True
+                self._way = way
             self.give_up(denied)
         else:
             if not self._redirect.done():
@@ -108,7 +110,7 @@ class Desk:
 
     @property
     def way(self) -> Way | None:
-        """How the redirect in hand, or the last one that was, came."""
+        """How the redirect in hand, or the last one that was, came; a denial is one too."""
         return self._way
 
     @property

@@ -111,9 +111,9 @@ class Opening:
         Raises:
             NoBrowserError: What the user demands could not be had after all.
         """
-        self._desk = desk
+        came_by, self._desk = self._desk.way if self._desk else None, desk
         if self._window and self._window.is_open and self._window.holds(desk.redirect_uri or ""):
-            await self._go_on_in(self._window, desk)
+            await self._go_on_in(self._window, desk, came_by)
             return
         if self._listener.handed_on:
             self._listener.handed_on.lead(None)
@@ -219,7 +219,7 @@ class Opening:
         )
         return True
 
-    async def _go_on_in(self, window: Window, desk: Desk) -> None:
+    async def _go_on_in(self, window: Window, desk: Desk, came_by: Way | None) -> None:
         if self._listener.handed_on:  # pragma: no branch - with the second story, or attempt, there is one
             window.go_on(
                 lead=self._listener.handed_on.lead,
@@ -227,7 +227,10 @@ class Opening:
                 judge=lambda query: desk.judge_query(query, Way.WINDOW),
                 done=self._listener.done_address,
             )
+        if came_by in {Way.WINDOW, Way.PAGE}:
             await self._until_closed(window)
+        else:  # no tab waits at the end of what was before: the window's is where the user left it
+            self._tell(NotOpened())
 
     async def _until_closed(self, window: Window) -> None:
         await window.until_closed()

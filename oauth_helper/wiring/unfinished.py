@@ -51,21 +51,21 @@ def waiting_links() -> list[Notice]:
 
 
 async def deliver_to_waiting(waiting: Sequence[Notice], text: str) -> tuple[Notice, Outcome]:
-    """Hand a pasted redirect to the one of these links that waits for it; return which did, and how it ended.
+    """Hand a pasted redirect to the one of these links, of which there is one at least, that waits for it.
+
+    Returns which did, and how it ended.
 
     Raises:
         RedirectRejectedError: None of them takes it.
         OutcomeUnknownError: One of them has gone, and it is not known whether it took it.
     """
-    rejected: RedirectRejectedError | None = None
+    rejections: list[RedirectRejectedError] = []
     gone: Notice | None = None
     for notice in waiting:
         try:
             return notice, await deliver(notice, text)
         except RedirectRejectedError as error:
-            # What the one that it belongs to says, rather than all the others.
-            if rejected is None or error.reason not in {"no-redirect", "foreign-state"}:
-                rejected = error
+            rejections.append(error)
         except RunGoneError:
             gone = notice
     if gone:
@@ -73,9 +73,12 @@ async def deliver_to_waiting(waiting: Sequence[Notice], text: str) -> tuple[Noti
             phrase("The link of {name} has gone without a word", name=gone.name),
             hint=phrase("If it had taken the address, `oauth-helper resume` finishes it. If not, run `link` again."),
         )
+    # What the one that it belongs to says, rather than all the others.
+    known = [error for error in rejections if error.reason not in {"no-redirect", "foreign-state"}]
+    rejected = (known or rejections)[0]
     raise RedirectRejectedError(
-        rejected.reason if rejected else "no-redirect",
-        rejected.message if rejected else phrase("No link waits for a redirect"),
+        rejected.reason,
+        rejected.message,
         hint=counted(
             "{names} still waits. Copy the whole address from the tab that it opened, and deliver it again.",
             "{names} still wait. Copy the whole address from the tab of one, and deliver it again.",
