@@ -2,10 +2,13 @@
 
 import json
 import signal
+import socket
 
 import pytest
 from command import ended, error_of, line_with, run_command, running, surroundings
+from link_script import scripted
 from promised_json import read_authorization
+from yarl import URL
 
 from oauth_helper.faults import CALLS, KINDS
 
@@ -43,6 +46,22 @@ async def test_the_sandbox_misbehaves_on_request() -> None:
         ends = [await run_command("list", "--json", environ=environ) for _ in range(4)]
     assert [end.status for end in ends] == [3, 7, 7, 0]
     assert [error_of(end.err)["code"] for end in ends[:3]] == ["IAM.0003", "APIGW.0308", "APIGW.0308"]
+
+
+async def test_the_consoles_port_is_the_same_each_time_where_it_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        end = await run_command("sandbox", "--json", "--console-port", port, environ=surroundings())
+        assert (end.status, end.out, error_of(end.err)["kind"]) == (9, "", "port-taken")
+        assert f"Port {port} on 127.0.0.1 cannot be had (Address already in use)" in error_of(end.err)["message"]
+        assert "--console-port" in error_of(end.err)["hint"]
+    for _ in range(2):
+        async with running("sandbox", "--json", "--console-port", port, environ=surroundings()) as process:
+            assert process.stdout
+            environ = surroundings() | json.loads(await process.stdout.readline())
+            async with scripted(environ=environ) as script:
+                address = URL((await script.event("waiting"))["authorization_url"])
+        assert URL(address.query["redirect_uri"]).origin() == URL(f"http://127.0.0.1:{port}")
 
 
 @pytest.mark.parametrize("fault", ["tea=429", "list=418", "list=429:often"])

@@ -76,6 +76,12 @@ def _faults(ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]
     metavar="FILE",
     help="With --git-host: a file with the secret of that client.",
 )
+@option(
+    "--console-port",
+    type=click.IntRange(1, 65535),
+    metavar="N",
+    help="The console's port, to which redirect URIs lead.  [default: a free one]",
+)
 @output_options
 def sandbox_command(**options: Any) -> None:
     """Run a ServiceStage, a Git host and a cloud console on this machine until stopped.
@@ -85,7 +91,7 @@ def sandbox_command(**options: Any) -> None:
     narrator = Narrator(quiet=options["quiet"], verbosity=options["verbose"])
     client = _client(narrator, options)
     try:
-        run(_serve(narrator, options["faults"], client, as_json=options["as_json"]))
+        run(_serve(narrator, client, options))
     except StoppedError:
         narrator.say(phrase("The sandbox has stopped."))
 
@@ -110,14 +116,18 @@ def _client(narrator: Narrator, options: Mapping[str, Any]) -> _Client | None:
     return _Client(options["git_host"], options["client_id"], secret)
 
 
-async def _serve(narrator: Narrator, faults: list[Fault], client: _Client | None, *, as_json: bool) -> None:
+async def _serve(narrator: Narrator, client: _Client | None, options: Mapping[str, Any]) -> None:
     import asyncio  # noqa: PLC0415 - as below
 
     from oauth_helper.sandbox import Registration, Sandbox  # noqa: PLC0415 - aiohttp costs 0.3 s, which --help need not pay
 
-    registration = client and Registration(*client)
-    async with Sandbox(faults=faults, registration=registration, warn=narrator.warn) as sandbox:
-        if as_json:
+    async with Sandbox(
+        faults=options["faults"],
+        registration=client and Registration(*client),
+        console_port=options["console_port"],
+        warn=narrator.warn,
+    ) as sandbox:
+        if options["as_json"]:
             print_json(sandbox.environment())
         else:
             _print_lines(sandbox, with_addresses=client is not None)

@@ -37,6 +37,9 @@ __all__ = ["Call", "Exchange", "Fault", "Registration", "Sandbox"]
 class Sandbox:
     """Serve all four for the time of an ``async with``, each on a free port of 127.0.0.1.
 
+    ``console_port`` is the console's port where it is not to be any: who has registered its redirect URIs wants the
+    same ones again.
+
     Keys, tokens and the project's id are new with every instance. ``now`` is the clock of them all, in seconds
     since the epoch; a Git host's code is good for ``code_lifetime`` seconds, and where its user has decided before
     (``decision``, ``authorize`` or ``deny``) it asks nothing. ServiceStage and IAM go wrong with ``faults``; those that
@@ -74,6 +77,7 @@ class Sandbox:
         fault_duration: float = DURATION,
         password_body: PasswordBody = "documented",  # noqa: S107 - a kind of body, not a password
         registration: Registration | None = None,
+        console_port: int | None = None,
         warn: Warn = lambda _: None,
     ) -> None:
         self._now = now
@@ -82,6 +86,7 @@ class Sandbox:
         self._code_lifetime = code_lifetime
         self._password_body = password_body
         self._registration = registration
+        self._console_port = console_port
         self._warn = warn
         self._outside: AuthorizationServer | None = None
         self._stack = AsyncExitStack()
@@ -123,7 +128,8 @@ class Sandbox:
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
-            ports = [stack.enter_context(closing(open_port())) for _ in range(4)]
+            numbers = (None, None, None, self._console_port)
+            ports = [stack.enter_context(closing(open_port(number))) for number in numbers]
             servicestage, iam, git_host, console = (address_of(port) for port in ports)
             self.endpoint, self.iam_endpoint = servicestage, iam
             self.console = Console(console)

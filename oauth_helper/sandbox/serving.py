@@ -11,15 +11,31 @@ from typing import Final
 
 from aiohttp import web
 
+from oauth_helper.errors import PortTakenError
+from oauth_helper.phrase import phrase
+
 LOOPBACK: Final = "127.0.0.1"
 
 _SHUTDOWN_TIMEOUT: Final = 0.1
 """Seconds an answer under way is given; twice that with its cancellation, and four servers close in turn."""
 
 
-def open_port() -> socket.socket:
-    """Return a socket that listens on a free loopback port: its address is known before anything is served."""
-    return socket.create_server((LOOPBACK, 0))
+def open_port(number: int | None = None) -> socket.socket:
+    """Return a socket that listens on that loopback port, or on a free one: it is known before anything is served.
+
+    Raises:
+        PortTakenError: Port ``number`` cannot be had.
+    """
+    try:
+        return socket.create_server((LOOPBACK, number or 0))
+    except OSError as error:
+        if number is None:  # pragma: no cover - a machine without a free port
+            raise
+        why = os.strerror(error.errno or 0)  # its own words are longer, and not the system's
+        raise PortTakenError(
+            phrase("Port {port} on {host} cannot be had ({why})", port=number, host=LOOPBACK, why=why),
+            hint=phrase("Name another one, or leave out --console-port to take any."),
+        ) from None
 
 
 def address_of(port: socket.socket) -> str:
