@@ -89,6 +89,10 @@ class Terminal:
             assert time.monotonic() < deadline
             await asyncio.to_thread(time.sleep, 0.002)  # a terminal has no event for "all was read"
 
+    async def has_arrived(self) -> None:
+        """Wait until what was typed is there to be read: the system hands it over in a while of its own."""
+        assert (await asyncio.to_thread(select.select, [self.theirs], [], [], 10))[0]
+
     def shown_to_the_end(self) -> bytes:
         os.write(self.theirs, b"END")
         self._look_until(lambda: self.shown.endswith(b"END"))

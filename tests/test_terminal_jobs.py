@@ -85,6 +85,7 @@ async def test_a_job_that_loses_the_foreground_neither_reads_nor_is_stopped(term
         session.tell("background", "ready")
         await session.prints("shell is ready")
         await terminal.types(b"for the shell\n")
+        await terminal.has_arrived()
         session.tell("signal SIGUSR1")
         await session.prints("alive")  # it has seen that there is something to read
         session.tell("read")
