@@ -206,6 +206,6 @@ async def test_the_end_of_the_wait_ends_the_keeping() -> None:
             await until(lambda: len(pool.opened) == 1)
             raise asyncio.CancelledError
     pool.opened[0].is_closed = True
-    assert [task for task in asyncio.all_tasks() if "ready" in task.get_name()] == []
+    await until(lambda: not [task for task in asyncio.all_tasks() if "ready" in task.get_name()])
     await standby.close()
     assert pool.tries == 1

@@ -129,8 +129,7 @@ async def _advised(desk: Desk, doors: Doors) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        advising.cancel()
-        await asyncio.wait({advising})
+        advising.cancel()  # and not waited for: the redirect that came is to leave at once
 
 
 async def _advise(desk: Desk, doors: Doors) -> None:

@@ -109,8 +109,8 @@ class Standby:
         finally:
             self._waits -= 1
             if not self._waits:
-                keeping, self._keeping = self._keeping, None
-                await _cancelled(keeping)
+                self._keeping.cancel()  # and not waited for: a request is to leave at once
+                self._keeping = None
 
     def expect(self) -> None:
         """Know that a request may come soon: where nothing that is fresh stands, it is opened now."""
