@@ -12,7 +12,7 @@ import pytest
 from redirect_cases import REQUEST, STATE, redirect
 
 from oauth_helper.errors import RedirectRejectedError
-from oauth_helper.terminal import Patience, TerminalPrompt
+from oauth_helper.terminal.prompt import Patience, TerminalPrompt
 
 CODE = "0123456789planted-code9876543210"
 ADDRESS = redirect(code=CODE, state=STATE)

@@ -17,8 +17,8 @@ from terminal_desk import (
     terminal,
 )
 
-from oauth_helper.terminal import Patience
 from oauth_helper.terminal.keyboard import LONGEST
+from oauth_helper.terminal.prompt import Patience
 
 __all__ = ["desk", "terminal"]
 

@@ -4,7 +4,7 @@ import pytest
 from redirect_cases import REQUEST, STATE, redirect
 from terminal_desk import ADDRESS, CODE, FOREIGN, Desk, Terminal, bracketed, desk, prompting, terminal
 
-from oauth_helper.terminal import Patience
+from oauth_helper.terminal.prompt import Patience
 
 __all__ = ["desk", "terminal"]
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from terminal_desk import ADDRESS, HASTE, OFF, ON, Desk, Terminal, bracketed, desk, prompting, terminal
 
-from oauth_helper.terminal import TerminalPrompt
+from oauth_helper.terminal.prompt import TerminalPrompt
 
 __all__ = ["desk", "terminal"]
 

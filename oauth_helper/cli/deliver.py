@@ -62,7 +62,7 @@ async def _deliver(address: str | None, narrator: Narrator) -> tuple[Notice, Out
 async def _asked(narrator: Narrator) -> str:
     import asyncio  # noqa: PLC0415 - a help need not wait for it
 
-    from oauth_helper.terminal import TerminalPrompt  # noqa: PLC0415 - only who is asked pays for it
+    from oauth_helper.terminal.prompt import TerminalPrompt  # noqa: PLC0415 - only who is asked pays for it
 
     pasted: asyncio.Queue[str] = asyncio.Queue()
     async with TerminalPrompt(offer=pasted.put_nowait, say=narrator.insist):

@@ -139,7 +139,7 @@ def _prompt(ways: Ways, opening: Opening) -> Callable[[Callable[[str], None]], A
     if say is None or not ways.has_prompt:
         return lambda _offer: nullcontext()
 
-    from oauth_helper.terminal import TerminalPrompt  # noqa: PLC0415 - the URL is asked for meanwhile
+    from oauth_helper.terminal.prompt import TerminalPrompt  # noqa: PLC0415 - the URL is asked for meanwhile
 
     def prompt(offer: Callable[[str], None]) -> TerminalPrompt:
         # A Git host or a single sign-on may refuse a window that is driven.

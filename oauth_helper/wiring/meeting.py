@@ -32,7 +32,6 @@ from oauth_helper.other_runs import (
 from oauth_helper.pending import Target
 from oauth_helper.phrase import Phrase, phrase
 from oauth_helper.standing import check_standing
-from oauth_helper.terminal import TerminalPrompt
 from oauth_helper.wiring.ways import Ways
 
 _PAUSE: Final = 0.1
@@ -151,6 +150,8 @@ async def _end_of(notice: Notice, ways: Ways) -> Outcome | None:
 
 
 async def _deliver_pasted(notice: Notice, say: Callable[[Phrase], None]) -> Outcome:
+    from oauth_helper.terminal.prompt import TerminalPrompt  # noqa: PLC0415 - who is alone needs none
+
     rejection: tuple[Phrase, ...] = ()
     while True:
         pasted: asyncio.Queue[str] = asyncio.Queue()

@@ -7,7 +7,7 @@ from typing import Final, NoReturn
 
 from oauth_helper.errors import OAuthHelperError, RedirectRejectedError
 from oauth_helper.phrase import phrase
-from oauth_helper.terminal import TerminalPrompt
+from oauth_helper.terminal.prompt import TerminalPrompt
 from oauth_helper.wiring.ways import Ways
 
 _PATIENCE: Final = 120.0
