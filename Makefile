@@ -98,11 +98,12 @@ release-check: $(PACKAGE)/installed
 	PYTHONPATH=tests $(PACKAGE)/bin/python -m release
 
 # The tests on the newest Python that can be had here (Debian's development suite has it), twice: as strict as an
-# interpreter can be (what the tests start is so with warnings and memory), and on uvloop.
+# interpreter can be (what the tests start is so with warnings and memory), and on uvloop, which does not let a signal
+# end a test that hangs.
 versions: $(VERSIONS)/installed
 	PYTHONWARNINGS=error PYTHONMALLOC=debug PYTHONFAULTHANDLER=1 $(VERSIONS)/bin/python -X dev -bb -W error -m pytest \
 		--dist load --tx "4*popen//python=$(CURDIR)/$(VERSIONS)/bin/python -X dev -bb -W error" $(ASIDE)
-	PYTHONPATH=tests $(VERSIONS)/bin/python -m pytest -p on_uvloop --numprocesses=4 $(ON_A_LOOP)
+	PYTHONPATH=tests $(VERSIONS)/bin/python -m pytest -p on_uvloop -o timeout_method=thread --numprocesses=4 $(ON_A_LOOP)
 
 $(VENV)/installed: $(INSTALLED_FROM)
 	$(PYTHON) -m venv $(VENV)
