@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from gettext import NullTranslations
 from html import escape
-from pathlib import Path
+from pkgutil import get_data
 from string import Template
 from typing import Final
 
@@ -19,7 +19,6 @@ from oauth_helper.language import Language
 from oauth_helper.phrase import Phrase, said
 from oauth_helper.presentable import presentable
 
-_TEMPLATES: Final = Path(__file__).with_name("templates")
 _WORDS: Final = re.compile(r"\[\[(.*?)\]\]", re.DOTALL)
 """Words for people in a template. Inline tags and ``$names`` in them are the translator's to keep."""
 _HEADING: Final = re.compile("<h1>(.*?)</h1>", re.DOTALL)
@@ -132,4 +131,7 @@ def _in_language(name: str, catalog: NullTranslations) -> str:
 
 @cache
 def _text(name: str) -> str:
-    return (_TEMPLATES / name).read_text(encoding="utf-8").strip()
+    template = get_data("oauth_helper.listener", f"templates/{name}")  # from a zip archive too, as pathlib cannot
+    if template is None:  # pragma: no cover - Python's own loaders have files to give
+        raise FileNotFoundError(name)
+    return template.decode().strip()
