@@ -37,9 +37,10 @@ MEASURED ?=
 demo: $(VENV)/installed
 	$(BIN)/oauth-helper link github --sandbox
 
-# Everything that must hold: lint, types, tests. With OAUTH_HELPER_TESTS_THOROUGH=1, as often at random as in .ci/run.
+# Everything that must hold: lint, types, tests. With OAUTH_HELPER_TESTS_THOROUGH=1, all of many that are alike, and as
+# often at random as in .ci/run.
 test: lint
-	$(BIN)/python -m pytest --numprocesses=4
+	$(BIN)/python -m pytest --numprocesses=5 --dist worksteal
 
 lint: $(VENV)/installed-for-development
 	$(BIN)/ruff check .
@@ -86,7 +87,7 @@ pictures: $(PICTURES)/installed
 
 # The tests again, with the lowest versions that pyproject.toml allows, and with coverage, which takes a third longer.
 test-lowest: $(LOWEST)/installed
-	$(LOWEST)/bin/python -m pytest --numprocesses=4 --cov --cov-report=term
+	$(LOWEST)/bin/python -m pytest --numprocesses=4 --dist worksteal --cov --cov-report=term
 
 # Build the wheel and the sdist into dist/, and see that they hold what they must, are the same wherever and whenever they
 # are built, and run wherever people install them: pip, pipx, uvx, a zip archive, without a git repository.

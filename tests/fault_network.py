@@ -28,8 +28,8 @@ AUTHORITY: Final = trustme.CA()
 _TRUSTED: Final = AUTHORITY.issue_cert(NAME)
 _FOREIGN: Final = trustme.CA().issue_cert(NAME)
 
-_LIMITS: Final = aiohttp.ClientTimeout(total=1.5, connect=1.0)
-"""A twentieth of the client's own, in seconds; twice that for the connection, as a busy machine may stand still."""
+_LIMITS: Final = aiohttp.ClientTimeout(total=2.5, connect=2.0)
+"""Less than the client's own, in seconds, and more than a busy machine stands still."""
 
 
 class Weather(Enum):

@@ -30,16 +30,16 @@ from oauth_helper.wiring import Ways, resume_all, run_link
 
 HURRIED: Final = Pace(
     total=6.0,
-    connecting=1.0,
-    answer=1.1,
-    look=0.5,
+    connecting=2.0,
+    answer=2.1,
+    look=1.0,
     looks=(0.05, 0.15, 0.35, 0.75),
     first_pause=0.025,
     longest_pause=0.2,
 )
-"""Twenty times as fast as for people, and half as impatient as that: a busy machine may stand still. What comes to a
-good end in it needs a second."""
-RESIGNED: Final = replace(HURRIED, total=2.2)
+"""Twenty times as fast as for people, but with a fifth of their patience: a busy machine may stand still. What comes to
+a good end in it needs a second."""
+RESIGNED: Final = replace(HURRIED, total=2.2, connecting=1.0, answer=1.1, look=0.5)
 """For what comes to no good end: as long as a second sending takes, and no longer."""
 AGO: Final = timedelta(seconds=25)
 """After this time nothing comes any more of what an earlier run may have sent."""

@@ -11,6 +11,7 @@ from canary_play import listener
 from canary_run import Run, Started, searched_run
 from link_script import LINK, NAME, brought, consent, secrets_of, until
 from test_canaries_credentials import by_key_alone, by_password
+from thoroughness import some_of
 
 from oauth_helper.authorization import RepoType
 from oauth_helper.faults import Kind
@@ -34,7 +35,7 @@ OPTIONS = (("-vv",), ("-vv", "--json"), ("-v",), ("--quiet",))
 AT_ONCE = 6
 """Flows, which mostly wait."""
 PARTS = 3
-"""So that several processes can share the work."""
+"""So that several processes can share the work; by default one is done."""
 
 
 def kinds_at(call: Call) -> list[Kind]:
@@ -83,7 +84,7 @@ async def test_the_port_is_closed_before_the_browser_opens(tmp_path: Path, call:
         assert end.process.returncode == 7, end.err
 
 
-@pytest.mark.parametrize("part", range(PARTS))
+@pytest.mark.parametrize("part", some_of(range(PARTS), one_in=PARTS))
 @pytest.mark.parametrize("call", WITH_THE_REDIRECT)
 async def test_each_fault_with_the_redirect_in_hand(tmp_path: Path, call: Call, part: int) -> None:
     turns = asyncio.Semaphore(AT_ONCE)

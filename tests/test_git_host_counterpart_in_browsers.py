@@ -14,6 +14,7 @@ from command import surroundings
 from link_script import Script, scripted
 from oidc_provider import LOGIN, OidcProvider, oidc_provider
 from test_window_links import Told, link, program_of
+from thoroughness import some_of
 
 from oauth_helper.browsers.find import Family
 from oauth_helper.errors import AuthorizationDeniedError
@@ -70,7 +71,7 @@ async def test_our_window_holds_the_redirect_that_sign_in_and_consent_end_with(f
     assert not list(profiles.iterdir())
 
 
-@pytest.mark.parametrize("family", list(Family))
+@pytest.mark.parametrize("family", some_of(list(Family), one_in=2))
 async def test_who_signs_in_and_then_cancels_in_our_window_has_denied(family: Family, profiles: Path) -> None:
     await program_of(family)
     async with oidc_provider(hand="cancel") as provider, TappedSandbox(registration=provider.registration) as sandbox:
@@ -122,7 +123,7 @@ async def test_the_users_own_browser_goes_the_whole_way_the_manual_describes(kin
         assert {await asked(provider)} == sandbox.authorization_urls
 
 
-@pytest.mark.parametrize("kind", [Chromium, Firefox], ids=["chromium", "firefox"])
+@pytest.mark.parametrize("kind", some_of([Chromium, Firefox], one_in=2), ids=lambda kind: kind.__name__)
 async def test_the_users_own_browser_brings_a_denial_as_well(kind: type[Browser]) -> None:
     async with (
         oidc_provider() as provider,

@@ -1,7 +1,10 @@
-"""How much is drawn at random: enough to notice by default, and all of it with ``OAUTH_HELPER_TESTS_THOROUGH=1``."""
+"""How many of many alike are tried: enough to notice by default, and all with ``OAUTH_HELPER_TESTS_THOROUGH=1``."""
 
 import os
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, TypeVar
+
+T = TypeVar("T")
 
 IS_THOROUGH: Final = os.environ.get("OAUTH_HELPER_TESTS_THOROUGH") == "1"
 """Whether nothing is left out, as in ``.ci/run``."""
@@ -10,3 +13,8 @@ IS_THOROUGH: Final = os.environ.get("OAUTH_HELPER_TESTS_THOROUGH") == "1"
 def at_most(number: int, *, by_default: int) -> int:
     """Return how many examples to take of ``number``."""
     return number if IS_THOROUGH else by_default
+
+
+def some_of(cases: Sequence[T], *, one_in: int) -> Sequence[T]:
+    """Return the first of ``cases`` and each ``one_in``-th behind it, of such as cost seconds each; or all."""
+    return cases if IS_THOROUGH else cases[::one_in]
