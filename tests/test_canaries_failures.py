@@ -11,12 +11,13 @@ import pytest
 from canary_play import bring, listener, straight, waiting
 from canary_run import searched_run
 from link_script import LINK, brought, consent, secrets_of, until
+from thoroughness import some_of
 
 DEBUG = {"PYTHONASYNCIODEBUG": "1"}
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
 
-@pytest.mark.parametrize("options", [(), ("--json", "-vv"), ("--events", "-vv")], ids=str)
+@pytest.mark.parametrize("options", some_of([("--events", "-vv"), ("--json", "-vv"), ()], one_in=3), ids=str)
 async def test_the_user_says_no_in_the_browser(tmp_path: Path, options: tuple[str, ...]) -> None:
     async with (
         searched_run(tmp_path / "run", environ=DEBUG) as run,
@@ -55,7 +56,7 @@ async def test_the_git_host_says_no_and_repeats_the_state(tmp_path: Path, place:
         await link.ended(4)
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 500])
+@pytest.mark.parametrize("status", some_of([500, 400, 401, 403], one_in=2))
 async def test_servicestage_repeats_every_secret_in_its_refusal(tmp_path: Path, status: int) -> None:
     async with searched_run(tmp_path / "run", environ=DEBUG) as run:
         run.sandbox.echoes_with = status
@@ -97,7 +98,7 @@ async def test_the_user_begins_again_on_a_terminal(tmp_path: Path) -> None:
         assert await screen.ended() == 130
 
 
-@pytest.mark.parametrize("more", [{}, DEBUG, {"PYTHONDEVMODE": "1"}], ids=str)
+@pytest.mark.parametrize("more", some_of([DEBUG, {"PYTHONDEVMODE": "1"}, {}], one_in=2), ids=str)
 async def test_nobody_comes_before_the_deadline(tmp_path: Path, more: dict[str, str]) -> None:
     async with searched_run(tmp_path / "run", environ=more) as run:
         environ = {"SCRIPTED_USER": "nothing", "BROWSER": run.environ["BROWSER"] if more else "/nonexistent"}
@@ -106,7 +107,7 @@ async def test_nobody_comes_before_the_deadline(tmp_path: Path, more: dict[str, 
             await link.ended(5)
 
 
-@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize("number", some_of(SIGNALS, one_in=3))
 async def test_a_signal_ends_the_wait(tmp_path: Path, number: signal.Signals) -> None:
     async with searched_run(tmp_path / "run", environ=DEBUG) as run, waiting(run, "-vv") as (link, url):
         async with run.browser() as browser:
@@ -116,7 +117,7 @@ async def test_a_signal_ends_the_wait(tmp_path: Path, number: signal.Signals) ->
         await link.ended(128 + number)
 
 
-@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize("number", some_of(SIGNALS, one_in=3))
 async def test_a_signal_during_the_exchange_leaves_the_redirect_to_resume(
     tmp_path: Path, number: signal.Signals
 ) -> None:
