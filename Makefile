@@ -40,7 +40,7 @@ demo: $(VENV)/installed
 # Everything that must hold: lint, types, tests. With OAUTH_HELPER_TESTS_THOROUGH=1, all of many that are alike, and as
 # often at random as in .ci/run.
 test: lint
-	$(BIN)/python -m pytest --numprocesses=6 --dist worksteal
+	$(BIN)/python -m pytest --numprocesses=5 --dist worksteal
 
 lint: $(VENV)/installed-for-development
 	$(BIN)/ruff check .
