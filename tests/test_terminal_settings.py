@@ -81,13 +81,16 @@ async def test_a_terminal_open_for_reading_only_is_taken_without_marks(terminal:
 
 async def test_where_somebody_else_reads_first_the_loop_is_not_held_up(terminal: Terminal, desk: Desk) -> None:
     loop = asyncio.get_running_loop()
-    if not isinstance(loop, asyncio.BaseEventLoop):
+    selector = getattr(loop, "_selector", None)
+    if selector is None:
         pytest.skip("another loop looks first for what is readable, and nobody could be faster")
     os.set_blocking(terminal.theirs, False)
     async with prompting(terminal, desk):
         os.write(terminal.ours, b"stolen")
-        assert select.select([terminal.theirs], [], [], 10)[0]
-        # What is called soon comes before what the loop finds readable in the same turn.
+        # The loop is to find it readable, which it may a moment later than others do.
+        while terminal.theirs not in {key.fd for key, _ in selector.select(10)}:
+            pass
+        # What is called soon comes before what the loop finds in the same turn.
         stolen: list[bytes] = []
         loop.call_soon(lambda: stolen.append(os.read(terminal.theirs, 100)))
         await asyncio.sleep(0)
