@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from waiting_runs import PROGRAM, TARGET, taken, taken_soon, waiting_elsewhere
+from waiting_runs import PROGRAM, TARGET, taken, waiting_elsewhere
 
 from oauth_helper.authorization import RepoType
 from oauth_helper.errors import MachineError
@@ -77,7 +77,7 @@ def test_a_claim_dies_with_its_process_and_no_child_of_it_keeps_it(tmp_path: Pat
         assert Claim.try_take(tmp_path, TARGET) is None
         run.kill()
         os.kill(run.child, 0)  # it lives
-        taken_soon(tmp_path).release()
+        taken(tmp_path).release()
 
 
 async def test_of_ten_processes_exactly_one_wins_each_time(tmp_path: Path) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import subprocess
 import sys
-import time
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -13,6 +13,7 @@ from listener_desk import Desk, listening
 
 from oauth_helper.authorization import RepoType
 from oauth_helper.other_runs import Claim, Notice, find_notice, noticed
+from oauth_helper.other_runs.claim import lock_path
 from oauth_helper.pending import Target
 
 if TYPE_CHECKING:
@@ -27,25 +28,20 @@ class Killable(NamedTuple):
 
     process: subprocess.Popen[bytes]
     child: int
+    claim: Path
 
     def kill(self) -> None:
         """End it with no time to tidy up."""
         self.process.kill()
         self.process.wait(10)
+        with self.claim.open() as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # the system lets go of its files a moment after it was reaped
 
 
 def taken(folder: Path, target: Target = TARGET) -> Claim:
     """The claim, which is free."""
     claim = Claim.try_take(folder, target)
     assert claim
-    return claim
-
-
-def taken_soon(folder: Path, target: Target = TARGET) -> Claim:
-    """The claim of a process that was killed; the system may let go of its files a moment after it was reaped."""
-    deadline = time.monotonic() + 10
-    while not (claim := Claim.try_take(folder, target)):
-        assert time.monotonic() < deadline
     return claim
 
 
@@ -71,7 +67,7 @@ def waiting_elsewhere(folder: Path) -> Iterator[Killable]:
     )
     assert process.stdout
     try:
-        yield Killable(process, int(process.stdout.readline()))
+        yield Killable(process, int(process.stdout.readline()), lock_path(folder, TARGET.digest))
     finally:
         process.kill()
         process.communicate()  # the child ends with its input
