@@ -21,8 +21,23 @@ Operation = tuple[str, str]
 """Method and path, with its parameters in braces."""
 
 
-class Vendor:
-    """The SDK's ServiceStage client; ``called`` has the operations asked for."""
+class _VendorClient:
+    """A client of the SDK, which waits in a thread; ``called`` has the operations asked for."""
+
+    def _use(self, client: Any) -> None:
+        self._client = client
+        self.called: list[str] = []
+
+    async def call(self, name: str, request: Any) -> Any:
+        self.called.append(name)
+        return await asyncio.to_thread(getattr(self._client, name), request)
+
+    def close(self) -> None:
+        self._client.close()
+
+
+class Vendor(_VendorClient):
+    """The SDK's ServiceStage client."""
 
     def __init__(self, endpoint: str, key: AccessKey, project_id: str) -> None:
         self._build(key, project_id, lambda builder: builder.with_endpoint(endpoint))
@@ -46,19 +61,11 @@ class Vendor:
             credentials.with_iam_endpoint(iam_endpoint)
         builder = self.v2.ServiceStageClient.new_builder().with_credentials(credentials)
         place(builder)
-        self._client = builder.build()
-        self.called: list[str] = []
-
-    async def call(self, name: str, request: Any) -> Any:
-        self.called.append(name)
-        return await asyncio.to_thread(getattr(self._client, name), request)
-
-    def close(self) -> None:
-        self._client.close()
+        self._use(builder.build())
 
 
-class VendorIam:
-    """The SDK's IAM client; ``called`` has the operations asked for."""
+class VendorIam(_VendorClient):
+    """The SDK's IAM client."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self.v3 = import_module("huaweicloudsdkiam.v3")
@@ -68,15 +75,7 @@ class VendorIam:
         credentials = import_module("huaweicloudsdkcore.auth.credentials").GlobalCredentials(
             sandbox.access_key.access_key, sandbox.access_key.secret_key.reveal(), "0" * 32
         )
-        self._client = builder.with_credentials(credentials).build()
-        self.called: list[str] = []
-
-    async def call(self, name: str, request: Any) -> Any:
-        self.called.append(name)
-        return await asyncio.to_thread(getattr(self._client, name), request)
-
-    def close(self) -> None:
-        self._client.close()
+        self._use(builder.with_credentials(credentials).build())
 
 
 def operations(client: str) -> dict[str, Operation]:
