@@ -1,6 +1,8 @@
 """Every case of the torture suite ends with the genuine redirect taken; `make torture` runs them for peers as well."""
 
+import asyncio
 import resource
+import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
@@ -97,6 +99,32 @@ async def test_the_genuine_redirect_is_taken_where_few_files_may_be_open(most: i
         verdict = await torment(crowded, victim, limit=PATIENCE)
         assert verdict.word == OK, verdict.why
         assert b"Too many open files" not in b"".join(victim.program.said)
+
+
+@pytest.mark.parametrize("most", [64, 128, 256, 1024])
+async def test_a_redirect_is_read_that_stands_in_the_middle_of_a_long_queue(most: int) -> None:
+    async with AsyncExitStack() as stack:
+        with few_files(most):
+            victim = await stack.enter_async_context(our_command())
+        process = victim.program.process
+        process.send_signal(signal.SIGSTOP)
+        try:
+            await silent(stack, victim.callback, 100)
+            reader, writer = await connect(victim.callback.port)
+            stack.callback(writer.close)
+            writer.write(victim.callback.genuine)
+            await silent(stack, victim.callback, 400)
+        finally:
+            process.send_signal(signal.SIGCONT)
+        async with asyncio.timeout(PATIENCE):
+            assert await read_answer(reader)
+
+
+async def silent(stack: AsyncExitStack, callback: Callback, connections: int) -> None:
+    """Open connections one after the other, on which nothing is said."""
+    for _ in range(connections):
+        _, writer = await connect(callback.port)
+        stack.callback(writer.close)
 
 
 async def test_a_flood_is_measured_to_the_verdict() -> None:

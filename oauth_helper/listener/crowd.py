@@ -10,9 +10,13 @@ from typing import Final
 from oauth_helper.listener import web
 
 _MOST: Final = 256
-"""Connections. Many more than are accepted at once, so that none is closed before it was read once."""
+"""Connections."""
 _SHARE: Final = 4
 """The part of the files that this process may have open: more are those that are being closed, and what else we do."""
+_AT_ONCE: Final = 16
+"""Connections; what came before waits for all of them."""
+_ROUNDS: Final = 8
+"""How often so many are accepted until what came first was read: five turns of the loop, and some for who is slow."""
 
 
 class Crowd:
@@ -24,6 +28,8 @@ class Crowd:
 
     def __init__(self) -> None:
         self._most = min(_MOST, _open_files_limit() // _SHARE)
+        self.at_once: int = max(1, min(_AT_ONCE, self._most // _ROUNDS))
+        """How many to accept before anything else is done: so few that none is closed before it was read once."""
         self._idle: dict[web.RequestHandler, None] = {}
         self._busy: set[web.RequestHandler] = set()
 

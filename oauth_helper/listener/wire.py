@@ -34,8 +34,6 @@ _LINE_LIMIT: Final = 64 * 1024
 """Bytes of a request line or header: some hosts' codes are kilobytes long, and a browser sends a port every cookie
 of its host, those of other programs on 127.0.0.1 included (RFC 6265 section 8.5)."""
 
-_AT_ONCE: Final = 16
-"""Connections that are accepted before anything else is done; one more, and a browser's would wait for all of them."""
 _TLS_HANDSHAKE: Final = b"\x16"
 """RFC 8446 section 5.1: the type of the record with which a client begins."""
 
@@ -126,7 +124,7 @@ class Server(web.Server):
     async def accept(self, sock: socket.socket) -> None:
         """Accept connections from now on; ``sock`` listens already."""
         loop = asyncio.get_running_loop()
-        self._accepting = await loop.create_server(self, sock=sock, backlog=_AT_ONCE)
+        self._accepting = await loop.create_server(self, sock=sock, backlog=self._crowd.at_once)
         lengthen_queue(sock)
 
     async def close(self, flushing: float) -> None:

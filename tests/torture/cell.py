@@ -14,7 +14,7 @@ from torture.attacks import Attack, Moment
 from torture.callback import Callback
 from torture.forgeries import SCRIPT
 from torture.tools import Victim
-from torture.wire import Answer, connect, read_answer
+from torture.wire import Answer, connect_and_say, read_answer
 
 LIMIT = 5.0
 """Seconds from the genuine redirect to the end of the login. No case lies near it: the slowest that come to an end
@@ -107,9 +107,8 @@ async def _bring(callback: Callback, deadline: float) -> _Brought:
 
 
 async def _ask(port: int, said: bytes) -> Answer | None:
-    reader, writer = await connect(port)
+    reader, writer = await connect_and_say(port, said)
     try:
-        writer.write(said)
         return await read_answer(reader)
     finally:
         writer.close()

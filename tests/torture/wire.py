@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from dataclasses import dataclass
 
 HOST = "127.0.0.1"
+_PATIENCE = 5.0
+"""Seconds to connect: at once, but where a full queue has no place."""
 _LIMIT = 2**20
 """Bytes of an answer's head; what some tools reflect is long."""
 
@@ -36,6 +39,23 @@ async def connect(port: int) -> Connection:
         OSError: Nobody listens, or nobody any more.
     """
     return await asyncio.open_connection(HOST, port, limit=_LIMIT)
+
+
+async def connect_and_say(port: int, said: bytes) -> Connection:
+    """Open a connection and send ``said`` in one go: in a thread, as a browser does not wait for our other connections.
+
+    Raises:
+        OSError: Nobody listens, or nobody any more, or there is no place in the queue.
+    """
+    sock = await asyncio.to_thread(_socket_that_has_said, port, said)
+    return await asyncio.open_connection(sock=sock, limit=_LIMIT)
+
+
+def _socket_that_has_said(port: int, said: bytes) -> socket.socket:
+    sock = socket.create_connection((HOST, port), timeout=_PATIENCE)
+    sock.sendall(said)
+    sock.setblocking(False)
+    return sock
 
 
 async def read_answer(reader: asyncio.StreamReader, *, has_body: bool = True) -> Answer | None:
