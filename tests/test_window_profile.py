@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from other_users import NOBODY, acting_as_nobody, folder_of_nobody, needs_root
 
-from oauth_helper.browsers.answers import Answer, hop, stray
+from oauth_helper.browsers.answers import Answer, hop, redirect, stray
 from oauth_helper.browsers.find import Family, FoundBrowser, Packaging
 from oauth_helper.browsers.launch import dialect_for
 from oauth_helper.browsers.profile import Profile, fresh_profile, parent_of_profiles, sweep
@@ -178,12 +178,20 @@ def test_an_address_cannot_end_the_script_of_a_hop() -> None:
     assert "<img" not in html
 
 
-@pytest.mark.parametrize("answer", [hop("http://127.0.0.1/done?k=DONEKEY"), stray()])
-def test_an_answer_brings_an_icon_sends_no_referrer_and_is_not_kept(answer: Answer) -> None:
+PAGES = (hop("http://127.0.0.1/done?k=DONEKEY"), stray())
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_that_answers_brings_an_icon(page: Answer) -> None:
+    assert 'rel="icon" href="data:,"' in page.html
+
+
+@pytest.mark.parametrize("answer", [*PAGES, redirect("https://github.com/login?state=STATE")])
+def test_an_answer_sends_no_referrer_and_is_not_kept_nor_shown(answer: Answer) -> None:
     assert "DONEKEY" not in repr(answer)
+    assert "STATE" not in repr(answer)
     assert answer.headers["Referrer-Policy"] == "no-referrer"
     assert answer.headers["Cache-Control"] == "no-store"
-    assert 'rel="icon" href="data:,"' in answer.html
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from typing import Any, Final, Self
 from yarl import URL
 
 from oauth_helper.address import parse_address
-from oauth_helper.browsers.answers import Answer, hop, stray
+from oauth_helper.browsers.answers import Answer, hop, redirect, stray
 from oauth_helper.browsers.dialect import AllClosed, Held, Patience
 from oauth_helper.browsers.find import FoundBrowser
 from oauth_helper.browsers.launch import Launched, dialect_for, launched
@@ -230,7 +230,7 @@ class Window:
         self._lead(self._onward.reveal())
         failure = None
         try:
-            await self._dialect.answer(self._remote, held, hop(self._onward.reveal()))
+            await self._dialect.answer(self._remote, held, redirect(self._onward.reveal()))
         except BrowserTroubleError as trouble:
             failure = trouble
         if not self._tested.done():
