@@ -23,7 +23,7 @@ CLOSED = {"method": "Target.targetDestroyed", "params": PAGE}
 
 def address() -> str:
     """Return where the file goes on to that the command ends with."""
-    found = re.search(r'content="0;url=(.*?)"', Path(urlsplit(sys.argv[-1]).path).read_text(encoding="utf-8"))
+    found = re.search(r'content="\d+;url=(.*?)"', Path(urlsplit(sys.argv[-1]).path).read_text(encoding="utf-8"))
     return found[1] if found else ""
 
 
@@ -64,7 +64,8 @@ def speak_to_the_end(answer: Callable[[Any], Iterable[dict[str, Any]]]) -> None:
 
 
 def agree(command: Any) -> list[dict[str, Any]]:
-    return [{"id": command["id"], "result": {}}]
+    """Do as asked; of a tab nothing is known yet, so it has to find its way by itself."""
+    return [{"id": command["id"], "result": {"targetInfos": []} if command["method"] == "Target.getTargets" else {}}]
 
 
 def refuse(command: Any) -> list[dict[str, Any]]:
@@ -83,7 +84,7 @@ def held(number: str) -> dict[str, Any]:
 
 def hold(command: Any) -> Iterator[dict[str, Any]]:
     yield from agree(command)
-    if command["method"] == "Target.setDiscoverTargets":
+    if command["method"] == "Target.getTargets":
         yield held("1")
 
 
@@ -95,7 +96,7 @@ class Reloading:
 
     def answer(self, command: Any) -> Iterator[dict[str, Any]]:
         yield from agree(command)
-        if command["method"] == "Target.setDiscoverTargets":
+        if command["method"] == "Target.getTargets":
             first = held("1")
             yield first
             yield {**first, "params": {**first["params"], "requestId": "2"}}
@@ -107,7 +108,7 @@ class Reloading:
 
 def stop_listening(command: Any) -> Iterator[dict[str, Any]]:
     yield from agree(command)
-    if command["method"] == "Target.setDiscoverTargets":
+    if command["method"] == "Target.getTargets":
         event = held("1")
         with socket.socket(fileno=os.dup(3)) as pipe:
             pipe.shutdown(socket.SHUT_RD)
@@ -132,10 +133,10 @@ async def speak_bidi(refused: str, error: str) -> None:
             if command["method"] == refused:
                 await socket.send_json({"id": command["id"], "type": "error", "error": error})
                 continue
-            await socket.send_json({"id": command["id"], "type": "success", "result": {}})
-            if command["method"] == "network.addIntercept":
+            await socket.send_json({"id": command["id"], "type": "success", "result": {"contexts": [{"context": "1"}]}})
+            if command["method"] == "browsingContext.navigate":
                 await socket.send_bytes(b"not a message")
-                held = {"isBlocked": True, "request": {"request": "1", "url": await browse()}}
+                held = {"isBlocked": True, "request": {"request": "1", "url": command["params"]["url"]}}
                 await socket.send_json({"method": "network.beforeRequestSent", "params": held})
         return socket
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from paper_machine import brief
 
-from oauth_helper.browsers.find import Family, FoundBrowser, Packaging, choose, find_browsers, look_around
+from oauth_helper.browsers.find import Family, FoundBrowser, Packaging, choose, choose_here, find_browsers, look_around
 from oauth_helper.browsers.surroundings import Surroundings, read_file
 
 
@@ -43,6 +43,40 @@ async def test_debians_browsers_are_found_with_the_default_first(tmp_path: Path)
     # Debian's alternative is a link to firefox-esr, and known by that.
     (alternative,) = choose("/usr/bin/x-www-browser", here)
     assert alternative.family is Family.FIREFOX
+
+
+def _desktop_that_notes_its_being_asked(folder: Path, entry: str) -> dict[str, str]:
+    _install(folder, "xdg-settings", f"echo {entry}; echo >> {folder}/asked")
+    return {"PATH": f"{folder}:/usr/bin:/bin", "HOME": str(folder), "XDG_DATA_HOME": str(folder)}
+
+
+@pytest.mark.parametrize(("wanted", "asks"), [("chromium", False), ("vivaldi", False), ("auto", True)])
+async def test_the_desktop_is_asked_only_where_its_answer_may_change_the_choice(
+    tmp_path: Path, wanted: str, asks: bool
+) -> None:
+    environ = _desktop_that_notes_its_being_asked(tmp_path, "brave.desktop") | {"PATH": str(tmp_path)}
+    _install(tmp_path, "vivaldi", "")
+    assert [browser.name for browser in await choose_here(wanted, environ, "linux")] == ["Vivaldi"]
+    assert (tmp_path / "asked").exists() is asks
+
+
+async def test_of_two_that_would_do_the_desktop_says_which(tmp_path: Path) -> None:
+    environ = _desktop_that_notes_its_being_asked(tmp_path, "vivaldi.desktop")
+    for name in ("brave-browser", "vivaldi"):
+        _install(tmp_path, name, "")
+    (tmp_path / "applications").mkdir()
+    (tmp_path / "applications" / "vivaldi.desktop").write_text(f"[Desktop Entry]\nExec={tmp_path}/vivaldi %U\n")
+    first, *_ = await choose_here("chromium", environ, "linux")
+    assert (first.name, first.is_default) == ("Vivaldi", True)
+
+
+async def test_one_of_which_the_desktop_alone_knows_is_found(tmp_path: Path) -> None:
+    environ = _desktop_that_notes_its_being_asked(tmp_path, "mine.desktop") | {"PATH": str(tmp_path)}
+    _install(tmp_path / "elsewhere", "vivaldi", "")
+    (tmp_path / "applications").mkdir()
+    (tmp_path / "applications" / "mine.desktop").write_text(f"[Desktop Entry]\nExec={tmp_path}/elsewhere/vivaldi %U\n")
+    found = await choose_here("chromium", environ, "linux")
+    assert [browser.command for browser in found] == [(f"{tmp_path}/elsewhere/vivaldi",)]
 
 
 @pytest.mark.skipif(

@@ -60,7 +60,7 @@ async def test_a_browser_that_is_killed_is_noticed_at_once(browser: FoundBrowser
     await traces.gone()
 
 
-@pytest.mark.parametrize("milestone", ["start", "git host"])
+@pytest.mark.parametrize("milestone", ["led", "git host"])
 async def test_cancellation_leaves_nothing(browser: FoundBrowser, traces: Traces, world: World, milestone: str) -> None:
     async def wait_for_ever() -> None:
         async with world.window(browser, "/git/waiting", environ=traces.environ) as window:

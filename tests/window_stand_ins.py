@@ -147,6 +147,7 @@ class World:
         if self._lead.done():
             self._lead = asyncio.get_running_loop().create_future()
         self._lead.set_result(address)
+        self.milestones.reach("led")
 
     def window(self, browser: FoundBrowser, onward: str, **more: Any) -> Window:
         """A headless window that is led on to a path of this world."""

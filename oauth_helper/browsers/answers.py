@@ -58,11 +58,10 @@ def redirect(address: str) -> Answer:
     return Answer(302, "", {"Location": address, "Referrer-Policy": "no-referrer", "Cache-Control": "no-store"})
 
 
-def first_page(address: str) -> str:
-    """Return the page that a window is started on, which goes on to ``address`` at once, script or no script."""
-    refresh = f'<meta http-equiv="refresh" content="0;url={html.escape(address)}">'
-    script = f"<script>{_onward(address)}</script>"  # it need not wait until the page is there
-    head = f'<meta name="referrer" content="no-referrer">{script}{refresh}<title>…</title>'
+def first_page(address: str, *, seconds: float) -> str:
+    """Return the page that a window is started on, which goes on to ``address`` after so many seconds."""
+    refresh = f'<meta http-equiv="refresh" content="{seconds:g};url={html.escape(address)}">'
+    head = f'<meta name="referrer" content="no-referrer">{refresh}<title>…</title>'
     return _LAYOUT.format(Language.ENGLISH, head)
 
 

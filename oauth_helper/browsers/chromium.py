@@ -1,7 +1,7 @@
 """The Chromium family (Chrome, Edge, Brave, Vivaldi, Opera), driven over its DevTools protocol.
 
-Nothing but ``Fetch`` for one origin and the list of pages is switched on, so no password, no page text and no other
-address ever comes to us.
+Nothing but ``Fetch`` for one origin and the list of pages is switched on, and one tab is told where to begin: no
+password, no page text and no other address ever comes to us.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Final
 from yarl import URL
 
 from oauth_helper.browsers.answers import Answer
-from oauth_helper.browsers.dialect import AllClosed, Held, Pages
+from oauth_helper.browsers.dialect import FIRST_PAGE, AllClosed, Held, Pages
 from oauth_helper.browsers.remote import JsonObject, Remote
 from oauth_helper.secret import Secret
 
@@ -41,6 +41,7 @@ class Chromium:
     """DevTools protocol, browser session: one ``Fetch.enable`` there holds for all pages, workers and popups."""
 
     endpoint_path = ""
+    undriven_for = 1.0
 
     def __init__(self, *, over_pipe: bool, headless: bool, accepted: str | None = None) -> None:
         self.speaks_over_pipe = over_pipe
@@ -72,6 +73,15 @@ class Chromium:
             remote.call("Fetch.enable", patterns=[{"urlPattern": f"{origin}/*", "requestStage": "Request"}]),
             remote.call("Target.setDiscoverTargets", discover=True, filter=[{"type": "page"}]),
         )
+
+    async def go(self, remote: Remote, address: Secret) -> None:
+        """Send the first tab to ``address``, if it is there by now."""
+        pages = await remote.call("Target.getTargets", filter=[{"type": "page"}])
+        # A browser may greet its user with another tab.
+        for page in (page for page in pages["targetInfos"] if page["url"].endswith(f"/{FIRST_PAGE}")):
+            tab = await remote.call("Target.attachToTarget", targetId=page["targetId"], flatten=True)
+            # It is answered when the Git host's page begins to come.
+            await remote.tell("Page.navigate", session=tab["sessionId"], url=address.reveal())
 
     def understand(self, event: JsonObject) -> Held | AllClosed | None:
         """Return what an event means, if anything."""

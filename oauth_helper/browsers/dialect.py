@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from yarl import URL
 
 from oauth_helper.browsers.answers import Answer
 from oauth_helper.browsers.remote import JsonObject, Remote
 from oauth_helper.secret import Secret
+
+FIRST_PAGE: Final = "start.html"
+"""The file that a browser is started on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,9 @@ class Dialect(Protocol):
     endpoint_path: str
     """What is missing from the address that the browser prints."""
 
+    undriven_for: float
+    """Seconds after which the first page goes on by itself. Where all is well, its tab is driven sooner."""
+
     def furnish(self, profile: Path) -> None:
         """Write the preferences into a fresh profile."""
 
@@ -58,6 +64,9 @@ class Dialect(Protocol):
 
     async def arm(self, remote: Remote, origin: URL) -> None:
         """Have every request to ``origin`` held from now on, in all pages and popups there are or will be."""
+
+    async def go(self, remote: Remote, address: Secret) -> None:
+        """Send the first tab to ``address``, where there is one by now; :meth:`arm` comes before."""
 
     def understand(self, event: JsonObject) -> Held | AllClosed | None:
         """Return what an event means, if anything."""

@@ -10,6 +10,7 @@ import ntpath
 import re
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NoReturn
@@ -22,7 +23,16 @@ from oauth_helper.errors import NoBrowserError
 from oauth_helper.phrase import Phrase, phrase
 from oauth_helper.presentable import presentable
 
-__all__ = ["Family", "FoundBrowser", "Packaging", "choose", "find_browsers", "look_around", "why_no_window"]
+__all__ = [
+    "Family",
+    "FoundBrowser",
+    "Packaging",
+    "choose",
+    "choose_here",
+    "find_browsers",
+    "look_around",
+    "why_no_window",
+]
 
 _SNAPS: Final = ("/snap/", "/var/lib/snapd/snap/")
 _SNAP_SHIM: Final = re.compile(rb"#!.*?\bexec\s+((?:/var/lib/snapd)?/snap/bin/[\w.+-]+)", re.DOTALL)
@@ -98,6 +108,20 @@ def choose(wanted: str, here: Surroundings) -> list[FoundBrowser]:
         )
     named = _named(wanted, here)
     return [next((browser for browser in found if browser.command == named.command), named)]
+
+
+async def choose_here(wanted: str, environ: Mapping[str, str], platform: str) -> list[FoundBrowser]:
+    """As :func:`choose`, on this machine, whose desktop's own tools are asked only where that may change the answer.
+
+    Raises:
+        NoBrowserError: As there.
+    """
+    if wanted != "auto":
+        with suppress(NoBrowserError):  # The desktop may know one that is installed elsewhere.
+            found = choose(wanted, Surroundings(environ, platform))
+            if len(found) == 1:
+                return found
+    return choose(wanted, await look_around(environ, platform))
 
 
 def why_no_window(environ: Mapping[str, str], platform: str, *, which: Which = shutil.which) -> Phrase | None:

@@ -12,7 +12,7 @@ from typing import Final
 
 from oauth_helper.browsers.answers import first_page
 from oauth_helper.browsers.chromium import Chromium
-from oauth_helper.browsers.dialect import Dialect, Patience
+from oauth_helper.browsers.dialect import FIRST_PAGE, Dialect, Patience
 from oauth_helper.browsers.find import Family, FoundBrowser, Packaging
 from oauth_helper.browsers.firefox import Firefox
 from oauth_helper.browsers.inheritance import inherited
@@ -110,7 +110,7 @@ async def _start(
     await asyncio.to_thread(sweep, parent)
     profile = await stack.enter_async_context(fresh_profile(parent))
     dialect.furnish(profile.folder)
-    page = _write_first_page(profile.folder, address)
+    page = _write_first_page(profile.folder, first_page(address, seconds=dialect.undriven_for))
     command = [*browser.command, *dialect.switches(profile.folder), page.as_uri()]
     ours, theirs = _pipe(stack) if dialect.speaks_over_pipe else (None, None)
     inherit = [theirs.fileno()] if theirs else []
@@ -128,11 +128,11 @@ async def _start(
     return process, ours
 
 
-def _write_first_page(profile: Path, address: str) -> Path:
-    """Write a page that goes on to ``address``; every user of the machine can read a command line, but not this."""
-    page = profile / "start.html"
+def _write_first_page(profile: Path, text: str) -> Path:
+    """Write a page that bears KEY: every user of the machine can read a command line, but not this."""
+    page = profile / FIRST_PAGE
     with os.fdopen(os.open(page, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-        file.write(first_page(address))
+        file.write(text)
     return page
 
 

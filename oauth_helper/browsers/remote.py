@@ -55,14 +55,12 @@ class Remote:
         seconds = patience or self._patience
         try:
             async with asyncio.timeout(seconds):
-                await self._wire.send(json.dumps({"id": number, "method": method, "params": parameters}))
+                await self._send({"id": number, "method": method, "params": parameters})
                 reply = await answer
         except TimeoutError:
             raise BrowserTroubleError(
                 phrase("did not answer {method} within {seconds:g} seconds", method=method, seconds=seconds)
             ) from None
-        except OSError:
-            raise ConnectionLostError(_LOST) from None
         finally:
             del self._answers[number]
         if "result" not in reply:
@@ -71,6 +69,21 @@ class Remote:
             )
         result: JsonObject = reply["result"]
         return result
+
+    async def tell(self, method: str, *, session: str | None = None, **parameters: object) -> None:
+        """Send a command that is answered too late to be waited for, to one of DevTools' sessions where that is named.
+
+        Raises:
+            ConnectionLostError: The browser does not listen any more.
+        """
+        addressed = {} if session is None else {"sessionId": session}
+        await self._send({"id": next(self._numbers), "method": method, "params": parameters, **addressed})
+
+    async def _send(self, command: JsonObject) -> None:
+        try:
+            await self._wire.send(json.dumps(command))
+        except OSError:
+            raise ConnectionLostError(_LOST) from None
 
     async def events(self) -> AsyncIterator[JsonObject]:
         """Give what the browser tells, from the beginning, until it does not listen any more."""
@@ -91,7 +104,5 @@ class Remote:
     def _take(self, message: JsonObject) -> None:
         if "id" not in message:
             self._events.put_nowait(message)
-        elif (
-            answer := self._answers.get(message["id"])
-        ) and not answer.done():  # pragma: no branch - it comes too late
+        elif (answer := self._answers.get(message["id"])) and not answer.done():
             answer.set_result(message)

@@ -177,8 +177,10 @@ class Window:
         self._tested = asyncio.get_running_loop().create_future()
         self._watch = asyncio.create_task(self._watch_requests())
         self._stack.push_async_callback(_cancel, self._watch)
+        address = f"{self._callback.with_query(None).with_fragment(None)}?{self._self_test}"
+        await self._dialect.go(self._remote, Secret(address))
         self._was_led = True
-        self._lead(f"{self._callback.with_query(None).with_fragment(None)}?{self._self_test}")
+        self._lead(address)
         seconds = self._patience.self_test
         either: set[asyncio.Future[Any]] = {self._tested, self._watch}
         await asyncio.wait(either, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)

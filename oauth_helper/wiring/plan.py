@@ -61,12 +61,12 @@ async def _windows(ways: Ways) -> tuple[list[FoundBrowser], Phrase]:
     """Return the browsers to try, and where there are none but one was wanted, why."""
     if not ways.wants_window:
         return [], NOTHING
-    from oauth_helper.browsers.find import choose, look_around, why_no_window  # noqa: PLC0415 - as above
+    from oauth_helper.browsers.find import choose_here, why_no_window  # noqa: PLC0415 - as above
 
     reason = None if ways.headless else why_no_window(ways.environ, sys.platform)
     if reason and ways.demands_window:
         raise NoBrowserError(phrase("A window was demanded, but there can be none: {reason}", reason=reason))
-    found = [] if reason else choose(ways.browser, await look_around(ways.environ, sys.platform))
+    found = [] if reason else await choose_here(ways.browser, ways.environ, sys.platform)
     if ways.demands_window:
         return found, NOTHING
     safe = [browser for browser in found if not browser.is_open_to_others]
