@@ -51,6 +51,7 @@ class Firefox:
         self._platform = platform
         self._session_patience = session_patience
         self._pages = Pages()
+        self._first_tab = ""
 
     def furnish(self, profile: Path) -> None:
         """Write the preferences, which Firefox reads at each start."""
@@ -81,15 +82,16 @@ class Firefox:
                 phrase("does not let itself be driven; another program may be driving it")
             ) from None
         pattern = {"type": "pattern", "protocol": origin.scheme, "hostname": origin.raw_host, "port": str(origin.port)}
-        await asyncio.gather(
+        _, _, tree = await asyncio.gather(
             remote.call("session.subscribe", events=_EVENTS),
             remote.call("network.addIntercept", phases=["beforeRequestSent"], urlPatterns=[pattern]),
+            remote.call("browsingContext.getTree", maxDepth=0),
         )
+        self._first_tab = tree["contexts"][0]["context"]
 
     async def go(self, remote: Remote, address: Secret) -> None:
         """Send the first tab to ``address``."""
-        [first, *_] = (await remote.call("browsingContext.getTree", maxDepth=0))["contexts"]
-        await remote.tell("browsingContext.navigate", context=first["context"], url=address.reveal(), wait="none")
+        await remote.tell("browsingContext.navigate", context=self._first_tab, url=address.reveal(), wait="none")
 
     def understand(self, event: JsonObject) -> Held | AllClosed | None:
         """Return what an event means, if anything."""
