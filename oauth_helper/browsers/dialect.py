@@ -54,7 +54,8 @@ class Dialect(Protocol):
     """What is missing from the address that the browser prints."""
 
     undriven_for: float
-    """Seconds after which the first page goes on by itself. Where all is well, its tab is driven sooner."""
+    """Seconds after which the first page goes on by itself. Where all is well its tab is driven sooner, and then waits
+    for the Git host as long as that takes (tried)."""
 
     def furnish(self, profile: Path) -> None:
         """Write the preferences into a fresh profile."""

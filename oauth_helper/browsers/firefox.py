@@ -51,7 +51,8 @@ class Firefox:
         self._platform = platform
         self._session_patience = session_patience
         self._pages = Pages()
-        self._first_tab = ""
+        self._first_tab: list[JsonObject] = []
+        """One, or none."""
 
     def furnish(self, profile: Path) -> None:
         """Write the preferences, which Firefox reads at each start."""
@@ -87,11 +88,12 @@ class Firefox:
             remote.call("network.addIntercept", phases=["beforeRequestSent"], urlPatterns=[pattern]),
             remote.call("browsingContext.getTree", maxDepth=0),
         )
-        self._first_tab = tree["contexts"][0]["context"]
+        self._first_tab = tree["contexts"][:1]
 
     async def go(self, remote: Remote, address: Secret) -> None:
-        """Send the first tab to ``address``."""
-        await remote.tell("browsingContext.navigate", context=self._first_tab, url=address.reveal(), wait="none")
+        """Send the first tab to ``address``, if its user has not closed it."""
+        for tab in self._first_tab:
+            await remote.tell("browsingContext.navigate", context=tab["context"], url=address.reveal(), wait="none")
 
     def understand(self, event: JsonObject) -> Held | AllClosed | None:
         """Return what an event means, if anything."""

@@ -36,9 +36,9 @@ _LAST_EVENTS: Final = 0.5
 class Window:
     """A window in a fresh profile. Nothing of it is left when its context ends: no process and no file.
 
-    ``start`` keeps the browser waiting until :meth:`open` has interception armed. A harmless self-test, a request to
-    the callback's address, must then be held before ``start`` leads on to the authorization URL, so that no code
-    exists before it is known that none can get away.
+    It waits, on a page of its own and then at ``start``, until :meth:`open` has interception armed. A harmless
+    self-test, a request to the callback's address, must be held before it is led on to the authorization URL, so that
+    no code exists before it is known that none can get away.
 
     Args:
         browser: What to start.
@@ -89,7 +89,6 @@ class Window:
         self._language = language
         self._dialect = dialect_for(browser, headless=headless, platform=platform, patience=patience, language=language)
         self._self_test = f"selftest={secrets.token_urlsafe(16)}"
-        self._was_led = False
         self._stack = AsyncExitStack()
         self._process: BrowserProcess | None = None
         self._remote: Remote
@@ -121,8 +120,8 @@ class Window:
             await self._process.unless_in_trouble(self._arm(browser))
             await self._process.unless_in_trouble(self._pass_self_test())
         except BrowserTroubleError as trouble:
-            # Once led on, the tab has left the listener: nothing that is answered there can reach it.
-            is_there = self._process is not None and not self._process.exited.done() and not self._was_led
+            # Once it is watched, it may have left the listener: nothing that is answered there can reach it.
+            is_there = self._process is not None and not self._process.exited.done() and self._watch is None
             stands = is_there and not isinstance(trouble, DrivenByAnotherError)
             raise NoWindowError(
                 phrase("{name} {trouble}", name=self._browser.name, trouble=trouble.words), stands=stands
@@ -179,7 +178,6 @@ class Window:
         self._stack.push_async_callback(_cancel, self._watch)
         address = f"{self._callback.with_query(None).with_fragment(None)}?{self._self_test}"
         await self._dialect.go(self._remote, Secret(address))
-        self._was_led = True
         self._lead(address)
         seconds = self._patience.self_test
         either: set[asyncio.Future[Any]] = {self._tested, self._watch}
