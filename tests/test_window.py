@@ -59,6 +59,17 @@ async def test_every_way_to_the_callback_is_held_and_the_console_hears_of_none(
     assert not [asked for asked in world.asked if CODE in asked or STATE in asked]
 
 
+async def test_a_window_is_open_however_long_the_git_host_takes_to_answer(
+    browser: FoundBrowser, traces: Traces, console: Console
+) -> None:
+    async with World.opened(console.origin) as world:
+        async with world.window(browser, "/when/answers", environ=traces.environ) as window:
+            await window.open()
+            await world.milestones.reached("someone waits")
+            world.milestones.reach("answers")
+        await traces.gone()
+
+
 @pytest.mark.parametrize("browser", ["chromium", "chromium-over-port"], indirect=True)
 async def test_a_console_whose_name_cannot_be_resolved_will_do(browser: FoundBrowser, traces: Traces) -> None:
     async with World.opened(REAL_CONSOLE) as world:

@@ -221,6 +221,7 @@ class World:
         return _page("reached")
 
     async def _when(self, request: web.Request) -> web.Response:
+        self.milestones.reach("someone waits")
         await self.milestones.reached(request.match_info["name"])
         return _page("now")
 

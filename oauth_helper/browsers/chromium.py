@@ -1,7 +1,7 @@
 """The Chromium family (Chrome, Edge, Brave, Vivaldi, Opera), driven over its DevTools protocol.
 
-Nothing but ``Fetch`` for one origin and the list of pages is switched on, and one tab is told where to begin: no
-password, no page text and no other address ever comes to us.
+Nothing but ``Fetch`` for one origin and the list of pages is switched on, and one tab is opened, so no password,
+no page text and no other address ever comes to us.
 """
 
 from __future__ import annotations
@@ -75,13 +75,13 @@ class Chromium:
         )
 
     async def go(self, remote: Remote, address: Secret) -> None:
-        """Send the first tab to ``address``, if it is there by now."""
-        pages = await remote.call("Target.getTargets", filter=[{"type": "page"}])
-        # A browser may greet its user with another tab.
-        for page in (page for page in pages["targetInfos"] if page["url"].endswith(f"/{FIRST_PAGE}")):
-            tab = await remote.call("Target.attachToTarget", targetId=page["targetId"], flatten=True)
-            # It is answered when the Git host's page begins to come.
-            await remote.tell("Page.navigate", session=tab["sessionId"], url=address.reveal())
+        """Open a tab at ``address`` in the place of the first one, if that is there by now."""
+        pages = (await remote.call("Target.getTargets", filter=[{"type": "page"}]))["targetInfos"]
+        # By its address: a browser may greet its user with another tab.
+        if first := [page["targetId"] for page in pages if page["url"].endswith(f"/{FIRST_PAGE}")]:
+            # A tab of its own has no way back to the first page.
+            await remote.call("Target.createTarget", url=address.reveal())
+            await remote.call("Target.closeTarget", targetId=first[0])
 
     def understand(self, event: JsonObject) -> Held | AllClosed | None:
         """Return what an event means, if anything."""

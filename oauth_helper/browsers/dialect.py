@@ -67,7 +67,7 @@ class Dialect(Protocol):
         """Have every request to ``origin`` held from now on, in all pages and popups there are or will be."""
 
     async def go(self, remote: Remote, address: Secret) -> None:
-        """Send the first tab to ``address``, where there is one by now; :meth:`arm` comes before."""
+        """Open ``address`` in the place of the first page, where that is there by now; :meth:`arm` comes before."""
 
     def understand(self, event: JsonObject) -> Held | AllClosed | None:
         """Return what an event means, if anything."""

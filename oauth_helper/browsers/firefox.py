@@ -93,6 +93,7 @@ class Firefox:
     async def go(self, remote: Remote, address: Secret) -> None:
         """Send the first tab to ``address``, if its user has not closed it."""
         for tab in self._first_tab:
+            # It is answered when the Git host has answered.
             await remote.tell("browsingContext.navigate", context=tab["context"], url=address.reveal(), wait="none")
 
     def understand(self, event: JsonObject) -> Held | AllClosed | None:

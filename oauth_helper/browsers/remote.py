@@ -70,14 +70,13 @@ class Remote:
         result: JsonObject = reply["result"]
         return result
 
-    async def tell(self, method: str, *, session: str | None = None, **parameters: object) -> None:
-        """Send a command that is answered too late to be waited for, to one of DevTools' sessions where that is named.
+    async def tell(self, method: str, **parameters: object) -> None:
+        """Send a command that may be answered too late to be waited for.
 
         Raises:
             ConnectionLostError: The browser does not listen any more.
         """
-        addressed = {} if session is None else {"sessionId": session}
-        await self._send({"id": next(self._numbers), "method": method, "params": parameters, **addressed})
+        await self._send({"id": next(self._numbers), "method": method, "params": parameters})
 
     async def _send(self, command: JsonObject) -> None:
         try:
