@@ -104,7 +104,7 @@ class NotOpened:
 
 @dataclass(frozen=True, slots=True)
 class Visited:
-    """A browser has asked the listener for an address to begin at: whoever opened it can reach us."""
+    """A browser that can reach us begins: it has asked the listener for an address, or is a window of ours."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from command import surroundings
 from oauth_helper.authorization import RepoType
 from oauth_helper.browsers.find import Family, choose, look_around
 from oauth_helper.errors import AuthorizationDeniedError, DeadlineError, NoBrowserError
-from oauth_helper.events import Captured, Event, Linked, NotOpened, Opened, Warned, Way
+from oauth_helper.events import Captured, Event, Linked, NotOpened, Opened, Visited, Warned, Way
 from oauth_helper.link_request import LinkRequest
 from oauth_helper.sandbox import Sandbox
 from oauth_helper.servicestage import ServiceStageClient
@@ -153,6 +153,19 @@ async def test_a_window_that_the_user_closes_is_noticed_and_the_wait_goes_on(
     assert not linking.done()
     linking.cancel()
     await asyncio.gather(linking, return_exceptions=True)
+    assert not list(profiles.iterdir())
+
+
+@pytest.mark.parametrize("family", list(Family))
+async def test_a_window_that_stands_has_reached_us(asking: Sandbox, family: Family, profiles: Path) -> None:
+    """Else its user would be told after a while that nothing has."""
+    await program_of(family)
+    told = Told()
+    linking = asyncio.create_task(link(asking, family, told))
+    await told.until(Opened)
+    linking.cancel()
+    await asyncio.wait({linking})
+    assert Visited() in told.events
     assert not list(profiles.iterdir())
 
 

@@ -84,7 +84,7 @@ class Desk:
         self._tally.add(reason)
 
     def visit(self) -> None:
-        """Know that a browser has asked for an address to begin at."""
+        """Know that a browser that can reach us begins."""
         self._diagnosis.reached()
         if not self._redirect.done():
             self._tell(Visited())

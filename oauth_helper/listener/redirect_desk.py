@@ -42,7 +42,7 @@ class RedirectDesk(Protocol):
         """Count a request that got no further."""
 
     def visit(self) -> None:
-        """Know that a browser has asked for an address to begin at."""
+        """Know that a browser that can reach us begins."""
 
     def warn_of_second_use(self, listener: str) -> None:
         """Have the user told that an address that is good once was used again, and of a new one."""

@@ -180,6 +180,7 @@ class Opening:
                         continue
                     self._tell(Opened(browser.name))
                 else:
+                    desk.visit()
                     self._tell(Opened(browser.name, window=True, marked=browser.family is Family.FIREFOX))
                 if self._keeps_window:
                     self._window = window
