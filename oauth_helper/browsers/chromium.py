@@ -41,7 +41,7 @@ class Chromium:
     """DevTools protocol, browser session: one ``Fetch.enable`` there holds for all pages, workers and popups."""
 
     endpoint_path = ""
-    undriven_for = 1.0
+    undriven_for: float = 1.0
 
     def __init__(self, *, over_pipe: bool, headless: bool, accepted: str | None = None) -> None:
         self.speaks_over_pipe = over_pipe

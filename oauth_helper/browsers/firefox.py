@@ -43,7 +43,7 @@ class Firefox:
 
     speaks_over_pipe = False
     endpoint_path = "/session"
-    undriven_for = 3.0
+    undriven_for: float = 3.0
 
     def __init__(self, *, headless: bool, platform: str, session_patience: float, accepted: str | None = None) -> None:
         self._accepted = accepted
