@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
 
 HOST = "127.0.0.1"
-_PATIENCE = 5.0
-"""Seconds to connect: at once, but where a full queue has no place."""
 _LIMIT = 2**20
 """Bytes of an answer's head; what some tools reflect is long."""
 
@@ -42,20 +41,27 @@ async def connect(port: int) -> Connection:
 
 
 async def connect_and_say(port: int, said: bytes) -> Connection:
-    """Open a connection and send ``said`` in one go: in a thread, as a browser does not wait for our other connections.
+    """Open a connection and send ``said`` in one go, as a browser does: the loop's other connections come later.
 
     Raises:
-        OSError: Nobody listens, or nobody any more, or there is no place in the queue.
+        OSError: Nobody listens, or nobody any more.
     """
-    sock = await asyncio.to_thread(_socket_that_has_said, port, said)
-    return await asyncio.open_connection(sock=sock, limit=_LIMIT)
-
-
-def _socket_that_has_said(port: int, said: bytes) -> socket.socket:
-    sock = socket.create_connection((HOST, port), timeout=_PATIENCE)
-    sock.sendall(said)
-    sock.setblocking(False)
-    return sock
+    loop = asyncio.get_running_loop()
+    sock = socket.socket()
+    try:
+        sock.setblocking(False)
+        sent = 0
+        with suppress(BlockingIOError):  # always, as it says so when it is but begun
+            sock.connect((HOST, port))
+        try:
+            sent = sock.send(said)
+        except BlockingIOError:  # there is no place in the queue
+            await loop.sock_connect(sock, (HOST, port))
+        await loop.sock_sendall(sock, said[sent:])
+        return await asyncio.open_connection(sock=sock, limit=_LIMIT)
+    except BaseException:
+        sock.close()
+        raise
 
 
 async def read_answer(reader: asyncio.StreamReader, *, has_body: bool = True) -> Answer | None:
