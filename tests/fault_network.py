@@ -28,7 +28,7 @@ AUTHORITY: Final = trustme.CA()
 _TRUSTED: Final = AUTHORITY.issue_cert(NAME)
 _FOREIGN: Final = trustme.CA().issue_cert(NAME)
 
-_LIMITS: Final = aiohttp.ClientTimeout(total=2.5, connect=2.0)
+_LIMITS: Final = aiohttp.ClientTimeout(total=5.0, connect=4.5)
 """Less than the client's own, in seconds, and more than a busy machine stands still."""
 
 
