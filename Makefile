@@ -28,10 +28,7 @@ ASIDE := $(patsubst %,--ignore=tests/test_%.py,$(IN_BROWSERS) benchmarks fuzz pi
 ON_A_LOOP := $(filter-out %_in_browsers.py,$(wildcard $(patsubst %,tests/test_%*.py,exchange fault_matrix iam linking listener notices \
 	python_api sandbox servicestage sitting standby start_over terminal visits why_no_window window)))
 
-# What `make figures` must know, of coverage and types; what it does not know it only says.
-MEASURED ?=
-
-.PHONY: demo test lint bench completeness figures drawing catalogs fuzz torture pictures test-lowest versions package release-check clean
+.PHONY: demo test lint bench completeness catalogs fuzz torture pictures test-lowest versions package release-check clean
 
 # The main job, against a sandbox on this machine.
 demo: $(VENV)/installed
@@ -46,6 +43,7 @@ lint: $(VENV)/installed-for-development
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 # Our times, memory and size beside those of others, each pair in turn; takes about a quarter of an hour.
 # `make bench PARTS="start window"` measures a part of it.
@@ -59,15 +57,6 @@ completeness:
 	npm install --silent --no-fund --no-audit --prefix $(TYPES)/npm pyright
 	PATH="$(CURDIR)/$(TYPES)/bin:$$PATH" $(TYPES)/npm/node_modules/.bin/pyright --verifytypes oauth_helper --ignoreexternal \
 		>$(TYPES)/completeness.txt; ended=$$?; cat $(TYPES)/completeness.txt; exit $$ended
-
-# The shape of the package in figures, beside those of others; fails where one that must hold does not. It reads what
-# `make test-lowest` and `make completeness` have left.
-figures: $(VENV)/installed-for-development
-	PYTHONPATH=tests $(BIN)/python -m figures --measured $(MEASURED)
-
-# The drawing of the house in the READMEs, from its floors and from what each room says of itself.
-drawing: $(VENV)/installed-for-development
-	PYTHONPATH=tests $(BIN)/python -m house
 
 # Bring the translations up to date with the sources; fails while something is left to be translated.
 catalogs: $(VENV)/installed-for-development

@@ -1,13 +1,10 @@
 """CONTRIBUTING.md fits a screen, and whatever it names is there: commands, files, limits, marks."""
 
 import re
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from catalogs.messages import KEYWORDS
-from figures.shape import LARGEST_FILE, LONGEST_FUNCTION
-from house.floors import FLOORS
 
 ROOT = Path(__file__).parent.parent
 DOCUMENT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -47,22 +44,6 @@ def test_every_path_is_there(path: str) -> None:
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_every_document_is_there(name: str) -> None:
     assert (ROOT / name).is_file()
-
-
-def test_the_limits_are_the_ones_that_are_held() -> None:
-    assert re.findall(r"at most (\d+) lines, a function (\d+)", DOCUMENT) == [
-        (str(LARGEST_FILE), str(LONGEST_FUNCTION))
-    ]
-
-
-def test_the_floors_are_told_from_the_ground_up() -> None:
-    (told,) = re.findall(r"only go down: ([^.]+)\.", " ".join(DOCUMENT.split()))
-    doors, story, wiring, shell = (
-        next(height for height, floor in enumerate(FLOORS) if room in floor.rooms)
-        for room in ("listener", "linking", "wiring", "cli")
-    )
-    assert told == "words, rules, doors, the story, `wiring/`, `cli/`"
-    assert all(below < above for below, above in pairwise((doors, story, wiring, shell)))
 
 
 def test_what_is_said_of_phrases_is_how_they_are_found() -> None:

@@ -1,6 +1,6 @@
 """A ServiceStage, IAM, Git host and console of our own on loopback, to try everything on.
 
-Beside the house: it uses the words and nothing else of it. What it checks, it checks by its own reading of the
+It uses the words and nothing else of it. What it checks, it checks by its own reading of the
 contract.
 """
 

@@ -17,7 +17,7 @@ from release.documents import pass_tests
 
 _REMEDY: Final = "Unpack dist/*.tar.gz, and run its tests."
 _OF_THE_TREE: Final = (
-    *("catalogs", "contributing_document", "end_to_end_sandbox", "floors", "package_contents", "public_names"),
+    *("catalogs", "contributing_document", "end_to_end_sandbox", "package_contents", "public_names"),
     *("readme", "readme_examples", "recipes", "schema", "security_document"),
 )
 """Tests that read other files of the tree, and one that links. The others need no more than what is collected."""
