@@ -20,6 +20,7 @@ from oauth_helper.credential_chain import FoundCredentials
 from oauth_helper.declaration import Entry, Method, Step, Verdict, check_steps, parse_declaration, plan_steps
 from oauth_helper.errors import StoppedError, UsageError
 from oauth_helper.events import Failed, Linked
+from oauth_helper.files import UnreadableFileError, read_text_file
 from oauth_helper.phrase import Phrase, phrase
 from oauth_helper.whereabouts import nobody_could_authorize
 
@@ -71,11 +72,15 @@ def apply_command(file: Path, *, dry_run: bool, **options: Any) -> None:
 
 def _read(file: Path) -> str:
     try:
-        return file.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else phrase("it is no UTF-8")
+        return read_text_file(file)
+    except FileNotFoundError as error:
         raise UsageError(
-            phrase("{file} cannot be read: {why}", file=file, why=why), hint=phrase("Name a TOML file that is there.")
+            phrase('"{file}" cannot be read: {why}', file=file, why=error.strerror),
+            hint=phrase("Name a TOML file that is there."),
+        ) from None
+    except UnreadableFileError as error:
+        raise UsageError(
+            phrase('"{file}" {reason}', file=file, reason=error.reason), hint=error.hint or phrase("Name a TOML file.")
         ) from None
 
 

@@ -67,19 +67,20 @@ def read_secret(what: Phrase) -> Secret:
 
 
 def read_secret_file(path: Path, what: Phrase) -> Secret:
-    """Read the one line that a file has, or a pipe with a name, without its line break.
+    """Read the one line that a plain file has, without its line break.
 
     Raises:
         UsageError: It cannot be read, or has more than one line, or no text.
     """
     hint = phrase("Put the {what} into that file, on a line of its own.", what=what)
+    from oauth_helper.files import UnreadableFileError, read_bytes  # noqa: PLC0415 - there is none, as a rule
+
     try:
-        with path.open("rb", buffering=0) as file:
-            line = _single_line(_read_to_end(file.fileno()))
-    except KeyboardInterrupt:
-        raise _interrupted() from None
-    except OSError as error:
+        line = _single_line(read_bytes(path))
+    except FileNotFoundError as error:
         raise UsageError(phrase("{path} cannot be read: {error}", path=path, error=error.strerror), hint=hint) from None
+    except UnreadableFileError as error:
+        raise UsageError(phrase("{path} {reason}", path=path, reason=error.reason), hint=hint) from None
     if isinstance(line, Secret):
         return line
     raise UsageError(
