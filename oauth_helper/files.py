@@ -128,6 +128,7 @@ def read_config_file(environ: Mapping[str, str]) -> FileValues:
     path = _named(name) if name else _config_folder() / "config.toml"
     text = ""
     try:
+        text = read_text_file(path)
         if reason := _unsafe_reason(path):
             raise SettingsError(
                 phrase('"{path}" is not used, because other users could change it: {reason}', path=path, reason=reason),
@@ -136,7 +137,6 @@ def read_config_file(environ: Mapping[str, str]) -> FileValues:
                     "your own?"
                 ),
             )
-        text = read_text_file(path)
         import tomllib  # noqa: PLC0415 - most users have no such file
 
         table = tomllib.loads(text)

@@ -98,10 +98,10 @@ class Settings:
         project_id, origin = self.project_id.value, self.project_id.origin
         if project_id is None or _PROJECT_ID.fullmatch(project_id):
             return project_id
-        if problem := problem_of(project_id, origin):
-            raise SettingsError(problem.message, hint=problem.hint)
         if project_id[0] in "{<$":
             message = phrase("{origin} is a placeholder, not an ID", origin=origin)
+        elif problem := problem_of(project_id, origin):
+            raise SettingsError(problem.message, hint=problem.hint)
         elif _PROJECT_NAME.fullmatch(project_id):
             message = phrase('{origin} is a name, not an ID: "{project_id}"', origin=origin, project_id=project_id)
         else:  # it may be anything, a key too, and is not repeated
@@ -176,9 +176,10 @@ def _look_up(key: str, sources: Sources, more_environment: tuple[str, ...] = ())
     if found := first_set(sources.environ, ENVIRONMENT[key] + more_environment):
         return found
     if key in _IN_CREDENTIALS_FILE and (value := sources.credentials_file.values.get(key)):
-        return _from_file(
-            key, value, sources.credentials_file, phrase("[basic] of {path}", path=sources.credentials_file.path)
-        )
+        file = sources.credentials_file
+        if problem := problem_of(value, file.place_of(key), in_ini=True):
+            raise SettingsError(problem.message, hint=problem.hint)
+        return _from_file(key, value, file, phrase("[basic] of {path}", path=file.path))
     if value := sources.config_file.values.get(key):
         return _from_file(key, value, sources.config_file, verbatim(sources.config_file.path))
     return Sourced(None, _DEFAULT, is_default=True)
