@@ -133,8 +133,8 @@ def read_config_file(environ: Mapping[str, str]) -> FileValues:
             raise SettingsError(
                 phrase('"{path}" is not used, because other users could change it: {reason}', path=path, reason=reason),
                 hint=phrase(
-                    "Make that yours alone (chown, chmod go-w), or name another file with OAUTH_HELPER_CONFIG. Is HOME "
-                    "your own?"
+                    "Make that yours alone (chown, chmod go-w), or name another file with OAUTH_HELPER_CONFIG. Check "
+                    "that HOME is yours."
                 ),
             )
         import tomllib  # noqa: PLC0415 - most users have no such file
@@ -177,7 +177,7 @@ def read_credentials_file(environ: Mapping[str, str]) -> FileValues:
         raise CredentialsError(
             phrase('"{path}" {reason}', path=path, reason=error.reason),
             hint=error.hint
-            or phrase("Fix the file, move it away, or name another with {name}.", name=_CREDENTIALS_VARIABLE),
+            or phrase("Fix the file, move it away, or name another with {variable}.", variable=_CREDENTIALS_VARIABLE),
         ) from None
     return FileValues(str(path), _read_section(path, text), dict(_lines_in_section(text)))
 
@@ -300,7 +300,7 @@ def _text(path: Path, key: str, value: object, lines: Mapping[str, int]) -> str:
     )
     if key not in FILE_KEYS:
         raise SettingsError(
-            phrase("{where}: unknown key {key!r}", where=where, key=presentable(key, limit=40)),
+            phrase('{where}: unknown key "{key}"', where=where, key=presentable(key, limit=40)),
             hint=phrase("Known keys: {sorted}.", sorted=", ".join(sorted(FILE_KEYS))),
         )
     hint = phrase('Write it as {key} = "…".', key=key)

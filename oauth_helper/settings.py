@@ -85,7 +85,7 @@ class Settings:
                     "Give --region (such as cn-north-4) or --endpoint, or set OAUTH_HELPER_REGION. To try "
                     "without an account, add --sandbox to `link`."
                 )
-                + self.config_trouble,
+                + _further(self.config_trouble),
             )
         return self.endpoint.value
 
@@ -123,7 +123,7 @@ class Settings:
         if self.iam_endpoint.value is None:
             raise SettingsError(
                 phrase("IAM is needed for {purpose}, but neither its endpoint nor a region is set", purpose=purpose),
-                hint=phrase("Give --region, or --iam-endpoint.") + self.config_trouble,
+                hint=phrase("Give --region, or --iam-endpoint.") + _further(self.config_trouble),
             )
         return self.iam_endpoint.value
 
@@ -158,10 +158,14 @@ def _trouble(file: FileValues) -> Phrase:
     if not file.trouble:
         return NOTHING
     return phrase(
-        ' "{path}" could not be examined ({trouble}): check HOME, or set OAUTH_HELPER_CONFIG.',
+        '"{path}" could not be examined ({trouble}): check HOME, or set OAUTH_HELPER_CONFIG.',
         path=file.path,
         trouble=file.trouble,
     )
+
+
+def _further(sentence: Phrase) -> str:
+    return phrase(" {sentence}", sentence=sentence) if sentence else ""
 
 
 def _plain(found: Sourced[str | None]) -> Sourced[str | None]:

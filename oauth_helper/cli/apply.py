@@ -75,12 +75,12 @@ def _read(file: Path) -> str:
         return read_text_file(file)
     except FileNotFoundError as error:
         raise UsageError(
-            phrase('"{file}" cannot be read: {why}', file=file, why=error.strerror),
+            phrase('"{path}" cannot be read: {why}', path=file, why=error.strerror),
             hint=phrase("Name a TOML file that is there."),
         ) from None
     except UnreadableFileError as error:
         raise UsageError(
-            phrase('"{file}" {reason}', file=file, reason=error.reason), hint=error.hint or phrase("Name a TOML file.")
+            phrase('"{path}" {reason}', path=file, reason=error.reason), hint=error.hint or phrase("Name a TOML file.")
         ) from None
 
 

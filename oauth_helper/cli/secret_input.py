@@ -80,7 +80,7 @@ def read_secret_file(path: Path, what: Phrase) -> Secret:
     except FileNotFoundError as error:
         raise UsageError(phrase("{path} cannot be read: {error}", path=path, error=error.strerror), hint=hint) from None
     except UnreadableFileError as error:
-        raise UsageError(phrase("{path} {reason}", path=path, reason=error.reason), hint=hint) from None
+        raise UsageError(phrase('"{path}" {reason}', path=path, reason=error.reason), hint=hint) from None
     if isinstance(line, Secret):
         return line
     raise UsageError(

@@ -75,7 +75,10 @@ async def test_a_value_that_cannot_be_right_is_not_sent(sandbox: Sandbox, enviro
         (b"[global]\nak = x\n\n[basic]\n  AK: A # planted\n  SK: S\n", '"ak" in line 5 of "{}" has a comment after it'),
         (b"[basic]\nak = A\nsk = S ; planted\n", '"sk" in line 3 of "{}" has a comment after it'),
         (b"[basic]\nak = A\n  planted\nsk = S\n", '"ak" in line 2 of "{}" contains U+000A LINE FEED'),
-        (b"[basic]\nak=A\nsk=S\nsecurity_token=plan\xe2\x80\x8bted\n", '"security_token" in line 4 of "{}" contains U+200B'),
+        (
+            b"[basic]\nak=A\nsk=S\nsecurity_token=plan\xe2\x80\x8bted\n",
+            '"security_token" in line 4 of "{}" contains U+200B',
+        ),
         (b"[basic]\nak = A\n[global]\nx = y\n[basic]\nsk = planted\n", '"{}" cannot be read: line 5 repeats [basic]'),
         (b"[basic]\nak = A\nsk = S\nAK = planted\n", '"{}" cannot be read: line 4 repeats "ak"'),
         (b"[basic]\nplanted = A\nplanted = S\n", '"{}" cannot be read: line 3 repeats a key'),
@@ -83,7 +86,10 @@ async def test_a_value_that_cannot_be_right_is_not_sent(sandbox: Sandbox, enviro
         (b"[basic]\nak = A\n\nplanted\n", '"{}" cannot be read: line 4 is neither [section] nor key = value'),
         (f"[basic]\nak = {'planted' * 5}ABCDE\nsk = {'0A' * 10}\n".encode(), '"sk" in line 3 of "{}" look swapped'),
         (b"[basic]\nak = A\nsk = S\nproject_id = 'x'\n", '"project_id" in line 4 of "{}" has quotes around it'),
-        (b"[basic]\nak = A\nsk = S\niam_endpoint = https://h # planted\n", '"iam_endpoint" in line 4 of "{}" has a comment after it'),
+        (
+            b"[basic]\nak = A\nsk = S\niam_endpoint = https://h # planted\n",
+            '"iam_endpoint" in line 4 of "{}" has a comment after it',
+        ),
     ],
 )
 async def test_the_line_of_the_credentials_file_is_named(
@@ -91,7 +97,7 @@ async def test_the_line_of_the_credentials_file_is_named(
 ) -> None:
     path = tmp_path / "credentials"
     path.write_bytes(content)
-    environ = surroundings(sandbox, **NO_KEY, **{FILE: str(path), "OAUTH_HELPER_IAM_ENDPOINT": "", PROJECT: ""})
+    environ = surroundings(sandbox, OAUTH_HELPER_IAM_ENDPOINT="") | NO_KEY | {FILE: str(path), PROJECT: ""}
     ended = await run_command("list", "--json", environ=environ)
     assert ended.status == 3
     assert words.format(path) in error_of(ended.err)["message"]
@@ -181,21 +187,21 @@ async def test_a_file_that_cannot_be_read_is_named_with_the_reason_at_once(
 async def test_the_line_of_the_settings_file_is_named(tmp_path: Path, content: str, words: str) -> None:
     path = tmp_path / "config.toml"
     path.write_text(content)
-    environ = surroundings(**{CONFIG: str(path), AK: "A", SK: "S", "OAUTH_HELPER_ENDPOINT": "http://127.0.0.1:9"})
+    environ = surroundings(OAUTH_HELPER_ENDPOINT="http://127.0.0.1:9") | {CONFIG: str(path), AK: "A", SK: "S"}
     ended = await run_command("list", "--json", environ=environ)
     assert ended.status == 3
     assert words.format(path) in error_of(ended.err)["message"]
 
 
 async def test_the_null_device_is_an_empty_file(sandbox: Sandbox) -> None:
-    environ = surroundings(sandbox, **{CONFIG: os.devnull, FILE: os.devnull})
+    environ = surroundings(sandbox) | {CONFIG: os.devnull, FILE: os.devnull}
     assert (await run_command("list", environ=environ)).status == 0
     ended = await run_command("apply", os.devnull, environ=environ)
     assert (ended.status, "no [[authorization]]" in ended.err) == (2, True)
 
 
 async def test_doctor_names_a_project_that_is_none_and_goes_on(sandbox: Sandbox) -> None:
-    ended = await run_command("doctor", "--json", environ=surroundings(sandbox, **{PROJECT: "cn-north-4"}))
+    ended = await run_command("doctor", "--json", environ=surroundings(sandbox) | {PROJECT: "cn-north-4"})
     findings = {one["subject"]: one["verdict"] for one in json.loads(ended.out)}
     assert (ended.status, findings["project_id"], findings["credentials"]) == (3, "fail", "ok")
 
@@ -207,7 +213,9 @@ async def test_a_secret_key_in_the_place_of_the_access_key_is_masked_if_the_gate
 
     planted = "planted" + "P" * 33
     async with FakeServiceStage(refuse) as fake:
-        environ = surroundings(**{AK: planted, SK: "SecretKey", PROJECT: "0" * 32, "OAUTH_HELPER_ENDPOINT": fake.endpoint})
+        environ = surroundings(
+            **{AK: planted, SK: "SecretKey", PROJECT: "0" * 32, "OAUTH_HELPER_ENDPOINT": fake.endpoint}
+        )
         ended = await run_command("list", "-vv", environ=environ)
     assert (ended.status, "planted" in ended.err, "not exist" in ended.err) == (3, False, True)
 
@@ -218,6 +226,6 @@ async def test_a_settings_file_called_default_can_name_the_browser(
     """What matters is whether a browser is set, not what the file that sets it is called."""
     (tmp_path / "default").write_text('browser = "none"\n')
     monkeypatch.chdir(tmp_path)
-    environ = surroundings(sandbox, CI="true", BROWSER="", **{CONFIG: "default"})
+    environ = surroundings(sandbox, CI="true", BROWSER="") | {CONFIG: "default"}
     ended = await run_command("doctor", "--json", environ=environ)
     assert {one["subject"]: one["verdict"] for one in json.loads(ended.out)}["place"] == "ok"
