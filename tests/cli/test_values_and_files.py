@@ -213,9 +213,8 @@ async def test_a_secret_key_in_the_place_of_the_access_key_is_masked_if_the_gate
 
     planted = "planted" + "P" * 33
     async with FakeServiceStage(refuse) as fake:
-        environ = surroundings(
-            **{AK: planted, SK: "SecretKey", PROJECT: "0" * 32, "OAUTH_HELPER_ENDPOINT": fake.endpoint}
-        )
+        environ = surroundings(OAUTH_HELPER_ENDPOINT=fake.endpoint)
+        environ |= {AK: planted, SK: "SecretKey", PROJECT: "0" * 32}
         ended = await run_command("list", "-vv", environ=environ)
     assert (ended.status, "planted" in ended.err, "not exist" in ended.err) == (3, False, True)
 
