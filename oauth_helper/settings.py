@@ -98,11 +98,9 @@ class Settings:
         project_id, origin = self.project_id.value, self.project_id.origin
         if project_id is None or _PROJECT_ID.fullmatch(project_id):
             return project_id
-        if project_id[0] in "{<$":
-            message = phrase("{origin} is a placeholder, not an ID", origin=origin)
-        elif problem := problem_of(project_id, origin):
+        if problem := problem_of(project_id, origin):
             raise SettingsError(problem.message, hint=problem.hint)
-        elif _PROJECT_NAME.fullmatch(project_id):
+        if _PROJECT_NAME.fullmatch(project_id):
             message = phrase('{origin} is a name, not an ID: "{project_id}"', origin=origin, project_id=project_id)
         else:  # it may be anything, a key too, and is not repeated
             message = phrase("{origin} is not a project ID", origin=origin)
