@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -11,6 +10,7 @@ from hashlib import sha256
 from shlex import quote
 from typing import Final, Literal
 
+from oauth_helper.origin import named
 from oauth_helper.phrase import Phrase, counted, phrase, verbatim
 from oauth_helper.presentable import is_plain_word
 
@@ -158,7 +158,7 @@ def what_is_wrong_in(name: str) -> Phrase:
 
 
 def _character(number: int, character: str) -> Phrase:
-    code = f"U+{ord(character):04X} {unicodedata.name(character, '')}".rstrip()
+    code = named(character)
     shown = verbatim(f'"{character}" ({code})' if character.isprintable() and not character.isspace() else code)
     return phrase("character {number} is {shown}", number=number, shown=shown)
 

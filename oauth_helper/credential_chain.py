@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final
+import re
+from collections.abc import Callable, Mapping
+from typing import Final, Literal
 
 from oauth_helper.credentials import AccessKey, IamToken, IamUser
 from oauth_helper.errors import CredentialsError
-from oauth_helper.origin import FileValues, Sourced
+from oauth_helper.origin import FileValues, Sourced, problem_of
 from oauth_helper.phrase import Phrase, counted, listed, phrase
 from oauth_helper.secret import Secret
 
@@ -20,6 +21,7 @@ _ACCESS_KEYS: Final = (
 )
 _USER: Final = ("HW_USER_NAME", "HW_USER_PASSWORD", "HW_DOMAIN_NAME")
 _FILE_KEYS: Final = ("ak", "sk", "security_token")
+_LIKE_ACCESS_KEY: Final = re.compile(r"[A-Za-z0-9]{20}")
 SECRET_VARIABLES: Final = frozenset({_TOKEN, _USER[1], *(name for names in _ACCESS_KEYS for name in names[1:])})
 """The environment variables that hold something secret."""
 
@@ -46,38 +48,58 @@ def find_credentials(environ: Mapping[str, str], credentials_file: FileValues) -
     """Return the first credentials that are set, with their origin, or None where there are none.
 
     Raises:
-        CredentialsError: Half a pair is set; falling through to the next source would use an account that the user
-            did not mean.
+        CredentialsError: Half a pair is set: falling through to the next source would use an account that the user
+            did not mean. Or a value cannot be right: five wrong signatures lock a key.
     """
     if token := environ.get(_TOKEN):
+        if token.strip()[:1] in {"{", "["}:
+            raise CredentialsError(
+                phrase("{name} is JSON, not a token", name=_TOKEN),
+                hint=phrase("Set it to the value of IAM's answer header X-Subject-Token alone."),
+            )
+        check_value(token, _TOKEN, only_ascii=True)
         return Sourced(IamToken(token), _TOKEN)
     for names in _ACCESS_KEYS:
-        if key := _access_key(environ, names, phrase("the environment")):
+        if key := _access_key(environ, names, phrase("the environment"), str):
             return Sourced(key, listed(names[:2]))
     if user := _iam_user(environ):
         return Sourced(user, ", ".join(_USER))
     place = phrase("[basic] of {path}", path=credentials_file.path)
-    if key := _access_key(credentials_file.values, _FILE_KEYS, place):
-        return Sourced(key, place)
+    if key := _access_key(credentials_file.values, _FILE_KEYS, place, credentials_file.place_of):
+        return Sourced(key, place, credentials_file.path)
     return None
 
 
-def no_credentials() -> CredentialsError:
+def no_credentials(credentials_file: FileValues) -> CredentialsError:
     """Return the error for a run that needs credentials and finds none."""
-    return CredentialsError(
-        phrase("No credentials were found"),
-        hint=phrase(
-            "Set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK (an access key), or OAUTH_HELPER_TOKEN (an "
-            "IAM token). To try without an account, add --sandbox to `link`."
-        ),
+    hint = phrase(
+        "Set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK (an access key), or OAUTH_HELPER_TOKEN (an "
+        "IAM token). To try without an account, add --sandbox to `link`."
     )
+    if credentials_file.trouble:
+        hint += phrase(
+            ' "{path}" could not be examined ({trouble}): check HOME.',
+            path=credentials_file.path,
+            trouble=credentials_file.trouble,
+        )
+    return CredentialsError(phrase("No credentials were found"), hint=hint)
 
 
-def _access_key(values: Mapping[str, str], names: tuple[str, str, str], place: str) -> AccessKey | None:
+def _access_key(
+    values: Mapping[str, str], names: tuple[str, str, str], place: str, place_of: Callable[[str], str]
+) -> AccessKey | None:
     access_key, secret_key, security_token = (values.get(name) for name in names)
     if not (access_key or secret_key or security_token):
         return None
     _refuse_half({name: values.get(name) for name in names if name != names[2] or security_token}, place)
+    for name in names:
+        only_ascii = name != names[1]  # the secret key signs and is not sent
+        check_value(values.get(name, ""), place_of(name), only_ascii=only_ascii, in_ini=names is _FILE_KEYS)
+    if len(access_key or "") == 40 and _LIKE_ACCESS_KEY.fullmatch(secret_key or ""):
+        raise CredentialsError(
+            phrase("{names} look swapped", names=listed([place_of(name) for name in names[:2]])),
+            hint=phrase("An access key (AK) has about 20 characters, its secret key (SK) 40. Exchange the two values."),
+        )
     return AccessKey(access_key or "", secret_key or "", security_token or None)
 
 
@@ -87,7 +109,19 @@ def _iam_user(environ: Mapping[str, str]) -> IamUser | None:
     if not name and not password:
         return None
     _refuse_half({variable: environ.get(variable) for variable in _USER}, phrase("the environment"))
+    for variable in _USER:
+        check_value(environ[variable], variable, spaces="inside")
     return IamUser(name or "", Secret(password or ""), domain_name or "")
+
+
+def check_value(value: str, source: str, *, spaces: Literal["", "inside"] = "", **kind: bool) -> None:
+    """Return if nothing is wrong with a part of the credentials.
+
+    Raises:
+        CredentialsError: It cannot be sent as it is; the message names ``source``.
+    """
+    if problem := problem_of(value, source, spaces=spaces, **kind):
+        raise CredentialsError(problem.message, hint=problem.hint)
 
 
 def _refuse_half(values: Mapping[str, str | None], place: str) -> None:

@@ -8,6 +8,7 @@ from yarl import URL
 
 from oauth_helper.address import parse_address
 from oauth_helper.errors import SettingsError
+from oauth_helper.origin import problem_of, shown_unless_secret
 from oauth_helper.phrase import phrase
 
 
@@ -26,13 +27,15 @@ def is_loopback(host: str | None) -> bool:
 def check_endpoint(text: str, *, origin: str = phrase("the endpoint")) -> str:
     """Return an endpoint as ``scheme://host[:port][/path]`` without a slash at its end.
 
-    An endpoint without a scheme is given https, as the vendor's SDK does. ``origin`` says in the error where
-    the value came from.
+    An endpoint without a scheme is given https, as the vendor's SDK does; the scheme's own port is left out. So two
+    spellings of one address are equal. ``origin`` says in the error where the value came from.
 
     Raises:
         SettingsError: It is no address, has more than host, port and path, or is plain http to another machine.
     """
-    full = text.strip() if "://" in text else f"https://{text.strip()}"
+    if problem := problem_of(text, origin):
+        raise SettingsError(problem.message, hint=problem.hint)
+    full = text if "://" in text else f"https://{text}"
     try:
         url = parse_address(full)
         usable = full.isprintable() and bool(url.host) and url.port is not None and url.scheme in {"http", "https"}
@@ -40,7 +43,9 @@ def check_endpoint(text: str, *, origin: str = phrase("the endpoint")) -> str:
         url, usable = URL(), False
     if not usable:
         # What stands before an @ may be a password.
-        message = phrase("{origin} is not a usable address", origin=origin) + ("" if "@" in text else f": {text!r}")
+        message = phrase("{origin} is not a usable address", origin=origin)
+        if "@" not in text:
+            message += f": {shown_unless_secret(text)}"
         raise SettingsError(message, hint=phrase("Give it as https://HOST."))
     if url.user or url.password or url.query_string or url.fragment:
         raise SettingsError(
@@ -56,4 +61,6 @@ def check_endpoint(text: str, *, origin: str = phrase("the endpoint")) -> str:
             ),
             hint=phrase("Use https. Plain http is accepted for this machine (127.0.0.1) only."),
         )
+    if url.is_default_port():
+        url = url.with_port(None)
     return str(url).rstrip("/")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from oauth_helper.authorization import RepoType
 from oauth_helper.endpoint import check_endpoint
 from oauth_helper.errors import SettingsError, UsageError
-from oauth_helper.phrase import listed, phrase
+from oauth_helper.origin import problem_of
+from oauth_helper.phrase import Phrase, listed, phrase
 from oauth_helper.secret import Secret
 
 TOKEN_TYPES: Final = tuple(one for one in RepoType if one.proof == "token")
@@ -16,6 +18,7 @@ TOKEN_TYPES: Final = tuple(one for one in RepoType if one.proof == "token")
 PASSWORD_TYPES: Final = tuple(one for one in RepoType if one.proof == "password")
 """Of which it takes passwords."""
 
+_ASSIGNMENT: Final = re.compile(r"(export )?[A-Z][A-Z0-9_]{2,}=[^=]")
 _COPY_IT_AGAIN: Final = phrase("Copy it again, whole and on one line.")
 
 
@@ -33,10 +36,11 @@ class PersonalToken:
 
     def __post_init__(self) -> None:
         token = self.token.reveal()
-        if not token or not token.isprintable() or " " in token:
-            raise UsageError(
-                phrase("The token is empty, or has a blank, line break or control character in it"), hint=_COPY_IT_AGAIN
-            )
+        if not token:
+            raise UsageError(phrase("The token is empty"), hint=_COPY_IT_AGAIN)
+        if _ASSIGNMENT.match(token):
+            raise UsageError(phrase("The token is a line NAME=VALUE"), hint=phrase("Give what is after the = alone."))
+        _check(token, phrase("The token"))
         if self.host is not None:
             object.__setattr__(self, "host", check_host(self.host))
 
@@ -59,10 +63,14 @@ class UserPassword:
                 phrase("The user name is empty, or has a colon or control character in it"),
                 hint=phrase("Give the name that you sign in to the Git host with; of CodeArts, ACCOUNT/USER."),
             )
-        if not self.password or not self.password.reveal().isprintable():
-            raise UsageError(
-                phrase("The password is empty, or has a line break or control character in it"), hint=_COPY_IT_AGAIN
-            )
+        if not self.password:
+            raise UsageError(phrase("The password is empty"), hint=_COPY_IT_AGAIN)
+        _check(self.password.reveal(), phrase("The password"), spaces="anywhere")
+
+
+def _check(secret: str, source: Phrase, *, spaces: Literal["", "anywhere"] = "") -> None:
+    if problem := problem_of(secret, source, spaces=spaces):
+        raise UsageError(problem.message, hint=problem.hint)
 
 
 Proof = PersonalToken | UserPassword

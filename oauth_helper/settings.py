@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from oauth_helper.browser_choice import BROWSER_CHOICES, MAXIMUM_TIMEOUT, is_browser_choice
 from oauth_helper.endpoint import check_endpoint
 from oauth_helper.errors import SettingsError
-from oauth_helper.origin import FileValues, Sourced, first_set
-from oauth_helper.phrase import Phrase, phrase
+from oauth_helper.origin import FileValues, Sourced, first_set, problem_of, shown_unless_secret
+from oauth_helper.phrase import NOTHING, Phrase, phrase, verbatim
 
 DEFAULT_TIMEOUT: Final = 600.0
 """Seconds."""
 
 _DEFAULT: Final = phrase("default")
 _REGION: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_PROJECT_ID: Final = re.compile(r"[0-9A-Za-z]{32}")
+"""IAM's IDs are 32 hexadecimal digits. Stand-ins for ServiceStage use other letters too; hardly any name does."""
+_PROJECT_NAME: Final = re.compile(r"[a-z]{2}-[a-z]{2,12}-\d{1,3}([_-][A-Za-z0-9_-]{0,40})?|[a-z_-]{1,24}")
+"""The name of a region's project or of a subproject in it."""
 
 ENVIRONMENT: Final[Mapping[str, tuple[str, ...]]] = {
     "region": ("OAUTH_HELPER_REGION", "HW_REGION_NAME", "HUAWEICLOUD_REGION"),
@@ -60,11 +64,13 @@ class Settings:
     tag: Sourced[str | None]
     timeout: Sourced[float]
     """Seconds to wait for the user."""
+    config_trouble: Phrase = NOTHING
+    """Why it is unknown whether there is a settings file, if it is."""
 
     @property
     def names_browser(self) -> bool:
         """Whether it was said anywhere how a browser is to be opened."""
-        return self.browser.origin != _DEFAULT
+        return not self.browser.is_default
 
     def required_endpoint(self) -> str:
         """Return the endpoint.
@@ -78,9 +84,35 @@ class Settings:
                 hint=phrase(
                     "Give --region (such as cn-north-4) or --endpoint, or set OAUTH_HELPER_REGION. To try "
                     "without an account, add --sandbox to `link`."
-                ),
+                )
+                + self.config_trouble,
             )
         return self.endpoint.value
+
+    def usable_project_id(self) -> str | None:
+        """Return the project's ID; None if IAM has to be asked for it.
+
+        Raises:
+            SettingsError: What is set is no ID.
+        """
+        project_id, origin = self.project_id.value, self.project_id.origin
+        if project_id is None or _PROJECT_ID.fullmatch(project_id):
+            return project_id
+        if problem := problem_of(project_id, origin):
+            raise SettingsError(problem.message, hint=problem.hint)
+        if project_id[0] in "{<$":
+            message = phrase("{origin} is a placeholder, not an ID", origin=origin)
+        elif _PROJECT_NAME.fullmatch(project_id):
+            message = phrase('{origin} is a name, not an ID: "{project_id}"', origin=origin, project_id=project_id)
+        else:  # it may be anything, a key too, and is not repeated
+            message = phrase("{origin} is not a project ID", origin=origin)
+        raise SettingsError(
+            message,
+            hint=phrase(
+                "A project ID has 32 hexadecimal digits; the console shows it under My Credentials, API Credentials. "
+                "Leave it out to use the project of the region."
+            ),
+        )
 
     def required_iam_endpoint(self, purpose: Phrase) -> str:
         """Return the IAM endpoint, wanted for ``purpose``.
@@ -91,7 +123,7 @@ class Settings:
         if self.iam_endpoint.value is None:
             raise SettingsError(
                 phrase("IAM is needed for {purpose}, but neither its endpoint nor a region is set", purpose=purpose),
-                hint=phrase("Give --region, or --iam-endpoint."),
+                hint=phrase("Give --region, or --iam-endpoint.") + self.config_trouble,
             )
         return self.iam_endpoint.value
 
@@ -104,9 +136,10 @@ def resolve_settings(sources: Sources) -> Settings:
     """
     region = _look_up("region", sources)
     if region.value is not None and not _REGION.fullmatch(region.value):
+        problem = problem_of(region.value, region.origin)
         raise SettingsError(
-            phrase("{origin} is not a region: {region!r}", origin=region.origin, region=region.value),
-            hint=phrase("Regions look like cn-north-4."),
+            phrase("{origin} is not a region: {shown}", origin=region.origin, shown=shown_unless_secret(region.value)),
+            hint=problem.hint if problem else phrase("Regions look like cn-north-4."),
         )
     return Settings(
         region=region,
@@ -115,9 +148,26 @@ def resolve_settings(sources: Sources) -> Settings:
         iam_endpoint=_checked_endpoint(_iam_endpoint(sources, region.value)),
         ca_bundle=_look_up("ca_bundle", sources),
         browser=_browser(_look_up("browser", sources)),
-        tag=_look_up("tag", sources),
+        tag=_plain(_look_up("tag", sources)),
         timeout=_timeout(_look_up("timeout", sources)),
+        config_trouble=_trouble(sources.config_file),
     )
+
+
+def _trouble(file: FileValues) -> Phrase:
+    if not file.trouble:
+        return NOTHING
+    return phrase(
+        ' "{path}" could not be examined ({trouble}): check HOME, or set OAUTH_HELPER_CONFIG.',
+        path=file.path,
+        trouble=file.trouble,
+    )
+
+
+def _plain(found: Sourced[str | None]) -> Sourced[str | None]:
+    if found.value is not None and (problem := problem_of(found.value, found.origin, spaces="inside")):
+        raise SettingsError(problem.message, hint=problem.hint)
+    return found
 
 
 def _look_up(key: str, sources: Sources, more_environment: tuple[str, ...] = ()) -> Sourced[str | None]:
@@ -126,10 +176,17 @@ def _look_up(key: str, sources: Sources, more_environment: tuple[str, ...] = ())
     if found := first_set(sources.environ, ENVIRONMENT[key] + more_environment):
         return found
     if key in _IN_CREDENTIALS_FILE and (value := sources.credentials_file.values.get(key)):
-        return Sourced(value, phrase("[basic] of {path}", path=sources.credentials_file.path))
+        return _from_file(
+            key, value, sources.credentials_file, phrase("[basic] of {path}", path=sources.credentials_file.path)
+        )
     if value := sources.config_file.values.get(key):
-        return Sourced(value, sources.config_file.path)
-    return Sourced(None, _DEFAULT)
+        return _from_file(key, value, sources.config_file, verbatim(sources.config_file.path))
+    return Sourced(None, _DEFAULT, is_default=True)
+
+
+def _from_file(key: str, value: str, file: FileValues, origin: Phrase) -> Sourced[str | None]:
+    line = file.lines.get(key)
+    return Sourced(value, phrase("{origin}, line {line}", origin=origin, line=line) if line else origin, file.path)
 
 
 def _service_endpoint(sources: Sources, region: str | None) -> Sourced[str | None]:
@@ -137,7 +194,7 @@ def _service_endpoint(sources: Sources, region: str | None) -> Sourced[str | Non
     found = _look_up("endpoint", sources, (of_region,) if of_region else ())
     if found.value and found.origin == of_region:
         # The vendor's SDK takes a list here and tries each in turn; the first is the one it prefers.
-        return Sourced(found.value.partition(",")[0], found.origin)
+        return replace(found, value=found.value.partition(",")[0])
     if found.value or not region:
         return found
     return Sourced(
@@ -148,7 +205,7 @@ def _service_endpoint(sources: Sources, region: str | None) -> Sourced[str | Non
 def _iam_endpoint(sources: Sources, region: str | None) -> Sourced[str | None]:
     found = _look_up("iam_endpoint", sources)
     if found.value:
-        return Sourced(found.value.rstrip("/").removesuffix("/v3"), found.origin)
+        return replace(found, value=found.value.rstrip("/").removesuffix("/v3"))
     if not region:
         return found
     return Sourced(f"https://iam.{region}.myhuaweicloud.com", phrase("default of region {region}", region=region))
@@ -157,15 +214,19 @@ def _iam_endpoint(sources: Sources, region: str | None) -> Sourced[str | None]:
 def _checked_endpoint(found: Sourced[str | None]) -> Sourced[str | None]:
     if found.value is None:
         return found
-    return Sourced(check_endpoint(found.value, origin=found.origin), found.origin)
+    return replace(found, value=check_endpoint(found.value, origin=found.origin))
 
 
 def _browser(found: Sourced[str | None]) -> Sourced[str]:
     if found.value is None:
-        return Sourced("auto", _DEFAULT)
+        return Sourced("auto", _DEFAULT, is_default=True)
     if not is_browser_choice(found.value):
         raise SettingsError(
-            phrase("{origin} names a browser that cannot be had: {found!r}", origin=found.origin, found=found.value),
+            phrase(
+                "{origin} names a browser that cannot be had: {found}",
+                origin=found.origin,
+                found=shown_unless_secret(found.value),
+            ),
             hint=phrase(
                 "Use one of {browser_choices}, or the path of a browser.", browser_choices=", ".join(BROWSER_CHOICES)
             ),
@@ -175,7 +236,7 @@ def _browser(found: Sourced[str | None]) -> Sourced[str]:
 
 def _timeout(found: Sourced[str | None]) -> Sourced[float]:
     if found.value is None:
-        return Sourced(DEFAULT_TIMEOUT, _DEFAULT)
+        return Sourced(DEFAULT_TIMEOUT, _DEFAULT, is_default=True)
     try:
         seconds = float(found.value)
     except ValueError:
@@ -183,10 +244,10 @@ def _timeout(found: Sourced[str | None]) -> Sourced[float]:
     if not 1 <= seconds <= MAXIMUM_TIMEOUT:
         raise SettingsError(
             phrase(
-                "{origin} is not a number of seconds from 1 to {maximum_timeout}: {found!r}",
+                "{origin} is not a number of seconds from 1 to {maximum_timeout}: {found}",
                 origin=found.origin,
                 maximum_timeout=MAXIMUM_TIMEOUT,
-                found=found.value,
+                found=shown_unless_secret(found.value),
             ),
             hint=phrase("Give the seconds to wait for you in the browser, such as 600."),
         )

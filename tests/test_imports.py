@@ -79,7 +79,7 @@ def test_only_the_command_that_is_run_is_imported(tmp_path: Path) -> None:
 
 
 def test_a_link_imports_no_sandbox_and_no_listener_before_the_first_answer(tmp_path: Path) -> None:
-    account = {"OAUTH_HELPER_ENDPOINT": "https://127.0.0.1:9", "OAUTH_HELPER_PROJECT_ID": "project"}
+    account = {"OAUTH_HELPER_ENDPOINT": "https://127.0.0.1:9", "OAUTH_HELPER_PROJECT_ID": "0" * 32}
     keys = {"HUAWEICLOUD_SDK_AK": "AK", "HUAWEICLOUD_SDK_SK": "SK"}
     found = imported("link", "github", "--no-browser", home=tmp_path, status=7, more=account | keys)
     assert "aiohttp" in found

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -16,13 +14,14 @@ from oauth_helper.browser_choice import MAXIMUM_TIMEOUT
 from oauth_helper.cli.options import BROWSER_OPTION, Run, connection_options, output_options, start_run
 from oauth_helper.cli.output import print_columns, print_json
 from oauth_helper.cli.running import run
-from oauth_helper.cli.secret_input import read_to_end
+from oauth_helper.cli.secret_input import read_given
 from oauth_helper.cli.speech import spoken
 from oauth_helper.cli.spoken_help import command, option
 from oauth_helper.credential_chain import FoundCredentials
 from oauth_helper.declaration import Entry, Method, Step, Verdict, check_steps, parse_declaration, plan_steps
 from oauth_helper.errors import NameTakenError, StoppedError, UsageError
 from oauth_helper.events import Failed, Linked
+from oauth_helper.files import UnreadableFileError, decoded
 from oauth_helper.phrase import Phrase, phrase
 from oauth_helper.presentable import is_plain_path
 from oauth_helper.whereabouts import nobody_could_authorize
@@ -31,10 +30,6 @@ if TYPE_CHECKING:
     from oauth_helper.servicestage import ServiceStageClient
     from oauth_helper.wiring import Applied
 
-_LONGEST: Final = 1024 * 1024
-"""Bytes of a file."""
-_STREAMS: Final = ("/dev/fd/", "/proc/self/fd/")
-"""Where a shell puts what a command prints: `<(…)`."""
 _NOT_REACHED: Final = phrase("not reached")
 _VERDICTS: Final = {
     Verdict.KEEP: phrase("keep"),
@@ -83,29 +78,21 @@ def apply_command(file: Path, *, dry_run: bool, **options: Any) -> None:
 
 def _read(file: Path, *, quiet: bool) -> tuple[str, str]:
     """Return the text of the file, or of standard input, and its name for people."""
-    name = str(file)
-    is_stdin = name in {"-", "/dev/stdin"}
-    origin: str = phrase("standard input") if is_stdin else name
+    origin: str = str(file)
+    if origin in {"-", "/dev/stdin"}:
+        origin = phrase("Standard input")
     try:
-        if is_stdin or name.startswith(_STREAMS):
-            descriptor = sys.stdin.fileno() if is_stdin and sys.stdin else os.open(name, os.O_RDONLY)
-            waiting = phrase("Reading {name}…", name=origin)
-            given = read_to_end(descriptor, waiting, quiet=quiet, longest=_LONGEST)
-        else:
-            given = file.read_bytes()
-    except OSError as error:
-        if not (file.exists() or is_plain_path(name)):
+        return decoded(read_given(file, phrase("Reading {name}…", name=origin), quiet=quiet)), origin
+    except FileNotFoundError as error:
+        if not is_plain_path(origin):
             origin = phrase("The file")  # a secret may have been given in its place
         raise UsageError(
             phrase("{file} cannot be read: {why}", file=origin, why=error.strerror),
             hint=phrase("Name a TOML file that is there, or - for standard input."),
         ) from None
-    try:
-        return given.decode("utf-8-sig"), origin
-    except ValueError:
+    except UnreadableFileError as error:
         raise UsageError(
-            phrase("{file} cannot be read: {why}", file=origin, why=phrase("it is no UTF-8")),
-            hint=phrase("Save it as UTF-8."),
+            phrase("{file} {reason}", file=origin, reason=error.reason), hint=error.hint or phrase("Name a TOML file.")
         ) from None
 
 

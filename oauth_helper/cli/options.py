@@ -141,7 +141,7 @@ class Run:
             from oauth_helper.cli.secret_input import can_ask  # noqa: PLC0415 - as above
 
             if not can_ask():
-                raise no_credentials()
+                raise no_credentials(self.credentials_file)
             return _ask_for_iam_user(self.narrator)
         if self.others_can_read(found):
             self.narrator.warn(phrase("Others can read {path}; run: chmod 600 on it.", path=self.credentials_file.path))
@@ -156,8 +156,7 @@ class Run:
         """Whether credentials were found in a file that others can read."""
         from oauth_helper.files import others_can_read  # noqa: PLC0415 - a help need not wait for it
 
-        path = self.credentials_file.path
-        return found.origin.endswith(path) and others_can_read(path)
+        return found.file is not None and others_can_read(found.file)
 
 
 def connection_options(command: Command) -> Command:
@@ -221,7 +220,9 @@ def _log_to_standard_error() -> None:
 
 def _sources_of_the_sandbox(flags: Mapping[str, str | None]) -> Sources:
     """Leave out whatever says how to reach the user's account: the sandbox needs none of it."""
-    from oauth_helper.files import read_config_file  # noqa: PLC0415 - a help need not wait for it
+    from dataclasses import replace  # noqa: PLC0415 - a help need not wait for it
+
+    from oauth_helper.files import read_config_file  # noqa: PLC0415 - as above
     from oauth_helper.origin import FileValues  # noqa: PLC0415 - as above
     from oauth_helper.settings import ENVIRONMENT, FILE_KEYS, Sources  # noqa: PLC0415 - as above
 
@@ -231,7 +232,7 @@ def _sources_of_the_sandbox(flags: Mapping[str, str | None]) -> Sources:
     return Sources(
         flags,
         {name: value for name, value in os.environ.items() if name in names},
-        FileValues(config.path, {key: value for key, value in config.values.items() if key in ours}),
+        replace(config, values={key: value for key, value in config.values.items() if key in ours}),
         FileValues(""),
     )
 
@@ -244,9 +245,13 @@ def _with_options(command: Command, options: tuple[Callable[[Command], Command],
 
 def _ask_for_iam_user(narrator: Narrator) -> Sourced[IamUser]:
     from oauth_helper.cli.secret_input import ask, ask_for_secret  # noqa: PLC0415 - a help need not wait for it
+    from oauth_helper.credential_chain import check_value  # noqa: PLC0415 - as above
     from oauth_helper.credentials import IamUser  # noqa: PLC0415 - as above
     from oauth_helper.origin import Sourced  # noqa: PLC0415 - as above
 
     narrator.insist(phrase("No credentials are set. Sign in as an IAM user (a HUAWEI ID itself cannot be used here)."))
     domain_name, name = ask(phrase("Account name")), ask(phrase("IAM user name"))
-    return Sourced(IamUser(name, ask_for_secret(phrase("Password")), domain_name), phrase("your answers"))
+    password = ask_for_secret(phrase("Password"))
+    for answer in (domain_name, name, password.reveal()):
+        check_value(answer, phrase("Your answer"), spaces="inside")
+    return Sourced(IamUser(name, password, domain_name), phrase("your answers"))

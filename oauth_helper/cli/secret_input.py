@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 LONGEST: Final = 64 * 1024
 """Bytes."""
+_STREAMS: Final = ("/dev/fd/", "/proc/self/fd/")
+"""Where a shell puts what a command prints: `<(…)`."""
 _MOMENT: Final = 1.0
 """Seconds without input, after which the user is told that it is read."""
 
@@ -72,19 +74,22 @@ def read_secret(what: Phrase, *, quiet: bool) -> Secret:
 
 
 def read_secret_file(path: Path, what: Phrase) -> Secret:
-    """Read the one line that a file has, or a pipe with a name, without its line break.
+    """Read the one line that a plain file has, without its line break.
 
     Raises:
         UsageError: It cannot be read, or has more than one line, or no text.
     """
     hint = phrase("Put the {what} into that file, on a line of its own.", what=what)
+    from oauth_helper.files import UnreadableFileError  # noqa: PLC0415 - there is none, as a rule
+
     try:
-        with path.open("rb", buffering=0) as file:
-            line = _single_line(read_to_end(file.fileno()))
-    except OSError as error:
+        line = _single_line(read_given(path))
+    except FileNotFoundError as error:
         # The secret itself may have been given in place of the file.
         name = str(path) if is_plain_path(str(path)) else phrase("The file of the {what}", what=what)
         raise UsageError(phrase("{path} cannot be read: {error}", path=name, error=error.strerror), hint=hint) from None
+    except UnreadableFileError as error:
+        raise UsageError(phrase("{path} {reason}", path=path, reason=error.reason), hint=hint) from None
     if isinstance(line, Secret):
         return line
     raise UsageError(
@@ -116,6 +121,34 @@ def read_to_end(descriptor: int, waiting: Phrase | None = None, *, quiet: bool =
     finally:
         if notice:
             notice.cancel()
+    return given
+
+
+def read_given(path: Path, waiting: Phrase | None = None, *, quiet: bool = True) -> bytes:
+    """Read a file that the user named; ``-`` is standard input, and a shell may put what a command prints in /dev/fd.
+
+    Raises:
+        FileNotFoundError: It is not there.
+        UnreadableFileError: It cannot be read, is another device or pipe, or longer than 1 MB.
+    """
+    from oauth_helper.files import MOST_BYTES, UnreadableFileError, read_bytes  # noqa: PLC0415 - most commands read none
+
+    name = str(path)
+    is_stdin = name in {"-", "/dev/stdin"}
+    if not is_stdin and not name.startswith(_STREAMS):
+        return read_bytes(path)
+    try:
+        if is_stdin:
+            given = read_to_end(sys.stdin.fileno(), waiting, quiet=quiet, longest=MOST_BYTES) if sys.stdin else b""
+        else:
+            with path.open("rb", buffering=0) as file:
+                given = read_to_end(file.fileno(), waiting, quiet=quiet, longest=MOST_BYTES)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise UnreadableFileError(phrase("cannot be read: {why}", why=error.strerror)) from None
+    if len(given) > MOST_BYTES:
+        raise UnreadableFileError(phrase("is larger than 1 MB"))
     return given
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,16 +12,14 @@ from typing import Final, TypeVar
 from oauth_helper.authorization import RepoType, is_legal_name, what_is_wrong_in
 from oauth_helper.credential_chain import CHAIN_VARIABLES
 from oauth_helper.errors import CredentialsError, UsageError
+from oauth_helper.origin import toml_trouble
 from oauth_helper.phrase import Phrase, listed, phrase, verbatim
-from oauth_helper.presentable import is_plain_word, presentable
+from oauth_helper.presentable import is_plain_word
 from oauth_helper.proof import PASSWORD_TYPES, TOKEN_TYPES, PersonalToken, Proof, UserPassword, check_host
 from oauth_helper.secret import Secret
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
-_QUOTED: Final = re.compile("'[^']{3,}'|\"[^\"]{3,}\"")
-"""A part of a parser's message that repeats what is in the file."""
-_PLACE: Final = re.compile(r"\(at [^()]*\)$")
 _HINT: Final = phrase("Mend the file; `oauth-helper apply --help` shows how an entry looks.")
 
 
@@ -112,7 +109,7 @@ def parse_declaration(text: str, *, origin: str) -> tuple[Entry, ...]:
         document = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
         raise UsageError(
-            phrase("{origin} cannot be read: {error}", origin=origin, error=_parser_words(error)), hint=_HINT
+            phrase("{origin} cannot be read: {error}", origin=origin, error=toml_trouble(text, error)), hint=_HINT
         ) from None
     records = document.pop("authorization", None)
     if document:
@@ -127,13 +124,6 @@ def parse_declaration(text: str, *, origin: str) -> tuple[Entry, ...]:
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise _unusable(origin, phrase("it declares {twice} twice", twice=twice))
     return entries
-
-
-def _parser_words(error: Exception) -> str:
-    """Return what the parser says, or only where, if it repeats a part of the file: that may be a secret."""
-    words = str(error)
-    place = _PLACE.search(words)
-    return presentable(words) if not _QUOTED.search(words) else place.group().strip("()") if place else ""
 
 
 def _shown_key(key: str) -> Phrase:

@@ -10,6 +10,7 @@ from typing import Final, Self
 
 from oauth_helper.authorization import Authorization, RepoType, is_legal_name
 from oauth_helper.credentials import Credentials
+from oauth_helper.endpoint import check_endpoint
 from oauth_helper.errors import IllegalNameError, RefusedError, UsageError
 from oauth_helper.phrase import phrase
 from oauth_helper.repository import Namespace, Project
@@ -54,8 +55,8 @@ class ServiceStageClient:
         ca_bundle: str | os.PathLike[str] | None = None,
     ) -> None:
         self._connection = Connection(endpoint, credentials=credentials, project_id=project_id, ca_bundle=ca_bundle)
-        self.endpoint = endpoint
-        """As it was given."""
+        self.endpoint = check_endpoint(endpoint)
+        """Without what does not matter: a slash at its end, the scheme's own port."""
         self.project_id = project_id
         """As it was given."""
         self._auths = f"/v1/{encode(project_id)}/git/auths"

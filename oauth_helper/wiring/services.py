@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
 from oauth_helper.credential_chain import FoundCredentials
 from oauth_helper.credentials import AccessKey, IamToken, IamUser
 from oauth_helper.errors import NotPermittedError, OAuthHelperError, RefusedError, SettingsError
+from oauth_helper.files import UnreadableFileError, read_bytes
 from oauth_helper.known_projects import Asked, KnownProjects
+from oauth_helper.origin import Sourced
 from oauth_helper.pending import Target
 from oauth_helper.phrase import phrase
 from oauth_helper.servicestage import ServiceStageClient, fetch_token, find_project_id
@@ -29,8 +32,9 @@ async def open_service(
         UnavailableError: IAM gave no usable answer.
     """
     endpoint = target.endpoint if target else settings.required_endpoint()
-    project_id = target.project_id if target else settings.project_id.value
+    project_id = target.project_id if target else settings.usable_project_id()
     region, ca_bundle = settings.region.value, settings.ca_bundle.value
+    _require_plain_file(settings.ca_bundle)
     identity = credentials.value
     async with AsyncExitStack() as stack:
         if isinstance(identity, IamUser):
@@ -86,6 +90,22 @@ async def open_sandbox() -> AsyncIterator[tuple[ServiceStageClient, Callable[[st
         ServiceStageClient(sandbox.endpoint, project_id=sandbox.project_id, credentials=sandbox.access_key) as service,
     ):
         yield service, play_user
+
+
+def _require_plain_file(ca_bundle: Sourced[str | None]) -> None:
+    """Refuse what OpenSSL would read without end; it says itself what is wrong with a plain file or a folder."""
+    path = Path(ca_bundle.value or "")
+    if ca_bundle.value is None or path.is_dir():
+        return
+    try:
+        read_bytes(path)
+    except FileNotFoundError:
+        return
+    except UnreadableFileError as error:
+        raise SettingsError(
+            phrase('{origin}: "{path}" {reason}', origin=ca_bundle.origin, path=path, reason=error.reason),
+            hint=phrase("Name a file of certificates in PEM form."),
+        ) from None
 
 
 def _require_region_or_project(value: str | None) -> str:

@@ -43,13 +43,25 @@ async def check_all(started: Run, repo_type: RepoType, name: str, port: int | No
 
 
 def _settings(started: Run) -> Iterator[Finding]:
+    if started.settings.config_trouble:
+        yield Finding(
+            "settings", NOTE, phrase("the settings file could not be examined"), started.settings.config_trouble
+        )
     for field in fields(started.settings):
+        setting = getattr(started.settings, field.name)
         if field.name == "browser" or (field.name == "endpoint" and not started.settings.endpoint.value):
             continue  # the lines of these come with their checks
-        setting: Sourced[object] = getattr(started.settings, field.name)
+        if not isinstance(setting, Sourced):
+            continue
         if setting.value is None:
             yield Finding(field.name, OK, _UNSET.get(field.name, phrase("not set")))
             continue
+        if field.name == "project_id":
+            try:
+                started.settings.usable_project_id()
+            except SettingsError as error:
+                yield failed("project_id", error)
+                continue
         value = presentable(f"{setting.value:g} s" if isinstance(setting.value, float) else f"{setting.value}")
         yield Finding(field.name, OK, phrase("{value} ({origin})", value=value, origin=setting.origin))
     try:
@@ -62,7 +74,7 @@ def _credentials(started: Run) -> tuple[FoundCredentials | None, list[Finding]]:
     try:
         found = find_credentials(started.environ, started.credentials_file)
         if found is None:
-            raise no_credentials()
+            raise no_credentials(started.credentials_file)
     except OAuthHelperError as error:
         return None, [failed("credentials", error)]
     findings = [Finding("credentials", OK, phrase("{kind} ({origin})", kind=_kind(found), origin=found.origin))]
