@@ -69,7 +69,7 @@ def usage_error(error: click.ClickException) -> UsageError:
     context = error.ctx if isinstance(error, click.UsageError) else None
     message, more = _usage(error)
     hint = phrase("See `{command} --help`.", command=context.command_path if context else "oauth-helper")
-    return UsageError(message, hint=more + phrase(" ") + hint if more else hint)
+    return UsageError(message, hint=phrase("{more} {hint}", more=more, hint=hint) if more else hint)
 
 
 def _usage(error: click.ClickException) -> tuple[Phrase, Phrase | None]:
@@ -120,7 +120,7 @@ def not_one_of(value: str, choices: list[str], param: click.Parameter) -> Unusab
     """Return the error for a value that is none of the ``choices``."""
     names = enumerated(choices)
     if is_plain_word(value):
-        return UnusableValue(phrase("{value} is not one of {choices}", value=f'"{value}"', choices=names), param)
+        return UnusableValue(phrase('"{value}" is not one of {choices}', value=value, choices=names), param)
     return UnusableValue(phrase("it must be one of {choices}", choices=names), param)
 
 

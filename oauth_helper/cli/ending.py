@@ -22,10 +22,15 @@ def say_how_it_ended(linked: Linked, name: str, narrator: Narrator) -> None:
         narrator.say(phrase("Linked {name}: the other oauth-helper did.", name=name))
     elif linked.kept:
         account = presentable(linked.authorization.repo_user)
-        kept = phrase("Kept {name} as it is", name=name)
         if account:
-            kept += phrase(", linked to the account {account}", account=account)
-        narrator.say(kept + phrase("; --if-exists replace would link it again."))
+            kept = phrase(
+                "Kept {name} as it is, linked to the account {account}; --if-exists replace would link it again.",
+                name=name,
+                account=account,
+            )
+        else:
+            kept = phrase("Kept {name} as it is; --if-exists replace would link it again.", name=name)
+        narrator.say(kept)
     else:
         narrator.say(phrase("Linked {name}.", name=name))
     if not linked.authorization.works:

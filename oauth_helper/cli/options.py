@@ -37,7 +37,7 @@ def _browser_choice(_ctx: click.Context, param: click.Parameter, value: str | No
 
         choices = enumerated(BROWSER_CHOICES)
         raise UnusableValue(
-            phrase("{value} is not one of {choices}, nor a path", value=f'"{value}"', choices=choices)
+            phrase('"{value}" is not one of {choices}, nor a path', value=value, choices=choices)
             if is_plain_word(value)
             else phrase("it must be one of {choices}, or a path", choices=choices),
             param,
