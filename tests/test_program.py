@@ -65,7 +65,7 @@ def test_what_click_refuses_is_status_2_with_a_hint(capsys: pytest.CaptureFixtur
         "hint: See `oauth-helper --help`.",
     ]
     assert main(["link"]) == 2
-    assert "hint: See `oauth-helper link --help`." in capsys.readouterr().err
+    assert " See `oauth-helper link --help`." in capsys.readouterr().err
     assert main(["no-such-command"]) == 2
     capsys.readouterr()
     assert main(["--help"]) == 0

@@ -96,7 +96,8 @@ async def test_usage_errors(arguments: tuple[str, ...]) -> None:
     end = await run_command(*arguments, environ=surroundings(None, **CHINESE))
     assert end.status == 2
     assert said(end.err).startswith("错误: ")
-    assert "\n提示: 请参见 `oauth-helper" in end.err
+    assert "\n提示: " in end.err
+    assert "请参见 `oauth-helper" in end.err
 
 
 async def test_a_link_is_told_in_chinese(sandbox: Sandbox) -> None:
