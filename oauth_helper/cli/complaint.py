@@ -52,9 +52,9 @@ def error_for(fault: BaseException) -> OAuthHelperError:
         )
     if lack := next((lack for each in members for cause in (each, each.__cause__) if (lack := _lack(cause))), None):
         error: OAuthHelperError = MachineError(
-            phrase("This machine has run out of something that is needed: {lack}", lack=lack),
+            phrase("The system refused something that is needed: {lack}", lack=lack),
             hint=phrase(
-                "Raise the limits of memory, open files and processes (`ulimit -a`), or check that the address "
+                "Check the limits of memory, open files and processes (`ulimit -a`), and that the address "
                 "127.0.0.1 exists. `oauth-helper doctor` checks this machine."
             ),
         )
@@ -78,8 +78,11 @@ def _usage(error: click.ClickException) -> tuple[Phrase, Phrase | None]:
             typed = error.option_name.lstrip("-")
             if not is_plain_word(typed):
                 return phrase("Unknown option"), None
-            meant = [phrase("Did you mean {option}?", option=one) for one in (error.possibilities or [])[:1]]
-            return phrase("Unknown option: {option}", option=error.option_name), meant[0] if meant else None
+            unknown = phrase("Unknown option: {option}", option=error.option_name)
+            if error.possibilities:
+                return unknown, phrase("Did you mean {option}?", option=error.possibilities[0])
+            takes_names = error.ctx and any(isinstance(one, click.Argument) for one in error.ctx.command.params)
+            return unknown, phrase('Put "--" before a name that begins with "-".') if takes_names else None
         case click.BadOptionUsage() if error.ctx and (found := _named(error.option_name, error.ctx.command)):
             if found.is_flag or found.count:
                 return phrase("The option {option} takes no value", option=_name_of(found)), None

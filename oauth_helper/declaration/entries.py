@@ -20,7 +20,7 @@ from oauth_helper.secret import Secret
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
-_HINT: Final = phrase("Mend the file; `oauth-helper apply --help` shows how an entry looks.")
+_HINT: Final = phrase("Fix the file; `oauth-helper apply --help` shows what an entry looks like.")
 
 
 class Method(StrEnum):

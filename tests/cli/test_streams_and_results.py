@@ -232,9 +232,9 @@ async def test_printed_commands_run_whatever_the_name() -> None:
 
 async def test_users_whose_names_have_other_letters_do_not_share_an_authorization() -> None:
     async with Sandbox() as sandbox:
-        given, names = sandbox.personal_token.reveal(), []
+        given, names, environ = sandbox.personal_token.reveal(), [], surroundings(sandbox)
         for user in ("王芳", "赵敏", "王芳", "renée", "renèe", "renee", "MSHOME\\ada"):
-            environ = surroundings(sandbox, LOGNAME=user, USER=user)
+            environ |= {"LOGNAME": user, "USER": user}
             end = await run_command("link", "gitee", "--with-token", "--json", environ=environ, given=given)
             assert end.status == 0, end.err
             names.append(json.loads(end.out)["name"])
