@@ -6,10 +6,17 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from hashlib import sha256
+from shlex import quote
 from typing import Final, Literal
+
+from oauth_helper.origin import named
+from oauth_helper.phrase import Phrase, counted, phrase, verbatim
+from oauth_helper.presentable import is_plain_word
 
 STATUS_NORMAL: Final = 0
 
+_LONGEST_NAME: Final = 63
 _LEGAL_NAME: Final = re.compile(r"[A-Za-z0-9._-]{4,63}")
 _ILLEGAL_CHARACTERS: Final = re.compile(r"[^A-Za-z0-9._-]+")
 
@@ -34,6 +41,11 @@ class RepoType(StrEnum):
         return _KNOWN[self].proof
 
     @property
+    def site(self) -> str:
+        """The host of its official site; empty: it differs by region."""
+        return _KNOWN[self].site
+
+    @property
     def has_oauth(self) -> bool:
         """Whether a link in a browser is documented; where it is not, that is let through all the same."""
         return _KNOWN[self].has_oauth
@@ -45,16 +57,18 @@ class _Known:
 
     display_name: str
     proof: Literal["token", "password"]
+    site: str = ""
+    """The host of the official site; empty: it differs by region."""
     has_oauth: bool = True
 
 
 # Proofs: API reference, "Creating Private Token Authorization" and "Creating Password Authorization"; most editions
 # have no GitHub in the latter, and GitHub takes no password since 2021; most have no OAuth for CodeArts.
 _KNOWN: Final[Mapping[RepoType, _Known]] = {
-    RepoType.GITHUB: _Known("GitHub", "token"),
-    RepoType.GITLAB: _Known("GitLab", "token"),
-    RepoType.GITEE: _Known("Gitee", "token"),
-    RepoType.BITBUCKET: _Known("Bitbucket", "password"),
+    RepoType.GITHUB: _Known("GitHub", "token", "github.com"),
+    RepoType.GITLAB: _Known("GitLab", "token", "gitlab.com"),
+    RepoType.GITEE: _Known("Gitee", "token", "gitee.com"),
+    RepoType.BITBUCKET: _Known("Bitbucket", "password", "bitbucket.org"),
     RepoType.DEVCLOUD: _Known("CodeArts", "password", has_oauth=False),
 }
 
@@ -134,10 +148,38 @@ def is_legal_name(name: str) -> bool:
     return _LEGAL_NAME.fullmatch(name) is not None
 
 
+def what_is_wrong_in(name: str) -> Phrase:
+    """Return what ServiceStage would refuse in a name that is not legal; a name that may be secret is not shown."""
+    wrong = [_character(number, one) for number, one in enumerate(name, 1) if _ILLEGAL_CHARACTERS.match(one)]
+    what = wrong[0] if wrong else counted("it has {count} character", "it has {count} characters", len(name))
+    if is_plain_word(name):
+        return phrase('Invalid name "{name}": {what}', name=name, what=what)
+    return phrase("Invalid name: {what}", what=what)
+
+
+def _character(number: int, character: str) -> Phrase:
+    code = named(character)
+    shown = verbatim(f'"{character}" ({code})' if character.isprintable() and not character.isspace() else code)
+    return phrase("character {number} is {shown}", number=number, shown=shown)
+
+
 def default_name(repo_type: RepoType, login_name: str) -> str:
-    """Return ``REPO_TYPE-<login name>``, made legal, for a user who gave none."""
-    suffix = _ILLEGAL_CHARACTERS.sub("-", login_name).strip("-") or "user"
-    return f"{repo_type.value}-{suffix}"[:63]
+    """Return ``REPO_TYPE-<login name>``, made legal, for a user who gave none.
+
+    A login name that the legal characters cannot spell gets a suffix that is always the same for it, so that two users
+    of a project do not share a name.
+    """
+    legal = _ILLEGAL_CHARACTERS.sub("-", login_name).strip("-")
+    name = f"{repo_type.value}-{legal or 'user'}"
+    if not login_name or (login_name.isascii() and legal and len(name) <= _LONGEST_NAME):
+        return name
+    suffix = sha256(login_name.encode("utf-8", "surrogatepass")).hexdigest()[:6]
+    return f"{name[: _LONGEST_NAME - len(suffix) - 1].rstrip('-')}-{suffix}"
+
+
+def as_argument(name: str) -> str:
+    """Return a name as a command takes it in a shell, such as ``-- -name``."""
+    return f"-- {quote(name)}" if name.startswith("-") else quote(name)
 
 
 def _text(record: Mapping[str, object], key: str) -> str:

@@ -25,6 +25,24 @@ _LIKE_ACCESS_KEY: Final = re.compile(r"[A-Za-z0-9]{20}")
 SECRET_VARIABLES: Final = frozenset({_TOKEN, _USER[1], *(name for names in _ACCESS_KEYS for name in names[1:])})
 """The environment variables that hold something secret."""
 
+CHAIN_VARIABLES: Final = frozenset(
+    {
+        *(_TOKEN, "OAUTH_HELPER_CREDENTIALS", *_USER, *(name for names in _ACCESS_KEYS for name in names)),
+        *("HUAWEICLOUD_SDK_CREDENTIALS_FILE", "HUAWEICLOUD_SDK_STS_ENDPOINT", "HUAWEICLOUD_SDK_IDP_ID"),
+        *("HUAWEICLOUD_SDK_ID_TOKEN_FILE", "HUAWEICLOUD_OIDC_PROVIDER_URN", "HUAWEICLOUD_OIDC_AGENCY_URN"),
+        *("HUAWEICLOUD_OIDC_ID_TOKEN", "HUAWEICLOUD_OIDC_TOKEN_FILE", "HUAWEICLOUD_OIDC_SESSION_NAME"),
+        *("HUAWEICLOUD_OIDC_DURATION_SECONDS", "HUAWEICLOUD_OIDC_POLICY", "HUAWEICLOUD_OIDC_POLICY_IDS"),
+        *("HUAWEICLOUD_OIDC_ID_TOKEN_FILE", "HUAWEICLOUD_SDK_ID_TOKEN", "HUAWEICLOUD_SDK_DOMAIN_ID"),
+        *("HW_AUTH_TOKEN", "HW_SHARED_CONFIG_FILE", "HW_PROFILE", "HW_USER_ID", "HW_DOMAIN_ID"),
+        *("HW_ASSUME_ROLE_AGENCY_NAME", "HW_ASSUME_ROLE_DOMAIN_NAME", "HW_ASSUME_ROLE_DOMAIN_ID"),
+        *("HW_ASSUME_ROLE_DURATION", "OS_AUTH_TOKEN", "OS_AUTH_URL", "OS_ACCESS_KEY", "OS_SECRET_KEY"),
+        *("OS_USERNAME", "OS_PASSWORD", "OS_DOMAIN_NAME", "OS_USER_DOMAIN_NAME"),
+        *("HUAWEI_CLOUD_ACCESS_KEY_ID", "HUAWEI_CLOUD_SECRET_ACCESS_KEY", "CLOUD_SDK_AK", "CLOUD_SDK_SK"),
+        *("HC_CONTAINER_CREDENTIALS_FULL_URI", "HC_CONTAINER_AUTHORIZATION_TOKEN_FILE", "HUAWEI_AK", "HWC_AK"),
+    }
+)
+"""The environment variables that say as whom we act at Huawei Cloud. They are never sent to a Git host."""
+
 
 def find_credentials(environ: Mapping[str, str], credentials_file: FileValues) -> FoundCredentials | None:
     """Return the first credentials that are set, with their origin, or None where there are none.

@@ -8,7 +8,7 @@ from yarl import URL
 
 from oauth_helper.address import parse_address
 from oauth_helper.errors import SettingsError
-from oauth_helper.origin import made_visible, problem_of
+from oauth_helper.origin import problem_of, shown_unless_secret
 from oauth_helper.phrase import phrase
 
 
@@ -45,7 +45,7 @@ def check_endpoint(text: str, *, origin: str = phrase("the endpoint")) -> str:
         # What stands before an @ may be a password.
         message = phrase("{origin} is not a usable address", origin=origin)
         if "@" not in text:
-            message += f": {made_visible(text)}"
+            message += f": {shown_unless_secret(text)}"
         raise SettingsError(message, hint=phrase("Give it as https://HOST."))
     if url.user or url.password or url.query_string or url.fragment:
         raise SettingsError(

@@ -75,7 +75,7 @@ class IllegalNameError(UsageError):
     """A name that ServiceStage would refuse."""
 
     kind = "illegal-name"
-    default_hint = "Give --name 4 to 63 characters of A-Z a-z 0-9 . _ - and nothing else."
+    default_hint = 'Give --name 4 to 63 characters: letters A to Z, digits, ".", "_" and "-".'
 
 
 class RedirectRejectedError(OAuthHelperError):

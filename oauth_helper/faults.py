@@ -11,7 +11,7 @@ from typing import Final, Self, TypeVar
 
 from oauth_helper.errors import UsageError
 from oauth_helper.phrase import Phrase, phrase
-from oauth_helper.presentable import presentable
+from oauth_helper.presentable import is_plain_word
 
 DURATION: Final = 2.0
 """Seconds that a fault lasts, where it is one that takes time."""
@@ -200,4 +200,4 @@ def _word(words: type[_Word], text: str, place: str) -> _Word:
 
 
 def _shown(text: str) -> str:
-    return f"{presentable(text, limit=40)!r}"
+    return f"{text!r}" if is_plain_word(text) or not text else "what was given"

@@ -14,9 +14,8 @@ from typing import Final
 from platformdirs import user_config_path
 
 from oauth_helper.errors import CredentialsError, SettingsError
-from oauth_helper.origin import FileValues, named
+from oauth_helper.origin import FileValues, shown_unless_secret, toml_trouble
 from oauth_helper.phrase import NOTHING, Phrase, phrase, verbatim
-from oauth_helper.presentable import presentable
 from oauth_helper.private_files import unsafe_reason
 from oauth_helper.settings import FILE_KEYS
 
@@ -29,7 +28,6 @@ _SECTIONS: Final = frozenset({_SECTION, "global", "default"})
 _KEYS: Final = frozenset({"ak", "sk", "security_token", "project_id", "domain_id", "iam_endpoint"})
 _CONFIG_VARIABLE: Final = "OAUTH_HELPER_CONFIG"
 _CREDENTIALS_VARIABLE: Final = "HUAWEICLOUD_SDK_CREDENTIALS_FILE"
-_TOML_PLACE: Final = re.compile(r"\(at line (\d+), column (\d+)\)")
 _WITHOUT_WAITING: Final = sum(getattr(os, flag, 0) for flag in ("O_BINARY", "O_NONBLOCK", "O_NOCTTY"))
 
 
@@ -104,17 +102,6 @@ def _require_plain(mode: int) -> None:
         raise UnreadableFileError(phrase("is a folder"), phrase("Name a file."))
     if not stat.S_ISREG(mode):
         raise UnreadableFileError(phrase("is a pipe or a device, not a plain file"), phrase("Name a plain file."))
-
-
-def toml_trouble(text: str, error: Exception) -> Phrase:
-    """Return what is wrong with TOML text, with the character that is in the way if it is easily overlooked."""
-    trouble = verbatim(presentable(str(error)))
-    if place := _TOML_PLACE.search(str(error)):
-        line, column = int(place[1]), int(place[2])
-        rest = "".join(text.split("\n")[line - 1 : line])[column - 1 :]
-        if rest and not rest[0].isascii():
-            trouble = phrase("{trouble}: {character}", trouble=trouble, character=named(rest[0]))
-    return trouble
 
 
 def read_config_file(environ: Mapping[str, str]) -> FileValues:
@@ -300,7 +287,7 @@ def _text(path: Path, key: str, value: object, lines: Mapping[str, int]) -> str:
     )
     if key not in FILE_KEYS:
         raise SettingsError(
-            phrase('{where}: unknown key "{key}"', where=where, key=presentable(key, limit=40)),
+            phrase("{where}: unknown key {key}", where=where, key=shown_unless_secret(key)),
             hint=phrase("Known keys: {sorted}.", sorted=", ".join(sorted(FILE_KEYS))),
         )
     hint = phrase('Write it as {key} = "…".', key=key)

@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from oauth_helper.authorization import RepoType, is_legal_name
+from oauth_helper.authorization import RepoType, is_legal_name, what_is_wrong_in
 from oauth_helper.errors import IllegalNameError
-from oauth_helper.phrase import phrase
-from oauth_helper.presentable import presentable
 
 
 class IfExists(StrEnum):
@@ -37,6 +35,4 @@ class LinkRequest:
 
     def __post_init__(self) -> None:
         if not is_legal_name(self.name):
-            raise IllegalNameError(
-                phrase("{name!r} cannot be the name of an authorization", name=presentable(self.name))
-            )
+            raise IllegalNameError(what_is_wrong_in(self.name))

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Generic, Literal, NamedTuple, TypeVar
 
-from oauth_helper.phrase import NOTHING, Phrase, phrase
+from oauth_helper.phrase import NOTHING, Phrase, phrase, verbatim
+from oauth_helper.presentable import is_plain_word, presentable
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -23,6 +24,9 @@ _CONTROL_NAMES: Final[Mapping[str, str]] = {
     "\x1b": "ESCAPE",
     "\ufeff": "BYTE ORDER MARK",
 }
+_TOML_PLACE: Final = re.compile(r"\(at line (\d+), column (\d+)\)")
+_QUOTED: Final = re.compile("'[^']{3,}'|\"[^\"]{3,}\"")
+_MARKS: Final = 8
 _COPY_IT_AGAIN: Final = phrase("Copy it again, whole and on one line.")
 
 
@@ -141,3 +145,29 @@ def made_visible(text: str, *, limit: int = 200) -> str:
     )
     shown = f"{shown}…" if len(text) > limit else shown
     return f"'{shown}'" if '"' in shown else f'"{shown}"'
+
+
+def shown_unless_secret(text: str) -> Phrase:
+    """Return a value as :func:`made_visible` does, if it is a short plain word with some marks; else no part of it."""
+    core = re.sub(r"[^A-Za-z0-9._-]+", "", text)
+    if len(text) - len(core) < _MARKS and (not core or is_plain_word(core)):
+        return verbatim(made_visible(text))
+    return phrase("(not shown: it may be secret)")
+
+
+def toml_trouble(text: str, error: Exception) -> Phrase:
+    """Return what is wrong with TOML text, with the character that is in the way if it is easily overlooked.
+
+    The parser may repeat a part of the text. It may be secret, so only its place is told then.
+    """
+    words = str(error)
+    place = _TOML_PLACE.search(words)
+    if _QUOTED.search(words):
+        words = place.group().strip("()") if place else "Invalid TOML"
+    trouble = verbatim(presentable(words))
+    if place:
+        line, column = int(place[1]), int(place[2])
+        rest = "".join(text.split("\n")[line - 1 : line])[column - 1 :]
+        if rest and not rest[0].isascii():
+            trouble = phrase("{trouble}: {character}", trouble=trouble, character=named(rest[0]))
+    return trouble

@@ -10,7 +10,7 @@ from typing import Final
 from oauth_helper.browser_choice import BROWSER_CHOICES, MAXIMUM_TIMEOUT, is_browser_choice
 from oauth_helper.endpoint import check_endpoint
 from oauth_helper.errors import SettingsError
-from oauth_helper.origin import FileValues, Sourced, first_set, made_visible, problem_of
+from oauth_helper.origin import FileValues, Sourced, first_set, problem_of, shown_unless_secret
 from oauth_helper.phrase import NOTHING, Phrase, phrase, verbatim
 
 DEFAULT_TIMEOUT: Final = 600.0
@@ -136,7 +136,7 @@ def resolve_settings(sources: Sources) -> Settings:
     if region.value is not None and not _REGION.fullmatch(region.value):
         problem = problem_of(region.value, region.origin)
         raise SettingsError(
-            phrase("{origin} is not a region: {shown}", origin=region.origin, shown=made_visible(region.value)),
+            phrase("{origin} is not a region: {shown}", origin=region.origin, shown=shown_unless_secret(region.value)),
             hint=problem.hint if problem else phrase("Regions look like cn-north-4."),
         )
     return Settings(
@@ -228,7 +228,7 @@ def _browser(found: Sourced[str | None]) -> Sourced[str]:
             phrase(
                 "{origin} names a browser that cannot be had: {found}",
                 origin=found.origin,
-                found=made_visible(found.value),
+                found=shown_unless_secret(found.value),
             ),
             hint=phrase(
                 "Use one of {browser_choices}, or the path of a browser.", browser_choices=", ".join(BROWSER_CHOICES)
@@ -250,7 +250,7 @@ def _timeout(found: Sourced[str | None]) -> Sourced[float]:
                 "{origin} is not a number of seconds from 1 to {maximum_timeout}: {found}",
                 origin=found.origin,
                 maximum_timeout=MAXIMUM_TIMEOUT,
-                found=made_visible(found.value),
+                found=shown_unless_secret(found.value),
             ),
             hint=phrase("Give the seconds to wait for you in the browser, such as 600."),
         )

@@ -66,8 +66,8 @@ def test_every_method_is_read_with_what_belongs_to_it() -> None:
         ("broken", "cannot be read"),
         ("[" * 5000, "cannot be read"),
         (f"{one()}\n[other]\nkey = 1", "other is none of its keys"),
-        (one(name="x"), "entry 1: 'x' cannot be the name"),
-        (one(name=""), "entry 1: '' cannot be the name"),
+        (one(name="x"), 'entry 1: Invalid name "x": it has 1 character'),
+        (one(name=""), "entry 1: Invalid name: it has 0 characters"),
         (one(repo_type="svn"), "repo_type is 'svn', and not one of github"),
         (one(method="magic"), "method is 'magic', and not one of oauth, token, password"),
         (one(method="password", user="a", secret="S"), "github cannot be linked by password"),
@@ -80,6 +80,10 @@ def test_every_method_is_read_with_what_belongs_to_it() -> None:
         (one(method="token", secret="S", host="https://"), "not a usable address"),
         (f"{one()}\n{one()}", "it declares my-auth twice"),
         ('[[authorization]]\nname = 3\nrepo_type = "github"', "name is not a text on one line"),
+        (
+            '[[authorization]]\nname = "my-auth"\ntype = "github"',
+            'type is no key of an entry; did you mean "repo_type"?',
+        ),
         (one(user="a\\u001bb"), "user is not a text on one line"),
     ],
 )
@@ -118,7 +122,7 @@ def test_of_many_that_are_in_the_way_the_first_is_named_and_the_others_are_count
 
 def test_a_secret_that_is_set_nowhere_is_named_before_anything_is_done_but_not_one_that_is_not_needed() -> None:
     steps = plan_steps(parsed(WHOLE), [standing("team-gitlab", "gitlab")])
-    with pytest.raises(CredentialsError, match=r"names BITBUCKET_PASSWORD for a secret, but that is not set\. Nothing"):
+    with pytest.raises(CredentialsError, match=r"secret of entry 3 is not an environment variable that is set"):
         check_steps(steps, {})
     check_steps(steps, {"BITBUCKET_PASSWORD": "x"})
 

@@ -76,7 +76,7 @@ async def test_the_plan_is_told_and_nothing_done(tmp_path: Path) -> None:
         end = await run_command("apply", file, "--dry-run", environ=environment(sandbox))
         assert (end.status, await records(sandbox)) == (0, [])
     assert end.out.splitlines()[:2] == [
-        "NAME             TYPE       METHOD  PLAN",
+        "NAME             TYPE       METHOD  PLAN    SECRET     SENT TO",
         "oauth-github     github     oauth   create",
     ]
 
@@ -115,7 +115,7 @@ async def test_a_secret_that_is_not_set_ends_it_before_anything_is_done(tmp_path
         end = await run_command("apply", file, "--json", environ=environment(sandbox) | {"GIT_TOKEN": ""})
         assert await records(sandbox) == []
     assert end.status == 3
-    assert "names GIT_TOKEN for a secret" in error_of(end.err)["message"]
+    assert "The secrets of entries 2, 4, 6, 8 are not environment variables" in error_of(end.err)["message"]
 
 
 async def test_a_denial_ends_its_entry_alone_and_a_wrong_token_too(tmp_path: Path) -> None:

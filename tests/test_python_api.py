@@ -96,9 +96,10 @@ async def test_it_is_told_whether_a_browser_was_opened(
 
 
 async def test_what_is_no_repository_type_or_choice_is_wrong_usage(service: ServiceStageClient) -> None:
-    with pytest.raises(UsageError, match="'svn' is not a valid RepoType"):
+    with pytest.raises(UsageError, match="Unknown repo_type: 'svn'") as refused:
         await link(service, "svn")  # type: ignore[arg-type]  # what a program without types may do
-    with pytest.raises(UsageError, match="'perhaps' is not a valid IfExists"):
+    assert refused.value.hint == "Use one of github, gitlab, gitee, bitbucket, devcloud."
+    with pytest.raises(UsageError, match="Unknown if_exists: 'perhaps'"):
         await link(service, RepoType.GITHUB, if_exists="perhaps")
 
 

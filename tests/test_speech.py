@@ -77,18 +77,18 @@ async def test_who_is_spoken_to_in_chinese(
 ) -> None:
     end = await run_command("show", *arguments, environ=surroundings(None, **environ))
     assert end.status == 2
-    assert end.err.startswith("错误: 缺少参数 'NAME'" if is_chinese else "error: Missing argument 'NAME'")
+    assert end.err.startswith("错误: 缺少参数 NAME" if is_chinese else "error: Missing argument NAME")
 
 
 async def test_what_stands_behind_two_dashes_is_no_option_but_a_name(sandbox: Sandbox) -> None:
     end = await run_command("show", "--", "--lang=zh", environ=surroundings(sandbox))
     assert end.status == 6
-    assert end.err.startswith("error: There is no authorization named --lang=zh")
+    assert end.err.startswith("error: There is no authorization of that name")
 
 
 async def test_a_language_that_nobody_speaks_here_is_refused() -> None:
     end = await run_command("list", "--lang", "tlh", environ=surroundings())
-    assert (end.status, "'tlh' is no language of ours: en, zh" in end.err) == (2, True)
+    assert (end.status, '--lang: "tlh" is not one of en, zh' in end.err) == (2, True)
 
 
 @pytest.mark.parametrize("arguments", [("link", "nowhere"), ("link",), ("--nope",), ("nope",), ("link", "github", "x")])
@@ -96,7 +96,8 @@ async def test_usage_errors(arguments: tuple[str, ...]) -> None:
     end = await run_command(*arguments, environ=surroundings(None, **CHINESE))
     assert end.status == 2
     assert said(end.err).startswith("错误: ")
-    assert "\n提示: 请参见 `oauth-helper" in end.err
+    assert "\n提示: " in end.err
+    assert "请参见 `oauth-helper" in end.err
 
 
 async def test_a_link_is_told_in_chinese(sandbox: Sandbox) -> None:

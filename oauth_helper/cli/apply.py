@@ -14,14 +14,16 @@ from oauth_helper.browser_choice import MAXIMUM_TIMEOUT
 from oauth_helper.cli.options import BROWSER_OPTION, Run, connection_options, output_options, start_run
 from oauth_helper.cli.output import print_columns, print_json
 from oauth_helper.cli.running import run
+from oauth_helper.cli.secret_input import read_given
 from oauth_helper.cli.speech import spoken
 from oauth_helper.cli.spoken_help import command, option
 from oauth_helper.credential_chain import FoundCredentials
 from oauth_helper.declaration import Entry, Method, Step, Verdict, check_steps, parse_declaration, plan_steps
-from oauth_helper.errors import StoppedError, UsageError
+from oauth_helper.errors import NameTakenError, StoppedError, UsageError
 from oauth_helper.events import Failed, Linked
-from oauth_helper.files import UnreadableFileError, read_text_file
+from oauth_helper.files import UnreadableFileError, decoded
 from oauth_helper.phrase import Phrase, phrase
+from oauth_helper.presentable import is_plain_path
 from oauth_helper.whereabouts import nobody_could_authorize
 
 if TYPE_CHECKING:
@@ -36,7 +38,16 @@ _VERDICTS: Final = {
 }
 
 
-@command("apply")
+@command(
+    "apply",
+    help="""Link all that FILE declares and that is missing; what stands already is left as it is.
+
+    FILE is TOML, or - for standard input, with an [[authorization]] for each: name, repo_type, and method (oauth, the
+    default: in a browser; token; password). An oauth entry may have a tag; a token entry has secret, the environment
+    variable that holds the token, and may have host; a password entry has user and secret. What needs no browser comes
+    first; the others are authorized one after the other, in one window. Run it again to go on where it stopped.
+    """,
+)
 @click.argument("file", type=click.Path(path_type=Path))
 @option("--dry-run", is_flag=True, help="Print what would be done, and do nothing.")
 @BROWSER_OPTION
@@ -49,15 +60,10 @@ _VERDICTS: Final = {
 @connection_options
 @output_options
 def apply_command(file: Path, *, dry_run: bool, **options: Any) -> None:
-    """Link all that FILE declares and that is missing; what stands already is left as it is.
-
-    FILE is TOML, with an [[authorization]] for each: name, repo_type, and method (oauth, the default: in a browser;
-    token; password). An oauth entry may have a tag; a token entry has secret, the environment variable that holds the
-    token, and may have host; a password entry has user and secret. What needs no browser comes first; the others are
-    authorized one after the other, in one window. Run it again to go on where it stopped.
-    """
+    """Run ``oauth-helper apply``."""
     started = start_run(options)
-    entries = parse_declaration(_read(file), origin=str(file))
+    text, origin = _read(file, quiet=started.quiet)
+    entries = parse_declaration(text, origin=origin)
     work = _Apply(entries, started, started.credentials(), dry_run)
     try:
         run(work.carry_out())
@@ -70,17 +76,23 @@ def apply_command(file: Path, *, dry_run: bool, **options: Any) -> None:
     work.raise_first_failure()
 
 
-def _read(file: Path) -> str:
+def _read(file: Path, *, quiet: bool) -> tuple[str, str]:
+    """Return the text of the file, or of standard input, and its name for people."""
+    origin: str = str(file)
+    if origin in {"-", "/dev/stdin"}:
+        origin = phrase("Standard input")
     try:
-        return read_text_file(file)
+        return decoded(read_given(file, phrase("Reading {name}…", name=origin), quiet=quiet)), origin
     except FileNotFoundError as error:
+        if not is_plain_path(origin):
+            origin = phrase("The file")  # a secret may have been given in its place
         raise UsageError(
-            phrase('"{path}" cannot be read: {why}', path=file, why=error.strerror),
-            hint=phrase("Name a TOML file that is there."),
+            phrase("{file} cannot be read: {why}", file=origin, why=error.strerror),
+            hint=phrase("Name a TOML file that is there, or - for standard input."),
         ) from None
     except UnreadableFileError as error:
         raise UsageError(
-            phrase('"{path}" {reason}', path=file, reason=error.reason), hint=error.hint or phrase("Name a TOML file.")
+            phrase("{file} {reason}", file=origin, reason=error.reason), hint=error.hint or phrase("Name a TOML file.")
         ) from None
 
 
@@ -173,8 +185,13 @@ class _Apply:
         if self.started.as_json:
             print_json([self._record(step) for step in self.steps])
             return
-        head = (phrase("NAME"), phrase("TYPE"), phrase("METHOD"), phrase("PLAN") if self.dry_run else phrase("RESULT"))
-        rows = [(step.entry.name, step.entry.repo_type, step.entry.method, self._word(step)) for step in self.steps]
+        head = [phrase("NAME"), phrase("TYPE"), phrase("METHOD"), phrase("PLAN") if self.dry_run else phrase("RESULT")]
+        rows = [[step.entry.name, step.entry.repo_type, step.entry.method, self._words(step)] for step in self.steps]
+        if self.dry_run:
+            head += [phrase("SECRET"), phrase("SENT TO")]
+            for step, row in zip(self.steps, rows, strict=True):
+                secret, address = self._secret_of(step.entry)
+                row.extend([secret or phrase("not set"), address or ""] if step.entry.secret else ["", ""])
         print_columns([head, *rows])
 
     def raise_first_failure(self) -> None:
@@ -201,24 +218,38 @@ class _Apply:
         missing = [step.entry for step in self.steps if step.verdict is Verdict.CREATE]
         return [entry.name for entry in missing if entry.method is Method.OAUTH]
 
+    def _secret_of(self, entry: Entry) -> tuple[str | None, str | None]:
+        """Return the variable, if it is set (else the text may be the secret itself), and where its value is sent."""
+        secret = entry.secret if entry.secret and self.started.environ.get(entry.secret) else None
+        return secret, entry.address if entry.secret else None
+
     def _word(self, step: Step) -> Phrase:
-        if step.verdict is Verdict.BLOCKED:
-            return phrase("{verdict}: {why}", verdict=_VERDICTS[step.verdict], why=step.why)
         if self.dry_run:
             return _VERDICTS[step.verdict]
         result = self.results.get(step.entry.name)
         if result is None:
-            return _NOT_REACHED
+            return phrase("failed") if step.verdict is Verdict.BLOCKED else _NOT_REACHED
         if isinstance(result.outcome, Failed):
             return phrase("failed")
         return phrase("kept") if result.outcome.kept else phrase("created")
 
+    def _words(self, step: Step) -> Phrase:
+        if step.verdict is Verdict.BLOCKED:
+            return phrase("{verdict}: {why}", verdict=self._word(step), why=step.why)
+        return self._word(step)
+
     def _record(self, step: Step) -> Mapping[str, object]:
         entry, result = step.entry, self.results.get(step.entry.name)
         record: dict[str, object] = {"name": entry.name, "repo_type": entry.repo_type, "method": entry.method}
-        record["plan" if self.dry_run else "result"] = self._word(step)
+        if self.dry_run:
+            record["plan"] = self._word(step)
+            record["secret"], record["host"] = self._secret_of(entry)
+        else:
+            record["result"] = self._word(step)
         if result and isinstance(result.outcome, Linked):
             record["authorization"] = result.outcome.authorization.to_json()
         elif result and isinstance(result.outcome, Failed):
             record["error"] = result.outcome.error.to_json()
+        elif step.verdict is Verdict.BLOCKED:
+            record["error"] = NameTakenError(step.why).to_json()
         return record

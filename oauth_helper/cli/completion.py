@@ -14,6 +14,7 @@ import click
 from click.shell_completion import BashComplete, CompletionItem, FishComplete, ShellComplete, ZshComplete
 
 from oauth_helper.cli.completion_variable import COMPLETION_VARIABLE
+from oauth_helper.cli.options import Choice
 from oauth_helper.cli.spoken_help import command
 
 _BREAKS: Final = frozenset({"=", ":"})
@@ -51,10 +52,9 @@ class _Fish(_WholeWords, FishComplete):
 _SHELLS: Final[dict[str, type[ShellComplete]]] = {"bash": _Bash, "zsh": _Zsh, "fish": _Fish}
 
 
-@command("completion")
-@click.argument("shell", type=click.Choice(list(_SHELLS)), metavar="SHELL")
-def completion_command(shell: str) -> None:
-    """Print the script with which SHELL (bash, zsh or fish) completes what you type.
+@command(
+    "completion",
+    help="""Print the script with which SHELL (bash, zsh or fish) completes what you type.
 
     \b
     bash 4.4 or newer, in ~/.bashrc:
@@ -63,7 +63,11 @@ def completion_command(shell: str) -> None:
       source <(oauth-helper completion zsh)
     fish, once:
       oauth-helper completion fish >~/.config/fish/completions/oauth-helper.fish
-    """  # noqa: D301 - the backspace is click's mark
+    """,
+)
+@click.argument("shell", type=Choice(list(_SHELLS)), metavar="SHELL")
+def completion_command(shell: str) -> None:
+    """Run ``oauth-helper completion``."""
     # As bytes: on Windows a shell would stumble over what text becomes there, lines that end with CR LF.
     program = click.get_current_context().find_root().command
     click.echo(_completer(shell, program).source().encode(), nl=False)
@@ -81,7 +85,7 @@ def answer_the_shell(program: Callable[[], click.Command]) -> int | None:
         completer = _completer(shell, program())
         told = completer.source() if what == "source" else f"{completer.complete()}\n"
         # Past Python's buffer: at exit it would complain of a shell that no longer listens. And see above.
-        os.write(sys.stdout.fileno(), told.encode())
+        os.write(sys.stdout.fileno(), told.encode(sys.stdout.encoding or "utf-8", "backslashreplace"))
         return 0
     return 1
 

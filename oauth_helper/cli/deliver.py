@@ -11,7 +11,9 @@ from oauth_helper.cli.narration import Narrator
 from oauth_helper.cli.options import output_options
 from oauth_helper.cli.output import print_authorization
 from oauth_helper.cli.running import run
+from oauth_helper.cli.secret_input import is_utf_16, read_to_end
 from oauth_helper.cli.spoken_help import command
+from oauth_helper.errors import UsageError
 from oauth_helper.events import Failed, Outcome
 from oauth_helper.phrase import listed, phrase
 
@@ -19,25 +21,28 @@ if TYPE_CHECKING:
     from oauth_helper.other_runs import Notice
 
 _LONGEST: Final = 64 * 1024
-"""Characters read of standard input; the listener takes no more."""
+"""Bytes read of standard input; the listener takes no more."""
 
 
-@command("deliver")
-@click.argument("address", required=False)
-@output_options
-def deliver_command(address: str | None, **options: Any) -> None:
-    """Hand ADDRESS, where the browser ended, to the link that waits for it in another process of yours.
+@command(
+    "deliver",
+    help="""Hand ADDRESS, where the browser ended, to the link that waits for it in another process of yours.
 
     Without ADDRESS it is asked for, or read from standard input. Ends with the status with which that link ends; with
     2 if no waiting link takes the address, and with 9 if none is waiting.
-    """
+    """,
+)
+@click.argument("address", required=False)
+@output_options
+def deliver_command(address: str | None, **options: Any) -> None:
+    """Run ``oauth-helper deliver``."""
     narrator = Narrator(quiet=options["quiet"], verbosity=options["verbose"])
     if address is not None:
         narrator.warn(
             phrase("The address now stands in your shell's history and in the list of processes, its code included.")
         )
     elif not (sys.stdin and sys.stdin.isatty()):
-        address = sys.stdin.read(_LONGEST) if sys.stdin else ""
+        address = _piped(quiet=options["quiet"])
     taken, outcome = run(_deliver(address, narrator))
     match outcome:
         case Failed(error):
@@ -46,6 +51,27 @@ def deliver_command(address: str | None, **options: Any) -> None:
         case linked:
             narrator.say(phrase("Linked {name}.", name=linked.authorization.name))
             print_authorization(linked.authorization, as_json=options["as_json"])
+
+
+def _piped(*, quiet: bool) -> str:
+    if sys.stdin is None:
+        return ""
+    try:
+        given = read_to_end(
+            sys.stdin.fileno(), phrase("Reading the address from standard input…"), quiet=quiet, longest=_LONGEST
+        )[:_LONGEST]
+    except OSError as error:
+        raise UsageError(
+            phrase("Standard input cannot be read: {strerror}", strerror=error.strerror),
+            hint=phrase("Pipe the address in: `oauth-helper deliver <FILE`."),
+        ) from None
+    if is_utf_16(given):
+        raise UsageError(
+            phrase("Standard input is UTF-16 instead of UTF-8"),
+            hint=phrase("Save the address as UTF-8, or run `oauth-helper deliver` on a terminal and paste it."),
+        )
+    # An address is ASCII; what is around it may be in any encoding.
+    return given.decode("utf-8-sig", "replace")
 
 
 async def _deliver(address: str | None, narrator: Narrator) -> tuple[Notice, Outcome]:

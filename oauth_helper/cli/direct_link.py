@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from oauth_helper.authorization import RepoType
+from oauth_helper.authorization import RepoType, as_argument
 from oauth_helper.cli.event_lines import EventLines
 from oauth_helper.cli.options import Run
 from oauth_helper.cli.running import run
@@ -63,7 +63,7 @@ def run_direct_link(
     link = _DirectLink(request, started, started.credentials(), lines)
     if not can_ask():
         # Even where nothing will come of it: who writes it must not find that nobody reads.
-        secret = read_secret(phrase("token") if kind is PersonalToken else phrase("password"))
+        secret = read_secret(phrase("token") if kind is PersonalToken else phrase("password"), quiet=started.quiet)
         return link.carry_out(_proof(kind, host, options["user"], secret))
     if kept := link.look_before_asking():
         return kept
@@ -134,7 +134,8 @@ class _DirectLink:
         if self.may_be_made:
             stopped.message += phrase(" while ServiceStage was asked to create {name}", name=name)
             stopped.hint = phrase(
-                "`oauth-helper show {name}` tells whether it exists. If not, run the command again.", name=name
+                "`oauth-helper show {name}` tells whether it exists. If not, run the command again.",
+                name=as_argument(name),
             )
         elif narrator.is_deleting:
             stopped.message += phrase(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from oauth_helper.authorization import as_argument
 from oauth_helper.cli.output import status_in_words
 from oauth_helper.cli.voice import Voice
 from oauth_helper.phrase import phrase
@@ -20,7 +21,16 @@ def say_how_it_ended(linked: Linked, name: str, narrator: Narrator) -> None:
     if narrator.has_joined and linked.kept:
         narrator.say(phrase("Linked {name}: the other oauth-helper did.", name=name))
     elif linked.kept:
-        narrator.say(phrase("Kept {name} as it is; --if-exists replace would link it anew.", name=name))
+        account = presentable(linked.authorization.repo_user)
+        if account:
+            kept = phrase(
+                "Kept {name} as it is, linked to the account {account}; --if-exists replace would link it again.",
+                name=name,
+                account=account,
+            )
+        else:
+            kept = phrase("Kept {name} as it is; --if-exists replace would link it again.", name=name)
+        narrator.say(kept)
     else:
         narrator.say(phrase("Linked {name}.", name=name))
     if not linked.authorization.works:
@@ -36,9 +46,10 @@ def say_what_comes_next(name: str, *, in_sandbox: bool, quiet: bool) -> None:
         return
     voice.say(
         phrase(
-            "Next: in ServiceStage, choose {name} for the source of a component. `oauth-helper repos {name}` shows the "
-            "repositories that it can see.",
+            "Next: in ServiceStage, choose {name} for the source of a component. `oauth-helper repos {argument}` shows "
+            "the repositories that it can see.",
             name=presentable(name),
+            argument=as_argument(presentable(name)),
         )
     )
 
@@ -63,5 +74,6 @@ def explain_stop(stopped: StoppedError, narrator: Narrator, name: str, *, in_san
         )
     else:
         stopped.hint = phrase(
-            "`oauth-helper show {name}` tells whether it exists. If not, run the command again.", name=name
+            "`oauth-helper show {name}` tells whether it exists. If not, run the command again.",
+            name=as_argument(name),
         )

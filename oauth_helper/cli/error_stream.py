@@ -10,6 +10,7 @@ from typing import Final, TextIO
 
 from oauth_helper.cli.fitting import cut, fitted, width_of
 from oauth_helper.cli.hyperlink import linked
+from oauth_helper.presentable import escaped
 
 _USUAL_WIDTH: Final = 80
 """Columns, where a terminal does not say how many it has."""
@@ -33,16 +34,19 @@ class ErrorStream:
         ``mark`` stands before it, shown as ``shown_mark``, and further lines begin below the text, not the mark.
         """
         room = max(self._width() - 1, _NARROWEST)
+        text = escaped(text)
         lines = fitted(mark + text, room, indent=" " * width_of(mark)) if self.is_terminal else [mark + text]
         self._lines([shown_mark + lines[0].removeprefix(mark), *lines[1:]])
 
     def whole(self, text: str) -> None:
         """Show an address or a command on a line of its own, never broken: it is to be copied."""
+        text = escaped(text)
         self._lines([f"  {linked(text, os.environ) if self.is_terminal else text}"])
 
     def bottom_line(self, texts: Sequence[str]) -> None:
         """Show, until something else is shown, the first of ``texts`` that fits the width, or what fits of the last."""
         room = self._width() - 1
+        texts = [escaped(text) for text in texts]
         text = next((text for text in texts if width_of(text) <= room), cut(texts[-1], room))
         self._show(f"{_CLEAR_LINE}{text}")
         self._has_bottom_line = True

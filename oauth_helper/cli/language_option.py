@@ -6,16 +6,17 @@ from typing import Final
 
 import click
 
-from oauth_helper.cli.speech import OPTION, in_words
+from oauth_helper.cli.speech import OPTION
 from oauth_helper.cli.spoken_help import option
 from oauth_helper.language import language_of
-from oauth_helper.phrase import phrase
 
 
-def _language(_ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
+def _language(_ctx: click.Context, param: click.Parameter, value: str | None) -> None:
     # It was heeded before anything was parsed; here it is refused where we do not speak it.
     if value is not None and language_of(value) is None:
-        raise click.BadParameter(in_words(phrase("{value!r} is no language of ours: en, zh", value=value)))
+        from oauth_helper.cli.complaint import not_one_of  # noqa: PLC0415 - a help need not wait for it
+
+        raise not_one_of(value, ["en", "zh"], param)
 
 
 LANGUAGE_OPTION: Final = option(

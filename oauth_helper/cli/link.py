@@ -13,6 +13,7 @@ from oauth_helper.cli.options import (
     BROWSER_OPTION,
     CONNECTION_KEYS,
     REPO_TYPE,
+    Choice,
     Run,
     connection_options,
     output_options,
@@ -34,13 +35,24 @@ if TYPE_CHECKING:
     from oauth_helper.events import Event, Linked
 
 
-@command("link")
+@command(
+    "link",
+    help="""Link a Git account to ServiceStage.
+
+    REPO_TYPE is one of {types}. A browser window opens, you authorize there, and what the Git host answers is exchanged
+    for an authorization at once. Where no window can be opened, your own browser shows a page that takes the address
+    where it ends; this terminal takes it too.
+
+    With --with-token ({token_types}) or --with-password ({password_types}) no browser is opened. The secret is the one
+    line of standard input; on a terminal you are asked for it, and nothing is shown.
+    """,
+)
 @click.argument("repo_type", type=REPO_TYPE, metavar="REPO_TYPE")
 @option("--name", metavar="NAME", help="The authorization's name.  [default: REPO_TYPE-<your login name>]")
 @option("--tag", metavar="TAG", help="Site tag: intl for the international site.  [env: OAUTH_HELPER_TAG]")
 @option(
     "--if-exists",
-    type=click.Choice([one.value for one in IfExists]),
+    type=Choice([one.value for one in IfExists]),
     default=IfExists.KEEP.value,
     show_default=True,
     help="An authorization of that name exists: leave it and succeed, replace it, or stop.",
@@ -63,24 +75,22 @@ if TYPE_CHECKING:
 @connection_options
 @output_options
 def link_command(repo_type: str, **options: Any) -> None:
-    """Link a Git account to ServiceStage.
-
-    REPO_TYPE is one of {types}. A browser window opens, you authorize there, and what the Git host answers is exchanged
-    for an authorization at once. Where no window can be opened, your own browser shows a page that takes the address
-    where it ends; this terminal takes it too.
-
-    With --with-token ({token_types}) or --with-password ({password_types}) no browser is opened. The secret is the one
-    line of standard input; on a terminal you are asked for it, and nothing is shown.
-    """
+    """Run ``oauth-helper link``."""
     lines = _event_lines() if options["as_events"] else None
     try:
         linked = _linked(RepoType(repo_type), options, lines)
-    except OAuthHelperError as error:
-        if lines:
-            from oauth_helper.events import Failed  # noqa: PLC0415 - as below
-
-            lines.tell_end(Failed(error))
+    except (BrokenPipeError, SystemExit):
         raise
+    except (Exception, KeyboardInterrupt) as fault:
+        from oauth_helper.cli.complaint import error_for  # noqa: PLC0415 - as below
+        from oauth_helper.events import Failed  # noqa: PLC0415 - as below
+
+        error = error_for(fault)
+        if lines:
+            lines.tell_end(Failed(error))
+        if error is fault:
+            raise
+        raise error from fault
     if lines:
         lines.check()
     else:

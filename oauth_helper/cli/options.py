@@ -13,9 +13,10 @@ import click
 from oauth_helper.authorization import RepoType
 from oauth_helper.browser_choice import BROWSER_CHOICES, is_browser_choice
 from oauth_helper.cli.language_option import LANGUAGE_OPTION
-from oauth_helper.cli.speech import in_words
+from oauth_helper.cli.speech import users_environ
 from oauth_helper.cli.spoken_help import option
-from oauth_helper.phrase import phrase
+from oauth_helper.phrase import enumerated, phrase
+from oauth_helper.presentable import escaped, is_plain_word
 from oauth_helper.whereabouts import is_build_service
 
 if TYPE_CHECKING:
@@ -30,13 +31,39 @@ if TYPE_CHECKING:
 Command = Callable[..., Any]
 
 
-def _browser_choice(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
+def _browser_choice(_ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
     if value is not None and not is_browser_choice(value):
-        choices = ", ".join(BROWSER_CHOICES)
-        raise click.BadParameter(
-            in_words(phrase("{value!r} is not one of {choices}, nor a path", value=value, choices=choices))
+        from oauth_helper.cli.complaint import UnusableValue  # noqa: PLC0415 - a help need not wait for it
+
+        choices = enumerated(BROWSER_CHOICES)
+        raise UnusableValue(
+            phrase('"{value}" is not one of {choices}, nor a path', value=value, choices=choices)
+            if is_plain_word(value)
+            else phrase("it must be one of {choices}, or a path", choices=choices),
+            param,
         )
     return value
+
+
+if TYPE_CHECKING:
+    _ClickChoice = click.Choice[str]
+else:
+    _ClickChoice = click.Choice  # of click 8.1 it takes no parameter
+
+
+class Choice(_ClickChoice):
+    """A choice whose error repeats a value only if it can be no secret."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the choice that fits."""
+        try:
+            return str(super().convert(value, param, ctx))
+        except click.BadParameter:
+            if param is None:
+                raise
+        from oauth_helper.cli.complaint import not_one_of  # noqa: PLC0415 - a help need not wait for it
+
+        raise not_one_of(value, [str(one) for one in self.choices], param)
 
 
 def _fitting_browsers(_ctx: click.Context, _param: click.Parameter, typed: str) -> list[CompletionItem]:
@@ -59,7 +86,7 @@ BROWSER_OPTION: Final = option(
 CONNECTION_KEYS: Final = ("region", "endpoint", "project_id", "iam_endpoint", "ca_bundle")
 """The settings that :func:`connection_options` adds flags for."""
 
-REPO_TYPE: Final = click.Choice([one.value for one in RepoType], case_sensitive=False)
+REPO_TYPE: Final = Choice([one.value for one in RepoType], case_sensitive=False)
 
 _CONNECTION_OPTIONS: Final = (
     option("--region", metavar="REGION", help="Region, such as cn-north-4.  [env: OAUTH_HELPER_REGION]"),
@@ -160,7 +187,7 @@ def start_run(options: Mapping[str, Any]) -> Run:
         sources = Sources(flags, os.environ, read_config_file(os.environ), read_credentials_file(os.environ))
     return Run(
         settings=resolve_settings(sources),
-        environ=os.environ,
+        environ=users_environ(),
         credentials_file=sources.credentials_file,
         quiet=options["quiet"],
         verbosity=options["verbose"],
@@ -172,11 +199,23 @@ def _log_to_standard_error() -> None:
     """Show what our rooms log. Only ours: what aiohttp logs may hold an address with a code."""
     import logging  # noqa: PLC0415 - who does not ask for it need not wait for it
 
+    class EscapingFormatter(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:
+            return escaped(super().format(record), keep="\n")
+
     handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(name)s: %(message)s"))
+    handler.setFormatter(EscapingFormatter("%(asctime)s %(name)s: %(message)s"))
     logger = logging.getLogger("oauth_helper")
+    level = logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.DEBUG)
+
+    def stop() -> None:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+
+    if context := click.get_current_context(silent=True):
+        context.find_root().call_on_close(stop)
 
 
 def _sources_of_the_sandbox(flags: Mapping[str, str | None]) -> Sources:

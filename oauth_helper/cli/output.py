@@ -11,7 +11,7 @@ import click
 
 from oauth_helper.authorization import Authorization, RepoType
 from oauth_helper.cli.fitting import padded, width_of
-from oauth_helper.cli.speech import in_words
+from oauth_helper.cli.speech import in_words, print_text
 from oauth_helper.phrase import Phrase, phrase, verbatim
 from oauth_helper.presentable import presentable
 
@@ -44,10 +44,10 @@ def print_authorization(authorization: Authorization, *, as_json: bool) -> None:
         (phrase("Created"), _time(authorization.create_time)),
         (phrase("Status"), status_in_words(authorization)),
     )
-    said = [(in_words(label), presentable(in_words(value))) for label, value in facts if value]
+    said = [(in_words(label), whole(in_words(value))) for label, value in facts if value]
     width = max(width_of(label) for label, _ in said)
     for label, value in said:
-        click.echo(f"{padded(label, width)}  {value}")
+        print_text(f"{padded(label, width)}  {value}")
 
 
 def print_table(authorizations: Sequence[Authorization]) -> None:
@@ -59,10 +59,15 @@ def print_table(authorizations: Sequence[Authorization]) -> None:
 
 def print_columns(rows: Sequence[Sequence[str]]) -> None:
     """Print rows of phrases and of provider text in columns, the first row being their names."""
-    shown = [[presentable(in_words(cell)) for cell in row] for row in rows]
+    shown = [[whole(in_words(cell)) for cell in row] for row in rows]
     widths = [max(width_of(cell) for cell in column) for column in zip(*shown, strict=True)]
     for row in shown:
-        click.echo("  ".join(padded(cell, width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        print_text("  ".join(padded(cell, width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def whole(text: str) -> str:
+    """Return provider text on one line without control characters, but not cut: a clone URL must be right."""
+    return presentable(text, limit=max(len(text), 1))
 
 
 def status_in_words(authorization: Authorization) -> Phrase:

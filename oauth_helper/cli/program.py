@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from gettext import gettext
 from importlib import import_module
-from typing import TYPE_CHECKING, Final, TextIO
+from io import TextIOWrapper
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import click
 
 from oauth_helper.cli.language_option import LANGUAGE_OPTION
-from oauth_helper.cli.speech import in_words, speak
+from oauth_helper.cli.speech import in_words, print_text, speaking
 from oauth_helper.cli.spoken_help import SpokenGroup, option
-from oauth_helper.errors import MachineError, OAuthHelperError, StoppedError, UsageError
-from oauth_helper.phrase import Phrase, phrase, verbatim
+from oauth_helper.errors import OAuthHelperError, UsageError
+from oauth_helper.phrase import Phrase, phrase
+from oauth_helper.presentable import is_plain_word
 from oauth_helper.version import VERSION
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-_DISK_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
-_WRITTEN: Final = phrase("What was done is done: `oauth-helper list` shows what stands.")
 
 _COMMANDS: Final[Mapping[str, tuple[str, Phrase]]] = {
     "link": ("link", phrase("Link a Git account: the main job.")),
@@ -56,6 +54,16 @@ class _Program(SpokenGroup):
         command.short_help = in_words(short_help)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if not (ctx.resilient_parsing or name.startswith("-") or self.get_command(ctx, name)):
+            # What was given may be a redirect or a token.
+            unknown = phrase("Unknown command: {name}", name=name) if is_plain_word(name) else phrase("Unknown command")
+            raise UsageError(unknown)
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
         with formatter.section(gettext("Commands")):
             formatter.write_dl([(name, in_words(short_help)) for name, (_, short_help) in _COMMANDS.items()])
@@ -63,11 +71,15 @@ class _Program(SpokenGroup):
 
 def _print_version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
     if wanted and not ctx.resilient_parsing:
-        click.echo(f"oauth-helper {VERSION}")
+        print_text(f"oauth-helper {VERSION}")
         ctx.exit()
 
 
-@click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=_Program,
+    help="Link a Git account ({hosts}) to Huawei Cloud ServiceStage.",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @option(
     "--version",
     is_flag=True,
@@ -79,7 +91,7 @@ def _print_version(ctx: click.Context, _param: click.Parameter, wanted: bool) ->
 @LANGUAGE_OPTION
 @click.pass_context
 def program(ctx: click.Context) -> None:
-    """Link a Git account ({hosts}) to Huawei Cloud ServiceStage."""
+    """Run ``oauth-helper``."""
     if ctx.invoked_subcommand == "completion":
         return  # every shell that starts may run it
     from oauth_helper.journal_folder import has_entries, journal_folder  # noqa: PLC0415 - --help need not wait for it
@@ -101,17 +113,52 @@ def _forget_expired(folder: Path) -> None:
 
 
 def run_program(arguments: Sequence[str]) -> int:
-    """Run the command; return its exit status. Never raises, never exits."""
+    """Run the command; return its exit status. Never raises, never exits, and leaves the process as it was."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by whoever started us (`2>&-`)
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 - open to our end
     given = list(arguments) or ["--help"]
-    speak(given, os.environ)
-    try:
-        return _status_of(given)
-    finally:
+    with ExitStack() as stack:
+        stack.enter_context(_without_core_dumps())
         for stream in (sys.stdout, sys.stderr):
-            _give_up_where_nobody_reads(stream)
+            stack.enter_context(_escaping(stream))
+        stack.enter_context(speaking(given, os.environ))
+        try:
+            return _status_of(given)
+        finally:
+            for stream in (sys.stdout, sys.stderr):
+                _give_up_where_nobody_reads(stream)
+
+
+@contextmanager
+def _without_core_dumps() -> Iterator[None]:
+    """Write no core file: it would hold keys, tokens, code and state. What we start inherits that."""
+    try:
+        import resource  # noqa: PLC0415 - Windows has none
+    except ImportError:  # pragma: no cover - Windows
+        yield
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_CORE, (soft, hard))
+
+
+@contextmanager
+def _escaping(stream: TextIO) -> Iterator[None]:
+    """Escape what the encoding of ``stream`` lacks: a success must not end as an error because of a character."""
+    if not isinstance(stream, TextIOWrapper):
+        yield
+        return
+    errors = stream.errors
+    stream.reconfigure(errors="backslashreplace")
+    try:
+        yield
+    finally:
+        with suppress(OSError, ValueError):  # it cannot be flushed, or is closed
+            stream.reconfigure(errors=errors)
 
 
 def _status_of(given: Sequence[str]) -> int:
@@ -119,30 +166,56 @@ def _status_of(given: Sequence[str]) -> int:
         status = program.main(given, prog_name="oauth-helper", standalone_mode=False)
         sys.stdout.flush()
     except click.ClickException as error:
-        return _failed(
-            UsageError(verbatim(" ".join(error.format_message().split()).rstrip(".")), hint=_usage_hint(error)), given
-        )
-    except (click.Abort, KeyboardInterrupt):
-        return _failed(StoppedError(phrase("Interrupted")), given)
-    except OAuthHelperError as error:
-        return _failed(error, given)
+        from oauth_helper.cli.complaint import usage_error  # noqa: PLC0415 - nothing fails in a help
+
+        return _failed(usage_error(error), given)
     except (BrokenPipeError, SystemExit):
         # Whoever read our output has enough of it. Where click is told so first, it exits.
         _give_up(sys.stdout)
         return 1
-    except Exception as fault:  # noqa: BLE001 - the last boundary: a fault of ours still ends in words and status 1
-        return _failed(_fault(fault), given)
+    except (Exception, KeyboardInterrupt) as fault:  # noqa: BLE001 - the last boundary: any error ends in words and a status
+        from oauth_helper.cli.complaint import error_for  # noqa: PLC0415 - as above
+
+        return _failed(error_for(fault), given)
     return status if isinstance(status, int) else 0
 
 
 def _failed(error: OAuthHelperError, arguments: Sequence[str]) -> int:
-    from oauth_helper.cli.complaint import print_error, trace_is_wanted  # noqa: PLC0415 - nothing fails in a help
+    from oauth_helper.cli.complaint import print_error  # noqa: PLC0415 - nothing fails in a help
 
+    flags = _flags_of(arguments)
+    verbosity = sum(flag[1:].count("v") if flag[:2] != "--" else flag == "--verbose" for flag in flags)
     with suppress(OSError):
         sys.stdout.flush()
     with suppress(OSError):  # nobody is there to be told; the status remains
-        print_error(error, as_json=not {"--json", "--events"}.isdisjoint(arguments), trace=trace_is_wanted(arguments))
+        print_error(error, as_json=not {"--json", "--events"}.isdisjoint(flags), trace=verbosity > 1)
     return error.exit_status
+
+
+def _flags_of(arguments: Sequence[str]) -> list[str]:
+    """Return the flags among the arguments: parsing them may be what failed.
+
+    The value of an option is none, nor is anything behind ``--``.
+    """
+    context = click.Context(program)
+    command: Any = program
+    flags: list[str] = []
+    rest = iter(arguments)
+    for argument in rest:
+        if argument == "--":
+            break
+        if not argument.startswith("-"):
+            command = (program.get_command(context, argument) if command is program else None) or command
+        elif argument in _with_value(command):
+            next(rest, None)
+        else:
+            flags.append(argument)
+    return flags
+
+
+def _with_value(command: click.Command) -> set[str]:
+    options = [one for one in command.params if isinstance(one, click.Option) and not (one.is_flag or one.count)]
+    return {name for one in options for name in one.opts}
 
 
 def _give_up_where_nobody_reads(stream: TextIO) -> None:
@@ -156,18 +229,3 @@ def _give_up_where_nobody_reads(stream: TextIO) -> None:
 def _give_up(stream: TextIO) -> None:
     with suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-
-
-def _fault(fault: Exception) -> OAuthHelperError:
-    if isinstance(fault, OSError) and fault.errno in _DISK_FULL:
-        return MachineError(
-            phrase("The result could not be written: {strerror}", strerror=fault.strerror), hint=_WRITTEN
-        )
-    error = OAuthHelperError(phrase("Unexpected {name__}", name__=type(fault).__name__))
-    error.__cause__ = fault
-    return error
-
-
-def _usage_hint(error: click.ClickException) -> Phrase:
-    context = error.ctx if isinstance(error, click.UsageError) else None
-    return phrase("See `{command} --help`.", command=context.command_path if context else "oauth-helper")

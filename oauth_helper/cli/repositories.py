@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from oauth_helper.authorization import as_argument
 from oauth_helper.cli.options import Run, connection_options, output_options, start_run
-from oauth_helper.cli.output import print_columns, print_json
+from oauth_helper.cli.output import print_columns, print_json, whole
+from oauth_helper.cli.speech import print_text
 from oauth_helper.cli.spoken_help import command
 from oauth_helper.cli.with_service import with_service
 from oauth_helper.errors import RefusedError
@@ -21,18 +23,21 @@ if TYPE_CHECKING:
 _PARAMETER_INVALID: Final = "SVCSTG.REPO.0400"
 
 
-@command("repos")
+@command(
+    "repos",
+    help="""Show what the authorization NAME can see at its Git host.
+
+    Without NAMESPACE, all namespaces with their projects; with it, the projects of that one; with PROJECT, its
+    branches. With --json the API's own objects, each namespace with its projects in "projects".
+    """,
+)
 @click.argument("name")
 @click.argument("namespace", required=False)
 @click.argument("project", required=False)
 @connection_options
 @output_options
 def repos_command(name: str, namespace: str | None, project: str | None, **options: Any) -> None:
-    """Show what the authorization NAME can see at its Git host.
-
-    Without NAMESPACE, all namespaces with their projects; with it, the projects of that one; with PROJECT, its
-    branches. With --json the API's own objects, each namespace with its projects in "projects".
-    """
+    """Run ``oauth-helper repos``."""
     started = start_run(options)
     credentials = started.credentials()
 
@@ -44,7 +49,8 @@ def repos_command(name: str, namespace: str | None, project: str | None, **optio
     except RefusedError as error:
         if error.code == _PARAMETER_INVALID and namespace is not None:
             error.hint = phrase(
-                "Check NAMESPACE and PROJECT: `oauth-helper repos {name}` shows what there is.", name=presentable(name)
+                "Check NAMESPACE and PROJECT: `oauth-helper repos {name}` shows what there is.",
+                name=as_argument(presentable(name)),
             )
         raise
     if namespace is None:
@@ -92,7 +98,7 @@ def _print_branches(found: list[str], started: Run) -> None:
         print_json(found)
         return
     for branch in found:
-        click.echo(presentable(branch))
+        print_text(whole(branch))
 
 
 def _print_table(projects: list[tuple[str, Project]]) -> None:

@@ -20,15 +20,18 @@ if TYPE_CHECKING:
     from oauth_helper.linking import Settled
 
 
-@command("resume")
-@connection_options
-@output_options
-def resume_command(**options: Any) -> None:
-    """Finish the pending exchanges of earlier runs, the oldest first.
+@command(
+    "resume",
+    help="""Finish the pending exchanges of earlier runs, the oldest first.
 
     A link that was cut off between the redirect and ServiceStage's answer keeps the redirect for 10 minutes. Each is
     finished at the endpoint and in the project of its own run. Nothing pending is no error.
-    """
+    """,
+)
+@connection_options
+@output_options
+def resume_command(**options: Any) -> None:
+    """Run ``oauth-helper resume``."""
     started = start_run(options)
     journal = Journal.of_the_user()
     pendings, troubles = journal.read_all()

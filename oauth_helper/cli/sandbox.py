@@ -12,7 +12,7 @@ from oauth_helper.cli.narration import Narrator
 from oauth_helper.cli.options import output_options
 from oauth_helper.cli.output import print_json
 from oauth_helper.cli.running import run
-from oauth_helper.cli.speech import in_words
+from oauth_helper.cli.speech import in_words, print_text
 from oauth_helper.cli.spoken_help import SpokenCommand, option
 from oauth_helper.errors import StoppedError, UsageError
 from oauth_helper.phrase import Phrase, phrase
@@ -56,7 +56,14 @@ def _faults(ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]
     return [Fault.parse(value) for value in values]
 
 
-@click.command("sandbox", cls=_SandboxCommand)
+@click.command(
+    "sandbox",
+    cls=_SandboxCommand,
+    help="""Run a ServiceStage, a Git host and a cloud console on this machine until stopped.
+
+    Standard output gets lines for your shell that point oauth-helper, and the vendor's SDK, at the sandbox.
+    """,
+)
 @option(
     "--fault",
     "faults",
@@ -84,10 +91,7 @@ def _faults(ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]
 )
 @output_options
 def sandbox_command(**options: Any) -> None:
-    """Run a ServiceStage, a Git host and a cloud console on this machine until stopped.
-
-    Standard output gets lines for your shell that point oauth-helper, and the vendor's SDK, at the sandbox.
-    """
+    """Run ``oauth-helper sandbox``."""
     narrator = Narrator(quiet=options["quiet"], verbosity=options["verbose"])
     client = _client(narrator, options)
     try:
@@ -128,7 +132,9 @@ async def _serve(narrator: Narrator, client: _Client | None, options: Mapping[st
         warn=narrator.warn,
     ) as sandbox:
         if options["as_json"]:
-            print_json(sandbox.environment())
+            token, password = sandbox.personal_token.reveal(), sandbox.git_password.reveal()
+            git_user = {"git_user": sandbox.git_user, "git_token": token, "git_password": password}
+            print_json({**sandbox.environment(), **git_user})
         else:
             _print_lines(sandbox, with_addresses=client is not None)
         narrator.say(phrase("The sandbox runs until Ctrl-C. Use the lines above in another terminal."))
@@ -138,7 +144,7 @@ async def _serve(narrator: Narrator, client: _Client | None, options: Mapping[st
 def _print_lines(sandbox: Sandbox, *, with_addresses: bool) -> None:
     for name, value in sandbox.environment().items():
         mark = "# " if name in _COMMENTED_OUT else ""
-        click.echo(f"{mark}export {name}={shlex.quote(value)}")
+        print_text(f"{mark}export {name}={shlex.quote(value)}")
     token, password = sandbox.personal_token.reveal(), sandbox.git_password.reveal()
     _print_comment(phrase("token for `link --with-token`: {token}", token=token))
     _print_comment(
@@ -150,4 +156,4 @@ def _print_lines(sandbox: Sandbox, *, with_addresses: bool) -> None:
 
 
 def _print_comment(words: Phrase) -> None:
-    click.echo(f"# {in_words(words)}")
+    print_text(f"# {in_words(words)}")

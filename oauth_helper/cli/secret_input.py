@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
+from threading import Timer
 from typing import TYPE_CHECKING, Final
 
 import click
 
 from oauth_helper.cli.speech import in_words
+from oauth_helper.cli.voice import Voice
 from oauth_helper.errors import StoppedError, UsageError
 from oauth_helper.phrase import Phrase, phrase
+from oauth_helper.presentable import escaped, is_plain_path
 from oauth_helper.secret import Secret
 from oauth_helper.whereabouts import is_build_service
 
@@ -19,6 +22,10 @@ if TYPE_CHECKING:
 
 LONGEST: Final = 64 * 1024
 """Bytes."""
+_STREAMS: Final = ("/dev/fd/", "/proc/self/fd/")
+"""Where a shell puts what a command prints: `<(…)`."""
+_MOMENT: Final = 1.0
+"""Seconds without input, after which the user is told that it is read."""
 
 
 def can_ask() -> bool:
@@ -36,8 +43,8 @@ def ask_for_secret(question: Phrase) -> Secret:
     return Secret(_asked(question, hidden=True))
 
 
-def read_secret(what: Phrase) -> Secret:
-    """Read the one line that standard input has, without its line break.
+def read_secret(what: Phrase, *, quiet: bool) -> Secret:
+    """Read the one line that standard input has, without its line break; say so after a moment, if nothing comes.
 
     Raises:
         UsageError: There is none, more than one, or no text.
@@ -48,9 +55,9 @@ def read_secret(what: Phrase) -> Secret:
             hint=_how(what),
         )
     try:
-        given = _read_to_end(sys.stdin.fileno())
-    except KeyboardInterrupt:
-        raise _interrupted() from None
+        given = read_to_end(
+            sys.stdin.fileno(), phrase("Reading the {what} from standard input…", what=what), quiet=quiet
+        )
     except OSError as error:
         raise UsageError(
             phrase("Standard input cannot be read: {strerror}", strerror=error.strerror), hint=_how(what)
@@ -73,12 +80,14 @@ def read_secret_file(path: Path, what: Phrase) -> Secret:
         UsageError: It cannot be read, or has more than one line, or no text.
     """
     hint = phrase("Put the {what} into that file, on a line of its own.", what=what)
-    from oauth_helper.files import UnreadableFileError, read_bytes  # noqa: PLC0415 - there is none, as a rule
+    from oauth_helper.files import UnreadableFileError  # noqa: PLC0415 - there is none, as a rule
 
     try:
-        line = _single_line(read_bytes(path))
+        line = _single_line(read_given(path))
     except FileNotFoundError as error:
-        raise UsageError(phrase("{path} cannot be read: {error}", path=path, error=error.strerror), hint=hint) from None
+        # The secret itself may have been given in place of the file.
+        name = str(path) if is_plain_path(str(path)) else phrase("The file of the {what}", what=what)
+        raise UsageError(phrase("{path} cannot be read: {error}", path=name, error=error.strerror), hint=hint) from None
     except UnreadableFileError as error:
         raise UsageError(phrase('"{path}" {reason}', path=path, reason=error.reason), hint=hint) from None
     if isinstance(line, Secret):
@@ -89,22 +98,75 @@ def read_secret_file(path: Path, what: Phrase) -> Secret:
     )
 
 
-def _read_to_end(descriptor: int) -> bytes:
-    """Read piece by piece: in a single call of Python's for all of it, a Ctrl-C between two pieces would be missed."""
+def read_to_end(descriptor: int, waiting: Phrase | None = None, *, quiet: bool = True, longest: int = LONGEST) -> bytes:
+    """Read all, but little more than ``longest`` bytes; if nothing has come after a moment, say what is waited for.
+
+    It reads piece by piece: in a single call of Python's for all of it, a Ctrl-C between two pieces would be missed.
+
+    Raises:
+        StoppedError: Ctrl-C was pressed.
+    """
+    notice = Timer(_MOMENT, Voice(quiet=quiet).say, [waiting]) if waiting and not quiet else None
     given = b""
-    while len(given) <= LONGEST and (piece := os.read(descriptor, LONGEST)):
-        given += piece
+    try:
+        if notice:
+            notice.daemon = True
+            notice.start()
+        while len(given) <= longest and (piece := os.read(descriptor, longest)):
+            given += piece
+            if notice:
+                notice.cancel()
+    except KeyboardInterrupt:
+        raise _interrupted() from None
+    finally:
+        if notice:
+            notice.cancel()
     return given
+
+
+def read_given(path: Path, waiting: Phrase | None = None, *, quiet: bool = True) -> bytes:
+    """Read a file that the user named; ``-`` is standard input, and a shell may put what a command prints in /dev/fd.
+
+    Raises:
+        FileNotFoundError: It is not there.
+        UnreadableFileError: It cannot be read, is another device or pipe, or longer than 1 MB.
+    """
+    from oauth_helper.files import MOST_BYTES, UnreadableFileError, read_bytes  # noqa: PLC0415 - most commands read none
+
+    name = str(path)
+    is_stdin = name in {"-", "/dev/stdin"}
+    if not is_stdin and not name.startswith(_STREAMS):
+        return read_bytes(path)
+    try:
+        if is_stdin:
+            given = read_to_end(sys.stdin.fileno(), waiting, quiet=quiet, longest=MOST_BYTES) if sys.stdin else b""
+        else:
+            with path.open("rb", buffering=0) as file:
+                given = read_to_end(file.fileno(), waiting, quiet=quiet, longest=MOST_BYTES)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise UnreadableFileError(phrase("cannot be read: {why}", why=error.strerror)) from None
+    if len(given) > MOST_BYTES:
+        raise UnreadableFileError(phrase("is larger than 1 MB"))
+    return given
+
+
+def is_utf_16(given: bytes) -> bool:
+    """Whether that is UTF-16, as Windows PowerShell writes it: it has a byte order mark, or NULs between letters."""
+    return given.startswith((b"\xff\xfe", b"\xfe\xff")) or given[:200].count(b"\0") * 3 > len(given[:200])
 
 
 def _single_line(given: bytes) -> Secret | Phrase:
     """Return the one line, or what is wrong; not an exception, which would hold what was given."""
+    if len(given) > LONGEST:
+        return phrase("is too long")
+    if is_utf_16(given):
+        return phrase("is UTF-16 instead of UTF-8")
     try:
         first, *more = given.decode("utf-8-sig").splitlines() or [""]
     except UnicodeDecodeError:
         return phrase("is no text (UTF-8)")
-    if len(given) > LONGEST:
-        return phrase("is too long")
     if first and not any(more):
         return Secret(first)
     return phrase("has more than one line") if first or any(more) else phrase("is empty")
@@ -112,7 +174,7 @@ def _single_line(given: bytes) -> Secret | Phrase:
 
 def _asked(question: Phrase, *, hidden: bool) -> str:
     try:
-        answer: str = click.prompt(in_words(question), err=True, hide_input=hidden)
+        answer: str = click.prompt(escaped(in_words(question)), err=True, hide_input=hidden)
     except (click.Abort, KeyboardInterrupt):
         click.echo(err=True)  # what was being asked stands on the line
         raise _interrupted() from None

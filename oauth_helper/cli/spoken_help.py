@@ -10,8 +10,10 @@ from typing import Any, Final, TypeVar
 import click
 
 from oauth_helper.cli.fitting import fitted, width_of
-from oauth_helper.cli.speech import in_language, in_words, spoken
+from oauth_helper.cli.speech import in_language, in_words, print_text, spoken
+from oauth_helper.errors import UsageError
 from oauth_helper.language import Language
+from oauth_helper.phrase import phrase
 
 _AS_IT_STANDS: Final = "\b\n"
 """click's mark of a paragraph whose lines are not to be broken anew."""
@@ -61,10 +63,47 @@ class SpokenOption(click.Option):
             return super().get_help_record(ctx)
 
 
-class SpokenCommand(click.Command):
+class _Helpful(click.Command):
+    """Prints its help as all text for people is printed."""
+
+    context_class: type[click.Context] = _SpokenContext
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse; an error says of which command it is."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            error.ctx = error.ctx or ctx
+            raise
+
+    def get_help_option(self, ctx: click.Context) -> click.Option | None:
+        """Return the option that shows the help."""
+        if found := super().get_help_option(ctx):
+            found.callback = _show_help
+        return found
+
+
+def _show_help(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        print_text(ctx.get_help())
+        ctx.exit()
+
+
+class SpokenCommand(_Helpful):
     """A command."""
 
-    context_class: type[click.Context] = _SpokenContext
+    allow_extra_args = True
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse; an argument too many is named by its position, because it may be a secret."""
+        rest = super().parse_args(ctx, args)
+        if ctx.args and not ctx.resilient_parsing:
+            taken = sum(isinstance(parameter, click.Argument) for parameter in self.params)
+            raise UsageError(
+                phrase("Unexpected argument {number}", number=taken + 1),
+                hint=phrase("See `{command} --help`.", command=ctx.command_path),
+            )
+        return rest
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write what it is for."""
@@ -72,20 +111,18 @@ class SpokenCommand(click.Command):
             super().format_help_text(ctx, formatter)
 
 
-class SpokenGroup(click.Group):
+class SpokenGroup(_Helpful, click.Group):
     """A command that has others."""
 
-    context_class: type[click.Context] = _SpokenContext
-
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write what it is for."""
         with _spoken_help(self):
             super().format_help_text(ctx, formatter)
 
 
-def command(name: str) -> Callable[[Callable[..., Any]], SpokenCommand]:
-    """Make a function the command of that name."""
-    return click.command(name, cls=SpokenCommand)
+def command(name: str, *, help: str) -> Callable[[Callable[..., Any]], SpokenCommand]:  # noqa: A002 - click's name
+    """Make a function the command of that name. Its help is no docstring: PYTHONOPTIMIZE=2 removes those."""
+    return click.command(name, cls=SpokenCommand, help=help)
 
 
 def option(*names: str, **attributes: Any) -> Callable[[Decorated], Decorated]:

@@ -5,18 +5,22 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from enum import StrEnum
 from typing import Final, TypeVar
 
-from oauth_helper.authorization import RepoType, is_legal_name
-from oauth_helper.errors import UsageError
-from oauth_helper.phrase import Phrase, listed, phrase
-from oauth_helper.presentable import presentable
-from oauth_helper.proof import PASSWORD_TYPES, TOKEN_TYPES, check_host
+from oauth_helper.authorization import RepoType, is_legal_name, what_is_wrong_in
+from oauth_helper.credential_chain import CHAIN_VARIABLES
+from oauth_helper.errors import CredentialsError, UsageError
+from oauth_helper.origin import toml_trouble
+from oauth_helper.phrase import Phrase, listed, phrase, verbatim
+from oauth_helper.presentable import is_plain_word
+from oauth_helper.proof import PASSWORD_TYPES, TOKEN_TYPES, PersonalToken, Proof, UserPassword, check_host
+from oauth_helper.secret import Secret
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
-_HINT: Final = phrase("Mend the file; `oauth-helper apply --help` shows how an entry looks.")
+_HINT: Final = phrase("Fix the file; `oauth-helper apply --help` shows what an entry looks like.")
 
 
 class Method(StrEnum):
@@ -47,6 +51,7 @@ _MAY_HAVE: Final[Mapping[Method, frozenset[str]]] = {
     Method.PASSWORD: frozenset({"user", "secret"}),
 }
 _ALWAYS: Final = frozenset({"name", "repo_type", "method"})
+_KEYS: Final = ("name", "repo_type", "method", "tag", "host", "user", "secret")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,22 +70,50 @@ class Entry:
     secret: str | None = None
     """The environment variable that holds the token or the password."""
 
+    @property
+    def address(self) -> str | None:
+        """The Git server's address, as far as it is known."""
+        return self.host or (f"https://{self.repo_type.site}" if self.repo_type.site else None)
+
+    def proof(self, environ: Mapping[str, str]) -> Proof:
+        """Return the token, or user and password.
+
+        Raises:
+            CredentialsError: The variable is not set.
+            UsageError: What it holds can be no token or password.
+        """
+        value = environ.get(self.secret or "", "")
+        if not value:
+            raise CredentialsError(phrase("its secret is not an environment variable that is set"))
+        # Files and CI systems add a line break.
+        secret = Secret(value.removesuffix("\n").removesuffix("\r") if value.endswith("\n") else value)
+        try:
+            if self.method is Method.TOKEN:
+                return PersonalToken(secret, self.host)
+            return UserPassword(self.user or "", secret)
+        except UsageError as error:
+            raise UsageError(
+                phrase("the environment variable {variable}: {message}", variable=self.secret, message=error.message),
+                hint=error.hint,
+            ) from None
+
 
 def parse_declaration(text: str, *, origin: str) -> tuple[Entry, ...]:
     """Read a file's text; ``origin`` is its name, for people.
 
     Raises:
         UsageError: It is no TOML, has nothing or something unknown in it, or declares a name twice.
+        CredentialsError: An entry names a variable of the Huawei Cloud credentials as its secret.
     """
     try:
         document = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
         raise UsageError(
-            phrase("{origin} cannot be read: {error}", origin=origin, error=presentable(str(error))), hint=_HINT
+            phrase("{origin} cannot be read: {error}", origin=origin, error=toml_trouble(text, error)), hint=_HINT
         ) from None
     records = document.pop("authorization", None)
     if document:
-        raise _unusable(origin, phrase("{next} is none of its keys", next=presentable(next(iter(document)))))
+        raise _unusable(origin, phrase("{next} is none of its keys", next=_shown_key(next(iter(document)))))
     if not isinstance(records, list) or not records:
         raise _unusable(origin, phrase("it has no [[authorization]]"))
     entries = tuple(
@@ -93,27 +126,44 @@ def parse_declaration(text: str, *, origin: str) -> tuple[Entry, ...]:
     return entries
 
 
+def _shown_key(key: str) -> Phrase:
+    return verbatim(key) if is_plain_word(key) else phrase("a key that is not shown")
+
+
 def _entry(record: object, where: Phrase) -> Entry:
     if not isinstance(record, dict):
         raise _unusable(where, phrase("it is no table"))
     fields = dict(_texts(record, where))
     name = fields.get("name", "")
     if not is_legal_name(name):
-        raise _unusable(where, phrase("{name!r} cannot be the name of an authorization", name=presentable(name)))
+        raise _unusable(where, what_is_wrong_in(name))
+    if unknown := next((key for key in fields if key not in _KEYS), None):
+        meant = get_close_matches(unknown, _KEYS, 1)
+        what = phrase("{key} is no key of an entry", key=_shown_key(unknown))
+        raise _unusable(where, phrase('{what}; did you mean "{meant}"?', what=what, meant=meant[0]) if meant else what)
     method = _one_of(Method, fields.get("method", Method.OAUTH), "method", where)
     repo_type = _one_of(RepoType, fields.get("repo_type", "").lower(), "repo_type", where)
     if repo_type not in _REPO_TYPES[method]:
         raise _unusable(where, phrase("{repo_type} cannot be linked by {method}", repo_type=repo_type, method=method))
     for key in fields.keys() - _ALWAYS - _MAY_HAVE[method]:
-        raise _unusable(
-            where, phrase("{key} is no key of an entry whose method is {method}", key=presentable(key), method=method)
-        )
+        raise _unusable(where, phrase("{key} is no key of an entry whose method is {method}", key=key, method=method))
     if missing := [key for key in _NEEDS[method] if not fields.get(key)]:
         raise _unusable(
             where, phrase("{missing} missing, which the method {method} needs", missing=listed(missing), method=method)
         )
     if "host" in fields:
         fields["host"] = _host(fields["host"], where)
+    if ":" in fields.get("user", ""):
+        raise _unusable(where, phrase("the user name has a colon"))
+    if fields.get("secret", "").upper() in CHAIN_VARIABLES:
+        # Else whoever wrote the file could have them sent to a server of theirs.
+        raise CredentialsError(
+            phrase(
+                "{where}: the secret is a variable of the Huawei Cloud credentials, which are never sent to a Git host",
+                where=where,
+            ),
+            hint=phrase("Put the token or password of the Git host in a variable of its own."),
+        )
     return Entry(name, repo_type, method, *(fields.get(key) for key in ("tag", "host", "user", "secret")))
 
 
@@ -127,7 +177,7 @@ def _host(text: str, where: Phrase) -> str:
 def _texts(record: Mapping[str, object], where: Phrase) -> Iterator[tuple[str, str]]:
     for key, value in record.items():
         if not isinstance(value, str) or not value.isprintable():
-            raise _unusable(where, phrase("{key} is not a text on one line", key=presentable(key)))
+            raise _unusable(where, phrase("{key} is not a text on one line", key=_shown_key(key)))
         yield key, value
 
 
@@ -137,7 +187,10 @@ def _one_of(choices: type[Choice], value: str, key: str, where: Phrase) -> Choic
     except ValueError:
         known = ", ".join(choices)
         raise _unusable(
-            where, phrase("{key} is {value!r}, and not one of {known}", key=key, value=presentable(value), known=known)
+            where,
+            phrase("{key} is {value!r}, and not one of {known}", key=key, value=value, known=known)
+            if is_plain_word(value)
+            else phrase("{key} is missing or not one of {known}", key=key, known=known),
         ) from None
 
 

@@ -6,11 +6,11 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from oauth_helper.authorization import Authorization
+from oauth_helper.authorization import Authorization, as_argument
 from oauth_helper.declaration.entries import Entry
-from oauth_helper.errors import CredentialsError, NameTakenError
+from oauth_helper.errors import CredentialsError, NameTakenError, UsageError
 from oauth_helper.link_request import LinkRequest
-from oauth_helper.phrase import NOTHING, Phrase, phrase
+from oauth_helper.phrase import NOTHING, Phrase, counted, phrase
 from oauth_helper.standing import find_standing
 
 
@@ -46,6 +46,7 @@ def check_steps(steps: Collection[Step], environ: Mapping[str, str]) -> None:
     Raises:
         NameTakenError: Something stands in the way.
         CredentialsError: A secret is set nowhere.
+        UsageError: A secret can be no token or password.
     """
     if blocked := [step for step in steps if step.verdict is Verdict.BLOCKED]:
         happened = blocked[0].why
@@ -53,16 +54,34 @@ def check_steps(steps: Collection[Step], environ: Mapping[str, str]) -> None:
             happened += phrase(" (and {count} more)", count=len(blocked) - 1)
         raise NameTakenError(
             happened + phrase(". Nothing was done"),
-            hint=phrase("Run `oauth-helper delete {name}`, or declare another name.", name=blocked[0].entry.name),
-        )
-    wanted = [step.entry for step in steps if step.verdict is Verdict.CREATE and step.entry.secret]
-    if missing := sorted({entry.secret for entry in wanted if entry.secret and not environ.get(entry.secret)}):
-        raise CredentialsError(
-            phrase(
-                "The file names {missing} for a secret, but that is not set. Nothing was done",
-                missing=", ".join(missing),
+            hint=phrase(
+                "Run `oauth-helper delete {name}`, or declare another name.", name=as_argument(blocked[0].entry.name)
             ),
-            hint=phrase("Set what is missing in the environment, and run the command again."),
+        )
+    missing: list[int] = []
+    for number, step in enumerate(steps, start=1):
+        if step.verdict is not Verdict.CREATE or not step.entry.secret:
+            continue
+        try:
+            step.entry.proof(environ)
+        except CredentialsError:
+            missing.append(number)
+        except UsageError as error:
+            error.message = phrase("Entry {number}: {message}. Nothing was done", number=number, message=error.message)
+            raise
+    if missing:
+        # What is there may be the secret itself.
+        numbers = ", ".join(map(str, missing))
+        raise CredentialsError(
+            counted(
+                "The secret of entry {numbers} is not an environment variable that is set. Nothing was done",
+                "The secrets of entries {numbers} are not environment variables that are set. Nothing was done",
+                len(missing),
+                numbers=numbers,
+            ),
+            hint=phrase(
+                "Set the variable in the environment, and give its name, not the token or password itself, as `secret`."
+            ),
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC
 
-from oauth_helper.authorization import Authorization
+from oauth_helper.authorization import Authorization, as_argument
 from oauth_helper.errors import (
     CodeOrStateInvalidError,
     CredentialsError,
@@ -88,7 +88,9 @@ def way_on(pending: Pending, *, is_kept: bool, may_look: bool) -> Phrase:
     if is_kept and (may_look or pending.sent_at is None):
         return phrase("The redirect is kept: `oauth-helper resume` finishes it, until {until}.", until=until)
     if may_look:
-        return phrase("`oauth-helper show {name}` tells whether it exists. If not, run the command again.", name=name)
+        return phrase(
+            "`oauth-helper show {name}` tells whether it exists. If not, run the command again.", name=as_argument(name)
+        )
     if is_kept:
         return phrase(
             "See in the console, or ask who may list, whether {name} exists. If not, run the command again, or, once "
@@ -119,7 +121,7 @@ def is_the_consoles(error: CodeOrStateInvalidError, made: Sequence[Authorization
 
 def cannot_be_replaced(error: NameTakenError, pending: Pending) -> None:
     """Add to the refusal of a name that what may not be listed was not seen, so it could not be replaced either."""
-    delete = f"`oauth-helper delete {pending.target.name}`"
+    delete = f"`oauth-helper delete {as_argument(pending.target.name)}`"
     error.hint = phrase(
         "Choose another --name, or run {delete} first: what may not be listed is not replaced.", delete=delete
     )

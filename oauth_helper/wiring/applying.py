@@ -14,8 +14,6 @@ from oauth_helper.errors import AuthorizationDeniedError, OAuthHelperError, Refu
 from oauth_helper.events import Event, Failed, Linked, Outcome, Warned
 from oauth_helper.journal import Journal
 from oauth_helper.link_request import LinkRequest
-from oauth_helper.proof import PersonalToken, UserPassword
-from oauth_helper.secret import Secret
 from oauth_helper.servicestage import ServiceStageClient
 from oauth_helper.settings import DEFAULT_TIMEOUT
 from oauth_helper.wiring.direct_links import run_direct_link
@@ -62,6 +60,7 @@ async def apply(
     Raises:
         NameTakenError: Something stands in the way of an entry. Nothing was done.
         CredentialsError: A secret is set nowhere, or those of the client are refused. Nothing was done.
+        UsageError: A secret can be no token or password. Nothing was done.
         UnavailableError: What stands could not be listed. Nothing was done.
     """
     steps = plan_steps(entries, await service.list_authorizations())
@@ -142,10 +141,8 @@ class Applying:
                 workers.create_task(work())
 
     async def _directly(self, entry: Entry) -> Linked:
-        secret = Secret(self._environ[entry.secret or ""])
-        user = entry.user or ""
-        proof = PersonalToken(secret, entry.host) if entry.method is Method.TOKEN else UserPassword(user, secret)
         request = LinkRequest(entry.repo_type, entry.name, timeout=self._timeout)
+        proof = entry.proof(self._environ)
         return await run_direct_link(request, proof, self._service, self._tell_of_trouble, is_checked=True)
 
     def _tell_of_trouble(self, event: Event) -> None:

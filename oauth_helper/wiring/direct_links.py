@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from oauth_helper.authorization import Authorization, RepoType
-from oauth_helper.errors import UsageError
 from oauth_helper.events import Event, Linked
 from oauth_helper.exchange import PACE, Pace
 from oauth_helper.link_request import IfExists, LinkRequest
 from oauth_helper.linking import list_if_permitted
 from oauth_helper.linking.directly import link_directly
 from oauth_helper.pending import Target
-from oauth_helper.phrase import verbatim
 from oauth_helper.proof import PersonalToken, Proof, UserPassword, check_type
 from oauth_helper.secret import Secret
 from oauth_helper.servicestage import ServiceStageClient
 from oauth_helper.standing import find_standing
 from oauth_helper.wiring.meeting import MeetingPlace
-from oauth_helper.wiring.naming import name_for
+from oauth_helper.wiring.naming import name_for, unknown_choice
 from oauth_helper.wiring.ways import Ways
 
 
@@ -121,5 +119,5 @@ async def what_is_kept(
 def _request(repo_type: RepoType, name: str | None, if_exists: IfExists | str) -> LinkRequest:
     try:
         return LinkRequest(RepoType(repo_type), name or name_for(repo_type), if_exists=IfExists(if_exists))
-    except ValueError as error:
-        raise UsageError(verbatim(str(error))) from error
+    except ValueError:
+        raise unknown_choice(repo_type, if_exists) from None

@@ -9,7 +9,7 @@ from typing import Final
 
 from oauth_helper import linking
 from oauth_helper.authorization import Authorization, RepoType
-from oauth_helper.errors import OAuthHelperError, UsageError
+from oauth_helper.errors import OAuthHelperError
 from oauth_helper.events import Event, Linked, Visited
 from oauth_helper.exchange import PACE, Pace
 from oauth_helper.journal import Journal
@@ -17,11 +17,10 @@ from oauth_helper.link_request import IfExists, LinkRequest
 from oauth_helper.linking import Doors
 from oauth_helper.listener import Listener
 from oauth_helper.pending import Target
-from oauth_helper.phrase import verbatim
 from oauth_helper.servicestage import ServiceStageClient
 from oauth_helper.settings import DEFAULT_TIMEOUT
 from oauth_helper.wiring.meeting import MeetingPlace
-from oauth_helper.wiring.naming import name_for
+from oauth_helper.wiring.naming import name_for, unknown_choice
 from oauth_helper.wiring.opening import Opening
 from oauth_helper.wiring.sitting import ListenerForOne, Sitting
 from oauth_helper.wiring.ways import Ways
@@ -60,8 +59,8 @@ async def link(
     """
     try:
         request = LinkRequest(RepoType(repo_type), name or name_for(repo_type), tag, IfExists(if_exists), timeout)
-    except ValueError as error:
-        raise UsageError(verbatim(str(error))) from error
+    except ValueError:
+        raise unknown_choice(repo_type, if_exists) from None
     ways = Ways(browser=browser, port=port)
     linked = await run_link(request, service, ways, tell, journal=Journal.of_the_user())
     return linked.authorization

@@ -8,7 +8,7 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager, nullconte
 from pathlib import Path
 from typing import Final
 
-from oauth_helper.authorization import RepoType
+from oauth_helper.authorization import RepoType, as_argument
 from oauth_helper.errors import (
     DeadlineError,
     MachineError,
@@ -129,7 +129,8 @@ def _still_linked(name: str) -> DeadlineError:
     return DeadlineError(
         phrase("Another oauth-helper is still linking {name}", name=name),
         hint=phrase(
-            "This one has stopped waiting; the other goes on. `oauth-helper show {name}` tells how it ended.", name=name
+            "This one has stopped waiting; the other goes on. `oauth-helper show {name}` tells how it ended.",
+            name=as_argument(name),
         ),
     )
 

@@ -64,8 +64,7 @@ async def _project_of(
             yield remembered
         except (NotPermittedError, RefusedError) as error:
             if _may_mean_the_project(error):
-                known.forget(asked)
-                error.hint += phrase(" The project's id was remembered from an earlier run; the next asks IAM again.")
+                known.forget(asked)  # the next run asks IAM again
             raise
         return
     project_id = await find_project_id(iam, region, identity, ca_bundle=ca_bundle)

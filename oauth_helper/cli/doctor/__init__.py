@@ -16,7 +16,14 @@ if TYPE_CHECKING:
     from oauth_helper.cli.doctor.finding import Finding
 
 
-@command("doctor")
+@command(
+    "doctor",
+    help="""Check everything a link needs, a line each, without opening a browser.
+
+    What is marked fail would end a link, and the first of it is to be mended first; a link works in spite of a note.
+    Ends with the status a link would end with, 0 where all is well.
+    """,
+)
 @click.argument("repo_type", type=REPO_TYPE, metavar="[REPO_TYPE]", default=RepoType.GITHUB.value)
 @option("--name", metavar="NAME", help="The name a link would use.  [default: REPO_TYPE-<your login name>]")
 @BROWSER_OPTION
@@ -30,11 +37,7 @@ if TYPE_CHECKING:
 @connection_options
 @output_options
 def doctor_command(repo_type: str, **options: Any) -> int:
-    """Check everything a link needs, a line each, without opening a browser.
-
-    What is marked fail would end a link, and the first of it is to be mended first; a link works in spite of a note.
-    Ends with the status a link would end with, 0 where all is well.
-    """
+    """Run ``oauth-helper doctor``."""
     if options["as_report"] and options["as_json"]:
         raise UsageError(phrase("--report is for people, --json for scripts"), hint=phrase("Give one of them."))
     findings = _of_the_run(options, RepoType(repo_type))

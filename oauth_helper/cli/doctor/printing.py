@@ -7,13 +7,11 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-import click
-
 from oauth_helper.authorization import RepoType
 from oauth_helper.cli.colour import coloured
 from oauth_helper.cli.doctor.finding import FAIL, NOTE, OK, Finding
 from oauth_helper.cli.fitting import fitted, padded, width_of
-from oauth_helper.cli.speech import in_words
+from oauth_helper.cli.speech import in_words, print_text
 from oauth_helper.phrase import Phrase, phrase
 
 _VERDICTS: Final[Mapping[str, tuple[Phrase, str]]] = {
@@ -55,11 +53,11 @@ def print_findings(findings: Sequence[Finding], repo_type: RepoType) -> None:
         verdict = padded(in_words(said), verdicts)
         lines = _lines(finding, width - (verdicts + 1 if is_narrow else column))
         subject = _subject(finding) if is_narrow else f"{padded(_subject(finding), subjects)}{lines.pop(0)}"
-        click.echo(f"{coloured(verdict, sys.stdout, colour)} {subject}")
+        print_text(f"{verdict} {subject}", coloured(verdict, sys.stdout, colour))
         for line in lines:
-            click.echo(" " * (verdicts + 1 if is_narrow else column) + line)
+            print_text(" " * (verdicts + 1 if is_narrow else column) + line)
     for line in fitted(in_words(_conclusion(findings, repo_type)), width):
-        click.echo(coloured(line, sys.stdout))
+        print_text(line, coloured(line, sys.stdout))
 
 
 def _lines(finding: Finding, room: int) -> list[str]:

@@ -11,12 +11,10 @@ from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Final
 
-import click
-
 from oauth_helper.cli.doctor.discreet import discreet, known
 from oauth_helper.cli.doctor.finding import Finding
 from oauth_helper.cli.running import run
-from oauth_helper.cli.speech import spoken
+from oauth_helper.cli.speech import print_text, spoken
 from oauth_helper.errors import OAuthHelperError
 
 if TYPE_CHECKING:
@@ -38,7 +36,7 @@ _VERSION: Final = re.compile(r"\d+(?:\.\d+)+")
 def print_report(findings: Sequence[Finding]) -> None:
     """Print it, in English whatever language is spoken: it is for those who mend oauth-helper."""
     for line in (*_machine(), *run(_browsers()), "", *_verdicts(findings)):
-        click.echo(line)
+        print_text(line)
 
 
 def _machine() -> Iterator[str]:
