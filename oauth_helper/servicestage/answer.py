@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import Final
 
 from oauth_helper.errors import UnusableAnswerError
 from oauth_helper.phrase import Phrase, phrase
@@ -15,6 +16,9 @@ from oauth_helper.stars import starred
 
 CHECK_THE_ENDPOINT = phrase("Try again in a moment; `oauth-helper doctor` checks the endpoint.")
 """What to do where the request may have been carried out: it must not claim that nothing was created."""
+
+LONGEST_RETRY_AFTER: Final = 86400.0
+"""Seconds. A server that asks for more is taken to ask for this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,18 +39,26 @@ class Answer:
     @property
     def server_time(self) -> datetime | None:
         """What the server's clock said (``Date``, RFC 9110 section 6.6.1), or ``None`` where it does not say."""
-        try:
-            date = parsedate_to_datetime(self.headers.get("Date", ""))
-            # RFC 5322 section 3.3: a zone of -0000 is UTC too, though Python gives it as no zone at all.
-            return date.replace(tzinfo=UTC) if date.tzinfo is None else date.astimezone(UTC)
-        except (ValueError, OverflowError):
-            return None
+        return _date(self.headers.get("Date", ""))
 
     @property
     def clock_skew(self) -> float | None:
         """How many seconds the server's clock is ahead of this machine's, to about a second."""
         server_time = self.server_time
         return None if server_time is None else (server_time - self.received_at).total_seconds()
+
+    @property
+    def retry_after(self) -> float | None:
+        """The seconds that ``Retry-After`` asks for (RFC 9110 section 10.2.3), from 0 to LONGEST_RETRY_AFTER."""
+        value = self.headers.get("Retry-After", "").strip()
+        if value.isascii() and value.isdecimal():
+            return min(float(value[:20]), LONGEST_RETRY_AFTER)
+        date = _date(value)
+        if date is None:
+            return None
+        # The date is by the server's clock, so this machine's clock does not matter if the server tells its own.
+        seconds = (date - (self.server_time or self.received_at)).total_seconds()
+        return min(max(seconds, 0.0), LONGEST_RETRY_AFTER)
 
     @property
     def request_id(self) -> str | None:
@@ -80,6 +92,15 @@ class Answer:
             hint=CHECK_THE_ENDPOINT,
             request_id=self.request_id,
         )
+
+
+def _date(text: str) -> datetime | None:
+    try:
+        date = parsedate_to_datetime(text)
+        # RFC 5322 section 3.3: a zone of -0000 is UTC too, though Python gives it as no zone at all.
+        return date.replace(tzinfo=UTC) if date.tzinfo is None else date.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
 
 
 def parse_json(body: bytes) -> object:
