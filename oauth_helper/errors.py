@@ -194,6 +194,7 @@ class UnavailableError(OAuthHelperError):
         sent: bool,
         status: int | None = None,
         retry_after: float | None = None,
+        is_transient: bool = False,
         **about: Any,
     ) -> None:
         super().__init__(message, **about)
@@ -202,7 +203,9 @@ class UnavailableError(OAuthHelperError):
         self.status = status
         """The answer's HTTP status; None where there was no answer."""
         self.retry_after = retry_after
-        """Seconds to wait before the next request, if a 408, 425, 429 or 5xx answer says so (RFC 9110 section 10.2.3)."""
+        """Seconds to wait before the next request, if a 408, 425, 429 or 5xx answer names them (RFC 9110 10.2.3)."""
+        self.is_transient = is_transient
+        """Whether the same request may succeed a moment later: the server is busy, or the connection broke."""
 
 
 class UnreachableError(UnavailableError):

@@ -159,9 +159,9 @@ class TravellingClient(HurriedClient):
     before: Callable[[Call], None]
     _has_exchanged = False
 
-    async def list_authorizations(self) -> list[Authorization]:
+    async def list_authorizations(self, *, retry: bool = True) -> list[Authorization]:
         await self._set_out_for(Call.LOOK if self._has_exchanged else Call.LIST)
-        return await super().list_authorizations()
+        return await super().list_authorizations(retry=retry)
 
     async def authorization_url(self, repo_type: RepoType, *, tag: str | None = None) -> str:
         await self._set_out_for(Call.REDIRECT_URL)

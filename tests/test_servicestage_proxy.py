@@ -49,7 +49,7 @@ async def failure(endpoint: str, ca_bundle: Path | str | None = None) -> Unreach
         ({"HTTPS_PROXY": "http://p:1"}, "https://x.example", "http://p:1"),
         ({"https_proxy": "http://p:1"}, "https://x.example", "http://p:1"),
         ({"https_proxy": "p:1"}, "https://x.example", "http://p:1"),
-        ({"https_proxy": "https://u:w@p"}, "https://x.example", "https://u:w@p"),
+        ({"https_proxy": "https://u:w@p"}, "https://x.example", "https://p"),
         ({"HTTPS_PROXY": ""}, "https://x.example", None),
         ({"HTTP_PROXY": "http://p:1"}, "https://x.example", None),
         ({"ALL_PROXY": "socks5://p:1"}, "https://x.example", None),
@@ -70,7 +70,8 @@ def test_the_environment_names_the_proxy(
 ) -> None:
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert proxy_for(URL(endpoint)) == (URL(proxy) if proxy else None)
+    found = proxy_for(URL(endpoint))
+    assert (found and found.url) == (URL(proxy) if proxy else None)
 
 
 @pytest.mark.parametrize("address", ["socks5://u:passw0rd@p:1", "http://", "http://u:passw0rd@p:port", "://"])
@@ -175,7 +176,7 @@ async def test_a_proxy_that_refuses_is_told_with_its_status(monkeypatch: pytest.
         writer.write(b"HTTP/1.1 407 \x1b[31mNo\r\nContent-Length: 0\r\n\r\n")
 
     error = await broken_proxy(script, monkeypatch)
-    assert error.message.endswith(f"did not connect to {NAME} (HTTP 407)")
+    assert error.message.endswith("refused the user name or password, or needs one (HTTP 407)")
     assert "HTTPS_PROXY" in error.hint
     assert not error.sent
 
@@ -199,5 +200,6 @@ async def test_a_proxy_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch
 async def test_a_proxy_without_an_address_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.oauth-helper.invalid:3128")
     error = await failure("https://x.example")
-    assert error.message == "There is no address for the name proxy.oauth-helper.invalid:3128"
+    assert error.message == "No address was found for the proxy proxy.oauth-helper.invalid:3128"
+    assert "HTTPS_PROXY (http" in error.hint
     assert not error.sent

@@ -47,7 +47,7 @@ async def find_project_id(
         )
     async with Connection(iam_endpoint, credentials=credentials, ca_bundle=ca_bundle, origin=_ORIGIN) as iam:
         try:
-            answer = await iam.request("GET", "/v3/projects", query=(("name", region),))
+            answer = await iam.request("GET", "/v3/projects", query=(("name", region),), is_safe=True)
         except NotPermittedError as error:
             error.hint = _GIVE_THE_PROJECT
             raise
@@ -94,8 +94,9 @@ async def fetch_token(
     body = json.dumps({"auth": {"identity": identity, "scope": {"project": project}}}).encode()
     async with Connection(iam_endpoint, credentials=None, ca_bundle=ca_bundle, origin=_ORIGIN) as iam:
         # nocatalog leaves the list of all services' endpoints out of the answer.
+        query = (("nocatalog", "true"),)
         answer = await iam.request(
-            "POST", "/v3/auth/tokens", query=(("nocatalog", "true"),), body=body, secrets=(user.password,)
+            "POST", "/v3/auth/tokens", query=query, body=body, secrets=(user.password,), is_safe=True
         )
     token = answer.headers.get("X-Subject-Token", "")
     facts = _object(answer.json_object(), "token")
