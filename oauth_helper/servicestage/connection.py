@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import os
 import re
 import time
@@ -43,8 +42,6 @@ _LARGEST_FIELD: Final = 128 * 1024
 """Bytes; an IAM token, which comes in a header, may have 100,000 characters."""
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=30, sock_connect=10)
 """Seconds, for a whole request and for its connection."""
-_POOLED: Final = 15.0
-"""Seconds for which a connection is kept after an answer; aiohttp's default."""
 _FIELD_VALUE: Final = re.compile(r"[!-~]+")
 """What every value of ours in a header is made of (RFC 9110 section 5.5, without spaces)."""
 
@@ -112,13 +109,12 @@ class Connection:
         self._retries = retries
         self._session: aiohttp.ClientSession | None = None
         self._standby = Standby(self._connected, standby)
-        self._answered_at = -math.inf
         self.last_clock_skew: float | None = None
         """Seconds by which the server's clock was ahead of this machine's at the last answer; ``None`` if unknown."""
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=True if self._tls is None else self._tls, keepalive_timeout=_POOLED),
+            connector=aiohttp.TCPConnector(ssl=True if self._tls is None else self._tls),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"User-Agent": f"oauth-helper/{VERSION}"},
             timeout=self._timeout,
@@ -242,7 +238,7 @@ class Connection:
             proxy_headers=proxy_headers,
             allow_redirects=False,
         ) as response:
-            received_at, self._answered_at = datetime.now(UTC), asyncio.get_running_loop().time()
+            received_at = datetime.now(UTC)
             content = bytearray()
             async for part in response.content.iter_any():
                 content += part
@@ -250,17 +246,14 @@ class Connection:
                     break
             return Answer(self.host, response.status, response.headers, bytes(content), received_at, secrets)
 
-    async def _connected(self) -> tuple[Held, float]:
-        """Return a connection, and how many seconds it has been idle for where it was one of the pool's."""
+    async def _connected(self) -> Held:
         session, pool = self._opened()
-        idle_for = asyncio.get_running_loop().time() - self._answered_at
         proxy, proxy_headers = self._way()
         # The pool tells connections by these: a session's requests bring its own headers to a proxy, and these.
         to_proxy = session.headers.copy()
         to_proxy.update(proxy_headers or {})
         as_if = aiohttp.ClientRequest("GET", self._base, session=session, proxy=proxy, proxy_headers=to_proxy)
-        held = await pool.connect(as_if, [], self._timeout)
-        return held, idle_for if idle_for < _POOLED else 0.0
+        return await pool.connect(as_if, [], self._timeout)
 
     def _way(self) -> tuple[URL | None, dict[str, str] | None]:
         """Return the proxy, and the headers for it."""
