@@ -6,6 +6,8 @@ manual's editions swap the columns "message" and "description".
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,9 +26,9 @@ from oauth_helper.errors import (
     RepositoryNotImplementedError,
     UnusableAnswerError,
 )
-from oauth_helper.phrase import Phrase, phrase
+from oauth_helper.phrase import Phrase, counted, phrase
 from oauth_helper.presentable import presentable
-from oauth_helper.servicestage.answer import CHECK_THE_ENDPOINT, Answer
+from oauth_helper.servicestage.answer import CHECK_THE_ENDPOINT, LONGEST_RETRY_AFTER, Answer
 from oauth_helper.servicestage.error_body import ErrorBody, read_error_body
 
 LARGEST_SKEW: Final = 15 * 60
@@ -34,6 +36,11 @@ LARGEST_SKEW: Final = 15 * 60
 
 _TRY_AGAIN: Final = frozenset({408, 425, 429})
 """The request was not looked at: late, early, or one too many (RFC 9110 section 15.5.9, RFC 8470, RFC 6585)."""
+
+_THROTTLING: Final = frozenset({"APIGW.0308", "APIG.0308"})
+_THROTTLED: Final = re.compile(r"\btime:\s?(\d{1,6}) ?(second|minute|hour|day)")
+"""Such as ``policy user over ratelimit,limit:200,time:5 minute``."""
+_SECONDS: Final[Mapping[str, float]] = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,17 +154,38 @@ def refusal(
     """
     body = read_error_body(answer)
     if answer.status in _TRY_AGAIN or answer.status >= 500:
+        retry_after = _throttled_for(body) if answer.retry_after is None else answer.retry_after
         return UnusableAnswerError(
             _message(answer, phrase("gave no usable answer"), body),
             sent=True,
             status=answer.status,
-            hint=CHECK_THE_ENDPOINT,
+            retry_after=retry_after,
+            is_transient=True,
+            hint=_try_again_in(retry_after) if retry_after else CHECK_THE_ENDPOINT,
             code=body.code,
             request_id=body.request_id,
         )
     verdict = _judge(answer, body, credentials)
     message = _message(answer, verdict.words, body)
     return verdict.error(message, hint=verdict.hint, code=body.code, request_id=body.request_id)
+
+
+def _throttled_for(body: ErrorBody) -> float | None:
+    """Return the seconds in which API Gateway counts requests, from the text of its throttling errors."""
+    found = _THROTTLED.search(body.message) if body.code in _THROTTLING else None
+    return min(int(found[1]) * _SECONDS[found[2]], LONGEST_RETRY_AFTER) if found else None
+
+
+def _try_again_in(seconds: float) -> Phrase:
+    """Return the hint, with the time rounded up to a unit that suits it."""
+    minutes = math.ceil(seconds / 60)
+    if seconds < 120 and seconds != 60:
+        time = counted("{count} second", "{count} seconds", math.ceil(seconds))
+    elif minutes < 120 and minutes != 60:
+        time = counted("{count} minute", "{count} minutes", minutes)
+    else:
+        time = counted("{count} hour", "{count} hours", math.ceil(minutes / 60))
+    return phrase("Try again in {time}.", time=time)
 
 
 def redirected(answer: Answer) -> UnusableAnswerError:
