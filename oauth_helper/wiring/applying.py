@@ -9,15 +9,18 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Final
 
+from oauth_helper.authorization import Authorization
 from oauth_helper.declaration import Entry, Method, Step, Verdict, check_steps, plan_steps
-from oauth_helper.errors import AuthorizationDeniedError, OAuthHelperError, RefusedError, UsageError
-from oauth_helper.events import Event, Failed, Linked, Outcome, Warned
+from oauth_helper.errors import AuthorizationDeniedError, NotPermittedError, OAuthHelperError, RefusedError, UsageError
+from oauth_helper.events import Event, Failed, Linked, Outcome, Warned, warning_once
 from oauth_helper.journal import Journal
 from oauth_helper.link_request import LinkRequest
+from oauth_helper.phrase import phrase
 from oauth_helper.proof import PersonalToken, UserPassword
 from oauth_helper.secret import Secret
 from oauth_helper.servicestage import ServiceStageClient
 from oauth_helper.settings import DEFAULT_TIMEOUT
+from oauth_helper.standing import is_list_alone_refused
 from oauth_helper.wiring.direct_links import run_direct_link
 from oauth_helper.wiring.links import run_link
 from oauth_helper.wiring.plan import How, plan_opening
@@ -64,14 +67,32 @@ async def apply(
         CredentialsError: A secret is set nowhere, or those of the client are refused. Nothing was done.
         UnavailableError: What stands could not be listed. Nothing was done.
     """
-    steps = plan_steps(entries, await service.list_authorizations())
+    listed = await list_if_permitted(service, tell)
+    steps = plan_steps(entries, listed or [])
     check_steps(steps, environ)
     results: list[Applied] = []
     ways = Ways(browser=browser, environ=without_secrets(environ, [step.entry for step in steps]))
     journal = Journal.of_the_user()
-    applying = Applying(service, ways, tell, results.append, environ=environ, journal=journal, timeout=timeout)
+    applying = Applying(
+        *(service, ways, tell, results.append),
+        environ=environ,
+        journal=journal,
+        timeout=timeout,
+        may_list=listed is not None,
+    )
     await applying.carry_out(steps)
     return results
+
+
+async def list_if_permitted(service: ServiceStageClient, tell: Callable[[Event], None]) -> list[Authorization] | None:
+    """Return what exists; None, after a warning, if this account may not list."""
+    try:
+        return await service.list_authorizations()
+    except NotPermittedError as error:
+        if not is_list_alone_refused(error):
+            raise
+    tell(Warned(phrase("This account may not list authorizations, so it is not known which of them exist.")))
+    return None
 
 
 def without_secrets(environ: Mapping[str, str], entries: Iterable[Entry]) -> dict[str, str]:
@@ -94,6 +115,7 @@ class Applying:
         environ: Where the secrets are that the entries name.
         journal: Where redirects are written down; None: nowhere.
         timeout: Seconds to wait for the user, for each entry.
+        may_list: Whether this account may list.
     """
 
     def __init__(
@@ -106,14 +128,16 @@ class Applying:
         environ: Mapping[str, str],
         journal: Journal | None,
         timeout: float,
+        may_list: bool = True,
     ) -> None:
         self._service = service
         self._ways = ways
-        self._tell = tell
+        self._tell = warning_once(tell)
         self._done = done
         self._environ = environ
         self._journal = journal
         self._timeout = timeout
+        self._may_list = may_list
         self._is_over = False
 
     async def carry_out(self, steps: Sequence[Step]) -> None:
@@ -146,7 +170,9 @@ class Applying:
         user = entry.user or ""
         proof = PersonalToken(secret, entry.host) if entry.method is Method.TOKEN else UserPassword(user, secret)
         request = LinkRequest(entry.repo_type, entry.name, timeout=self._timeout)
-        return await run_direct_link(request, proof, self._service, self._tell_of_trouble, is_checked=True)
+        return await run_direct_link(
+            *(request, proof, self._service, self._tell_of_trouble), is_checked=True, may_look=self._may_list
+        )
 
     def _tell_of_trouble(self, event: Event) -> None:
         """Tell what the user should know; the steps of many links at once would make no story."""

@@ -59,9 +59,9 @@ async def _project_of(
         try:
             yield remembered
         except (NotPermittedError, RefusedError) as error:
+            # The error was told already: its text must not change any more.
             if _may_mean_the_project(error):
                 known.forget(asked)
-                error.hint += phrase(" The project's id was remembered from an earlier run; the next asks IAM again.")
             raise
         return
     project_id = await find_project_id(iam, region, identity, ca_bundle=ca_bundle)
