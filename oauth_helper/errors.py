@@ -30,10 +30,14 @@ the command ends (``exit_status``)::
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from oauth_helper.phrase import Phrase, phrase
 from oauth_helper.presentable import presentable
+
+TRY_AGAIN: Final = frozenset({408, 425, 429})
+"""The request was not looked at: late, early, or one too many (RFC 9110 section 15.5.9, RFC 8470, RFC 6585)."""
+_ABOUT_CREDENTIALS: Final = frozenset({401, 403})
 
 
 class OAuthHelperError(Exception):
@@ -45,7 +49,15 @@ class OAuthHelperError(Exception):
     default_hint: str = "This is a fault in oauth-helper. Please report what -vv shows: no secret is in it."
 
     def __init__(
-        self, message: Phrase, *, hint: Phrase | None = None, code: str | None = None, request_id: str | None = None
+        self,
+        message: Phrase,
+        *,
+        hint: Phrase | None = None,
+        code: str | None = None,
+        request_id: str | None = None,
+        status: int | None = None,
+        answered_by: Phrase | None = None,
+        nothing_created: bool = False,
     ) -> None:
         super().__init__(message)
         self.message: Phrase = message
@@ -54,9 +66,44 @@ class OAuthHelperError(Exception):
         """The API's error code, such as ``SVCSTG.REPO.0402``."""
         self.request_id = request_id
         """What the vendor's support asks for."""
+        self.status = status
+        """The answer's HTTP status; None if the error is not an answer."""
+        self.answered_by = answered_by
+        """Who answered, if it was not ServiceStage: an answer without one of its codes."""
+        self.nothing_created = nothing_created
+        """Whether the error says that nothing was created. It is certain then."""
 
     def __str__(self) -> str:
         return self.message
+
+    @property
+    def is_foreign_refusal(self) -> bool:
+        """Whether something between this machine and ServiceStage answered a request with a redirect or a refusal.
+
+        ServiceStage then did not get the request. Statuses after which a request is sent again, and those that are
+        about the credentials, are not refusals in this sense.
+        """
+        return (
+            self.status is not None
+            and 300 <= self.status < 500
+            and self.status not in _ABOUT_CREDENTIALS | TRY_AGAIN
+            and not self._is_servicestages
+        )
+
+    @property
+    def is_foreign_denial(self) -> bool:
+        """Whether an answer without a code of ServiceStage says 401 or 403."""
+        return self.status in _ABOUT_CREDENTIALS and not self._is_servicestages
+
+    @property
+    def _is_servicestages(self) -> bool:
+        return (self.code or "").startswith("SVCSTG.")
+
+    def say_that_nothing_was_created(self) -> None:
+        """Put it before the hint, once."""
+        if not self.nothing_created:
+            self.nothing_created = True
+            self.hint = phrase("Nothing was created. {what_to_do}", what_to_do=self.hint)
 
     def to_json(self) -> dict[str, str | None]:
         """Return what a script is told."""
@@ -88,7 +135,7 @@ class RedirectRejectedError(OAuthHelperError):
     def __init__(self, reason: str, message: Phrase, *, hint: Phrase | None = None) -> None:
         super().__init__(message, hint=hint)
         self.reason = reason
-        """Why: ``no-redirect``, ``foreign-state``, or another word that the README lists under "Events"."""
+        """Why: ``no-redirect``, ``foreign-state``, or another reason that ``schema/output.schema.json`` lists."""
 
 
 class SettingsError(OAuthHelperError):
@@ -133,7 +180,7 @@ class AuthorizationDeniedError(OAuthHelperError):
         self.description: str = presentable(description)
         said, detail = phrase("The Git host refused the authorization ({error})", error=self.error), self.description
         said = phrase("{message}: {detail}", message=said, detail=detail.rstrip(".")) if detail else said
-        super().__init__(said, hint=hint)
+        super().__init__(said, hint=hint, nothing_created=True)
 
 
 class DeadlineError(OAuthHelperError):
@@ -141,7 +188,7 @@ class DeadlineError(OAuthHelperError):
 
     exit_status = 5
     kind = "deadline"
-    default_hint = "Nothing was created. Run the command again; --timeout SECONDS (at most 3600) waits longer."
+    default_hint = "Run the command again; --timeout SECONDS (at most 3600) waits longer."
 
 
 class RefusedError(OAuthHelperError):
@@ -192,7 +239,6 @@ class UnavailableError(OAuthHelperError):
         message: Phrase,
         *,
         sent: bool,
-        status: int | None = None,
         retry_after: float | None = None,
         is_transient: bool = False,
         **about: Any,
@@ -200,8 +246,6 @@ class UnavailableError(OAuthHelperError):
         super().__init__(message, **about)
         self.sent = sent
         """Whether the request may have reached the server. False only where no connection came about."""
-        self.status = status
-        """The answer's HTTP status; None where there was no answer."""
         self.retry_after = retry_after
         """Seconds to wait before the next request, if a 408, 425, 429 or 5xx answer names them (RFC 9110 10.2.3)."""
         self.is_transient = is_transient
@@ -226,7 +270,7 @@ class OutcomeUnknownError(OAuthHelperError):
 
     exit_status = 8
     kind = "outcome-unknown"
-    default_hint = "The redirect is kept: `oauth-helper resume` finishes it within 10 minutes of its coming."
+    default_hint = "`oauth-helper list` tells whether it exists. If not, run the command again."
 
 
 class MachineError(OAuthHelperError):

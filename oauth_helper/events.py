@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -48,6 +49,8 @@ class Warned:
     """Something a user should know; the story goes on."""
 
     message: Phrase
+    once: bool = False
+    """Whether it is about this machine and is the same for every link of a command."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,8 @@ class Joined:
     """Another process is linking the same name already; its end will be ours."""
 
     name: str
+    can_deliver: bool = True
+    """Whether an address can be delivered to it. It cannot while that process starts, and if it uses no browser."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,12 +189,17 @@ class Looking:
 class Refused:
     """ServiceStage will not have the redirect in hand; the story may go on with another."""
 
+    may_be_created: bool = False
+    """Whether something may have been created from it nevertheless."""
+
 
 @dataclass(frozen=True, slots=True)
 class Deleting:
     """ServiceStage is asked to delete the authorization that is to be replaced."""
 
     name: str
+    kept: bool = False
+    """Whether the redirect is written down, so that another run can finish it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,3 +249,59 @@ Event = (
     | Linked
     | Failed
 )
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a link is, as its events tell. Give each of them to :meth:`take`."""
+
+    has_redirect: bool = False
+    """Whether a redirect is in hand whose end is not known."""
+    is_kept: bool = False
+    """Whether it is written down."""
+    may_be_created: bool = False
+    """Whether ServiceStage may have created something, or is asked to replace it, for this run or for another one."""
+    is_deleting: bool = False
+    """Whether ServiceStage was asked to delete what is to be replaced, with no answer yet."""
+    has_deleted: bool = False
+    """Whether an authorization was deleted that was to be replaced."""
+    has_joined: bool = False
+    """Whether another process did the linking."""
+    is_over: bool = False
+
+    def take(self, event: Event) -> None:
+        """Take note of an event."""
+        match event:
+            case Captured():
+                self.has_redirect, self.is_kept = True, False
+            case Resumed():
+                self.has_redirect = self.is_kept = self.may_be_created = True
+            case Joined():
+                self.has_redirect, self.has_joined, self.may_be_created = False, True, True
+            case Exchanging(kept=kept):
+                self.is_kept, self.may_be_created = kept, True
+            case Deleting(kept=kept):
+                self.is_kept, self.may_be_created, self.is_deleting = kept, True, True
+            case Deleted():
+                self.is_deleting, self.has_deleted = False, True
+            case Refused(may_be_created=may_be_created):
+                self.has_redirect, self.may_be_created = False, may_be_created
+            case Linked() | Failed():
+                self.has_redirect, self.is_over = False, True
+            case _:
+                pass
+
+
+def warning_once(tell: Callable[[Event], None]) -> Callable[[Event], None]:
+    """Return a ``tell`` for several links that tells only the first warning that is the same for all of them."""
+    is_told = False
+
+    def tell_once(event: Event) -> None:
+        nonlocal is_told
+        if isinstance(event, Warned) and event.once:
+            if is_told:
+                return
+            is_told = True
+        tell(event)
+
+    return tell_once

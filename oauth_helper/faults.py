@@ -42,6 +42,7 @@ class Kind(StrEnum):
     UNAUTHORIZED = "401"
     FORBIDDEN = "403"
     CODE_OR_STATE_INVALID = "0402"
+    NOT_FOUND = "404"
     TOO_MANY_REQUESTS = "429"
     INTERNAL_ERROR = "500"
     INTERNAL_ERROR_AFTER = "500-after"
@@ -77,6 +78,7 @@ KINDS: Final[Mapping[Kind, Phrase]] = {
     Kind.UNAUTHORIZED: phrase("APIGW.0301, the token has expired; not handled"),
     Kind.FORBIDDEN: phrase("IAM.0003, a policy says no; not handled"),
     Kind.CODE_OR_STATE_INVALID: phrase("SVCSTG.REPO.0402, code or state invalid; not handled"),
+    Kind.NOT_FOUND: phrase("HTML page of a proxy; not handled"),
     Kind.TOO_MANY_REQUESTS: phrase("APIGW.0308, throttled; not handled"),
     Kind.INTERNAL_ERROR: phrase("internal error; not handled"),
     Kind.INTERNAL_ERROR_AFTER: phrase("handled, then internal error"),

@@ -14,6 +14,9 @@ from oauth_helper.secret import Secret
 CODE_LIFETIME: Final = timedelta(minutes=10)
 """How long a code is good at the most: GitHub's, and the most RFC 6749 section 4.1.2 recommends."""
 
+CONNECTING: Final = 10.0
+"""Seconds that a connection to ServiceStage may take: a request may leave so much later than ``sent_at`` says."""
+
 _FORMAT: Final = 1
 
 

@@ -32,6 +32,7 @@ class Trouble(StrEnum):
     FAILED_AFTER = "500, handled"
     BAD_GATEWAY = "502, a page of HTML"
     GATEWAY_TIMEOUT = "504, handled later"
+    NOT_FOUND = "404, a page of HTML"
     EXPIRED = "401, the token expired"
     UNLISTED = "403, may not list"
 
@@ -83,8 +84,12 @@ _OVERCOME: Final = Ends(LINKED, UNSETTLED)
 _OVERCOME_AGAIN: Final = Ends(LINKED, UNSETTLED, twice=LINKED)
 """The library's repetition, likewise; one that is lost too is overcome by us."""
 _DONE_ANYWAY: Final = Ends(LINKED, LINKED, twice=LINKED)
+_REFUSED: Final = Ends(End(6), End(6))
 _REFUSED_AT_ONCE: Final = Ends(End(3), End(3))
 _REFUSED_WITH_REDIRECT: Final = Ends(End(3, is_kept=True), End(3, is_kept=True))
+
+_NOT_SERVICESTAGES: Final = Ends(UNSETTLED, UNSETTLED)
+"""Something else answered, and did not hand the request on."""
 
 COLUMNS: Final = (Call.LIST, Call.REDIRECT_URL, Call.EXCHANGE, Call.LOOK, Call.DELETE)
 
@@ -112,6 +117,7 @@ _ROWS: Final[Mapping[Trouble, tuple[Ends | CannotBe, ...]]] = {
     Trouble.FAILED_AFTER: (_RETRIED, _RETRIED, _FINE, _OVERCOME, _FINE),
     Trouble.BAD_GATEWAY: (_RETRIED, _RETRIED, _OVERCOME, _OVERCOME, _OVERCOME),
     Trouble.GATEWAY_TIMEOUT: (_RETRIED, _RETRIED, _FINE, _OVERCOME, _FINE),
+    Trouble.NOT_FOUND: (_REFUSED, _REFUSED, _NOT_SERVICESTAGES, _OVERCOME, _NOT_SERVICESTAGES),
     Trouble.EXPIRED: (
         _REFUSED_AT_ONCE,
         _REFUSED_AT_ONCE,

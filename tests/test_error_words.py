@@ -11,8 +11,7 @@ from catalogs.messages import PACKAGE, english_of, translations_of
 from oauth_helper.authorization import RepoType
 from oauth_helper.catalogs import catalog_of
 from oauth_helper.cli.fitting import fitted, width_of
-from oauth_helper.cli.meaning import add_meaning
-from oauth_helper.cli.narration import Narrator
+from oauth_helper.desk import Ending
 from oauth_helper.errors import (
     AuthorizationDeniedError,
     ClockSkewError,
@@ -38,6 +37,7 @@ from oauth_helper.errors import (
     UnusableAnswerError,
     UsageError,
 )
+from oauth_helper.events import Event, Exchanging, Failed
 from oauth_helper.exchange.statement import outcome_unknown
 from oauth_helper.language import Language
 from oauth_helper.pending import Pending, Target
@@ -90,7 +90,7 @@ AFTER_THE_REDIRECT: tuple[tuple[OAuthHelperError, str, str], ...] = (
     (RedirectRejectedError("no-redirect", _X), "Copy the whole address", "paste it again"),
     (CodeOrStateInvalidError(_X), "was used already, or has expired", "for fresh ones"),
     (_UNKNOWN, "whether it did is not known", "`oauth-helper resume` finishes it, until 03:14:00 UTC"),
-    (OutcomeUnknownError(_X), "The redirect is kept", "`oauth-helper resume`"),
+    (OutcomeUnknownError(_X), "x", "`oauth-helper list` tells"),
 )
 
 
@@ -108,9 +108,9 @@ def test_every_error_of_the_tree_is_here() -> None:
 
 @pytest.mark.parametrize(("error", "remedy"), BEFORE_ANYTHING, ids=lambda each: type(each).__name__)
 def test_before_the_redirect_it_means_that_nothing_was_created(error: OAuthHelperError, remedy: str) -> None:
-    narrator = Narrator(quiet=True, verbosity=0)
+    told: list[Event] = []
     for _ in range(2):
-        add_meaning(error, narrator)
+        Ending(told.append).tell(Failed(error))
     assert f"{error.message}. {error.hint}".count(NOTHING) == 1
     assert error.hint.index(NOTHING) < error.hint.index(remedy)
     assert_short(error.message, error.hint)
@@ -126,10 +126,12 @@ def test_after_it_the_text_says_what_became_of_it(error: OAuthHelperError, meani
 
 
 def test_what_was_asked_of_servicestage_is_not_said_to_be_nothing() -> None:
-    narrator = Narrator(quiet=True, verbosity=0)
-    narrator.may_be_created = True
+    told: list[Event] = []
+    ending = Ending(told.append)
     error = NameTakenError(_X)
-    add_meaning(error, narrator)
+    ending.watch(Exchanging())
+    ending.tell(Failed(error))
+    assert told == [Exchanging(), Failed(error)]
     assert NOTHING not in error.hint
 
 

@@ -165,26 +165,32 @@ async def test_a_refusal_of_the_second_sending_may_be_the_work_of_the_first(refu
     assert await run.exchange().carry_out() == CREATED
     assert len(run.service.made("create")) == 2
     gone = Run(ScriptedService([RESET, type(refusal)(phrase("refused"))], looks=[[]]))
+    exchange = gone.exchange()
     with pytest.raises(type(refusal)):
-        await gone.exchange().carry_out()
+        await exchange.carry_out()
     assert gone.order[-1] == "list"
+    assert gone.is_kept == (refusal is TAKEN)
+    exchange.forget()
     assert not gone.is_kept
 
 
 async def test_a_plain_refusal_of_the_first_sending_ends_it() -> None:
     for error in (RefusedError(phrase("no")), NameTakenError(phrase("taken"))):
         run = Run(ScriptedService([error]))
+        exchange = run.exchange(known=())
         with pytest.raises(type(error)):
-            await run.exchange(known=()).carry_out()
+            await exchange.carry_out()
         assert run.order == ["create"]
+        assert run.is_kept == isinstance(error, NameTakenError), "a refused name costs neither code nor state"
+        exchange.forget()
         assert not run.is_kept
 
 
-async def test_what_the_console_itself_made_is_named() -> None:
+async def test_what_appeared_in_the_meantime_is_named() -> None:
     run = Run(ScriptedService([CodeOrStateInvalidError(phrase("used"))], looks=[[OTHER, STANDING]]))
-    with pytest.raises(CodeOrStateInvalidError, match="console itself created console-made") as raised:
+    with pytest.raises(CodeOrStateInvalidError, match='In the meantime "console-made" appeared') as raised:
         await run.exchange(known={NAME}).carry_out()
-    assert "delete it" in raised.value.hint
+    assert "is yours" in raised.value.hint
     assert run.order == ["create", "list"]
 
 

@@ -48,7 +48,7 @@ async def test_what_is_replaced_is_deleted_after_the_redirect_is_written_down() 
     assert third.sent_at
     assert removed is None
     assert run.order == ["delete", "create"]
-    assert run.told == [Deleting(NAME), Deleted(NAME), Exchanging(1, replaces=True, kept=True)]
+    assert run.told == [Deleting(NAME, kept=True), Deleted(NAME), Exchanging(1, replaces=True, kept=True)]
 
 
 async def test_a_deletion_of_which_nothing_came_is_sent_again() -> None:

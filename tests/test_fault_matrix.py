@@ -33,6 +33,7 @@ KINDS: Final[Mapping[Trouble, Kind]] = {
     Trouble.FAILED_AFTER: Kind.INTERNAL_ERROR_AFTER,
     Trouble.BAD_GATEWAY: Kind.BAD_GATEWAY,
     Trouble.GATEWAY_TIMEOUT: Kind.GATEWAY_TIMEOUT,
+    Trouble.NOT_FOUND: Kind.NOT_FOUND,
     Trouble.EXPIRED: Kind.UNAUTHORIZED,
     Trouble.UNLISTED: Kind.FORBIDDEN,
 }

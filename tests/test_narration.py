@@ -122,12 +122,12 @@ def test_an_authorization_that_does_not_work_is_warned_of(capsys: pytest.Capture
     [
         ((), "Terminated. Nothing was created", ""),
         (
-            (Captured(Way.PAGE), Deleting("my-auth")),
+            (Captured(Way.PAGE), Deleting("my-auth", kept=True)),
             "Terminated while ServiceStage was asked to delete the authorization named my-auth, which may be gone",
             "The redirect is kept: `oauth-helper resume` finishes it",
         ),
         (
-            (Captured(Way.PAGE), Deleting("my-auth"), Deleted("my-auth"), Exchanging(kept=True)),
+            (Captured(Way.PAGE), Deleting("my-auth", kept=True), Deleted("my-auth"), Exchanging(kept=True)),
             f"{ASKED}. The authorization that was named my-auth is deleted",
             "The redirect is kept: `oauth-helper resume` finishes it",
         ),

@@ -14,6 +14,7 @@ from oauth_helper.errors import (
     NameTakenError,
     NotPermittedError,
     OAuthHelperError,
+    RefusedError,
     UnavailableError,
     UnreachableError,
     UnusableAnswerError,
@@ -29,6 +30,7 @@ ENDINGS: dict[Kind, tuple[type[OAuthHelperError], str | None]] = {
     Kind.TRUNCATE: (UnreachableError, None),
     Kind.UNAUTHORIZED: (CredentialsError, "APIGW.0301"),
     Kind.FORBIDDEN: (NotPermittedError, "IAM.0003"),
+    Kind.NOT_FOUND: (RefusedError, "404"),
     Kind.TOO_MANY_REQUESTS: (UnusableAnswerError, "APIGW.0308"),
     Kind.INTERNAL_ERROR: (UnusableAnswerError, "SVCSTG.REPO.0500"),
     Kind.INTERNAL_ERROR_AFTER: (UnusableAnswerError, "SVCSTG.REPO.0500"),
@@ -164,7 +166,7 @@ async def test_a_hanging_exchange_is_over_when_its_client_leaves() -> None:
                 await user.names()
 
 
-@pytest.mark.parametrize(("status", "phrase"), [(502, "Bad Gateway"), (503, "Service Unavailable")])
+@pytest.mark.parametrize(("status", "phrase"), [(404, "Not Found"), (502, "Bad Gateway"), (503, "Service Unavailable")])
 async def test_a_proxy_answers_with_a_page(status: int, phrase: str) -> None:
     async with (
         sandbox_user(f"list={status}") as user,

@@ -112,7 +112,7 @@ async def test_who_may_not_list_and_runs_the_command_again_is_not_held_up_by_wha
     doors = PaperDoors(consents, journal=PaperJournal([sent]))
     assert await linked(service, IfExists.KEEP, doors) == Linked(CREATED)
     said = [event.message for event in doors.told if isinstance(event, Warned)]
-    assert any("cannot be known" in words and "Linking it anew" in words for words in said)
+    assert any("cannot be known" in words and "Linking it again" in words for words in said)
 
 
 @pytest.mark.parametrize("field", ["code", "state", "tag", "endpoint", "project_id"])

@@ -105,16 +105,19 @@ class _Apply:
     credentials: FoundCredentials
     dry_run: bool
     steps: Sequence[Step] = ()
+    may_list: bool = True
     results: dict[str, Applied] = field(default_factory=dict)
 
     async def carry_out(self) -> None:
         """Plan, say what will be done, and do it."""
-        from oauth_helper.wiring import open_service  # noqa: PLC0415 - aiohttp costs 0.3 s, which --help need not pay
+        from oauth_helper.wiring import list_if_permitted, open_service  # noqa: PLC0415 - aiohttp costs 0.3 s
 
         async with AsyncExitStack() as stack:
             stack.callback(self.started.narrator.stop_clock)
             service = await stack.enter_async_context(open_service(self.started.settings, self.credentials))
-            self.steps = plan_steps(self.entries, await service.list_authorizations())
+            listed = await list_if_permitted(service, self.started.narrator.tell)
+            self.may_list = listed is not None
+            self.steps = plan_steps(self.entries, listed or [])
             if self.dry_run:
                 return
             self._check()
@@ -143,6 +146,7 @@ class _Apply:
             environ=self.started.environ,
             journal=Journal.of_the_user(),
             timeout=settings.timeout.value,
+            may_list=self.may_list,
         )
         await applying.carry_out(self.steps)
 

@@ -137,13 +137,14 @@ class _DirectLink:
                 "`oauth-helper show {name}` tells whether it exists. If not, run the command again.",
                 name=as_argument(name),
             )
-        elif narrator.is_deleting:
+        elif narrator.progress.is_deleting:
             stopped.message += phrase(
                 " while ServiceStage was asked to delete the authorization named {name}, which may be gone", name=name
             )
         else:
             stopped.message += phrase(". Nothing was created")
-        if narrator.has_deleted:
+            stopped.nothing_created = True
+        if narrator.progress.has_deleted:
             stopped.message += phrase(". The authorization that was named {name} is deleted", name=name)
         return stopped
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def say_how_it_ended(linked: Linked, name: str, narrator: Narrator) -> None:
     """Say what became of ``name``, where it ended well."""
-    if narrator.has_joined and linked.kept:
+    if narrator.progress.has_joined and linked.kept:
         narrator.say(phrase("Linked {name}: the other oauth-helper did.", name=name))
     elif linked.kept:
         account = presentable(linked.authorization.repo_user)
@@ -56,19 +56,21 @@ def say_what_comes_next(name: str, *, in_sandbox: bool, quiet: bool) -> None:
 
 def explain_stop(stopped: StoppedError, narrator: Narrator, name: str, *, in_sandbox: bool) -> None:
     """Say in the error what a signal has left undone, and what to do about it."""
+    progress = narrator.progress
     asked = phrase(" while ServiceStage was asked to create {name}", name=name)
-    if narrator.is_deleting:
+    if progress.is_deleting:
         asked = phrase(
             " while ServiceStage was asked to delete the authorization named {name}, which may be gone", name=name
         )
-    stopped.message += asked if narrator.has_redirect else phrase(". Nothing was created")
-    if narrator.has_deleted:
+    stopped.nothing_created = not progress.has_redirect
+    stopped.message += asked if progress.has_redirect else phrase(". Nothing was created")
+    if progress.has_deleted:
         stopped.message += phrase(". The authorization that was named {name} is deleted", name=name)
-    if not narrator.has_redirect:
+    if not progress.has_redirect:
         return
     if in_sandbox:
         stopped.hint = phrase("The sandbox has ended too. Run the command again when you are ready.")
-    elif narrator.is_kept:
+    elif progress.is_kept:
         stopped.hint = phrase(
             "The redirect is kept: `oauth-helper resume` finishes it within 10 minutes of its coming."
         )

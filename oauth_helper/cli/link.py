@@ -133,9 +133,8 @@ def _linked(repo_type: RepoType, options: dict[str, Any], lines: EventLines | No
         else:
             linked = _run(_browser_link(request, started, options, lines))
     except OAuthHelperError as error:
-        from oauth_helper.cli.meaning import add_meaning  # noqa: PLC0415 - as above
-
-        add_meaning(error, started.narrator)
+        if not started.narrator.progress.may_be_created:
+            error.say_that_nothing_was_created()
         raise
     from oauth_helper.cli.ending import say_how_it_ended  # noqa: PLC0415 - as above
 

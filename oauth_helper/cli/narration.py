@@ -8,7 +8,6 @@ from typing import Final
 
 from oauth_helper.cli.advice import advice_in_words
 from oauth_helper.cli.directions import beside_the_page, directions, while_unreached
-from oauth_helper.cli.meaning import add_meaning
 from oauth_helper.cli.voice import Voice
 from oauth_helper.cli.waiting_line import WaitingLine
 from oauth_helper.errors import OAuthHelperError
@@ -29,6 +28,7 @@ from oauth_helper.events import (
     NotOpened,
     Opened,
     OpenedTwice,
+    Progress,
     Refused,
     Resumed,
     Visited,
@@ -57,21 +57,11 @@ class Narrator(Voice):
         """Whether the line that counts down invites the user to paste."""
         self._verbosity = verbosity
         self._waiting_line = WaitingLine(self.stream)
-        self.has_deleted: bool = False
-        """Whether an authorization was deleted that was to be replaced."""
         self._waiting: Waiting | None = None
         self._in_window = False
         self._is_looking = False
-        self.has_redirect: bool = False
-        """Whether the redirect is in hand, with no end yet."""
-        self.may_be_created: bool = False
-        """Whether ServiceStage may have been asked to create something, by this run or by another one."""
-        self.is_deleting: bool = False
-        """Whether ServiceStage was asked to delete what is to be replaced, with no answer yet."""
-        self.has_joined: bool = False
-        """Whether another process did the linking."""
-        self.is_kept: bool = True
-        """Whether the redirect in hand is written down, as far as was told."""
+        self.progress: Progress = Progress()
+        """How far the link is that was told last; `apply` tells of several."""
         self.linked: Linked | None = None
         """How it ended, where it ended well."""
         self.failure: OAuthHelperError | None = None
@@ -90,14 +80,15 @@ class Narrator(Voice):
 
     def tell(self, event: Event) -> None:
         """Tell an event of the story."""
-        self.may_be_created |= isinstance(event, Resumed | Joined | Exchanging | Deleting)
-        if isinstance(event, Failed):
-            add_meaning(event.error, self)
+        if self.progress.is_over:
+            self.progress = Progress()
+        has_waited = self.progress.has_joined
+        self.progress.take(event)
         match event:
             case Waiting() | Opened() | NotOpened():
                 self._tell_of_the_wait(event)
             case Captured() | Refused() | Resumed() | Joined() | Linked() | Failed():
-                self._tell_of_the_redirect(event)
+                self._tell_of_the_redirect(event, has_waited=has_waited)
             case Exchanging() | Looking() | Deleting() | Deleted():
                 self._tell_of_the_exchange(event)
             case Warned(message):
@@ -151,9 +142,10 @@ class Narrator(Voice):
         if beside := beside_the_page(self._where, takes_pastes=self.takes_pastes):
             self.say(beside)
 
-    def _tell_of_the_redirect(self, event: Captured | Refused | Resumed | Joined | Linked | Failed) -> None:
+    def _tell_of_the_redirect(
+        self, event: Captured | Refused | Resumed | Joined | Linked | Failed, *, has_waited: bool
+    ) -> None:
         self.stop_clock()
-        self.has_redirect = isinstance(event, Captured | Resumed)
         match event:
             case Linked():
                 self.linked = event
@@ -171,15 +163,13 @@ class Narrator(Voice):
                 )
             case Refused():
                 pass  # who asks what to do about it says why
-            case Joined(name):  # pragma: no branch - mypy: there is no other case
-                self.has_joined = True
-                self.say(phrase("Another oauth-helper is linking {name}. Waiting for it.", name=name))
-                if self.takes_pastes:
+            case Joined(name, can_deliver):  # pragma: no branch - mypy: there is no other case
+                if not has_waited:
+                    self.say(phrase("Another oauth-helper is linking {name}. Waiting for it.", name=name))
+                if can_deliver and self.takes_pastes:
                     self.say(phrase("An address for it can be pasted here too; Ctrl-C stops."))
 
     def _tell_of_the_exchange(self, event: Exchanging | Looking | Deleting | Deleted) -> None:
-        if isinstance(event, Exchanging):
-            self.is_kept = event.kept
         is_again, self._is_looking = self._is_looking, isinstance(event, Looking)
         match event:
             case Exchanging(attempt=1):
@@ -189,9 +179,8 @@ class Narrator(Voice):
             case Looking(name):
                 self.say(phrase("Looking again.") if is_again else phrase("Looking whether {name} stands.", name=name))
             case Deleting():
-                self.is_deleting = True
+                pass  # the deletion is told once it is done
             case Deleted(name):  # pragma: no branch - mypy: there is no other case
-                self.is_deleting, self.has_deleted = False, True
                 self.say(phrase("Deleted the authorization that was named {name}.", name=name))
 
     def _tell_of_the_traffic(self, event: Ignored | Visited | OpenedTwice | Advised) -> None:

@@ -9,11 +9,11 @@ from oauth_helper.cli.options import Run, connection_options, output_options, st
 from oauth_helper.cli.output import print_authorization, print_json
 from oauth_helper.cli.running import run
 from oauth_helper.cli.spoken_help import command
-from oauth_helper.errors import StoppedError
+from oauth_helper.errors import MachineError, StoppedError
 from oauth_helper.events import Failed, Linked
 from oauth_helper.journal import Journal
 from oauth_helper.pending import Pending
-from oauth_helper.phrase import phrase
+from oauth_helper.phrase import counted, phrase
 
 if TYPE_CHECKING:
     from oauth_helper.credential_chain import FoundCredentials
@@ -38,8 +38,17 @@ def resume_command(**options: Any) -> None:
     for trouble in troubles:
         started.narrator.warn(phrase("What an earlier run left cannot be read: {trouble}.", trouble=trouble))
     settled = _settled(pendings, journal, started) if pendings else []
-    _say_how_each_ended(settled, started)
+    _say_how_each_ended(settled, started, is_alone=len(settled) == 1 and not troubles)
     _print(settled, troubles, started)
+    if troubles:
+        raise MachineError(
+            counted(
+                "{count} redirect of an earlier run cannot be read",
+                "{count} redirects of earlier runs cannot be read",
+                len(troubles),
+            ),
+            hint=phrase("The warnings above name the files. Remove what is not yours, then run the command again."),
+        )
     for one in settled:
         if isinstance(one.outcome, Failed):
             raise one.outcome.error
@@ -53,10 +62,10 @@ def _settled(pendings: Sequence[Pending], journal: Journal, started: Run) -> lis
         raise
 
 
-def _say_how_each_ended(settled: Sequence[Settled], started: Run) -> None:
-    """The error at the end is the first one; nobody is to be left to guess about the others."""
+def _say_how_each_ended(settled: Sequence[Settled], started: Run, *, is_alone: bool) -> None:
+    """Say it of each if there are several: the error at the end is that of the first failure alone."""
     voice = started.narrator
-    for one in settled if len(settled) > 1 else ():
+    for one in () if is_alone else settled:
         name = one.pending.target.name
         if isinstance(one.outcome, Linked):
             voice.say(phrase("Linked {name}.", name=name))

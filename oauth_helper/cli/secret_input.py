@@ -182,7 +182,9 @@ def _asked(question: Phrase, *, hidden: bool) -> str:
 
 
 def _interrupted() -> StoppedError:
-    return StoppedError(phrase("Interrupted. Nothing was created"))
+    stopped = StoppedError(phrase("Interrupted. Nothing was created"))
+    stopped.nothing_created = True
+    return stopped
 
 
 def _how(what: Phrase) -> Phrase:

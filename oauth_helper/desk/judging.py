@@ -11,6 +11,7 @@ from oauth_helper.diagnosis import Diagnosis
 from oauth_helper.errors import AuthorizationDeniedError, RedirectRejectedError
 from oauth_helper.events import Advice, Captured, Event, OpenedTwice, Outcome, Refused, Stray, Visited, Way
 from oauth_helper.redirect import AuthorizationRequest, AuthorizationResponse
+from oauth_helper.secret import Secret
 
 
 class Desk:
@@ -36,6 +37,11 @@ class Desk:
     def repo_type(self) -> RepoType:
         """What is being linked."""
         return self._request.repo_type
+
+    @property
+    def state(self) -> Secret:
+        """What the redirect has to bring back."""
+        return self._request.state
 
     @property
     def redirect_uri(self) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from oauth_helper.authorization import Authorization
 from oauth_helper.errors import NoSuchAuthorizationError, UnavailableError
@@ -19,15 +19,25 @@ class Deletion:
     """Deletes the authorization that a pending exchange is to replace."""
 
     def __init__(
-        self, pending: Pending, service: Service, lookout: Lookout, tell: Callable[[Event], None], pace: Pace
+        self,
+        pending: Pending,
+        service: Service,
+        lookout: Lookout,
+        tell: Callable[[Event], None],
+        pace: Pace,
+        pause: Callable[[float, UnavailableError, float], Awaitable[None]],
     ) -> None:
         self._pending = pending
         self._service = service
         self._lookout = lookout
         self._tell = tell
         self._pace = pace
+        self._pause = pause
         self.trouble: UnavailableError | None = None
         """What went wrong last."""
+        self._answered_at = 0.0
+        self.is_kept: bool = False
+        """Whether the redirect is in the journal."""
         self.may_have_happened: bool = False
         """Whether it was asked for, and it is not known what came of it."""
 
@@ -51,14 +61,13 @@ class Deletion:
             RefusedError: ServiceStage will not delete it.
         """
         pauses = self._pace.pauses()
-        while True:
-            if await self._is_done():
-                return
-            await asyncio.sleep(next(pauses))
+        while not await self._is_done():
+            if self.trouble:  # pragma: no branch - something went wrong, as it is not done
+                await self._pause(next(pauses), self.trouble, self._answered_at)
 
     async def _is_done(self) -> bool:
         """Ask for it once; a deletion that came late would take the new authorization with it."""
-        self._tell(Deleting(self._pending.target.name))
+        self._tell(Deleting(self._pending.target.name, self.is_kept))
         try:
             async with asyncio.timeout(self._pace.answer):
                 await self._service.delete_authorization(self._pending.target.name)
@@ -67,7 +76,10 @@ class Deletion:
         except TimeoutError:
             self.trouble = no_answer_within(self._pace.answer)
         except UnavailableError as error:
+            if error.is_foreign_refusal:
+                raise
             self.trouble = error
+            self._answered_at = asyncio.get_running_loop().time()
             if not error.sent:
                 return False
         else:

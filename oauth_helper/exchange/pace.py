@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Final
 
+from oauth_helper.pending import CONNECTING
+
 
 @dataclass(frozen=True, slots=True)
 class Pace:
@@ -14,7 +16,7 @@ class Pace:
 
     total: float = 30.0
     """For everything, from the moment the redirect is in hand."""
-    connecting: float = 10.0
+    connecting: float = CONNECTING
     """For a connection to come about, at most: so late may a request leave."""
     answer: float = 11.0
     """For one answer, its connection included; more than that, so that it is known which of the two did not come."""

@@ -14,7 +14,9 @@ from oauth_helper.errors import (
     CredentialsError,
     MachineError,
     NameTakenError,
+    NotPermittedError,
     OAuthHelperError,
+    OutcomeUnknownError,
     RefusedError,
     UnavailableError,
     UnusableAnswerError,
@@ -25,8 +27,8 @@ from oauth_helper.exchange.lookout import CannotLookError, Lookout
 from oauth_helper.exchange.pace import OVER, Pace
 from oauth_helper.exchange.seams import Journal, Service
 from oauth_helper.exchange.statement import (
+    add_what_appeared,
     cannot_be_replaced,
-    is_the_consoles,
     keep_in_hand,
     no_answer_within,
     outcome_unknown,
@@ -72,12 +74,13 @@ class Exchange:
         self._lookout = Lookout(service, pending.target.name, tell, pace)
         self._lookout.may_look = may_look
         self._is_kept = self._is_resumed = is_resumed
+        self._ends_at = 0.0
         self._loop = asyncio.get_running_loop()
         self._sendings = 0
         self.may_be_spent: bool = False
         """Whether an earlier sending than the one that was refused may have used the code."""
         self._is_absent = False
-        self._deletion = Deletion(pending, service, self._lookout, tell, pace)
+        self._deletion = Deletion(pending, service, self._lookout, tell, pace, self._pause)
         self._trouble: OAuthHelperError | None = None
 
     @property
@@ -90,34 +93,89 @@ class Exchange:
         """Where it stands."""
         return self._pending
 
+    @property
+    def lookout(self) -> Lookout:
+        """What this exchange looks with; it knows whether the account may list."""
+        return self._lookout
+
+    @property
+    def known(self) -> Collection[str] | None:
+        """The names that existed at the last look, or before the redirect came; None: they are not known."""
+        return self._known
+
     async def carry_out(self) -> Authorization:
         """Bring it about; return the authorization that stands then.
 
         Raises:
+            NameTakenError: The name is taken. The redirect is still good, and is kept until :meth:`forget`.
             RefusedError: ServiceStage will not have it. Nothing is kept.
             CredentialsError: The credentials are refused. The redirect is kept.
             OutcomeUnknownError: What can be done was done; it is not known to have come about. The redirect is kept.
         """
+        time_left = self._time_left()
+        self._ends_at = self._loop.time() + time_left
         try:
-            async with asyncio.timeout(self._time_left()):
+            async with asyncio.timeout(time_left):
                 authorization = await self._earlier_work() or await self._new_work()
         except (TimeoutError, CannotLookError):
-            raise outcome_unknown(
-                self._pending,
-                self._deletion.trouble if self._trouble is None else self._trouble,
-                is_kept=self._is_kept,
-                may_look=self._lookout.may_look,
-                is_absent=self._is_absent,
-                may_be_deleted=self._deletion.may_have_happened,
-            ) from self._trouble
-        except CredentialsError as error:
-            keep_in_hand(error, self._pending, is_kept=self._is_kept)
+            raise self._unknown(self._deletion.trouble if self._trouble is None else self._trouble) from self._trouble
+        except NameTakenError:
             raise
-        except RefusedError:
-            self._forget()
+        except OAuthHelperError as error:
+            if error.is_foreign_refusal:
+                raise self._unknown(error) from error
+            if isinstance(error, RefusedError) and error.is_foreign_denial:
+                denied = _not_permitted(error)
+                keep_in_hand(denied, self._pending, is_kept=self._is_kept)
+                raise denied from error
+            if isinstance(error, CredentialsError):
+                keep_in_hand(error, self._pending, is_kept=self._is_kept)
+            elif isinstance(error, RefusedError):
+                self.forget()
             raise
-        self._forget()
+        self.forget()
         return authorization
+
+    async def carry_out_again(self, *, in_place_of: Authorization) -> Authorization:
+        """Send the redirect again after its name was refused, which costs neither code nor state.
+
+        What has the name is deleted first. Raises as :meth:`carry_out`.
+        """
+        self._pending = replace(self._pending, stood_since=in_place_of.create_time, sent_at=None)
+        self._trouble, self._is_absent, self._sendings = None, False, 0
+        return await self.carry_out()
+
+    def forget(self) -> None:
+        """Remove the redirect from the journal: it is of no use any more."""
+        if self._journal and self._is_kept:
+            self._is_kept = False
+            try:
+                self._journal.remove(self._pending)
+            except MachineError as error:
+                self._tell(Warned(error.message))
+
+    def _unknown(self, trouble: OAuthHelperError | None, *, wait: float = 0.0) -> OutcomeUnknownError:
+        return outcome_unknown(
+            self._pending,
+            trouble,
+            is_kept=self._is_kept,
+            may_look=self._lookout.may_look,
+            is_absent=self._is_absent,
+            may_be_deleted=self._deletion.may_have_happened,
+            wait=wait,
+        )
+
+    async def _pause(self, seconds: float, trouble: UnavailableError, since: float) -> None:
+        """Wait before a request is sent again: that long, or as long as the last answer, which came ``since``, says.
+
+        Raises:
+            OutcomeUnknownError: The answer asks for more time than there is.
+        """
+        wait, now = trouble.retry_after or 0.0, self._loop.time()
+        until = max(now + seconds, since + wait)
+        if wait and until >= self._ends_at:
+            raise self._unknown(trouble, wait=wait)
+        await asyncio.sleep(until - now)
 
     def _time_left(self) -> float:
         since_capture = (datetime.now(UTC) - self._pending.captured_at).total_seconds()
@@ -147,15 +205,17 @@ class Exchange:
             except RefusedError as error:
                 return await self._after_refusal(error, was_sent=was_sent)
             except UnavailableError as error:
-                self._trouble = error
+                if error.is_foreign_refusal:
+                    raise
+                self._trouble, since = error, self._loop.time()
             if found := await self._what_came_of(self._trouble):
                 return found
             self._is_absent = self._trouble.status in OVER
-            await asyncio.sleep(next(pauses))
+            await self._pause(next(pauses), self._trouble, since)
 
     async def _send(self) -> Authorization:
         """Send the one POST; while that is under way, the journal says that it may have been."""
-        pending, before = self._pending, self._pending.sent_at
+        pending, before, was_absent = self._pending, self._pending.sent_at, self._is_absent
         if pending.code is None or pending.state is None:
             raise ValueError("a pending without code and state cannot be sent")
         self._note(replace(pending, sent_at=datetime.now(UTC)))
@@ -169,9 +229,12 @@ class Exchange:
                 )
         except TimeoutError:
             raise no_answer_within(self._pace.answer) from None
-        except (CredentialsError, UnavailableError) as error:
-            if not (isinstance(error, UnavailableError) and error.sent):
+        except OAuthHelperError as error:
+            is_unused = error.is_foreign_refusal or error.is_foreign_denial
+            is_unsent = isinstance(error, UnavailableError) and not error.sent
+            if is_unused or is_unsent or isinstance(error, CredentialsError | NameTakenError):
                 self._note(replace(self._pending, sent_at=before))
+                self._is_absent = was_absent
             raise
         if made.name != pending.target.name:
             raise UnusableAnswerError(phrase("the answer tells of an authorization of another name"), sent=True)
@@ -191,23 +254,25 @@ class Exchange:
             if found := await self._lookout.look_now(self._made):
                 return found
         elif isinstance(error, CodeOrStateInvalidError):
-            await self._look_for_the_consoles_work(error)
+            await self._look_what_appeared(error)
         elif isinstance(error, NameTakenError) and not self._lookout.may_look:
             cannot_be_replaced(error, self._pending)
         error.message += what_is_gone(self._pending)
         raise error
 
-    async def _look_for_the_consoles_work(self, error: CodeOrStateInvalidError) -> None:
-        if self._known is None:
+    async def _look_what_appeared(self, error: CodeOrStateInvalidError) -> None:
+        """Add to the refusal what exists now and did not before: a signed-in console may have used the redirect."""
+        known, self._known = self._known, None
+        if known is None:
             return
         # What was refused is refused, whether or not it can be said why.
         with suppress(CannotLookError, CredentialsError):
-            listed = await self._lookout.look() or []
-            if made := [one for one in listed if self._is_new(one)]:
-                is_the_consoles(error, made)
-
-    def _is_new(self, one: Authorization) -> bool:
-        return one.is_of(self._pending.repo_type) and one.name not in (self._known or ())
+            if (listed := await self._lookout.look()) is None:
+                return
+            self._known = frozenset(one.name for one in listed)
+            appeared = [one for one in listed if one.is_of(self._pending.repo_type) and one.name not in known]
+            if appeared:
+                add_what_appeared(error, appeared)
 
     def _made(self, listed: list[Authorization]) -> Authorization | None:
         return find_made(self._pending, listed)
@@ -215,6 +280,7 @@ class Exchange:
     async def _make_room(self) -> None:
         """Delete what is to be replaced, with the redirect written down before."""
         self._note(self._pending)
+        self._deletion.is_kept = self._is_kept
         await self._deletion.carry_out()
         self._note(replace(self._pending, is_deleted=True))
         self._tell(Deleted(self._pending.target.name))
@@ -229,13 +295,11 @@ class Exchange:
         except MachineError as error:
             self._tell(Warned(error.message))
             # What was written before is not true any more: who read it might send twice.
-            self._forget()
+            self.forget()
             self._journal = None
 
-    def _forget(self) -> None:
-        if self._journal and self._is_kept:
-            self._is_kept = False
-            try:
-                self._journal.remove(self._pending)
-            except MachineError as error:
-                self._tell(Warned(error.message))
+
+def _not_permitted(error: RefusedError) -> NotPermittedError:
+    return NotPermittedError(
+        error.message, hint=error.hint, code=error.code, request_id=error.request_id, status=error.status
+    )

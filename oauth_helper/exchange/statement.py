@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC
+from datetime import UTC, datetime, timedelta
 
 from oauth_helper.authorization import Authorization, as_argument
 from oauth_helper.errors import (
@@ -27,20 +27,36 @@ def outcome_unknown(
     may_look: bool,
     is_absent: bool,
     may_be_deleted: bool,
+    wait: float = 0.0,
 ) -> OutcomeUnknownError:
     """Return the error for an exchange of which it is not known whether it came about, or that was not delivered.
 
     With ``is_absent`` a look after the last refusal to answer found that it did not; with ``may_be_deleted`` it is not
-    known whether what was to be replaced still stands.
+    known whether what was to be replaced still stands. ``wait`` is how many seconds the last answer asks to wait, if
+    that is too long.
     """
     happened = _what_happened(pending, may_look=may_look, is_absent=is_absent, may_be_deleted=may_be_deleted)
     if trouble:
         happened = phrase("{happened}: {why}", happened=happened, why=trouble.message)
+    hint = way_on(pending, is_kept=is_kept, may_look=may_look)
+    if trouble and trouble.is_foreign_refusal:
+        happened += phrase(". This is not an answer of ServiceStage but of {who}", who=trouble.answered_by)
+        again = hint if is_kept or pending.sent_at else phrase("Then run the command again.")
+        hint = phrase("Check the proxy, the firewall and the endpoint. {then}", then=again)
+    elif trouble and wait:
+        is_too_long = datetime.now(UTC) + timedelta(seconds=wait) >= pending.captured_at + CODE_LIFETIME
+        if is_kept and is_too_long:
+            hint = phrase("{wait} The redirect expires before that: run the command again.", wait=trouble.hint)
+        elif is_absent and not is_kept:
+            hint = trouble.hint
+        else:
+            hint = phrase("{wait} {then}", wait=trouble.hint, then=hint)
     return OutcomeUnknownError(
         happened + what_is_gone(pending),
-        hint=way_on(pending, is_kept=is_kept, may_look=may_look),
+        hint=hint,
         code=trouble.code if trouble else None,
         request_id=trouble.request_id if trouble else None,
+        status=trouble.status if trouble else None,
     )
 
 
@@ -110,13 +126,14 @@ def keep_in_hand(error: CredentialsError, pending: Pending, *, is_kept: bool) ->
         error.hint += phrase(" {more}", more=way_on(pending, is_kept=True, may_look=True))
 
 
-def is_the_consoles(error: CodeOrStateInvalidError, made: Sequence[Authorization]) -> None:
-    """Add to a refusal of code and state that the console was faster: a user is signed in there."""
-    names = ", ".join(presentable(one.name, limit=63) for one in made)
+def add_what_appeared(error: CodeOrStateInvalidError, appeared: Sequence[Authorization]) -> None:
+    """Add to a refusal of code and state what appeared in the project meanwhile."""
+    names = ", ".join(f'"{presentable(one.name, limit=63)}"' for one in appeared)
     error.message += phrase(
-        ". Meanwhile the console itself created {names} from this redirect, as a user is signed in there", names=names
+        ". In the meantime {names} appeared, perhaps from this redirect: a console with a signed-in user creates one",
+        names=names,
     )
-    error.hint = phrase("Use {names}, or delete it and run the command again.", names=names)
+    error.hint = phrase("If {names} is yours, use it. If not, run the command again.", names=names)
 
 
 def cannot_be_replaced(error: NameTakenError, pending: Pending) -> None:

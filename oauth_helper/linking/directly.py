@@ -11,11 +11,11 @@ from oauth_helper.authorization import Authorization, RepoType
 from oauth_helper.desk import Ending
 from oauth_helper.errors import NameTakenError, OAuthHelperError, RefusedError
 from oauth_helper.events import Event, Failed, Linked
-from oauth_helper.exchange import PACE, Exchange, Lookout, Pace
+from oauth_helper.exchange import PACE, Exchange, Pace
 from oauth_helper.exchange.seams import Lists
 from oauth_helper.link_request import IfExists, LinkRequest
 from oauth_helper.linking.checking import Found, check
-from oauth_helper.linking.taken import where_taken
+from oauth_helper.linking.taken import link_in_spite_of_name
 from oauth_helper.pending import Pending, Target
 from oauth_helper.phrase import Phrase, phrase
 from oauth_helper.proof import PersonalToken, Proof
@@ -57,6 +57,7 @@ async def link_directly(
     *,
     pace: Pace = PACE,
     is_checked: bool = False,
+    may_look: bool = True,
 ) -> Linked:
     """Link a Git account by a token, or by user and password.
 
@@ -65,14 +66,16 @@ async def link_directly(
        outcome is not plain, look before anything is sent again, as with a redirect (:mod:`oauth_helper.exchange`).
        Nothing is written down: who has the token can run it again.
 
-    With ``is_checked`` the caller has just seen that the name is free, and step 1 is left out.
+    With ``is_checked`` the caller has just seen that the name is free, or, without ``may_look``, that this account may
+    not list. Step 1 is left out then.
 
     Raises:
         OAuthHelperError: What went wrong.
     """
     ending = Ending(tell)
+    tell = ending.watch
     try:
-        found = Found(None, ()) if is_checked else await check(request, service, tell)
+        found = Found(None, () if may_look else None) if is_checked else await check(request, service, tell)
         if found.standing and request.if_exists is IfExists.KEEP:
             linked = Linked(found.standing, kept=True)
         else:
@@ -130,20 +133,13 @@ class _Creation:
 
     async def carry_out(self, standing: Authorization | None, *, may_look: bool) -> Linked:
         """Bring it about, in the place of ``standing`` if there is one."""
-        exchange = self._exchange(self._pending(standing), may_look=may_look)
+        service = _ByProof(self.service, self.proof)
+        pending = self._pending(standing)
+        exchange = Exchange(pending, service, None, self.tell, pace=self.pace, may_look=may_look)
         try:
             return Linked(await exchange.carry_out())
         except NameTakenError as taken:
-            lookout = Lookout(self.service, self.request.name, self.tell, self.pace)
-            lookout.may_look = exchange.may_look
-            return await where_taken(taken, exchange, self.request, lookout, self._again)
-
-    async def _again(self, pending: Pending) -> Authorization:
-        return await self._exchange(pending, may_look=True).carry_out()
-
-    def _exchange(self, pending: Pending, *, may_look: bool) -> Exchange:
-        service = _ByProof(self.service, self.proof)
-        return Exchange(pending, service, None, self.tell, pace=self.pace, may_look=may_look)
+            return await link_in_spite_of_name(taken, exchange, self.request)
 
     def _pending(self, standing: Authorization | None) -> Pending:
         return Pending(

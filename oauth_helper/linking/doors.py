@@ -69,8 +69,8 @@ class Doors:
     """Offer what is pasted into the terminal, while the context is open."""
     may_start_over: Callable[[OAuthHelperError], Awaitable[bool]]
     """Ask the user, who learns of the error by it, whether to begin again with a fresh state."""
-    announced: Callable[[], AbstractContextManager[object]]
-    """Let other runs find this one, while the context is open."""
+    announced: Callable[[Desk], AbstractContextManager[object]]
+    """Let other runs find this one, and know the redirect it waits for, while the context is open."""
     journal: Journal | None
     """Where a redirect is written down before it is exchanged; None: nowhere."""
     tell: Callable[[Event], None]

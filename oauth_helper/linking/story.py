@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
 
 from oauth_helper.authorization import Authorization
 from oauth_helper.desk import Desk, Ending
-from oauth_helper.errors import (
-    CodeOrStateInvalidError,
-    NameTakenError,
-    OAuthHelperError,
-)
+from oauth_helper.errors import CodeOrStateInvalidError, NameTakenError, OAuthHelperError
 from oauth_helper.events import Failed, Linked
-from oauth_helper.exchange import Exchange, Lookout
+from oauth_helper.exchange import Exchange
 from oauth_helper.link_request import IfExists, LinkRequest
 from oauth_helper.linking.checking import Found, check
 from oauth_helper.linking.doors import Doors, Service
-from oauth_helper.linking.taken import where_taken
+from oauth_helper.linking.taken import link_in_spite_of_name
 from oauth_helper.linking.unfinished import finish_earlier
 from oauth_helper.linking.waiting import Browsing, redirect_of, truth_told
 from oauth_helper.pending import Pending, Target
@@ -47,6 +42,7 @@ async def link(request: LinkRequest, service: Service, doors: Doors) -> Linked:
         OAuthHelperError: What went wrong; every class in :mod:`oauth_helper.errors` but RedirectRejectedError.
     """
     ending = Ending(doors.tell)
+    doors = replace(doors, tell=ending.watch)
     try:
         if finished := await finish_earlier(request, service, doors):
             ending.tell(finished)
@@ -84,10 +80,11 @@ async def _link_afresh(
 ) -> Linked:
     desk = Desk(await asking, doors.tell)
     start = await doors.listener.serve(desk)
-    with doors.announced():
+    with ExitStack() as announced:
+        announced.enter_context(doors.announced(desk))
         async with Browsing.begun(start, desk, request, doors) as browsing:  # 4
-            async with truth_told(desk, ending):  # 8
-                linked = await _until_exchanged(request, found, service, doors, desk, browsing)
+            async with truth_told(desk, ending, request, doors):  # 8
+                linked = await _until_exchanged(request, found, service, doors, desk, browsing, announced)
                 desk.end(linked)
             ending.tell(linked)
     return linked
@@ -99,40 +96,42 @@ async def _ask(request: LinkRequest, service: Service) -> AuthorizationRequest:
 
 
 async def _until_exchanged(
-    request: LinkRequest, found: Found, service: Service, doors: Doors, desk: Desk, browsing: Browsing
+    request: LinkRequest,
+    found: Found,
+    service: Service,
+    doors: Doors,
+    desk: Desk,
+    browsing: Browsing,
+    announced: ExitStack,
 ) -> Linked:
+    known, may_look = found.known, found.known is not None
     earlier: Pending | None = None
     while True:
-        redirect = await redirect_of(desk, request, doors)  # 5
+        redirect = await redirect_of(desk, request, doors, browsing.expires_at)  # 5
         pending = _captured(redirect, request, found.standing, service)
         if earlier:
-            pending = replace(pending, is_deleted=earlier.is_deleted)
+            pending = replace(pending, stood_since=earlier.stood_since, is_deleted=earlier.is_deleted)
         exchange = Exchange(
-            pending,
-            service,
-            doors.journal,
-            doors.tell,
-            pace=doors.pace,
-            known=found.known,
-            may_look=found.known is not None,
+            pending, service, doors.journal, doors.tell, pace=doors.pace, known=known, may_look=may_look
         )
         try:
-            return Linked(await exchange.carry_out())  # 6, 7
-        except NameTakenError as taken:
-            lookout = Lookout(service, request.name, doors.tell, doors.pace)
-            again = partial(_exchanged_again, service=service, doors=doors)
-            return await where_taken(taken, exchange, request, lookout, again)
+            return await _exchanged(exchange, request)  # 6, 7
         except CodeOrStateInvalidError as refused:
             desk.refuse()
             if not await doors.may_start_over(refused):
                 raise
-        earlier = exchange.pending
+        earlier, known, may_look = exchange.pending, exchange.known, exchange.may_look
         desk.start_over(await _ask(request, service))
+        announced.close()
+        announced.enter_context(doors.announced(desk))
         await browsing.start_over()
 
 
-async def _exchanged_again(pending: Pending, *, service: Service, doors: Doors) -> Authorization:
-    return await Exchange(pending, service, doors.journal, doors.tell, pace=doors.pace).carry_out()
+async def _exchanged(exchange: Exchange, request: LinkRequest) -> Linked:
+    try:
+        return Linked(await exchange.carry_out())
+    except NameTakenError as taken:
+        return await link_in_spite_of_name(taken, exchange, request)
 
 
 def _captured(

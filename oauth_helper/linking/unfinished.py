@@ -7,7 +7,6 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from oauth_helper.authorization import Authorization
 from oauth_helper.errors import (
     CodeOrStateInvalidError,
     MachineError,
@@ -64,10 +63,11 @@ async def finish_earlier(request: LinkRequest, service: Service, doors: Doors) -
         if exchange.may_look:
             raise
         # It cannot be known, however often it is asked; who runs the command again has been told so.
-        doors.tell(Refused())
-        doors.tell(Warned(phrase("{message}. Linking it anew.", message=error.message)))
+        doors.tell(Refused(may_be_created=True))
+        doors.tell(Warned(phrase("{message}. Linking it again.", message=error.message)))
         return None
     except RefusedError as error:
+        exchange.forget()
         doors.tell(Refused())
         doors.tell(
             Warned(phrase("The earlier redirect for {name} came to nothing: {why}.", name=name, why=error.message))
@@ -93,8 +93,8 @@ async def resume(
     outcome: Outcome
     try:
         async with connected(pending.target) as service:
-            outcome = Linked(await _finished(pending, service, journal, tell, pace))
-    except UnavailableError as error:
+            outcome = await _finished(pending, service, journal, tell, pace)
+    except (UnavailableError, RefusedError) as error:  # IAM, or the list that is all there is to ask for
         outcome = Failed(_not_asked(pending, error))
     except OAuthHelperError as error:
         outcome = Failed(error)
@@ -104,9 +104,14 @@ async def resume(
 
 async def _finished(
     pending: Pending, service: Service, journal: Journal, tell: Callable[[Event], None], pace: Pace
-) -> Authorization:
+) -> Outcome:
     if pending.is_fresh(datetime.now(UTC)):
-        return await Exchange(pending, service, journal, tell, pace=pace, is_resumed=True).carry_out()
+        exchange = Exchange(pending, service, journal, tell, pace=pace, is_resumed=True)
+        try:
+            return Linked(await exchange.carry_out())
+        except RefusedError as error:
+            exchange.forget()
+            return Failed(error)
     made = trouble = None
     try:
         made = find_made(pending, await service.list_authorizations())
@@ -114,9 +119,7 @@ async def _finished(
         trouble = error
     # It was said now what can be said; nothing is left to be done about it.
     _remove(pending, journal, tell)
-    if made:
-        return made
-    raise _expired(pending, trouble)
+    return Linked(made) if made else Failed(_expired(pending, trouble))
 
 
 def _expired(pending: Pending, trouble: NotPermittedError | None) -> OAuthHelperError:
@@ -140,12 +143,14 @@ def _expired(pending: Pending, trouble: NotPermittedError | None) -> OAuthHelper
     )
 
 
-def _not_asked(pending: Pending, error: UnavailableError) -> OutcomeUnknownError:
+def _not_asked(pending: Pending, error: UnavailableError | RefusedError) -> OutcomeUnknownError:
+    is_fresh = pending.is_fresh(datetime.now(UTC))
+    again = phrase("Run `oauth-helper resume` again in a moment.")
     return OutcomeUnknownError(
         phrase(
             "ServiceStage could not be asked about {name}: {message}", name=pending.target.name, message=error.message
         ),
-        hint=phrase("The redirect is kept. Run `oauth-helper resume` again in a moment."),
+        hint=phrase("The redirect is kept. {again}", again=again) if is_fresh else again,
         code=error.code,
         request_id=error.request_id,
     )

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from oauth_helper.desk import Desk, Ending
 from oauth_helper.errors import DeadlineError, OAuthHelperError, OutcomeUnknownError, StoppedError
-from oauth_helper.events import Advised, Failed, Waiting, Way
+from oauth_helper.events import Advised, Failed, Progress, Waiting, Way
 from oauth_helper.link_request import LinkRequest
 from oauth_helper.linking.doors import Doors
 from oauth_helper.phrase import phrase
@@ -18,6 +19,8 @@ from oauth_helper.redirect import AuthorizationResponse
 
 _FAREWELL: Final = 1.0
 """Seconds that whoever opened the browser gets to see the final page."""
+_CLOCK_CHECKED_EVERY: Final = 1.0
+"""Seconds between two looks at the wall clock, which may jump."""
 
 
 class Browsing:
@@ -28,6 +31,8 @@ class Browsing:
         self._request = request
         self._doors = doors
         self._opening: asyncio.Task[None] | None = None
+        self.expires_at: datetime = datetime.max.replace(tzinfo=UTC)
+        """When the wait ends that was told last."""
 
     @classmethod
     @asynccontextmanager
@@ -60,8 +65,8 @@ class Browsing:
         self._opening = asyncio.create_task(self._bring(start))
 
     def _tell_of_the_wait(self, start: str) -> None:
-        deadline = datetime.now(UTC) + timedelta(seconds=self._request.timeout)
-        self._doors.tell(Waiting(start, self._desk.authorization_url, deadline))
+        self.expires_at = datetime.now(UTC) + timedelta(seconds=self._request.timeout)
+        self._doors.tell(Waiting(start, self._desk.authorization_url, self.expires_at))
 
     async def _bring(self, start: str) -> None:
         try:
@@ -76,36 +81,47 @@ class Browsing:
 
 
 @asynccontextmanager
-async def truth_told(desk: Desk, ending: Ending) -> AsyncIterator[None]:
+async def truth_told(desk: Desk, ending: Ending, request: LinkRequest, doors: Doors) -> AsyncIterator[None]:
     """See to it that the page learns how it ended, whatever the end is."""
     try:
         yield
     except OAuthHelperError as error:
+        ending.explain(error)
         desk.end(Failed(error))
         ending.tell(Failed(error))
         raise
     except asyncio.CancelledError:
-        desk.end(Failed(_stopped(desk)))
+        desk.end(Failed(_stopped(desk, ending.progress, request, doors)))
         raise
     except BaseException as fault:
-        desk.end(Failed(OAuthHelperError(phrase("A fault of oauth-helper: {name__}", name__=type(fault).__name__))))
+        desk.end(Failed(OAuthHelperError(phrase("Unexpected {name__}", name__=type(fault).__name__))))
         raise
 
 
-def _stopped(desk: Desk) -> OAuthHelperError:
+def _stopped(desk: Desk, progress: Progress, request: LinkRequest, doors: Doors) -> OAuthHelperError:
     if desk.is_refused:
         return StoppedError(
             phrase("oauth-helper was stopped after ServiceStage had refused the redirect. Nothing was created")
         )
-    if desk.has_redirect:
-        return OutcomeUnknownError(
-            phrase("oauth-helper was stopped while ServiceStage was asked to create the authorization")
+    if not desk.has_redirect:
+        return StoppedError(phrase("oauth-helper was stopped before the redirect came. Nothing was created"))
+    if doors.journal is None:  # in the sandbox, which ends with this run
+        hint = phrase("Run the command again when you are ready.")
+    elif progress.is_kept:
+        hint = phrase("The redirect is kept: `oauth-helper resume` finishes it within 10 minutes of its coming.")
+    else:
+        hint = phrase(
+            "`oauth-helper show {name}` tells whether it exists. If not, run the command again.", name=request.name
         )
-    return StoppedError(phrase("oauth-helper was stopped before the redirect came. Nothing was created"))
+    return OutcomeUnknownError(
+        phrase("oauth-helper was stopped while ServiceStage was asked to create the authorization"), hint=hint
+    )
 
 
-async def redirect_of(desk: Desk, request: LinkRequest, doors: Doors) -> AuthorizationResponse:
-    """Wait for one redirect that is ours, until the deadline.
+async def redirect_of(desk: Desk, request: LinkRequest, doors: Doors, expires_at: datetime) -> AuthorizationResponse:
+    """Wait for one redirect that is ours, until the deadline: by the loop's clock, or ``expires_at`` by the wall's.
+
+    The loop's clock does not go on while the machine is suspended (on Linux), and the wall clock may be set back.
 
     Raises:
         DeadlineError: None came in time.
@@ -117,19 +133,30 @@ async def redirect_of(desk: Desk, request: LinkRequest, doors: Doors) -> Authori
 
     async with doors.kept_ready():
         try:
-            async with asyncio.timeout(request.timeout), doors.prompt(offer_pasted), _advised(desk, doors):
+            async with (
+                asyncio.timeout(request.timeout) as limit,
+                _running(_end_at(expires_at, limit)),
+                doors.prompt(offer_pasted),
+                _running(_advise(desk, doors)),
+            ):
                 return await desk.redirect()
         except TimeoutError:
             raise DeadlineError(phrase("No redirect came within {seconds:g} s", seconds=request.timeout)) from None
 
 
 @asynccontextmanager
-async def _advised(desk: Desk, doors: Doors) -> AsyncIterator[None]:
-    advising = asyncio.create_task(_advise(desk, doors))
+async def _running(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    task = asyncio.create_task(work)
     try:
         yield
     finally:
-        advising.cancel()  # and not waited for: the redirect that came is to leave at once
+        task.cancel()  # and not waited for: the redirect that came is to leave at once
+
+
+async def _end_at(moment: datetime, limit: asyncio.Timeout) -> None:
+    while (left := moment.timestamp() - time.time()) > 0:  # noqa: ASYNC110 - a clock, and not an event
+        await asyncio.sleep(min(left, _CLOCK_CHECKED_EVERY))
+    limit.reschedule(asyncio.get_running_loop().time())
 
 
 async def _advise(desk: Desk, doors: Doors) -> None:

@@ -17,6 +17,9 @@ if sys.platform == "win32":  # pragma: no cover - Windows alone has this module
 else:
     import fcntl
 
+PAUSE: Final = 0.1
+"""Seconds between two tries, of whatever it is that another run has to do first."""
+
 _OPENED: Final = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
 """Python opens every file so that no child keeps it (PEP 446): a browser of ours may outlive us."""
 _TAKEN: Final = PermissionError if sys.platform == "win32" else BlockingIOError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -40,10 +41,19 @@ class Notice:
     """The listener's, on 127.0.0.1."""
     key: Secret
     """KEY; opens the listener's pages too."""
+    state: str | None = None
+    """What :func:`digest_of_state` gives for the state that it waits for."""
+
+
+def digest_of_state(state: str) -> str:
+    """Return what tells a state from any other without being good for an exchange."""
+    return hashlib.sha256(state.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 @contextmanager
-def noticed(folder: Path, target: Target, *, address: str, repo_type: RepoType) -> Iterator[None]:
+def noticed(
+    folder: Path, target: Target, *, address: str, repo_type: RepoType, state: Secret | None = None
+) -> Iterator[None]:
     """Let others find this run, which has the claim to ``target``, until the context ends.
 
     ``address`` is the listener's ``/start?k=KEY``, with a KEY of its own.
@@ -53,6 +63,8 @@ def noticed(folder: Path, target: Target, *, address: str, repo_type: RepoType) 
     """
     path = notice_path(folder, target.digest)
     told = {"format": _FORMAT, "listener": address, "pid": os.getpid(), "name": target.name, "repo_type": repo_type}
+    if state:
+        told["state"] = digest_of_state(state.reveal())
     try:
         remove_leftovers(folder)
         write_whole(path, json.dumps(told))
@@ -102,11 +114,15 @@ def _notice(folder: Path, digest: str) -> Notice | None:
 
 
 def _read(digest: str, text: str) -> Notice:
-    match json.loads(text):
+    match record := json.loads(text):
         case {"format": 1, "listener": str(listener), "pid": int(pid), "name": str(name), "repo_type": str(repo_type)}:
             address = _ADDRESS.fullmatch(listener)
             if address and int(address[1]) in _PORTS and is_legal_name(name):
-                return Notice(digest, name, RepoType(repo_type), pid, int(address[1]), Secret(address[2]))
+                awaited = record.get("state")
+                return Notice(
+                    *(digest, name, RepoType(repo_type), pid, int(address[1]), Secret(address[2])),
+                    state=awaited if isinstance(awaited, str) else None,
+                )
         case _:
             pass
     raise ValueError("no notice")

@@ -10,14 +10,13 @@ import aiohttp
 from yarl import URL
 
 from oauth_helper.events import Outcome
+from oauth_helper.other_runs.claim import PAUSE
 from oauth_helper.other_runs.notice import Notice
 from oauth_helper.outcome_document import OutcomeDocumentError, read_outcome
 from oauth_helper.phrase import phrase
 
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=60, sock_connect=3, sock_read=30)
 """Seconds for one question, for its connection, and for each piece of the answer, which is held back for 20."""
-_PAUSE: Final = 0.1
-"""Seconds between two questions: who does not hold its answers back shall not keep us busy."""
 _LONGEST: Final = 64 * 1024
 """Characters of what is delivered; with as many, a listener says that they are too many."""
 _LARGEST_ANSWER: Final = 1024 * 1024
@@ -61,7 +60,7 @@ async def _until_told(session: aiohttp.ClientSession, notice: Notice) -> Outcome
         told = await _answer(session.get(_address(notice, "/outcome"), allow_redirects=False))
         if told:
             return told
-        await asyncio.sleep(_PAUSE)
+        await asyncio.sleep(PAUSE)  # for a run that does not hold its answers back
 
 
 def _session() -> aiohttp.ClientSession:

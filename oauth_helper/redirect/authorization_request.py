@@ -193,6 +193,7 @@ def _unusable(what: Phrase) -> UnusableAnswerError:
     return UnusableAnswerError(
         phrase("The authorization URL that ServiceStage returned {what}", what=what),
         sent=True,
+        nothing_created=True,
         hint=phrase("Nothing was created. Check --endpoint; if it is right, report this to the vendor's support."),
     )
 

@@ -225,6 +225,7 @@ _ANSWERS: Final[Mapping[Kind, Callable[[float], web.Response]]] = {
     Kind.UNAUTHORIZED: _token_expired,
     Kind.FORBIDDEN: lambda _: ServiceError(403, "IAM.0003", "Policy doesn't allow this call to be performed.").answer(),
     Kind.CODE_OR_STATE_INVALID: lambda _: ServiceError(400, "SVCSTG.REPO.0402", "oauth code or state invalid").answer(),
+    Kind.NOT_FOUND: lambda _: _proxy_page(HTTPStatus.NOT_FOUND),
     Kind.TOO_MANY_REQUESTS: lambda _: GatewayError(
         429, "APIGW.0308", "The throttling threshold has been reached: policy user over ratelimit"
     ).answer(),

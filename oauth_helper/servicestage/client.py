@@ -196,7 +196,10 @@ class ServiceStageClient:
         # Proxies resolve "." and ".." (RFC 3986 section 5.2.4): the request would reach something else.
         if not name.isprintable() or not name.strip("."):
             raise IllegalNameError(phrase("There can be no authorization of that name"))
-        await self._connection.request("DELETE", f"{self._auths}/{encode(name)}")
+        answer = await self._connection.request("DELETE", f"{self._auths}/{encode(name)}")
+        # The API answers 204 without a body. A page of a proxy or a sign-in portal deletes nothing.
+        if answer.body.strip():
+            answer.json_object()
 
     async def list_namespaces(self, authorization_name: str) -> list[Namespace]:
         """Return the users, groups and organizations that an authorization can see (API page "Obtaining Namespaces").

@@ -26,6 +26,7 @@ from oauth_helper.errors import (
     UnreachableError,
     UnusableAnswerError,
 )
+from oauth_helper.pending import CONNECTING
 from oauth_helper.phrase import Phrase, phrase
 from oauth_helper.secret import Secret
 from oauth_helper.servicestage.answer import Answer
@@ -40,7 +41,7 @@ LARGEST_ANSWER: Final = 1024 * 1024
 """Bytes: a thousand authorizations of a kilobyte each."""
 _LARGEST_FIELD: Final = 128 * 1024
 """Bytes; an IAM token, which comes in a header, may have 100,000 characters."""
-_TIMEOUT: Final = aiohttp.ClientTimeout(total=30, sock_connect=10)
+_TIMEOUT: Final = aiohttp.ClientTimeout(total=30, sock_connect=CONNECTING)
 """Seconds, for a whole request and for its connection."""
 _LIKE_SECRET_KEY: Final = 40
 """Characters; access keys have 20."""

@@ -16,6 +16,7 @@ from typing import Final
 from oauth_helper.address import parse_address
 from oauth_helper.credentials import AccessKey, Credentials, IamToken
 from oauth_helper.errors import (
+    TRY_AGAIN,
     ClockSkewError,
     CodeOrStateInvalidError,
     CredentialsError,
@@ -33,9 +34,6 @@ from oauth_helper.servicestage.error_body import ErrorBody, read_error_body
 
 LARGEST_SKEW: Final = 15 * 60
 """How many seconds the clocks may differ before the gateway refuses every signature (Signing Guide, FAQ)."""
-
-_TRY_AGAIN: Final = frozenset({408, 425, 429})
-"""The request was not looked at: late, early, or one too many (RFC 9110 section 15.5.9, RFC 8470, RFC 6585)."""
 
 _THROTTLING: Final = frozenset({"APIGW.0308", "APIG.0308"})
 _THROTTLED: Final = re.compile(r"\btime:\s?(\d{1,6}) ?(second|minute|hour|day)")
@@ -153,7 +151,7 @@ def refusal(
         credentials: What the request was authenticated with; ``None`` where it asked for a token.
     """
     body = read_error_body(answer)
-    if answer.status in _TRY_AGAIN or answer.status >= 500:
+    if answer.status in TRY_AGAIN or answer.status >= 500:
         retry_after = _throttled_for(body) if answer.retry_after is None else answer.retry_after
         return UnusableAnswerError(
             _message(answer, phrase("gave no usable answer"), body),
@@ -167,7 +165,30 @@ def refusal(
         )
     verdict = _judge(answer, body, credentials)
     message = _message(answer, verdict.words, body)
-    return verdict.error(message, hint=verdict.hint, code=body.code, request_id=body.request_id)
+    return verdict.error(
+        message,
+        hint=verdict.hint,
+        code=body.code,
+        request_id=body.request_id,
+        status=answer.status,
+        answered_by=_answered_by(answer, body.code),
+    )
+
+
+def _answered_by(answer: Answer, code: str) -> Phrase | None:
+    """Say who answered, if it was not ServiceStage: only its own answers have its codes."""
+    if code.startswith("SVCSTG."):
+        return None
+    if code.startswith(("APIGW.", "APIG.")):
+        return phrase("API Gateway ({code})", code=code)
+    named = [
+        phrase('{header} "{value}"', header=header.casefold(), value=answer.shown(value, limit=60))
+        for header in ("Server", "Via")
+        if (value := answer.headers.get(header, "").strip())
+    ]
+    if not named:
+        return phrase("a firewall, proxy or gateway")
+    return phrase("a firewall, proxy or gateway ({headers})", headers=", ".join(named))
 
 
 def _throttled_for(body: ErrorBody) -> float | None:
@@ -206,6 +227,7 @@ def redirected(answer: Answer) -> UnusableAnswerError:
         hint=phrase("Check the endpoint: it must be the API's own host, with https."),
         code=str(answer.status),
         request_id=answer.request_id,
+        answered_by=_answered_by(answer, ""),
     )
 
 

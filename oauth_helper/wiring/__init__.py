@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from oauth_helper.wiring.applying import Applied, Applying, apply, without_secrets
+    from oauth_helper.wiring.applying import Applied, Applying, apply, list_if_permitted, without_secrets
     from oauth_helper.wiring.direct_links import link_with_password, link_with_token, run_direct_link, what_is_kept
     from oauth_helper.wiring.links import link, run_link
     from oauth_helper.wiring.naming import name_for
@@ -25,6 +25,7 @@ __all__ = [
     "link",
     "link_with_password",
     "link_with_token",
+    "list_if_permitted",
     "name_for",
     "open_sandbox",
     "open_service",
@@ -45,6 +46,7 @@ _ROOMS: Final = {
     "apply": "applying",
     "deliver_to_waiting": "unfinished",
     "link": "links",
+    "list_if_permitted": "applying",
     "link_with_password": "direct_links",
     "link_with_token": "direct_links",
     "name_for": "naming",

@@ -9,13 +9,16 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Final
 
+from oauth_helper.authorization import Authorization
 from oauth_helper.declaration import Entry, Method, Step, Verdict, check_steps, plan_steps
-from oauth_helper.errors import AuthorizationDeniedError, OAuthHelperError, RefusedError, UsageError
-from oauth_helper.events import Event, Failed, Linked, Outcome, Warned
+from oauth_helper.errors import AuthorizationDeniedError, NotPermittedError, OAuthHelperError, RefusedError, UsageError
+from oauth_helper.events import Event, Failed, Linked, Outcome, Warned, warning_once
 from oauth_helper.journal import Journal
 from oauth_helper.link_request import LinkRequest
+from oauth_helper.phrase import phrase
 from oauth_helper.servicestage import ServiceStageClient
 from oauth_helper.settings import DEFAULT_TIMEOUT
+from oauth_helper.standing import is_list_alone_refused
 from oauth_helper.wiring.direct_links import run_direct_link
 from oauth_helper.wiring.links import run_link
 from oauth_helper.wiring.plan import How, plan_opening
@@ -63,14 +66,32 @@ async def apply(
         UsageError: A secret can be no token or password. Nothing was done.
         UnavailableError: What stands could not be listed. Nothing was done.
     """
-    steps = plan_steps(entries, await service.list_authorizations())
+    listed = await list_if_permitted(service, tell)
+    steps = plan_steps(entries, listed or [])
     check_steps(steps, environ)
     results: list[Applied] = []
     ways = Ways(browser=browser, environ=without_secrets(environ, [step.entry for step in steps]))
     journal = Journal.of_the_user()
-    applying = Applying(service, ways, tell, results.append, environ=environ, journal=journal, timeout=timeout)
+    applying = Applying(
+        *(service, ways, tell, results.append),
+        environ=environ,
+        journal=journal,
+        timeout=timeout,
+        may_list=listed is not None,
+    )
     await applying.carry_out(steps)
     return results
+
+
+async def list_if_permitted(service: ServiceStageClient, tell: Callable[[Event], None]) -> list[Authorization] | None:
+    """Return what exists; None, after a warning, if this account may not list."""
+    try:
+        return await service.list_authorizations()
+    except NotPermittedError as error:
+        if not is_list_alone_refused(error):
+            raise
+    tell(Warned(phrase("This account may not list authorizations, so it is not known which of them exist.")))
+    return None
 
 
 def without_secrets(environ: Mapping[str, str], entries: Iterable[Entry]) -> dict[str, str]:
@@ -93,6 +114,7 @@ class Applying:
         environ: Where the secrets are that the entries name.
         journal: Where redirects are written down; None: nowhere.
         timeout: Seconds to wait for the user, for each entry.
+        may_list: Whether this account may list.
     """
 
     def __init__(
@@ -105,14 +127,16 @@ class Applying:
         environ: Mapping[str, str],
         journal: Journal | None,
         timeout: float,
+        may_list: bool = True,
     ) -> None:
         self._service = service
         self._ways = ways
-        self._tell = tell
+        self._tell = warning_once(tell)
         self._done = done
         self._environ = environ
         self._journal = journal
         self._timeout = timeout
+        self._may_list = may_list
         self._is_over = False
 
     async def carry_out(self, steps: Sequence[Step]) -> None:
@@ -143,7 +167,9 @@ class Applying:
     async def _directly(self, entry: Entry) -> Linked:
         request = LinkRequest(entry.repo_type, entry.name, timeout=self._timeout)
         proof = entry.proof(self._environ)
-        return await run_direct_link(request, proof, self._service, self._tell_of_trouble, is_checked=True)
+        return await run_direct_link(
+            *(request, proof, self._service, self._tell_of_trouble), is_checked=True, may_look=self._may_list
+        )
 
     def _tell_of_trouble(self, event: Event) -> None:
         """Tell what the user should know; the steps of many links at once would make no story."""

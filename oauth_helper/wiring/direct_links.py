@@ -86,10 +86,12 @@ async def run_direct_link(
     *,
     pace: Pace = PACE,
     is_checked: bool = False,
+    may_look: bool = True,
 ) -> Linked:
     """Link, and tell whether the authorization stood already; while another run links the name, wait for its end.
 
-    With ``is_checked`` the caller has just seen that the name is free.
+    With ``is_checked`` the caller has just seen that the name is free, or, without ``may_look``, that this account may
+    not list.
 
     Raises:
         OAuthHelperError: As :func:`link_with_token`.
@@ -99,7 +101,9 @@ async def run_direct_link(
     place = MeetingPlace.of_the_user(target, request.repo_type, tell)
     # Nobody can speak to this run: whoever would link the same name waits until it is over, and then looks.
     async with place.claimed_or_joined(request, Ways()) as joined:
-        return joined or await link_directly(request, proof, service, tell, pace=pace, is_checked=is_checked)
+        return joined or await link_directly(
+            *(request, proof, service, tell), pace=pace, is_checked=is_checked, may_look=may_look
+        )
 
 
 async def what_is_kept(

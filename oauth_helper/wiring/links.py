@@ -90,14 +90,13 @@ async def run_link(
         if joined:
             return joined
         async with _seated(sitting, ways, tell, service) as (listener, opening):
-            opening.look_ahead()
             doors = Doors(
                 listener=ListenerForOne(listener, more_to_come=more_to_come) if sitting else listener,
                 prepare=opening.prepare,
                 open_browser=opening.open,
                 prompt=_prompt(ways, opening),
                 may_start_over=partial(_may_start_over, ways),
-                announced=lambda: place.announced(listener.start(good_once=False).address),
+                announced=lambda desk: place.announced(listener.start(good_once=False).address, desk.state),
                 journal=journal,
                 tell=_with_an_eye_on_visits(tell, service),
                 pace=pace,

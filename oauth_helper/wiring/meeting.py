@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Final
 
 from oauth_helper.authorization import RepoType, as_argument
 from oauth_helper.errors import (
@@ -20,6 +19,7 @@ from oauth_helper.errors import (
 from oauth_helper.events import Event, Failed, Joined, Linked, Outcome, Warned
 from oauth_helper.link_request import LinkRequest
 from oauth_helper.other_runs import (
+    PAUSE,
     Claim,
     Notice,
     RunGoneError,
@@ -31,11 +31,9 @@ from oauth_helper.other_runs import (
 )
 from oauth_helper.pending import Target
 from oauth_helper.phrase import Phrase, phrase
+from oauth_helper.secret import Secret
 from oauth_helper.standing import check_standing
 from oauth_helper.wiring.ways import Ways
-
-_PAUSE: Final = 0.1
-"""Seconds between two tries to take the place of a run that has ended without an end for us."""
 
 
 class MeetingPlace:
@@ -53,7 +51,7 @@ class MeetingPlace:
         try:
             folder = runtime_folder()
         except MachineError as error:
-            tell(Warned(phrase("{message}; other runs will not find this one.", message=error.message)))
+            tell(of_being_alone(error))
             return cls(None, target, repo_type, tell)
         return cls(folder, target, repo_type, tell)
 
@@ -83,12 +81,14 @@ class MeetingPlace:
                 yield None
 
     @contextmanager
-    def announced(self, listener: str) -> Iterator[None]:
-        """Let other runs find this one at the address of its listener, while the context is open."""
+    def announced(self, listener: str, state: Secret) -> Iterator[None]:
+        """Let other runs find this one at the address of its listener, while it waits for ``state``."""
         with ExitStack() as stack:
             try:
                 if self._folder:
-                    place = noticed(self._folder, self._target, address=listener, repo_type=self._repo_type)
+                    place = noticed(
+                        self._folder, self._target, address=listener, repo_type=self._repo_type, state=state
+                    )
                     stack.enter_context(place)
             except MachineError as error:
                 self._warn_of_being_alone(error)
@@ -96,18 +96,23 @@ class MeetingPlace:
 
     async def _claim_or_join(self, folder: Path, request: LinkRequest, ways: Ways) -> Claim | Linked | None:
         """Return the right to link the target, or what another run made; None where nothing can be claimed here."""
-        is_told = False
+        told = Joined(request.name, can_deliver=False), Joined(request.name)
+        untold = [*told]
+
+        def tell(joined: Joined) -> None:
+            if joined in untold:  # once, and nothing less after more
+                del untold[: untold.index(joined) + 1]
+                self._tell(joined)
+
         while True:
             try:
-                claim_or_notice = await claim_or_find(folder, self._target)
+                claim_or_notice = await claim_or_find(folder, self._target, lambda: tell(told[0]))
             except MachineError as trouble:
                 self._warn_of_being_alone(trouble)
                 return None
             if isinstance(claim_or_notice, Claim):
                 return claim_or_notice
-            if not is_told:
-                self._tell(Joined(request.name))
-                is_told = True
+            tell(told[1])
             match await _end_of(claim_or_notice, ways):
                 case Linked(authorization):
                     check_standing(request, authorization)
@@ -115,14 +120,19 @@ class MeetingPlace:
                 case Failed(error) if not isinstance(error, StoppedError | OutcomeUnknownError):
                     raise error
             # It was stopped, or is gone: as soon as it has closed, it is our turn.
-            await asyncio.sleep(_PAUSE)
+            await asyncio.sleep(PAUSE)
 
     def _warn_of_being_alone(self, error: MachineError) -> None:
-        self._tell(Warned(phrase("{message}; other runs will not find this one.", message=error.message)))
+        self._tell(of_being_alone(error))
 
     def _failed(self, error: OAuthHelperError) -> OAuthHelperError:
         self._tell(Failed(error))
         return error
+
+
+def of_being_alone(error: MachineError) -> Warned:
+    """Return the warning that other runs cannot find this one."""
+    return Warned(phrase("{message}; other runs will not find this one.", message=error.message), once=True)
 
 
 def _still_linked(name: str) -> DeadlineError:

@@ -45,7 +45,6 @@ class Opening:
         self._tell = tell
         self._stirs = stirs
         self._plan = Plan(How.BY_HAND, NOTHING)
-        self._planning: asyncio.Task[Plan] | None = None
         self._desk: Desk | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._keeps_window = keeps_window
@@ -58,27 +57,18 @@ class Opening:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        tasks = [*self._tasks, self._planning] if self._planning else [*self._tasks]
-        for task in tasks:
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._kept.aclose()
 
-    def look_ahead(self) -> None:
-        """Begin to decide how to open a browser: the desktop's own tools take their time, beside whatever we do."""
-        self._planning = asyncio.create_task(self._look())
-
     async def prepare(self) -> None:
-        """Have it decided how to open a browser.
+        """Decide how to open a browser. The desktop's own tools, which this asks, take their time.
 
         Raises:
             NoBrowserError: What the user demands cannot be had here.
         """
-        planning, self._planning = self._planning or asyncio.create_task(self._look()), None
-        try:
-            self._plan = await planning
-        finally:
-            planning.cancel()
+        self._plan = await self._look()
         if self._plan.warning:
             self._tell(Warned(self._plan.warning))
 

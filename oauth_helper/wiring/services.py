@@ -63,6 +63,7 @@ async def _project_of(
         try:
             yield remembered
         except (NotPermittedError, RefusedError) as error:
+            # The error was told already: its text must not change any more.
             if _may_mean_the_project(error):
                 known.forget(asked)  # the next run asks IAM again
             raise

@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
 
+from oauth_helper.authorization import RepoType
 from oauth_helper.errors import MachineError, OutcomeUnknownError, RedirectRejectedError
-from oauth_helper.events import Event, Failed, Outcome, Warned
+from oauth_helper.events import Event, Failed, Joined, Outcome, Warned, warning_once
 from oauth_helper.exchange import PACE, Pace
 from oauth_helper.journal import Journal
 from oauth_helper.linking import Service, Settled, resume
-from oauth_helper.other_runs import Notice, RunGoneError, claim_when_free, deliver, read_notices, runtime_folder
+from oauth_helper.other_runs import (
+    Notice,
+    RunGoneError,
+    claim_when_free,
+    deliver,
+    digest_of_state,
+    read_notices,
+    runtime_folder,
+)
 from oauth_helper.pending import Pending, Target
 from oauth_helper.phrase import counted, listed, phrase
+from oauth_helper.redirect import AuthorizationRequest
+from oauth_helper.redirect.pasted_text import readings
+from oauth_helper.redirect.query import Query
+from oauth_helper.secret import Secret
+from oauth_helper.wiring.meeting import of_being_alone
 
 
 async def resume_all(
@@ -25,6 +40,7 @@ async def resume_all(
 ) -> list[Settled]:
     """Finish these exchanges, one after the other; what another run finishes meanwhile is left out."""
     settled = []
+    tell = warning_once(tell)
     for pending in pendings:
         async with _claimed(pending.target, tell, pace) as is_ours:
             if current := _still_there(pending, journal, tell):
@@ -51,7 +67,9 @@ def waiting_links() -> list[Notice]:
 
 
 async def deliver_to_waiting(waiting: Sequence[Notice], text: str) -> tuple[Notice, Outcome]:
-    """Hand a pasted redirect to the one of these links, of which there is one at least, that waits for it.
+    """Hand a pasted redirect to the one of these links, of which there is one at least, that waits for its state.
+
+    If there are several, the others are not given it: a foreign redirect would look like a mistake of their users.
 
     Returns which did, and how it ended.
 
@@ -61,7 +79,13 @@ async def deliver_to_waiting(waiting: Sequence[Notice], text: str) -> tuple[Noti
     """
     rejections: list[RedirectRejectedError] = []
     gone: Notice | None = None
-    for notice in waiting:
+    states = _states_in(text)
+    addressed = [one for one in waiting if one.state in states] or [
+        one for one in waiting if one.state is None or len(waiting) == 1
+    ]
+    if not addressed:
+        rejections.append(_rejection(text, waiting[0].repo_type))
+    for notice in addressed:
         try:
             return notice, await deliver(notice, text)
         except RedirectRejectedError as error:
@@ -88,18 +112,34 @@ async def deliver_to_waiting(waiting: Sequence[Notice], text: str) -> tuple[Noti
     )
 
 
+def _states_in(text: str) -> set[str]:
+    queries = (Query(query) for queries in readings(text) for query in queries)
+    return {digest_of_state(state) for query in queries for state in query.all_of("state")}
+
+
+def _rejection(text: str, repo_type: RepoType) -> RedirectRejectedError:
+    """Return what a link says to a text in which its state is not."""
+    unguessable = Secret(secrets.token_urlsafe())
+    try:
+        AuthorizationRequest(Secret(""), repo_type, "", unguessable, None).judge(text)
+    except RedirectRejectedError as rejected:
+        return rejected
+    raise RuntimeError("a redirect for a state that did not exist")
+
+
 @asynccontextmanager
 async def _claimed(target: Target, tell: Callable[[Event], None], pace: Pace) -> AsyncIterator[bool]:
     """Hold the right to the target within the context; tell whether it was to be had."""
     with ExitStack() as stack:
         try:
             async with asyncio.timeout(pace.total):
-                stack.enter_context(await claim_when_free(runtime_folder(), target))
+                joined = Joined(target.name, can_deliver=False)
+                stack.enter_context(await claim_when_free(runtime_folder(), target, lambda: tell(joined)))
         except TimeoutError:
             yield False
             return
         except MachineError as error:
-            tell(Warned(phrase("{message}; other runs will not find this one.", message=error.message)))
+            tell(of_being_alone(error))
         yield True
 
 

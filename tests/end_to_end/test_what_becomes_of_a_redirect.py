@@ -1,0 +1,268 @@
+"""What becomes of a captured redirect if the name is taken, the run is stopped, or other links and runs are there."""
+
+import asyncio
+import json
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from blocked_cloud import CREATED, EARLIER, Cloud, assert_resumes, behind, gateway, linked, page, redirect_for
+from command import Ended, ended, error_of, line_with, run_command, running, surroundings
+from fake_servicestage import KEY, FakeServiceStage, Received
+from link_script import LINK, NAME, bring, delivered, entries, scripted, until
+from paper_doors import PaperService, does_nothing, failed
+from screen import terminal
+
+from oauth_helper.desk import Desk
+from oauth_helper.errors import DeadlineError
+from oauth_helper.sandbox import Sandbox
+
+KEPT = "The redirect is kept: `oauth-helper resume` finishes it"
+
+
+def taken_once(cloud: Cloud) -> Callable[[], web.Response]:
+    """Refuse the name of the first creation, which somebody has taken; the list cannot be had after that."""
+
+    def answer() -> web.Response:
+        del cloud.blocked["create"]
+        cloud.blocked["get"] = cloud.never
+        return gateway(400, "SVCSTG.REPO.0403")()
+
+    return answer
+
+
+async def stopped(cloud: Cloud, environ: dict[str, str], call: str, *options: str) -> tuple[Ended, str]:
+    """Link, and interrupt it in the call that never ends; return its end and the page."""
+    async with scripted(*LINK, *options, environ=environ) as script:
+        redirect = redirect_for((await script.event("waiting"))["authorization_url"])
+        page = asyncio.create_task(bring(script.listener, redirect))
+        await until(lambda: "create" in cloud.calls and cloud.calls[-1] == call)
+        script.process.send_signal(signal.SIGINT)
+        return await script.ended(), await page
+
+
+async def test_a_refused_name_costs_no_redirect_even_if_the_run_is_stopped_then() -> None:
+    cloud = Cloud()
+    cloud.blocked["create"] = taken_once(cloud)
+    async with behind(cloud) as environ:
+        end, html = await stopped(cloud, dict(environ), "get", "--if-exists", "replace")
+        assert end.status == 130
+        assert len(entries()) == 1
+        assert KEPT in end.err
+        assert "The redirect is kept" in html
+        await assert_resumes(cloud, environ)
+
+
+async def test_what_is_not_kept_is_not_said_to_be() -> None:
+    cloud = Cloud()
+    cloud.blocked["create"] = cloud.never
+    async with behind(cloud) as environ:
+        place = Path(environ["HOME"]) / "state"
+        place.touch()
+        end, html = await stopped(cloud, dict(environ) | {"XDG_STATE_HOME": str(place)}, "create")
+    assert end.status == 130
+    assert "could not be written down" in end.err
+    assert entries() == []
+    for said in (end.err, html):
+        assert "is kept" not in said
+        assert f"oauth-helper show {NAME}" in said
+
+
+async def test_a_state_that_is_gone_at_the_second_try_can_be_started_over() -> None:
+    cloud = Cloud()
+    answers = [gateway(400, "SVCSTG.REPO.0403"), gateway(400, "SVCSTG.REPO.0402")]
+
+    def answer() -> web.Response:
+        cloud.records.append(EARLIER)
+        if len(answers) == 1:
+            del cloud.blocked["create"]
+            cloud.records.clear()
+        return answers.pop(0)()
+
+    cloud.blocked["create"] = answer
+    async with (
+        behind(cloud) as environ,
+        terminal(*LINK, "--no-browser", "--if-exists", "replace", environ=dict(environ)) as screen,
+    ):
+        for _ in range(2):
+            address = (await screen.line_with("/login/oauth/authorize?")).split()[-1]
+            screen.type(f"{redirect_for(address)}\n")
+            if answers or "create" not in cloud.calls:
+                await screen.until("Press Enter to start over with a fresh state")
+                screen.type("\n")
+        assert await screen.ended() == 0, screen.shown
+    assert [call for call in cloud.calls if call in {"create", "delete"}] == ["create", "delete", "create", "create"]
+    assert entries() == []
+
+
+async def test_what_appears_in_the_meantime_is_not_said_to_be_the_consoles_work() -> None:
+    cloud = Cloud()
+
+    def answer() -> web.Response:
+        cloud.records.append(EARLIER | {"name": f"colleague-{cloud.calls.count('create')}"})
+        return gateway(400, "SVCSTG.REPO.0402")()
+
+    cloud.blocked["create"] = answer
+    async with behind(cloud) as environ, terminal(*LINK, "--no-browser", environ=dict(environ)) as screen:
+        for number in (1, 2):
+            address = (await screen.line_with("/login/oauth/authorize?")).split()[-1]
+            screen.type(f"{redirect_for(address)}\n")
+            line = await screen.line_with("In the meantime")
+            assert f'"colleague-{number}"' in line + screen.shown.rpartition("In the meantime")[2]
+            await screen.until("Press Enter to start over with a fresh state")
+            screen.type("\n")
+        screen.type("\x03")
+        assert await screen.ended() == 130
+    assert "the console itself created" not in screen.shown
+    last = screen.shown.rpartition("In the meantime")[2]
+    assert "colleague-1" not in last, "what was there before the second attempt is not blamed on it"
+
+
+async def test_a_delivered_redirect_reaches_no_link_but_its_own() -> None:
+    async with Sandbox() as sandbox:
+        environ = surroundings(sandbox)
+        async with (
+            scripted("link", "github", "--name", "first", environ=environ) as first,
+            scripted("link", "gitlab", "--name", "second", environ=environ) as second,
+        ):
+            redirects = [await first.consent(), await second.consent()]
+            foreign = await delivered("https://console.example/oauth?code=c&state=of-nobody", environ, "--json")
+            assert foreign.status == 2
+            assert error_of(foreign.err)["kind"] == "redirect-rejected"
+            for script, redirect in zip((second, first), reversed(redirects), strict=True):
+                assert (await delivered(redirect, environ)).status == 0
+                assert (await script.ended()).status == 0
+                assert "ignored" not in script.names
+
+
+async def test_the_last_event_says_what_the_error_line_says_after_a_remembered_project() -> None:
+    cloud = Cloud()
+
+    def respond(request: Received) -> object:
+        if request.target.startswith("/v3/projects"):
+            return web.json_response({"projects": [{"id": "0123456789abcdef0123456789abcdef", "name": "cn-north-4"}]})
+        return cloud.respond(request)
+
+    async with FakeServiceStage(respond) as fake:  # type: ignore[arg-type]
+        environ = dict(os.environ) | {
+            "OAUTH_HELPER_ENDPOINT": fake.endpoint,
+            "OAUTH_HELPER_IAM_ENDPOINT": fake.endpoint,
+            "OAUTH_HELPER_REGION": "cn-north-4",
+            "HUAWEICLOUD_SDK_AK": KEY.access_key,
+            "HUAWEICLOUD_SDK_SK": KEY.secret_key.reveal(),
+        }
+        assert (await run_command("list", environ=environ)).status == 0
+        cloud.blocked["create"] = gateway(403, "IAM.0003")
+        end, _ = await linked(environ)
+        assert end.status == 3
+
+
+async def test_a_wait_ends_when_it_was_said_to_even_if_the_machine_slept(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = time.time
+
+    async def sleeps(desk: Desk) -> None:
+        monkeypatch.setattr(time, "time", lambda: real() + 3600)
+        await does_nothing(desk)
+
+    async with asyncio.timeout(10):
+        await failed(DeadlineError, PaperService(), sleeps, timeout=600)
+
+
+def desktop_tools(folder: Path) -> tuple[dict[str, str], Path]:
+    asked = folder / "asked"
+    for tool in ("xdg-settings", "xdg-mime", "xdg-open"):
+        path = folder / tool
+        path.write_text(f"#!/bin/sh\necho >>{asked}\n")
+        path.chmod(0o755)
+    return {"PATH": f"{folder}:{os.environ['PATH']}", "DISPLAY": ":97", "BROWSER": ""}, asked
+
+
+async def test_a_link_that_keeps_what_exists_starts_no_desktop_program(tmp_path: Path) -> None:
+    more, asked = desktop_tools(tmp_path)
+    async with behind(Cloud(records=[EARLIER])) as environ:
+        end = await run_command(*LINK, environ=dict(environ) | more)
+    assert end.status == 0, end.err
+    assert not asked.exists()
+
+
+async def test_a_link_that_waits_for_one_without_a_browser_says_so() -> None:
+    cloud = Cloud()
+    cloud.blocked["create"] = cloud.never
+    async with (
+        behind(cloud) as environ,
+        running(*LINK, "--with-token", environ=environ, stdin=asyncio.subprocess.PIPE) as holder,
+    ):
+        assert holder.stdin
+        holder.stdin.write(b"ghp_planted\n")
+        holder.stdin.close()
+        await until(lambda: "create" in cloud.calls)
+        async with running(*LINK, "--no-browser", environ=environ) as waiting:
+            await line_with(waiting.stderr, f"Another oauth-helper is linking {NAME}. Waiting for it.")
+            cloud.records.append(CREATED)
+            holder.send_signal(signal.SIGKILL)
+            end = await ended(waiting)
+    assert end.status == 0, end.err
+    assert f"Linked {NAME}: the other oauth-helper did." in end.err
+
+
+def declared(folder: Path, names: list[str]) -> str:
+    file = folder / "team.toml"
+    entry = '[[authorization]]\nname = "{}"\nrepo_type = "github"\nmethod = "token"\nsecret = "GIT_TOKEN"\n'
+    file.write_text("".join(entry.format(name) for name in names))
+    return str(file)
+
+
+async def test_apply_warns_and_goes_on_if_the_account_may_not_list(tmp_path: Path) -> None:
+    cloud = Cloud({"get": gateway(403, "IAM.0003")})
+    async with behind(cloud) as environ:
+        given = ("apply", declared(tmp_path, ["team-a", "team-b"]), "--json")
+        end = await run_command(*given, environ=dict(environ) | {"GIT_TOKEN": "ghp_planted"})
+    assert end.status == 0, end.err
+    assert {one["result"] for one in json.loads(end.out)} == {"created"}
+    assert end.err.count("This account may not list authorizations") == 1
+
+
+async def test_apply_says_once_that_other_runs_will_not_find_it(tmp_path: Path) -> None:
+    async with behind(Cloud()) as environ:
+        (Path(environ["XDG_RUNTIME_DIR"]) / "oauth-helper").touch()
+        given = ("apply", declared(tmp_path, ["team-a", "team-b", "team-c"]))
+        end = await run_command(*given, environ=dict(environ) | {"GIT_TOKEN": "ghp_planted"})
+    assert end.status == 0, end.err
+    assert end.err.count("other runs will not find this one") == 1
+
+
+@pytest.mark.parametrize("with_good_one", [False, True])
+async def test_resume_fails_if_an_entry_was_refused(with_good_one: bool) -> None:
+    cloud = Cloud({"create": page(418)})
+    async with behind(cloud) as environ:
+        await linked(environ)
+        [entry] = entries()
+        planted = entry.with_name(f"pending-{'0' * 32}-github.json")
+        if with_good_one:
+            os.mkfifo(planted, 0o600)
+        else:
+            entry.rename(planted)
+        cloud.blocked.clear()
+        end = await run_command("resume", "--json", environ=environ)
+    assert end.status == 9, end.err
+    assert error_of(end.err)["kind"] == "machine"
+    assert planted.name in end.err
+    assert [one["name"] for one in json.loads(end.out)] == [NAME] * with_good_one
+
+
+async def test_resume_keeps_the_redirect_if_iam_answers_with_a_page() -> None:
+    cloud = Cloud({"create": page(451)})
+    async with behind(cloud) as environ:
+        await linked(environ)
+        user = {"HW_USER_NAME": "u", "HW_USER_PASSWORD": "planted-password", "HW_DOMAIN_NAME": "d"}
+        cloud.blocked["post"] = page(404)
+        signed_in = {key: value for key, value in environ.items() if key != "OAUTH_HELPER_TOKEN"} | user
+        iam = {"OAUTH_HELPER_IAM_ENDPOINT": environ["OAUTH_HELPER_ENDPOINT"], "OAUTH_HELPER_REGION": "cn-north-4"}
+        end = await run_command("resume", environ=signed_in | iam)
+        assert end.status == 8, end.err
+        assert "The redirect is kept. Run `oauth-helper resume` again in a moment." in end.err
+        await assert_resumes(cloud, environ)

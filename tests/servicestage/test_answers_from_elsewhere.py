@@ -1,0 +1,148 @@
+"""A firewall, proxy or gateway answers instead of ServiceStage: the redirect is kept, and ``resume`` finishes it."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+from aiohttp import web
+from blocked_cloud import CREATED, EARLIER, PAGE, Cloud, assert_resumes, behind, gateway, linked, page
+from command import run_command
+from link_script import NAME, entries
+
+FOREIGN = [
+    (page(418, Server="ExampleWAF"), 8, "denied. This is not an answer of ServiceStage but of a firewall"),
+    (page(404, Server="nginx", Via="1.1 gw"), 8, 'gateway (server "nginx", via "1.1 gw")'),
+    (page(405), 8, "a firewall, proxy or gateway"),
+    (page(410), 8, "HTTP 410"),
+    (page(422), 8, "HTTP 422"),
+    (page(431), 8, "HTTP 431"),
+    (page(307, Location="https://login.example/?next=1"), 8, "redirects to login.example (HTTP 307)"),
+    (gateway(404, "APIGW.0101"), 8, "API Gateway (APIGW.0101)"),
+    (gateway(400, "APIG.0201"), 8, "API Gateway (APIG.0201)"),
+    (lambda: web.json_response({"code": 40001, "msg": "no"}, status=400), 8, "40001"),
+    (page(403), 3, "HTTP 403"),
+    (gateway(401, "APIGW.0301"), 3, "APIGW.0301"),
+    (gateway(403, "APIGW.0101"), 3, "APIGW.0101"),
+]
+
+
+@pytest.mark.parametrize(("answer", "status", "words"), FOREIGN, ids=lambda each: each if isinstance(each, str) else "")
+async def test_the_redirect_is_kept_and_it_is_said_who_answered(
+    answer: Callable[[], web.Response], status: int, words: str
+) -> None:
+    cloud = Cloud({"create": answer})
+    async with behind(cloud) as environ:
+        end, events = await linked(environ)
+        assert end.status == status, end.err
+        assert cloud.calls.count("create") == 1, "nothing is sent again"
+        assert "looking" not in events
+        message, hint = end.err.splitlines()[-3:-1]
+        assert words in message
+        assert "\x1b" not in end.err
+        assert "The redirect is kept: `oauth-helper resume` finishes it" in hint
+        assert len(entries()) == 1
+        again = await run_command("resume", environ=environ)
+        assert again.status == status, again.err
+        assert len(entries()) == 1, "resume meets the same answer, and keeps it too"
+        await assert_resumes(cloud, environ)
+
+
+@pytest.mark.parametrize(
+    "answer", [page(418), page(302, Location="https://login.example/"), gateway(404, "APIGW.0101")]
+)
+async def test_a_deletion_that_something_else_answers_costs_nothing(answer: Callable[[], web.Response]) -> None:
+    cloud = Cloud({"delete": answer}, [EARLIER])
+    async with behind(cloud) as environ:
+        end, _ = await linked(environ, "--if-exists", "replace")
+        assert end.status == 8, end.err
+        assert f"The authorization named {NAME} could not be deleted" in end.err
+        assert cloud.calls.count("delete") == 1
+        assert "create" not in cloud.calls
+        assert cloud.records == [EARLIER]
+        await assert_resumes(cloud, environ)
+
+
+async def test_a_page_that_says_success_deletes_nothing() -> None:
+    cloud = Cloud({"delete": page(200)}, [EARLIER])
+    async with behind(cloud) as environ:
+        end = await run_command("delete", NAME, "--yes", environ=environ)
+        assert end.status == 7, end.err
+        assert "is not the JSON that was promised" in end.err
+
+
+async def test_a_page_that_says_success_is_looked_after() -> None:
+    cloud = Cloud()
+
+    def hides() -> web.Response:
+        cloud.records.append(CREATED)
+        return page(200)()
+
+    cloud.blocked["create"] = hides
+    async with behind(cloud) as environ:
+        end, events = await linked(environ)
+    assert end.status == 0, end.err
+    assert (cloud.calls.count("create"), events.count("looking")) == (1, 1)
+
+
+async def test_without_a_browser_nothing_is_kept_and_it_is_said_what_to_do() -> None:
+    cloud = Cloud({"create": page(451)})
+    async with behind(cloud) as environ:
+        end = await run_command(
+            "link", "github", "--name", NAME, "--with-token", environ=environ, given="ghp_planted\n"
+        )
+    assert end.status == 8, end.err
+    assert "This is not an answer of ServiceStage but of a firewall, proxy or gateway" in end.err
+    assert "Then run the command again." in end.err
+    assert "kept" not in end.err
+
+
+@pytest.mark.parametrize("code", ["SVCSTG.REPO.0400", "SVCSTG.REPO.9999", "SVCSTG.REPO.0402"])
+async def test_what_servicestage_itself_refuses_is_not_kept(code: str) -> None:
+    cloud = Cloud({"create": gateway(400, code)})
+    async with behind(cloud) as environ:
+        end, _ = await linked(environ)
+    assert end.status == 6, end.err
+    assert entries() == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (gateway(429, "APIGW.0308", **{"Retry-After": "40"}), "Try again in 40 seconds. The redirect is kept:"),
+        (page(503, **{"Retry-After": "7200"}), "Try again in 2 hours. The redirect expires before that"),
+    ],
+)
+async def test_who_asks_for_more_time_than_there_is_ends_it_at_once(
+    answer: Callable[[], web.Response], words: str
+) -> None:
+    cloud = Cloud({"create": answer})
+    async with behind(cloud) as environ:
+        async with asyncio.timeout(15):
+            end, events = await linked(environ)
+        assert end.status == 8, end.err
+        assert words in end.err
+        assert (cloud.calls.count("create"), events.count("looking")) == (1, 1)
+        assert len(entries()) == 1
+
+
+@pytest.mark.parametrize("with_token", [False, True], ids=["redirect", "token"])
+async def test_who_asks_for_a_few_seconds_gets_them(with_token: bool) -> None:
+    at: list[float] = []
+    cloud = Cloud()
+
+    def answer() -> web.Response:
+        at.append(asyncio.get_running_loop().time())
+        if len(at) == 1:
+            return web.Response(status=503, text=PAGE, headers={"Retry-After": "3"})
+        return web.json_response({"authorization": CREATED})
+
+    cloud.blocked["create"] = answer
+    async with behind(cloud) as environ:
+        if with_token:
+            given = ("link", "github", "--name", NAME, "--with-token")
+            end = await run_command(*given, environ=environ, given="ghp_planted\n")
+        else:
+            end, _ = await linked(environ)
+    assert end.status == 0, end.err
+    assert len(at) == 2
+    assert at[1] - at[0] >= 3
