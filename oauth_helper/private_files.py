@@ -129,12 +129,85 @@ def read_private(path: Path) -> str | None:
     raise _distrust(path, phrase("holds no text"))
 
 
+def unsafe_reason(path: Path) -> Phrase | None:
+    """Return why another user could change or replace this file or folder; None if only we and root can.
+
+    One rule for the settings file and for the state, runtime and profile folders. The path itself, every folder above
+    it and every link on the way to it
+
+    - belongs to us or to root;
+    - is not writable by everyone;
+    - is writable by a group only if no one else is in that group: it is our primary group and has our login name or
+      no name ("user private group"), or it is root's group, and it lists no other members.
+
+    A folder above the path may be writable by others if it is sticky, as /tmp is: they cannot replace what is ours in
+    it. What does not exist yet is not checked. On Windows, where owners and modes say nothing, the answer is None.
+
+    Raises:
+        OSError: A folder on the way cannot be examined.
+    """
+    if sys.platform == "win32":  # pragma: no cover - Windows
+        return None
+    return _unsafe_step(path.absolute(), set(), is_parent=False)
+
+
 def others_could_read(path: Path) -> bool:
     """Whether the file's mode let anybody but its owner read it; ask before :func:`read_private` mends it."""
     with suppress(OSError):
         mode = path.lstat().st_mode
         return sys.platform != "win32" and stat.S_ISREG(mode) and bool(mode & _OTHERS)
     return False
+
+
+def _unsafe_step(path: Path, seen: set[Path], *, is_parent: bool) -> Phrase | None:
+    """Check the folders above ``path`` from the root down, then ``path``, following links."""
+    for step in (*reversed(path.parents), path):
+        if step in seen:
+            continue
+        seen.add(step)
+        try:
+            found = step.lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        is_above = is_parent or step != path
+        if found.st_uid not in {0, os.geteuid()} and not (is_above and _is_unmapped_user(found.st_uid)):
+            return phrase('"{path}" belongs to another user', path=step)
+        if stat.S_ISLNK(found.st_mode):
+            if reason := _unsafe_step(step.parent / step.readlink(), seen, is_parent=is_above):
+                return reason
+        elif is_above and found.st_mode & stat.S_ISVTX:
+            continue
+        elif found.st_mode & stat.S_IWOTH:
+            return phrase('every user can write to "{path}"', path=step)
+        elif found.st_mode & stat.S_IWGRP and not _is_group_ours(found.st_gid):
+            return phrase('a group of other users can write to "{path}"', path=step)
+    return None
+
+
+def _is_group_ours(group_id: int) -> bool:
+    import grp  # noqa: PLC0415 - needed only where a group can write
+    import pwd  # noqa: PLC0415
+
+    try:
+        login = pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:  # a container may run under a number without a name
+        login = ""
+    try:
+        group = grp.getgrgid(group_id)
+    except KeyError:
+        return group_id == os.getegid()
+    if not set(group.gr_mem) <= {login, "root"}:
+        return False
+    return group_id == 0 or (group_id == os.getegid() and group.gr_name == login)
+
+
+def _is_unmapped_user(user_id: int) -> bool:
+    """Whether this is the number that a user namespace (rootless containers, sandboxes) shows for root outside it."""
+    try:
+        mapped = Path("/proc/self/uid_map").read_text().split()
+        return mapped[1:] != ["0", "4294967295"] and user_id == int(Path("/proc/sys/kernel/overflowuid").read_text())
+    except (OSError, ValueError):
+        return False
 
 
 def _make_ours_alone(path: Path) -> None:
