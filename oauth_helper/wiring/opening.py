@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from importlib import import_module
 from types import TracebackType
@@ -83,6 +83,13 @@ class Opening:
             self._tell(Warned(self._plan.warning))
 
     async def _look(self) -> Plan:
+        sweeping = asyncio.create_task(asyncio.to_thread(_sweep, self._ways.environ))
+        try:
+            return await self._plan_opening()
+        finally:
+            await asyncio.wait({sweeping})
+
+    async def _plan_opening(self) -> Plan:
         await asyncio.to_thread(import_module, "oauth_helper.wiring.plan")
         from oauth_helper.wiring.plan import plan_opening  # noqa: PLC0415 - a request is under way meanwhile
 
@@ -238,6 +245,12 @@ class Opening:
         if not self._is_over:
             self._tell(Warned(phrase("The window was closed before the redirect came.")))
             self._tell(NotOpened())
+
+
+def _sweep(environ: Mapping[str, str]) -> None:
+    from oauth_helper.browsers.profile import sweep_all  # noqa: PLC0415 - a request is under way meanwhile
+
+    sweep_all(environ)
 
 
 def _can_be_held(redirect_uri: str | None) -> bool:
