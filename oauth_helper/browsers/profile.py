@@ -129,7 +129,7 @@ def _is_stale(entry: Path, *, least_age: float) -> bool:
         fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
-    except OSError:  # a folder on a network may know no locks
+    except OSError:  # pragma: no cover - a folder on a network may know no locks
         return age > _LONGEST_RUN
     finally:
         os.close(folder)

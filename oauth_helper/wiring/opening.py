@@ -46,6 +46,7 @@ class Opening:
         self._stirs = stirs
         self._plan = Plan(How.BY_HAND, NOTHING)
         self._planning: asyncio.Task[Plan] | None = None
+        self._sweeping: asyncio.Task[None] | None = None
         self._desk: Desk | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._keeps_window = keeps_window
@@ -62,6 +63,8 @@ class Opening:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        if self._sweeping:
+            await asyncio.wait({self._sweeping})
         await self._kept.aclose()
 
     def look_ahead(self) -> None:
@@ -69,11 +72,12 @@ class Opening:
         self._planning = asyncio.create_task(self._look())
 
     async def prepare(self) -> None:
-        """Have it decided how to open a browser.
+        """Have it decided how to open a browser. Also begin to remove what windows of killed runs have left.
 
         Raises:
             NoBrowserError: What the user demands cannot be had here.
         """
+        self._sweeping = asyncio.create_task(asyncio.to_thread(_sweep, self._ways.environ))
         planning, self._planning = self._planning or asyncio.create_task(self._look()), None
         try:
             self._plan = await planning
@@ -83,13 +87,6 @@ class Opening:
             self._tell(Warned(self._plan.warning))
 
     async def _look(self) -> Plan:
-        sweeping = asyncio.create_task(asyncio.to_thread(_sweep, self._ways.environ))
-        try:
-            return await self._plan_opening()
-        finally:
-            await asyncio.wait({sweeping})
-
-    async def _plan_opening(self) -> Plan:
         await asyncio.to_thread(import_module, "oauth_helper.wiring.plan")
         from oauth_helper.wiring.plan import plan_opening  # noqa: PLC0415 - a request is under way meanwhile
 
