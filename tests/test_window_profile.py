@@ -17,6 +17,7 @@ from oauth_helper.browsers.answers import Answer, hop, redirect, stray
 from oauth_helper.browsers.find import Family, FoundBrowser, Packaging
 from oauth_helper.browsers.launch import dialect_for
 from oauth_helper.browsers.profile import fresh_profile, parent_of_profiles, sweep
+from oauth_helper.browsers.trouble import BrowserTroubleError
 from oauth_helper.browsers.window import Patience
 
 
@@ -44,6 +45,15 @@ def ended() -> int:
 )
 def test_a_packaged_browser_gets_its_profile_where_it_can_see_it(browser: FoundBrowser, folder: str) -> None:
     assert parent_of_profiles(browser, {"HOME": "/home/octocat"}) == Path(folder)
+
+
+@needs_root
+def test_a_packaged_browser_gets_none_where_another_user_could_replace_it(tmp_path: Path) -> None:
+    common = tmp_path / "snap" / "chromium" / "common"
+    common.mkdir(parents=True)
+    os.chown(common.parent, NOBODY, NOBODY)
+    with pytest.raises(BrowserTroubleError, match="belongs to another user"):
+        parent_of_profiles(found(Packaging.SNAP, "/snap/bin/chromium"), {"HOME": str(tmp_path)})
 
 
 async def test_a_profile_is_for_our_eyes_only_and_gone_at_the_end(tmp_path: Path) -> None:
