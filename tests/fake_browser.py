@@ -16,6 +16,8 @@ from aiohttp import ClientSession, web
 
 POLICY = "DevTools remote debugging is disallowed by the system admin."
 BIDI = "WebDriver BiDi listening on ws://127.0.0.1:"
+TALK = """[71:71:1130/201500.123456:ERROR:ui/x11.cc:256] Missing X server
+[71:71:1130/201500.123999:ERROR:content/main.cc(9)] Giving up on \x1b[31mhttp://127.0.0.1:1/start?k=KEYKEYKEY#x"""
 PAGE = {"targetId": "1", "type": "page"}
 OPENED = {"method": "Target.targetCreated", "params": {"targetInfo": PAGE}}
 CLOSED = {"method": "Target.targetDestroyed", "params": PAGE}
@@ -106,6 +108,33 @@ class Reloading:
                 asyncio.run(reach("both-answered"))
 
 
+def speak_strangely(command: Any) -> Iterator[dict[str, Any]]:
+    """Hold the request of the self-test, then tell what no browser has told so far."""
+    yield from hold(command)
+    if command["method"] == "Fetch.fulfillRequest":
+        yield {"method": "Target.targetDestroyed", "params": {"target": PAGE}}
+        asyncio.run(reach("spoke-strangely"))
+
+
+def answer_strangely(method: str) -> Callable[[Any], Iterator[dict[str, Any]]]:
+    """Answer one command in a form that is not known, and tell an event without its parameters."""
+
+    def answer(command: Any) -> Iterator[dict[str, Any]]:
+        if command["method"] == method:
+            yield {"id": command["id"], "result": {"pages": []}}
+        else:
+            yield from agree(command)
+        if method == "Target.setDiscoverTargets" == command["method"]:
+            yield {"method": "Target.targetCreated", "params": {"target": PAGE}}
+
+    return answer
+
+
+def babble(command: Any) -> list[dict[str, Any]]:
+    os.write(4, b"\xff{]\0" * 3)
+    return agree(command)
+
+
 def stop_listening(command: Any) -> Iterator[dict[str, Any]]:
     yield from agree(command)
     if command["method"] == "Target.getTargets":
@@ -122,8 +151,8 @@ def live_on_in_a_child() -> None:
     speak_to_the_end(hold)
 
 
-async def speak_bidi(refused: str, error: str) -> None:
-    """Hold the request of the self-test, but refuse one command."""
+async def speak_bidi(refused: str, error: str, *, contexts: Any = (), without: str = "") -> None:
+    """Hold the request of the self-test, but refuse one command, or leave a key out of what is told of requests."""
 
     async def speak(request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse()
@@ -133,10 +162,13 @@ async def speak_bidi(refused: str, error: str) -> None:
             if command["method"] == refused:
                 await socket.send_json({"id": command["id"], "type": "error", "error": error})
                 continue
-            await socket.send_json({"id": command["id"], "type": "success", "result": {"contexts": [{"context": "1"}]}})
+            await socket.send_json(
+                {"id": command["id"], "type": "success", "result": {"contexts": contexts or [{"context": "1"}]}}
+            )
             if command["method"] == "browsingContext.navigate":
                 await socket.send_bytes(b"not a message")
                 held = {"isBlocked": True, "request": {"request": "1", "url": command["params"]["url"]}}
+                held.pop(without, None)
                 await socket.send_json({"method": "network.beforeRequestSent", "params": held})
         return socket
 
@@ -176,6 +208,13 @@ FAULTS: dict[str, Callable[[], object]] = {
     "stops-listening": lambda: speak_to_the_end(stop_listening),
     "outlives-itself": live_on_in_a_child,
     "loses-the-user": lambda: speak_over_pipe(lose_the_user),
+    "speaks-strangely": lambda: speak_to_the_end(speak_strangely),
+    "odd-answer": lambda: speak_over_pipe(answer_strangely("Target.getTargets")),
+    "odd-event": lambda: speak_over_pipe(answer_strangely("Target.setDiscoverTargets")),
+    "odd-bidi-answer": lambda: asyncio.run(speak_bidi("", "", contexts=[{"frame": "1"}])),
+    "odd-bidi-event": lambda: asyncio.run(speak_bidi("", "", without="request")),
+    "no-json": lambda: speak_over_pipe(babble),
+    "talks": lambda: sys.exit(TALK),
     "too-old": lambda: asyncio.run(speak_bidi("network.provideResponse", "unsupported operation")),
     "taken": lambda: asyncio.run(speak_bidi("session.new", "session not created")),
 }

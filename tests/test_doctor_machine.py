@@ -58,7 +58,7 @@ async def test_a_window_that_others_could_drive_is_had_where_it_is_demanded_and_
 ) -> None:
     install(programs / "snap")
     (programs / "chromium").symlink_to("snap")
-    environ = surroundings(sandbox, BROWSER="", DISPLAY=":9", PATH=str(programs))
+    environ = surroundings(sandbox, BROWSER="", DISPLAY=":of-nobody", PATH=str(programs))
     found = await finding("browser", "--browser", str(programs / "chromium"), environ=environ)
     assert found["verdict"] == "note"
     assert "a window of our own in Chromium" in found["message"]
@@ -69,7 +69,9 @@ async def test_where_only_an_opener_is_installed_the_default_browser_shows_the_p
     sandbox: Sandbox, programs: Path
 ) -> None:
     install(programs / "xdg-open")
-    found = await finding("browser", environ=surroundings(sandbox, BROWSER="", DISPLAY=":9", PATH=str(programs)))
+    found = await finding(
+        "browser", environ=surroundings(sandbox, BROWSER="", DISPLAY=":of-nobody", PATH=str(programs))
+    )
     assert found["verdict"] == "note"
     assert "xdg-open opens the page; no window of ours" in found["message"]
     assert "Chromium or Firefox would save the copy" in found["hint"]

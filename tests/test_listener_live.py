@@ -89,6 +89,26 @@ async def test_a_page_of_an_attempt_that_is_over_is_told_where_to_go_on() -> Non
         assert told(await fresh) == "linked"
 
 
+async def test_where_donekey_leads_on_to_the_next_attempt_each_address_is_good_once() -> None:
+    async with listening(Desk()) as opened:
+        opened.listener.start_over("https://github.com/login?state=second")
+
+        async def lead_on() -> str:
+            onward = urlsplit((await ask(opened.port, done(opened))).headers["location"])
+            return f"{onward.path}?{onward.query}"
+
+        first = await lead_on()
+        assert first == await lead_on(), "the same until it is used"
+        tab = await ask(opened.port, first)
+        assert "state=second" in tab.body
+        stranger = await ask(opened.port, first)
+        assert (stranger.status, "state=second" in stranger.body) == (404, False)
+        assert (await ask(opened.port, first, Cookie=tab.headers["set-cookie"].partition(";")[0])).status == 303
+        second = await lead_on()
+        assert second != first, "another tab may wait for the same"
+        assert "state=second" in (await ask(opened.port, second)).body
+
+
 @pytest.mark.parametrize(
     "headers",
     [

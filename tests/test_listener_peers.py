@@ -6,12 +6,13 @@ import socket
 import subprocess
 import sys
 from contextlib import ExitStack
+from urllib.parse import urlencode, urlsplit
 
 import pytest
-from listener_desk import Desk, listening, read_answer
+from listener_desk import ADDRESS, OURS, Desk, listening, read_answer
 from other_users import acting_as, needs_root
 
-from oauth_helper.events import Stray
+from oauth_helper.events import Stray, Way
 from oauth_helper.listener.peer import is_another_users
 
 US, ANOTHER, ROOT = 61_001, 61_002, 0
@@ -32,7 +33,13 @@ def connected(
 
 
 def asked(
-    user: int, *, family: socket.AddressFamily = socket.AF_INET, source: str = "", closes: bool = False, by: int = US
+    user: int,
+    *,
+    family: socket.AddressFamily = socket.AF_INET,
+    source: str = "",
+    closes: bool = False,
+    half: bool = False,
+    by: int = US,
 ) -> bool:
     """Ask as one user about a connection that another has made."""
     with ExitStack() as stack:
@@ -43,6 +50,8 @@ def asked(
             stack.enter_context(here)
             if closes:
                 there.close()
+            if half:
+                there.shutdown(socket.SHUT_WR)
             return is_another_users(theirs, here.getsockname())
 
 
@@ -67,6 +76,8 @@ def test_a_socket_of_ipv6_that_speaks_ipv4_hides_nobody() -> None:
 def test_who_closes_before_it_is_answered_is_nobody_of_ours() -> None:
     assert asked(ANOTHER, closes=True)
     assert asked(US, closes=True)
+    assert asked(ANOTHER, half=True)
+    assert not asked(US, half=True), "it has said all, but waits for the answer"
 
 
 @needs_root
@@ -82,16 +93,30 @@ def test_where_the_system_shows_no_such_connection_nothing_is_known() -> None:
 
 @needs_root
 @needs_linux
-async def test_another_user_who_has_the_key_is_shown_a_page_without_it() -> None:
+@pytest.mark.parametrize("path", ["/start", "/redirect", "/outcome", "/servicestage/oauth", "/done"])
+async def test_another_user_is_refused_on_every_path_and_uses_nothing_up(path: str) -> None:
+    """Even one that knows KEY, DONEKEY and the state."""
     async with listening(Desk()) as opened:
-        for user, status in ((ANOTHER, 404), (US, 200)):
+        query = {"/servicestage/oauth": OURS, "/done": urlsplit(opened.listener.done_address).query}
+        body = urlencode({"redirect": ADDRESS}) if path == "/redirect" else ""
+        form = f"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {len(body)}\r\n" if body else ""
+        line = f"{'POST' if body else 'GET'} {path}?{query.get(path, f'k={opened.first}')} HTTP/1.1"
+        for user in (ANOTHER, US):
             there = connected(user, opened.port)
             reader, writer = await asyncio.open_connection(sock=there)
-            writer.write(f"GET /start?k={opened.key} HTTP/1.1\r\nHost: 127.0.0.1:{opened.port}\r\n\r\n".encode())
+            writer.write(f"{line}\r\nHost: 127.0.0.1:{opened.port}\r\n{form}\r\n{body}".encode())
             with acting_as(US):
+                if user == US and path == "/outcome":
+                    opened.desk.judge(ADDRESS, Way.TERMINAL)
                 answer = await read_answer(reader)
             writer.close()
-            assert answer.status == status
+            if user == ANOTHER:
+                assert answer.status == 404
+                assert opened.desk.authorization_url not in answer.body
+                assert opened.desk.untouched
+                assert opened.desk.strays == [Stray.OTHER_USER]
+            else:
+                assert answer.status in {200, 303}
         assert opened.desk.strays == [Stray.OTHER_USER]
 
 

@@ -123,7 +123,7 @@ async def test_a_window_asks_for_pages_in_the_language_of_the_user(
     address, patience = f"http://127.0.0.1:{runner.addresses[0][1]}/start", Patience()
     dialect = dialect_for(browser, headless=True, platform="linux", patience=patience, language=Language.CHINESE)
     try:
-        async with launched(browser, dialect, address, environ=os.environ, patience=patience):
+        async with launched(browser, dialect, address, environ=os.environ):
             assert await accepted.get() == CHINESE
     finally:
         await runner.cleanup()

@@ -35,7 +35,7 @@ def test_a_browser_of_our_own_is_started_heard_and_ended() -> None:
     browser = ("sh", "-c", "echo DevTools listening on ws://127.0.0.1:1/devtools >&2; exec sleep 60")
 
     async def opened_and_closed() -> tuple[str, bool]:
-        async with BrowserProcess.started(browser, environ=dict(os.environ), patience=10) as process:
+        async with BrowserProcess.started(browser, environ=dict(os.environ)) as process:
             endpoint = await process.endpoint_within(30)
         return endpoint, await process.exits_within(0)
 

@@ -49,12 +49,15 @@ async def test_a_window_that_the_user_closes_is_noticed_at_once(
     await traces.gone()
 
 
-async def test_a_browser_that_is_killed_is_noticed_at_once(browser: FoundBrowser, traces: Traces, world: World) -> None:
+@pytest.mark.parametrize("killed", ["browser", "supervisor"])
+async def test_a_browser_that_is_killed_is_noticed_at_once(
+    browser: FoundBrowser, traces: Traces, world: World, killed: str
+) -> None:
     async with world.window(browser, "/git/waiting", environ=traces.environ) as window:
         await window.open()
         await world.milestones.reached("git host")
-        [leader] = traces.leaders()
-        os.kill(leader, signal.SIGKILL)
+        [number] = traces.leaders() if killed == "browser" else traces.supervisors()
+        os.kill(number, signal.SIGKILL)
         async with asyncio.timeout(1):
             await window.until_closed()
     await traces.gone()

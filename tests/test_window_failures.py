@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["traces"]
 
 FAKE = Path(__file__).with_name("fake_browser.py")
+ODD = "says something that cannot be read; it may be too new"
 SHORT = Patience(endpoint=1, command=1, session=1, self_test=1, farewell=1)
 """For a browser of which nothing comes; one that answers gets the usual time, on a busy machine too."""
 
@@ -62,6 +63,7 @@ def fake(family: Family, fault: str) -> FoundBrowser:
         (Family.CHROMIUM, "refuses", "does not do Fetch.enable as it is asked to here; it may be too old"),
         (Family.FIREFOX, "silent", "did not say within 1 seconds where it can be driven"),
         (Family.FIREFOX, "stubborn", "did not say within 1 seconds where it can be driven"),
+        (Family.FIREFOX, "odd-bidi-answer", ODD),
         (Family.FIREFOX, "deaf", "takes no connection to drive it (ClientConnectorError)"),
     ],
 )
@@ -76,7 +78,7 @@ async def test_a_browser_that_cannot_be_driven_says_why_and_its_tab_still_waits(
         assert caught.value.message == f"Fake {reason}"
         assert caught.value.stands
         assert traces.processes()
-        if fault != "refuses":
+        if fault not in {"refuses", "odd-bidi-answer"}:
             world.lead(None)
             await world.milestones.reached("fallback")
     await traces.gone()
@@ -88,6 +90,15 @@ async def test_a_browser_that_cannot_be_driven_says_why_and_its_tab_still_waits(
         (Family.CHROMIUM, "ends", "ended with status 21"),
         (Family.FIREFOX, "ends", "ended with status 21"),
         (Family.CHROMIUM, "is-closed", "was closed"),
+        (
+            Family.FIREFOX,
+            "talks",
+            'ended with status 1: "Missing X server / Giving up on [31mhttp://127.0.0.1:1/start…"',
+        ),
+        (Family.CHROMIUM, "no-json", "did not hold the request of its self-test within 1 seconds"),
+        (Family.CHROMIUM, "odd-answer", ODD),
+        (Family.CHROMIUM, "odd-event", ODD),
+        (Family.FIREFOX, "odd-bidi-event", ODD),
         (Family.CHROMIUM, "does-not-hold", "did not hold the request of its self-test within 1 seconds"),
         (Family.CHROMIUM, "stops-listening", "was closed before it was ready"),
         (Family.CHROMIUM, "loses-the-user", "was closed before it was ready"),
@@ -139,6 +150,15 @@ async def test_a_tab_that_is_reloaded_during_the_self_test_is_led_on_too(world: 
     async with world.window(browser, "/git/redirect", environ=traces.environ, patience=Patience(farewell=1)) as window:
         await window.open()
         await world.milestones.reached("both-answered")
+        assert window.is_open
+    await traces.gone()
+
+
+async def test_what_a_window_that_works_says_of_other_things_does_not_end_it(world: World, traces: Traces) -> None:
+    browser = fake(Family.CHROMIUM, "speaks-strangely")
+    async with world.window(browser, "/git/redirect", environ=traces.environ) as window:
+        await window.open()
+        await world.milestones.reached("spoke-strangely")
         assert window.is_open
     await traces.gone()
 

@@ -11,7 +11,7 @@ from oauth_helper.wiring.ways import Ways
 
 async def planned(folder: Path, browser: str = "auto") -> Plan:
     path = f"{folder}:/usr/bin" if browser == "default" else str(folder)
-    environ = {"PATH": path, "DISPLAY": ":99", "HOME": str(folder)}
+    environ = {"PATH": path, "DISPLAY": ":of-nobody", "HOME": str(folder)}
     return await plan_opening(Ways(browser=browser, environ=environ))
 
 

@@ -16,7 +16,8 @@ from other_users import NOBODY, acting_as_nobody, folder_of_nobody, needs_root
 from oauth_helper.browsers.answers import Answer, hop, redirect, stray
 from oauth_helper.browsers.find import Family, FoundBrowser, Packaging
 from oauth_helper.browsers.launch import dialect_for
-from oauth_helper.browsers.profile import Profile, fresh_profile, parent_of_profiles, sweep
+from oauth_helper.browsers.profile import fresh_profile, parent_of_profiles, sweep
+from oauth_helper.browsers.trouble import BrowserTroubleError
 from oauth_helper.browsers.window import Patience
 
 
@@ -46,28 +47,21 @@ def test_a_packaged_browser_gets_its_profile_where_it_can_see_it(browser: FoundB
     assert parent_of_profiles(browser, {"HOME": "/home/octocat"}) == Path(folder)
 
 
+@needs_root
+def test_a_packaged_browser_gets_none_where_another_user_could_replace_it(tmp_path: Path) -> None:
+    common = tmp_path / "snap" / "chromium" / "common"
+    common.mkdir(parents=True)
+    os.chown(common.parent, NOBODY, NOBODY)
+    with pytest.raises(BrowserTroubleError, match="belongs to another user"):
+        parent_of_profiles(found(Packaging.SNAP, "/snap/bin/chromium"), {"HOME": str(tmp_path)})
+
+
 async def test_a_profile_is_for_our_eyes_only_and_gone_at_the_end(tmp_path: Path) -> None:
     async with fresh_profile(tmp_path / "not" / "yet") as profile:
         assert stat.S_IMODE(profile.folder.stat().st_mode) == 0o700
         assert profile.folder.name.startswith(f"oauth-helper-{os.getpid()}-")
         (profile.folder / "History").touch()
     assert not profile.folder.exists()
-
-
-async def test_an_end_that_is_cancelled_meanwhile_leaves_no_watchdog(tmp_path: Path) -> None:
-    entered: asyncio.Queue[Profile] = asyncio.Queue()
-
-    async def use() -> None:
-        async with fresh_profile(tmp_path) as profile:
-            entered.put_nowait(profile)
-
-    using = asyncio.create_task(use())
-    profile = await entered.get()  # the end has begun, and waits for the watchdog
-    using.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await using
-    assert profile._watchdog
-    assert profile._watchdog.returncode is not None
 
 
 def test_a_sweep_removes_what_ended_processes_left(tmp_path: Path, ended: int) -> None:
@@ -83,7 +77,7 @@ def test_a_sweep_leaves_all_else_alone(tmp_path: Path, ended: int) -> None:
     precious.mkdir()
     (precious / "file").touch()
     (tmp_path / f"oauth-helper-{ended}-symbolic").symlink_to(precious)
-    for name in (f"oauth-helper-{os.getpid()}-abcdefgh", f"oauth-helper-{ended}", "oauth-helper-x-abcdefgh"):
+    for name in (f"oauth-helper-{ended}", "oauth-helper-x-abcdefgh"):
         (tmp_path / name).mkdir()
     (tmp_path / f"oauth-helper-{ended}-file").touch()
     before = sorted(tmp_path.rglob("*"))
@@ -100,15 +94,48 @@ def test_a_sweep_leaves_the_folders_of_others_alone(tmp_path: Path, ended: int) 
     assert theirs.exists()
 
 
-async def test_a_sweep_spares_a_profile_whose_owner_has_a_number_that_means_nothing_here(
-    tmp_path: Path, ended: int
-) -> None:
+async def test_a_sweep_spares_a_profile_in_use_whatever_process_numbers_mean_here(tmp_path: Path, ended: int) -> None:
     async with fresh_profile(tmp_path) as profile:
         elsewhere = profile.folder.rename(tmp_path / f"oauth-helper-{ended}-abcdefgh")
         sweep(tmp_path)
         assert elsewhere.exists()
     sweep(tmp_path)
     assert not elsewhere.exists()
+
+
+async def test_no_sweep_comes_between_the_making_of_a_profile_and_its_lock(tmp_path: Path) -> None:
+    """Another container may share the folder: there our process number means nothing."""
+    (folder := tmp_path / "shared").mkdir()
+    sweeping = [sys.executable, "-c", SWEEPING, str(folder)]
+    process = await asyncio.create_subprocess_exec(*sweeping, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdout
+    await process.stdout.readline()
+    for _ in range(300):
+        async with fresh_profile(folder) as profile:
+            (profile.folder / "History").touch()
+            assert profile.folder.exists()
+    await process.communicate(b"")
+    assert list(folder.iterdir()) == []
+
+
+SWEEPING = """
+import select, sys
+from pathlib import Path
+from oauth_helper.browsers.profile import sweep
+print("sweeping", flush=True)
+while not select.select([0], [], [], 0)[0]:
+    sweep(Path(sys.argv[1]))
+"""
+
+
+def test_a_sweep_leaves_a_new_folder_alone_until_it_cannot_be_new_any_more(tmp_path: Path, ended: int) -> None:
+    new = tmp_path / f".oauth-helper-{ended}-abcdefgh"
+    new.mkdir()
+    sweep(tmp_path)
+    assert new.exists()
+    os.utime(new, (0, 0))
+    sweep(tmp_path)
+    assert not new.exists()
 
 
 def test_a_sweep_leaves_alone_what_it_cannot_look_at(ended: int) -> None:
@@ -133,30 +160,6 @@ async def test_what_cannot_be_removed_is_emptied_and_left() -> None:
                 await stack.aclose()
         assert list(parent.iterdir()) == [profile.folder]
         assert list(profile.folder.iterdir()) == []
-
-
-FROZEN = """
-import asyncio, os, sys
-from pathlib import Path
-sys.frozen = True
-from oauth_helper.browsers.profile import fresh_profile
-
-async def main():
-    async with fresh_profile(Path(sys.argv[1])) as profile:
-        profile.guard(os.getpgrp())
-        print(Path(f"/proc/self/task/{os.getpid()}/children").read_text(), end="")
-        (profile.folder / "History").touch()
-
-asyncio.run(main())
-"""
-
-
-def test_a_frozen_build_has_no_python_to_start_a_watchdog_with(tmp_path: Path) -> None:
-    (parent := tmp_path / "profiles").mkdir()
-    command = [sys.executable, "-c", FROZEN, str(parent)]
-    ran = subprocess.run(command, check=False, capture_output=True, text=True, timeout=50)
-    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
-    assert list(parent.iterdir()) == []
 
 
 @needs_root

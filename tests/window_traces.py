@@ -42,9 +42,11 @@ class Traces:
         return self._mark.encode() in (entry / "environ").read_bytes()
 
     def leaders(self) -> list[int]:
-        """The first processes of browsers: those that we started ourselves."""
-        mine = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
-        return [int(child) for child in mine if self.has_marked(Path("/proc") / child)]
+        """The first processes of browsers: those that their supervisors started."""
+        return [child for supervisor in self.supervisors() for child in children(supervisor)]
+
+    def supervisors(self) -> list[int]:
+        return [child for child in children(self.process) if self.has_marked(Path(f"/proc/{child}"))]
 
     def profiles(self) -> list[Path]:
         home = Path(self.environ["HOME"])
@@ -63,6 +65,12 @@ class Traces:
                     await asyncio.sleep(0.02)
         except TimeoutError:
             pytest.fail(f"left over: {self.processes()} {self.profiles()}")
+
+
+def children(process: int) -> list[int]:
+    with suppress(OSError):
+        return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+    return []
 
 
 @pytest.fixture

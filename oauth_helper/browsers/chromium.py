@@ -19,6 +19,7 @@ from yarl import URL
 from oauth_helper.browsers.answers import Answer
 from oauth_helper.browsers.dialect import FIRST_PAGE, AllClosed, Held, Pages
 from oauth_helper.browsers.remote import JsonObject, Remote
+from oauth_helper.browsers.trouble import reading
 from oauth_helper.secret import Secret
 
 _SWITCHES: Final = (
@@ -76,9 +77,11 @@ class Chromium:
 
     async def go(self, remote: Remote, address: Secret) -> None:
         """Open a tab at ``address`` in the place of the first one, if that is there by now."""
-        pages = (await remote.call("Target.getTargets", filter=[{"type": "page"}]))["targetInfos"]
-        # By its address: a browser may greet its user with another tab.
-        if first := [page["targetId"] for page in pages if page["url"].endswith(f"/{FIRST_PAGE}")]:
+        found = await remote.call("Target.getTargets", filter=[{"type": "page"}])
+        with reading():
+            # By its address: a browser may greet its user with another tab.
+            first = [page["targetId"] for page in found["targetInfos"] if page["url"].endswith(f"/{FIRST_PAGE}")]
+        if first:
             # A tab of its own has no way back to the first page.
             await remote.call("Target.createTarget", url=address.reveal())
             await remote.call("Target.closeTarget", targetId=first[0])

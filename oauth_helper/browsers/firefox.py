@@ -17,7 +17,7 @@ from yarl import URL
 from oauth_helper.browsers.answers import Answer
 from oauth_helper.browsers.dialect import AllClosed, Held, Pages
 from oauth_helper.browsers.remote import JsonObject, Remote
-from oauth_helper.browsers.trouble import CommandRefusedError, DrivenByAnotherError
+from oauth_helper.browsers.trouble import CommandRefusedError, DrivenByAnotherError, reading
 from oauth_helper.phrase import phrase
 from oauth_helper.secret import Secret
 
@@ -51,7 +51,7 @@ class Firefox:
         self._platform = platform
         self._session_patience = session_patience
         self._pages = Pages()
-        self._first_tab: list[JsonObject] = []
+        self._first_tab: list[str] = []
         """One, or none."""
 
     def furnish(self, profile: Path) -> None:
@@ -88,13 +88,14 @@ class Firefox:
             remote.call("network.addIntercept", phases=["beforeRequestSent"], urlPatterns=[pattern]),
             remote.call("browsingContext.getTree", maxDepth=0),
         )
-        self._first_tab = tree["contexts"][:1]
+        with reading():
+            self._first_tab = [tab["context"] for tab in tree["contexts"][:1]]
 
     async def go(self, remote: Remote, address: Secret) -> None:
         """Send the first tab to ``address``, if its user has not closed it."""
         for tab in self._first_tab:
             # It is answered when the Git host has answered.
-            await remote.tell("browsingContext.navigate", context=tab["context"], url=address.reveal(), wait="none")
+            await remote.tell("browsingContext.navigate", context=tab, url=address.reveal(), wait="none")
 
     def understand(self, event: JsonObject) -> Held | AllClosed | None:
         """Return what an event means, if anything."""

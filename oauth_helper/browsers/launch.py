@@ -16,7 +16,7 @@ from oauth_helper.browsers.dialect import FIRST_PAGE, Dialect, Patience
 from oauth_helper.browsers.find import Family, FoundBrowser, Packaging
 from oauth_helper.browsers.firefox import Firefox
 from oauth_helper.browsers.inheritance import inherited
-from oauth_helper.browsers.process import HAS_PYTHON, BrowserProcess, with_pipe
+from oauth_helper.browsers.process import HAS_PYTHON, BrowserProcess
 from oauth_helper.browsers.profile import fresh_profile, parent_of_profiles, sweep
 from oauth_helper.browsers.remote import Remote
 from oauth_helper.browsers.trouble import BrowserTroubleError
@@ -80,7 +80,7 @@ class Launched:
 
 @asynccontextmanager
 async def launched(
-    browser: FoundBrowser, dialect: Dialect, address: str, *, environ: Mapping[str, str], patience: Patience
+    browser: FoundBrowser, dialect: Dialect, address: str, *, environ: Mapping[str, str]
 ) -> AsyncIterator[Launched]:
     """Start ``browser`` on a page that goes on to ``address``; at the end it is gone with its children and profile.
 
@@ -89,7 +89,7 @@ async def launched(
     """
     async with AsyncExitStack() as stack:
         try:
-            browser_and_pipe = await _start(stack, browser, dialect, address, environ=environ, patience=patience)
+            browser_and_pipe = await _start(stack, browser, dialect, address, environ=environ)
         except OSError as error:
             raise BrowserTroubleError(
                 phrase("could not be prepared ({value})", value=error.strerror or type(error).__name__)
@@ -104,7 +104,6 @@ async def _start(
     address: str,
     *,
     environ: Mapping[str, str],
-    patience: Patience,
 ) -> tuple[BrowserProcess, socket.socket | None]:
     parent = parent_of_profiles(browser, environ)
     await asyncio.to_thread(sweep, parent)
@@ -113,16 +112,14 @@ async def _start(
     page = _write_first_page(profile.folder, first_page(address, seconds=dialect.undriven_for))
     command = [*browser.command, *dialect.switches(profile.folder), page.as_uri()]
     ours, theirs = _pipe(stack) if dialect.speaks_over_pipe else (None, None)
-    inherit = [theirs.fileno()] if theirs else []
     process = await stack.enter_async_context(
         BrowserProcess.started(
-            with_pipe(command, *inherit) if theirs else command,
+            command,
             environ=_environment(inherited(environ), browser.packaging, profile.folder),
-            inherit=inherit,
-            patience=patience.farewell,
+            pipe=theirs.fileno() if theirs else None,
+            guarded=profile,
         )
     )
-    profile.guard(process.pid)
     if theirs:
         theirs.close()  # The browser's own is the last one then, so its end is our end of file.
     return process, ours
@@ -144,9 +141,10 @@ def _pipe(stack: AsyncExitStack) -> tuple[socket.socket, socket.socket]:
 
 
 def _environment(environ: Mapping[str, str], packaging: Packaging, profile: Path) -> dict[str, str]:
-    """Have even Chromium's stray socket folder made inside the profile; a snap's temporary folder is its own."""
+    """Keep crash reports and Chromium's stray socket folder inside the profile."""
+    environ = {**environ, "BREAKPAD_DUMP_LOCATION": str(profile), "MOZ_CRASHREPORTER_DISABLE": "1"}
     if packaging is not Packaging.PLAIN:
-        return dict(environ)
+        return environ  # A snap has a temporary folder of its own.
     if len(str(profile)) <= _LONGEST_SOCKET_FOLDER:
         return {**environ, "TMPDIR": str(profile)}
     # Chromium ends at once where the name of a socket does not fit; its default always does.

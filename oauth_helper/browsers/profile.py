@@ -1,4 +1,4 @@
-"""The throw-away profile of a window: made, guarded while we live and after, and removed without a trace."""
+"""The throw-away profile of a window: a folder that only we can read, and that is removed whatever ends us."""
 
 from __future__ import annotations
 
@@ -10,178 +10,155 @@ import stat
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 from oauth_helper.browsers.find import FoundBrowser, Packaging
-from oauth_helper.browsers.process import HAS_PYTHON, reaped
+from oauth_helper.browsers.process import Guarded
 from oauth_helper.browsers.trouble import BrowserTroubleError
 from oauth_helper.phrase import phrase
+from oauth_helper.private_files import unsafe_reason
 
 if sys.platform != "win32":  # pragma: no branch - Windows has no fcntl
     import fcntl
 
 _PREFIX: Final = "oauth-helper-"
-_NAME: Final = re.compile(_PREFIX + r"(\d{1,9})-\w+")
-"""The number is that of the process whose profile it is."""
-_OWNER: Final = "owner.lock"
+_NEW: Final = "."
+"""Stands before the name of a folder that is not locked yet."""
+_NAME: Final = re.compile(rf"(\.?){_PREFIX}\d{{1,9}}-\w+")
+"""The number is that of the process that made it, for people."""
+_BEING_LOCKED: Final = 60
+"""Seconds. A new folder is locked at once."""
 _TRIES: Final = 20
 _PAUSE: Final = 0.1
 """Seconds between two tries: children of a killed browser still write for a moment."""
 _LONGEST_RUN: Final = 86_400
-"""Seconds. Windows has no harmless way to ask for a process by number; nothing of ours runs for a day."""
-
-_OF_THE_SYSTEM: Final = ("LD_LIBRARY_PATH", "SYSTEMROOT")
-"""What Python itself may need of the environment, to start."""
-
-_WATCHDOG: Final = """
-import os, shutil, signal, sys, time
-profile = sys.argv[1]
-for group in sys.stdin.buffer.read().split():
-    try:
-        os.killpg(int(group), signal.SIGKILL)
-    except OSError:
-        pass
-for _ in range(100):
-    shutil.rmtree(profile, ignore_errors=True)
-    if not os.path.exists(profile):
-        break
-    time.sleep(0.05)
-"""
-"""Its input ends when the last holder of the other end is gone, and that is our process alone, whatever killed it.
-Chromium on a pipe would close by itself, but leave its profile, whose history bears the code."""
-
-
-class Profile:
-    """A folder that nobody else can look into."""
-
-    def __init__(self, folder: Path, watchdog: asyncio.subprocess.Process | None) -> None:
-        self.folder = folder
-        self._watchdog = watchdog
-
-    def guard(self, group: int) -> None:
-        """See to it that this process group does not outlive us, even where we are killed."""
-        # Frozen builds and Windows have no watchdog: there only the next start clears up.
-        if self._watchdog and self._watchdog.stdin:
-            self._watchdog.stdin.write(b"%d\n" % group)
+"""Seconds. Nothing of ours runs for a day."""
+_SHARED: Final = ("/tmp", "/var/tmp")  # noqa: S108 they are checked before use
+"""Folders for temporary files that every system has."""
 
 
 @asynccontextmanager
-async def fresh_profile(parent: Path) -> AsyncIterator[Profile]:
+async def fresh_profile(parent: Path) -> AsyncIterator[Guarded]:
     """Make a profile under ``parent``, and remove it at the end, when its browser must have ended.
 
     Raises:
         BrowserTroubleError: It cannot be made.
     """
     try:
-        folder = _make(parent)
+        folder, lock = _make(parent)
     except OSError as error:
         raise BrowserTroubleError(
             phrase("was given no profile folder ({strerror})", strerror=error.strerror)
         ) from error
-    async with AsyncExitStack() as stack:
-        # A thread goes on with it where we are cancelled meanwhile.
-        stack.push_async_callback(asyncio.to_thread, _remove, folder)
-        stack.enter_context(_held(folder))
-        watchdog = await stack.enter_async_context(_watching(folder)) if HAS_PYTHON else None
-        yield Profile(folder, watchdog)
+    try:
+        yield Guarded(folder, lock)
+    finally:
+        # A thread goes on with it if we are cancelled meanwhile.
+        await asyncio.to_thread(_remove, folder, lock)
 
 
 def parent_of_profiles(browser: FoundBrowser, environ: Mapping[str, str]) -> Path:
-    """Return a folder that the browser can see: neither snap nor flatpak shares the temporary folder."""
-    match browser.packaging:
-        case Packaging.PLAIN:
-            return Path(tempfile.gettempdir())
-        case Packaging.SNAP:
-            return _home(environ) / "snap" / Path(browser.command[0]).name / "common"
-        case Packaging.FLATPAK:  # pragma: no branch - mypy: there is no other case
-            return _home(environ) / ".var" / "app" / browser.command[-1]
+    """Return a folder that the browser can see: neither snap nor flatpak shares the temporary folder.
+
+    Raises:
+        BrowserTroubleError: Other users could replace what is in there.
+    """
+    if browser.packaging is Packaging.SNAP:
+        parents = [_home(environ) / "snap" / Path(browser.command[0]).name / "common"]
+    elif browser.packaging is Packaging.FLATPAK:
+        parents = [_home(environ) / ".var" / "app" / browser.command[-1]]
+    else:
+        parents = _temporary_folders()
+    reasons = [_why_not(parent) for parent in parents]
+    for parent, reason in zip(parents, reasons, strict=True):
+        if not reason:
+            return parent
+    raise BrowserTroubleError(phrase("was given no profile folder ({strerror})", strerror=reasons[0]))
+
+
+def _why_not(parent: Path) -> str | None:
+    try:
+        return unsafe_reason(parent / _PREFIX)
+    except OSError as error:
+        return error.strerror
+
+
+def _temporary_folders() -> list[Path]:
+    return [Path(tempfile.gettempdir()), *map(Path, _SHARED)]
 
 
 def _home(environ: Mapping[str, str]) -> Path:
     return Path(environ.get("HOME") or Path.home())
 
 
+def sweep_all(environ: Mapping[str, str]) -> None:
+    """Remove the profiles of killed runs, wherever they may be. Nothing that goes wrong here matters."""
+    with suppress(OSError, RuntimeError):  # no home
+        home = _home(environ)
+        for parent in {*_temporary_folders(), *home.glob("snap/*/common"), *home.glob(".var/app/*")}:
+            sweep(parent)
+
+
 def sweep(parent: Path) -> None:
-    """Remove the profiles that runs of ours left behind when they were killed."""
-    if not parent.is_dir():
+    """Remove the profiles under ``parent`` that runs of ours left behind when they were killed."""
+    try:
+        entries = list(parent.iterdir())
+    except OSError:
         return
-    for entry in parent.iterdir():
-        if (named := _NAME.fullmatch(entry.name)) and _is_ours(entry) and _is_stale(entry, int(named[1])):
-            shutil.rmtree(entry, ignore_errors=True)  # It follows no links; what is left is for the next start.
+    for entry in entries:
+        if named := _NAME.fullmatch(entry.name):
+            with suppress(OSError):  # another run of ours was faster
+                if _is_ours(entry) and _is_stale(entry, least_age=_BEING_LOCKED if named[1] else 0):
+                    shutil.rmtree(entry, ignore_errors=True)  # It follows no links; the next run removes the rest.
 
 
 def _is_ours(entry: Path) -> bool:
-    try:
-        found = entry.lstat()
-    except OSError:  # swept by another run of ours
-        return False
+    found = entry.lstat()
     return stat.S_ISDIR(found.st_mode) and (sys.platform == "win32" or found.st_uid == os.geteuid())
 
 
-@contextmanager
-def _held(folder: Path) -> Iterator[None]:
-    """Show that the folder's owner lives, even to a run of ours that sees other process numbers (a container)."""
+def _is_stale(entry: Path, *, least_age: float) -> bool:
+    age = time.time() - entry.stat().st_mtime
     if sys.platform == "win32":  # pragma: no cover - only on Windows
-        yield
-        return
-    with (folder / _OWNER).open("wb") as file:
-        with suppress(OSError):  # a folder on a network may know no locks: then the number alone tells
-            fcntl.flock(file, fcntl.LOCK_EX)  # the system lets go of it whatever ends us
-        yield
-
-
-def _is_held(entry: Path) -> bool:
+        return age > _LONGEST_RUN
+    folder = os.open(entry, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
-        with (entry / _OWNER).open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        return True
-    except OSError:  # its owner was killed before there was one
         return False
-    return False
-
-
-def _is_stale(entry: Path, process: int) -> bool:
-    if sys.platform == "win32":  # pragma: no cover - only on Windows
-        return time.time() - entry.stat().st_mtime > _LONGEST_RUN
-    if _is_held(entry):
-        return False
-    try:
-        os.kill(process, 0)
-    except OSError as error:
-        return isinstance(error, ProcessLookupError)  # else it is another user's
-    return False
-
-
-def _make(parent: Path) -> Path:
-    parent.mkdir(parents=True, exist_ok=True)
-    return Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=parent))
-
-
-def _remove(folder: Path) -> None:
-    for _ in range(_TRIES):
-        shutil.rmtree(folder, ignore_errors=True)
-        if not folder.exists():
-            return
-        time.sleep(_PAUSE)
-
-
-@asynccontextmanager
-async def _watching(folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
-    watchdog = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-ISc", _WATCHDOG, str(folder)),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
-        env={name: os.environ[name] for name in _OF_THE_SYSTEM if name in os.environ},
-        start_new_session=True,
-    )
-    try:
-        yield watchdog
+    except OSError:  # pragma: no cover - a folder on a network may know no locks
+        return age > _LONGEST_RUN
     finally:
-        with suppress(ProcessLookupError):
-            watchdog.kill()
-        await reaped(watchdog)
+        os.close(folder)
+    return age >= least_age
+
+
+def _make(parent: Path) -> tuple[Path, int]:
+    """Make a folder and lock it; the lock lasts as long as the descriptor is open, in any process.
+
+    It gets its name when it is locked, so that no sweep takes it away before: not even one in a container that shares
+    the folder, but sees other processes.
+    """
+    parent.mkdir(parents=True, exist_ok=True)
+    if sys.platform == "win32":  # pragma: no cover - only on Windows
+        return Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=parent)), -1
+    new = Path(tempfile.mkdtemp(prefix=f"{_NEW}{_PREFIX}{os.getpid()}-", dir=parent))
+    lock = os.open(new, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    with suppress(OSError):  # see _is_stale
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    return new.rename(parent / new.name.removeprefix(_NEW)), lock
+
+
+def _remove(folder: Path, lock: int) -> None:
+    try:
+        for _ in range(_TRIES):
+            shutil.rmtree(folder, ignore_errors=True)
+            if not folder.exists():
+                return
+            time.sleep(_PAUSE)
+    finally:
+        if lock >= 0:  # pragma: no branch - Windows has none
+            os.close(lock)

@@ -6,10 +6,10 @@ import asyncio
 import itertools
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
-from oauth_helper.browsers.trouble import BrowserTroubleError, CommandRefusedError, ConnectionLostError
+from oauth_helper.browsers.trouble import BrowserTroubleError, CommandRefusedError, ConnectionLostError, reading
 from oauth_helper.browsers.wire import Wire
 from oauth_helper.phrase import phrase
 
@@ -92,7 +92,8 @@ class Remote:
     async def _listen(self) -> None:
         try:
             async for message in self._wire.messages():
-                self._take(json.loads(message))
+                with suppress(BrowserTroubleError):  # the rest can be read, or the command is not answered in time
+                    self._take(message)
         finally:
             self._lost = True
             for answer in self._answers.values():
@@ -100,8 +101,11 @@ class Remote:
                     answer.set_exception(ConnectionLostError(_LOST))
             self._events.put_nowait(None)
 
-    def _take(self, message: JsonObject) -> None:
+    def _take(self, text: str) -> None:
+        with reading():
+            message = json.loads(text)
+            answer = self._answers.get(message["id"]) if "id" in message else None
         if "id" not in message:
             self._events.put_nowait(message)
-        elif (answer := self._answers.get(message["id"])) and not answer.done():
+        elif answer and not answer.done():
             answer.set_result(message)

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +19,8 @@ from typing import Final
 from oauth_helper.browsers.candidates import Which
 from oauth_helper.browsers.inheritance import inherited
 from oauth_helper.browsers.process import reaped
+from oauth_helper.phrase import Phrase, joined, phrase
+from oauth_helper.presentable import presentable
 from oauth_helper.whereabouts import CONTAINER_MARKS, Whereabouts, find_whereabouts
 
 if sys.platform == "win32":  # pragma: no cover - only on Windows
@@ -30,6 +33,8 @@ _QUESTIONS: Final = (
 """The default browser's desktop entry: the second is asked for where the first is at a loss."""
 _PATIENCE: Final = 2.0
 """Seconds for both together; 0.06 was seen, but on some desktops they start programs of their own first."""
+_X_DISPLAY: Final = re.compile(r"(?:tcp/|unix/)?([\w.-]*|\[[\da-fA-F:.]+\]):(\d{1,4})(?:\.\d+)?")
+_X_PORT: Final = 6000
 _ENTRY_NAME: Final = re.compile(r"[\w.+-]+\.desktop\b")
 _ENOUGH: Final = 1 << 20
 """Bytes; what is read are launchers and lists, never the browser itself."""
@@ -98,6 +103,63 @@ class Surroundings:
     def is_wsl(self) -> bool:
         """Whether this is Linux inside Windows."""
         return self.is_linux and bool(self.environ.get("WSL_DISTRO_NAME") or self.environ.get("WSL_INTEROP"))
+
+
+def why_no_display(environ: Mapping[str, str], platform: str) -> Phrase | None:
+    """Return why neither the X nor the Wayland server that is set can be reached; None if one can, or none is set.
+
+    It may have ended since a shell, tmux or su remembered it. Takes two seconds at most.
+    """
+    if platform in {"darwin", "win32"} or environ.get("WAYLAND_SOCKET"):
+        return None
+    reasons = []
+    for name, address in (("WAYLAND_DISPLAY", _wayland_address(environ)), ("DISPLAY", _x_address(environ))):
+        if address is None:
+            if environ.get(name):
+                return None  # It is written in a way that is not known here.
+            continue
+        try:
+            _connect(address)
+        except OSError as error:
+            why = error.strerror or phrase("no answer")
+            value = presentable(environ[name], limit=60)
+            reasons.append(
+                phrase('the display {name}="{value}" cannot be opened ({why})', name=name, value=value, why=why)
+            )
+        else:
+            return None
+    return joined(reasons) if reasons else None
+
+
+def _wayland_address(environ: Mapping[str, str]) -> str | None:
+    name = environ.get("WAYLAND_DISPLAY", "")
+    folder = environ.get("XDG_RUNTIME_DIR", "")
+    return os.path.join(folder, name) if name and (folder or name.startswith("/")) else None  # noqa: PTH118 of two texts
+
+
+def _x_address(environ: Mapping[str, str]) -> str | tuple[str, int] | None:
+    if not (found := _X_DISPLAY.fullmatch(environ.get("DISPLAY", ""))):
+        return None
+    host, number = found[1].strip("[]"), int(found[2])
+    return (host, _X_PORT + number) if host not in {"", "unix"} else f"/tmp/.X11-unix/X{number}"  # noqa: S108 X(7)
+
+
+def _connect(address: str | tuple[str, int]) -> None:
+    if isinstance(address, tuple):
+        socket.create_connection(address, timeout=_PATIENCE).close()
+        return
+    failure = OSError()
+    # Linux has a second name for an X server, which needs no file.
+    for name in (address, f"\0{address}"):
+        with socket.socket(socket.AF_UNIX) as there:
+            there.settimeout(_PATIENCE)
+            try:
+                there.connect(name)
+            except OSError as error:
+                failure = failure if failure.errno else error
+            else:
+                return
+    raise failure
 
 
 def whereabouts(environ: Mapping[str, str]) -> Whereabouts:

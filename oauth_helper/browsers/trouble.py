@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from oauth_helper.errors import NoBrowserError
-from oauth_helper.phrase import Phrase
+from oauth_helper.phrase import Phrase, phrase
 
 
 class BrowserTroubleError(Exception):
@@ -24,6 +27,19 @@ class CommandRefusedError(BrowserTroubleError):
 
 class DrivenByAnotherError(BrowserTroubleError):
     """Somebody else drives it, and sees what happens in it."""
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """Read something that a browser says: in a form that is not expected, it makes the browser one of no use.
+
+    Raises:
+        BrowserTroubleError: It has such a form.
+    """
+    try:
+        yield
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise BrowserTroubleError(phrase("says something that cannot be read; it may be too new")) from error
 
 
 class NoWindowError(NoBrowserError):

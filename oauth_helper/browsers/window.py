@@ -19,8 +19,8 @@ from oauth_helper.browsers.dialect import AllClosed, Held, Patience
 from oauth_helper.browsers.find import FoundBrowser
 from oauth_helper.browsers.launch import Launched, dialect_for, launched
 from oauth_helper.browsers.process import BrowserProcess
-from oauth_helper.browsers.remote import Remote
-from oauth_helper.browsers.trouble import BrowserTroubleError, DrivenByAnotherError, NoWindowError
+from oauth_helper.browsers.remote import JsonObject, Remote
+from oauth_helper.browsers.trouble import BrowserTroubleError, DrivenByAnotherError, NoWindowError, reading
 from oauth_helper.errors import RedirectRejectedError
 from oauth_helper.language import Language
 from oauth_helper.phrase import phrase
@@ -102,7 +102,9 @@ class Window:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
-        if error is None and self._watch and not self._watch.cancelled():
+        is_told = self._watch is None or self._watch.cancelled() or error is not None
+        # The trouble of a browser is told by open().
+        if self._watch and not is_told and not isinstance(self._watch.exception(), BrowserTroubleError):
             self._watch.result()
 
     async def open(self) -> None:
@@ -114,7 +116,7 @@ class Window:
         """
         try:
             browser = await self._stack.enter_async_context(
-                launched(self._browser, self._dialect, self._start, environ=self._environ, patience=self._patience)
+                launched(self._browser, self._dialect, self._start, environ=self._environ)
             )
             self._process = browser.process
             await self._process.unless_in_trouble(self._arm(browser))
@@ -195,7 +197,7 @@ class Window:
     async def _watch_requests(self) -> None:
         async for event in self._remote.events():
             self._stirs()
-            match self._dialect.understand(event):
+            match self._understood(event):
                 case Held() as held:
                     # The tab that asked may be gone before it is answered.
                     with suppress(BrowserTroubleError):
@@ -204,6 +206,18 @@ class Window:
                     return
                 case None:  # pragma: no branch - mypy: there is no other case
                     pass
+
+    def _understood(self, event: JsonObject) -> Held | AllClosed | None:
+        try:
+            with reading():
+                meaning = self._dialect.understand(event)
+                if isinstance(meaning, Held):
+                    parse_address(meaning.address.reveal(), encoded=True)
+        except BrowserTroubleError:
+            if not self._tested.done():
+                raise
+            return None  # It has passed its test: what is needed of it can be read.
+        return meaning
 
     async def _deal_with(self, held: Held) -> None:
         address = URL(held.address.reveal(), encoded=True)

@@ -45,7 +45,7 @@ class _Pipe:
         # Half a message at its end, or a reset, is how a killed browser goes; longer than the longest is no browser.
         with suppress(asyncio.IncompleteReadError, asyncio.LimitOverrunError, OSError):
             while True:
-                yield (await self._reader.readuntil(_END)).removesuffix(_END).decode()
+                yield (await self._reader.readuntil(_END)).removesuffix(_END).decode(errors="replace")
 
 
 class _WebSocket:

@@ -12,6 +12,7 @@ from oauth_helper.browser_choice import MAXIMUM_TIMEOUT
 from oauth_helper.cli.options import (
     BROWSER_OPTION,
     CONNECTION_KEYS,
+    PORT_OPTION,
     REPO_TYPE,
     Choice,
     Run,
@@ -59,7 +60,7 @@ if TYPE_CHECKING:
 )
 @BROWSER_OPTION
 @option("--no-browser", is_flag=True, help="The same as --browser none.")
-@option("--port", type=click.IntRange(1, 65535), metavar="N", help="The listener's port.  [default: a free one]")
+@PORT_OPTION
 @option(
     "--timeout",
     type=click.FloatRange(1, MAXIMUM_TIMEOUT),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from oauth_helper.authorization import RepoType
-from oauth_helper.browser_choice import BROWSER_CHOICES, is_browser_choice
+from oauth_helper.browser_choice import BLOCKED_PORTS, BROWSER_CHOICES, is_browser_choice
 from oauth_helper.cli.language_option import LANGUAGE_OPTION
 from oauth_helper.cli.speech import users_environ
 from oauth_helper.cli.spoken_help import option
@@ -82,6 +82,24 @@ BROWSER_OPTION: Final = option(
     help="auto: a window of our own where that works, else the default browser; default: the default browser; "
     "chromium, firefox or a path: a window in that one; none: print the addresses.  "
     "[env: OAUTH_HELPER_BROWSER; default: auto]",
+)
+
+
+def browsable_port(_ctx: click.Context, _param: click.Parameter, port: int | None) -> int | None:
+    """Refuse a port at which browsers open no page: the callback of options that name one."""
+    if port in BLOCKED_PORTS:
+        raise click.BadParameter(
+            in_words(phrase("Browsers block port {port}; use another one, such as {other}", port=port, other=8765))
+        )
+    return port
+
+
+PORT_OPTION: Final = option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    metavar="N",
+    callback=browsable_port,
+    help="The listener's port.  [default: a free one]",
 )
 CONNECTION_KEYS: Final = ("region", "endpoint", "project_id", "iam_endpoint", "ca_bundle")
 """The settings that :func:`connection_options` adds flags for."""

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 def resume_command(**options: Any) -> None:
     """Run ``oauth-helper resume``."""
     started = start_run(options)
+    _sweep(started)
     journal = Journal.of_the_user()
     pendings, troubles = journal.read_all()
     for trouble in troubles:
@@ -52,6 +53,13 @@ def resume_command(**options: Any) -> None:
     for one in settled:
         if isinstance(one.outcome, Failed):
             raise one.outcome.error
+
+
+def _sweep(started: Run) -> None:
+    """Remove what the window of a killed link has left: its profile's history holds the code."""
+    from oauth_helper.browsers.profile import sweep_all  # noqa: PLC0415 - a help need not wait for it
+
+    sweep_all(started.environ)
 
 
 def _settled(pendings: Sequence[Pending], journal: Journal, started: Run) -> list[Settled]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import click
 
 from oauth_helper.cli.narration import Narrator
-from oauth_helper.cli.options import output_options
+from oauth_helper.cli.options import browsable_port, output_options
 from oauth_helper.cli.output import print_json
 from oauth_helper.cli.running import run
 from oauth_helper.cli.speech import in_words, print_text
@@ -87,6 +87,7 @@ def _faults(ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]
     "--console-port",
     type=click.IntRange(1, 65535),
     metavar="N",
+    callback=browsable_port,
     help="The console's port, to which redirect URIs lead.  [default: a free one]",
 )
 @output_options

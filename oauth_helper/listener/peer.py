@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import sys
 from asyncio import Transport
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 Address = tuple[str, int]
 
@@ -16,30 +16,39 @@ _TABLES: Final = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
 """proc(5)."""
 _MAPPED: Final = bytes(10) + b"\xff\xff"
 """RFC 4291 section 2.5.5.2: what stands before an IPv4 address in one of IPv6."""
-_ESTABLISHED: Final = "01"
 _ROOT: Final = 0
 
 
-def is_held_by_another(transport: Transport | None) -> bool:
-    """Whether another user holds the far end of a connection; who has left it does not wait for an answer."""
-    return transport is None or is_another_users(
-        transport.get_extra_info("peername"), transport.get_extra_info("sockname")
-    )
+async def is_held_by_another(transport: Transport | None) -> bool:
+    """Whether another user holds the far end of a connection. A client that has left already counts as another user.
+
+    The system's tables are read in a thread: with thousands of connections that takes milliseconds.
+    """
+    if transport is None:
+        return True
+    if not _is_told():
+        return False
+    ends = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
+    return await asyncio.to_thread(is_another_users, *ends)
 
 
 def is_another_users(theirs: Address, ours: Address) -> bool:
     """Whether the end ``theirs`` of a connection within this machine is another user's than ours or root's.
 
-    On other systems that is not known, and who is root has reasons to open pages as somebody else: then it is not. An
-    end that is closing or gone is another's: who made it does not wait for an answer.
+    On other systems this is unknown, and root may open pages as somebody else: there the answer is no. An end that its
+    program has closed counts as another user's: its program does not wait for an answer.
     """
-    if sys.platform != "linux" or os.geteuid() == _ROOT:
+    if not _is_told():
         return False
-    owners = dict(_owners())
-    if not any(end in owners for end in _ends(ours, theirs)):
-        return False  # Where not even our own end is shown, the tables tell nothing.
-    found = [owners[end] for end in _ends(theirs, ours) if end in owners]
-    return not any(state == _ESTABLISHED and user in {_ROOT, os.geteuid()} for state, user in found)
+    tables = b"".join(_table(path) for path in _TABLES)
+    if not any(_owner(tables, end) for end in _ends(ours, theirs)):
+        return False  # If not even our own end is shown, the tables tell nothing.
+    owners = [_owner(tables, end) for end in _ends(theirs, ours)]
+    return not any(owner and owner.is_open and owner.user in {_ROOT, os.geteuid()} for owner in owners)
+
+
+def _is_told() -> bool:
+    return sys.platform == "linux" and os.geteuid() != _ROOT
 
 
 def _ends(near: Address, far: Address) -> list[tuple[str, str]]:
@@ -59,13 +68,24 @@ def _in_words(address: bytes) -> str:
     return "".join(f"{int.from_bytes(word, sys.byteorder):08X}" for word in words)
 
 
-def _owners() -> Iterator[tuple[tuple[str, str], tuple[str, int]]]:
-    """Give, by its own address and that of its far end, each connection's state and user."""
-    for table in _TABLES:
-        try:
-            rows = table.read_text(encoding="utf-8").splitlines()[1:]
-        except (OSError, ValueError):
-            continue
-        for row in rows:
-            _, near, far, state, _, _, _, user, *_ = row.split()
-            yield (near, far), (state, int(user))
+class _Owner(NamedTuple):
+    user: int
+    is_open: bool
+    """Whether a program still holds the socket: an orphan has no inode, and its user may be shown as root."""
+
+
+def _table(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+def _owner(tables: bytes, ends: tuple[str, str]) -> _Owner | None:
+    """Return who holds the end of a connection with these two addresses; None if the tables do not show it."""
+    near, far = ends
+    _, found, rest = tables.partition(f" {near} {far} ".encode())
+    if not found:
+        return None
+    _state, _queues, _timer, _retransmits, user, _timeout, inode, *_ = rest.split(b"\n", 1)[0].split()
+    return _Owner(int(user), int(inode) != 0)

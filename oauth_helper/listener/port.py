@@ -8,7 +8,8 @@ import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
-from oauth_helper.errors import MachineError, PortTakenError
+from oauth_helper.browser_choice import BLOCKED_PORTS
+from oauth_helper.errors import MachineError, PortTakenError, UsageError
 from oauth_helper.phrase import phrase
 
 if TYPE_CHECKING:
@@ -22,17 +23,25 @@ _QUEUE: Final = 1024
 def listen(port: int | None) -> socket.socket:
     """Return a socket that listens on 127.0.0.1, on any free port if ``port`` is None, and shares it with nobody.
 
+    A free port is never one that browsers block.
+
     RFC 8252 appendix B: neither SO_REUSEADDR nor SO_REUSEPORT while it listens; on Windows, where another program
     could take even a port in use, SO_EXCLUSIVEADDRUSE. On Linux SO_REUSEADDR is on until ``listen`` has returned:
     there it never shares a port someone listens on, and without it a ``--port`` could not be had again for the
     minute in which the last run's closed connections are remembered (RFC 9293 section 3.6.1, TIME-WAIT).
 
     Raises:
+        UsageError: Browsers block the port.
         PortTakenError: Another program has the port, or the system keeps it for itself.
         MachineError: There is no listening on 127.0.0.1 at all.
     """
+    if port in BLOCKED_PORTS:
+        raise UsageError(phrase("Browsers block port {port}; use another one, such as {other}", port=port, other=8765))
     try:
-        return _listening(port or 0)
+        with ExitStack() as blocked:
+            while (sock := _listening(port or 0)).getsockname()[1] in BLOCKED_PORTS and not port:
+                blocked.enter_context(sock)  # kept until another one is found
+            return sock
     except OSError as error:
         raise _no_port(port, error) from error
 

@@ -62,8 +62,10 @@ class Reception:
         self._gate = Gate(authority, self.starts.keys, lasting.done_key)
         self._finale = Finale(desk, story=lasting.next_story())
         self._pages = self._pages_now()
-        self.again = self.starts.add(held=True, good_once=False) if is_next else None
-        """Where tabs go on that wait for the end of another story than this one, or of an earlier try at it."""
+        self.again = self.starts.add(held=True) if is_next else None
+        """Where tabs go on that wait for the end of another story than this one, or of an earlier try at it. Its own
+        KEY is given to no tab (see :meth:`_again_address`)."""
+        self._for_next_tab: Start | None = None
         self._after_second_use: Start | None = None
         self._private_window: Start | None = None
         self._promises = Promises()
@@ -82,7 +84,7 @@ class Reception:
         self._finale.start_over()
         self._pages = self._pages_now()
         self.starts.lead_again(onward)
-        self.again = self.starts.add(good_once=False)  # Nobody but those tabs learns of it.
+        self.again, self._for_next_tab = self.starts.add(), None
         self.again.lead(onward)
         return self.starts.add()
 
@@ -106,27 +108,28 @@ class Reception:
             return web.Response(status=refusal.status)
         self._promises.owe(answers=1)
         try:
-            return await self._route(request)
+            path, _, query = request.raw_path.partition("?")
+            start = self.starts.keys.get(Secret(query.partition("=")[2]))
+            return await self._refused(request, start) or await self._admit(request, Path(path), query, start)
         finally:
             self._promises.owe(answers=-1)
 
-    async def _route(self, request: web.BaseRequest) -> web.Response:
-        path, _, query = request.raw_path.partition("?")
-        match Path(path):
-            case Path.DIRECT:
-                return await self._direct(request, query)
-            case Path.DONE:
-                return await self._done(request)
-            case with_key:
-                start = self.starts.keys[Secret(query.partition("=")[2])]
-                return await self._admit(request, with_key, start)
-
-    async def _admit(self, request: web.BaseRequest, path: Path, start: Start) -> web.Response:
-        if not start.is_good_for(self._cookie, request.headers):
+    async def _refused(self, request: web.BaseRequest, start: Start | None) -> web.Response | None:
+        """Refuse a KEY that was used up, and another user on every path. The gate has decided about all else."""
+        is_another_users = await is_held_by_another(request.transport)
+        # Nothing is awaited between this check and the use of the KEY, so that two requests cannot both be the first.
+        if start and not start.is_good_for(self._cookie, request.headers):
             return self._already_opened(request)
-        if is_held_by_another(request.transport):
+        if is_another_users:
             self.ignore(Stray.OTHER_USER)
             return show(self._speaking(request).other_user(), HTTPStatus.NOT_FOUND)
+        return None
+
+    async def _admit(self, request: web.BaseRequest, path: Path, query: str, start: Start | None) -> web.Response:
+        if path is Path.DIRECT:
+            return await self._direct(request, query)
+        if start is None:  # DONEKEY, the only key that belongs to no start
+            return await self._done(request)
         is_first, start.is_spent = not start.is_spent, True
         if path is Path.START:
             answer = await self._begin(request, start, is_first=is_first)
@@ -208,7 +211,7 @@ class Reception:
         if attempt == self._finale.attempt:
             await self._finale.wait(self._patience)
         if attempt != self._finale.attempt and self.again:
-            return go_on(self.again.address, self._finale.attempt)
+            return go_on(self._again_address(self.again), self._finale.attempt)
         if not self._finale.is_known and request.transport:  # who has left while it waited will not come back
             self._promises.owe(pages=1)
         return self._told(request) if self._finale.is_known or self._desk.has_redirect else nothing_yet()
@@ -216,9 +219,14 @@ class Reception:
     def _final(self, request: web.BaseRequest) -> web.Response:
         if not self._finale.is_known:
             if self.again and not self._desk.has_redirect:
-                return see_other(self.again.address)
+                return see_other(self._again_address(self.again))
             self._promises.owe(pages=1)
         return self._told(request)
+
+    def _again_address(self, again: Start) -> str:
+        """Return an address that leads where ``again`` does, and is good once, as DONEKEY is not: it stays in use."""
+        self._for_next_tab = self.starts.unused(self._for_next_tab, follows=again)
+        return self._for_next_tab.address
 
     def _told(self, request: web.BaseRequest) -> web.Response:
         known, has_redirect = self._finale.known(), self._desk.has_redirect

@@ -31,7 +31,7 @@ class Start:
     if that fails. :meth:`lead` lets who waits, and who comes later, go on.
     """
 
-    def __init__(self, origin: str, *, held: bool, good_once: bool) -> None:
+    def __init__(self, origin: str, *, held: bool, good_once: bool, follows: Start | None = None) -> None:
         self.key: Secret = issue_key()
         """KEY."""
         self.address: str = f"{origin}{Path.START}?k={self.key.reveal()}"
@@ -40,6 +40,8 @@ class Start:
         """Whether somebody has used the KEY."""
         self.is_revoked: bool = False
         self._onward: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
+        self._follows = follows
+        """Another address whose lead this one takes."""
         if not held:
             self.lead(None)
 
@@ -60,7 +62,7 @@ class Start:
 
     async def onward(self) -> str | None:
         """Wait until it is known where this address leads."""
-        return await asyncio.shield(self._onward)
+        return await self._follows.onward() if self._follows else await asyncio.shield(self._onward)
 
     def revoke(self) -> None:
         """Have nothing for whoever waits."""
@@ -121,9 +123,9 @@ class Starts:
         """The KEYs, those included that are given out later."""
         return self._by_key
 
-    def add(self, *, held: bool = False, good_once: bool = True) -> Start:
-        """Return a new one. What nobody else can read needs not be good once."""
-        start = Start(self._origin, held=held, good_once=good_once)
+    def add(self, *, held: bool = False, good_once: bool = True, follows: Start | None = None) -> Start:
+        """Return a new one, which leads where ``follows`` does. What nobody else can read needs not be good once."""
+        start = Start(self._origin, held=held, good_once=good_once, follows=follows)
         self._by_key[start.key] = start
         return start
 
@@ -132,9 +134,9 @@ class Starts:
         del self._by_key[start.key]
         start.revoke()
 
-    def unused(self, last: Start | None) -> Start:
-        """Return ``last``, or a new one where that is used up: who asks again and again gets no more than one."""
-        return last if last and not last.is_spent else self.add()
+    def unused(self, last: Start | None, *, follows: Start | None = None) -> Start:
+        """Return ``last``, or a new one if that is used up: repeated requests get the same address."""
+        return last if last and not last.is_spent else self.add(follows=follows)
 
     def lead_again(self, onward: str | None) -> None:
         """See :meth:`Start.lead_again`."""

@@ -6,11 +6,12 @@ import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from typing import Final
 
 from aiohttp import web
 
+from oauth_helper.browser_choice import BLOCKED_PORTS
 from oauth_helper.errors import PortTakenError
 from oauth_helper.phrase import phrase
 
@@ -27,7 +28,12 @@ def open_port(number: int | None = None) -> socket.socket:
         PortTakenError: Port ``number`` cannot be had.
     """
     try:
-        return socket.create_server((LOOPBACK, number or 0))
+        with ExitStack() as blocked:
+            while (sock := socket.create_server((LOOPBACK, number or 0))).getsockname()[
+                1
+            ] in BLOCKED_PORTS and not number:
+                blocked.enter_context(sock)  # kept until another one is found
+            return sock
     except OSError as error:
         if number is None:  # pragma: no cover - a machine without a free port
             raise

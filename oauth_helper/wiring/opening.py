@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from importlib import import_module
 from types import TracebackType
@@ -45,6 +45,7 @@ class Opening:
         self._tell = tell
         self._stirs = stirs
         self._plan = Plan(How.BY_HAND, NOTHING)
+        self._sweeping: asyncio.Task[None] | None = None
         self._desk: Desk | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._keeps_window = keeps_window
@@ -60,14 +61,19 @@ class Opening:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._sweeping:
+            await asyncio.wait({self._sweeping})
         await self._kept.aclose()
 
     async def prepare(self) -> None:
-        """Decide how to open a browser. The desktop's own tools, which this asks, take their time.
+        """Decide how to open a browser, and begin to remove what the windows of killed runs left.
+
+        The desktop's own tools, which this asks, take their time.
 
         Raises:
             NoBrowserError: What the user demands cannot be had here.
         """
+        self._sweeping = asyncio.create_task(asyncio.to_thread(_sweep, self._ways.environ))
         self._plan = await self._look()
         if self._plan.warning:
             self._tell(Warned(self._plan.warning))
@@ -228,6 +234,12 @@ class Opening:
         if not self._is_over:
             self._tell(Warned(phrase("The window was closed before the redirect came.")))
             self._tell(NotOpened())
+
+
+def _sweep(environ: Mapping[str, str]) -> None:
+    from oauth_helper.browsers.profile import sweep_all  # noqa: PLC0415 - a request is under way meanwhile
+
+    sweep_all(environ)
 
 
 def _can_be_held(redirect_uri: str | None) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from oauth_helper.errors import NoBrowserError
@@ -35,8 +37,10 @@ async def plan_opening(ways: Ways) -> Plan:
         warning = phrase("No browser is opened: {why}. --browser or BROWSER demands one.", why=_APART)
         return _without_browser(ways, _APART, warning)
     from oauth_helper.browsers.default import why_no_browser  # noqa: PLC0415 - who wants none need not wait for it
+    from oauth_helper.browsers.surroundings import why_no_display  # noqa: PLC0415 - as above
 
-    windows, no_window = await _windows(ways)
+    no_display = None if ways.headless else await asyncio.to_thread(why_no_display, ways.environ, sys.platform)
+    windows, no_window = await _windows(ways, no_display)
     if windows:
         first = windows[0]
         why = phrase("your default browser") if first.is_default else phrase("installed")
@@ -44,6 +48,8 @@ async def plan_opening(ways: Ways) -> Plan:
         how = phrase("a window of our own in {browser} ({why})", browser=first.name, why=why)
         return Plan(How.WINDOW, how, tuple(windows), warning)
     no_default = why_no_browser(ways.environ, sys.platform)
+    if no_display and not no_default and why_no_browser(_without_display(ways.environ), sys.platform):
+        no_default = no_display
     if no_default is None:
         return _in_the_default_browser(ways, no_window)
     return _without_browser(ways, no_default, phrase("No browser could be opened here: {why}.", why=no_default))
@@ -57,7 +63,11 @@ def _without_browser(ways: Ways, why: Phrase, warning: Phrase) -> Plan:
     return Plan(How.BY_HAND, phrase("{why}; the addresses are printed", why=why), warning=warning)
 
 
-async def _windows(ways: Ways) -> tuple[list[FoundBrowser], Phrase]:
+def _without_display(environ: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in environ.items() if name not in {"DISPLAY", "WAYLAND_DISPLAY"}}
+
+
+async def _windows(ways: Ways, no_display: Phrase | None) -> tuple[list[FoundBrowser], Phrase]:
     """Return the browsers to try, and where there are none but one was wanted, why."""
     if not ways.wants_window:
         return [], NOTHING
@@ -66,6 +76,9 @@ async def _windows(ways: Ways) -> tuple[list[FoundBrowser], Phrase]:
     reason = None if ways.headless else why_no_window(ways.environ, sys.platform)
     if reason and ways.demands_window:
         raise NoBrowserError(phrase("A window was demanded, but there can be none: {reason}", reason=reason))
+    # A browser that was demanded is tried all the same: it may need no display.
+    if not ways.demands_window:
+        reason = reason or no_display
     found = [] if reason else await choose_here(ways.browser, ways.environ, sys.platform)
     if ways.demands_window:
         return found, NOTHING

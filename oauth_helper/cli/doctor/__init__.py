@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from oauth_helper.authorization import RepoType
-from oauth_helper.cli.options import BROWSER_OPTION, REPO_TYPE, connection_options, output_options, start_run
+from oauth_helper.cli.options import (
+    BROWSER_OPTION,
+    PORT_OPTION,
+    REPO_TYPE,
+    connection_options,
+    output_options,
+    start_run,
+)
 from oauth_helper.cli.spoken_help import command, option
 from oauth_helper.errors import OAuthHelperError, UsageError
 from oauth_helper.phrase import phrase
@@ -27,7 +34,7 @@ if TYPE_CHECKING:
 @click.argument("repo_type", type=REPO_TYPE, metavar="[REPO_TYPE]", default=RepoType.GITHUB.value)
 @option("--name", metavar="NAME", help="The name a link would use.  [default: REPO_TYPE-<your login name>]")
 @BROWSER_OPTION
-@option("--port", type=click.IntRange(1, 65535), metavar="N", help="The listener's port.  [default: a free one]")
+@PORT_OPTION
 @option(
     "--report",
     "as_report",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
@@ -67,8 +68,20 @@ async def check_browser(started: Run) -> Finding:
             "browser",
             NoBrowserError(phrase("{wanted}: {message}", wanted=wanted, message=error.message), hint=error.hint),
         )
+    if why := await _why_no_display(started, plan):
+        return failed("browser", NoBrowserError(phrase("{wanted}: {message}", wanted=wanted, message=why)))
     message = phrase("{wanted}: {why}", wanted=wanted, why=plan.why)
     return Finding("browser", NOTE, message, _advice(plan)) if plan.warning else Finding("browser", OK, message)
+
+
+async def _why_no_display(started: Run, plan: Plan) -> Phrase | None:
+    """Return why no window of a browser that was demanded can come up."""
+    from oauth_helper.browsers.surroundings import why_no_display  # noqa: PLC0415 - as above
+    from oauth_helper.wiring.plan import How  # noqa: PLC0415 - as above
+
+    if plan.how is not How.WINDOW:
+        return None
+    return await asyncio.to_thread(why_no_display, started.environ, sys.platform)
 
 
 def _advice(plan: Plan) -> Phrase:
