@@ -8,7 +8,7 @@ import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
-from oauth_helper.errors import MachineError, PortTakenError
+from oauth_helper.errors import MachineError, PortTakenError, cannot_listen
 from oauth_helper.phrase import phrase
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def listen(port: int | None) -> socket.socket:
 
     Raises:
         PortTakenError: Another program has the port, or the system keeps it for itself.
-        MachineError: There is no listening on 127.0.0.1 at all.
+        MachineError: Nothing can listen on 127.0.0.1 at all.
     """
     try:
         return _listening(port or 0)
@@ -89,7 +89,7 @@ def _no_port(port: int | None, error: OSError) -> MachineError:
             ),
             hint=phrase("Leave out --port to take any free port, or name another one above 1023."),
         )
-    return MachineError(phrase("Nothing can listen on {host}: {strerror}", host=HOST, strerror=error.strerror))
+    return cannot_listen(error)
 
 
 def lengthen_queue(sock: socket.socket) -> None:
