@@ -38,6 +38,7 @@ ALREADY_OPENED = "warning: The page was already opened"
 @pytest.fixture
 def machine() -> Iterator[Machine]:
     with two_users() as machine:
+        machine.skip_if_processes_are_hidden()
         yield machine
 
 

@@ -118,6 +118,13 @@ class Machine:
         text = _HEADLESS.format(name=name, program=program, switch=BROWSERS[name])
         return str(self.write(user, f"bin/{name}", text, 0o755))
 
+    def skip_if_processes_are_hidden(self) -> None:
+        """Skip a test whose second user looks for the first one's processes, on a machine that shows none of them."""
+        ours = f"/proc/{os.getpid()}/cmdline"
+        looked = subprocess.run(self.command(self.second, "cat", ours), check=False, capture_output=True)
+        if looked.returncode:
+            pytest.skip("/proc hides the processes of other users (hidepid)")
+
     def clear_up(self) -> None:
         """End what still runs as one of them, and remove what they left in the shared folder."""
         for user in (self.first, self.second):
