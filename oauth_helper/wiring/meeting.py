@@ -53,7 +53,13 @@ class MeetingPlace:
         try:
             folder = runtime_folder()
         except MachineError as error:
-            tell(Warned(phrase("{message}; other runs will not find this one.", message=error.message)))
+            tell(
+                Warned(
+                    phrase(
+                        "{message}; other runs will not find this one. {hint}", message=error.message, hint=error.hint
+                    )
+                )
+            )
             return cls(None, target, repo_type, tell)
         return cls(folder, target, repo_type, tell)
 
@@ -118,7 +124,11 @@ class MeetingPlace:
             await asyncio.sleep(_PAUSE)
 
     def _warn_of_being_alone(self, error: MachineError) -> None:
-        self._tell(Warned(phrase("{message}; other runs will not find this one.", message=error.message)))
+        self._tell(
+            Warned(
+                phrase("{message}; other runs will not find this one. {hint}", message=error.message, hint=error.hint)
+            )
+        )
 
     def _failed(self, error: OAuthHelperError) -> OAuthHelperError:
         self._tell(Failed(error))

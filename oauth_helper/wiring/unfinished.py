@@ -99,7 +99,13 @@ async def _claimed(target: Target, tell: Callable[[Event], None], pace: Pace) ->
             yield False
             return
         except MachineError as error:
-            tell(Warned(phrase("{message}; other runs will not find this one.", message=error.message)))
+            tell(
+                Warned(
+                    phrase(
+                        "{message}; other runs will not find this one. {hint}", message=error.message, hint=error.hint
+                    )
+                )
+            )
         yield True
 
 
