@@ -14,7 +14,7 @@ import pytest
 from command import ended, run_command, surroundings
 from link_script import LINK
 from other_users import NOBODY, needs_root
-from two_users import TESTS, Machine, two_users
+from security.two_users import TESTS, Machine, two_users
 
 from oauth_helper.sandbox import Sandbox
 
