@@ -184,7 +184,7 @@ def _forget(path: Path, now: datetime) -> Pending | None:
         return None
     found = path.lstat()
     if (found.st_ino, found.st_mtime_ns) != (before.st_ino, before.st_mtime_ns):
-        return None  # its run has written a new redirect there meanwhile
+        return None  # pragma: no cover - its run has written a new redirect there meanwhile
     path.unlink()
     return pending
 

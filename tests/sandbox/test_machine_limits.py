@@ -1,5 +1,6 @@
 """A machine on which nothing can listen: the sandbox, alone and for a link, says which limit it is, with status 9."""
 
+import errno
 import shutil
 import subprocess
 import sys
@@ -7,6 +8,8 @@ import sys
 import pytest
 from command import surroundings
 from other_users import needs_root
+
+from oauth_helper.errors import cannot_listen
 
 COMMANDS = pytest.mark.parametrize("words", ["sandbox", "sandbox --console-port 34567", "link github --sandbox"])
 
@@ -24,6 +27,14 @@ def test_too_few_open_files_are_named(words: str) -> None:
     assert (ended.returncode, ended.stdout) == (9, "")
     assert "error: Cannot listen on 127.0.0.1: Too many open files\n" in ended.stderr
     assert "`ulimit -n 1024`" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [(errno.ENFILE, "Close other programs"), (errno.ENOMEM, "`ulimit -v`"), (errno.EIO, "`oauth-helper doctor`")],
+)
+def test_other_limits_are_named(number: int, advice: str) -> None:
+    assert advice in cannot_listen(OSError(number, "planted")).hint
 
 
 @needs_root

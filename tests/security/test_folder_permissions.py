@@ -229,3 +229,15 @@ async def test_a_temporary_folder_that_others_could_replace_or_have_taken_is_not
     assert NOT_FOUND in said
     assert "Set XDG_RUNTIME_DIR" in said
     assert not list(public.rglob("oauth-helper"))
+
+
+@needs_root
+async def test_root_does_not_use_another_users_runtime_folder_either(sandbox: Sandbox, public: Path) -> None:
+    session = public / "session"
+    session.mkdir(mode=0o700)
+    os.chown(session, NOBODY, NOBODY)
+    said = await linked(sandbox, XDG_RUNTIME_DIR=str(session))
+    assert f'XDG_RUNTIME_DIR is the folder of another user: "{session}"; {NOT_FOUND}' in said
+    assert not list(session.iterdir())
+    said = await linked(sandbox, XDG_RUNTIME_DIR=f"{public}/{'x' * 300}")
+    assert f": File name too long; {NOT_FOUND}" in said

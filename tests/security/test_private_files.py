@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
-from other_users import NOBODY, as_nobody, folder_of_nobody, mode_of, names_in, needs_root
+from other_users import NOBODY, acting_as, as_nobody, folder_of_nobody, mode_of, names_in, needs_root
 
 from oauth_helper.errors import MachineError
 from oauth_helper.private_files import (
@@ -221,6 +222,16 @@ def test_files_and_folders_of_another_user_are_refused(folder: Path) -> None:
             look(folder)
     with pytest.raises(MachineError, match=f'"{folder}" belongs to another user'):
         private_folder(folder / "inside")
+
+
+@needs_root
+def test_a_public_folder_of_another_user_is_not_used_and_not_to_be_changed() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o777)
+        with acting_as(NOBODY), pytest.raises(MachineError, match=f'every user can write to "{name}"') as refused:
+            private_folder(Path(name) / "pending")
+        assert refused.value.hint == "Use a folder that only you can change."
+        assert names_in(Path(name)) == []
 
 
 def test_a_file_that_we_may_not_read_is_named() -> None:
