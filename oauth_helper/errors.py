@@ -30,6 +30,8 @@ the command ends (``exit_status``)::
 
 from __future__ import annotations
 
+import errno
+import os
 from typing import Any, Final
 
 from oauth_helper.phrase import Phrase, phrase
@@ -282,7 +284,7 @@ class MachineError(OAuthHelperError):
 
 
 class PortTakenError(MachineError):
-    """The listener's port cannot be had."""
+    """The listener's port is not available."""
 
     kind = "port-taken"
     default_hint = "Leave out --port to take any free port, or name another one."
@@ -305,3 +307,22 @@ class StoppedError(OAuthHelperError):
     def __init__(self, message: Phrase, *, signal_number: int = 2, hint: Phrase | None = None) -> None:
         super().__init__(message, hint=hint)
         self.exit_status = 128 + signal_number
+
+
+def cannot_listen(error: OSError) -> MachineError:
+    """Return the error for a socket that cannot listen on 127.0.0.1, whatever the port."""
+    why = os.strerror(error.errno or 0)  # asyncio and socket add words of their own to ``strerror``
+    return MachineError(phrase("Cannot listen on 127.0.0.1: {why}", why=why), hint=limit_hint(error))
+
+
+def limit_hint(error: OSError) -> Phrase | None:
+    """Return what to do if a limit of this machine or a missing loopback interface caused the error, else None."""
+    if error.errno == errno.EMFILE:
+        return phrase("This process has reached its limit of open files. Raise it: `ulimit -n 1024`.")
+    if error.errno == errno.ENFILE:
+        return phrase("This machine has reached its limit of open files. Close other programs.")
+    if error.errno in {errno.ENOMEM, errno.ENOBUFS}:
+        return phrase("There is not enough memory. Close other programs, or raise the limit (`ulimit -v`).")
+    if error.errno in {errno.EADDRNOTAVAIL, errno.ENETUNREACH, errno.ENODEV}:
+        return phrase("The loopback interface is missing or down. Bring it up: `ip link set lo up`.")
+    return None

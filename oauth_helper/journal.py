@@ -1,4 +1,4 @@
-"""The journal of captured redirects: a file each, from before the exchange to its known outcome."""
+"""The journal of captured redirects: one file each, from before the exchange until its outcome is known."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import re
 import stat
 import sys
 from contextlib import suppress
-from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from operator import attrgetter
 from pathlib import Path
 from typing import Final, Self
@@ -22,78 +21,88 @@ from oauth_helper.phrase import Phrase, phrase
 from oauth_helper.private_files import (
     has_private_folder,
     others_could_read,
-    overwrite,
     private_folder,
     read_private,
     remove_leftovers,
     write_whole,
 )
 
-KEPT_WITHOUT_SECRETS: Final = timedelta(days=7)
-"""How long it can still be said what happened."""
-
 _ENTRY: Final = re.compile(r"pending-[0-9a-f]{32}-[a-z]+\.json")
 
 
 class Journal:
-    """Entries of this user's runs, one for each target and repository type. Any number of runs may use it at once."""
+    """The entries of this user's runs, one for each target and repository type. Several runs may use it at once.
 
-    def __init__(self, folder: Path) -> None:
+    Without a folder, which is the case if the user has no home, it is empty and nothing can be written.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
         self._folder = folder
 
     @classmethod
     def of_the_user(cls) -> Self:
-        """Return the one in platformdirs' state folder. Nothing is made before something is written."""
+        """Return the one in platformdirs' state folder. The first write creates the folder."""
         return cls(journal_folder())
 
     def write(self, pending: Pending) -> None:
-        """Write an entry, in the place of an older one for the same target and repository type.
+        """Write an entry; it replaces an older one of the same target and repository type.
 
         Raises:
-            MachineError: It cannot be written. The link can go on, but no other run could finish it.
+            MachineError: It cannot be written. The link can go on, but no other run can finish it.
         """
+        if self._folder is None:
+            raise _not_written(
+                phrase("no home folder is known"),
+                phrase("Set HOME to your home folder, or XDG_STATE_HOME to a folder of your own."),
+            )
         try:
-            private_folder(self._folder)
-            write_whole(self._path(pending.target, pending.repo_type), json.dumps(pending.to_json()))
+            path = private_folder(self._folder) / _name(pending.target, pending.repo_type)
+            write_whole(path, json.dumps(pending.to_json()))
         except MachineError as error:
-            raise _not_written(error.message, error.hint) from error
+            more = phrase(" Or set HOME or XDG_STATE_HOME to a folder of your own.")
+            raise _not_written(error.message, error.hint + more) from error
         except OSError as error:
-            raise _not_written(phrase("{folder}: {strerror}", folder=self._folder, strerror=error.strerror)) from error
+            why = phrase('"{path}" cannot be written ({why})', path=self._folder, why=error.strerror)
+            raise _not_written(why, phrase("Make room there, or set XDG_STATE_HOME to a folder elsewhere.")) from error
 
     def remove(self, pending: Pending) -> None:
-        """Remove this entry; none is fine, and one that another run wrote there since then stays.
+        """Remove this entry if it exists, but not one that another run has written in its place.
 
         Raises:
             MachineError: It cannot be removed.
         """
-        path = self._path(pending.target, pending.repo_type)
+        if self._folder is None:
+            return
+        path = self._folder / _name(pending.target, pending.repo_type)
         try:
             if has_private_folder(self._folder) and not _is_of_another_redirect(path, pending):
                 path.unlink(missing_ok=True)
         except OSError as error:
             raise MachineError(
-                phrase("{path} could not be removed ({strerror})", path=path, strerror=error.strerror),
-                hint=phrase("Remove it by hand: it holds the code and the state of a redirect that is dealt with."),
+                phrase('"{path}" cannot be removed ({why})', path=path, why=error.strerror),
+                hint=phrase("Remove it yourself: it holds the code and state of a redirect that was already used."),
             ) from error
 
     def find(self, target: Target, repo_type: RepoType) -> Pending | None:
-        """Return the entry for this target and repository type, fresh or not.
+        """Return the entry of this target and repository type, fresh or not.
 
         Raises:
-            MachineError: There is one, but it is not to be trusted, or not readable.
+            MachineError: It exists, but cannot be trusted or read.
         """
-        return _read(self._path(target, repo_type)) if has_private_folder(self._folder) else None
+        if self._folder is None or not has_private_folder(self._folder):
+            return None
+        return _read(self._folder / _name(target, repo_type))
 
     def read_all(self) -> tuple[list[Pending], list[Phrase]]:
-        """Return all entries, the oldest redirect first, and a line for people for whatever could not be read."""
+        """Return all entries, the oldest redirect first, and a message for each that cannot be read."""
         entries: list[Pending] = []
         troubles: list[Phrase] = []
         try:
-            paths = self._paths() if has_private_folder(self._folder) else []
+            paths = self._paths()
         except MachineError as error:
             return entries, [error.message]
         except OSError as error:
-            return entries, [phrase("{path} cannot be read ({why})", path=self._folder, why=error.strerror)]
+            return entries, [phrase('"{path}" cannot be read ({why})', path=self._folder, why=error.strerror)]
         for path in paths:
             try:
                 if pending := _read(path):  # pragma: no branch - else another run has removed it just now
@@ -102,32 +111,32 @@ class Journal:
                 troubles.append(error.message)
         return sorted(entries, key=attrgetter("captured_at")), troubles
 
-    def forget_expired(self, now: datetime) -> list[Phrase]:
-        """Remove what is not to lie about any longer, and return a line for each entry that others could read.
+    def forget_expired(self, now: datetime) -> tuple[list[Pending], list[Phrase]]:
+        """Delete the entries of redirects that came more than 10 minutes ago; their codes are useless.
 
-        Code and state go 10 minutes after the capture, and what is left of the entry a week after it; what cannot be
-        read goes once it is 10 minutes old, and what a killed writer left at once. Where there is no folder, this
-        is a single look. What cannot be done now is left to the next command.
+        Also delete entries that cannot be read and are as old, and what killed writers left. What cannot be deleted
+        now is left to the next command. Return the deleted entries that could be read, and a warning for each entry
+        that other users could read.
         """
+        deleted: list[Pending] = []
         warnings: list[Phrase] = []
         try:
-            if not has_private_folder(self._folder):
-                return warnings
-            remove_leftovers(self._folder)
             paths = self._paths()
-        except (MachineError, OSError):  # told by the next that writes there or reads all
-            return warnings
+            if self._folder and self._folder.exists():
+                remove_leftovers(self._folder)
+        except (MachineError, OSError):  # the next command that writes there or reads all reports it
+            return deleted, warnings
         for path in paths:
             if others_could_read(path):
-                warnings.append(phrase("{path} could be read by other users", path=path))
-            with suppress(MachineError, OSError):  # an entry that vanishes or changes meanwhile is another run's affair
-                _forget(path, now)
-        return warnings
-
-    def _path(self, target: Target, repo_type: RepoType) -> Path:
-        return self._folder / _name(target, repo_type)
+                warnings.append(phrase('Other users could read "{path}"', path=path))
+            with suppress(MachineError, OSError):
+                if pending := _forget(path, now):
+                    deleted.append(pending)
+        return deleted, warnings
 
     def _paths(self) -> list[Path]:
+        if self._folder is None or not has_private_folder(self._folder):
+            return []
         return sorted(path for path in self._folder.iterdir() if _ENTRY.fullmatch(path.name))
 
 
@@ -141,7 +150,7 @@ def _read(path: Path) -> Pending | None:
 
 
 def _parse(path: Path, text: str) -> Pending:
-    # What stands there may be anything: nested too deep, in year 1 east of Greenwich. The errors would repeat it.
+    # The content may be anything, for example nested too deep. The original errors would repeat parts of it.
     with suppress(ValueError, OverflowError, RecursionError):
         record = json.loads(text)
         if isinstance(record, dict):
@@ -149,8 +158,8 @@ def _parse(path: Path, text: str) -> Pending:
             if _name(pending.target, pending.repo_type) == path.name:
                 return pending
     raise MachineError(
-        phrase("{path} does not hold what this version of oauth-helper writes there", path=path),
-        hint=phrase("Nothing needs to be done: it is removed once it is 10 minutes old."),
+        phrase('"{path}" is not an entry of this version of oauth-helper', path=path),
+        hint=phrase("You need not do anything: it is deleted when it is 10 minutes old."),
     )
 
 
@@ -162,34 +171,30 @@ def _is_of_another_redirect(path: Path, pending: Pending) -> bool:
     return found is not None and found.captured_at != pending.captured_at
 
 
-def _forget(path: Path, now: datetime) -> None:
+def _forget(path: Path, now: datetime) -> Pending | None:
+    """Delete this entry if it has expired; return what it said, if that could be read."""
+    before = path.lstat()
     try:
-        if (text := read_private(path)) is None:  # pragma: no cover - another run has removed it just now
-            return
-        pending = _parse(path, text)
+        pending = _read(path)
     except MachineError:
-        _remove_old(path, now)
-        return
-    if pending.code is None and pending.state is None:
-        if abs(now - pending.captured_at) > KEPT_WITHOUT_SECRETS:
-            _remove_old(path, now)
-    elif not pending.is_fresh(now):
-        # Its owner may write a new redirect there at this moment, which this does not touch.
-        overwrite(path, text, json.dumps(replace(pending, code=None, state=None).to_json()))
-
-
-def _remove_old(path: Path, now: datetime) -> None:
-    """Remove a file of ours that nobody has written for 10 minutes: a new entry in its place is younger, and stays."""
+        pending = None
+    is_ours = stat.S_ISREG(before.st_mode) and (sys.platform == "win32" or before.st_uid == os.geteuid())
+    is_old = abs(now.timestamp() - before.st_mtime) > CODE_LIFETIME.total_seconds()
+    if not is_ours or (pending.is_fresh(now) if pending else not is_old):
+        return None
     found = path.lstat()
-    is_ours = stat.S_ISREG(found.st_mode) and (sys.platform == "win32" or found.st_uid == os.geteuid())
-    if is_ours and abs(now.timestamp() - found.st_mtime) > CODE_LIFETIME.total_seconds():
-        path.unlink()
+    if (found.st_ino, found.st_mtime_ns) != (before.st_ino, before.st_mtime_ns):
+        return None  # pragma: no cover - its run has written a new redirect there meanwhile
+    path.unlink()
+    return pending
 
 
-def _not_written(why: Phrase, hint: Phrase | None = None) -> MachineError:
+def _not_written(why: Phrase, hint: Phrase) -> MachineError:
     return MachineError(
         phrase(
-            "The redirect could not be written down: {why}; the link goes on, but no other run could finish it", why=why
-        ),
-        hint=hint,
+            "The redirect could not be saved: {why}. The link goes on, but if it is cut off, "
+            "`oauth-helper resume` cannot finish it. {hint}",
+            why=why,
+            hint=hint,
+        )
     )

@@ -1,4 +1,4 @@
-"""Where the journal lies, and whether anything is in it: to know that, nothing of it need be read."""
+"""Where the journal is, and whether it has entries. Every command asks this, so it imports little."""
 
 from __future__ import annotations
 
@@ -8,18 +8,20 @@ from pathlib import Path
 from platformdirs import user_state_path
 
 
-def journal_folder() -> Path:
-    """Return the folder: in platformdirs' state folder. Nothing is made."""
+def journal_folder() -> Path | None:
+    """Return ``pending`` in platformdirs' state folder; None if the user has no home. Creates nothing."""
     try:
         folder = user_state_path("oauth-helper", appauthor=False)
-    except RuntimeError:  # a container may run under a number that has neither name nor HOME
-        folder = Path(os.devnull)
-    # Older releases of platformdirs name one below ~ then, wherever we are.
-    return (folder if folder.is_absolute() else Path(os.devnull)) / "pending"
+    except RuntimeError:  # a container may run as a number that has neither a name nor HOME
+        return None
+    # Older releases of platformdirs return a path below "~" then.
+    return folder / "pending" if folder.is_absolute() else None
 
 
-def has_entries(folder: Path) -> bool:
-    """Whether something is in it, or whether that cannot be told."""
+def has_entries(folder: Path | None) -> bool:
+    """Return whether the folder holds something, or cannot be listed."""
+    if folder is None:
+        return False
     try:
         with os.scandir(folder) as entries:
             return next(entries, None) is not None

@@ -1,12 +1,14 @@
-"""Files that only this user may see: the journal's, and those by which our runs find each other."""
+"""Files and folders that only this user can access: for saved redirects, and for finding other runs."""
 
 from __future__ import annotations
 
 import errno
 import os
 import re
+import shlex
 import stat
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,38 +17,38 @@ from typing import BinaryIO, Final
 from oauth_helper.errors import MachineError
 from oauth_helper.phrase import Phrase, phrase
 
-if sys.platform != "win32":  # pragma: no branch - Windows has no such module
-    import fcntl
-
 MOST_BYTES: Final = 65_536
 """A file of ours is never longer."""
+ABANDONED_AFTER: Final = 600
+"""Seconds after which a temporary file belongs to a writer that was killed: writing one takes milliseconds."""
 
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 _OTHERS_WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
 _TEMPORARY: Final = re.compile(r"being-written-[0-9a-f]{16}")
-_TRIES: Final = 50  # a sweep can take a new file away between its creation and its lock, and no later
 _SAFELY: Final = sum(getattr(os, flag, 0) for flag in ("O_BINARY", "O_NOFOLLOW", "O_NONBLOCK", "O_NOCTTY"))
-"""No link is followed, no FIFO waited for. Windows knows the first alone, the others know all but that one."""
+"""Follow no symbolic link, wait for no FIFO. Windows knows only the first flag; other systems know the other three."""
 
 
 def private_folder(path: Path) -> Path:
-    """Make this folder where it is missing, see to it that it is ours alone, and return it.
+    """Create this folder if it is missing, make sure that only we can access it, and return it.
+
+    Every folder that this creates, parents included, has mode 0700, whatever the umask is.
 
     Raises:
-        MachineError: It cannot be made, or others could write it or put another in its place.
+        MachineError: It cannot be created, or other users could change it or replace it.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with suppress(FileExistsError):
-            path.mkdir(mode=stat.S_IRWXU)
+        if not path.exists() and (reason := unsafe_reason(path)):
+            raise _failed(path, reason)
+        _create_folder(path)
         _make_ours_alone(path)
     except OSError as error:
-        raise _distrust(path, phrase("cannot be had as a folder of ours ({why})", why=error.strerror)) from error
+        raise _failed(path, phrase('"{path}" cannot be created ({why})', path=path, why=error.strerror)) from error
     return path
 
 
 def has_private_folder(path: Path) -> bool:
-    """Whether there is such a folder; nothing is made. Where others can only look into it, its mode is mended.
+    """Return whether this folder exists; create nothing. If other users can read it, close it to them.
 
     Raises:
         MachineError: As :func:`private_folder` does.
@@ -56,77 +58,67 @@ def has_private_folder(path: Path) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError as error:
-        raise _distrust(path, phrase("cannot be looked at ({why})", why=error.strerror)) from error
+        raise _failed(path, phrase('"{path}" cannot be examined ({why})', path=path, why=error.strerror)) from error
     return True
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a file that only we can read: whole, and lasting through a loss of power, or not at all.
+    """Write a file that only we can read, whatever the umask is: completely and durably, or not at all.
 
     Raises:
-        OSError: It cannot be written. What stood there before still does, and nothing else is left.
+        OSError: It cannot be written. An earlier file of that name is unchanged, and nothing else is left.
     """
     content = text.encode()
     if len(content) > MOST_BYTES:
         raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
-    for _ in range(_TRIES - 1):
-        with suppress(BlockingIOError, FileNotFoundError):  # a sweep came before the lock
-            _write(path, content)
-            break
-    else:
-        _write(path, content)
+    temporary = path.with_name(f"being-written-{os.urandom(8).hex()}")
+    mode = stat.S_IRUSR | stat.S_IWUSR
+    try:
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _SAFELY, mode), "wb") as file:
+            if sys.platform != "win32":  # pragma: no branch - a umask may take even our own permissions away
+                os.fchmod(file.fileno(), mode)
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
     _sync_folder(path.parent)
 
 
-def overwrite(path: Path, old: str, new: str) -> None:
-    """Write ``new`` over the very file that says ``old``. One that was put in its place meanwhile keeps its text.
-
-    In place, so that nothing of the old text is left on the disk, and in one call: spaces make up for its length.
-
-    Raises:
-        MachineError: As :func:`read_private` does.
-        OSError: It is not there, or cannot be written.
-    """
-    with _opened(path, os.O_RDWR) as file:
-        if file.read(MOST_BYTES + 1) == old.encode():
-            file.seek(0)
-            file.write(new.encode().ljust(len(old.encode())))
-            file.flush()
-            os.fsync(file.fileno())
-
-
 def remove_leftovers(folder: Path) -> None:
-    """Remove what a :func:`write_whole` that was killed left in a folder of ours; one that lives is not disturbed.
+    """Remove what a killed :func:`write_whole` left in a folder of ours.
 
     Raises:
         OSError: The folder cannot be read.
     """
     for path in folder.iterdir():
         if _TEMPORARY.fullmatch(path.name):
-            with suppress(OSError):  # its writer holds it, it is gone meanwhile, or (on Windows) still open
-                _remove_abandoned(path)
+            with suppress(OSError):  # it is gone meanwhile, or it is no file
+                if abs(time.time() - path.lstat().st_mtime) > ABANDONED_AFTER:
+                    path.unlink()
 
 
 def read_private(path: Path) -> str | None:
-    """Return the file's text; None where there is no such file. Where others can read it, its mode is mended.
+    """Return the file's text; None if it does not exist. If other users can read it, close it to them.
 
     Raises:
-        MachineError: It is not to be trusted or cannot be read. Its content is not shown.
+        MachineError: It cannot be trusted or read. The error does not show its content.
     """
     try:
-        with _opened(path, os.O_RDONLY) as file:
+        with _opened(path) as file:
             content = file.read(MOST_BYTES + 1)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        if error.errno in {errno.ELOOP, errno.EMLINK}:  # the second is FreeBSD's word for it
-            raise _distrust(path, phrase("is a link")) from None
-        raise _distrust(path, phrase("cannot be read ({why})", why=error.strerror)) from None
+        if error.errno in {errno.ELOOP, errno.EMLINK}:  # FreeBSD reports the second
+            raise _is_link(path) from None
+        raise _failed(path, phrase('"{path}" cannot be read ({why})', path=path, why=error.strerror)) from None
     if len(content) > MOST_BYTES:
-        raise _distrust(path, phrase("is longer than any file of ours"))
+        raise _failed(path, phrase('"{path}" is too long for a file of oauth-helper', path=path))
     with suppress(UnicodeDecodeError):
         return content.decode()
-    raise _distrust(path, phrase("holds no text"))
+    raise _failed(path, phrase('"{path}" is not a text file', path=path))
 
 
 def unsafe_reason(path: Path) -> Phrase | None:
@@ -152,7 +144,7 @@ def unsafe_reason(path: Path) -> Phrase | None:
 
 
 def others_could_read(path: Path) -> bool:
-    """Whether the file's mode let anybody but its owner read it; ask before :func:`read_private` mends it."""
+    """Return whether other users could read this file; ask before :func:`read_private` closes it to them."""
     with suppress(OSError):
         mode = path.lstat().st_mode
         return sys.platform != "win32" and stat.S_ISREG(mode) and bool(mode & _OTHERS)
@@ -210,42 +202,40 @@ def _is_unmapped_user(user_id: int) -> bool:
         return False
 
 
+def _create_folder(path: Path) -> None:
+    if path.is_dir():
+        return
+    if path.parent != path:
+        _create_folder(path.parent)
+    with suppress(FileExistsError):  # another run may create it at the same moment, or it is no folder
+        path.mkdir(mode=stat.S_IRWXU)
+        path.chmod(stat.S_IRWXU)
+
+
 def _make_ours_alone(path: Path) -> None:
     found = path.lstat()
     if stat.S_ISLNK(found.st_mode):
-        raise _distrust(path, phrase("is a link"))
+        raise _is_link(path)
     if not stat.S_ISDIR(found.st_mode):
-        raise _distrust(path, phrase("is not a folder"))
-    if sys.platform == "win32":  # pragma: no cover - Windows: %LOCALAPPDATA% keeps others out by itself
+        raise _failed(path, phrase('"{path}" is not a folder', path=path))
+    if sys.platform == "win32":  # pragma: no cover - Windows: %LOCALAPPDATA% keeps other users out
         return
     if found.st_uid != os.geteuid():
-        raise _distrust(path, phrase("belongs to another user"))
-    if found.st_mode & _OTHERS_WRITE:
-        raise _distrust(path, phrase("can be written by other users"))
-    _check_parent(path)
+        raise _failed(path, phrase('"{path}" belongs to another user', path=path))
+    if reason := unsafe_reason(path):
+        raise _failed(path, reason)
     if found.st_mode & _OTHERS:
         path.chmod(stat.S_IRWXU)
 
 
-def _check_parent(path: Path) -> None:
-    """Whoever may rename our folder can put another there: platformdirs falls back on a guessable one under /tmp.
-
-    A group that may write is let pass: with an umask of 002 it is the user's own, and all that is made has it.
-    """
-    parent = path.parent.stat()
-    is_open_to_all = parent.st_mode & stat.S_IWOTH and not parent.st_mode & stat.S_ISVTX
-    if is_open_to_all or parent.st_uid not in {0, os.geteuid()}:
-        raise _distrust(path, phrase("lies in a folder where other users could replace it"))
-
-
 @contextmanager
-def _opened(path: Path, access: int) -> Iterator[BinaryIO]:
-    if sys.platform == "win32" and path.is_symlink():  # pragma: no cover - Windows: others have O_NOFOLLOW
-        raise _distrust(path, phrase("is a link"))
-    descriptor = os.open(path, access | _SAFELY)
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    if sys.platform == "win32" and path.is_symlink():  # pragma: no cover - Windows has no O_NOFOLLOW
+        raise _is_link(path)
+    descriptor = os.open(path, os.O_RDONLY | _SAFELY)
     try:
         _check_file(path, descriptor)
-        with os.fdopen(descriptor, "rb" if access == os.O_RDONLY else "r+b", closefd=False) as file:
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
             yield file
     finally:
         os.close(descriptor)
@@ -254,59 +244,35 @@ def _opened(path: Path, access: int) -> Iterator[BinaryIO]:
 def _check_file(path: Path, descriptor: int) -> None:
     found = os.fstat(descriptor)
     if not stat.S_ISREG(found.st_mode):
-        raise _distrust(path, phrase("is not a plain file"))
-    if found.st_nlink > 1:  # none at all: it was replaced just now, and what is in hand is still whole
-        raise _distrust(path, phrase("has a second name elsewhere"))
-    if sys.platform == "win32":  # pragma: no cover - Windows: owners and modes tell nothing there
+        raise _failed(path, phrase('"{path}" is not a regular file', path=path))
+    if found.st_nlink > 1:  # 0 is fine: the file was replaced just now, and what we have opened is still complete
+        raise _failed(path, phrase('"{path}" has a second name (a hard link) elsewhere', path=path))
+    if sys.platform == "win32":  # pragma: no cover - Windows: owners and modes say nothing
         return
     if found.st_uid != os.geteuid():
-        raise _distrust(path, phrase("belongs to another user"))
+        raise _failed(path, phrase('"{path}" belongs to another user', path=path))
     if found.st_mode & _OTHERS_WRITE:
-        raise _distrust(path, phrase("can be written by other users"))
+        raise _failed(path, phrase('other users can write to "{path}"', path=path))
     if found.st_mode & _OTHERS:
-        with suppress(OSError):  # on a read-only file system: no reason to lose what the file says
+        with suppress(OSError):  # a read-only file system is no reason to ignore the file
             os.fchmod(descriptor, stat.S_IRUSR | stat.S_IWUSR)
 
 
-def _distrust(path: Path, why: Phrase) -> MachineError:
-    hint = phrase("Look at it, then move it away or make it yours alone (chmod go= PATH).")
-    return MachineError(phrase("{path} {why}", path=path, why=why), hint=hint)
+def _is_link(path: Path) -> MachineError:
+    return _failed(path, phrase('"{path}" is a symbolic link', path=path))
 
 
-def _write(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f"being-written-{os.urandom(8).hex()}")  # never used again, so nobody else's
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _SAFELY, stat.S_IRUSR | stat.S_IWUSR)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            _hold(descriptor)
-            file.write(content)
-            file.flush()
-            os.fsync(descriptor)
-            if sys.platform != "win32":  # pragma: no branch - as below
-                temporary.replace(path)  # still held: no sweep comes between
-        if sys.platform == "win32":  # pragma: no cover - Windows: nothing open is renamed there
-            temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _hold(descriptor: int) -> None:
-    """Show that the writer lives: the system lets go of the lock whatever ends it. BlockingIOError: it is held."""
-    if sys.platform == "win32":  # pragma: no cover - Windows: what is open is not deleted there
-        return
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if isinstance(error, BlockingIOError):  # pragma: no branch - some file systems of a network have no locks
-            raise  # where there are none, a sweep may rob a writer, and the writer writes again
-
-
-def _remove_abandoned(temporary: Path) -> None:
-    with os.fdopen(os.open(temporary, os.O_RDWR | _SAFELY), "rb") as file:
-        _hold(file.fileno())
-        with suppress(PermissionError):  # Windows deletes nothing that is open
-            temporary.unlink()  # still held: no writer takes up what is about to go
-    temporary.unlink(missing_ok=True)
+def _failed(path: Path, why: Phrase) -> MachineError:
+    """Return the error; ``why`` names the file or folder that is wrong, which may be a folder above ``path``."""
+    wrong = Path(str(why.sentences[0].values.get("path", path)))
+    with suppress(OSError):
+        found = wrong.lstat()
+        if sys.platform != "win32" and not stat.S_ISLNK(found.st_mode) and found.st_mode & _OTHERS_WRITE:
+            if found.st_uid == os.geteuid():
+                command = shlex.join(["chmod", "go-w", str(wrong)])
+                return MachineError(why, hint=phrase("Run `{command}`, or move it away.", command=command))
+            return MachineError(why, hint=phrase("Use a folder that only you can change."))
+    return MachineError(why, hint=phrase("Change its owner or its permissions, or move it away."))
 
 
 def _sync_folder(folder: Path) -> None:

@@ -6,12 +6,14 @@ import os
 import shlex
 import signal
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 from promised_json import read_authorizations, read_error
 
 from oauth_helper.sandbox import Sandbox
@@ -36,6 +38,12 @@ def surroundings(sandbox: Sandbox | None = None, **more: str) -> dict[str, str]:
     return (
         dict(os.environ) | {"BROWSER": f"{shlex.quote(sys.executable)} {shlex.quote(str(SCRIPT))}"} | of_sandbox | more
     )
+
+
+def use_temporary_folder(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Let this process and those that it starts keep their temporary files in ``folder``."""
+    monkeypatch.setenv("TMPDIR", str(folder))
+    monkeypatch.setattr(tempfile, "tempdir", None)  # documented: look at the environment again
 
 
 @asynccontextmanager

@@ -1,4 +1,7 @@
-"""Fixtures for all tests, and the rule that nothing may be skipped where everything is installed."""
+"""Fixtures for all tests, and the rule that nothing may be skipped where everything is installed.
+
+The one exception is a machine that hides other users' processes (``hidepid``): no package changes that.
+"""
 
 import os
 import signal
@@ -23,11 +26,12 @@ _SWITCH = "OAUTH_HELPER_TESTS_MAY_NOT_SKIP"
 
 _MANY_PROCESSES = (
     *("test_canar", "test_cookie", "test_end_to_end_killed", "test_fuzz"),
-    *("test_journal_at_once", "test_private_files_at_once", "test_recipes", "test_torture", "test_two_users"),
+    *("test_journal", "test_private_files", "test_recipes", "test_torture", "test_two_users"),
 )
 """Tests that start so many that to count their coverage takes a third of their time; what they run, others count."""
 
 _skips_are_failures = os.environ.get(_SWITCH) == "1"
+_ALLOWED_SKIP = "hidepid"
 _skipped: list[str] = []
 
 
@@ -87,7 +91,7 @@ class _SkipWatch:
         self._config = config
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if report.skipped and not hasattr(report, "wasxfail"):
+        if report.skipped and not hasattr(report, "wasxfail") and _ALLOWED_SKIP not in str(report.longrepr):
             _skipped.append(report.nodeid)
             if hasattr(self._config.option, "cov_fail_under"):
                 self._config.option.cov_fail_under = 0

@@ -142,12 +142,12 @@ def _of_another_target(path: Path) -> None:
 
 
 SPOILT = [
-    (_empty, "does not hold what this version of oauth-helper writes there"),
-    (_cut, "does not hold what this version of oauth-helper writes there"),
-    (_replaced_by_a_link, "is a link"),
-    (_writable_by_all, "can be written by other users"),
-    pytest.param(_of_another_user, "belongs to another user", marks=needs_root),
-    (_of_another_target, "does not hold what this version of oauth-helper writes there"),
+    (_empty, '"{entry}" is not an entry of this version of oauth-helper'),
+    (_cut, '"{entry}" is not an entry of this version of oauth-helper'),
+    (_replaced_by_a_link, '"{entry}" is a symbolic link'),
+    (_writable_by_all, 'other users can write to "{entry}"'),
+    pytest.param(_of_another_user, '"{entry}" belongs to another user', marks=needs_root),
+    (_of_another_target, '"{entry}" is not an entry of this version of oauth-helper'),
 ]
 
 
@@ -159,7 +159,7 @@ async def test_an_entry_that_is_not_to_be_trusted_is_named_and_stops_no_link(
         await cut_off(surroundings(sandbox))
         [entry] = entries()
         spoil(entry)
-        warning = f"warning: What an earlier run left cannot be read: {entry} {words}.\n"
+        warning = f"warning: What an earlier run left cannot be read: {words.format(entry=entry)}.\n"
         end = await run_command("resume", "--json", environ=surroundings(sandbox))
         assert (end.status, end.out) == (0, "[]\n")
         assert warning in end.err
@@ -178,7 +178,7 @@ async def test_an_entry_that_others_could_read_is_warned_about_and_finished() ->
         entry.chmod(0o644)
         end = await run_command("list", environ=surroundings(sandbox))
         assert (end.status, entry.stat().st_mode & 0o777) == (0, 0o600)
-        assert f"warning: {entry} could be read by other users.\n" in end.err
+        assert f'warning: Other users could read "{entry}".\n' in end.err
         await assert_resumes(sandbox)
 
 
@@ -187,7 +187,7 @@ async def test_a_link_works_where_no_state_folder_can_be_made(sandbox: Sandbox, 
     environ = surroundings(sandbox, XDG_STATE_HOME=str(tmp_path / "file" / "state"))
     end = await run_command(*LINK, environ=environ)
     assert end.status == 0, end.err
-    assert "warning: The redirect could not be written down" in end.err
+    assert "warning: The redirect could not be saved" in end.err
     assert (await run_command("resume", environ=environ)).status == 0
 
 
@@ -202,7 +202,7 @@ async def test_a_link_works_where_nothing_can_be_written(sandbox: Sandbox) -> No
     )
     end = await ended(process)
     assert end.status == 0, end.err
-    assert "warning: The redirect could not be written down" in end.err
+    assert "warning: The redirect could not be saved" in end.err
     assert "other runs will not find this one." in end.err
     assert "Traceback" not in end.err
     assert len(await records(sandbox)) == 1

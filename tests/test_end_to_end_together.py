@@ -141,7 +141,7 @@ async def test_where_runs_cannot_meet_a_link_goes_on_alone_and_says_so(sandbox: 
     place.touch()
     end = await run_command(*LINK, environ=environ)
     assert end.status == 0, end.err
-    assert f"{place} is not a folder; other runs will not find this one." in end.err
+    assert f'"{place}" is not a folder; other runs will not find this one.' in end.err
 
 
 async def test_who_will_not_wait_any_longer_for_the_first_leaves_it_to_go_on(sandbox: Sandbox) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 from browser_session import Browser, Chromium, Firefox, Tab
 from canary_sandbox import TappedSandbox
-from command import surroundings
+from command import surroundings, use_temporary_folder
 from link_script import Script, scripted
 from oidc_provider import LOGIN, OidcProvider, oidc_provider
 from test_window_links import Told, link, program_of
@@ -46,7 +45,7 @@ AT_THE_END = "location.pathname === '/servicestage/oauth' && document.readyState
 def profiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "t"
     folder.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    use_temporary_folder(monkeypatch, folder)
     return folder
 
 

@@ -164,4 +164,4 @@ async def test_an_entry_that_cannot_be_removed_is_said_and_the_outcome_stands() 
         settled, told = await resumed(service, pending, journal)
         (folder / "pending").chmod(0o700)
     assert settled.outcome == Linked(CREATED)
-    assert "could not be removed (Permission denied)" in warnings(told)[0]
+    assert "cannot be removed (Permission denied)" in warnings(told)[0]

@@ -165,7 +165,7 @@ async def test_a_machine_that_has_no_socket_left_is_said_to_be_at_fault() -> Non
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
     try:
-        with pytest.raises(MachineError, match=r"Nothing can listen on 127\.0\.0\.1: Too many open files"):
+        with pytest.raises(MachineError, match=r"Cannot listen on 127\.0\.0\.1: Too many open files"):
             await Listener().__aenter__()
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)

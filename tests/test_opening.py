@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from command import use_temporary_folder
 from paper_doors import OURS
 from redirect_cases import AUTHORIZATION_URL
 from test_window_links import Told, program_of
@@ -98,7 +98,7 @@ async def closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, 
     """A browser for windows, and what closes its window."""
     chromium = await program_of(Family.CHROMIUM)
     program(tmp_path, "chromium", f'echo $$ > "{tmp_path}/pid"\nexec "{chromium}" "$@"')
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    use_temporary_folder(monkeypatch, tmp_path)
     return str(tmp_path / "chromium"), lambda: os.kill(int((tmp_path / "pid").read_text()), signal.SIGTERM)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from aiohttp import web
+from command import use_temporary_folder
 from listener_desk import ADDRESS, DIRECT, Desk, Forms, ask
 
 from oauth_helper.browsers.answers import stray
@@ -108,7 +109,7 @@ async def test_a_window_asks_for_pages_in_the_language_of_the_user(
         browser, *_ = choose(family, await look_around())
     except NoBrowserError as error:
         pytest.skip(error.message)
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    use_temporary_folder(monkeypatch, tmp_path)
     accepted: asyncio.Queue[str] = asyncio.Queue()
 
     async def answer(request: web.Request) -> web.Response:

@@ -20,7 +20,6 @@ from oauth_helper.authorization import Authorization, RepoType
 from oauth_helper.cli.event_lines import EventLines
 from oauth_helper.exchange import PACE
 from oauth_helper.faults import CALLS, DURATION, KINDS
-from oauth_helper.journal import KEPT_WITHOUT_SECRETS
 from oauth_helper.pending import CODE_LIFETIME
 from oauth_helper.phrase import phrase
 from oauth_helper.settings import ENVIRONMENT
@@ -190,8 +189,6 @@ def test_the_rules_of_sending_again_are_told_with_the_numbers_they_have() -> Non
     assert f"after those {PACE.settled_after:g} seconds" in told
     assert f"ends {PACE.total:g} seconds after the redirect came" in told
     assert f"{CODE_LIFETIME.total_seconds() / 60:g} minutes after the redirect came" in told
-    assert "a week at most" in told
-    assert KEPT_WITHOUT_SECRETS.days == 7
 
 
 def test_every_setting_stands_in_the_table_with_its_variables_in_order() -> None:

@@ -76,7 +76,7 @@ async def test_what_was_spoilt_meanwhile_is_told_and_left_out(journal: Journal, 
     assert (settled, service.calls) == ([], [])
     [warned] = told
     assert isinstance(warned, Warned)
-    assert "does not hold what this version of oauth-helper writes there" in warned.message
+    assert "is not an entry of this version of oauth-helper" in warned.message
 
 
 async def test_where_runs_cannot_meet_it_is_finished_all_the_same(journal: Journal, entry: Pending) -> None:

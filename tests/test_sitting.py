@@ -1,10 +1,10 @@
 """Several links in one sitting: one listener and one window, and each link a story of its own."""
 
 import asyncio
-import tempfile
 from pathlib import Path
 
 import pytest
+from command import use_temporary_folder
 from listener_desk import ADDRESS, Desk, Forms, ask, listening, told
 from test_window_links import Told, program_of
 
@@ -31,7 +31,7 @@ async def test_three_git_hosts_are_linked_in_one_window(
     family: Family, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program = await program_of(family)
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    use_temporary_folder(monkeypatch, tmp_path)
     tell = Told()
     ways = Ways(browser=program, headless=True)
     entries = [Entry(f"my-{repo_type}", repo_type) for repo_type in TYPES]
@@ -71,7 +71,7 @@ async def test_a_tab_that_has_seen_one_end_goes_on_to_the_next_story_and_stays_t
 
 async def test_a_denial_in_the_middle_ends_that_link_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = await program_of(Family.CHROMIUM)
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    use_temporary_folder(monkeypatch, tmp_path)
     tell = Told()
     ways = Ways(browser=program, headless=True)
     async with Sandbox(decision="deny") as denying, client(denying) as service, Sitting(ways, tell) as sitting:

@@ -1,13 +1,12 @@
 """Starting over: the state is gone, and the tab that brought the redirect is led to the Git host again."""
 
 import asyncio
-import tempfile
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
 
 import pytest
-from command import surroundings
+from command import surroundings, use_temporary_folder
 from listener_desk import GENUINE, OURS, Desk, ask, listening, paste
 from paper_doors import CREATED, PaperDoors, PaperService
 from yarl import URL
@@ -172,7 +171,7 @@ async def test_the_same_window_goes_to_the_git_host_again(
         choose(family, await look_around())
     except NoBrowserError as error:
         pytest.skip(error.message)
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    use_temporary_folder(monkeypatch, tmp_path)
     told: list[Event] = []
     async with Sandbox(decision="authorize") as sandbox:
         linked = await link_again(sandbox, Ways(browser=family, headless=True), told)

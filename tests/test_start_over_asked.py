@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
 from pathlib import Path
 
 import pytest
+from command import use_temporary_folder
 from terminal_desk import Terminal, standard_input, terminal
 from test_start_over import ClumsyClient
 from test_window_links import Told, program_of
@@ -58,7 +58,7 @@ async def test_a_window_that_stays_for_more_links_is_led_to_the_git_host_again(
     terminal: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program = await program_of(Family.CHROMIUM)
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    use_temporary_folder(monkeypatch, tmp_path)
     lines: asyncio.Queue[Phrase] = asyncio.Queue()
     tell = Told()
     ways = Ways(browser=program, headless=True, say=lines.put_nowait)

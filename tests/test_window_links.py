@@ -4,12 +4,11 @@ import asyncio
 import os
 import shutil
 import signal
-import tempfile
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 import pytest
-from command import surroundings
+from command import surroundings, use_temporary_folder
 
 from oauth_helper.authorization import RepoType
 from oauth_helper.browsers.find import Family, choose, look_around
@@ -39,7 +38,7 @@ async def asking() -> AsyncIterator[Sandbox]:
 def profiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "t"
     folder.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    use_temporary_folder(monkeypatch, folder)
     return folder
 
 

@@ -97,19 +97,28 @@ def program(ctx: click.Context) -> None:
     from oauth_helper.journal_folder import has_entries, journal_folder  # noqa: PLC0415 - --help need not wait for it
 
     folder = journal_folder()
-    if has_entries(folder):
+    if folder and has_entries(folder):
         _forget_expired(folder)
 
 
 def _forget_expired(folder: Path) -> None:
-    from datetime import UTC, datetime  # noqa: PLC0415 - as a rule there is nothing to forget
+    from datetime import UTC, datetime  # noqa: PLC0415 - usually nothing has expired
 
     from oauth_helper.cli.voice import Voice  # noqa: PLC0415 - as above
     from oauth_helper.journal import Journal  # noqa: PLC0415 - as above
 
-    # No secret of a redirect that is too old to be of use outlives the next command, whichever it is.
-    for trouble in Journal(folder).forget_expired(datetime.now(UTC)):
-        Voice(quiet=False).warn(trouble + phrase("."))
+    # Expired codes and states do not outlive the next command, whichever it is.
+    deleted, warnings = Journal(folder).forget_expired(datetime.now(UTC))
+    voice = Voice(quiet=False)
+    for warning in warnings:
+        voice.warn(warning + phrase("."))
+    for pending in deleted:
+        message = phrase(
+            'The interrupted link "{name}" was not finished within 10 minutes, so its redirect was deleted. '
+            "`oauth-helper list` shows whether the authorization exists.",
+            name=pending.target.name,
+        )
+        voice.warn(message)
 
 
 def run_program(arguments: Sequence[str]) -> int:

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
 from oauth_helper.browser_choice import BLOCKED_PORTS
-from oauth_helper.errors import MachineError, PortTakenError, UsageError
+from oauth_helper.errors import MachineError, PortTakenError, UsageError, cannot_listen
 from oauth_helper.phrase import phrase
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def listen(port: int | None) -> socket.socket:
     Raises:
         UsageError: Browsers block the port.
         PortTakenError: Another program has the port, or the system keeps it for itself.
-        MachineError: There is no listening on 127.0.0.1 at all.
+        MachineError: Nothing can listen on 127.0.0.1 at all.
     """
     if port in BLOCKED_PORTS:
         raise UsageError(phrase("Browsers block port {port}; use another one, such as {other}", port=port, other=8765))
@@ -98,7 +98,7 @@ def _no_port(port: int | None, error: OSError) -> MachineError:
             ),
             hint=phrase("Leave out --port to take any free port, or name another one above 1023."),
         )
-    return MachineError(phrase("Nothing can listen on {host}: {strerror}", host=HOST, strerror=error.strerror))
+    return cannot_listen(error)
 
 
 def lengthen_queue(sock: socket.socket) -> None:

@@ -55,6 +55,8 @@ class Claim:
             raise _no_claim(path, error) from error
         claim = cls(descriptor)
         try:
+            if sys.platform != "win32":  # pragma: no branch - a umask may take even our own permissions away
+                os.fchmod(descriptor, 0o600)
             if _lock(descriptor):
                 notice_path(folder, digest).unlink(missing_ok=True)
                 return claim

@@ -1,4 +1,4 @@
-"""The folder where runs of one user meet: ours alone, in the system's place for what lasts as long as a session."""
+"""The folder through which the runs of one user find each other."""
 
 from __future__ import annotations
 
@@ -23,29 +23,31 @@ _HINT: Final = phrase(
 
 
 def runtime_folder() -> Path:
-    """Return the folder, which is made where it is missing.
+    """Return the folder; create it if it is missing.
 
-    It is ``oauth-helper`` in platformdirs' runtime folder: ``XDG_RUNTIME_DIR``, or ``/run/user/UID``; where there is
-    neither (in a container, after ``su``), ``runtime-UID`` in the folder for temporary files.
+    It is ``oauth-helper`` in platformdirs' runtime folder: ``XDG_RUNTIME_DIR`` or ``/run/user/UID``; if neither exists
+    (in a container, after ``su``), ``runtime-UID`` in the folder for temporary files.
 
     Raises:
-        MachineError: It cannot be made, or it is another user's.
+        MachineError: It cannot be created, or other users could change or replace it.
     """
     if named := os.environ.get(_VARIABLE):
         _refuse_another_users(Path(named))
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that it fell back: a user need not know
+            warnings.simplefilter("ignore")  # platformdirs warns if it uses the temporary folder
             shared = user_runtime_path(ensure_exists=True)
     except OSError as error:
-        raise MachineError(
-            phrase("There is no folder where runs can meet: {error}", error=error), hint=_HINT
-        ) from error
-    return private_folder(shared / _APPLICATION)
+        raise MachineError(phrase("No folder for finding other runs: {error}", error=error), hint=_HINT) from error
+    try:
+        return private_folder(shared / _APPLICATION)
+    except MachineError as error:
+        error.hint = _HINT
+        raise
 
 
 def _refuse_another_users(folder: Path) -> None:
-    """Say so, rather than to fall back and find nobody there. A folder that is open to all, as /tmp, is nobody's."""
+    """Report it instead of falling back silently to a folder where no other run is. A public folder is fine."""
     if sys.platform == "win32":  # pragma: no cover - Windows has neither the variable nor such an owner
         return
     try:
@@ -55,7 +57,7 @@ def _refuse_another_users(folder: Path) -> None:
     except OSError as error:
         raise MachineError(
             phrase(
-                "{variable} cannot be used: {strerror}: {folder}",
+                '{variable} cannot be used: "{folder}": {strerror}',
                 variable=_VARIABLE,
                 strerror=error.strerror,
                 folder=folder,
@@ -64,5 +66,6 @@ def _refuse_another_users(folder: Path) -> None:
         ) from error
     if found.st_uid != os.geteuid() and not found.st_mode & stat.S_IWOTH:
         raise MachineError(
-            phrase("{variable} is the folder of another user: {folder}", variable=_VARIABLE, folder=folder), hint=_HINT
+            phrase('{variable} is the folder of another user: "{folder}"', variable=_VARIABLE, folder=folder),
+            hint=_HINT,
         )

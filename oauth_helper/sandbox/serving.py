@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import socket
 from collections.abc import AsyncIterator
@@ -12,7 +13,7 @@ from typing import Final
 from aiohttp import web
 
 from oauth_helper.browser_choice import BLOCKED_PORTS
-from oauth_helper.errors import PortTakenError
+from oauth_helper.errors import PortTakenError, cannot_listen
 from oauth_helper.phrase import phrase
 
 LOOPBACK: Final = "127.0.0.1"
@@ -22,10 +23,11 @@ _SHUTDOWN_TIMEOUT: Final = 0.1
 
 
 def open_port(number: int | None = None) -> socket.socket:
-    """Return a socket that listens on that loopback port, or on a free one: it is known before anything is served.
+    """Return a socket that listens on that loopback port, or on a free one.
 
     Raises:
-        PortTakenError: Port ``number`` cannot be had.
+        PortTakenError: Port ``number`` is not available.
+        MachineError: Nothing can listen on 127.0.0.1 at all.
     """
     try:
         with ExitStack() as blocked:
@@ -35,11 +37,12 @@ def open_port(number: int | None = None) -> socket.socket:
                 blocked.enter_context(sock)  # kept until another one is found
             return sock
     except OSError as error:
-        if number is None:  # pragma: no cover - a machine without a free port
-            raise
-        why = os.strerror(error.errno or 0)  # its own words are longer, and not the system's
+        if number is None or error.errno not in {errno.EADDRINUSE, errno.EACCES, errno.EPERM}:
+            raise cannot_listen(error) from None
         raise PortTakenError(
-            phrase("Port {port} on {host} cannot be had ({why})", port=number, host=LOOPBACK, why=why),
+            phrase(
+                "Port {port} on {host} cannot be had ({why})", port=number, host=LOOPBACK, why=os.strerror(error.errno)
+            ),
             hint=phrase("Name another one, or leave out --console-port to take any."),
         ) from None
 

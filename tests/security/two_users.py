@@ -1,7 +1,4 @@
-"""Two users of one machine: the first one's link runs as one of them, the second one's program as the other.
-
-They exist as numbers alone, which is how the system knows a user: it asks for no name before it grants or refuses.
-"""
+"""Two users of one machine. They exist as numbers only: the system asks for no name before it grants or refuses."""
 
 from __future__ import annotations
 
@@ -9,7 +6,6 @@ import asyncio
 import json
 import os
 import pwd
-import re
 import shutil
 import signal
 import subprocess
@@ -24,19 +20,19 @@ from typing import Final
 
 import aiohttp
 import pytest
-from second_user import Report, Task, processes
+from security.second_user import Report, Task, processes
 
 from oauth_helper.sandbox import Sandbox
 
-TESTS: Final = Path(__file__).parent
-SHARED: Final = Path("/tmp")  # noqa: S108 the tests are about the folder that everybody shares
+TESTS: Final = Path(__file__).parent.parent
+SHARED: Final = Path("/tmp")  # noqa: S108 - the tests are about the folder that everyone shares
 BROWSERS: Final = {"chromium": "--headless=new", "firefox": "--headless"}
 
 _UNCOVER: Final = """
 mount --bind "{path}" "{aside}" && mount -t tmpfs -o mode=755 none "{closed}" && mkdir -p "{path}" &&
 mount --move "{aside}" "{path}" || exit 125
 """
-"""In a mount namespace of its own: a folder that lets nobody in, such as root's home, is empty but for ``path``."""
+"""In a mount namespace of its own, make ``path`` reachable below a closed folder such as /root, and nothing else."""
 _HEADLESS: Final = """#!/bin/sh
 # A container may know no user namespaces, without which Chromium has no sandbox.
 [ {name} = chromium ] && ! unshare --user true 2>/dev/null && set -- --no-sandbox "$@"
@@ -47,14 +43,12 @@ exec {program} {switch} "$@"
 
 @dataclass(frozen=True)
 class User:
-    """One of them."""
-
     number: int
     home: Path
     runtime: Path
 
     def environ(self, **more: str) -> dict[str, str]:
-        """What a session gives: nothing of this process's own."""
+        """Return the variables of a session."""
         return {
             "HOME": str(self.home),
             "XDG_RUNTIME_DIR": str(self.runtime),
@@ -68,8 +62,6 @@ class User:
 
 
 class Machine:
-    """Where both live."""
-
     def __init__(self, stage: Path) -> None:
         self._stage = stage
         self._uncover = ""
@@ -81,28 +73,27 @@ class Machine:
         self._bring_within_reach(Path(sys.base_prefix).resolve(), TESTS.parent, packages)
 
     def command(self, user: User, *words: str) -> list[str]:
-        """What runs ``words`` as that user, when root starts it."""
+        """Return what runs ``words`` as that user, if root starts it."""
         become = ["setpriv", f"--reuid={user.number}", f"--regid={user.number}", "--clear-groups", "--", *words]
-        return (
-            ["unshare", "--mount", "sh", "-c", f'{self._uncover}exec "$@"', "sh", *become] if self._uncover else become
-        )
+        uncover = ["unshare", "--mount", "sh", "-c", f'{self._uncover}exec "$@"', "sh"] if self._uncover else []
+        return [*uncover, *become]
 
     def program(self, user: User, name: str, *arguments: str) -> list[str]:
-        """What runs a program of the tests as that user."""
+        """Return what runs a program of the tests as that user."""
         return self.command(user, str(self.python), str(TESTS / name), *arguments)
 
     def link(self, user: User, *arguments: str) -> list[str]:
-        """What runs ``oauth-helper`` as that user."""
+        """Return what runs ``oauth-helper`` as that user."""
         return self.command(user, str(self.python), "-m", "oauth_helper", *arguments)
 
     def environ(self, user: User, sandbox: Sandbox, **more: str) -> dict[str, str]:
-        """What that user's ``oauth-helper`` needs for the sandbox, with an access key."""
+        """Return what that user's ``oauth-helper`` needs for the sandbox, with an access key."""
         keys = sandbox.environment()
         del keys["OAUTH_HELPER_TOKEN"]
         return user.environ(PYTHONPATH=self._python_path, **keys, **more)
 
     def write(self, user: User, name: str, text: str, mode: int = 0o600) -> Path:
-        """Write a file of that user's."""
+        """Write a file in that user's home."""
         path = user.home / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(text, encoding="utf-8")
@@ -111,27 +102,72 @@ class Machine:
         return path
 
     def headless(self, user: User, name: str) -> str:
-        """Return a browser of that user's own that shows no window, and is the machine's own apart from that."""
+        """Return a browser of that user's that shows no window."""
         program = shutil.which(name)
         if not program:
             pytest.skip(f"{name} is not installed")
         text = _HEADLESS.format(name=name, program=program, switch=BROWSERS[name])
         return str(self.write(user, f"bin/{name}", text, 0o755))
 
+    def done_by(self, user: User, what: str) -> Report:
+        """Run the second user's program as ``user`` to its end, while this process waits."""
+        ended = subprocess.run(
+            self._second_user(user, what), check=False, env=user.environ(), input="", capture_output=True, text=True
+        )
+        assert not ended.stderr, ended.stderr
+        return Report(**json.loads(ended.stdout))
+
+    @asynccontextmanager
+    async def attacked_by(self, user: User, *, connections: int = 0, patience: float = 10) -> AsyncIterator[Report]:
+        """Let the second user's program look and try as ``user``; its connections stay open within the context."""
+        command = self._second_user(user, "attack", connections, patience)
+        process = await asyncio.create_subprocess_exec(
+            *command, env=user.environ(), stdin=PIPE, stdout=PIPE, stderr=PIPE, limit=1 << 26
+        )
+        assert process.stdout
+        try:
+            async with asyncio.timeout(40):
+                line = await process.stdout.readline()
+            if not line:
+                raise AssertionError((await process.communicate())[1].decode())
+            yield Report(**json.loads(line))
+            async with asyncio.timeout(10):
+                await process.communicate(b"")
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+
+    def skip_if_processes_are_hidden(self) -> None:
+        """Skip a test whose second user looks for the first one's processes, on a machine that shows none of them."""
+        looked = self.command(self.second, "cat", f"/proc/{os.getpid()}/cmdline")
+        if subprocess.run(looked, check=False, capture_output=True).returncode:
+            pytest.skip("/proc hides the processes of other users (hidepid)")
+
     def clear_up(self) -> None:
-        """End what still runs as one of them, and remove what they left in the shared folder."""
-        for user in (self.first, self.second):
-            for process in processes(user.number):
-                with suppress(ProcessLookupError):
-                    os.kill(int(process.name), signal.SIGKILL)
+        """Kill what still runs as one of them, and remove what they left in the shared folder."""
+        numbers = {self.first.number, self.second.number}
+        for process in (process for number in numbers for process in processes(number)):
+            with suppress(ProcessLookupError):
+                os.kill(int(process.name), signal.SIGKILL)
         for entry in SHARED.iterdir():
             with suppress(FileNotFoundError):
-                if entry.lstat().st_uid in {self.first.number, self.second.number}:
-                    remove(entry)
+                if entry.lstat().st_uid not in numbers:
+                    continue
+                if entry.is_dir() and not entry.is_symlink():
+                    shutil.rmtree(entry, ignore_errors=True)
+                else:
+                    entry.unlink()
+
+    def _second_user(self, user: User, what: str, connections: int = 0, patience: float = 10) -> list[str]:
+        shared = [str(SHARED)] if what == "plant" else [str(SHARED), "/dev/shm", "/var/tmp"]  # noqa: S108 - as above
+        places = [str(self.first.home), str(self.first.runtime)]
+        task = Task(what, self.first.number, places, shared, patience, connections)
+        return self.program(user, "security/second_user.py", json.dumps(vars(task)))
 
     def _user(self, number: int) -> User:
         home, runtime = self._stage / f"home-{number}", self._stage / f"run-{number}"
-        for folder, mode in ((home, 0o755), (runtime, 0o700)):  # a home into which others can look is common
+        for folder, mode in ((home, 0o755), (runtime, 0o700)):  # homes that others can read are common
             folder.mkdir()
             folder.chmod(mode)
             os.chown(folder, number, number)
@@ -153,7 +189,7 @@ class Machine:
 
 @contextmanager
 def two_users() -> Iterator[Machine]:
-    """Set the machine up."""
+    """Create the users and their folders; afterwards remove all that they left."""
     stage = Path(tempfile.mkdtemp(prefix="two-users-", dir=SHARED))
     stage.chmod(0o755)
     machine = Machine(stage)
@@ -162,76 +198,14 @@ def two_users() -> Iterator[Machine]:
     finally:
         machine.clear_up()
         with suppress(FileNotFoundError):
-            (stage / "aside").rmdir()  # Nothing is mounted there outside; if it were, it must not go with the rest.
+            (stage / "aside").rmdir()  # it is empty outside the mount namespace; rmtree must not enter it otherwise
         shutil.rmtree(stage)
 
 
 def _free_numbers() -> int:
-    """Return the first of two numbers that no user of this machine has; different test runs begin at different ones."""
+    """Return the first of two numbers that no user of this machine has; test runs begin at different ones."""
     known = {user.pw_uid for user in pwd.getpwall()}
     for number in range(20_000 + 2 * (os.getpid() % 10_000), 60_000, 2):
         if not any(each in known or any(processes(each)) for each in (number, number + 1)):
             return number
-    pytest.skip("every number is some user's")
-
-
-def remove(entry: Path) -> None:
-    if entry.is_dir() and not entry.is_symlink():
-        shutil.rmtree(entry, ignore_errors=True)
-    else:
-        entry.unlink(missing_ok=True)
-
-
-def task(what: str, machine: Machine, *, connections: int = 0, patience: float = 10) -> str:
-    """What the second user's program is told: all that anybody can find out about the first user."""
-    first = machine.first
-    places = [str(first.home), str(first.runtime)]
-    shared = [str(SHARED), "/dev/shm", "/var/tmp"]  # noqa: S108 as above
-    if what == "plant":
-        shared = shared[:1]
-    return json.dumps(vars(Task(what, first.number, places, shared, patience, connections)))
-
-
-def done_by(user: User, what: str, machine: Machine) -> Report:
-    """Run the second user's program as ``user`` to its end, while everything else in this process stands still."""
-    command = machine.program(user, "second_user.py", task(what, machine))
-    ended = subprocess.run(
-        command, check=False, env=user.environ(), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30
-    )
-    assert not ended.stderr, ended.stderr
-    return Report(**json.loads(ended.stdout))
-
-
-@asynccontextmanager
-async def attacked_by(
-    user: User, machine: Machine, *, connections: int = 0, patience: float = 10
-) -> AsyncIterator[Report]:
-    """Let the second user's program look and try as ``user``; what it opened stays open within the context."""
-    command = machine.program(
-        user, "second_user.py", task("attack", machine, connections=connections, patience=patience)
-    )
-    process = await asyncio.create_subprocess_exec(
-        *command, env=user.environ(), stdin=PIPE, stdout=PIPE, stderr=PIPE, limit=1 << 26
-    )
-    assert process.stdout
-    try:
-        async with asyncio.timeout(40):
-            line = await process.stdout.readline()
-        if not line:
-            raise AssertionError((await process.communicate())[1].decode())
-        yield Report(**json.loads(line))
-        async with asyncio.timeout(10):
-            await process.communicate(b"")
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-
-
-def keys_in_arguments() -> set[str]:
-    """Every KEY in the arguments of any process."""
-    found = set()
-    for process in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            found |= set(re.findall(r"\bk=([\w-]{43})", (process / "cmdline").read_text(errors="replace")))
-    return found
+    pytest.skip("every number belongs to a user")
