@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import click
-
+from oauth_helper.cli.error_stream import ErrorStream
 from oauth_helper.cli.voice import Voice
 from oauth_helper.errors import OAuthHelperError
 from oauth_helper.phrase import phrase
@@ -16,7 +15,7 @@ def print_error(error: OAuthHelperError, *, as_json: bool, trace: bool) -> None:
     if trace:
         from oauth_helper.fault_trace import trace_of  # noqa: PLC0415 - who uses it wrongly need not wait for it
 
-        click.echo(trace_of(error), err=True)
+        ErrorStream().lines([trace_of(error)])
     message = error.message
     if error.request_id:
         message = phrase("{message} (request id {request_id})", message=message, request_id=error.request_id)
@@ -24,7 +23,7 @@ def print_error(error: OAuthHelperError, *, as_json: bool, trace: bool) -> None:
     if as_json:
         import json  # noqa: PLC0415 - as above
 
-        click.echo(json.dumps({"error": error.to_json()}), err=True)
+        ErrorStream().lines([json.dumps({"error": error.to_json()})])
 
 
 def trace_is_wanted(arguments: Sequence[str]) -> bool:

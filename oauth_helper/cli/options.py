@@ -173,7 +173,13 @@ def _log_to_standard_error() -> None:
     """Show what our rooms log. Only ours: what aiohttp logs may hold an address with a code."""
     import logging  # noqa: PLC0415 - who does not ask for it need not wait for it
 
-    handler = logging.StreamHandler()
+    from oauth_helper.cli.error_stream import ErrorStream  # noqa: PLC0415 - as above
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            ErrorStream().lines([self.format(record)])
+
+    handler = Handler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(name)s: %(message)s"))
     logger = logging.getLogger("oauth_helper")
     logger.addHandler(handler)

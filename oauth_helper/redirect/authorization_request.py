@@ -239,11 +239,12 @@ class AuthorizationRequest:
                 return phrase("Nothing was created. Run the command again and choose Authorize to link the account.")
             case "server_error" | "temporarily_unavailable":
                 return phrase(
-                    "Nothing was created. The Git host has a problem of its own; run the command again in a few minutes."
+                    "Nothing was created. The Git host has a problem of its own; run it again in a few minutes."
                 )
             case "login_required" | "interaction_required" | "consent_required" | "account_selection_required":
                 return phrase(
-                    "Nothing was created. Sign in at {host} in your browser, then run the command again.", host=self.host
+                    "Nothing was created. Sign in at {host} in your browser, then run the command again.",
+                    host=self.host,
                 )
             case "unverified_user_email":
                 return phrase(
@@ -259,7 +260,7 @@ class AuthorizationRequest:
                 )
             case _:
                 return phrase(
-                    "Nothing was created. Look this error up in the documentation of {host}. To link without a browser, "
+                    "Nothing was created. Look this error up in the documentation of {host}. Without a browser, "
                     "try --with-{proof}.",
                     host=self.host,
                     proof=self.repo_type.proof,
@@ -284,9 +285,10 @@ class AuthorizationRequest:
         asked = parse_address(self.url.reveal(), encoded=True)
         try:
             named = parse_address(issuer, encoded=True)
-            return (named.scheme, named.host, named.port) == (asked.scheme, asked.host, asked.port)
+            origin = (named.scheme, named.host, named.port)
         except ValueError:
             return False
+        return origin == (asked.scheme, asked.host, asked.port)
 
 
 def _read_url(url: str) -> URL:
