@@ -110,37 +110,6 @@ def test_an_error_of_the_git_host_comes_with_advice_that_fits(error: str, repo_t
     assert ("choose Authorize" in denied.value.hint) == (error == "access_denied")
 
 
-@pytest.mark.parametrize(
-    ("issuer", "is_right"),
-    [
-        ("https://git.example:8443", True),
-        ("https://git.example:8443/realms/a", True),
-        ("HTTPS://GIT.example:8443", True),
-        ("", True),
-        ("https://git.example", False),
-        ("http://git.example:8443", False),
-        ("//git.example:8443", False),
-        ("ftp://git.example:8443", False),
-        ("https://user@git.example:8443", False),
-        ("https://@git.example:8443", False),
-        ("https://git.example:8443/?", False),
-        ("https://git.example:8443/?a=b", False),
-        ("https://git.example:8443/#", False),
-        (" https://git.example:8443", False),
-        ("https://git.example:8443\\x", False),
-        ("https://evil.example", False),
-    ],
-)
-def test_the_issuer_has_scheme_host_and_port_of_the_authorization_url(issuer: str, is_right: bool) -> None:
-    query = f"code=1&state=s1&iss={quote(issuer, safe='')}"
-    request = request_for("s1", "git.example:8443/oauth", "gitlab")
-    if is_right:
-        assert request.judge_query(query).code.reveal() == "1"
-    else:
-        with pytest.raises(RedirectRejectedError, match="issuer"):
-            request.judge_query(query)
-
-
 def test_an_authorization_url_beyond_8_kb_is_refused() -> None:
     short, long = (f"https://git.example/a?state=1&x={'é' * times}" for times in (1000, 1400))
     assert len(AuthorizationRequest.parse(short, "gitlab").url.reveal()) < 8192
