@@ -85,11 +85,13 @@ BROWSER_OPTION: Final = option(
 )
 
 
-def browsable_port(_ctx: click.Context, _param: click.Parameter, port: int | None) -> int | None:
+def browsable_port(_ctx: click.Context, param: click.Parameter, port: int | None) -> int | None:
     """Refuse a port at which browsers open no page: the callback of options that name one."""
     if port in BLOCKED_PORTS:
-        raise click.BadParameter(
-            in_words(phrase("Browsers block port {port}; use another one, such as {other}", port=port, other=8765))
+        from oauth_helper.cli.complaint import UnusableValue  # noqa: PLC0415 - a help need not wait for it
+
+        raise UnusableValue(
+            phrase("browsers block port {port}; use another one, such as {other}", port=port, other=8765), param
         )
     return port
 
@@ -217,12 +219,14 @@ def _log_to_standard_error() -> None:
     """Show what our rooms log. Only ours: what aiohttp logs may hold an address with a code."""
     import logging  # noqa: PLC0415 - who does not ask for it need not wait for it
 
-    class EscapingFormatter(logging.Formatter):
-        def format(self, record: logging.LogRecord) -> str:
-            return escaped(super().format(record), keep="\n")
+    from oauth_helper.cli.error_stream import ErrorStream  # noqa: PLC0415 - as above
 
-    handler = logging.StreamHandler()
-    handler.setFormatter(EscapingFormatter("%(asctime)s %(name)s: %(message)s"))
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            ErrorStream().lines([escaped(self.format(record), keep="\n")])
+
+    handler = Handler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(name)s: %(message)s"))
     logger = logging.getLogger("oauth_helper")
     level = logger.level
     logger.addHandler(handler)

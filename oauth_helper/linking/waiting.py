@@ -66,7 +66,7 @@ class Browsing:
 
     def _tell_of_the_wait(self, start: str) -> None:
         self.expires_at = datetime.now(UTC) + timedelta(seconds=self._request.timeout)
-        self._doors.tell(Waiting(start, self._desk.authorization_url, self.expires_at))
+        self._doors.tell(Waiting(start, self._desk.printed_url, self.expires_at))
 
     async def _bring(self, start: str) -> None:
         try:

@@ -132,7 +132,9 @@ class MeetingPlace:
 
 def of_being_alone(error: MachineError) -> Warned:
     """Return the warning that other runs cannot find this one."""
-    return Warned(phrase("{message}; other runs will not find this one.", message=error.message), once=True)
+    return Warned(
+        phrase("{message}; other runs will not find this one. {hint}", message=error.message, hint=error.hint), once=True
+    )
 
 
 def _still_linked(name: str) -> DeadlineError:
