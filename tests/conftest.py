@@ -20,9 +20,11 @@ _PLACES = (
 )
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 _SWITCH = "OAUTH_HELPER_TESTS_MAY_NOT_SKIP"
+_ALLOWED = "hidepid"
+"""In the reason of the only skip that is no failure then: a machine's /proc may hide the processes of other users."""
 
 _MANY_PROCESSES = (
-    *("test_canar", "test_cookie", "test_end_to_end_killed", "test_fuzz"),
+    *("test_canar", "test_cookie", "test_end_to_end_killed"),
     *("test_journal_at_once", "test_private_files_at_once", "test_recipes", "test_torture", "test_two_users"),
 )
 """Tests that start so many that to count their coverage takes a third of their time; what they run, others count."""
@@ -88,7 +90,8 @@ class _SkipWatch:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.skipped and not hasattr(report, "wasxfail"):
-            _skipped.append(report.nodeid)
+            if _ALLOWED not in str(report.longrepr):
+                _skipped.append(report.nodeid)
             if hasattr(self._config.option, "cov_fail_under"):
                 self._config.option.cov_fail_under = 0
 

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 import pytest
 from babel.messages.pofile import read_po
-from catalogs.messages import PACKAGE, english_of, translations_of
+from message_sources import PACKAGE, english_of, translations_of
 from pictures.fixed import fixed, refuse_secrets, secrets_in
 
 ROOT = Path(__file__).parent.parent

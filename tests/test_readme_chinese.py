@@ -8,8 +8,8 @@ from functools import cache
 
 import pytest
 from babel.messages.pofile import read_po
-from catalogs.messages import PACKAGE, english_of, translations_of
 from command import surroundings
+from message_sources import PACKAGE, english_of, translations_of
 from test_readme import PYPROJECT, README, ROOT, blocks, help_of, without_what_varies, words_of_help
 from test_speech import CHINESE, ENGLISH_WORDS
 
