@@ -53,7 +53,7 @@ package: .venv-package/installed
 
 # Times, memory and size, compared with other tools. All parts take about a quarter of an hour.
 bench: .venv-bench/installed
-	PYTHONPATH=tests .venv-bench/bin/python -m benchmarks $(PARTS)
+	PYTHONPATH=tests .venv-bench/bin/python -m benchmark $(PARTS)
 
 # Send hostile traffic to `oauth-helper link`; fail if one attack succeeds.
 torture: $(if $(PEERS),.venv-torture/installed,$(VENV)/installed-for-development)
@@ -104,9 +104,6 @@ $(VENV)/installed-for-development: requirements-dev.txt $(INSTALLED_FROM)
 	.venv-package/bin/python -m pip --python .venv-newest/bin/python install --quiet --upgrade --upgrade-strategy eager \
 		--editable . --group test
 	touch $@
-
-# What is measured has an environment of its own, as its users have.
-.venv-bench/installed: $(shell find oauth_helper -type f ! -name '*.pyc' ! -name '*.mo')
 
 # The environments of bench, fuzz, package, pictures and torture: the dependency group of that name.
 .venv-%/installed: $(INSTALLED_FROM)

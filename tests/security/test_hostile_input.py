@@ -1,4 +1,4 @@
-"""What strangers write: every reader returns a value that is safe to use, or raises an error of ours that is safe to show.
+"""What strangers write: every reader returns a value that is safe to use, or raises an error that is safe to show.
 
 ``make test`` tries a few inputs of each; ``make fuzz`` lets coverage guide millions of them.
 """
@@ -69,6 +69,13 @@ def assert_shown(error: OAuthHelperError, most: int = 400) -> None:
     assert PLANTED not in "".join(traceback.format_exception(error))
 
 
+def assert_rejected(rejected: RedirectRejectedError) -> None:
+    """A rejection has one of the known reasons, and does not show the state."""
+    assert rejected.reason in REASONS
+    assert STATE not in rejected.message + rejected.hint
+    assert_shown(rejected)
+
+
 REDIRECTS: Final = text_of(
     *("code=", "state=", "error=", "error_description=", "iss=", "repo_type=github", "&code=abc123", f"&state={STATE}"),
     *(f"&state={ENCODED_STATE}", "&error=access_denied", CONSOLE, "https://", "&", "?", "#", "=", "%25", "%3D", "%FF"),
@@ -97,9 +104,7 @@ def test_a_pasted_text_gives_only_what_is_in_it(text: str) -> None:
     try:
         code = REQUEST.judge(text).code.reveal()
     except RedirectRejectedError as rejected:
-        assert rejected.reason in REASONS
-        assert STATE not in rejected.message + rejected.hint
-        assert_shown(rejected)
+        assert_rejected(rejected)
         return
     except AuthorizationDeniedError as denied:
         assert_shown(denied)
@@ -117,8 +122,7 @@ def test_a_query_is_read_as_the_standard_library_reads_it(query: str) -> None:
     try:
         response = REQUEST.judge_query(query)
     except RedirectRejectedError as rejected:
-        assert rejected.reason in REASONS
-        assert_shown(rejected)
+        assert_rejected(rejected)
     except AuthorizationDeniedError as denied:
         assert_shown(denied)
         assert (values["state"], len(values["error"])) == ([STATE], 1)
@@ -312,8 +316,31 @@ def test_a_credentials_file_gives_credentials_or_an_error_that_does_not_quote_it
 @given(
     text_of(
         *(f"{key} = " for key in sorted(FILE_KEYS)),
-        *('"cn-north-4"', '"https://', "http://127.0.0.1:1", '"none"\n', "30\n", "\n", '"""', "0x", "1e400", "nan", "-0"),
-        *("1979-05-27T07:32:00Z", "[[a]]", "{a = 1}", "\\ud800", "\\x1b", "@", "[::1]", "9" * 5000, "[" * 1500, ":99999"),
+        *(
+            '"cn-north-4"',
+            '"https://',
+            "http://127.0.0.1:1",
+            '"none"\n',
+            "30\n",
+            "\n",
+            '"""',
+            "0x",
+            "1e400",
+            "nan",
+            "-0",
+        ),
+        *(
+            "1979-05-27T07:32:00Z",
+            "[[a]]",
+            "{a = 1}",
+            "\\ud800",
+            "\\x1b",
+            "@",
+            "[::1]",
+            "9" * 5000,
+            "[" * 1500,
+            ":99999",
+        ),
     )
 )
 @example("timeout = " + "9" * 5000)
@@ -353,7 +380,10 @@ def test_the_listener_takes_only_navigations_to_its_own_addresses(
         return
     path = target.partition("?")[0]
     own = {("GET", f"/start?k={KEY}"), ("POST", f"/redirect?k={KEY}"), ("GET", f"/outcome?k={KEY}")}
-    assert (method, target) in own | {("GET", f"/done?k={DONE_KEY}")} or (method, path) == ("GET", "/servicestage/oauth")
+    assert (method, target) in own | {("GET", f"/done?k={DONE_KEY}")} or (method, path) == (
+        "GET",
+        "/servicestage/oauth",
+    )
     assert headers.getall("Host") == [AUTHORITY]
     assert set(headers.getall("Origin", [])) <= {f"http://{AUTHORITY}", "null" if path == "/redirect" else ""}
     assert set(headers.getall("Sec-Fetch-Dest", [])) <= {"document"}

@@ -1,23 +1,21 @@
-"""A victim as a process of its own, and the JSON objects it tells."""
+"""A process that is asked by lines and tells what happens by JSON objects, one a line."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import os
-import sys
+from asyncio.subprocess import PIPE, STDOUT
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-_TESTS = Path(__file__).parent.parent
-_LIMIT = 2**22
-"""Bytes of a line; some tools print what they were sent."""
+TESTS = Path(__file__).parent
 
 
-class Program:
-    """Knows the objects that a process has told, and everything else it has said."""
+class JsonProcess:
+    """The objects that a process has told, and everything else that it has said."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.process = process
@@ -52,7 +50,7 @@ class Program:
         self.process.stdin.write(f"{line}\n".encode())
 
     async def end(self) -> None:
-        """End the process, unless it has ended."""
+        """Kill the process, unless it has ended."""
         with suppress(ProcessLookupError):
             self.process.kill()
         await self.process.wait()
@@ -60,18 +58,14 @@ class Program:
 
 
 @asynccontextmanager
-async def program(module: str, *arguments: str, environ: Mapping[str, str] | None = None) -> AsyncIterator[Program]:
-    """Run a module with this interpreter; kill it at the end."""
+async def json_process(*command: str, environ: Mapping[str, str] | None = None) -> AsyncIterator[JsonProcess]:
+    """Start a process with the helpers of the tests on its path; kill it at the end."""
     variables = dict(os.environ if environ is None else environ)
+    variables = {"PYTHONPATH": str(TESTS)} | variables | {"PYTHONUNBUFFERED": "1"}
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", module, *arguments),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        env=variables | {"PYTHONPATH": str(_TESTS), "PYTHONUNBUFFERED": "1"},
-        limit=_LIMIT,
+        *command, stdin=PIPE, stdout=PIPE, stderr=STDOUT, env=variables, limit=2**22
     )
-    running = Program(process)
+    running = JsonProcess(process)
     try:
         yield running
     finally:
