@@ -1,41 +1,30 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-LOWEST := .venv-lowest
-TORTURE := .venv-torture
-BENCH := .venv-bench
-PICTURES := .venv-pictures
-TYPES := .venv-types
-PACKAGE := .venv-package
-VERSIONS := .venv-versions
-CATALOGS := $(wildcard oauth_helper/locale/*/LC_MESSAGES/*.po)
 
-# What an editable installation takes a copy of: the metadata with the version in it, and the compiled catalogs.
-INSTALLED_FROM := pyproject.toml hatch_build.py oauth_helper/version.py $(CATALOGS)
+# What an editable installation copies: the metadata, the version and the compiled translations.
+INSTALLED_FROM := pyproject.toml hatch_build.py oauth_helper/version.py $(wildcard oauth_helper/locale/*/LC_MESSAGES/*.po)
 
-# For each of the targets of `make fuzz`, of which there are fourteen.
-SECONDS ?= 720
-
-# Beside whom `make bench` measures, and which parts; none is all.
-PEERS := huaweicloudsdkservicestage google-auth-oauthlib msal
+# Seconds for each target of `make fuzz`.
+SECONDS ?= 600
+# The parts of `make bench`, for example "start window"; empty means all.
 PARTS ?=
+# `make torture PEERS=1` attacks three other tools as well.
+PEERS ?=
+# `make catalogs` collects all messages here.
+POT ?= $(VENV)/messages.pot
+CHECK ?=
 
-# What `make versions` leaves out: browsers do not change with our Python, nor do benchmarks and fuzzing tell of it.
-IN_BROWSERS := canaries_windows cookie_across_sites end_to_end_window listener_in_browsers pages_in_browsers two_users \
-	window window_endings window_links
-ASIDE := $(patsubst %,--ignore=tests/test_%.py,$(IN_BROWSERS) benchmarks fuzz pictures torture)
-# What runs on the event loop in the tests' own process, windows among it.
-ON_A_LOOP := $(filter-out %_in_browsers.py,$(wildcard $(patsubst %,tests/test_%*.py,exchange fault_matrix iam linking listener notices \
-	python_api sandbox servicestage sitting standby start_over terminal visits why_no_window window)))
+# Other versions of Python and of our dependencies do not change what browsers do, or how we resist attacks.
+NOT_FOR_VERSIONS := -k "not (browsers or window or canar or torture or two_users or killed or at_once)"
 
-.PHONY: demo test lint bench completeness catalogs fuzz torture pictures test-lowest versions package release-check clean
+.PHONY: demo test lint test-lowest test-newest types package bench torture fuzz catalogs pictures lock clean
 
-# The main job, against a sandbox on this machine.
+# Link an account in a sandbox on this machine.
 demo: $(VENV)/installed
 	$(BIN)/oauth-helper link github --sandbox
 
-# Everything that must hold: lint, types, tests. With OAUTH_HELPER_TESTS_THOROUGH=1, all of many that are alike, and as
-# often at random as in .ci/run.
+# Lint, types and all tests. OAUTH_HELPER_TESTS_THOROUGH=1 runs every one of many similar cases.
 test: lint
 	$(BIN)/python -m pytest --numprocesses=5 --dist worksteal
 
@@ -45,115 +34,83 @@ lint: $(VENV)/installed-for-development
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Our times, memory and size beside those of others, each pair in turn; takes about a quarter of an hour.
-# `make bench PARTS="start window"` measures a part of it.
-bench: $(BENCH)/installed
-	PYTHONPATH=tests $(BENCH)/bin/python -m benchmarks $(PARTS)
+# The tests with the lowest versions that pyproject.toml allows.
+test-lowest: .venv-lowest/installed
+	.venv-lowest/bin/python -m pytest --numprocesses=4 --dist worksteal $(NOT_FOR_VERSIONS)
 
-# How much of the public API has types that every checker reads alike: all of it, or this fails. Needs npm.
-completeness:
-	$(PYTHON) -m venv $(TYPES)
-	$(TYPES)/bin/python -m pip install --quiet --force-reinstall .
-	npm install --silent --no-fund --no-audit --prefix $(TYPES)/npm pyright
-	PATH="$(CURDIR)/$(TYPES)/bin:$$PATH" $(TYPES)/npm/node_modules/.bin/pyright --verifytypes oauth_helper --ignoreexternal \
-		>$(TYPES)/completeness.txt; ended=$$?; cat $(TYPES)/completeness.txt; exit $$ended
+# The tests with the newest versions of all dependencies, on the newest Python that this machine can get.
+test-newest: .venv-newest/installed
+	.venv-newest/bin/python -m pytest --numprocesses=4 --dist worksteal $(NOT_FOR_VERSIONS)
 
-# Bring the translations up to date with the sources; fails while something is left to be translated.
+# Whether every public name has a type. Needs npm.
+types: $(VENV)/installed-for-development
+	npm install --silent --no-fund --no-audit --prefix .venv-types pyright
+	PATH="$(CURDIR)/$(BIN):$$PATH" .venv-types/node_modules/.bin/pyright --verifytypes oauth_helper --ignoreexternal
+
+# Build the wheel and the sdist into dist/, check them, and run the wheel with pipx and uvx.
+package: .venv-package/installed
+	PATH="$(CURDIR)/.venv-package/bin:$$PATH" .ci/package
+
+# Times, memory and size, compared with other tools. All parts take about a quarter of an hour.
+bench: .venv-bench/installed
+	PYTHONPATH=tests .venv-bench/bin/python -m benchmark $(PARTS)
+
+# Send hostile traffic to `oauth-helper link`; fail if one attack succeeds.
+torture: $(if $(PEERS),.venv-torture/installed,$(VENV)/installed-for-development)
+	PYTHONPATH=tests $(if $(PEERS),.venv-torture,$(VENV))/bin/python -m torture $(if $(PEERS),--peers)
+
+# Fuzz every parser of foreign input, guided by coverage. Needs Linux on x86-64.
+fuzz: .venv-fuzz/installed
+	PYTHONPATH=tests .venv-fuzz/bin/python -m fuzz --seconds $(SECONDS)
+
+# Update the translations from the sources; `make test` fails until every message is translated. CHECK=--check changes
+# nothing, and fails if something would change.
 catalogs: $(VENV)/installed-for-development
-	PYTHONPATH=tests $(BIN)/python -m catalogs
+	PYTHONPATH=tests $(BIN)/pybabel --quiet extract --mapping-file=babel.cfg --keywords="phrase template counted:1,2" \
+		--no-default-keywords --sort-by-file --add-location=file --project=oauth-helper --output-file=$(POT) \
+		oauth_helper tests/message_sources.py
+	$(BIN)/pybabel --quiet update $(CHECK) --domain=oauth_helper --input-file=$(POT) --output-dir=oauth_helper/locale \
+		--width=100 --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date
 
-# Long fuzzing of everything that reads what a stranger wrote; what is found is kept in a temporary folder.
-fuzz: $(VENV)/installed-for-development
-	$(BIN)/python tests/fuzz/run.py --seconds $(SECONDS)
+# The pictures in docs/. Needs Chromium and a font with Chinese characters.
+pictures: .venv-pictures/installed
+	PYTHONPATH=tests .venv-pictures/bin/python tests/pictures.py
 
-# Hostile traffic for us and three other tools, side by side; fails where we do, or where the README says otherwise.
-torture: $(TORTURE)/installed
-	PYTHONPATH=tests $(TORTURE)/bin/python -m torture --readme README.md
-
-# The pictures in docs/, from runs in the sandbox. Needs Chromium and a font with Chinese characters.
-pictures: $(PICTURES)/installed
-	PYTHONPATH=tests $(PICTURES)/bin/python -m pictures
-
-# The tests again, with the lowest versions that pyproject.toml allows, and with coverage, which takes a third longer.
-test-lowest: $(LOWEST)/installed
-	$(LOWEST)/bin/python -m pytest --numprocesses=4 --dist worksteal --cov --cov-report=term
-
-# Build the wheel and the sdist into dist/, and see that they hold what they must, are the same wherever and whenever they
-# are built, and run wherever people install them: pip, pipx, uvx, a zip archive, without a git repository.
-package: $(PACKAGE)/installed
-	PYTHONPATH=tests $(PACKAGE)/bin/python -m release package
-
-# Whether this checkout may be released: a line for each thing that must be so, and what to do where it is not.
-release-check: $(PACKAGE)/installed
-	PYTHONPATH=tests $(PACKAGE)/bin/python -m release
-
-# The tests on the newest Python that can be had here (Debian's development suite has it), twice: as strict as an
-# interpreter can be (what the tests start is so with warnings and memory), and on uvloop, which does not let a signal
-# end a test that hangs.
-versions: $(VERSIONS)/installed
-	PYTHONWARNINGS=error PYTHONMALLOC=debug PYTHONFAULTHANDLER=1 $(VERSIONS)/bin/python -X dev -bb -W error -m pytest \
-		--dist load --tx "4*popen//python=$(CURDIR)/$(VERSIONS)/bin/python -X dev -bb -W error" $(ASIDE)
-	PYTHONPATH=tests $(VERSIONS)/bin/python -m pytest -p on_uvloop -o timeout_method=thread --numprocesses=4 $(ON_A_LOOP)
+# Raise the versions in requirements-dev.txt to the newest ones.
+lock: .venv-package/installed
+	.venv-package/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-header --group dev pyproject.toml --output-file requirements-dev.txt
 
 $(VENV)/installed: $(INSTALLED_FROM)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --editable .
 	touch $@
 
-# Dependency groups need pip 25.1.
-$(VENV)/installed-for-development: $(INSTALLED_FROM)
+$(VENV)/installed-for-development: requirements-dev.txt $(INSTALLED_FROM)
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --editable . --group dev
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $(VENV)/installed $@
+
+.venv-lowest/installed: tests/lowest-versions.txt $(INSTALLED_FROM)
+	$(PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	.venv-lowest/bin/python -m pip install --quiet --editable . --group test --constraint tests/lowest-versions.txt
 	touch $@
 
-$(LOWEST)/installed: $(INSTALLED_FROM) tests/lowest-versions.txt
-	$(PYTHON) -m venv $(LOWEST)
-	$(LOWEST)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(LOWEST)/bin/python -m pip install --quiet --editable . --group test --constraint tests/lowest-versions.txt
+# Debian's newest Python comes without pip, so another one installs into it.
+.venv-newest/installed: .ci/newest-python .venv-package/installed
+	"$$(.ci/newest-python .venv-newest/python)" -m venv --without-pip .venv-newest
+	.venv-package/bin/python -m pip --python .venv-newest/bin/python install --quiet --upgrade --upgrade-strategy eager \
+		--editable . --group test
 	touch $@
 
-# Debian's Pythons have no pip of their own without another package.
-$(VERSIONS)/installed: $(VENV)/installed-for-development .ci/newest-python
-	"$$(.ci/newest-python $(VERSIONS)/python)" -m venv --without-pip $(VERSIONS)
-	$(BIN)/python -m pip --python $(VERSIONS)/bin/python install --quiet --editable . --group test
-	touch $@
-
-$(TORTURE)/installed: pyproject.toml
-	$(PYTHON) -m venv $(TORTURE)
-	$(TORTURE)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(TORTURE)/bin/python -m pip install --quiet --editable . --group torture
-	touch $@
-
-$(PACKAGE)/installed: $(INSTALLED_FROM)
-	$(PYTHON) -m venv $(PACKAGE)
-	$(PACKAGE)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(PACKAGE)/bin/python -m pip install --quiet --editable . --group package
-	touch $@
-
-$(PICTURES)/installed: $(INSTALLED_FROM)
-	$(PYTHON) -m venv $(PICTURES)
-	$(PICTURES)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(PICTURES)/bin/python -m pip install --quiet --editable . --group pictures
-	touch $@
-
-# What is measured has an environment each, as its users would have; ours has the wheel.
-$(BENCH)/installed: $(BENCH)/peers $(shell find oauth_helper -type f ! -name '*.pyc')
-	rm -rf $(BENCH)/wheel
-	$(BENCH)/bin/python -m pip wheel --quiet --no-deps --wheel-dir $(BENCH)/wheel .
-	$(PYTHON) -m venv --clear $(BENCH)/alone/oauth-helper
-	$(BENCH)/alone/oauth-helper/bin/python -m pip install --quiet $(BENCH)/wheel/*.whl
-	touch $@
-
-$(BENCH)/peers: pyproject.toml
-	$(PYTHON) -m venv $(BENCH)
-	$(BENCH)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BENCH)/bin/python -m pip install --quiet --editable . --group bench
-	for package in $(PEERS); do \
-		$(PYTHON) -m venv --clear $(BENCH)/alone/$$package && \
-		$(BENCH)/alone/$$package/bin/python -m pip install --quiet $$package || exit 1; \
-	done
+# The environments of bench, fuzz, package, pictures and torture: the dependency group of that name.
+.venv-%/installed: $(INSTALLED_FROM)
+	$(PYTHON) -m venv .venv-$*
+	.venv-$*/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	.venv-$*/bin/python -m pip install --quiet --editable . --group $*
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(LOWEST) $(TYPES) $(TORTURE) $(BENCH) $(PICTURES) $(PACKAGE) $(VERSIONS) .venv-axe .venv-oidc .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
+	rm -rf .venv .venv-* .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist

@@ -8,8 +8,8 @@ from functools import cache
 
 import pytest
 from babel.messages.pofile import read_po
-from catalogs.messages import PACKAGE, english_of, translations_of
 from command import surroundings
+from message_sources import PACKAGE, english_of, translations_of
 from test_readme import PYPROJECT, README, ROOT, blocks, help_of, without_what_varies, words_of_help
 from test_speech import CHINESE, ENGLISH_WORDS
 
@@ -118,21 +118,15 @@ def test_its_tables_name_the_same_in_every_cell() -> None:
         assert [codes(cell) for cell in chinese] == [codes(cell, translate=True) for cell in english]
 
 
-def test_its_tables_of_faults_and_attacks_have_the_same_ends() -> None:
+def test_its_table_of_faults_has_the_same_ends() -> None:
     def faults(text: str) -> list[list[str]]:
         (table,) = (part for part in re.split(r"\n{2,}", text) if "| `list` | `redirect-url` |" in part)
-        return [row[1:] for row in rows(table)]
-
-    def attacks(text: str) -> list[list[str]]:
-        (table,) = re.findall(r"<!-- torture -->(.*)<!-- /torture -->", text, re.DOTALL)
         return [row[1:] for row in rows(table)]
 
     expected = "\n".join(map(" | ".join, faults(README)))
     for word, translated in ENDS.items():
         expected = expected.replace(word, translated)
     assert "\n".join(map(" | ".join, faults(TRANSLATED))) == expected
-    scores = [[re.sub(r" of (\d+)", r"/\1", cell) for cell in row] for row in attacks(README)]
-    assert attacks(TRANSLATED) == [[cell.replace("answered", "得到响应") for cell in row] for row in scores]
 
 
 def test_it_quotes_messages_as_they_are_said_in_chinese() -> None:

@@ -133,7 +133,8 @@ class MeetingPlace:
 def of_being_alone(error: MachineError) -> Warned:
     """Return the warning that other runs cannot find this one."""
     return Warned(
-        phrase("{message}; other runs will not find this one. {hint}", message=error.message, hint=error.hint), once=True
+        phrase("{message}; other runs will not find this one. {hint}", message=error.message, hint=error.hint),
+        once=True,
     )
 
 

@@ -1,0 +1,393 @@
+"""What strangers write: every reader returns a value that is safe to use, or raises an error that is safe to show.
+
+``make test`` tries a few inputs of each; ``make fuzz`` lets coverage guide millions of them.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+import tempfile
+import traceback
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+from urllib.parse import parse_qsl, quote, unquote, unquote_to_bytes
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+from multidict import CIMultiDict, CIMultiDictProxy
+from redirect_cases import AUTHORIZATION_URL, CONSOLE, ENCODED_STATE, REQUEST, STATE
+
+from oauth_helper.authorization import Authorization, RepoType
+from oauth_helper.credential_chain import find_credentials
+from oauth_helper.credentials import AccessKey, IamToken, IamUser
+from oauth_helper.endpoint import is_loopback
+from oauth_helper.errors import (
+    AuthorizationDeniedError,
+    CredentialsError,
+    OAuthHelperError,
+    RedirectRejectedError,
+    SettingsError,
+    UnavailableError,
+    UnusableAnswerError,
+)
+from oauth_helper.files import read_config_file, read_credentials_file
+from oauth_helper.listener.gate import Gate
+from oauth_helper.origin import FileValues
+from oauth_helper.redirect import AuthorizationRequest
+from oauth_helper.secret import Secret
+from oauth_helper.servicestage import ServiceStageClient, iam
+from oauth_helper.servicestage.answer import Answer
+from oauth_helper.servicestage.connection import Connection
+from oauth_helper.servicestage.refusals import redirected, refusal
+from oauth_helper.settings import FILE_KEYS, Sources, resolve_settings
+
+PLANTED: Final = "planted-S3cret+/=canary"
+ANY_TEXT: Final = st.text(st.characters(codec=None, exclude_categories=()), max_size=40)
+KEY, DONE_KEY = "0123456789-key-of-43-characters-0123456789_", "done-key-of-43-characters-0123456789_012345"
+AUTHORITY: Final = "127.0.0.1:8080"
+REASONS: Final = {
+    *("no-redirect", "foreign-state", "missing-code", "repeated-parameter", "wrong-repo-type", "wrong-issuer"),
+}
+
+
+def text_of(*words: str) -> st.SearchStrategy[str]:
+    """Text that is put together from what the reader looks for and from anything else."""
+    return st.lists(st.sampled_from(words) | ANY_TEXT, max_size=12).map("".join)
+
+
+def assert_shown(error: OAuthHelperError, most: int = 400) -> None:
+    """The words of an error are one line of bounded length each, and repeat no secret."""
+    for text in (error.message, error.hint):
+        assert text.isprintable(), ascii(text)
+        assert len(text) <= most
+    assert PLANTED not in json.dumps(error.to_json(), ensure_ascii=False)
+    assert PLANTED not in "".join(traceback.format_exception(error))
+
+
+def assert_rejected(rejected: RedirectRejectedError) -> None:
+    """A rejection has one of the known reasons, and does not show the state."""
+    assert rejected.reason in REASONS
+    assert STATE not in rejected.message + rejected.hint
+    assert_shown(rejected)
+
+
+REDIRECTS: Final = text_of(
+    *("code=", "state=", "error=", "error_description=", "iss=", "repo_type=github", "&code=abc123", f"&state={STATE}"),
+    *(f"&state={ENCODED_STATE}", "&error=access_denied", CONSOLE, "https://", "&", "?", "#", "=", "%25", "%3D", "%FF"),
+    *("+", " ", "\n", "\r\n", "\n> ", "\\\n", "\\u0026", "&amp;", '"', "(", ")", "](", "\x1b[200~", "\u200b", "。"),
+)
+WRAPPING: Final = re.compile(r"[\s>|\\\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]|\x1b\[[0-?]*[ -/]*[@-~]")
+
+
+def readings(text: str) -> Iterator[str]:
+    """The text as it is and without wrapping, each decoded up to five times."""
+    for level in (text, WRAPPING.sub("", text)):
+        decoded = level
+        for _ in range(5):
+            yield decoded
+            decoded = unquote_to_bytes(decoded.encode("utf-8", "surrogatepass")).decode("utf-8", "replace")
+
+
+def is_spread_in(part: str, text: str) -> bool:
+    """Whether the characters are in the text in this order."""
+    rest = iter(text)
+    return all(character in rest for character in part)
+
+
+@given(REDIRECTS)
+def test_a_pasted_text_gives_only_what_is_in_it(text: str) -> None:
+    try:
+        code = REQUEST.judge(text).code.reveal()
+    except RedirectRejectedError as rejected:
+        assert_rejected(rejected)
+        return
+    except AuthorizationDeniedError as denied:
+        assert_shown(denied)
+        code = ""
+    found = list(readings(text))
+    assert any(is_spread_in(STATE, each) for each in found)
+    assert any(is_spread_in(code, each) for each in found)
+    assert code.isprintable()
+
+
+@given(REDIRECTS)
+def test_a_query_is_read_as_the_standard_library_reads_it(query: str) -> None:
+    given_ = [pair for pair in parse_qsl(query.replace("+", "%2B"), keep_blank_values=True) if pair[1]]
+    values = {name: [value for other, value in given_ if other == name] for name in ("state", "code", "error")}
+    try:
+        response = REQUEST.judge_query(query)
+    except RedirectRejectedError as rejected:
+        assert_rejected(rejected)
+    except AuthorizationDeniedError as denied:
+        assert_shown(denied)
+        assert (values["state"], len(values["error"])) == ([STATE], 1)
+    else:
+        assert values == {"state": [STATE], "code": [response.code.reveal()], "error": []}
+
+
+@given(
+    code=st.sampled_from(["abc123", "4/0Ab_5-q", "A.b~c_d-E" * 7, "0" * 64]),
+    is_code_first=st.booleans(),
+    nested=st.integers(0, 2),
+    width=st.none() | st.integers(20, 150),
+    line_break=st.sampled_from(["\n", "\r\n", "\n  ", "  \n", "\\\n", "\n> ", "\n| "]),
+    quotes=st.sampled_from([("", ""), ('"', '"'), ("<", ">"), ("(", ")"), ("“", "”"), ("[x](", ")"), ("**", "**")]),
+    around=st.tuples(ANY_TEXT, ANY_TEXT),
+)
+def test_a_genuine_redirect_in_any_wrapping_gives_its_own_code_or_none(
+    code: str,
+    *,
+    is_code_first: bool,
+    nested: int,
+    width: int | None,
+    line_break: str,
+    quotes: tuple[str, str],
+    around: tuple[str, str],
+) -> None:
+    """A wrong code would use up the state."""
+    parameters = (f"code={quote(code, safe='')}", f"state={ENCODED_STATE}")
+    address = "&".join((CONSOLE, *(parameters if is_code_first else parameters[::-1])))
+    for _ in range(nested):
+        address = f"https://id.example/auth?x=1&service={quote(address, safe='')}"
+    if width:
+        address = line_break.join(address[at : at + width] for at in range(0, len(address), width))
+    before, after = (text.replace("=", "").replace("%", "") for text in around)
+    # A word on the next line cannot be told from the rest of a wrapped code.
+    after = re.sub(f"^(?:{WRAPPING.pattern})+", "", after)
+    try:
+        response = REQUEST.judge(f"{before}\n\n{quotes[0]}{address}{quotes[1]}\n\n{after}")
+    except RedirectRejectedError:
+        return
+    assert response.code.reveal() == code
+
+
+@given(
+    text_of(
+        *("https://", "http://", "127.0.0.1", "localhost", "[::1]", "@", ":443", "\\", "//", "/\\", "%2f", "?state=1"),
+        *("&redirect_uri=", "#", "%", "\t", " ", "。", "ä", "xn--", "git.example", AUTHORIZATION_URL),
+    )
+)
+def test_an_authorization_url_opens_the_host_that_is_shown(url: str) -> None:
+    try:
+        request = AuthorizationRequest.parse(url, "github")
+    except UnusableAnswerError as error:
+        assert_shown(error)
+        return
+    opened = request.url.reveal()
+    assert opened.isascii()
+    assert opened.isprintable()
+    assert opened[:6].casefold() == "https:" or is_loopback(request.host)
+    # In a browser a backslash ends the host as a slash does (WHATWG URL).
+    host = re.match(r"https?:[/\\]*([^/\\?#]*)", opened, re.IGNORECASE)
+    assert host
+    shown = plain(re.sub(r"^:?@|:[^:\]]*$", "", host[1]).strip("[]"))
+    assert shown == plain(request.host) or "xn--" in shown
+
+
+def plain(host: str) -> str:
+    while (decoded := unquote(host)) != host:
+        host = decoded
+    return host.casefold()
+
+
+ANSWERS: Final = text_of(
+    *('{"error_code": "SVCSTG.REPO.0402", "error_msg": "no"}', '{"error": {"code": 401, "message": "token"}}', PLANTED),
+    *('{"authorizations": [', '{"name": "my-auth", "repo_type": "github"}', "]}", '{"authorization": ', "}", "null"),
+    *('{"url": "https://git.example/a?state=1"}', '{"projects": [{"id": "p", "name": "cn-north-4"}]}', "NaN", "1e999"),
+    *('{"token": {"project": {"id": "p"}, "expires_at": "2025-03-01T12Z"}}', "<title>502</title>", "&#x1b;", "\\ud800"),
+    *("APIGW.0301", "verify aksk signature fail", "signature expired", "[" * 500, '{"a":' * 500, "9" * 5000, "\x1b[2J"),
+)
+HEADERS: Final = st.dictionaries(st.sampled_from(["Location", "Date", "X-Request-Id", "X-Subject-Token"]), ANSWERS)
+
+
+def answer_of(status: int, headers: dict[str, str], text: str) -> Answer:
+    body = text.encode("utf-8", "surrogatepass")
+    return Answer(
+        "example.com", status, CIMultiDict(headers), body, datetime(2025, 3, 1, tzinfo=UTC), (Secret(PLANTED),)
+    )
+
+
+@given(
+    st.sampled_from([300, 302, 307, 399, 400, 401, 403, 404, 408, 413, 425, 429, 500, 502, 503, 599]),
+    st.sampled_from([AccessKey("AK", PLANTED), IamToken(PLANTED), None]),
+    HEADERS,
+    ANSWERS,
+)
+def test_any_error_answer_becomes_an_error_without_a_secret(
+    status: int, credentials: AccessKey | IamToken | None, headers: dict[str, str], text: str
+) -> None:
+    answer = answer_of(status, headers, text)
+    error = redirected(answer) if status < 400 else refusal(answer, credentials=credentials)
+    assert_shown(error)
+
+
+class AnsweringConnection(Connection):
+    """Answers every request with ``answer``, without a network."""
+
+    answer: Answer
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return
+
+    async def _send(self, *arguments: object) -> Answer:
+        return self.answer
+
+
+@functools.cache
+def calls() -> Mapping[str, Callable[[], Coroutine[Any, Any, object]]]:
+    key, secret = AccessKey("AK", PLANTED), Secret(PLANTED)
+    client = ServiceStageClient("https://example.com", project_id="project", credentials=key)
+    client._connection = AnsweringConnection("https://example.com", credentials=key, project_id="project")
+    user, server = IamUser("user", secret, "domain"), "http://127.0.0.1:1"
+    return {
+        "list": client.list_authorizations,
+        "url": lambda: client.authorization_url(RepoType.GITHUB),
+        "create": lambda: client.create_oauth(RepoType.GITHUB, name="my-auth", code=secret, state=secret),
+        "token": lambda: client.create_personal(RepoType.GITHUB, name="my-auth", token=secret),
+        "delete": lambda: client.delete_authorization("my-auth"),
+        "namespaces": lambda: client.list_namespaces("my-auth"),
+        "projects": lambda: client.list_projects("my-auth", "group/tools"),
+        "project id": lambda: iam.find_project_id(server, "cn-north-4", key),
+        "iam token": lambda: iam.fetch_token(server, user, region="cn-north-4"),
+    }
+
+
+@given(st.data(), HEADERS, ANSWERS)
+def test_any_answer_that_says_success_is_what_the_call_promises_or_an_error(
+    data: st.DataObject, headers: dict[str, str], text: str
+) -> None:
+    AnsweringConnection.answer = answer_of(200, headers, text)
+    was, iam.Connection = iam.Connection, AnsweringConnection  # type: ignore[attr-defined]
+    try:
+        calls()[data.draw(st.sampled_from(sorted(calls())))]().send(None)
+    except StopIteration as end:
+        for one in end.value if isinstance(end.value, list) else [end.value]:
+            if isinstance(one, Authorization):
+                assert one.name
+                again = Authorization.from_json(json.loads(json.dumps(one.to_json())))
+                assert repr(again) == repr(one)
+            assert one is None or one
+    except (UnavailableError, SettingsError) as error:
+        assert_shown(error)
+    finally:
+        iam.Connection = was  # type: ignore[attr-defined]
+
+
+@functools.cache
+def scratch() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="oauth-helper-hostile-")
+
+
+def written(name: str, text: str) -> str:
+    path = Path(scratch().name) / name
+    path.write_bytes(text.encode("utf-8", "surrogatepass"))
+    path.chmod(0o600)
+    return str(path)
+
+
+@given(
+    text_of(
+        *("[basic]\n", "ak = AK\n", f"sk = {PLANTED}\n", f"security_token: {PLANTED}\n", "[DEFAULT]\n", "\n  ", "\r"),
+        *("[", "]", "ak", "sk", " = ", ": ", "#", ";", "%(sk)s", "\ufeff", "\x00", "\u2028", "\x85", PLANTED),
+    )
+)
+def test_a_credentials_file_gives_credentials_or_an_error_that_does_not_quote_it(text: str) -> None:
+    try:
+        values = read_credentials_file({"HUAWEICLOUD_SDK_CREDENTIALS_FILE": written("credentials", text)})
+        found = find_credentials({}, values)
+    except CredentialsError as error:
+        assert_shown(error)
+        return
+    if found is not None:
+        assert isinstance(found.value, AccessKey)
+        assert found.value.secret_key.reveal() == values.values["sk"]
+
+
+@given(
+    text_of(
+        *(f"{key} = " for key in sorted(FILE_KEYS)),
+        *(
+            '"cn-north-4"',
+            '"https://',
+            "http://127.0.0.1:1",
+            '"none"\n',
+            "30\n",
+            "\n",
+            '"""',
+            "0x",
+            "1e400",
+            "nan",
+            "-0",
+        ),
+        *(
+            "1979-05-27T07:32:00Z",
+            "[[a]]",
+            "{a = 1}",
+            "\\ud800",
+            "\\x1b",
+            "@",
+            "[::1]",
+            "9" * 5000,
+            "[" * 1500,
+            ":99999",
+        ),
+    )
+)
+@example("timeout = " + "9" * 5000)
+def test_a_config_file_gives_settings_or_an_error_on_one_line(text: str) -> None:
+    try:
+        values = read_config_file({"OAUTH_HELPER_CONFIG": written("config.toml", text)})
+        settings = resolve_settings(Sources({}, {}, values, FileValues("none")))
+    except SettingsError as error:
+        assert_shown(error, 20_000)
+        return
+    assert set(values.values) <= FILE_KEYS
+    assert 1 <= settings.timeout.value <= 3600
+    for endpoint in (settings.endpoint.value, settings.iam_endpoint.value):
+        assert endpoint is None or endpoint.startswith(("https://", "http://"))
+
+
+@given(
+    st.sampled_from(["GET", "POST", "HEAD", "PUT"]) | ANY_TEXT,
+    text_of("/start", "/redirect", "/outcome", "/done", "/servicestage/oauth", "?k=", KEY, DONE_KEY, "&", "//", "%2f"),
+    st.lists(
+        st.tuples(
+            st.sampled_from(["Host", "Origin", "Sec-Fetch-Site", "Sec-Fetch-Mode", "Sec-Fetch-Dest", "Sec-Purpose"]),
+            st.sampled_from([AUTHORITY, "localhost:8080", f"http://{AUTHORITY}", "null", "same-origin", "none"])
+            | st.sampled_from(["cross-site", "navigate", "document", "prefetch"]),
+        )
+    ),
+)
+@example("GET", f"/start?k={KEY}", [("Host", AUTHORITY)])
+@example("POST", f"/redirect?k={KEY}", [("Host", AUTHORITY), ("Origin", "null"), ("Sec-Fetch-Site", "same-origin")])
+def test_the_listener_takes_only_navigations_to_its_own_addresses(
+    method: str, target: str, pairs: list[tuple[str, str]]
+) -> None:
+    headers = CIMultiDictProxy(CIMultiDict(pairs))
+    refused = Gate(AUTHORITY, (Secret(KEY),), Secret(DONE_KEY)).refusal(method, target, headers)
+    if refused is not None:
+        assert refused.status in {403, 404, 405}
+        return
+    path = target.partition("?")[0]
+    own = {("GET", f"/start?k={KEY}"), ("POST", f"/redirect?k={KEY}"), ("GET", f"/outcome?k={KEY}")}
+    assert (method, target) in own | {("GET", f"/done?k={DONE_KEY}")} or (method, path) == (
+        "GET",
+        "/servicestage/oauth",
+    )
+    assert headers.getall("Host") == [AUTHORITY]
+    assert set(headers.getall("Origin", [])) <= {f"http://{AUTHORITY}", "null" if path == "/redirect" else ""}
+    assert set(headers.getall("Sec-Fetch-Dest", [])) <= {"document"}
+    assert set(headers.getall("Sec-Fetch-Mode", [])) <= {"navigate"}
+    assert "Sec-Purpose" not in headers
+    if path in {"/redirect", "/outcome"}:
+        assert set(headers.getall("Sec-Fetch-Site", [])) <= {"same-origin", "none"}
