@@ -11,7 +11,7 @@ import pytest
 from command import error_of, surroundings
 from forked_commands import run_command
 from other_users import needs_root
-from two_users import SHARED, Machine, two_users
+from security.two_users import SHARED, Machine, two_users
 
 from oauth_helper.sandbox import Sandbox
 

@@ -62,8 +62,8 @@ def _settings(started: Run) -> Iterator[Finding]:
             except SettingsError as error:
                 yield failed("project_id", error)
                 continue
-        if field.name == "ca_bundle" and (error := _trouble_with(f"{setting.value}")):
-            yield failed(field.name, error)
+        if field.name == "ca_bundle" and (trouble := _trouble_with(f"{setting.value}")):
+            yield failed(field.name, trouble)
             continue
         value = presentable(f"{setting.value:g} s" if isinstance(setting.value, float) else f"{setting.value}")
         yield Finding(field.name, OK, phrase("{value} ({origin})", value=value, origin=setting.origin))
