@@ -97,7 +97,7 @@ def _access_key(
         check_value(values.get(name, ""), place_of(name), only_ascii=only_ascii, in_ini=names is _FILE_KEYS)
     if len(access_key or "") == 40 and _LIKE_ACCESS_KEY.fullmatch(secret_key or ""):
         raise CredentialsError(
-            phrase("{names} look swapped", names=listed([place_of(name) for name in names[:2]])),
+            phrase("{first} and {second} look swapped", first=place_of(names[0]), second=place_of(names[1])),
             hint=phrase("An access key (AK) has about 20 characters, its secret key (SK) 40. Exchange the two values."),
         )
     return AccessKey(access_key or "", secret_key or "", security_token or None)
