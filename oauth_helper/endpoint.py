@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
+import socket
+import unicodedata
+from urllib.parse import unquote
 
 from yarl import URL
 
@@ -22,6 +25,27 @@ def is_loopback(host: str | None) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
+
+
+def stays_nearby(host: str) -> bool:
+    """Whether a browser that opens ``host`` talks to this machine or its own network link.
+
+    In contrast to :func:`is_loopback`, this covers everything that a browser reads as such an address: subdomains of
+    localhost, short and numeric forms of IPv4 addresses, and IPv4 addresses within IPv6.
+    """
+    name = unicodedata.normalize("NFKC", unquote(host)).replace("。", ".").strip("[]").rstrip(".").casefold()
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        try:
+            address = ipaddress.ip_address(socket.inet_aton(name))
+        except (OSError, ValueError):
+            return False
+    if isinstance(address, ipaddress.IPv6Address):
+        address = address.ipv4_mapped or address
+    return address.is_loopback or address.is_link_local or address.is_unspecified
 
 
 def check_endpoint(text: str, *, origin: str = phrase("the endpoint")) -> str:

@@ -54,4 +54,4 @@ def test_no_bytes_confuse_the_keyboard_for_ever(noise: list[bytes]) -> None:
 
 def test_a_sequence_without_an_end_is_not_kept() -> None:
     inputs = Keyboard().feed(b"\x1b[" + b"0" * 100)
-    assert _merged(inputs) == [Input(Kind.TEXT, "[" + "0" * 100)]
+    assert _merged(inputs) == [Input(Kind.TEXT, " [" + "0" * 100)]

@@ -1,5 +1,6 @@
 """Keys typed at the prompt: corrections, noise, and what ends it."""
 
+import pytest
 from terminal_desk import ADDRESS, FOREIGN, OFF, Desk, Terminal, bracketed, desk, prompting, terminal
 
 __all__ = ["desk", "terminal"]
@@ -17,11 +18,20 @@ async def test_typed_text_can_be_corrected(terminal: Terminal, desk: Desk) -> No
     assert desk.offered == [f"{ADDRESS}\r"]
 
 
-async def test_arrow_keys_and_other_control_characters_are_ignored(terminal: Terminal, desk: Desk) -> None:
+async def test_arrow_keys_and_other_control_characters_count_as_one_blank(terminal: Terminal, desk: Desk) -> None:
     noise = b"\x1b[A\x1bOP\x1b[1;5C\x1bx\x01\x00\x1b[I\x1b\x1b[D"
     async with prompting(terminal, desk):
         await terminal.types(noise + ADDRESS[:50].encode() + noise + ADDRESS[50:].encode() + noise + b"\r")
-        await desk.hears(f"received {len(ADDRESS)} characters", "taken")
+        await desk.hears(f"received {len(ADDRESS) + 1} characters", "taken")
+
+
+@pytest.mark.parametrize("between", ["\t", "\x1b[201~", "\x00", "\x1b[I", "\x0b"])
+async def test_what_the_prompt_leaves_out_separates_what_stands_around_it(
+    terminal: Terminal, desk: Desk, between: str
+) -> None:
+    async with prompting(terminal, desk):
+        await terminal.types(f"{ADDRESS}{between}ServiceStage\r".encode())
+        await desk.hears(f"received {len(ADDRESS) + 13} characters", "taken")
 
 
 async def test_an_empty_line_is_answered_with_what_to_paste(terminal: Terminal, desk: Desk) -> None:

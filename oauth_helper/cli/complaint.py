@@ -9,6 +9,7 @@ from typing import Final
 
 import click
 
+from oauth_helper.cli.error_stream import ErrorStream
 from oauth_helper.cli.voice import Voice
 from oauth_helper.errors import MachineError, OAuthHelperError, StoppedError, UsageError
 from oauth_helper.phrase import Phrase, enumerated, phrase
@@ -29,13 +30,13 @@ def print_error(error: OAuthHelperError, *, as_json: bool, trace: bool) -> None:
     if trace:
         from oauth_helper.fault_trace import trace_of  # noqa: PLC0415 - who uses it wrongly need not wait for it
 
-        click.echo(escaped(trace_of(error), keep="\n"), err=True)
+        ErrorStream().lines([escaped(trace_of(error), keep="\n")])
     message = error.message
     if error.request_id:
         message = phrase("{message} (request id {request_id})", message=message, request_id=error.request_id)
     Voice(quiet=True).report(message, error.hint)
     if as_json:
-        click.echo(json.dumps({"error": error.to_json()}), err=True)
+        ErrorStream().lines([json.dumps({"error": error.to_json()})])
 
 
 def error_for(fault: BaseException) -> OAuthHelperError:

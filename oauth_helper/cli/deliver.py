@@ -88,8 +88,14 @@ async def _deliver(address: str | None, narrator: Narrator) -> tuple[Notice, Out
 async def _asked(narrator: Narrator) -> str:
     import asyncio  # noqa: PLC0415 - a help need not wait for it
 
+    from oauth_helper.terminal import HAS_SETTINGS  # noqa: PLC0415 - as above
     from oauth_helper.terminal.prompt import TerminalPrompt  # noqa: PLC0415 - only who is asked pays for it
 
+    if not HAS_SETTINGS:  # a Windows console
+        from oauth_helper.cli.secret_input import ask_for_secret  # noqa: PLC0415 - as above
+
+        question = phrase("Paste the address of the page where the browser ended. It is not shown")
+        return ask_for_secret(question).reveal()
     pasted: asyncio.Queue[str] = asyncio.Queue()
     async with TerminalPrompt(offer=pasted.put_nowait, say=narrator.insist):
         # Not before: until the prompt is open, the terminal shows what is pasted.

@@ -6,6 +6,7 @@ import json
 import sys
 from datetime import UTC, datetime
 
+from oauth_helper.cli.error_stream import writer_of
 from oauth_helper.events import (
     Captured,
     Checked,
@@ -24,12 +25,14 @@ from oauth_helper.events import (
 class EventLines:
     """Writes the events that scripts are promised; what is said to people besides is on standard error.
 
-    A reader who has gone, or a full disk, does not end what is being done: it is raised at the end.
+    A reader who has gone, or a full disk, does not end what is being done: it is raised at the end. A reader who
+    pauses does not stop it either.
     """
 
     def __init__(self) -> None:
         self._failure: OSError | None = None
         self._is_over = False
+        self._writer = writer_of(sys.stdout)
 
     def tell(self, event: Event, at: datetime | None = None) -> None:
         """Write a line for ``event``, if it is one for scripts; it happened ``at`` that time, or now."""
@@ -50,14 +53,21 @@ class EventLines:
         Raises:
             OSError: It was not.
         """
+        if self._writer:
+            self._writer.drain(None)
+            self._failure = self._writer.error
         if self._failure:
             raise self._failure
 
     def _write(self, told: dict[str, object], at: datetime | None) -> None:
         name, *_ = told.values()
         moment = _moment(at or datetime.now(UTC))
+        line = json.dumps({"event": name, "at": moment} | told) + "\n"
+        if self._writer:
+            self._writer.write(line, limit=None)
+            return
         try:
-            sys.stdout.write(json.dumps({"event": name, "at": moment} | told) + "\n")
+            sys.stdout.write(line)
             sys.stdout.flush()
         except OSError as error:
             self._failure = error

@@ -11,7 +11,7 @@ from oauth_helper.events import Captured, Event, Exchanging
 if TYPE_CHECKING:
     import asyncio
 
-_LONGEST: Final = 0.02
+LONGEST: Final = 0.02
 """Seconds that an event is held back: several times what it takes from the redirect to the request."""
 
 
@@ -21,20 +21,21 @@ class HeldBack:
     To write lines, and to wake who reads them, takes time that the request would have to wait for.
     """
 
-    def __init__(self, tell: Callable[[Event, datetime], None]) -> None:
+    def __init__(self, tell: Callable[[Event, datetime], None], *, longest: float = LONGEST) -> None:
         self._tell = tell
+        self._longest = longest
         self._held: list[tuple[Event, datetime]] = []
         self._timer: asyncio.TimerHandle | None = None
 
     def tell(self, event: Event) -> None:
         """Tell an event; one that is on the way to the request soon, any other now."""
         self._held.append((event, datetime.now(UTC)))
-        if not isinstance(event, Captured | Exchanging):
+        if not (self._longest and isinstance(event, Captured | Exchanging)):
             self.catch_up()
         elif self._timer is None:
             import asyncio  # noqa: PLC0415 - a help need not wait for it
 
-            self._timer = asyncio.get_running_loop().call_later(_LONGEST, self.catch_up)
+            self._timer = asyncio.get_running_loop().call_later(self._longest, self.catch_up)
 
     def catch_up(self) -> None:
         """Tell what is held back."""

@@ -219,13 +219,14 @@ async def _link(link: _Link) -> Linked:
             service, visitor = await doors.enter_async_context(open_service(settings, link.credentials)), None
         async with service.kept_ready():  # its TLS comes about while the rest is imported
             await to_thread(_import_the_rest)
-        from oauth_helper.cli.held_back import HeldBack  # noqa: PLC0415 - as said
+        from oauth_helper.cli.held_back import LONGEST, HeldBack  # noqa: PLC0415 - as said
         from oauth_helper.journal import Journal  # noqa: PLC0415 - as said
         from oauth_helper.wiring import Ways, run_link  # noqa: PLC0415 - as said
 
         narrator = link.started.narrator
         doors.callback(narrator.stop_clock)
-        told = HeldBack(link.tell)
+        # Log lines are written at once: held back, an event would come after the request that follows it.
+        told = HeldBack(link.tell, longest=0.0 if link.started.verbosity > 1 else LONGEST)
         doors.callback(told.catch_up)  # however it ends
         ways = Ways(
             browser=settings.browser.value,

@@ -199,12 +199,14 @@ def _log_to_standard_error() -> None:
     """Show what our rooms log. Only ours: what aiohttp logs may hold an address with a code."""
     import logging  # noqa: PLC0415 - who does not ask for it need not wait for it
 
-    class EscapingFormatter(logging.Formatter):
-        def format(self, record: logging.LogRecord) -> str:
-            return escaped(super().format(record), keep="\n")
+    from oauth_helper.cli.error_stream import ErrorStream  # noqa: PLC0415 - as above
 
-    handler = logging.StreamHandler()
-    handler.setFormatter(EscapingFormatter("%(asctime)s %(name)s: %(message)s"))
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            ErrorStream().lines([escaped(self.format(record), keep="\n")])
+
+    handler = Handler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(name)s: %(message)s"))
     logger = logging.getLogger("oauth_helper")
     level = logger.level
     logger.addHandler(handler)

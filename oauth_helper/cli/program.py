@@ -126,6 +126,8 @@ def run_program(arguments: Sequence[str]) -> int:
         try:
             return _status_of(given)
         finally:
+            if module := sys.modules.get("oauth_helper.cli.error_stream"):  # else nothing was said
+                module.drain_writers()
             for stream in (sys.stdout, sys.stderr):
                 _give_up_where_nobody_reads(stream)
 

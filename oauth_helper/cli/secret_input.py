@@ -174,11 +174,34 @@ def _single_line(given: bytes) -> Secret | Phrase:
 
 def _asked(question: Phrase, *, hidden: bool) -> str:
     try:
-        answer: str = click.prompt(escaped(in_words(question)), err=True, hide_input=hidden)
-    except (click.Abort, KeyboardInterrupt):
-        click.echo(err=True)  # what was being asked stands on the line
+        answer: str = _typed_unseen(question) if hidden else click.prompt(escaped(in_words(question)), err=True)
+    except (click.Abort, EOFError, KeyboardInterrupt):
+        click.echo(err=True)  # the cursor is behind the question
         raise _interrupted() from None
     return answer
+
+
+def _typed_unseen(question: Phrase) -> str:
+    """Ask until there is an answer.
+
+    Raises:
+        EOFError: There will be none: Ctrl-D was typed.
+    """
+    from oauth_helper.terminal import HAS_SETTINGS, hidden_typing  # noqa: PLC0415 - a pipe needs no prompt
+
+    if not HAS_SETTINGS:  # a Windows console
+        from getpass import getpass  # noqa: PLC0415 - as above
+
+        return getpass(f"{escaped(in_words(question))}: ", sys.stderr)
+    with hidden_typing(sys.stdin.fileno()):
+        while True:
+            click.echo(f"{escaped(in_words(question))}: ", err=True, nl=False)
+            line = sys.stdin.readline()
+            if not line:
+                raise EOFError
+            click.echo(err=True)  # the line break that was typed is not shown either
+            if answer := line.rstrip("\r\n"):
+                return answer
 
 
 def _interrupted() -> StoppedError:

@@ -29,8 +29,13 @@ class Desk:
 
     @property
     def authorization_url(self) -> str:
-        """The address at the Git host; it bears the state."""
+        """The address at the Git host; it contains the state."""
         return self._request.url.reveal()
+
+    @property
+    def printed_url(self) -> str:
+        """The same address as people and scripts get it: in terminals and chats it is one whole link."""
+        return self._request.printed_url.reveal()
 
     @property
     def repo_type(self) -> RepoType:

@@ -61,7 +61,7 @@ class Browsing:
 
     def _tell_of_the_wait(self, start: str) -> None:
         deadline = datetime.now(UTC) + timedelta(seconds=self._request.timeout)
-        self._doors.tell(Waiting(start, self._desk.authorization_url, deadline))
+        self._doors.tell(Waiting(start, self._desk.printed_url, deadline))
 
     async def _bring(self, start: str) -> None:
         try:

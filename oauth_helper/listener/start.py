@@ -168,5 +168,5 @@ class Lasting:
 
 
 def issue_key() -> Secret:
-    """Return a new key of 256 bits."""
+    """Return a new key of 256 bits. Its last character holds four of them, so it is always a letter or digit."""
     return Secret(secrets.token_urlsafe(_KEY_BYTES))

@@ -6,6 +6,7 @@ import re
 import string
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Final
 from urllib.parse import quote
 
@@ -16,8 +17,8 @@ from oauth_helper.authorization import RepoType
 from oauth_helper.endpoint import is_loopback
 from oauth_helper.errors import AuthorizationDeniedError, RedirectRejectedError, UnusableAnswerError
 from oauth_helper.phrase import Phrase, phrase
-from oauth_helper.redirect.pasted_text import COMPARABLE_READINGS, readings
-from oauth_helper.redirect.query import Query
+from oauth_helper.redirect.pasted_text import COMPARABLE_READINGS, hosts_in, readings
+from oauth_helper.redirect.query import Query, decode
 from oauth_helper.secret import Secret
 from oauth_helper.stars import starred
 
@@ -27,7 +28,32 @@ _ONCE_ONLY: Final = ("state", "code", "error", "repo_type", "iss")
 _GITHUB_ISSUER: Final = "https://github.com/login/oauth"
 """What GitHub announces for itself in its metadata and sends with every response (RFC 9207)."""
 
+_MAXIMUM_LENGTH: Final = 8192
+"""Characters of an authorization URL; browsers and servers refuse longer ones."""
+
 _PRINTABLE: Final = "".join(chr(number) for number in range(0x21, 0x7F))
+
+_APPLICATION_ERRORS: Final = frozenset(
+    {
+        "redirect_uri_mismatch",
+        "invalid_redirect_uri",
+        "application_suspended",
+        "unauthorized_client",
+        "invalid_client",
+        "incorrect_client_credentials",
+        "invalid_scope",
+        "invalid_request",
+        "unsupported_response_type",
+    }
+)
+"""What Git hosts answer if they do not accept the application itself; the user can do nothing about it."""
+
+_CUT_ESCAPE: Final = re.compile(r"%[0-9A-Fa-f]?\Z")
+_CUT_HERE: Final = ".…"
+"""What programs put where they shorten an address."""
+
+_SPLITS_A_LINK: Final = re.compile(r"[^A-Za-z0-9%&=+?#/:;@.,_~$-]|[^A-Za-z0-9]\Z")
+"""Terminals and chats end a link before most of these characters, and leave punctuation at its end out of it."""
 
 _USUAL_CODE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~/+=-]*")
 """What the codes of the known hosts are made of; RFC 6749 appendix A.11 allows every printable character."""
@@ -40,8 +66,16 @@ _MESSAGES: Final = {
     "wrong-repo-type": phrase("That address is for another type of repository"),
     "wrong-issuer": phrase("That address names another issuer than the Git host that was asked (RFC 9207)"),
 }
+_AUTHORIZE_FIRST: Final = phrase("Sign in and authorize first, then copy the address where the browser ends.")
+_COPY_IT_WHOLE: Final = phrase(
+    "Copy the whole address from the address bar, up to its last character. Chats and editors often shorten addresses."
+)
+_CUT_MESSAGES: Final = {
+    "before the state": phrase("That address is cut off: it ends before the state"),
+    "in the state": phrase("That address is cut off: it ends in the state"),
+}
 _HINTS: Final = {
-    "missing-code": phrase("This may be the address before you chose Authorize. Copy the one where the browser ended."),
+    "missing-code": _AUTHORIZE_FIRST,
     "foreign-state": phrase(
         "Use the tab that this run opened, and copy its whole address; do not pass it through a shell."
     ),
@@ -62,7 +96,7 @@ class AuthorizationRequest:
     """The authorization URL, read (RFC 6749 section 4.1.1)."""
 
     url: Secret
-    """As ServiceStage gave it, fit to be opened; it bears the state."""
+    """As ServiceStage gave it, fit to be opened; it contains the state."""
     repo_type: RepoType
     host: str
     """The Git host."""
@@ -86,8 +120,11 @@ class AuthorizationRequest:
         state = query.get("state")
         if state is None or query.count("state") != 1:
             raise _unusable(phrase("does not have exactly one state"))
+        opened = quote(url.strip(), safe=_PRINTABLE)
+        if len(opened) > _MAXIMUM_LENGTH:
+            raise _unusable(phrase("is longer than 8 KB"))
         return cls(
-            url=Secret(quote(url.strip(), safe=_PRINTABLE)),
+            url=Secret(opened),
             repo_type=RepoType(repo_type),
             host=read.host or "",
             state=Secret(state),
@@ -112,8 +149,47 @@ class AuthorizationRequest:
             except RedirectRejectedError as error:
                 rejected = _more_telling(rejected, error)
         if not responses:
-            raise rejected
+            raise self._explained(rejected, text)
         return _agreed(responses)
+
+    @property
+    def printed_url(self) -> Secret:
+        """The URL for people and scripts: the same request, in a form that is one whole link in terminals and chats.
+
+        Characters that would end a link early are percent-encoded, and the last character is a letter or digit.
+        """
+        url = self.url.reveal().rstrip("&#")
+        address, question_mark, query = url.partition("?")
+        if query.endswith("=") and (moved := query.rpartition("&")[2]).count("=") == 1 and "&" in query:
+            query = f"{moved}&{query.removesuffix(f'&{moved}')}"  # an empty parameter: the order means nothing
+        query = query.removesuffix("+") + "%20" * query.endswith("+")
+        return Secret(address + question_mark + _SPLITS_A_LINK.sub(lambda found: f"%{ord(found[0]):02X}", query))
+
+    def _explained(self, rejected: RedirectRejectedError, text: str) -> RedirectRejectedError:
+        """Return the rejection with words that say what happened, if the text shows a common mistake."""
+        if rejected.reason not in {"no-redirect", "foreign-state"}:
+            return rejected
+        queries = [Query(query) for query in chain.from_iterable(islice(readings(text), COMPARABLE_READINGS))]
+        answers = [query for query in queries if query.has_value("code") or query.has_value("error")]
+        hosts = hosts_in(text)
+        console = hosts_in(self.redirect_uri or "")
+        is_at_git_host = any(f".{host}".endswith(f".{self.host}") for host in hosts) and not set(hosts) & set(console)
+        if rejected.reason == "foreign-state" and not is_at_git_host:
+            if self._is_cut_in_state(next((query for query in queries if query.last[0] == "state"), Query(""))):
+                return _rejected("foreign-state", _CUT_MESSAGES["in the state"], _COPY_IT_WHOLE)
+            if answers and not any(query.count("state") for query in queries):
+                return _rejected("foreign-state", _CUT_MESSAGES["before the state"], _COPY_IT_WHOLE)
+        if is_at_git_host or (hosts and not answers):
+            return _rejected(rejected.reason, None, _AUTHORIZE_FIRST)
+        return rejected
+
+    def _is_cut_in_state(self, query: Query) -> bool:
+        """Whether the last parameter is the beginning of the state."""
+        name, value = query.last
+        begun = decode(_CUT_ESCAPE.sub("", value.rstrip(_CUT_HERE)))
+        if name != "state" or begun is None:
+            return False
+        return len(begun) < len(self.state.reveal()) and Secret(self.state.reveal()[: len(begun)]).matches(begun)
 
     def _ours(self, queries: Iterable[str], *, every: bool) -> list[AuthorizationResponse]:
         rejected = _rejected("no-redirect")
@@ -149,12 +225,46 @@ class AuthorizationRequest:
             raise _rejected("repeated-parameter")
         if response.has_value("error"):
             error, description = (self._starred(response.text_of(name)) for name in ("error", "error_description"))
-            raise AuthorizationDeniedError(error, description)
+            raise AuthorizationDeniedError(error, description, hint=self._hint_for(error))
         self._check_sender(response)
         code = response.get("code")
         if code is None or not code.isprintable() or code.isspace():
             raise _rejected("missing-code")
         return AuthorizationResponse(Secret(code), self.state)
+
+    def _hint_for(self, error: str) -> Phrase:
+        """Return what to do about an error of the Git host (RFC 6749 section 4.1.2.1, OpenID Connect, GitHub)."""
+        match error.strip().casefold():
+            case "access_denied":
+                return phrase("Nothing was created. Run the command again and choose Authorize to link the account.")
+            case "server_error" | "temporarily_unavailable":
+                return phrase(
+                    "Nothing was created. The Git host has a problem of its own; run it again in a few minutes."
+                )
+            case "login_required" | "interaction_required" | "consent_required" | "account_selection_required":
+                return phrase(
+                    "Nothing was created. Sign in at {host} in your browser, then run the command again.",
+                    host=self.host,
+                )
+            case "unverified_user_email":
+                return phrase(
+                    "Nothing was created. Confirm your email address at {host}, then run the command again.",
+                    host=self.host,
+                )
+            case error if error in _APPLICATION_ERRORS:
+                return phrase(
+                    "Nothing was created, and authorizing again does not help: {host} does not accept ServiceStage's "
+                    "application. Report this error to Huawei Cloud. Until then, try --with-{proof}.",
+                    host=self.host,
+                    proof=self.repo_type.proof,
+                )
+            case _:
+                return phrase(
+                    "Nothing was created. Look this error up in the documentation of {host}. Without a browser, "
+                    "try --with-{proof}.",
+                    host=self.host,
+                    proof=self.repo_type.proof,
+                )
 
     def _starred(self, text: str) -> str:
         """Return what a Git host says without the state, should it repeat it; cut where it is shown."""
@@ -167,12 +277,18 @@ class AuthorizationRequest:
             raise _rejected("wrong-issuer")
 
     def _is_issuer(self, issuer: str) -> bool:
+        """Whether ``issuer`` names the server that was asked (RFC 9207 section 2.4)."""
         if self.host == "github.com":
             return issuer == _GITHUB_ISSUER
+        if not issuer.isascii() or not issuer.isprintable() or any(character in issuer for character in " \\?#@"):
+            return False
+        asked = parse_address(self.url.reveal(), encoded=True)
         try:
-            return parse_address(issuer).host == self.host
+            named = parse_address(issuer, encoded=True)
+            origin = (named.scheme, named.host, named.port)
         except ValueError:
             return False
+        return origin == (asked.scheme, asked.host, asked.port)
 
 
 def _read_url(url: str) -> URL:
@@ -197,8 +313,8 @@ def _unusable(what: Phrase) -> UnusableAnswerError:
     )
 
 
-def _rejected(reason: str) -> RedirectRejectedError:
-    return RedirectRejectedError(reason, _MESSAGES[reason], hint=_HINTS.get(reason))
+def _rejected(reason: str, message: Phrase | None = None, hint: Phrase | None = None) -> RedirectRejectedError:
+    return RedirectRejectedError(reason, message or _MESSAGES[reason], hint=hint or _HINTS.get(reason))
 
 
 def _agreed(responses: list[AuthorizationResponse]) -> AuthorizationResponse:

@@ -25,20 +25,32 @@ _MAXIMUM_LINES: Final = 12
 _MAXIMUM_NESTING: Final = 3
 
 _ESCAPE_SEQUENCE: Final = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
+_PASTE_MARK: Final = re.compile(r"(?:\^\[)?\[20[01]~|201~(?=\s|$)")
+"""The marks of a bracketed paste (xterm) that have lost their Escape on the way."""
+_REST_OF_PASTE_MARKS: Final = re.compile(r"(?:\[?2)?0?0~(.*?)(?:\[?2)?0?1~", re.DOTALL)
 _INVISIBLE: Final = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
 _LINE_BREAK: Final = re.compile(r"\r\n|\r")
 _ADDRESS_BEGINS: Final = re.compile(r"[<\"'(\[]?https?://", re.IGNORECASE)
 _PROMPTS: Final = frozenset("$#%")
 """What a shell's prompt is, or ends with, where it was selected along with the address."""
 _EQUALS: Final = re.compile(r"=|%(?:25)*3d", re.IGNORECASE)
-_DELIMITERS: Final = re.compile(r"(?:[\s<>\"`“”„«»，。；、！（）【】《》「」『』]|\]\()+")
-"""None of these stands raw in an address that a browser shows."""
+_BLANKS: Final = re.compile(r"[\s\x00-\x1f\x7f]+")
+_DELIMITERS: Final = re.compile(r"(?:[\s\x00-\x1f\x7f<>\"`“”„«»，。；、！（）【】《》「」『』]|\]\()+")
+"""A browser escapes all of these in an address."""
+_MARKUP: Final = re.compile(r"[\[\]{}|]+")
+"""Slack, Jira, Org mode, BBCode, AsciiDoc and LaTeX put these around an address. Git hosts escape them in a code."""
 _ADDRESS_START: Final = re.compile(r"(?=https?://)", re.IGNORECASE)
-_SHELL_ESCAPE: Final = re.compile(r"\\(?=[?&=$%#/])")
-_CLOSERS: Final = {"(": ")", "[": "]", "{": "}", "'": "'", "‘": "’"}
+_HOST: Final = re.compile(r"https?://(?:[^\s/?#@]*@)?([^\s/?#:]+)", re.IGNORECASE)
+_SHELL_ESCAPE: Final = re.compile(r"[\\^`](?=[?&=$%#/])")
+_CLOSERS: Final = {"(": ")", "[": "]", "{": "}", "'": "'", "‘": "’", "_": "_", "*": "*", "~": "~"}
 _PUNCTUATION: Final = ",;:!?)]}*|'’…"
 """What a writer puts behind an address, and no Git host at the end of a query without an escape; a full stop may be
 either."""
+_NOT_IN_CODE: Final = re.compile(r"[^\x21-\x7e]")
+_USUAL_CODE_BEFORE_FULL_STOP: Final = re.compile(r"[A-Za-z0-9]{16,}\.+")
+_NOT_IN_NAME: Final = re.compile(r"\A[^A-Za-z0-9%]+")
+_PUNCTUATION_OR_LETTER_ABROAD: Final = re.compile(r"[^A-Za-z0-9]")
+_MAXIMUM_CUTS: Final = 100
 
 
 def readings(text: str) -> Iterator[Iterator[str]]:
@@ -51,19 +63,28 @@ def readings(text: str) -> Iterator[Iterator[str]]:
     stripped = text.strip()
     if len(stripped) > MAXIMUM_LENGTH:
         return
-    cleaned = _LINE_BREAK.sub("\n", _INVISIBLE.sub("", _ESCAPE_SEQUENCE.sub("", stripped)))
-    for reading in _tellings(cleaned):
+    for reading in _tellings(_LINE_BREAK.sub("\n", stripped)):
         tokens = dict.fromkeys(token for part in reading for token in _tokens(part))
         yield islice(_queries_by_nesting(tokens), _MAXIMUM_QUERIES)
 
 
-def _tellings(text: str) -> Iterator[Iterable[str]]:
+def hosts_in(text: str) -> list[str]:
+    """Return the hosts of the addresses in ``text``, in lower case."""
+    return [host.casefold() for host in _HOST.findall(_INVISIBLE.sub("", text[:MAXIMUM_LENGTH]))]
+
+
+def _tellings(pasted: str) -> Iterator[Iterable[str]]:
+    separated = _ESCAPE_SEQUENCE.sub(" ", pasted).strip()
+    text = _PASTE_MARK.sub(" ", separated).strip()
+    if marked := _REST_OF_PASTE_MARKS.fullmatch(separated):
+        text = marked[1]
+    text = _INVISIBLE.sub("", text)
     lines = text.split("\n")
     paragraphs = list(_paragraphs(lines))
     yield [_unwrapped_lines(paragraph) for paragraph in paragraphs]
-    yield [text]
+    yield [_INVISIBLE.sub(" ", separated)]
     # With their marks: where only they tell a wrap from another line, this reading must not agree with the first.
-    yield [re.sub(r"\s+", "", "".join(paragraph)) for paragraph in paragraphs]
+    yield [_BLANKS.sub("", "".join(paragraph)) for paragraph in paragraphs]
     unescaped = _SHELL_ESCAPE.sub("", text.replace("&amp;", "&").replace("\\u0026", "&"))
     if unescaped != text:
         yield [_unwrapped_lines(unescaped.split("\n"))]
@@ -74,7 +95,7 @@ def _tellings(text: str) -> Iterator[Iterable[str]]:
 
 def _without_marks(line: str) -> str:
     """Return a line without the marks that a shell, a reply to a letter, or a table puts at its ends."""
-    bare = line.rstrip(" \t").removesuffix("\\").rstrip(" \t").lstrip(" \t>|")
+    bare = line.rstrip(" \t|│┃").removesuffix("\\").rstrip(" \t").lstrip(" \t>|│┃")
     return "" if bare in _PROMPTS else bare
 
 
@@ -96,8 +117,9 @@ def _paragraphs(lines: list[str]) -> Iterator[list[str]]:
 
 def _tokens(text: str) -> Iterator[str]:
     for token in _DELIMITERS.split(text):
-        if _EQUALS.search(token):
-            yield _unwrapped(_pasted_once(token))
+        for piece in dict.fromkeys([*_MARKUP.split(token), token]):
+            if _EQUALS.search(piece):
+                yield _unwrapped(_pasted_once(piece))
 
 
 def _pasted_once(token: str) -> str:
@@ -107,11 +129,18 @@ def _pasted_once(token: str) -> str:
 
 
 def _unwrapped(token: str) -> str:
+    """Return the address in ``token`` without the brackets, quotation marks or emphasis around it."""
     start = _ADDRESS_START.search(token)
-    opener = token[start.start() - 1] if start and start.start() else ""
-    if start and opener in _CLOSERS and token.endswith(_CLOSERS[opener]):
-        return token[start.start() : -1]
-    return token
+    if not start:
+        return token
+    address = token[start.start() :]
+    for opener in reversed(token[: start.start()]):
+        closer = _CLOSERS.get(opener, "")
+        closed = address.rstrip("".join(set(_PUNCTUATION + ".") - {closer}))
+        if not closer or not closed.endswith(closer):
+            break
+        address = closed.removesuffix(closer)
+    return address if address != token[start.start() :] else token
 
 
 def _queries_by_nesting(level: Iterable[str]) -> Iterator[str]:
@@ -128,12 +157,34 @@ def _queries_by_nesting(level: Iterable[str]) -> Iterator[str]:
 
 def _queries_of(address: str) -> Iterator[str]:
     head, _, fragment = address.partition("#")
-    found = [head.partition("?")[2] if "?" in head else head.lstrip("&"), fragment.partition("?")[2] or fragment]
+    found = [
+        head.partition("?")[2] if "?" in head else _NOT_IN_NAME.sub("", head),
+        fragment.partition("?")[2] or fragment,
+    ]
     for query in found:
         if "=" in query:
-            bare = query.rstrip(_PUNCTUATION + ".")
-            if not query.removeprefix(bare).strip("."):
-                yield query
-            yield bare
+            yield from _cuts(query)
             if "?" in query:  # a Git host that appended to a redirect_uri with a query as if it had none
                 yield query.replace("?", "&")
+
+
+def _cuts(query: str) -> Iterator[str]:
+    """Yield the query, and what is left of it if its end belongs to the text around the address.
+
+    If the state comes last, every cut before a character that is no letter or digit is offered: only the right one
+    matches the state. Nothing tells where a code ends, so punctuation behind a code is cut off.
+    """
+    others, ampersand, last = query.rpartition("&")
+    name, _, value = last.partition("=")
+    if name == "code":
+        value = _NOT_IN_CODE.split(value)[0]
+        query = f"{others}{ampersand}{name}={value}"
+    bare = query.rstrip(_PUNCTUATION + ".")
+    is_sentence = name == "code" and _USUAL_CODE_BEFORE_FULL_STOP.fullmatch(value)
+    if name == "state" or not (query.removeprefix(bare).strip(".") or is_sentence):
+        yield query
+    yield bare
+    if name == "state":
+        positions = [found.start() for found in _PUNCTUATION_OR_LETTER_ABROAD.finditer(value)]
+        for position in positions[: -_MAXIMUM_CUTS - 1 : -1]:
+            yield f"{others}{ampersand}{name}={value[:position]}"

@@ -20,6 +20,11 @@ class Query:
             if separator:
                 self._pairs.append((decode(name) or name, value))
 
+    @property
+    def last(self) -> tuple[str, str]:
+        """The name and the raw value of the last parameter; empty if there is none."""
+        return self._pairs[-1] if self._pairs else ("", "")
+
     def count(self, name: str) -> int:
         """How often the parameter stands in the query, with or without a value."""
         return sum(1 for other, _ in self._pairs if other == name)

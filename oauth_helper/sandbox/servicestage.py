@@ -26,7 +26,9 @@ from oauth_helper.sandbox.misbehaving import Front
 from oauth_helper.sandbox.repositories import Repositories
 from oauth_helper.secret import Secret
 
-_BCRYPT_ALPHABET: Final = "./" + string.ascii_letters + string.digits
+_BCRYPT_ALPHABET: Final = "./" + string.ascii_uppercase + string.ascii_lowercase + string.digits
+_BCRYPT_LAST: Final = _BCRYPT_ALPHABET[::4]
+"""The last character of a bcrypt hash has four bits only; one in 16 is a full stop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,8 @@ class ServiceStage:
 
     async def _show_redirect_url(self, request: web.Request) -> web.Response:
         purpose, application = self._read_purpose(request)
-        state = Secret("$2a$10$" + "".join(secrets.choice(_BCRYPT_ALPHABET) for _ in range(53)))
+        digits = [secrets.choice(_BCRYPT_ALPHABET) for _ in range(52)]
+        state = Secret("$2a$10$" + "".join([*digits, secrets.choice(_BCRYPT_LAST)]))
         self._states[state] = purpose
         return web.json_response({"url": self._authorization_url(application, state)})
 

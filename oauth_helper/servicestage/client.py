@@ -8,9 +8,10 @@ from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Final, Self
 
+from oauth_helper.address import parse_address
 from oauth_helper.authorization import Authorization, RepoType, is_legal_name
 from oauth_helper.credentials import Credentials
-from oauth_helper.endpoint import check_endpoint
+from oauth_helper.endpoint import check_endpoint, stays_nearby
 from oauth_helper.errors import IllegalNameError, RefusedError, UsageError
 from oauth_helper.phrase import phrase
 from oauth_helper.repository import Namespace, Project
@@ -107,6 +108,8 @@ class ServiceStageClient:
         url = answer.json_object().get("url")
         if not isinstance(url, str) or not url:
             raise answer.unusable(phrase("has no authorization URL"))
+        if _leads_nearby(url) and not _leads_nearby(check_endpoint(self.endpoint)):
+            raise answer.unusable(phrase("has an authorization URL that leads to this machine or its own network"))
         return url
 
     async def create_oauth(
@@ -235,3 +238,10 @@ def _authorization(answer: Answer, record: object) -> Authorization:
         return Authorization.from_json(record if isinstance(record, dict) else {})
     except ValueError:
         raise answer.unusable(phrase("has no readable authorization")) from None
+
+
+def _leads_nearby(url: str) -> bool:
+    try:
+        return stays_nearby(parse_address(url.strip(), encoded=True).host or "")
+    except ValueError:  # AuthorizationRequest.parse says what is wrong with it
+        return False

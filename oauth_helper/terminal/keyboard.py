@@ -56,6 +56,8 @@ class Keyboard:
     """Cuts what a terminal sends into inputs, wherever one read ended and the next began."""
 
     def __init__(self) -> None:
+        self._has_gap = False
+        """Whether something was left out since the last text: the texts before and behind it are not one."""
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._pending = b""
 
@@ -80,6 +82,8 @@ class Keyboard:
                 break
             if found and found.lastgroup:
                 inputs.append(self._read(Kind(found.lastgroup), found[found.lastgroup]))
+            else:
+                self._has_gap = True
             position = found.end() if found else position + 1  # a broken sequence: its Escape alone is dropped
         self._pending = self._pending[position:]
         if len(self._pending) > LONGEST + len(_PASTE_BEGINS) + _PASTE_ENDS_LENGTH:
@@ -87,7 +91,8 @@ class Keyboard:
         return inputs
 
     def _read(self, kind: Kind, data: bytes) -> Input:
+        has_gap, self._has_gap = self._has_gap, False
         if kind is Kind.TEXT:  # of which a read may have cut the last character
-            return Input(kind, self._decoder.decode(data))
+            return Input(kind, " " * has_gap + self._decoder.decode(data))
         self._decoder.reset()
         return Input(kind, data.decode(errors="replace"))

@@ -98,7 +98,7 @@ class TerminalPrompt:
             self._wait_for(self._give_the_paste_up, self._patience.end_of_paste)
         elif self._typed.endswith(("\r", "\n")):
             self._wait_for(self._submit_typed, self._patience.quiet)
-        elif self._typed:
+        elif self._typed.strip():
             self._wait_for(self._remind, self._patience.reminder)
 
     def _take(self, entered: Input) -> None:

@@ -7,12 +7,11 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from types import FrameType
 from typing import Final
 
-from oauth_helper.terminal.mode import SilentTerminal, is_lent_to_others
-
-_Handler = Callable[[int, FrameType | None], object] | int | None
+from oauth_helper.terminal.mode import Handler, SilentTerminal, is_lent_to_others, put_in_order_before_death
 
 _READ_AT_ONCE: Final = 65_536
 _AGAIN_OURS: Final = 1.0
@@ -32,7 +31,8 @@ class TerminalReader:
         self._terminal = SilentTerminal(fd, marks_pastes=marks_pastes)
         self._is_open = self._has_read = False
         self._look_again: asyncio.TimerHandle | None = None
-        self._replaced: dict[signal.Signals, _Handler] = {}
+        self._until_closed = ExitStack()
+        self._replaced: dict[signal.Signals, Handler] = {}
 
     def open(self) -> None:
         """Begin, within the running loop.
@@ -48,6 +48,7 @@ class TerminalReader:
         except BaseException:
             self._terminal.give_back()
             raise
+        self._until_closed.enter_context(put_in_order_before_death(self._terminal.give_back))
         if threading.current_thread() is threading.main_thread():  # signals can be handled nowhere else
             self._handle(signal.SIGCONT, self._take)
             if signal.getsignal(signal.SIGTSTP) is signal.SIG_DFL:
@@ -56,6 +57,7 @@ class TerminalReader:
     def close(self) -> None:
         """Give the terminal back as it was found, and nothing of a paste to the shell; a second call does nothing."""
         self._is_open = False
+        self._until_closed.close()
         while self._replaced:
             number, handler = self._replaced.popitem()
             signal.signal(number, handler or signal.SIG_DFL)

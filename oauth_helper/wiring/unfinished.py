@@ -80,9 +80,10 @@ async def deliver_to_waiting(waiting: Sequence[Notice], text: str) -> tuple[Noti
         rejected.reason,
         rejected.message,
         hint=counted(
-            "{names} still waits. Copy the whole address from the tab that it opened, and deliver it again.",
-            "{names} still wait. Copy the whole address from the tab of one, and deliver it again.",
+            "{hint} {names} still waits; deliver the right address to it.",
+            "{hint} {names} still wait; deliver the right address of one of them.",
             len(waiting),
+            hint=rejected.hint,
             names=listed([notice.name for notice in waiting]),
         ),
     )
