@@ -115,15 +115,15 @@ def read_config_file(environ: Mapping[str, str]) -> FileValues:
     path = _named(name) if name else _config_folder() / "config.toml"
     text = ""
     try:
+        text = read_text_file(path)
         if reason := _unsafe_reason(path):
             raise SettingsError(
                 phrase('"{path}" is not used, because other users could change it: {reason}', path=path, reason=reason),
                 hint=phrase(
-                    "Make that yours alone (chown, chmod go-w), or name another file with OAUTH_HELPER_CONFIG. Is HOME "
-                    "your own?"
+                    "Make that yours alone (chown, chmod go-w), or name another file with OAUTH_HELPER_CONFIG. Check "
+                    "that HOME is yours."
                 ),
             )
-        text = read_text_file(path)
         import tomllib  # noqa: PLC0415 - most users have no such file
 
         table = tomllib.loads(text)
@@ -164,7 +164,7 @@ def read_credentials_file(environ: Mapping[str, str]) -> FileValues:
         raise CredentialsError(
             phrase('"{path}" {reason}', path=path, reason=error.reason),
             hint=error.hint
-            or phrase("Fix the file, move it away, or name another with {name}.", name=_CREDENTIALS_VARIABLE),
+            or phrase("Fix the file, move it away, or name another with {variable}.", variable=_CREDENTIALS_VARIABLE),
         ) from None
     return FileValues(str(path), _read_section(path, text), dict(_lines_in_section(text)))
 

@@ -95,6 +95,9 @@ def problem_of(
     if any("\udc80" <= character <= "\udcff" for character in value):
         return Problem(phrase("{source} is not UTF-8", source=source), _COPY_IT_AGAIN)
     trimmed = value.strip()
+    if not spaces and trimmed[:1] + trimmed[-1:] in {"{}", "<>"}:
+        hint = phrase("Set it to your own value.")
+        return Problem(phrase("{source} is a placeholder", source=source), hint)
     if len(trimmed) > 1 and trimmed[0] + trimmed[-1] in _QUOTES:
         hint = phrase("Remove the quotes: in env files and INI files they become part of the value.")
         return Problem(phrase("{source} has quotes around it", source=source), hint)
@@ -140,7 +143,8 @@ def made_visible(text: str, *, limit: int = 200) -> str:
         else f"<U+{ord(character):04X}>"
         for number, character in enumerate(text[:limit])
     )
-    return f'"{shown}…"' if len(text) > limit else f'"{shown}"'
+    shown = f"{shown}…" if len(text) > limit else shown
+    return f"'{shown}'" if '"' in shown else f'"{shown}"'
 
 
 def shown_unless_secret(text: str) -> Phrase:

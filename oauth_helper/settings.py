@@ -85,7 +85,7 @@ class Settings:
                     "Give --region (such as cn-north-4) or --endpoint, or set OAUTH_HELPER_REGION. To try "
                     "without an account, add --sandbox to `link`."
                 )
-                + self.config_trouble,
+                + _further(self.config_trouble),
             )
         return self.endpoint.value
 
@@ -100,9 +100,7 @@ class Settings:
             return project_id
         if problem := problem_of(project_id, origin):
             raise SettingsError(problem.message, hint=problem.hint)
-        if project_id[0] in "{<$":
-            message = phrase("{origin} is a placeholder, not an ID", origin=origin)
-        elif _PROJECT_NAME.fullmatch(project_id):
+        if _PROJECT_NAME.fullmatch(project_id):
             message = phrase('{origin} is a name, not an ID: "{project_id}"', origin=origin, project_id=project_id)
         else:  # it may be anything, a key too, and is not repeated
             message = phrase("{origin} is not a project ID", origin=origin)
@@ -123,7 +121,7 @@ class Settings:
         if self.iam_endpoint.value is None:
             raise SettingsError(
                 phrase("IAM is needed for {purpose}, but neither its endpoint nor a region is set", purpose=purpose),
-                hint=phrase("Give --region, or --iam-endpoint.") + self.config_trouble,
+                hint=phrase("Give --region, or --iam-endpoint.") + _further(self.config_trouble),
             )
         return self.iam_endpoint.value
 
@@ -158,10 +156,14 @@ def _trouble(file: FileValues) -> Phrase:
     if not file.trouble:
         return NOTHING
     return phrase(
-        ' "{path}" could not be examined ({trouble}): check HOME, or set OAUTH_HELPER_CONFIG.',
+        '"{path}" could not be examined ({trouble}): check HOME, or set OAUTH_HELPER_CONFIG.',
         path=file.path,
         trouble=file.trouble,
     )
+
+
+def _further(sentence: Phrase) -> str:
+    return phrase(" {sentence}", sentence=sentence) if sentence else ""
 
 
 def _plain(found: Sourced[str | None]) -> Sourced[str | None]:
@@ -176,9 +178,10 @@ def _look_up(key: str, sources: Sources, more_environment: tuple[str, ...] = ())
     if found := first_set(sources.environ, ENVIRONMENT[key] + more_environment):
         return found
     if key in _IN_CREDENTIALS_FILE and (value := sources.credentials_file.values.get(key)):
-        return _from_file(
-            key, value, sources.credentials_file, phrase("[basic] of {path}", path=sources.credentials_file.path)
-        )
+        file = sources.credentials_file
+        if problem := problem_of(value, file.place_of(key), in_ini=True):
+            raise SettingsError(problem.message, hint=problem.hint)
+        return _from_file(key, value, file, phrase("[basic] of {path}", path=file.path))
     if value := sources.config_file.values.get(key):
         return _from_file(key, value, sources.config_file, verbatim(sources.config_file.path))
     return Sourced(None, _DEFAULT, is_default=True)

@@ -67,7 +67,7 @@ def test_a_temporary_keys_token_comes_with_it() -> None:
 
 
 def test_who_has_no_credentials_is_told_how_to_set_them_and_of_the_sandbox() -> None:
-    error = no_credentials()
+    error = no_credentials(NO_FILE)
     assert error.exit_status == 3
     assert "HUAWEICLOUD_SDK_AK" in error.hint
     assert "--sandbox" in error.hint

@@ -1,7 +1,6 @@
 """Settings and credentials on disk."""
 
 import os
-import traceback
 from pathlib import Path
 
 import pytest
@@ -27,21 +26,12 @@ def test_a_file_that_a_variable_names_must_be_there(tmp_path: Path) -> None:
         read_credentials_file({"HUAWEICLOUD_SDK_CREDENTIALS_FILE": str(tmp_path / "none")})
 
 
-def test_the_config_file_is_toml_with_known_keys(tmp_path: Path) -> None:
+def test_the_config_file_is_toml(tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
-    environ = {"OAUTH_HELPER_CONFIG": str(path)}
-    path.write_text('region = "cn-north-4"\ntimeout = 30\n')
-    assert read_config_file(environ).values == {"region": "cn-north-4", "timeout": "30"}
-    path.write_text('regoin = "x"\n')
-    with pytest.raises(SettingsError, match="a key nobody reads: 'regoin'") as refused:
-        read_config_file(environ)
-    assert "region" in refused.value.hint
-    path.write_text("timeout = true\n")
-    with pytest.raises(SettingsError, match="timeout must be"):
-        read_config_file(environ)
-    path.write_text("= broken")
-    with pytest.raises(SettingsError, match="cannot be read"):
-        read_config_file(environ)
+    path.write_text('region = "cn-north-4"\n"timeout" = 30\n')
+    values = read_config_file({"OAUTH_HELPER_CONFIG": str(path)})
+    assert values.values == {"region": "cn-north-4", "timeout": "30"}
+    assert values.lines == {"region": 1, "timeout": 2}
 
 
 def test_the_vendors_credentials_file_is_read_without_interpolation(clean_surroundings: Path) -> None:
@@ -61,20 +51,6 @@ def test_a_broken_credentials_file_is_named_but_not_quoted(tmp_path: Path) -> No
     assert "planted-secret" not in refused.value.message + refused.value.hint
     assert refused.value.__cause__ is None
     assert refused.value.__suppress_context__
-
-
-@pytest.mark.parametrize("content", [b"[basic]\nsk = planted-\xff", None], ids=["no text", "folder"])
-def test_credentials_that_cannot_be_read_are_named_but_not_quoted(tmp_path: Path, content: bytes | None) -> None:
-    path = tmp_path / "credentials"
-    if content is None:
-        path.mkdir()
-    else:
-        path.write_bytes(content)
-    with pytest.raises(
-        CredentialsError, match=f"{path} cannot be read as the vendor SDK's credentials file"
-    ) as refused:
-        read_credentials_file({"HUAWEICLOUD_SDK_CREDENTIALS_FILE": str(path)})
-    assert "planted" not in "".join(traceback.format_exception(refused.value))
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such mode")

@@ -110,9 +110,8 @@ async def test_an_id_that_turns_out_to_be_wrong_is_forgotten() -> None:
     async with FakeServiceStage(answer) as fake:
         asked = Asked(fake.endpoint, "cn-north-4", KEY.access_key)
         KnownProjects.of_the_user().remember(asked, "gone")
-        with pytest.raises(NotPermittedError) as raised:
+        with pytest.raises(NotPermittedError):
             await listed(fake)
-        assert "remembered from an earlier run" in raised.value.hint
         await listed(fake)
     assert KnownProjects.of_the_user().find(asked) == "0123456789abcdef"
 

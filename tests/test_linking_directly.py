@@ -193,8 +193,16 @@ async def test_from_python_the_secret_may_be_a_text_or_a_secret(as_secret: bool)
     ]
 
 
-@pytest.mark.parametrize("password", ["", "planted\n", "plan\x1bted"])
-def test_what_can_be_no_password_is_refused_before_anything_is_sent(password: str) -> None:
-    with pytest.raises(UsageError, match="The password is empty, or has a line break") as refused:
+@pytest.mark.parametrize(
+    ("password", "words"),
+    [
+        ("", "is empty"),
+        ("planted\n", "ends with U"),
+        ("plan\x1bted", "contains U"),
+        ('"planted"', "has quotes around it"),
+    ],
+)
+def test_what_can_be_no_password_is_refused_before_anything_is_sent(password: str, words: str) -> None:
+    with pytest.raises(UsageError, match=f"The password {words}") as refused:
         UserPassword("octocat", Secret(password))
     assert "planted" not in refused.value.message + refused.value.hint

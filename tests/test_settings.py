@@ -2,10 +2,12 @@
 
 import pytest
 
+from oauth_helper.credentials import AccessKey
 from oauth_helper.endpoint import check_endpoint, is_loopback
 from oauth_helper.errors import SettingsError
 from oauth_helper.origin import FileValues
 from oauth_helper.phrase import phrase
+from oauth_helper.servicestage import ServiceStageClient
 from oauth_helper.settings import Settings, Sources, resolve_settings
 
 
@@ -129,6 +131,9 @@ def test_a_value_that_cannot_be_used_is_refused_with_its_origin(key: str, value:
         ("servicestage.example", "https://servicestage.example"),
         ("https://servicestage.example/", "https://servicestage.example"),
         ("https://servicestage.example:8443/prefix/", "https://servicestage.example:8443/prefix"),
+        ("https://servicestage.example:443", "https://servicestage.example"),
+        ("HTTPS://ServiceStage.example:443/prefix", "https://servicestage.example/prefix"),
+        ("http://127.0.0.1:80/", "http://127.0.0.1"),
         ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
         ("http://localhost:8080", "http://localhost:8080"),
         ("http://[::1]:8080", "http://[::1]:8080"),
@@ -136,6 +141,7 @@ def test_a_value_that_cannot_be_used_is_refused_with_its_origin(key: str, value:
 )
 def test_usable_endpoints_are_made_alike(text: str, endpoint: str) -> None:
     assert check_endpoint(text) == endpoint
+    assert ServiceStageClient(text, project_id="p", credentials=AccessKey("A", "S")).endpoint == endpoint
 
 
 @pytest.mark.parametrize(

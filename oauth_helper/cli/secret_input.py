@@ -89,7 +89,7 @@ def read_secret_file(path: Path, what: Phrase) -> Secret:
         name = str(path) if is_plain_path(str(path)) else phrase("The file of the {what}", what=what)
         raise UsageError(phrase("{path} cannot be read: {error}", path=name, error=error.strerror), hint=hint) from None
     except UnreadableFileError as error:
-        raise UsageError(phrase("{path} {reason}", path=path, reason=error.reason), hint=hint) from None
+        raise UsageError(phrase('"{path}" {reason}', path=path, reason=error.reason), hint=hint) from None
     if isinstance(line, Secret):
         return line
     raise UsageError(

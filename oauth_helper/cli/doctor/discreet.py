@@ -33,8 +33,9 @@ _REGION: Final = r"(?:ae|af|ap|cn|eu|la|me|my|na|ru|sa|tr)-(?:central|(?:north|s
 _PUBLIC_HOST: Final = re.compile(rf"(?:iam|servicestage)\.{_REGION}\.myhuaweicloud\.com|127\.0\.0\.1|localhost|\[::1\]")
 _SHAPES: Final = re.compile(
     rf"{_REGION}|\d+(?:\.\d+)? s|[A-Z][A-Za-z]{{2,40}}Error|(?:APIGW?|IAM|PEP|SVCSTG)(?:\.[A-Z0-9]{{2,6}}){{1,3}}"
+    r"|U\+[0-9A-F]{4,6}(?: [A-Z -]+)?"
 )
-"""A region, seconds, a kind of exception, a code of the API."""
+"""A region, seconds, a kind of exception, a code of the API, a character that cannot be seen."""
 _HOST: Final = re.compile(r"[A-Za-z0-9.-]+(?::\d{1,5})?")
 _HOSTS: Final = frozenset({"host", "peer", "proxy", "server"})
 """The names under which our words have a host."""
