@@ -71,7 +71,7 @@ def _piped(*, quiet: bool) -> str:
             hint=phrase("Save the address as UTF-8, or run `oauth-helper deliver` on a terminal and paste it."),
         )
     # An address is ASCII; what is around it may be in any encoding.
-    return given.decode("utf-8-sig", "replace")
+    return given.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace")
 
 
 async def _deliver(address: str | None, narrator: Narrator) -> tuple[Notice, Outcome]:

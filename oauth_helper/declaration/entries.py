@@ -156,7 +156,7 @@ def _entry(record: object, where: Phrase) -> Entry:
     if ":" in fields.get("user", ""):
         raise _unusable(where, phrase("the user name has a colon"))
     if fields.get("secret", "").upper() in CHAIN_VARIABLES:
-        # Else whoever wrote the file could have them sent to a server of theirs.
+        # The author of the file could send them to a server of their own.
         raise CredentialsError(
             phrase(
                 "{where}: the secret is a variable of the Huawei Cloud credentials, which are never sent to a Git host",
