@@ -77,7 +77,7 @@ _CUT_MESSAGES: Final = {
 _HINTS: Final = {
     "missing-code": _AUTHORIZE_FIRST,
     "foreign-state": phrase(
-        "Use the tab that this run opened, and copy its whole address; do not pass it through a shell."
+        "Copy the whole address from the tab that was opened for this attempt; do not pass it through a shell."
     ),
 }
 _KNOWN_STATE: Final = frozenset(_MESSAGES) - {"no-redirect", "foreign-state"}

@@ -69,7 +69,7 @@ def test_a_code_that_comes_last_ends_where_the_address_ends(form: str) -> None:
         (f"{CONSOLE}?code={CODE}&state=", "foreign-state", "ends in the state", "last character"),
         (f"{CONSOLE}?code={CODE}&state=%242a%2410%24Kq8d…", "foreign-state", "ends in the state", "last character"),
         (f"{CONSOLE}?code={CODE}&state=%242a%2410%2", "foreign-state", "ends in the state", "last character"),
-        (f"{CONSOLE}?code={CODE}&state=%242a%2410%24Zq8d", "foreign-state", "another attempt", "this run opened"),
+        (f"{CONSOLE}?code={CODE}&state=%242a%2410%24Zq8d", "foreign-state", "another attempt", "for this attempt"),
         ("https://github.com/login", "no-redirect", "no address with code", "Sign in and authorize first"),
         ("https://github.com/login/device", "no-redirect", "no address with code", "Sign in and authorize first"),
         ("https://idp.example/sso?SAMLRequest=f&RelayState=a", "no-redirect", "no address", "Sign in and authorize"),
