@@ -21,8 +21,7 @@ from oauth_helper.authorization import Authorization, RepoType
 from oauth_helper.credentials import Credentials
 from oauth_helper.sandbox import Call
 from oauth_helper.secret import Secret
-from oauth_helper.servicestage import Connection, ServiceStageClient
-from oauth_helper.servicestage.connection import Retries
+from oauth_helper.servicestage import Connection, Retries, ServiceStageClient
 
 NAME: Final = "servicestage.example"
 AUTHORITY: Final = trustme.CA()

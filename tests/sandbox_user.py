@@ -11,8 +11,7 @@ from oauth_helper.authorization import RepoType
 from oauth_helper.credentials import AccessKey
 from oauth_helper.sandbox import Call, Fault, Sandbox
 from oauth_helper.secret import Secret
-from oauth_helper.servicestage import ServiceStageClient
-from oauth_helper.servicestage.connection import Retries
+from oauth_helper.servicestage import Retries, ServiceStageClient
 from oauth_helper.servicestage.iam import fetch_token, find_project_id
 
 NAME = "my-auth"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import trustme
+from command import run_command, surroundings
 from fake_servicestage import KEY, PROJECT, FakeServiceStage, RawServer, Script, answering
 from yarl import URL
 
@@ -152,6 +154,23 @@ async def test_a_proxy_leads_to_a_host_that_only_it_knows(tmp_path: Path, monkey
     assert request.headers["Host"] == NAME
     assert "Proxy-Authorization" not in request.headers
     assert request.headers["Authorization"] == request.vendor_authorization("AccessKey", "SecretKey")
+
+
+async def test_doctor_names_the_proxy_but_not_its_password(tmp_path: Path) -> None:
+    authority, ca_bundle, tls = trustme.CA(), tmp_path / "ca.pem", ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.cert_pem.write_to_path(str(ca_bundle))
+    authority.issue_cert(NAME).configure_cert(tls)
+    async with FakeServiceStage(EMPTY, tls=tls) as fake, tunnel_to(fake.port) as proxy:
+        environ = surroundings(
+            OAUTH_HELPER_ENDPOINT=f"https://{NAME}",
+            OAUTH_HELPER_PROJECT_ID=PROJECT,
+            OAUTH_HELPER_TOKEN="MIIE",
+            HTTPS_PROXY=f"http://someone:passw%2Frd@127.0.0.1:{proxy.port}",
+        )
+        end = await run_command("doctor", "--json", "--ca-bundle", str(ca_bundle), environ=environ)
+    (line,) = (one for one in json.loads(end.out) if one["subject"] == "service")
+    assert line["message"].endswith(f" 0 authorizations, through the proxy 127.0.0.1:{proxy.port}")
+    assert "passw" not in end.out + end.err
 
 
 async def test_what_stands_ready_is_a_way_through_the_proxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

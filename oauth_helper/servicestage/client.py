@@ -81,6 +81,11 @@ class ServiceStageClient:
         """Seconds by which the server's clock was ahead of this machine's at the last answer; ``None`` if unknown."""
         return self._connection.last_clock_skew
 
+    @property
+    def proxy(self) -> str | None:
+        """Host and port of the proxy through which ServiceStage is reached, if there is one."""
+        return self._connection.proxy
+
     def kept_ready(self) -> AbstractAsyncContextManager[None]:
         """Keep a connection open within the context, on which the next request leaves at once. It never raises."""
         return self._connection.kept_ready()

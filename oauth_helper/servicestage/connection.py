@@ -139,6 +139,11 @@ class Connection:
         """The endpoint's host, and its port where it is not the scheme's own: the ``Host`` header."""
         return _authority(self._base)
 
+    @property
+    def proxy(self) -> str | None:
+        """Host and port of the proxy through which the endpoint is reached, if there is one."""
+        return f"{self._proxy.url.host_subcomponent}:{self._proxy.url.port}" if self._proxy else None
+
     def kept_ready(self) -> AbstractAsyncContextManager[None]:
         """Keep a connection open within the context, on which the next request leaves at once. It never raises."""
         return self._standby.kept()
