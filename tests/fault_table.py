@@ -130,9 +130,9 @@ _ROWS: Final[Mapping[Trouble, tuple[Ends | CannotBe, ...]]] = {
         CannotBe("nothing is listed for it: an account that may not list gets its authorization URL"),
         CannotBe("nothing is listed for it; where its outcome is not plain, see look"),
         Ends(UNSETTLED, UNSETTLED),
-        # What stands cannot be seen, so nothing is deleted, and the exchange is refused: the name is taken. Where it
-        # can be seen by then, it is replaced after all.
-        Ends(LINKED, End(6)),
+        # What exists cannot be seen, so nothing is deleted, and the exchange is refused: the name is taken. An account
+        # that may not list is not asked to list again.
+        _REFUSED,
     ),
 }
 

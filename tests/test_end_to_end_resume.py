@@ -161,7 +161,8 @@ async def test_an_entry_that_is_not_to_be_trusted_is_named_and_stops_no_link(
         spoil(entry)
         warning = f"warning: What an earlier run left cannot be read: {words.format(entry=entry)}.\n"
         end = await run_command("resume", "--json", environ=surroundings(sandbox))
-        assert (end.status, end.out) == (0, "[]\n")
+        assert (end.status, end.out) == (9, "[]\n")
+        assert error_of(end.err)["kind"] == "machine"
         assert warning in end.err
         end = await run_command(*LINK, environ=surroundings(sandbox))
         assert end.status == 0, end.err

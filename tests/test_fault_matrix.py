@@ -55,8 +55,7 @@ def faults(case: Case) -> list[Fault]:
         unplain = Kind.INTERNAL_ERROR_AFTER if case.times else Kind.INTERNAL_ERROR
         planned.append(Fault(Call.EXCHANGE, unplain))
     if case.trouble is Trouble.UNLISTED and case.call is Call.DELETE:
-        calls = [Call.LIST] if case.times else [Call.LIST, Call.LOOK]
-        return [*planned, *(Fault(call, Kind.FORBIDDEN, case.times) for call in calls)]
+        return [*planned, Fault(Call.LIST, Kind.FORBIDDEN, case.times)]
     if case.trouble in KINDS:
         planned.append(Fault(case.call, KINDS[case.trouble], case.times))
     return planned

@@ -301,5 +301,10 @@ class Exchange:
 
 def _not_permitted(error: RefusedError) -> NotPermittedError:
     return NotPermittedError(
-        error.message, hint=error.hint, code=error.code, request_id=error.request_id, status=error.status
+        error.message,
+        hint=error.hint,
+        code=error.code,
+        request_id=error.request_id,
+        status=error.status,
+        answered_by=error.answered_by,
     )

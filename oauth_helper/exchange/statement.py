@@ -40,7 +40,7 @@ def outcome_unknown(
         happened = phrase("{happened}: {why}", happened=happened, why=trouble.message)
     hint = way_on(pending, is_kept=is_kept, may_look=may_look)
     if trouble and trouble.is_foreign_refusal:
-        happened += phrase(". This is not an answer of ServiceStage but of {who}", who=trouble.answered_by)
+        happened += _who_answered(trouble)
         again = hint if is_kept or pending.sent_at else phrase("Then run the command again.")
         hint = phrase("Check the proxy, the firewall and the endpoint. {then}", then=again)
     elif trouble and wait:
@@ -83,6 +83,10 @@ def _what_happened(pending: Pending, *, may_look: bool, is_absent: bool, may_be_
     )
 
 
+def _who_answered(error: OAuthHelperError) -> Phrase:
+    return phrase(". This is not an answer of ServiceStage but of {who}", who=error.answered_by)
+
+
 def no_answer_within(seconds: float) -> UnreachableError:
     """Return the error for a request of which nothing was heard in that time."""
     return UnreachableError(phrase("there was no answer within {seconds:g} seconds", seconds=seconds), sent=True)
@@ -121,6 +125,8 @@ def way_on(pending: Pending, *, is_kept: bool, may_look: bool) -> Phrase:
 
 def keep_in_hand(error: CredentialsError, pending: Pending, *, is_kept: bool) -> None:
     """Add to an error of the credentials that the redirect is not lost by it."""
+    if error.is_foreign_denial and error.code == str(error.status):  # a page, without a code of the gateway or IAM
+        error.message += _who_answered(error)
     error.message += what_is_gone(pending)
     if is_kept:
         error.hint += phrase(" {more}", more=way_on(pending, is_kept=True, may_look=True))

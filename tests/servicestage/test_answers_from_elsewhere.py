@@ -20,7 +20,7 @@ FOREIGN = [
     (gateway(404, "APIGW.0101"), 8, "API Gateway (APIGW.0101)"),
     (gateway(400, "APIG.0201"), 8, "API Gateway (APIG.0201)"),
     (lambda: web.json_response({"code": 40001, "msg": "no"}, status=400), 8, "40001"),
-    (page(403), 3, "HTTP 403"),
+    (page(403, Server="squid"), 3, '(server "squid")'),
     (gateway(401, "APIGW.0301"), 3, "APIGW.0301"),
     (gateway(403, "APIGW.0101"), 3, "APIGW.0101"),
 ]
@@ -60,6 +60,26 @@ async def test_a_deletion_that_something_else_answers_costs_nothing(answer: Call
         assert "create" not in cloud.calls
         assert cloud.records == [EARLIER]
         await assert_resumes(cloud, environ)
+
+
+@pytest.mark.parametrize(("seconds", "status"), [(2, 0), (600, 8)])
+async def test_a_deletion_waits_as_long_as_it_is_asked_to_if_there_is_time(seconds: int, status: int) -> None:
+    cloud = Cloud(records=[EARLIER])
+    at: list[float] = []
+
+    def busy() -> web.Response:
+        at.append(asyncio.get_running_loop().time())
+        if len(at) == 2:
+            cloud.records.clear()
+            return web.Response(status=204)
+        return gateway(429, "APIGW.0308", **{"Retry-After": str(seconds)})()
+
+    cloud.blocked["delete"] = busy
+    async with behind(cloud) as environ:
+        end, _ = await linked(environ, "--if-exists", "replace")
+    assert end.status == status, end.err
+    assert ("Try again in 10 minutes." in end.err) == (len(at) == 1) == (status == 8)
+    assert status or at[1] - at[0] >= seconds
 
 
 async def test_a_page_that_says_success_deletes_nothing() -> None:
