@@ -11,6 +11,7 @@ from typing import Final, Literal
 STATUS_NORMAL: Final = 0
 
 _LEGAL_NAME: Final = re.compile(r"[A-Za-z0-9._-]{4,63}")
+_INTEGER: Final = re.compile(r"-?[0-9]{1,18}")
 _ILLEGAL_CHARACTERS: Final = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -97,7 +98,7 @@ class Authorization:
         name = _text(record, "name")
         if not name:
             raise ValueError("an authorization without a name")
-        status, tag = record.get("status"), record.get("tag")
+        tag = record.get("tag")
         return cls(
             name=name,
             repo_type=_text(record, "repo_type"),
@@ -106,9 +107,9 @@ class Authorization:
             repo_user=_text(record, "repo_user"),
             avartar=_text(record, "avartar"),
             token_type=_text(record, "token_type"),
-            create_time=_number(record, "create_time"),
-            update_time=_number(record, "update_time"),
-            status=status if isinstance(status, int) else None,
+            create_time=_integer(record, "create_time") or 0,
+            update_time=_integer(record, "update_time") or 0,
+            status=_integer(record, "status"),
             tag=tag if isinstance(tag, str) else None,
             record=dict(record),
         )
@@ -145,6 +146,11 @@ def _text(record: Mapping[str, object], key: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _number(record: Mapping[str, object], key: str) -> int:
+def _integer(record: Mapping[str, object], key: str) -> int | None:
+    """Return a number, also if the server writes it as text or as 1.0; None if there is none."""
     value = record.get(key)
-    return value if isinstance(value, int) else 0
+    if isinstance(value, str) and _INTEGER.fullmatch(value):
+        return int(value)
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None

@@ -240,13 +240,16 @@ class UnavailableError(OAuthHelperError):
         *,
         sent: bool,
         retry_after: float | None = None,
+        is_transient: bool = False,
         **about: Any,
     ) -> None:
         super().__init__(message, **about)
         self.sent = sent
         """Whether the request may have reached the server. False only where no connection came about."""
         self.retry_after = retry_after
-        """Seconds to wait before the next request, if a 408, 425, 429 or 5xx answer says so (``Retry-After``)."""
+        """Seconds to wait before the next request, if a 408, 425, 429 or 5xx answer names them (RFC 9110 10.2.3)."""
+        self.is_transient = is_transient
+        """Whether the same request may succeed a moment later: the server is busy, or the connection broke."""
 
 
 class UnreachableError(UnavailableError):

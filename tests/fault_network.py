@@ -21,7 +21,7 @@ from oauth_helper.authorization import Authorization, RepoType
 from oauth_helper.credentials import Credentials
 from oauth_helper.sandbox import Call
 from oauth_helper.secret import Secret
-from oauth_helper.servicestage import Connection, ServiceStageClient
+from oauth_helper.servicestage import Connection, Retries, ServiceStageClient
 
 NAME: Final = "servicestage.example"
 AUTHORITY: Final = trustme.CA()
@@ -30,6 +30,8 @@ _FOREIGN: Final = trustme.CA().issue_cert(NAME)
 
 _LIMITS: Final = aiohttp.ClientTimeout(total=5.0, connect=4.5)
 """Less than the client's own, in seconds, and more than a busy machine stands still."""
+_RETRIES: Final = Retries(pauses=(0.02, 0.05, 0.1), within=3.0)
+"""A call that times out is not retried, as with the client's own limits."""
 
 
 class Weather(Enum):
@@ -145,7 +147,12 @@ class HurriedClient(ServiceStageClient):
     ) -> None:
         super().__init__(endpoint, project_id=project_id, credentials=credentials, ca_bundle=ca_bundle)
         self._connection = Connection(
-            endpoint, credentials=credentials, project_id=project_id, ca_bundle=ca_bundle, timeout=_LIMITS
+            endpoint,
+            credentials=credentials,
+            project_id=project_id,
+            ca_bundle=ca_bundle,
+            timeout=_LIMITS,
+            retries=_RETRIES,
         )
 
 
@@ -159,9 +166,9 @@ class TravellingClient(HurriedClient):
     before: Callable[[Call], None]
     _has_exchanged = False
 
-    async def list_authorizations(self) -> list[Authorization]:
+    async def list_authorizations(self, *, retry: bool = True) -> list[Authorization]:
         await self._set_out_for(Call.LOOK if self._has_exchanged else Call.LIST)
-        return await super().list_authorizations()
+        return await super().list_authorizations(retry=retry)
 
     async def authorization_url(self, repo_type: RepoType, *, tag: str | None = None) -> str:
         await self._set_out_for(Call.REDIRECT_URL)

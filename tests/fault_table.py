@@ -77,9 +77,9 @@ UNSETTLED: Final = End(8, is_kept=True)
 
 _FINE: Final = Ends(LINKED, LINKED)
 _NO_ANSWER: Final = Ends(End(7), End(7))
-"""Before there is a redirect nothing is lost by ending at once: nobody has done anything yet."""
-_ASKED_AGAIN: Final = Ends(LINKED, End(7), twice=End(7))
-"""The HTTP library itself repeats a GET once whose connection is lost before the answer (RFC 9110 section 9.2.2)."""
+"""The trouble lasts for as long as a call is retried, or a retry would not help."""
+_RETRIED: Final = Ends(LINKED, End(7), twice=LINKED)
+"""Calls without side effects are retried."""
 _OVERCOME: Final = Ends(LINKED, UNSETTLED)
 _OVERCOME_AGAIN: Final = Ends(LINKED, UNSETTLED, twice=LINKED)
 """The library's repetition, likewise; one that is lost too is overcome by us."""
@@ -97,10 +97,10 @@ _ROWS: Final[Mapping[Trouble, tuple[Ends | CannotBe, ...]]] = {
     Trouble.REFUSED: (_NO_ANSWER, _NO_ANSWER, _OVERCOME, _OVERCOME, _OVERCOME),
     Trouble.DNS: (_NO_ANSWER, _NO_ANSWER, _OVERCOME, _OVERCOME, _OVERCOME),
     Trouble.TLS: (_NO_ANSWER, _NO_ANSWER, _OVERCOME, _OVERCOME, _OVERCOME),
-    Trouble.RESET: (_ASKED_AGAIN, _ASKED_AGAIN, _OVERCOME, _OVERCOME_AGAIN, _OVERCOME_AGAIN),
-    Trouble.RESET_AFTER: (_ASKED_AGAIN, _ASKED_AGAIN, _FINE, _OVERCOME_AGAIN, _DONE_ANYWAY),
+    Trouble.RESET: (_RETRIED, _RETRIED, _OVERCOME, _OVERCOME_AGAIN, _OVERCOME_AGAIN),
+    Trouble.RESET_AFTER: (_RETRIED, _RETRIED, _FINE, _OVERCOME_AGAIN, _DONE_ANYWAY),
     # A deletion's answer has no body that could break off; its connection closes instead.
-    Trouble.TRUNCATED: (_NO_ANSWER, _NO_ANSWER, _FINE, _OVERCOME, _DONE_ANYWAY),
+    Trouble.TRUNCATED: (_RETRIED, _RETRIED, _FINE, _OVERCOME, _DONE_ANYWAY),
     Trouble.SILENT: (_NO_ANSWER, _NO_ANSWER, _OVERCOME, _OVERCOME, _OVERCOME),
     Trouble.SILENT_AFTER: (_NO_ANSWER, _NO_ANSWER, _FINE, _OVERCOME, _FINE),
     Trouble.STALE: (
@@ -111,12 +111,12 @@ _ROWS: Final[Mapping[Trouble, tuple[Ends | CannotBe, ...]]] = {
         _FINE,
         _FINE,
     ),
-    Trouble.THROTTLED: (_NO_ANSWER, _NO_ANSWER, _OVERCOME, _OVERCOME, _OVERCOME),
-    Trouble.FAILED: (_NO_ANSWER, _NO_ANSWER, _OVERCOME, _OVERCOME, _OVERCOME),
+    Trouble.THROTTLED: (_RETRIED, _RETRIED, _OVERCOME, _OVERCOME, _OVERCOME),
+    Trouble.FAILED: (_RETRIED, _RETRIED, _OVERCOME, _OVERCOME, _OVERCOME),
     # Handled or not is one and the same to a list.
-    Trouble.FAILED_AFTER: (_NO_ANSWER, _NO_ANSWER, _FINE, _OVERCOME, _FINE),
-    Trouble.BAD_GATEWAY: (_NO_ANSWER, _NO_ANSWER, _OVERCOME, _OVERCOME, _OVERCOME),
-    Trouble.GATEWAY_TIMEOUT: (_NO_ANSWER, _NO_ANSWER, _FINE, _OVERCOME, _FINE),
+    Trouble.FAILED_AFTER: (_RETRIED, _RETRIED, _FINE, _OVERCOME, _FINE),
+    Trouble.BAD_GATEWAY: (_RETRIED, _RETRIED, _OVERCOME, _OVERCOME, _OVERCOME),
+    Trouble.GATEWAY_TIMEOUT: (_RETRIED, _RETRIED, _FINE, _OVERCOME, _FINE),
     Trouble.NOT_FOUND: (_REFUSED, _REFUSED, _NOT_SERVICESTAGES, _OVERCOME, _NOT_SERVICESTAGES),
     Trouble.EXPIRED: (
         _REFUSED_AT_ONCE,

@@ -55,7 +55,7 @@ class PaperService:
         if name in self.fails:
             raise self.fails[name]
 
-    async def list_authorizations(self) -> list[Authorization]:
+    async def list_authorizations(self, *, retry: bool = True) -> list[Authorization]:
         self._called("list")
         return self.standing
 

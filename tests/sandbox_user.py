@@ -11,10 +11,12 @@ from oauth_helper.authorization import RepoType
 from oauth_helper.credentials import AccessKey
 from oauth_helper.sandbox import Call, Fault, Sandbox
 from oauth_helper.secret import Secret
-from oauth_helper.servicestage import ServiceStageClient
+from oauth_helper.servicestage import Retries, ServiceStageClient
 from oauth_helper.servicestage.iam import fetch_token, find_project_id
 
 NAME = "my-auth"
+NONE = Retries(pauses=())
+"""Each call is one request."""
 OF_SERVICESTAGE = tuple(call for call in Call if not call.startswith("iam-"))
 
 
@@ -59,10 +61,12 @@ class SandboxUser:
             case Call.DELETE:
                 await self.service.delete_authorization(NAME)
             case Call.IAM_TOKEN:
-                await fetch_token(self.sandbox.iam_endpoint, self.sandbox.user, region=self.sandbox.region)
+                await fetch_token(
+                    self.sandbox.iam_endpoint, self.sandbox.user, region=self.sandbox.region, retries=NONE
+                )
             case Call.IAM_PROJECT:
                 key = self.sandbox.access_key
-                assert await find_project_id(self.sandbox.iam_endpoint, self.sandbox.region, key)
+                assert await find_project_id(self.sandbox.iam_endpoint, self.sandbox.region, key, retries=NONE)
 
 
 @asynccontextmanager
@@ -71,7 +75,7 @@ async def sandbox_user(*faults: str, duration: float = 60, key: AccessKey | None
     async with (
         Sandbox(faults=map(Fault.parse, faults), fault_duration=duration) as sandbox,
         ServiceStageClient(
-            sandbox.endpoint, project_id=sandbox.project_id, credentials=key or sandbox.access_key
+            sandbox.endpoint, project_id=sandbox.project_id, credentials=key or sandbox.access_key, retries=NONE
         ) as service,
         ClientSession() as session,
     ):

@@ -79,7 +79,7 @@ class ScriptedService:
         assert isinstance(created, Authorization)
         return created
 
-    async def list_authorizations(self) -> list[Authorization]:
+    async def list_authorizations(self, *, retry: bool = True) -> list[Authorization]:
         listed = await self._next("list", self.looks)
         assert isinstance(listed, list)
         return listed

@@ -144,4 +144,4 @@ async def test_nothing_is_created_where_nothing_can_be_listed(server: ContractSe
     server.refusals["list"] = (503, "APIGW.0308")
     end = await link(server, kind, "--json")
     assert (end.status, error_of(end.err)["kind"]) == (7, "unusable-answer")
-    assert server.calls == {"list": 1}
+    assert server.calls == {"list": 4}

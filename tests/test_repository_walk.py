@@ -6,6 +6,7 @@ from at_once import AtOnce
 from fake_servicestage import KEY, PROJECT, FakeServiceStage, Received
 
 from oauth_helper import RefusedError, ServiceStageClient, UnavailableError, walk_repositories
+from oauth_helper.servicestage import Retries
 
 NAMESPACES = 25
 
@@ -22,7 +23,7 @@ async def test_four_are_asked_for_at_a_time_and_the_order_is_kept() -> None:
 
     async with (
         FakeServiceStage(respond) as fake,
-        ServiceStageClient(fake.endpoint, project_id=PROJECT, credentials=KEY) as service,
+        ServiceStageClient(fake.endpoint, project_id=PROJECT, credentials=KEY, retries=Retries(pauses=())) as service,
     ):
         tree = await walk_repositories(service, "my-auth")
     assert [namespace.name for namespace, _ in tree] == [f"n{number}" for number in range(NAMESPACES)]
@@ -39,7 +40,7 @@ async def test_the_first_error_ends_it(status: int, error: type[Exception]) -> N
 
     async with (
         FakeServiceStage(respond) as fake,
-        ServiceStageClient(fake.endpoint, project_id=PROJECT, credentials=KEY) as service,
+        ServiceStageClient(fake.endpoint, project_id=PROJECT, credentials=KEY, retries=Retries(pauses=())) as service,
     ):
         with pytest.raises(error):
             await walk_repositories(service, "my-auth")

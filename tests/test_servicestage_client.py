@@ -150,13 +150,21 @@ async def test_a_creation_without_the_record_may_have_happened(document: object)
     assert len(fake.received) == 1
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", b'{"authorization": {"na', b"\xff\xfe{", b"[" * 100_000])
-async def test_an_answer_that_is_not_json_is_unusable(body: bytes) -> None:
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (b"", "is empty"),
+        (b" <html>", "is a web page, so it does not come from ServiceStage"),
+        (b"<!DOCTYPE html><title> Sign in</title>", 'is the web page "Sign in", so it does not come from ServiceStage'),
+        *((body, "is not the JSON") for body in (b'{"authorization": {"na', b"\xff\xfe{", b"[" * 100_000)),
+    ],
+)
+async def test_an_answer_that_is_not_json_is_unusable(body: bytes, told: str) -> None:
     def answer(_request: Received) -> web.Response:
         return web.Response(body=body, headers={"x-request-id": "abc\t123"})
 
     async with FakeServiceStage(answer) as fake, client(fake) as service:
-        with pytest.raises(UnusableAnswerError, match="is not the JSON that was promised") as caught:
+        with pytest.raises(UnusableAnswerError, match=told) as caught:
             await service.create_oauth(RepoType.GITHUB, name="my-auth", code=CODE, state=STATE)
     assert caught.value.request_id == "abc 123"
 

@@ -8,6 +8,7 @@ import ssl
 import aiohttp
 import pytest
 from aiohttp.client_reqrep import ConnectionKey
+from yarl import URL
 
 from oauth_helper.errors import UnavailableError
 from oauth_helper.phrase import phrase
@@ -76,8 +77,10 @@ def test_what_an_exception_says_itself_is_not_repeated(error: Exception, message
     assert "Nothing was created" not in ours.hint
 
 
-def test_a_connectors_error_names_the_proxy_where_there_is_one() -> None:
-    key = ConnectionKey("example.com", 443, True, True, None, None, None)
+@pytest.mark.parametrize("host", ["example.com", "p"])
+def test_a_connectors_error_names_whom_it_did_not_reach(host: str) -> None:
+    key = ConnectionKey(host, 443, True, True, None, None, None)
     error = aiohttp.ClientConnectorError(key, OSError(errno.EHOSTUNREACH, "?tag=x"))
-    assert str(translated(error, server="example.com", proxy="p:1")) == "No connection to p:1: No route to host"
-    assert str(translated(error, server="example.com", proxy=None)) == "No connection to example.com: No route to host"
+    ours = translated(error, server="example.com", proxy=URL("http://p:443"))
+    assert str(ours) == f"No connection to {'p:443' if host == 'p' else host}: No route to host"
+    assert ("HTTPS_PROXY (http" in ours.hint) == (host == "p")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import trustme
+from command import run_command, surroundings
 from fake_servicestage import KEY, PROJECT, FakeServiceStage, RawServer, Script, answering
 from yarl import URL
 
@@ -21,6 +23,23 @@ from oauth_helper.servicestage.route import proxy_for
 EMPTY = answering({"authorizations": []})
 NAME = "servicestage.oauth-helper.invalid"
 """A name that only the proxy knows (RFC 6761 section 6.4)."""
+DIRECT = {
+    "https://api.corp.example": [
+        *("*.corp.example", ".corp.example", "CORP.example", "a.example,\tCorp.Example ", "a.example corp.example."),
+        *("*.example", "api.corp.example:443", "corp.example:443", "*.corp.example:443", "a, *"),
+    ],
+    "https://corp.example": [".corp.example", "corp.example", "Example"],
+    "https://密.example": ["密.example", "xn--vct.example", ".EXAMPLE"],
+    "https://192.0.2.77": ["192.0.2.0/25", "192.0.2.77/24", "192.0.2.77", "192.0.2.77:443", "0.0.0.0/0"],
+    "https://[2001:db8::5]:8443": ["2001:db8::/32", "[2001:db8::5]", "[2001:DB8:0::5]:8443", "2001:db8::5"],
+}
+"""Entries of NO_PROXY that name the endpoint."""
+THROUGH_THE_PROXY = {
+    "https://api.corp.example": ["orp.example", "api.corp", "api.corp.example:8443", "*corp", "10.0.0.0/8", "/", "."],
+    "https://corp.example": ["*.corp.example", "api.corp.example", ".corp.example:80"],
+    "https://192.0.2.77": ["192.0.2.0/26", "192.0.2.7", "2.77", "192.0.2.77:80", "::/0", "*.77", "192.0.2.77/x"],
+    "https://[2001:db8::5]:8443": ["[2001:db8::5]:443", "2001:db9::/32", "[2001:db8::6]", "0.0.0.0/0"],
+}
 PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "REQUEST_METHOD")
 
 
@@ -49,7 +68,7 @@ async def failure(endpoint: str, ca_bundle: Path | str | None = None) -> Unreach
         ({"HTTPS_PROXY": "http://p:1"}, "https://x.example", "http://p:1"),
         ({"https_proxy": "http://p:1"}, "https://x.example", "http://p:1"),
         ({"https_proxy": "p:1"}, "https://x.example", "http://p:1"),
-        ({"https_proxy": "https://u:w@p"}, "https://x.example", "https://u:w@p"),
+        ({"https_proxy": "https://u:w@p"}, "https://x.example", "https://p"),
         ({"HTTPS_PROXY": ""}, "https://x.example", None),
         ({"HTTP_PROXY": "http://p:1"}, "https://x.example", None),
         ({"ALL_PROXY": "socks5://p:1"}, "https://x.example", None),
@@ -59,6 +78,16 @@ async def failure(endpoint: str, ca_bundle: Path | str | None = None) -> Unreach
         ({"HTTPS_PROXY": "http://p:1", "NO_PROXY": "x.example:8443"}, "https://x.example:8443", None),
         ({"HTTPS_PROXY": "http://p:1", "NO_PROXY": "x.example:8443"}, "https://x.example", "http://p:1"),
         ({"HTTPS_PROXY": "http://p:1", "NO_PROXY": "y.example"}, "https://x.example", "http://p:1"),
+        *(
+            ({"HTTPS_PROXY": "http://p:1", "NO_PROXY": no_proxy}, endpoint, None)
+            for endpoint, matching in DIRECT.items()
+            for no_proxy in matching
+        ),
+        *(
+            ({"HTTPS_PROXY": "http://p:1", "NO_PROXY": no_proxy}, endpoint, "http://p:1")
+            for endpoint, other in THROUGH_THE_PROXY.items()
+            for no_proxy in other
+        ),
         ({"HTTPS_PROXY": "http://p:1"}, "https://127.0.0.1:8443", None),
         ({"HTTPS_PROXY": "http://p:1"}, "https://[::1]", None),
         ({"HTTPS_PROXY": "http://p:1"}, "https://localhost", None),
@@ -70,7 +99,8 @@ def test_the_environment_names_the_proxy(
 ) -> None:
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert proxy_for(URL(endpoint)) == (URL(proxy) if proxy else None)
+    found = proxy_for(URL(endpoint))
+    assert (found and found.url) == (URL(proxy) if proxy else None)
 
 
 @pytest.mark.parametrize("address", ["socks5://u:passw0rd@p:1", "http://", "http://u:passw0rd@p:port", "://"])
@@ -126,6 +156,23 @@ async def test_a_proxy_leads_to_a_host_that_only_it_knows(tmp_path: Path, monkey
     assert request.headers["Authorization"] == request.vendor_authorization("AccessKey", "SecretKey")
 
 
+async def test_doctor_names_the_proxy_but_not_its_password(tmp_path: Path) -> None:
+    authority, ca_bundle, tls = trustme.CA(), tmp_path / "ca.pem", ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.cert_pem.write_to_path(str(ca_bundle))
+    authority.issue_cert(NAME).configure_cert(tls)
+    async with FakeServiceStage(EMPTY, tls=tls) as fake, tunnel_to(fake.port) as proxy:
+        environ = surroundings(
+            OAUTH_HELPER_ENDPOINT=f"https://{NAME}",
+            OAUTH_HELPER_PROJECT_ID=PROJECT,
+            OAUTH_HELPER_TOKEN="MIIE",
+            HTTPS_PROXY=f"http://someone:passw%2Frd@127.0.0.1:{proxy.port}",
+        )
+        end = await run_command("doctor", "--json", "--ca-bundle", str(ca_bundle), environ=environ)
+    (line,) = (one for one in json.loads(end.out) if one["subject"] == "service")
+    assert line["message"].endswith(f" 0 authorizations, through the proxy 127.0.0.1:{proxy.port}")
+    assert "passw" not in end.out + end.err
+
+
 async def test_what_stands_ready_is_a_way_through_the_proxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     authority, ca_bundle, tls = trustme.CA(), tmp_path / "ca.pem", ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.cert_pem.write_to_path(str(ca_bundle))
@@ -175,7 +222,7 @@ async def test_a_proxy_that_refuses_is_told_with_its_status(monkeypatch: pytest.
         writer.write(b"HTTP/1.1 407 \x1b[31mNo\r\nContent-Length: 0\r\n\r\n")
 
     error = await broken_proxy(script, monkeypatch)
-    assert error.message.endswith(f"did not connect to {NAME} (HTTP 407)")
+    assert error.message.endswith("refused the user name or password, or needs one (HTTP 407)")
     assert "HTTPS_PROXY" in error.hint
     assert not error.sent
 
@@ -199,5 +246,6 @@ async def test_a_proxy_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch
 async def test_a_proxy_without_an_address_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.oauth-helper.invalid:3128")
     error = await failure("https://x.example")
-    assert error.message == "There is no address for the name proxy.oauth-helper.invalid:3128"
+    assert error.message == "No address was found for the proxy proxy.oauth-helper.invalid:3128"
+    assert "HTTPS_PROXY (http" in error.hint
     assert not error.sent

@@ -17,9 +17,9 @@ from oauth_helper.errors import UnreachableError
 from oauth_helper.servicestage import Connection
 from oauth_helper.servicestage.standby import StandbyPace
 
-AT_ONCE = StandbyPace(between=0, after_sign=0, glance=0.005)
-UNASKED = StandbyPace(between=3600, after_sign=0, glance=0.005)
-"""Nothing is opened again unless somebody comes."""
+OFTEN = StandbyPace(renewal=0.02, after_sign=0)
+UNASKED = StandbyPace(renewal=3600, after_sign=0)
+"""Nothing is opened again without a sign."""
 
 
 @dataclass
@@ -29,6 +29,7 @@ class Endpoint:
     tls: ssl.SSLContext
     ca_bundle: Path
     writers: list[asyncio.StreamWriter] = field(default_factory=list)
+    ended: int = 0
     came: asyncio.Condition = field(default_factory=asyncio.Condition)
     answer: Callable[[asyncio.StreamWriter], None] = lambda writer: writer.write(json_answer(b"{}"))
 
@@ -44,10 +45,15 @@ class Endpoint:
         async with self.came:
             self.writers.append(writer)
             self.came.notify_all()
-        while True:
-            await self.server.read_request(reader)
-            self.answer(writer)
-            await writer.drain()
+        try:
+            while True:
+                await self.server.read_request(reader)
+                self.answer(writer)
+                await writer.drain()
+        finally:
+            async with self.came:
+                self.ended += 1
+                self.came.notify_all()
 
     async def handshakes(self, number: int) -> None:
         """Wait until so many connections have come."""
@@ -69,12 +75,48 @@ def endpoint(tmp_path: Path) -> Endpoint:
 
 
 async def test_a_post_takes_the_connection_that_stands_and_nothing_is_asked_for_its_sake(endpoint: Endpoint) -> None:
-    async with endpoint.connected(AT_ONCE) as connection:
+    async with endpoint.connected(UNASKED) as connection:
         async with connection.kept_ready():
             await endpoint.handshakes(1)
             assert endpoint.server.heads == []
         await connection.request("POST", "/x", body=b"{}")
         assert len(endpoint.writers) == len(endpoint.server.heads) == 1
+
+
+async def test_it_is_renewed_every_25_seconds_and_the_old_one_is_closed(endpoint: Endpoint) -> None:
+    assert StandbyPace().renewal == 25
+    async with endpoint.connected(OFTEN) as connection:
+        async with connection.kept_ready():
+            await endpoint.handshakes(4)
+            async with endpoint.came:
+                await endpoint.came.wait_for(lambda: endpoint.ended >= 3)
+        await connection.request("POST", "/x", body=b"{}")
+        assert len(endpoint.server.heads) == 1
+
+
+@pytest.mark.parametrize("away", [50, 3600])
+async def test_nothing_is_sent_on_a_connection_that_grew_old_while_the_machine_slept(
+    endpoint: Endpoint, away: float
+) -> None:
+    now = 1000.0
+    async with endpoint.connected(StandbyPace(wall=lambda: now)) as connection:
+        await connection.request("GET", "/x")
+        async with connection.kept_ready():
+            for _ in range(9):
+                await asyncio.sleep(0)
+        now += away
+        await connection.request("POST", "/x", body=b"{}")
+        assert (len(endpoint.writers), len(endpoint.server.heads)) == (2, 2)
+
+
+async def test_many_signs_open_one_connection(endpoint: Endpoint) -> None:
+    async with endpoint.connected(StandbyPace(renewal=3600, after_sign=3600)) as connection, connection.kept_ready():
+        await endpoint.handshakes(1)
+        for _ in range(100):
+            connection.expect_request()
+            await asyncio.sleep(0)
+        await connection.request("POST", "/x", body=b"{}")
+        assert len(endpoint.writers) == 1
 
 
 async def test_the_connection_of_the_last_call_is_kept(endpoint: Endpoint) -> None:
@@ -84,18 +126,6 @@ async def test_the_connection_of_the_last_call_is_kept(endpoint: Endpoint) -> No
             await asyncio.sleep(0)
         await connection.request("POST", "/x", body=b"{}")
         assert len(endpoint.writers) == 1
-
-
-async def test_what_the_server_closes_is_opened_again(endpoint: Endpoint) -> None:
-    async with endpoint.connected(AT_ONCE) as connection:
-        async with connection.kept_ready():
-            for number in range(3):
-                await endpoint.handshakes(number + 1)
-                await endpoint.close(number)
-            await endpoint.handshakes(4)
-        # What was closed so soon is not trusted; but nothing is lost by it.
-        await connection.request("POST", "/x", body=b"{}")
-        assert len(endpoint.server.heads) == 1
 
 
 async def test_a_server_that_closes_soon_is_connected_again_when_somebody_comes(endpoint: Endpoint) -> None:
@@ -119,13 +149,13 @@ async def test_two_waits_share_one_connection(endpoint: Endpoint) -> None:
 
 
 async def test_nothing_of_it_is_left(endpoint: Endpoint) -> None:
-    async with endpoint.connected(AT_ONCE) as connection, connection.kept_ready():
+    async with endpoint.connected(UNASKED) as connection, connection.kept_ready():
         await endpoint.handshakes(1)
     assert not [task for task in asyncio.all_tasks() if task.get_name() == "keeps a connection ready"]
 
 
 async def test_an_endpoint_that_is_down_disturbs_nobody(endpoint: Endpoint) -> None:
-    async with endpoint.connected(AT_ONCE) as connection:
+    async with endpoint.connected(UNASKED) as connection:
         async with connection.kept_ready():
             await endpoint.handshakes(1)
             endpoint.server.stop_listening()

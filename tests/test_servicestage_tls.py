@@ -87,7 +87,7 @@ async def test_a_server_that_does_not_speak_tls_is_told_as_such(ca_bundle: Path)
 
     async with RawServer(script) as server:
         error = await failure(server.endpoint.replace("http:", "https:"), ca_bundle)
-    assert "No TLS connection with 127.0.0.1" in error.message
+    assert "The TLS handshake with 127.0.0.1" in error.message
     assert not error.sent
 
 

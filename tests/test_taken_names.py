@@ -85,7 +85,7 @@ async def test_a_code_that_may_be_used_up_is_not_sent_again_for_a_taken_name() -
                 raise UnusableAnswerError(phrase("busy"), sent=True, status=503)
             raise NameTakenError(phrase("taken"))
 
-        async def list_authorizations(self) -> list[Authorization]:
+        async def list_authorizations(self, *, retry: bool = True) -> list[Authorization]:
             made_by_another = replace(STANDING, repo_type="gitlab")
             return [made_by_another] if self.calls.count("create") > 1 else []
 
@@ -97,7 +97,7 @@ async def test_a_code_that_may_be_used_up_is_not_sent_again_for_a_taken_name() -
 
 async def test_who_may_not_list_and_runs_the_command_again_is_not_held_up_by_what_cannot_be_known() -> None:
     class Unlisted(PaperService):
-        async def list_authorizations(self) -> list[Authorization]:
+        async def list_authorizations(self, *, retry: bool = True) -> list[Authorization]:
             raise NotPermittedError(phrase("may not list"))
 
     service = Unlisted()

@@ -17,6 +17,8 @@ __all__ = ["main"]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command with ``arguments``, or with those of the process; return its exit status."""
+    # It would decrypt every secret that is sent, in the TLS of aiohttp and of a browser that inherits it.
+    os.environ.pop("SSLKEYLOGFILE", None)
     try:
         # A Ctrl-C may come while they are imported.
         if COMPLETION_VARIABLE in os.environ:

@@ -71,7 +71,7 @@ class Lookout:
         self._tell(Looking(self._name))
         try:
             async with asyncio.timeout(self._pace.look):
-                return await self._service.list_authorizations()
+                return await self._service.list_authorizations(retry=False)
         except NotPermittedError as error:
             if not is_list_alone_refused(error):
                 raise

@@ -12,8 +12,8 @@ from oauth_helper.secret import Secret
 class Lists(Protocol):
     """The one call of ServiceStage that a look needs."""
 
-    async def list_authorizations(self) -> list[Authorization]:
-        """Return all that stand in the project."""
+    async def list_authorizations(self, *, retry: bool = True) -> list[Authorization]:
+        """Return all authorizations of the project; without ``retry``, send one request only."""
 
 
 class Service(Lists, Protocol):

@@ -97,8 +97,8 @@ class _ByProof:
     service: Service
     proof: Proof
 
-    async def list_authorizations(self) -> list[Authorization]:
-        return await self.service.list_authorizations()
+    async def list_authorizations(self, *, retry: bool = True) -> list[Authorization]:
+        return await self.service.list_authorizations(retry=retry)
 
     async def delete_authorization(self, name: str) -> None:
         await self.service.delete_authorization(name)

@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 from oauth_helper.servicestage.client import ServiceStageClient
-from oauth_helper.servicestage.connection import Connection
+from oauth_helper.servicestage.connection import Connection, Retries
 from oauth_helper.servicestage.iam import IssuedToken, fetch_token, find_project_id
 from oauth_helper.servicestage.refusals import LARGEST_SKEW
+from oauth_helper.servicestage.route import tls_context
 
-__all__ = ["LARGEST_SKEW", "Connection", "IssuedToken", "ServiceStageClient", "fetch_token", "find_project_id"]
+__all__ = [
+    "LARGEST_SKEW",
+    "Connection",
+    "IssuedToken",
+    "Retries",
+    "ServiceStageClient",
+    "fetch_token",
+    "find_project_id",
+    "tls_context",
+]

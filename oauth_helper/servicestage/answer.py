@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import html
 import json
+import math
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from email.message import Message
 from email.utils import parsedate_to_datetime
 from typing import Final
 
@@ -17,6 +21,12 @@ from oauth_helper.stars import starred
 CHECK_THE_ENDPOINT = phrase("Try again in a moment; `oauth-helper doctor` checks the endpoint.")
 """What to do where the request may have been carried out: it must not claim that nothing was created."""
 
+_LONGEST_TEXT: Final = 65536
+"""Bytes, if the server names another charset than UTF-8: its codec may be slow."""
+_HTML: Final = re.compile(r"\s*<(?:!doctype|html|head|body)\b", re.IGNORECASE)
+_TITLE: Final = re.compile(r"<title[^>]*>([^<]*)<", re.IGNORECASE)
+_TITLE_WITHIN: Final = 4096
+"""Characters in which a page's title stands."""
 LONGEST_RETRY_AFTER: Final = 86400.0
 """Seconds. A server that asks for more is taken to ask for this."""
 
@@ -69,6 +79,17 @@ class Answer:
         """Return text of this answer as it may be shown."""
         return starred(text, self.secrets, limit=limit)
 
+    @property
+    def text(self) -> str:
+        """The body in the charset that its ``Content-Type`` declares, else in UTF-8."""
+        declared = Message()
+        declared["Content-Type"] = self.headers.get("Content-Type", "")
+        try:
+            charset = declared.get_content_charset("utf-8")
+            return self.body.decode() if charset == "utf-8" else self.body[:_LONGEST_TEXT].decode(charset, "replace")
+        except (LookupError, ValueError):
+            return self.body.decode(errors="replace")
+
     def json_object(self) -> dict[str, object]:
         """Read the body.
 
@@ -79,9 +100,22 @@ class Answer:
             document = parse_json(self.body)
         except ValueError:
             document = None
-        if not isinstance(document, dict):
+        if isinstance(document, dict):
+            return document
+        if not self.body.strip():
+            what = phrase("is empty")
+        elif (title := page_title(self.text)) is not None:
+            what = phrase("is a web page, so it does not come from ServiceStage")
+            if title:
+                shown = self.shown(title, limit=100)
+                what = phrase('is the web page "{title}", so it does not come from ServiceStage', title=shown)
+        else:
             raise self.unusable(phrase("is not the JSON that was promised"))
-        return document
+        error = self.unusable(what)
+        error.hint = phrase(
+            "Check --region and --endpoint, and whether a proxy, a firewall or a sign-in page answers in its place."
+        )
+        raise error
 
     def unusable(self, what: Phrase) -> UnusableAnswerError:
         """Return the error for an answer that says success, but ``what`` is wrong with it."""
@@ -103,14 +137,28 @@ def _date(text: str) -> datetime | None:
         return None
 
 
+def page_title(text: str) -> str | None:
+    """Return the title of an HTML page, which may be empty; None if the text is no HTML page."""
+    if not _HTML.match(text):
+        return None
+    title = _TITLE.search(text, 0, _TITLE_WITHIN)
+    return html.unescape(title[1]).strip() if title else ""
+
+
 def parse_json(body: bytes) -> object:
     """Read JSON from a stranger.
 
     Raises:
-        ValueError: It is not JSON, not Unicode, or nested deeper than can be read.
+        ValueError: It is not JSON (NaN and infinite numbers are none), not Unicode, or nested deeper than can be read.
     """
     try:
-        document: object = json.loads(body)
+        document: object = json.loads(body, parse_constant=_number, parse_float=_number)
     except RecursionError:
         raise ValueError("nested too deep") from None
     return document
+
+
+def _number(text: str) -> float:
+    if not math.isfinite(number := float(text)):
+        raise ValueError("not a number of JSON")
+    return number

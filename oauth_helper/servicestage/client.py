@@ -16,7 +16,7 @@ from oauth_helper.repository import Namespace, Project
 from oauth_helper.secret import Secret
 from oauth_helper.servicestage.answer import Answer
 from oauth_helper.servicestage.bodies import basic, body_of
-from oauth_helper.servicestage.connection import Connection
+from oauth_helper.servicestage.connection import RETRIES, Connection, Retries
 from oauth_helper.servicestage.repositories import (
     authorized_by,
     namespace_segment,
@@ -40,6 +40,7 @@ class ServiceStageClient:
         project_id: The IAM project of that region.
         credentials: An access key or a project-scoped token.
         ca_bundle: A file of certificates (PEM) to trust instead of the system's.
+        retries: When calls without side effects are sent again because ServiceStage is busy or a connection broke.
 
     Raises:
         SettingsError: One of these is unusable.
@@ -52,8 +53,11 @@ class ServiceStageClient:
         project_id: str,
         credentials: Credentials,
         ca_bundle: str | os.PathLike[str] | None = None,
+        retries: Retries = RETRIES,
     ) -> None:
-        self._connection = Connection(endpoint, credentials=credentials, project_id=project_id, ca_bundle=ca_bundle)
+        self._connection = Connection(
+            endpoint, credentials=credentials, project_id=project_id, ca_bundle=ca_bundle, retries=retries
+        )
         self.endpoint = endpoint
         """As it was given."""
         self.project_id = project_id
@@ -75,6 +79,11 @@ class ServiceStageClient:
         """Seconds by which the server's clock was ahead of this machine's at the last answer; ``None`` if unknown."""
         return self._connection.last_clock_skew
 
+    @property
+    def proxy(self) -> str | None:
+        """Host and port of the proxy through which ServiceStage is reached, if there is one."""
+        return self._connection.proxy
+
     def kept_ready(self) -> AbstractAsyncContextManager[None]:
         """Keep a connection open within the context, on which the next request leaves at once. It never raises."""
         return self._connection.kept_ready()
@@ -83,9 +92,12 @@ class ServiceStageClient:
         """Know that a request may come soon, as the user is coming back."""
         self._connection.expect_request()
 
-    async def list_authorizations(self) -> list[Authorization]:
-        """Return all authorizations of the project (API page "Obtaining All Git Repository Authorizations")."""
-        answer = await self._connection.request("GET", self._auths)
+    async def list_authorizations(self, *, retry: bool = True) -> list[Authorization]:
+        """Return all authorizations of the project (API page "Obtaining All Git Repository Authorizations").
+
+        Without ``retry``, send one request only, whatever comes of it.
+        """
+        answer = await self._connection.request("GET", self._auths, is_safe=retry)
         document = answer.json_object()
         records = document.get("authorizations")
         if records is None and document.get("count") == 0:
@@ -102,7 +114,8 @@ class ServiceStageClient:
         Each one bears a state of its own, for a single use (API page "Obtaining an Authorization Redirection URL").
         ``tag`` names the site (``intl``); give the same one to :meth:`create_oauth`.
         """
-        answer = await self._connection.request("GET", f"{self._auths}/{repo_type.value}/redirect", query=_query(tag))
+        path = f"{self._auths}/{repo_type.value}/redirect"
+        answer = await self._connection.request("GET", path, query=_query(tag), is_safe=True)
         url = answer.json_object().get("url")
         if not isinstance(url, str) or not url:
             raise answer.unusable(phrase("has no authorization URL"))
@@ -216,7 +229,8 @@ class ServiceStageClient:
         return read_names(await self._ask(authorization_name, path), "branches")
 
     async def _ask(self, authorization_name: str, path: str) -> Answer:
-        return await self._connection.request("GET", f"{self._repos}{path}", headers=authorized_by(authorization_name))
+        headers = authorized_by(authorization_name)
+        return await self._connection.request("GET", f"{self._repos}{path}", headers=headers, is_safe=True)
 
 
 def _check_name(name: str) -> None:

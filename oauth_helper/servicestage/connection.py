@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import os
 import re
-from collections.abc import Collection, Mapping
+import time
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import MappingProxyType, TracebackType
 from typing import Final, Self
@@ -18,7 +19,13 @@ from yarl import URL
 
 from oauth_helper.credentials import AccessKey, Credentials, IamToken
 from oauth_helper.endpoint import check_endpoint
-from oauth_helper.errors import CredentialsError, SettingsError
+from oauth_helper.errors import (
+    CredentialsError,
+    SettingsError,
+    UnavailableError,
+    UnreachableError,
+    UnusableAnswerError,
+)
 from oauth_helper.pending import CONNECTING
 from oauth_helper.phrase import Phrase, phrase
 from oauth_helper.secret import Secret
@@ -36,19 +43,33 @@ _LARGEST_FIELD: Final = 128 * 1024
 """Bytes; an IAM token, which comes in a header, may have 100,000 characters."""
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=30, sock_connect=CONNECTING)
 """Seconds, for a whole request and for its connection."""
-_POOLED: Final = 15.0
-"""Seconds for which a connection is kept after an answer; aiohttp's default."""
 _FIELD_VALUE: Final = re.compile(r"[!-~]+")
 """What every value of ours in a header is made of (RFC 9110 section 5.5, without spaces)."""
 
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Retries:
+    """How often, and when, a call without side effects is sent again."""
+
+    pauses: Sequence[float] = (0.5, 1.0, 2.0)
+    """Seconds before each retry. The server's ``Retry-After`` can make a pause longer."""
+    within: float = 10.0
+    """Seconds after the first request in which the last retry must start."""
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    clock: Callable[[], float] = time.monotonic
+
+
+RETRIES: Final = Retries()
+
+
 class Connection:
     """Send requests to one endpoint, each of them signed or with its token. An async context manager.
 
-    A request is never repeated by this class. aiohttp by itself (3.11.0 and 3.14.5 read) sends a GET or DELETE a
-    second time when its connection is lost before an answer, as RFC 9110 section 9.2.2 allows; a POST never.
+    Only a request that :meth:`request` is told has no side effects is sent again. aiohttp by itself (3.11.0 and
+    3.14.5) sends a GET or DELETE a second time when its connection is lost before an answer, as RFC 9110 section 9.2.2
+    allows; a POST never.
 
     Args:
         endpoint: ``https://HOST[:PORT][/PREFIX]``; plain http on this machine only.
@@ -58,6 +79,7 @@ class Connection:
         origin: Says in an error where ``endpoint`` came from.
         timeout: Other limits than 30 s for a request and 10 s for its connection.
         standby: When the connection that :meth:`kept_ready` keeps is renewed.
+        retries: When calls without side effects are sent again.
 
     Raises:
         SettingsError: The endpoint, the project ID, the CA bundle or a proxy of the environment is unusable.
@@ -74,6 +96,7 @@ class Connection:
         origin: str = phrase("The endpoint"),
         timeout: aiohttp.ClientTimeout = _TIMEOUT,
         standby: StandbyPace = STANDBY,
+        retries: Retries = RETRIES,
     ) -> None:
         self._base = URL(check_endpoint(endpoint, origin=origin), encoded=True)
         _check(credentials)
@@ -84,15 +107,15 @@ class Connection:
         self._proxy = proxy_for(self._base)
         self._tls = tls_context(ca_bundle) if ca_bundle is not None or self._base.scheme == "https" else None
         self._timeout = timeout
+        self._retries = retries
         self._session: aiohttp.ClientSession | None = None
         self._standby = Standby(self._connected, standby)
-        self._answered_at = -math.inf
         self.last_clock_skew: float | None = None
         """Seconds by which the server's clock was ahead of this machine's at the last answer; ``None`` if unknown."""
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=True if self._tls is None else self._tls, keepalive_timeout=_POOLED),
+            connector=aiohttp.TCPConnector(ssl=True if self._tls is None else self._tls),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"User-Agent": f"oauth-helper/{VERSION}"},
             timeout=self._timeout,
@@ -114,6 +137,11 @@ class Connection:
         """The endpoint's host, and its port where it is not the scheme's own: the ``Host`` header."""
         return _authority(self._base)
 
+    @property
+    def proxy(self) -> str | None:
+        """Host and port of the proxy through which the endpoint is reached, if there is one."""
+        return f"{self._proxy.url.host_subcomponent}:{self._proxy.url.port}" if self._proxy else None
+
     def kept_ready(self) -> AbstractAsyncContextManager[None]:
         """Keep a connection open within the context, on which the next request leaves at once. It never raises."""
         return self._standby.kept()
@@ -131,8 +159,9 @@ class Connection:
         body: bytes = b"",
         headers: Mapping[str, str] = MappingProxyType({}),
         secrets: Collection[Secret] = (),
+        is_safe: bool = False,
     ) -> Answer:
-        """Send one request and return its answer, whose status says success (2xx).
+        """Send a request and return its answer, whose status says success (2xx).
 
         Args:
             method: The HTTP method.
@@ -141,27 +170,49 @@ class Connection:
             body: JSON, or nothing.
             headers: More than those of every request; signed with them.
             secrets: What stands in ``body`` and must not come back in an error's text.
+            is_safe: The request has no side effects. If the server is busy or the connection breaks, send it again.
 
         Raises:
             CredentialsError: The server refused the credentials (or, NotPermittedError, the call; or ClockSkewError).
             RefusedError: The server refused the request.
             UnavailableError: There was no answer, or none that can be used; ``sent`` tells which.
         """
-        query = tuple(query)
-        target_path = f"{self._base.raw_path.rstrip('/')}{path}"
-        url = URL(f"{self._base.scheme}://{self.host}{request_target(target_path, query)}", encoded=True)
+        request = _Request(method, path, tuple(query), body, headers, tuple(secrets))
+        retries = self._retries
+        deadline = retries.clock() + retries.within
+        for pause in retries.pauses if is_safe else ():
+            try:
+                return await self._attempt(request)
+            except UnavailableError as error:
+                wait = max(pause, error.retry_after or 0.0)
+                if not error.is_transient or retries.clock() + wait > deadline:
+                    raise
+            _log.debug("%s %s: again in %.1f s", method, path, wait)
+            await retries.sleep(wait)
+        return await self._attempt(request)
+
+    async def _attempt(self, request: _Request) -> Answer:
+        method, path = request.method, f"{self._base.raw_path.rstrip('/')}{request.path}"
+        url = URL(f"{self._base.scheme}://{self.host}{request_target(path, request.query)}", encoded=True)
         try:
             await self._standby.release()
-            # Signed by the clock of now, not of when a connection was waited for.
-            sent, ours = self._authenticated(method, target_path, query, body, headers)
-            answer = await self._send(method, url, sent, body, (*secrets, *ours))
         except FOREIGN as error:
-            failure = translated(error, server=self.host, proxy=_authority(self._proxy) if self._proxy else None)
+            failure = self._translated(error)
         else:
-            _log.debug("%s %s%s: %d, request %s", method, self.host, target_path, answer.status, answer.request_id)
-            return self._accepted(answer)
-        _log.debug("%s %s%s: %s", method, self.host, target_path, failure.message)
+            # Signed by the clock of now, not of when a connection was waited for.
+            sent, ours = self._authenticated(method, path, request.query, request.body, request.headers)
+            try:
+                answer = await self._send(method, url, sent, request.body, (*request.secrets, *ours))
+            except FOREIGN as error:
+                failure = self._translated(error)
+            else:
+                _log.debug("%s %s%s: %d, request %s", method, self.host, path, answer.status, answer.request_id)
+                return self._accepted(answer)
+        _log.debug("%s %s%s: %s", method, self.host, path, failure.message)
         raise failure
+
+    def _translated(self, error: Exception) -> UnreachableError | UnusableAnswerError:
+        return translated(error, server=self.host, proxy=self._proxy.url if self._proxy else None)
 
     def _authenticated(
         self, method: str, path: str, query: Query, body: bytes, more: Mapping[str, str]
@@ -183,10 +234,17 @@ class Connection:
         self, method: str, url: URL, headers: Mapping[str, str], body: bytes, secrets: Collection[Secret]
     ) -> Answer:
         session, _ = self._opened()
+        proxy, proxy_headers = self._way()
         async with session.request(
-            method, url, headers=headers, data=body or None, proxy=self._proxy, allow_redirects=False
+            method,
+            url,
+            headers=headers,
+            data=body or None,
+            proxy=proxy,
+            proxy_headers=proxy_headers,
+            allow_redirects=False,
         ) as response:
-            received_at, self._answered_at = datetime.now(UTC), asyncio.get_running_loop().time()
+            received_at = datetime.now(UTC)
             content = bytearray()
             async for part in response.content.iter_any():
                 content += part
@@ -194,16 +252,21 @@ class Connection:
                     break
             return Answer(self.host, response.status, response.headers, bytes(content), received_at, secrets)
 
-    async def _connected(self) -> tuple[Held, float]:
-        """Return a connection, and how many seconds it has been idle for where it was one of the pool's."""
+    async def _connected(self) -> Held:
         session, pool = self._opened()
-        idle_for = asyncio.get_running_loop().time() - self._answered_at
-        # The pool tells connections by these: what a session's requests bring to a proxy are its own headers.
-        as_if = aiohttp.ClientRequest(
-            "GET", self._base, session=session, proxy=self._proxy, proxy_headers=session.headers.copy()
-        )
-        held = await pool.connect(as_if, [], self._timeout)
-        return held, idle_for if idle_for < _POOLED else 0.0
+        proxy, proxy_headers = self._way()
+        # The pool tells connections by these: a session's requests bring its own headers to a proxy, and these.
+        to_proxy = session.headers.copy()
+        to_proxy.update(proxy_headers or {})
+        as_if = aiohttp.ClientRequest("GET", self._base, session=session, proxy=proxy, proxy_headers=to_proxy)
+        return await pool.connect(as_if, [], self._timeout)
+
+    def _way(self) -> tuple[URL | None, dict[str, str] | None]:
+        """Return the proxy, and the headers for it."""
+        if self._proxy is None:
+            return None, None
+        authorization = self._proxy.authorization
+        return self._proxy.url, {"Proxy-Authorization": authorization.reveal()} if authorization else None
 
     def _opened(self) -> tuple[aiohttp.ClientSession, aiohttp.BaseConnector]:
         if self._session is None or self._session.connector is None:
@@ -219,6 +282,16 @@ class Connection:
         if answer.status >= 300:
             raise redirected(answer)
         return answer
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    method: str
+    path: str
+    query: Query
+    body: bytes
+    headers: Mapping[str, str]
+    secrets: tuple[Secret, ...]
 
 
 def _check(credentials: Credentials | None) -> None:

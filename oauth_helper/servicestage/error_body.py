@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import html
-import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from oauth_helper.servicestage.answer import Answer, parse_json
+from oauth_helper.servicestage.answer import Answer, page_title, parse_json
 
 # API Gateway and ServiceStage write error_code and error_msg; the engine APIs, the configuration APIs and the image
 # registry write the other spellings; IAM nests code and message in an object "error".
@@ -16,10 +14,6 @@ _CODE_FIELDS: Final = ("error_code", "errorCode", "code")
 _MESSAGE_FIELDS: Final = ("error_msg", "errorMsg", "errorMessage", "error_message", "message")
 _REQUEST_ID_FIELDS: Final = ("request_id", "requestId")
 _DEEPEST: Final = 4
-_HTML: Final = re.compile(r"\s*<(?:!doctype|html|head|body)\b", re.IGNORECASE)
-_TITLE: Final = re.compile(r"<title[^>]*>([^<]*)<", re.IGNORECASE)
-_TITLE_WITHIN: Final = 4096
-"""Characters in which a page's title stands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +29,9 @@ class ErrorBody:
 
 def read_error_body(answer: Answer) -> ErrorBody:
     """Read an error answer of any shape; what is no JSON object with a code or a message is itself the message."""
-    try:
-        document = parse_json(answer.body)
-    except ValueError:
-        document = None
-    objects = tuple(_objects(document, _DEEPEST))
+    objects = tuple(_objects(_document(answer), _DEEPEST))
     chosen = _most_telling(objects)
-    message = _field(chosen, _MESSAGE_FIELDS) if chosen else _text(answer.body)
+    message = _field(chosen, _MESSAGE_FIELDS) if chosen else _text(answer)
     request_id = next(filter(None, (_field(each, _REQUEST_ID_FIELDS) for each in objects)), "")
     return ErrorBody(
         code=answer.shown(_field(chosen, _CODE_FIELDS), limit=64) or str(answer.status),
@@ -73,9 +63,15 @@ def _field(record: Mapping[str, object], names: tuple[str, ...]) -> str:
     return ""
 
 
-def _text(body: bytes) -> str:
-    text = body.decode("utf-8", errors="replace")
-    if not _HTML.match(text):
-        return text
-    title = _TITLE.search(text, 0, _TITLE_WITHIN)
-    return html.unescape(title[1]) if title else "a web page"
+def _text(answer: Answer) -> str:
+    title = page_title(answer.text)
+    return answer.text if title is None else title or "a web page"
+
+
+def _document(answer: Answer) -> object:
+    for body in (answer.body, answer.text.encode(errors="replace")):
+        try:
+            return parse_json(body)
+        except ValueError:
+            continue
+    return None

@@ -13,7 +13,7 @@ from oauth_helper.credentials import Credentials, IamToken, IamUser
 from oauth_helper.errors import NotPermittedError, SettingsError
 from oauth_helper.phrase import phrase
 from oauth_helper.secret import Secret
-from oauth_helper.servicestage.connection import Connection
+from oauth_helper.servicestage.connection import RETRIES, Connection, Retries
 
 _ORIGIN: Final = phrase("The IAM endpoint")
 _GIVE_THE_PROJECT: Final = phrase(
@@ -32,7 +32,12 @@ class IssuedToken:
 
 
 async def find_project_id(
-    iam_endpoint: str, region: str, credentials: Credentials, *, ca_bundle: str | os.PathLike[str] | None = None
+    iam_endpoint: str,
+    region: str,
+    credentials: Credentials,
+    *,
+    ca_bundle: str | os.PathLike[str] | None = None,
+    retries: Retries = RETRIES,
 ) -> str:
     """Return the ID of the project that bears the region's name (``GET /v3/projects``).
 
@@ -45,9 +50,11 @@ async def find_project_id(
         raise SettingsError(
             phrase("The region is empty, or has control characters in it"), hint=phrase("Give it as cn-north-4.")
         )
-    async with Connection(iam_endpoint, credentials=credentials, ca_bundle=ca_bundle, origin=_ORIGIN) as iam:
+    async with Connection(
+        iam_endpoint, credentials=credentials, ca_bundle=ca_bundle, origin=_ORIGIN, retries=retries
+    ) as iam:
         try:
-            answer = await iam.request("GET", "/v3/projects", query=(("name", region),))
+            answer = await iam.request("GET", "/v3/projects", query=(("name", region),), is_safe=True)
         except NotPermittedError as error:
             error.hint = _GIVE_THE_PROJECT
             raise
@@ -75,6 +82,7 @@ async def fetch_token(
     region: str | None = None,
     project_id: str | None = None,
     ca_bundle: str | os.PathLike[str] | None = None,
+    retries: Retries = RETRIES,
 ) -> IssuedToken:
     """Ask IAM for a token (``POST /v3/auth/tokens``), scoped to the project by its ID, or else by the region's name.
 
@@ -92,10 +100,11 @@ async def fetch_token(
     identity = {"methods": ["password"], "password": password}
     # Escaped to ASCII: a name from the environment may hold bytes that are not UTF-8 (PEP 383).
     body = json.dumps({"auth": {"identity": identity, "scope": {"project": project}}}).encode()
-    async with Connection(iam_endpoint, credentials=None, ca_bundle=ca_bundle, origin=_ORIGIN) as iam:
+    async with Connection(iam_endpoint, credentials=None, ca_bundle=ca_bundle, origin=_ORIGIN, retries=retries) as iam:
         # nocatalog leaves the list of all services' endpoints out of the answer.
+        query = (("nocatalog", "true"),)
         answer = await iam.request(
-            "POST", "/v3/auth/tokens", query=(("nocatalog", "true"),), body=body, secrets=(user.password,)
+            "POST", "/v3/auth/tokens", query=query, body=body, secrets=(user.password,), is_safe=True
         )
     token = answer.headers.get("X-Subject-Token", "")
     facts = _object(answer.json_object(), "token")

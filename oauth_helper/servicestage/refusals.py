@@ -158,6 +158,7 @@ def refusal(
             sent=True,
             status=answer.status,
             retry_after=retry_after,
+            is_transient=True,
             hint=_try_again_in(retry_after) if retry_after else CHECK_THE_ENDPOINT,
             code=body.code,
             request_id=body.request_id,

@@ -50,12 +50,25 @@ def _settings(started: Run) -> Iterator[Finding]:
         if setting.value is None:
             yield Finding(field.name, OK, _UNSET.get(field.name, phrase("not set")))
             continue
+        if field.name == "ca_bundle" and (error := _trouble_with(f"{setting.value}")):
+            yield failed(field.name, error)
+            continue
         value = presentable(f"{setting.value:g} s" if isinstance(setting.value, float) else f"{setting.value}")
         yield Finding(field.name, OK, phrase("{value} ({origin})", value=value, origin=setting.origin))
     try:
         started.settings.required_endpoint()
     except SettingsError as error:
         yield failed("endpoint", error)
+
+
+def _trouble_with(ca_bundle: str) -> SettingsError | None:
+    from oauth_helper.servicestage import tls_context  # noqa: PLC0415 - aiohttp costs 0.3 s, which --help need not pay
+
+    try:
+        tls_context(ca_bundle)
+    except SettingsError as error:
+        return error
+    return None
 
 
 def _credentials(started: Run) -> tuple[FoundCredentials | None, list[Finding]]:

@@ -28,6 +28,7 @@ _PUBLIC: Final = frozenset(
     | {f"--{key.replace('_', '-')}" for key in ENVIRONMENT}
     | SECRET_VARIABLES
     | {"HUAWEICLOUD_SDK_AK", "HW_ACCESS_KEY", "HW_USER_NAME", "HW_DOMAIN_NAME", "127.0.0.1", "intl", ""}
+    | {"HTTPS_PROXY", "https_proxy"}
 )
 _REGION: Final = r"(?:ae|af|ap|cn|eu|la|me|my|na|ru|sa|tr)-(?:central|(?:north|south)?(?:east|west)?)-\d{1,3}"
 _PUBLIC_HOST: Final = re.compile(rf"(?:iam|servicestage)\.{_REGION}\.myhuaweicloud\.com|127\.0\.0\.1|localhost|\[::1\]")

@@ -64,6 +64,8 @@ async def _answer(service: ServiceStageClient, request: LinkRequest | None) -> A
             len(listed),
             took=took,
         )
+        if service.proxy:
+            answered += phrase(", through the proxy {proxy}", proxy=service.proxy)
         yield Finding("service", OK, answered)
     if (skew := service.last_clock_skew) is not None:
         yield _clock(skew)
