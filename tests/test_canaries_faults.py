@@ -79,7 +79,7 @@ async def test_each_fault_before_the_browser_opens(tmp_path: Path, call: Call) -
 
 @pytest.mark.parametrize("call", [Call.LIST, Call.REDIRECT_URL])
 async def test_the_port_is_closed_before_the_browser_opens(tmp_path: Path, call: Call) -> None:
-    async with searched_run(tmp_path / "run", f"{call}={Kind.REFUSE}", fault_duration=5) as run:
+    async with searched_run(tmp_path / "run", f"{call}={Kind.REFUSE}", fault_duration=60) as run:
         end = await run.command(*COMMAND[call].split(), "-vv", **SURROUNDINGS[0])
         assert end.process.returncode == 7, end.err
 

@@ -50,7 +50,7 @@ def test_an_endpoint_that_yarl_stumbles_over_is_refused() -> None:
 
 def test_a_proxy_that_yarl_stumbles_over_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("https_proxy", BREAKS_YARL)
-    with pytest.raises(SettingsError, match="HTTPS_PROXY is not the address"):
+    with pytest.raises(SettingsError, match="https_proxy is not the address"):
         proxy_for(URL("https://example.com"))
 
 

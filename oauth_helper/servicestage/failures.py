@@ -167,7 +167,7 @@ def _failure_of_proxy(error: Exception, failure: Failure) -> Failure:
         return replace(failure, words=words, is_transient=error.status >= 500)
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return replace(failure, words=_NO_PROXY_ADDRESS, hint=_PROXY)
-    return replace(failure, hint=_PROXY)
+    return failure if isinstance(error, aiohttp.ClientSSLError) else replace(failure, hint=_PROXY)
 
 
 _NO_PROXY_ADDRESS: Final = template("No address was found for the proxy {proxy}")
