@@ -87,7 +87,7 @@ async def test_a_page_that_says_success_deletes_nothing() -> None:
     async with behind(cloud) as environ:
         end = await run_command("delete", NAME, "--yes", environ=environ)
         assert end.status == 7, end.err
-        assert "is not the JSON that was promised" in end.err
+        assert "does not come from ServiceStage" in end.err
 
 
 async def test_a_page_that_says_success_is_looked_after() -> None:
