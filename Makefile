@@ -16,7 +16,7 @@ POT ?= $(VENV)/messages.pot
 CHECK ?=
 
 # Other versions of Python and of our dependencies do not change what browsers do, or how we resist attacks.
-NOT_FOR_VERSIONS := -k "not (browsers or window or canar or torture or two_users or killed or at_once)"
+NOT_FOR_VERSIONS := -k "not (browsers or window or canar or torture or two_users or killed or at_once or packaging)"
 
 .PHONY: demo test lint test-lowest test-newest types package bench torture fuzz catalogs pictures lock clean
 
