@@ -123,12 +123,35 @@ def test_what_is_not_ours_or_not_whole_is_rejected_with_its_reason(text: str, re
     assert reading_of(REQUEST, text) == {"rejected": reason}
 
 
-def test_the_issuer_of_another_host_than_github_is_held_to_its_host() -> None:
-    request = AuthorizationRequest.parse(f"https://git.example/oauth/authorize?state={ENCODED_STATE}", "gitlab")
-    query = f"code=a&state={ENCODED_STATE}&iss="
-    assert request.judge_query(query + "https%3A%2F%2Fgit.example").code.reveal() == "a"
-    with pytest.raises(RedirectRejectedError, match="issuer"):
-        request.judge_query(query + "https%3A%2F%2Fgithub.com%2Flogin%2Foauth")
+@pytest.mark.parametrize(
+    ("issuer", "is_right"),
+    [
+        ("https://git.example:8443", True),
+        ("https://git.example:8443/realms/a", True),
+        ("HTTPS://GIT.example:8443", True),
+        ("", True),
+        ("https://git.example", False),
+        ("http://git.example:8443", False),
+        ("//git.example:8443", False),
+        ("ftp://git.example:8443", False),
+        ("https://user@git.example:8443", False),
+        ("https://@git.example:8443", False),
+        ("https://git.example:8443/?", False),
+        ("https://git.example:8443/?a=b", False),
+        ("https://git.example:8443/#", False),
+        (" https://git.example:8443", False),
+        ("https://git.example:8443\\x", False),
+        ("https://evil.example", False),
+    ],
+)
+def test_the_issuer_has_scheme_host_and_port_of_the_authorization_url(issuer: str, is_right: bool) -> None:
+    query = f"code=1&state=s1&iss={quote(issuer, safe='')}"
+    request = AuthorizationRequest.parse("https://git.example:8443/oauth/authorize?state=s1", "gitlab")
+    if is_right:
+        assert request.judge_query(query).code.reveal() == "1"
+    else:
+        with pytest.raises(RedirectRejectedError, match="issuer"):
+            request.judge_query(query)
 
 
 def test_a_direct_query_is_neither_searched_nor_unwrapped() -> None:

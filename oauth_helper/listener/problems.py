@@ -10,11 +10,15 @@ from oauth_helper.phrase import Phrase, phrase, template
 PROBLEMS: Final[Mapping[str, tuple[str, str]]] = {
     "no-redirect": (
         template("This does not hold the address where {host} sent the browser."),
-        template("Copy the whole address from the address bar of the tab where it ended, and paste it here."),
+        template(
+            "Sign in and authorize first. Then copy the whole address of the tab where it ended, and paste it here."
+        ),
     ),
     "foreign-state": (
-        template("This address belongs to another attempt, most likely an earlier one."),
-        template("Choose “Continue to {host}” once more, and paste the address where the browser ends this time."),
+        template("This address belongs to another attempt, most likely an earlier one, or its end is missing."),
+        template(
+            "Choose “Continue to {host}” once more, and paste the whole address where the browser ends this time."
+        ),
     ),
     "missing-code": (
         template("This address is not whole: the code is missing from it."),

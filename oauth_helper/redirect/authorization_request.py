@@ -26,7 +26,7 @@ _ONCE_ONLY: Final = ("state", "code", "error", "repo_type", "iss")
 """Parameters we act on; a repeated one makes the whole redirect worthless (RFC 6749 section 3.1)."""
 
 _GITHUB_ISSUER: Final = "https://github.com/login/oauth"
-"""What GitHub announces for itself in its metadata and sends with every response (RFC 9207)."""
+"""The issuer that GitHub names in its metadata and in its responses (RFC 9207)."""
 
 _MAXIMUM_LENGTH: Final = 8192
 """Characters of an authorization URL; browsers and servers refuse longer ones."""
@@ -77,7 +77,7 @@ _CUT_MESSAGES: Final = {
 _HINTS: Final = {
     "missing-code": _AUTHORIZE_FIRST,
     "foreign-state": phrase(
-        "Use the tab that this run opened, and copy its whole address; do not pass it through a shell."
+        "Copy the whole address from the tab that was opened for this attempt; do not pass it through a shell."
     ),
 }
 _KNOWN_STATE: Final = frozenset(_MESSAGES) - {"no-redirect", "foreign-state"}

@@ -80,8 +80,8 @@ async def deliver_to_waiting(waiting: Sequence[Notice], text: str) -> tuple[Noti
         rejected.reason,
         rejected.message,
         hint=counted(
-            "{hint} {names} still waits; deliver the right address to it.",
-            "{hint} {names} still wait; deliver the right address of one of them.",
+            "{names} still waits. {hint}",
+            "{names} still wait. {hint}",
             len(waiting),
             hint=rejected.hint,
             names=listed([notice.name for notice in waiting]),
