@@ -16,8 +16,9 @@ from aiohttp import ClientSession, web
 
 POLICY = "DevTools remote debugging is disallowed by the system admin."
 BIDI = "WebDriver BiDi listening on ws://127.0.0.1:"
-TALK = """[71:71:1130/201500.123456:ERROR:ui/x11.cc:256] Missing X server
-[71:71:1130/201500.123999:ERROR:content/main.cc(9)] Giving up on \x1b[31mhttp://127.0.0.1:1/start?k=KEYKEYKEY#x"""
+SECRETS = f"http://127.0.0.1:1/start?k=KEYKEYKEY#x '{'K' * 43}' $2a$10$saltsaltsalt /usr/lib/x"
+TALK = f"""[71:71:1130/201500.123456:ERROR:ui/x11.cc:256] Missing X server
+[71:71:1130/201500.123999:ERROR:content/main.cc(9)] Giving up on \x1b[31m{SECRETS}"""
 PAGE = {"targetId": "1", "type": "page"}
 OPENED = {"method": "Target.targetCreated", "params": {"targetInfo": PAGE}}
 CLOSED = {"method": "Target.targetDestroyed", "params": PAGE}

@@ -93,7 +93,7 @@ async def test_a_browser_that_cannot_be_driven_says_why_and_its_tab_still_waits(
         (
             Family.FIREFOX,
             "talks",
-            'ended with status 1: "Missing X server / Giving up on [31mhttp://127.0.0.1:1/start…"',
+            "ended with status 1: \"Missing X server / Giving up on [31mhttp://127.0.0.1:1/start… '…' … /usr/lib/x\"",
         ),
         (Family.CHROMIUM, "no-json", "did not hold the request of its self-test within 1 seconds"),
         (Family.CHROMIUM, "odd-answer", ODD),

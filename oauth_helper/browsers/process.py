@@ -50,10 +50,10 @@ _PROGRAM_OUTPUT: Final = re.compile(r"^(?:\[[\d:/.]+:[A-Z]+[^\]]*\]|\(\S+:\d+\):
 """What Chromium and GTK put before a line: process, time, level and place in the source."""
 _NOISE: Final = re.compile(r"^\[[^\]]*\b(?:crashpad|dbus|gcm|gpu|vaapi|zygote)\b|^\*\* ")
 """The source of lines that say nothing about why Chromium ends; its helpers lose their connections as it does."""
-_SECRET_LIKE: Final = re.compile(r"[?&#]\S+|[\w$.%/-]{32,}(?<!\.so)")
-"""The query of an address, and what is as long as a key: neither is shown."""
+_SECRET_LIKE: Final = re.compile(r"[?&#]\S+|[\w-]{40,}|\$2[aby]\$\d+\$\S+")
+"""The query of an address, what is as long as a key, and what looks like a state: none of them is shown."""
 _LINES_SHOWN: Final = 2
-_CHARACTERS_SHOWN: Final = 160
+_CHARACTERS_SHOWN: Final = 300
 _OF_THE_LOADER: Final = re.compile(
     r"shared librar|shared object|symbol lookup|undefined symbol|wrong ELF|invalid ELF|file too short|XPCOMGlueLoad"
 )
@@ -85,7 +85,7 @@ class Guarded:
 class BrowserProcess(asyncio.SubprocessProtocol):
     """A browser and its output on stderr, which is read to the end: a full pipe would stop it.
 
-    Where there is a Python to run it, a supervisor (``supervisor.py``) stands between the browser and us.
+    A supervisor (``supervisor.py``) runs the browser, except on Windows and in frozen builds.
     """
 
     def __init__(self, environ: Mapping[str, str], *, is_supervised: bool) -> None:
@@ -210,7 +210,8 @@ class BrowserProcess(asyncio.SubprocessProtocol):
     def process_exited(self) -> None:  # noqa: D102 asyncio's
         self._all_ended.set_result(None)
         status = self._transport.get_returncode() or 0
-        self._browser_ended(-signal.SIGKILL if self._is_supervised else status)
+        # A supervisor ends by itself after it has killed the browser.
+        self._browser_ended(-signal.SIGKILL if self._is_supervised and not status else status)
 
     def _take(self, report: str) -> None:
         """Take a line of the supervisor's."""

@@ -26,7 +26,7 @@ if sys.platform != "win32":  # pragma: no branch - Windows has no fcntl
 
 _PREFIX: Final = "oauth-helper-"
 _NEW: Final = "."
-"""Stands before the name of a folder that is not locked yet."""
+"""The first character of the name until the folder is locked."""
 _NAME: Final = re.compile(rf"(\.?){_PREFIX}\d{{1,9}}-\w+")
 """The number is that of the process that made it, for people."""
 _BEING_LOCKED: Final = 60

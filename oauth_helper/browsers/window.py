@@ -103,7 +103,7 @@ class Window:
     ) -> None:
         await self.close()
         is_told = self._watch is None or self._watch.cancelled() or error is not None
-        # The trouble of a browser is told by open().
+        # open() has reported the trouble of a browser.
         if self._watch and not is_told and not isinstance(self._watch.exception(), BrowserTroubleError):
             self._watch.result()
 

@@ -35,7 +35,7 @@ async def is_held_by_another(transport: Transport | None) -> bool:
 def is_another_users(theirs: Address, ours: Address) -> bool:
     """Whether the end ``theirs`` of a connection within this machine is another user's than ours or root's.
 
-    On other systems this is unknown, and root may open pages as somebody else: there the answer is no. An end that its
+    On other systems this is unknown, and root may open pages as another user: there the answer is no. An end that its
     program has closed counts as another user's: its program does not wait for an answer.
     """
     if not _is_told():

@@ -124,7 +124,7 @@ class Starts:
         return self._by_key
 
     def add(self, *, held: bool = False, good_once: bool = True, follows: Start | None = None) -> Start:
-        """Return a new one, which leads where ``follows`` does. What nobody else can read needs not be good once."""
+        """Return a new one, which leads where ``follows`` does. Need not be good once if no other user can read it."""
         start = Start(self._origin, held=held, good_once=good_once, follows=follows)
         self._by_key[start.key] = start
         return start
