@@ -53,7 +53,7 @@ _NOISE: Final = re.compile(r"^\[[^\]]*\b(?:crashpad|dbus|gcm|gpu|vaapi|zygote)\b
 _SECRET_LIKE: Final = re.compile(r"[?&#]\S+|[\w-]{40,}|\$2[aby]\$\d+\$\S+")
 """The query of an address, what is as long as a key, and what looks like a state: none of them is shown."""
 _LINES_SHOWN: Final = 2
-_CHARACTERS_SHOWN: Final = 160
+_CHARACTERS_SHOWN: Final = 300
 _OF_THE_LOADER: Final = re.compile(
     r"shared librar|shared object|symbol lookup|undefined symbol|wrong ELF|invalid ELF|file too short|XPCOMGlueLoad"
 )
