@@ -43,6 +43,7 @@ def test_every_locked_version_has_hashes_and_no_server_is_named() -> None:
     assert all(line.endswith("\\") for line in pinned)
 
 
+@pytest.mark.timeout(120)
 @pytest.mark.parametrize(("packages", "status"), [('["oauth_helper"]', 0), ('["oauth_helper", "tests"]', 1)])
 def test_a_wheel_with_the_tests_in_it_is_refused(packages: str, status: int, tmp_path: Path) -> None:
     for name in ("oauth_helper", "tests"):
