@@ -66,7 +66,7 @@ fuzz: .venv-fuzz/installed
 # Update the translations from the sources; `make test` fails until every message is translated. CHECK=--check changes
 # nothing, and fails if something would change.
 catalogs: $(VENV)/installed-for-development
-	PYTHONPATH=tests $(BIN)/pybabel --quiet extract --mapping-file=babel.cfg --keywords="phrase template counted:1,2" \
+	PYTHONPATH=tests $(BIN)/pybabel --quiet extract --mapping-file=babel.cfg --keywords="_ N_ ngettext:1,2" \
 		--no-default-keywords --sort-by-file --add-location=file --project=oauth-helper --output-file=$(POT) \
 		oauth_helper tests/message_sources.py
 	$(BIN)/pybabel --quiet update $(CHECK) --domain=oauth_helper --input-file=$(POT) --output-dir=oauth_helper/locale \

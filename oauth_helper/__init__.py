@@ -10,9 +10,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from oauth_helper.authorization import Authorization, RepoType
+    from oauth_helper.api import link, link_with_password, link_with_token, walk_repositories
+    from oauth_helper.apply_file import Applied, Entry, Method, apply, parse_declaration
     from oauth_helper.credentials import AccessKey, IamToken
-    from oauth_helper.declaration import Entry, Method, parse_declaration
     from oauth_helper.errors import (
         AuthorizationDeniedError,
         ClockSkewError,
@@ -38,10 +38,9 @@ if TYPE_CHECKING:
         UnusableAnswerError,
         UsageError,
     )
-    from oauth_helper.repository import Namespace, Project
+    from oauth_helper.models import Authorization, Namespace, Project, RepoType
     from oauth_helper.secret import Secret
-    from oauth_helper.servicestage import ServiceStageClient
-    from oauth_helper.wiring import Applied, apply, link, link_with_password, link_with_token, walk_repositories
+    from oauth_helper.servicestage.client import ServiceStageClient
 
 __all__ = [
     "AccessKey",
@@ -86,31 +85,31 @@ __all__ = [
     "walk_repositories",
 ]
 
-_ROOMS: Final = {
-    "Authorization": "authorization",
-    "RepoType": "authorization",
+_MODULES: Final = {
     "AccessKey": "credentials",
+    "Applied": "apply_file",
+    "Authorization": "models",
+    "Entry": "apply_file",
     "IamToken": "credentials",
-    "Entry": "declaration",
-    "Method": "declaration",
-    "parse_declaration": "declaration",
-    "Namespace": "repository",
-    "Project": "repository",
+    "Method": "apply_file",
+    "Namespace": "models",
+    "Project": "models",
+    "RepoType": "models",
     "Secret": "secret",
-    "ServiceStageClient": "servicestage",
-    "Applied": "wiring",
-    "apply": "wiring",
-    "link": "wiring",
-    "link_with_password": "wiring",
-    "link_with_token": "wiring",
-    "walk_repositories": "wiring",
+    "ServiceStageClient": "servicestage.client",
+    "apply": "apply_file",
+    "link": "api",
+    "link_with_password": "api",
+    "link_with_token": "api",
+    "parse_declaration": "apply_file",
+    "walk_repositories": "api",
 }
 
 
 def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(import_module(f"{__name__}.{_ROOMS.get(name, 'errors')}"), name)
+    value: object = getattr(import_module(f"{__name__}.{_MODULES.get(name, 'errors')}"), name)
     globals()[name] = value
     return value
 

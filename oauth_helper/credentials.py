@@ -1,10 +1,16 @@
-"""What a user proves an identity to ServiceStage with, as data. No I/O."""
+"""Credentials for ServiceStage and for Git hosts."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from typing import Final, Literal
 
+from oauth_helper.errors import SettingsError, UsageError
+from oauth_helper.i18n import Text, _, listed
+from oauth_helper.models import RepoType
 from oauth_helper.secret import Secret
+from oauth_helper.values import check_endpoint, problem_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,3 +54,101 @@ Credentials = AccessKey | IamToken
 
 def _secret(value: str | Secret) -> Secret:
     return value if isinstance(value, Secret) else Secret(value)
+
+
+TOKEN_TYPES: Final = tuple(one for one in RepoType if one.git_credential == "token")
+"""Of which the API takes personal access tokens."""
+PASSWORD_TYPES: Final = tuple(one for one in RepoType if one.git_credential == "password")
+"""Of which it takes passwords."""
+
+_ASSIGNMENT: Final = re.compile(r"(export )?[A-Z][A-Z0-9_]{2,}=[^=]")
+_COPY_IT_AGAIN: Final = _("Copy it again, whole and on one line.")
+
+
+@dataclass(frozen=True, slots=True)
+class PersonalToken:
+    """A personal access token of the Git host.
+
+    Raises:
+        UsageError: It can be none, or ``host`` is not an address that a token may be sent to.
+    """
+
+    token: Secret
+    host: str | None = None
+    """A private Git server, ``https://HOST[:PORT][/PATH]``; None: the official one."""
+
+    def __post_init__(self) -> None:
+        token = self.token.reveal()
+        if not token:
+            raise UsageError(_("The token is empty"), hint=_COPY_IT_AGAIN)
+        if _ASSIGNMENT.match(token):
+            raise UsageError(_("The token is a line NAME=VALUE"), hint=_("Give what is after the = alone."))
+        _check(token, _("The token"))
+        if self.host is not None:
+            object.__setattr__(self, "host", check_host(self.host))
+
+
+@dataclass(frozen=True, slots=True)
+class UserPassword:
+    """A user of the Git host, and the password.
+
+    Raises:
+        UsageError: They can be none.
+    """
+
+    user: str
+    password: Secret
+
+    def __post_init__(self) -> None:
+        # RFC 7617 section 2: a colon would end the name, where name and password travel as one.
+        if not self.user or not self.user.isprintable() or ":" in self.user:
+            raise UsageError(
+                _("The user name is empty, or has a colon or control character in it"),
+                hint=_("Give the name that you sign in to the Git host with; of CodeArts, ACCOUNT/USER."),
+            )
+        if not self.password:
+            raise UsageError(_("The password is empty"), hint=_COPY_IT_AGAIN)
+        _check(self.password.reveal(), _("The password"), spaces="anywhere")
+
+
+def _check(secret: str, source: Text, *, spaces: Literal["", "anywhere"] = "") -> None:
+    if problem := problem_of(secret, source, spaces=spaces):
+        raise UsageError(problem.message, hint=problem.hint)
+
+
+GitCredential = PersonalToken | UserPassword
+
+
+def check_type(repo_type: RepoType, kind: type[GitCredential]) -> None:
+    """Return where the API can be shown that ``kind`` of proof for a Git host of that type.
+
+    Raises:
+        UsageError: It cannot.
+    """
+    is_token = kind is PersonalToken
+    types = TOKEN_TYPES if is_token else PASSWORD_TYPES
+    if repo_type in types:
+        return
+    host, names = repo_type.display_name, listed([one.display_name for one in types])
+    if is_token:
+        message = _(
+            "{host} cannot be linked with a token: ServiceStage takes one for {names} only", host=host, names=names
+        )
+    else:
+        message = _(
+            "{host} cannot be linked with a password: ServiceStage takes one for {names} only", host=host, names=names
+        )
+    other = "--with-password" if is_token else "--with-token"  # each type is of the one or of the other
+    raise UsageError(message, hint=_("Use {other}, or leave it out to link it in a browser.", other=other))
+
+
+def check_host(text: str) -> str:
+    """Return the address of a private Git server, without a slash at its end.
+
+    Raises:
+        UsageError: It is none, has a user or password in it, or is plain http to another machine.
+    """
+    try:
+        return check_endpoint(text, origin=_("The Git server's address"))
+    except SettingsError as error:
+        raise UsageError(error.message, hint=error.hint) from None

@@ -32,10 +32,12 @@ from __future__ import annotations
 
 import errno
 import os
+import traceback
+from collections.abc import Iterator
 from typing import Any, Final
 
-from oauth_helper.phrase import Phrase, phrase
-from oauth_helper.presentable import presentable
+from oauth_helper.i18n import Text, _
+from oauth_helper.secret import safe_text
 
 TRY_AGAIN: Final = frozenset({408, 425, 429})
 """The request was not looked at: late, early, or one too many (RFC 9110 section 15.5.9, RFC 8470, RFC 6585)."""
@@ -52,18 +54,18 @@ class OAuthHelperError(Exception):
 
     def __init__(
         self,
-        message: Phrase,
+        message: Text,
         *,
-        hint: Phrase | None = None,
+        hint: Text | None = None,
         code: str | None = None,
         request_id: str | None = None,
         status: int | None = None,
-        answered_by: Phrase | None = None,
+        answered_by: Text | None = None,
         nothing_created: bool = False,
     ) -> None:
         super().__init__(message)
-        self.message: Phrase = message
-        self.hint: Phrase = hint or phrase(self.default_hint)
+        self.message: Text = message
+        self.hint: Text = hint or _(self.default_hint)
         self.code = code
         """The API's error code, such as ``SVCSTG.REPO.0402``."""
         self.request_id = request_id
@@ -105,7 +107,7 @@ class OAuthHelperError(Exception):
         """Put it before the hint, once."""
         if not self.nothing_created:
             self.nothing_created = True
-            self.hint = phrase("Nothing was created. {what_to_do}", what_to_do=self.hint)
+            self.hint = _("Nothing was created. {what_to_do}", what_to_do=self.hint)
 
     def to_json(self) -> dict[str, str | None]:
         """Return what a script is told."""
@@ -134,7 +136,7 @@ class RedirectRejectedError(OAuthHelperError):
     kind = "redirect-rejected"
     default_hint = "Copy the whole address of the page where the browser ended, and paste it again."
 
-    def __init__(self, reason: str, message: Phrase, *, hint: Phrase | None = None) -> None:
+    def __init__(self, reason: str, message: Text, *, hint: Text | None = None) -> None:
         super().__init__(message, hint=hint)
         self.reason = reason
         """Why: ``no-redirect``, ``foreign-state``, or another reason that ``schema/output.schema.json`` lists."""
@@ -176,12 +178,12 @@ class AuthorizationDeniedError(OAuthHelperError):
     kind = "denied"
     default_hint = "Nothing was created. Run the command again and choose Authorize to link the account."
 
-    def __init__(self, error: str, description: str = "", *, hint: Phrase | None = None) -> None:
-        self.error: str = presentable(error, limit=64)
+    def __init__(self, error: str, description: str = "", *, hint: Text | None = None) -> None:
+        self.error: str = safe_text(error, limit=64)
         """RFC 6749's word, such as ``access_denied``; provider text, made presentable."""
-        self.description: str = presentable(description)
-        said, detail = phrase("The Git host refused the authorization ({error})", error=self.error), self.description
-        said = phrase("{message}: {detail}", message=said, detail=detail.rstrip(".")) if detail else said
+        self.description: str = safe_text(description)
+        said, detail = _("The Git host refused the authorization ({error})", error=self.error), self.description
+        said = _("{message}: {detail}", message=said, detail=detail.rstrip(".")) if detail else said
         super().__init__(said, hint=hint, nothing_created=True)
 
 
@@ -238,7 +240,7 @@ class UnavailableError(OAuthHelperError):
 
     def __init__(
         self,
-        message: Phrase,
+        message: Text,
         *,
         sent: bool,
         retry_after: float | None = None,
@@ -304,7 +306,7 @@ class StoppedError(OAuthHelperError):
     kind = "stopped"
     default_hint = "Run the command again when you are ready."
 
-    def __init__(self, message: Phrase, *, signal_number: int = 2, hint: Phrase | None = None) -> None:
+    def __init__(self, message: Text, *, signal_number: int = 2, hint: Text | None = None) -> None:
         super().__init__(message, hint=hint)
         self.exit_status = 128 + signal_number
 
@@ -312,17 +314,36 @@ class StoppedError(OAuthHelperError):
 def cannot_listen(error: OSError) -> MachineError:
     """Return the error for a socket that cannot listen on 127.0.0.1, whatever the port."""
     why = os.strerror(error.errno or 0)  # asyncio and socket add words of their own to ``strerror``
-    return MachineError(phrase("Cannot listen on 127.0.0.1: {why}", why=why), hint=limit_hint(error))
+    return MachineError(_("Cannot listen on 127.0.0.1: {why}", why=why), hint=limit_hint(error))
 
 
-def limit_hint(error: OSError) -> Phrase | None:
+def limit_hint(error: OSError) -> Text | None:
     """Return what to do if a limit of this machine or a missing loopback interface caused the error, else None."""
     if error.errno == errno.EMFILE:
-        return phrase("This process has reached its limit of open files. Raise it: `ulimit -n 1024`.")
+        return _("This process has reached its limit of open files. Raise it: `ulimit -n 1024`.")
     if error.errno == errno.ENFILE:
-        return phrase("This machine has reached its limit of open files. Close other programs.")
+        return _("This machine has reached its limit of open files. Close other programs.")
     if error.errno in {errno.ENOMEM, errno.ENOBUFS}:
-        return phrase("There is not enough memory. Close other programs, or raise the limit (`ulimit -v`).")
+        return _("There is not enough memory. Close other programs, or raise the limit (`ulimit -v`).")
     if error.errno in {errno.EADDRNOTAVAIL, errno.ENETUNREACH, errno.ENODEV}:
-        return phrase("The loopback interface is missing or down. Bring it up: `ip link set lo up`.")
+        return _("The loopback interface is missing or down. Bring it up: `ip link set lo up`.")
     return None
+
+
+def trace_of(error: BaseException) -> str:
+    """Return the trace of ``error`` and of what led to it: our own errors in their words, others by their kind."""
+    return "\n".join(_told(error, set()))
+
+
+def _told(error: BaseException, seen: set[int]) -> Iterator[str]:
+    if id(error) in seen:
+        return
+    seen.add(id(error))
+    before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    if before:
+        yield from _told(before, seen)
+    for each in error.exceptions if isinstance(error, BaseExceptionGroup) else ():
+        yield from _told(each, seen)
+    words = f": {error}" if isinstance(error, OAuthHelperError) else ""
+    frames = "".join(traceback.format_tb(error.__traceback__))
+    yield f"Traceback (most recent call last):\n{frames}{type(error).__qualname__}{words}"

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from oauth_helper.authorization import Authorization, RepoType
 from oauth_helper.errors import OAuthHelperError
-from oauth_helper.phrase import Phrase
+from oauth_helper.i18n import Text
+from oauth_helper.models import Authorization, RepoType
 
 
 class Way(StrEnum):
@@ -22,7 +22,7 @@ class Way(StrEnum):
     DELIVER = "deliver"
 
 
-class Stray(StrEnum):
+class RejectedRequest(StrEnum):
     """What came to the listener and no further: it is neither for a page of ours nor for the redirect's path."""
 
     HTTPS = "https"
@@ -48,7 +48,7 @@ class Stray(StrEnum):
 class Warned:
     """Something a user should know; the story goes on."""
 
-    message: Phrase
+    message: Text
     once: bool = False
     """Whether it is about this machine and is the same for every link of a command."""
 
@@ -133,7 +133,7 @@ class Ignored:
     """How often something was ignored for this reason so far."""
 
 
-class Advice(StrEnum):
+class Guidance(StrEnum):
     """What may keep the redirect from coming, as far as the traffic so far tells."""
 
     HTTPS = "https"
@@ -156,7 +156,7 @@ class Advice(StrEnum):
 class Advised:
     """The wait takes long; this may be why."""
 
-    advice: Advice
+    guidance: Guidance
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The journal of captured redirects: one file each, from before the exchange until its outcome is known."""
+"""Captured redirects on disk, from before the exchange until its outcome is known."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Final, Self
 
-from oauth_helper.authorization import RepoType
+from platformdirs import user_state_path
+
 from oauth_helper.errors import MachineError
-from oauth_helper.journal_folder import journal_folder
-from oauth_helper.pending import CODE_LIFETIME, Pending, Target
-from oauth_helper.phrase import Phrase, phrase
+from oauth_helper.i18n import Text, _
+from oauth_helper.models import CODE_LIFETIME, Pending, RepoType, Target
 from oauth_helper.private_files import (
     has_private_folder,
     others_could_read,
@@ -26,6 +26,30 @@ from oauth_helper.private_files import (
     remove_leftovers,
     write_whole,
 )
+
+
+def journal_folder() -> Path | None:
+    """Return ``pending`` in platformdirs' state folder; None if the user has no home. Creates nothing."""
+    try:
+        folder = user_state_path("oauth-helper", appauthor=False)
+    except RuntimeError:  # a container may run as a number that has neither a name nor HOME
+        return None
+    # Older releases of platformdirs return a path below "~" then.
+    return folder / "pending" if folder.is_absolute() else None
+
+
+def has_entries(folder: Path | None) -> bool:
+    """Return whether the folder holds something, or cannot be listed."""
+    if folder is None:
+        return False
+    try:
+        with os.scandir(folder) as entries:
+            return next(entries, None) is not None
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+
 
 _ENTRY: Final = re.compile(r"pending-[0-9a-f]{32}-[a-z]+\.json")
 
@@ -52,18 +76,18 @@ class Journal:
         """
         if self._folder is None:
             raise _not_written(
-                phrase("no home folder is known"),
-                phrase("Set HOME to your home folder, or XDG_STATE_HOME to a folder of your own."),
+                _("no home folder is known"),
+                _("Set HOME to your home folder, or XDG_STATE_HOME to a folder of your own."),
             )
         try:
             path = private_folder(self._folder) / _name(pending.target, pending.repo_type)
             write_whole(path, json.dumps(pending.to_json()))
         except MachineError as error:
-            more = phrase(" Or set HOME or XDG_STATE_HOME to a folder of your own.")
+            more = _(" Or set HOME or XDG_STATE_HOME to a folder of your own.")
             raise _not_written(error.message, error.hint + more) from error
         except OSError as error:
-            why = phrase('"{path}" cannot be written ({why})', path=self._folder, why=error.strerror)
-            raise _not_written(why, phrase("Make room there, or set XDG_STATE_HOME to a folder elsewhere.")) from error
+            why = _('"{path}" cannot be written ({why})', path=self._folder, why=error.strerror)
+            raise _not_written(why, _("Make room there, or set XDG_STATE_HOME to a folder elsewhere.")) from error
 
     def remove(self, pending: Pending) -> None:
         """Remove this entry if it exists, but not one that another run has written in its place.
@@ -79,8 +103,8 @@ class Journal:
                 path.unlink(missing_ok=True)
         except OSError as error:
             raise MachineError(
-                phrase('"{path}" cannot be removed ({why})', path=path, why=error.strerror),
-                hint=phrase("Remove it yourself: it holds the code and state of a redirect that was already used."),
+                _('"{path}" cannot be removed ({why})', path=path, why=error.strerror),
+                hint=_("Remove it yourself: it holds the code and state of a redirect that was already used."),
             ) from error
 
     def find(self, target: Target, repo_type: RepoType) -> Pending | None:
@@ -93,16 +117,16 @@ class Journal:
             return None
         return _read(self._folder / _name(target, repo_type))
 
-    def read_all(self) -> tuple[list[Pending], list[Phrase]]:
+    def read_all(self) -> tuple[list[Pending], list[Text]]:
         """Return all entries, the oldest redirect first, and a message for each that cannot be read."""
         entries: list[Pending] = []
-        troubles: list[Phrase] = []
+        troubles: list[Text] = []
         try:
             paths = self._paths()
         except MachineError as error:
             return entries, [error.message]
         except OSError as error:
-            return entries, [phrase('"{path}" cannot be read ({why})', path=self._folder, why=error.strerror)]
+            return entries, [_('"{path}" cannot be read ({why})', path=self._folder, why=error.strerror)]
         for path in paths:
             try:
                 if pending := _read(path):  # pragma: no branch - else another run has removed it just now
@@ -111,7 +135,7 @@ class Journal:
                 troubles.append(error.message)
         return sorted(entries, key=attrgetter("captured_at")), troubles
 
-    def forget_expired(self, now: datetime) -> tuple[list[Pending], list[Phrase]]:
+    def forget_expired(self, now: datetime) -> tuple[list[Pending], list[Text]]:
         """Delete the entries of redirects that came more than 10 minutes ago; their codes are useless.
 
         Also delete entries that cannot be read and are as old, and what killed writers left. What cannot be deleted
@@ -119,7 +143,7 @@ class Journal:
         that other users could read.
         """
         deleted: list[Pending] = []
-        warnings: list[Phrase] = []
+        warnings: list[Text] = []
         try:
             paths = self._paths()
             if self._folder and self._folder.exists():
@@ -128,7 +152,7 @@ class Journal:
             return deleted, warnings
         for path in paths:
             if others_could_read(path):
-                warnings.append(phrase('Other users could read "{path}"', path=path))
+                warnings.append(_('Other users could read "{path}"', path=path))
             with suppress(MachineError, OSError):
                 if pending := _forget(path, now):
                     deleted.append(pending)
@@ -158,8 +182,8 @@ def _parse(path: Path, text: str) -> Pending:
             if _name(pending.target, pending.repo_type) == path.name:
                 return pending
     raise MachineError(
-        phrase('"{path}" is not an entry of this version of oauth-helper', path=path),
-        hint=phrase("You need not do anything: it is deleted when it is 10 minutes old."),
+        _('"{path}" is not an entry of this version of oauth-helper', path=path),
+        hint=_("You need not do anything: it is deleted when it is 10 minutes old."),
     )
 
 
@@ -189,9 +213,9 @@ def _forget(path: Path, now: datetime) -> Pending | None:
     return pending
 
 
-def _not_written(why: Phrase, hint: Phrase) -> MachineError:
+def _not_written(why: Text, hint: Text) -> MachineError:
     return MachineError(
-        phrase(
+        _(
             "The redirect could not be saved: {why}. The link goes on, but if it is cut off, "
             "`oauth-helper resume` cannot finish it. {hint}",
             why=why,

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from oauth_helper.errors import MachineError
-from oauth_helper.phrase import Phrase, phrase
+from oauth_helper.i18n import Text, _
 
 MOST_BYTES: Final = 65_536
 """A file of ours is never longer."""
@@ -43,7 +43,7 @@ def private_folder(path: Path) -> Path:
         _create_folder(path)
         _make_ours_alone(path)
     except OSError as error:
-        raise _failed(path, phrase('"{path}" cannot be created ({why})', path=path, why=error.strerror)) from error
+        raise _failed(path, _('"{path}" cannot be created ({why})', path=path, why=error.strerror)) from error
     return path
 
 
@@ -58,7 +58,7 @@ def has_private_folder(path: Path) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError as error:
-        raise _failed(path, phrase('"{path}" cannot be examined ({why})', path=path, why=error.strerror)) from error
+        raise _failed(path, _('"{path}" cannot be examined ({why})', path=path, why=error.strerror)) from error
     return True
 
 
@@ -113,15 +113,15 @@ def read_private(path: Path) -> str | None:
     except OSError as error:
         if error.errno in {errno.ELOOP, errno.EMLINK}:  # FreeBSD reports the second
             raise _is_link(path) from None
-        raise _failed(path, phrase('"{path}" cannot be read ({why})', path=path, why=error.strerror)) from None
+        raise _failed(path, _('"{path}" cannot be read ({why})', path=path, why=error.strerror)) from None
     if len(content) > MOST_BYTES:
-        raise _failed(path, phrase('"{path}" is too long for a file of oauth-helper', path=path))
+        raise _failed(path, _('"{path}" is too long for a file of oauth-helper', path=path))
     with suppress(UnicodeDecodeError):
         return content.decode()
-    raise _failed(path, phrase('"{path}" is not a text file', path=path))
+    raise _failed(path, _('"{path}" is not a text file', path=path))
 
 
-def unsafe_reason(path: Path) -> Phrase | None:
+def unsafe_reason(path: Path) -> Text | None:
     """Return why another user could change or replace this file or folder; None if only we and root can.
 
     One rule for the settings file and for the state, runtime and profile folders. The path itself, every folder above
@@ -151,7 +151,7 @@ def others_could_read(path: Path) -> bool:
     return False
 
 
-def _unsafe_step(path: Path, seen: set[Path], *, is_parent: bool) -> Phrase | None:
+def _unsafe_step(path: Path, seen: set[Path], *, is_parent: bool) -> Text | None:
     """Check the folders above ``path`` from the root down, then ``path``, following links."""
     for step in (*reversed(path.parents), path):
         if step in seen:
@@ -163,16 +163,16 @@ def _unsafe_step(path: Path, seen: set[Path], *, is_parent: bool) -> Phrase | No
             return None
         is_above = is_parent or step != path
         if found.st_uid not in {0, os.geteuid()} and not (is_above and _is_unmapped_user(found.st_uid)):
-            return phrase('"{path}" belongs to another user', path=step)
+            return _('"{path}" belongs to another user', path=step)
         if stat.S_ISLNK(found.st_mode):
             if reason := _unsafe_step(step.parent / step.readlink(), seen, is_parent=is_above):
                 return reason
         elif is_above and found.st_mode & stat.S_ISVTX:
             continue
         elif found.st_mode & stat.S_IWOTH:
-            return phrase('every user can write to "{path}"', path=step)
+            return _('every user can write to "{path}"', path=step)
         elif found.st_mode & stat.S_IWGRP and not _is_group_ours(found.st_gid):
-            return phrase('a group of other users can write to "{path}"', path=step)
+            return _('a group of other users can write to "{path}"', path=step)
     return None
 
 
@@ -217,11 +217,11 @@ def _make_ours_alone(path: Path) -> None:
     if stat.S_ISLNK(found.st_mode):
         raise _is_link(path)
     if not stat.S_ISDIR(found.st_mode):
-        raise _failed(path, phrase('"{path}" is not a folder', path=path))
+        raise _failed(path, _('"{path}" is not a folder', path=path))
     if sys.platform == "win32":  # pragma: no cover - Windows: %LOCALAPPDATA% keeps other users out
         return
     if found.st_uid != os.geteuid():
-        raise _failed(path, phrase('"{path}" belongs to another user', path=path))
+        raise _failed(path, _('"{path}" belongs to another user', path=path))
     if reason := unsafe_reason(path):
         raise _failed(path, reason)
     if found.st_mode & _OTHERS:
@@ -244,25 +244,25 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
 def _check_file(path: Path, descriptor: int) -> None:
     found = os.fstat(descriptor)
     if not stat.S_ISREG(found.st_mode):
-        raise _failed(path, phrase('"{path}" is not a regular file', path=path))
+        raise _failed(path, _('"{path}" is not a regular file', path=path))
     if found.st_nlink > 1:  # 0 is fine: the file was replaced just now, and what we have opened is still complete
-        raise _failed(path, phrase('"{path}" has a second name (a hard link) elsewhere', path=path))
+        raise _failed(path, _('"{path}" has a second name (a hard link) elsewhere', path=path))
     if sys.platform == "win32":  # pragma: no cover - Windows: owners and modes say nothing
         return
     if found.st_uid != os.geteuid():
-        raise _failed(path, phrase('"{path}" belongs to another user', path=path))
+        raise _failed(path, _('"{path}" belongs to another user', path=path))
     if found.st_mode & _OTHERS_WRITE:
-        raise _failed(path, phrase('other users can write to "{path}"', path=path))
+        raise _failed(path, _('other users can write to "{path}"', path=path))
     if found.st_mode & _OTHERS:
         with suppress(OSError):  # a read-only file system is no reason to ignore the file
             os.fchmod(descriptor, stat.S_IRUSR | stat.S_IWUSR)
 
 
 def _is_link(path: Path) -> MachineError:
-    return _failed(path, phrase('"{path}" is a symbolic link', path=path))
+    return _failed(path, _('"{path}" is a symbolic link', path=path))
 
 
-def _failed(path: Path, why: Phrase) -> MachineError:
+def _failed(path: Path, why: Text) -> MachineError:
     """Return the error; ``why`` names the file or folder that is wrong, which may be a folder above ``path``."""
     wrong = Path(str(why.sentences[0].values.get("path", path)))
     with suppress(OSError):
@@ -270,9 +270,9 @@ def _failed(path: Path, why: Phrase) -> MachineError:
         if sys.platform != "win32" and not stat.S_ISLNK(found.st_mode) and found.st_mode & _OTHERS_WRITE:
             if found.st_uid == os.geteuid():
                 command = shlex.join(["chmod", "go-w", str(wrong)])
-                return MachineError(why, hint=phrase("Run `{command}`, or move it away.", command=command))
-            return MachineError(why, hint=phrase("Use a folder that only you can change."))
-    return MachineError(why, hint=phrase("Change its owner or its permissions, or move it away."))
+                return MachineError(why, hint=_("Run `{command}`, or move it away.", command=command))
+            return MachineError(why, hint=_("Use a folder that only you can change."))
+    return MachineError(why, hint=_("Change its owner or its permissions, or move it away."))
 
 
 def _sync_folder(folder: Path) -> None:

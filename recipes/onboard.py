@@ -16,12 +16,12 @@ async def main() -> None:
         project_id=os.environ["OAUTH_HELPER_PROJECT_ID"],
         credentials=AccessKey(os.environ["HUAWEICLOUD_SDK_AK"], os.environ["HUAWEICLOUD_SDK_SK"]),
     ) as service:
-        standing = {one.name: one for one in await service.list_authorizations()}
+        existing = {one.name: one for one in await service.list_authorizations()}
         for name, repo_type in ACCOUNTS.items():
-            stands = standing.get(name)
-            if stands is None or not stands.works:
-                stands = await link(service, repo_type, name=name, if_exists="replace")
-            print(f"{name}: {stands.repo_user}")
+            exists = existing.get(name)
+            if exists is None or not exists.works:
+                exists = await link(service, repo_type, name=name, if_exists="replace")
+            print(f"{name}: {exists.repo_user}")
 
 
 try:

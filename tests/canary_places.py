@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _OF_THE_TESTS = ("CANARY_", "COVERAGE_", "PYTEST_")
 _NEVER_SECRET = frozenset({("oauth_helper.sandbox", "__init__", 32), ("oauth_helper.sandbox", "_new_access_key", 20)})
 """The sandbox's project and access keys: who asked for them, and how long they are."""
-_NO_SECRETS_OF = ("oauth_helper.sandbox.answers", "oauth_helper.browsers.window")
+_NO_SECRETS_OF = ("oauth_helper.sandbox.faults", "oauth_helper.browsers.window")
 """Rooms whose random values are request ids, and the self-test's mark."""
 
 

@@ -13,8 +13,8 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from canaries import Canary
 
-from oauth_helper.faults import Faults, Kind
-from oauth_helper.sandbox import Call, Fault, Sandbox
+from oauth_helper.sandbox import Sandbox
+from oauth_helper.sandbox.faults import Call, Fault, Faults, Kind
 
 _IN_HEADERS = ("X-Auth-Token", "X-Security-Token", "X-Subject-Token", "Proxy-Authorization")
 _IN_BODIES = ("code", "state", "password")
@@ -37,7 +37,7 @@ class TappedSandbox(Sandbox):
 
     def __init__(self, *faults: str, **options: Any) -> None:
         super().__init__(**{"fault_duration": 0.3} | options)
-        self._front._faults = self._counted = _CountedFaults(map(Fault.parse, faults))
+        self._injector._faults = self._counted = _CountedFaults(map(Fault.parse, faults))
         self.learned: dict[str, Canary] = {}
         """By value."""
         self.echoes_with: int | None = None

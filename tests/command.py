@@ -17,7 +17,7 @@ import pytest
 from promised_json import read_authorizations, read_error
 
 from oauth_helper.sandbox import Sandbox
-from oauth_helper.servicestage import ServiceStageClient
+from oauth_helper.servicestage.client import ServiceStageClient
 
 SCRIPT = Path(__file__).parent / "scripted_browser.py"
 

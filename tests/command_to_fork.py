@@ -11,9 +11,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import oauth_helper.cli.program
-import oauth_helper.sandbox
-import oauth_helper.wiring  # noqa: F401 - so that no command has to
 from oauth_helper.cli import main
 
 

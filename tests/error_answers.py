@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from oauth_helper.faults import Kind
+from oauth_helper.sandbox.faults import Kind
 
 _INCORRECT: Final = "Incorrect IAM authentication information: "
 CODES: Final[Mapping[str, tuple[int, str]]] = {

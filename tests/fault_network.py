@@ -17,11 +17,12 @@ import aiohttp
 import trustme
 from yarl import URL
 
-from oauth_helper.authorization import Authorization, RepoType
 from oauth_helper.credentials import Credentials
-from oauth_helper.sandbox import Call
+from oauth_helper.models import Authorization, RepoType
+from oauth_helper.sandbox.faults import Call
 from oauth_helper.secret import Secret
-from oauth_helper.servicestage import Connection, Retries, ServiceStageClient
+from oauth_helper.servicestage.client import ServiceStageClient
+from oauth_helper.servicestage.transport import Connection, Retries
 
 NAME: Final = "servicestage.example"
 AUTHORITY: Final = trustme.CA()

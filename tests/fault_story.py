@@ -14,21 +14,19 @@ from typing import Final
 from aiohttp import ClientSession
 from sandbox_user import NAME, SandboxUser
 
-from oauth_helper.authorization import RepoType
+from oauth_helper.api import resume_all, run_link
 from oauth_helper.credentials import Credentials
 from oauth_helper.errors import OAuthHelperError, RefusedError
 from oauth_helper.events import Event, Exchanging, Failed, Linked, Outcome
-from oauth_helper.exchange import Pace
-from oauth_helper.faults import Faults, Kind
+from oauth_helper.exchange import Timing
 from oauth_helper.journal import Journal
-from oauth_helper.link_request import IfExists, LinkRequest
-from oauth_helper.pending import Pending, Target
-from oauth_helper.sandbox import Call, Fault, Sandbox
-from oauth_helper.sandbox.visitor import play_user
-from oauth_helper.servicestage import ServiceStageClient
-from oauth_helper.wiring import Ways, resume_all, run_link
+from oauth_helper.models import IfExists, LinkRequest, Pending, RepoType, Target
+from oauth_helper.sandbox import Sandbox, play_user
+from oauth_helper.sandbox.faults import Call, Fault, Faults, Kind
+from oauth_helper.servicestage.client import ServiceStageClient
+from oauth_helper.session import BrowserOptions
 
-HURRIED: Final = Pace(
+HURRIED: Final = Timing(
     total=6.0,
     connecting=2.0,
     answer=2.1,
@@ -84,7 +82,7 @@ class PassingSandbox(Sandbox):
 
     def __init__(self, faults: Iterable[Fault] = ()) -> None:
         super().__init__(decision="authorize", fault_duration=LATE)
-        self._front._faults = self._passing = _FaultsThatPass(faults)
+        self._injector._faults = self._passing = _FaultsThatPass(faults)
 
     @property
     def struck(self) -> list[tuple[Call, Kind]]:
@@ -139,16 +137,18 @@ class Story:
     async def link(
         self,
         service: ServiceStageClient,
-        pace: Pace,
+        timing: Timing,
         if_exists: IfExists = IfExists.KEEP,
         *,
         tell: Callable[[Event], None] | None = None,
     ) -> Outcome:
         """Tell the story; return how it ends, which is the last that is told."""
         request = LinkRequest(RepoType.GITHUB, NAME, if_exists=if_exists, timeout=20)
-        ways = Ways(visitor=play_user, environ={})
+        browser_options = BrowserOptions(simulated_user=play_user, environ={})
         try:
-            return await run_link(request, service, ways, tell or self.tell, journal=self.journal, pace=pace)
+            return await run_link(
+                request, service, browser_options, tell or self.tell, journal=self.journal, timing=timing
+            )
         except OAuthHelperError as error:
             return Failed(error)
 
@@ -156,7 +156,7 @@ class Story:
     def created(self) -> int:
         return sum(one.created for one in self.sandbox.exchanges[self.stood :])
 
-    def check_sendings(self, pace: Pace) -> None:
+    def check_sendings(self, timing: Timing) -> None:
         """At most one authorization; no second POST while the first may still run."""
         assert self.created <= 1
         arrived = self.sandbox.exchanges[self.stood :]
@@ -166,7 +166,7 @@ class Story:
         struck = [kind for call, kind in self.sandbox.struck if call is Call.EXCHANGE]
         for kind, (first, second) in zip(struck, pairwise(arrived), strict=False):
             left = max(moment for moment in self.left if moment <= first.arrived_at)
-            assert kind not in UNANSWERED or second.arrived_at - left >= pace.settled_after
+            assert kind not in UNANSWERED or second.arrived_at - left >= timing.settled_after
 
     def check_failed(self, outcome: Failed) -> None:
         """What is said is something, and no secret."""
@@ -202,8 +202,8 @@ class Story:
         """Whether what stood before is gone is said as it is."""
         async with self._plain_client() as service, ClientSession() as session:
             await service.authorization_url(RepoType.GITHUB)
-            stands = NAME in await SandboxUser(self.sandbox, service, session).names()
-        assert ("is deleted" in outcome.error.message) == (self.stood > 0 and not stands)
+            exists = NAME in await SandboxUser(self.sandbox, service, session).names()
+        assert ("is deleted" in outcome.error.message) == (self.stood > 0 and not exists)
 
     async def check_kept(self, endpoint: str) -> None:
         """The redirect is written down, and once the trouble is over, ``resume`` makes the authorization of it."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from oauth_helper.sandbox import Call
+from oauth_helper.sandbox.faults import Call
 
 
 class Trouble(StrEnum):

@@ -5,8 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from oauth_helper.authorization import RepoType
-from oauth_helper.pending import Pending, Target
+from oauth_helper.models import Pending, RepoType, Target
 from oauth_helper.secret import Secret
 
 NOW = datetime(2025, 3, 1, 12, tzinfo=UTC)

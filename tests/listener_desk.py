@@ -9,11 +9,11 @@ from html.parser import HTMLParser
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from oauth_helper.authorization import Authorization, RepoType
 from oauth_helper.errors import AuthorizationDeniedError, RedirectRejectedError
-from oauth_helper.events import Failed, Linked, Outcome, Stray, Way
-from oauth_helper.listener import Listener
-from oauth_helper.phrase import phrase
+from oauth_helper.events import Failed, Linked, Outcome, RejectedRequest, Way
+from oauth_helper.i18n import _
+from oauth_helper.listener.handlers import Listener
+from oauth_helper.models import Authorization, RepoType
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -29,7 +29,7 @@ LINKED = Linked(Authorization(name="my-auth", repo_type="github", repo_user="oct
 
 
 @dataclass
-class Desk:
+class RedirectReceiver:
     """Knows its state, takes the first redirect that bears it, and ends as ``ending`` says."""
 
     ending: Outcome | None = LINKED
@@ -40,7 +40,7 @@ class Desk:
     arrivals: asyncio.Queue[Way] = field(default_factory=asyncio.Queue)
     """Those of ``taken``, for who waits for them."""
     ignored: list[str] = field(default_factory=list)
-    strays: list[Stray] = field(default_factory=list)
+    strays: list[RejectedRequest] = field(default_factory=list)
     visits: int = 0
     new_addresses: list[str] = field(default_factory=list)
     """Those that were told after a second use."""
@@ -67,8 +67,8 @@ class Desk:
         if not self.known.done():
             self.known.set_result(outcome)
 
-    def ignore(self, stray: Stray) -> None:
-        self.strays.append(stray)
+    def ignore(self, rejected: RejectedRequest) -> None:
+        self.strays.append(rejected)
 
     def visit(self) -> None:
         self.visits += 1
@@ -81,7 +81,7 @@ class Desk:
 
     def _reject(self, reason: str) -> None:
         self.ignored.append(reason)
-        raise RedirectRejectedError(reason, phrase("not ours: {reason}", reason=reason))
+        raise RedirectRejectedError(reason, _("not ours: {reason}", reason=reason))
 
     @property
     def has_redirect(self) -> bool:
@@ -94,7 +94,7 @@ class Desk:
 
 class Open(NamedTuple):
     listener: Listener
-    desk: Desk
+    receiver: RedirectReceiver
     port: int
     key: str
     """Not only good once: most tests ask on connections of their own, without cookies."""
@@ -103,14 +103,14 @@ class Open(NamedTuple):
 
 
 @asynccontextmanager
-async def listening(desk: Desk, *, patience: float = 20.0) -> AsyncIterator[Open]:
+async def listening(receiver: RedirectReceiver, *, patience: float = 20.0) -> AsyncIterator[Open]:
     """Open a listener for ``desk``; closing it takes less than three seconds, whatever the test left open."""
     listener = Listener(patience=patience)
     await listener.__aenter__()
     try:
-        start = urlsplit(await listener.serve(desk))
+        start = urlsplit(await listener.serve(receiver))
         key = listener.start(good_once=False).key.reveal()
-        yield Open(listener, desk, start.port or 0, key, parse_qs(start.query)["k"][0])
+        yield Open(listener, receiver, start.port or 0, key, parse_qs(start.query)["k"][0])
     finally:
         async with asyncio.timeout(3):
             await listener.__aexit__(None, None, None)
@@ -161,7 +161,7 @@ async def genuine(opened: Open) -> None:
         answer = await ask(opened.port, f"{DIRECT}?{OURS}")
         page = await ask(opened.port, answer.headers["location"])
     assert 'data-outcome="linked"' in page.body
-    assert opened.desk.taken == [Way.DIRECT]
+    assert opened.receiver.taken == [Way.DIRECT]
 
 
 class Forms(HTMLParser):

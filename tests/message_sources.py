@@ -14,7 +14,7 @@ from typing import IO, Any, Final
 import click
 from babel.messages.catalog import Message
 
-from oauth_helper.cli.program import program
+from oauth_helper.cli.app import program
 from oauth_helper.errors import OAuthHelperError
 
 PACKAGE: Final = Path(__file__).parents[1] / "oauth_helper"

@@ -18,8 +18,8 @@ from aiohttp import ClientSession, CookieJar
 from npm_package import npm_package
 from yarl import URL
 
-from oauth_helper.sandbox import Registration
-from oauth_helper.sandbox.reading import PageReader
+from oauth_helper.sandbox import PageReader
+from oauth_helper.sandbox.oidc import Registration
 from oauth_helper.secret import Secret
 
 if TYPE_CHECKING:

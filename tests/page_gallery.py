@@ -9,15 +9,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from aiohttp import web
-from listener_desk import ADDRESS, DENIAL, DIRECT, LINKED, OURS, Desk, Open, ask, listening
+from listener_desk import ADDRESS, DENIAL, DIRECT, LINKED, OURS, Open, RedirectReceiver, ask, listening
 
-from oauth_helper.authorization import RepoType
 from oauth_helper.errors import CodeOrStateInvalidError, OutcomeUnknownError
 from oauth_helper.events import Failed, Linked
-from oauth_helper.language import Language
-from oauth_helper.listener.answers import show
+from oauth_helper.i18n import Language, _
+from oauth_helper.listener.handlers import show
 from oauth_helper.listener.pages import Pages
-from oauth_helper.phrase import phrase
+from oauth_helper.models import RepoType
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -31,19 +30,21 @@ LONG = replace(
     repo_user="a-user-whose-name-is-as-long-as-hosts-let",
 )
 REFUSED = CodeOrStateInvalidError(
-    phrase("ServiceStage refused the code or the state"), code="SVCSTG.REPO.0402", request_id="6fb06e5b4bf84ce8b3fc29"
+    _("ServiceStage refused the code or the state"), code="SVCSTG.REPO.0402", request_id="6fb06e5b4bf84ce8b3fc29"
 )
-UNKNOWN = OutcomeUnknownError(phrase("ServiceStage gave no answer, and nobody knows whether it made the authorization"))
+UNKNOWN = OutcomeUnknownError(_("ServiceStage gave no answer, and nobody knows whether it made the authorization"))
 
 
 def start(opened: Open) -> str:
     return f"{opened.listener.address}/start?k={opened.key}"
 
 
-def _brought(desk: Callable[[], Desk], query: str = OURS) -> Callable[[Tab], AbstractAsyncContextManager[None]]:
+def _brought(
+    receiver: Callable[[], RedirectReceiver], query: str = OURS
+) -> Callable[[Tab], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def shown(tab: Tab) -> AsyncIterator[None]:
-        async with listening(desk(), patience=0.2) as opened:
+        async with listening(receiver(), patience=0.2) as opened:
             await tab.open(f"{opened.listener.address}{DIRECT}?{query}")
             yield
 
@@ -52,14 +53,14 @@ def _brought(desk: Callable[[], Desk], query: str = OURS) -> Callable[[Tab], Abs
 
 @asynccontextmanager
 async def _start(tab: Tab) -> AsyncIterator[None]:
-    async with listening(Desk()) as opened:
+    async with listening(RedirectReceiver()) as opened:
         await tab.open(start(opened))
         yield
 
 
 @asynccontextmanager
 async def _problem(tab: Tab) -> AsyncIterator[None]:
-    async with listening(Desk()) as opened:
+    async with listening(RedirectReceiver()) as opened:
         await tab.open(start(opened))
         stale = json.dumps(ADDRESS.replace("canary", "stale"))
         await tab.evaluate(f"document.querySelector('textarea').value = {stale}")
@@ -70,7 +71,7 @@ async def _problem(tab: Tab) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def _already_opened(tab: Tab) -> AsyncIterator[None]:
-    async with listening(Desk()) as opened:
+    async with listening(RedirectReceiver()) as opened:
         await ask(opened.port, f"/start?k={opened.first}")
         await tab.open(f"{opened.listener.address}/start?k={opened.first}")
         yield
@@ -106,7 +107,7 @@ async def cut_off() -> AsyncIterator[tuple[Open, str, asyncio.Event]]:
             writer.write(data.replace(ours, theirs))
         writer.close()
 
-    async with listening(Desk()) as opened:
+    async with listening(RedirectReceiver()) as opened:
 
         async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             there, back = await asyncio.open_connection("127.0.0.1", opened.port)
@@ -144,13 +145,13 @@ async def _lost(tab: Tab) -> AsyncIterator[None]:
 PAGES: dict[str, Callable[[Tab], AbstractAsyncContextManager[None]]] = {
     "start": _start,
     "problem": _problem,
-    "waiting": _brought(lambda: Desk(ending=None)),
-    "linked": _brought(Desk),
-    "kept": _brought(lambda: Desk(ending=Linked(LONG, kept=True))),
-    "denied": _brought(Desk, DENIAL),
-    "failed": _brought(lambda: Desk(ending=Failed(REFUSED))),
-    "unknown": _brought(lambda: Desk(ending=Failed(UNKNOWN))),
-    "stray": _brought(Desk, "code=c&state=stale"),
+    "waiting": _brought(lambda: RedirectReceiver(ending=None)),
+    "linked": _brought(RedirectReceiver),
+    "kept": _brought(lambda: RedirectReceiver(ending=Linked(LONG, kept=True))),
+    "denied": _brought(RedirectReceiver, DENIAL),
+    "failed": _brought(lambda: RedirectReceiver(ending=Failed(REFUSED))),
+    "unknown": _brought(lambda: RedirectReceiver(ending=Failed(UNKNOWN))),
+    "stray": _brought(RedirectReceiver, "code=c&state=stale"),
     "already-opened": _already_opened,
     "other-user": _other_user,
     "lost": _lost,

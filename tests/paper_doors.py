@@ -10,14 +10,12 @@ from typing import Self
 import pytest
 from redirect_cases import AUTHORIZATION_URL, STATE, redirect
 
-from oauth_helper.authorization import Authorization, RepoType
-from oauth_helper.desk import Desk
 from oauth_helper.errors import OAuthHelperError
 from oauth_helper.events import Event, Failed, Linked, Outcome, Way
-from oauth_helper.exchange import Pace
-from oauth_helper.link_request import IfExists, LinkRequest
-from oauth_helper.linking import Doors, link
-from oauth_helper.pending import Pending, Target
+from oauth_helper.exchange import Timing
+from oauth_helper.link_steps import Doors, link
+from oauth_helper.models import Authorization, IfExists, LinkRequest, Pending, RepoType, Target
+from oauth_helper.receiver import RedirectReceiver
 from oauth_helper.secret import Secret
 
 NAME = "my-auth"
@@ -25,7 +23,7 @@ OURS = redirect(code="planted-code", state=STATE)
 CREATED = Authorization(NAME, "github", repo_user="octocat", create_time=2, status=0)
 STANDING = Authorization(NAME, "github", repo_user="hubot", create_time=1, status=0)
 
-HURRIED = Pace(
+HURRIED = Timing(
     total=0.9,
     connecting=0.05,
     answer=0.25,
@@ -36,14 +34,14 @@ HURRIED = Pace(
 )
 """Fifty times as fast as for people."""
 
-User = Callable[[Desk], Awaitable[None]]
+User = Callable[[RedirectReceiver], Awaitable[None]]
 
 
 @dataclass
 class PaperService:
     """ServiceStage as a list; what the test puts into ``fails`` is raised by the call of that name."""
 
-    standing: list[Authorization] = field(default_factory=list)
+    existing: list[Authorization] = field(default_factory=list)
     fails: dict[str, OAuthHelperError] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
     answering: asyncio.Event | None = None
@@ -57,7 +55,7 @@ class PaperService:
 
     async def list_authorizations(self, *, retry: bool = True) -> list[Authorization]:
         self._called("list")
-        return self.standing
+        return self.existing
 
     async def authorization_url(self, repo_type: RepoType, *, tag: str | None = None) -> str:
         self._called(f"url {repo_type} {tag}")
@@ -100,7 +98,7 @@ class PaperDoors:
     """A listener that hands its desk to ``user``, who plays the browser."""
 
     user: User
-    desk: Desk | None = None
+    receiver: RedirectReceiver | None = None
     told: list[Event] = field(default_factory=list)
     prompt: Callable[[Callable[[str], None]], AbstractAsyncContextManager[object]] = lambda _offer: nullcontext()
     outcome: asyncio.Task[Outcome] | None = None
@@ -127,21 +125,21 @@ class PaperDoors:
         if self.cannot:
             raise self.cannot
 
-    async def serve(self, desk: Desk) -> str:
+    async def serve(self, receiver: RedirectReceiver) -> str:
         assert self.is_open
-        self.desk = desk
-        self.outcome = asyncio.create_task(desk.outcome())
+        self.receiver = receiver
+        self.outcome = asyncio.create_task(receiver.outcome())
         return "http://127.0.0.1:1/start?k=KEY"
 
     def start_over(self, onward: str | None) -> str:
         self.onward.append(onward)
         return f"http://127.0.0.1:1/start?again={len(self.onward)}&k=KEY"
 
-    async def open_browser(self, address: str, desk: Desk) -> None:
-        assert desk is self.desk
+    async def open_browser(self, address: str, receiver: RedirectReceiver) -> None:
+        assert receiver is self.receiver
         assert address.endswith("k=KEY")
         self.opened.append(address)
-        await self.user(desk)
+        await self.user(receiver)
 
     async def may_start_over(self, error: OAuthHelperError) -> bool:
         self.again.append(error.message)
@@ -157,18 +155,18 @@ class PaperDoors:
             announced=nullcontext,
             journal=self.journal,
             tell=self.told.append,
-            pace=HURRIED,
+            timing=HURRIED,
         )
 
     def kinds(self) -> list[type[Event]]:
         return [type(event) for event in self.told]
 
 
-async def consents(desk: Desk) -> None:
-    desk.judge(OURS, Way.PAGE)
+async def consents(receiver: RedirectReceiver) -> None:
+    receiver.judge(OURS, Way.PAGE)
 
 
-async def does_nothing(desk: Desk) -> None:
+async def does_nothing(receiver: RedirectReceiver) -> None:
     return
 
 

@@ -2,8 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from oauth_helper.browsers.find import FoundBrowser
-from oauth_helper.browsers.surroundings import Surroundings
+from oauth_helper.browsers.discovery import FoundBrowser, Machine
 
 PATH = {"PATH": "/usr/local/bin:/usr/bin", "HOME": "/home/me"}
 SYSTEM = "/usr/share/applications"
@@ -17,7 +16,7 @@ def machine(
     files: Mapping[str, str | bytes] = {},
     links: Mapping[str, str] = {},
     registry: Mapping[tuple[str, str], str] = {},
-) -> Surroundings:
+) -> Machine:
     """A machine made of data: it has these programs, files and registry values, and no others."""
 
     def which(program: str, path: str) -> str | None:
@@ -28,7 +27,7 @@ def machine(
         content = files.get(path, b"")
         return content.encode() if isinstance(content, str) else content
 
-    return Surroundings(
+    return Machine(
         environ,
         platform,
         tuple(entries),

@@ -15,7 +15,7 @@ class Contract:
 
     authorization_path: str
     """Where its host asks for consent; empty where most editions of the manual have no OAuth."""
-    proof: Literal["personal", "password"]
+    git_credential: Literal["personal", "password"]
     """Which call links it without a browser."""
 
 
@@ -29,6 +29,6 @@ TYPES: Final = {
 IN_BROWSER: Final = tuple(name for name, contract in TYPES.items() if contract.authorization_path)
 
 
-def types_with(proof: str) -> set[str]:
+def types_with(git_credential: str) -> set[str]:
     """Those that are linked without a browser by that call."""
-    return {name for name, contract in TYPES.items() if contract.proof == proof}
+    return {name for name, contract in TYPES.items() if contract.git_credential == git_credential}

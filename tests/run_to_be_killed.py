@@ -5,12 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from listener_desk import Desk
+from listener_desk import RedirectReceiver
 
-from oauth_helper.authorization import RepoType
-from oauth_helper.listener import Listener
-from oauth_helper.other_runs import Claim, noticed
-from oauth_helper.pending import Target
+from oauth_helper.listener.handlers import Listener
+from oauth_helper.models import RepoType, Target
+from oauth_helper.single_instance import TargetLock, noticed
 
 SLEEPER = "import sys; sys.stdin.read()"
 
@@ -22,11 +21,11 @@ def start_child() -> int:
 
 async def main() -> None:
     folder, target = Path(sys.argv[1]), Target(*sys.argv[2:])
-    claim = Claim.try_take(folder, target)
+    claim = TargetLock.try_take(folder, target)
     assert claim
     with claim:
         async with Listener() as listener:
-            await listener.serve(Desk())
+            await listener.serve(RedirectReceiver())
             with noticed(folder, target, address=listener.start(good_once=False).address, repo_type=RepoType.GITHUB):
                 print(start_child(), flush=True)  # noqa: T201 - the test waits for this line
                 await asyncio.Event().wait()

@@ -8,8 +8,7 @@ import pytest
 from aiohttp import ClientResponse, ClientSession, CookieJar
 from yarl import URL
 
-from oauth_helper.sandbox import Sandbox
-from oauth_helper.sandbox.reading import Form, PageReader
+from oauth_helper.sandbox import Form, PageReader, Sandbox
 
 
 @dataclass

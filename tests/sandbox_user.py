@@ -7,12 +7,14 @@ from urllib.parse import parse_qs, urlsplit
 
 from aiohttp import ClientSession
 
-from oauth_helper.authorization import RepoType
 from oauth_helper.credentials import AccessKey
-from oauth_helper.sandbox import Call, Fault, Sandbox
+from oauth_helper.models import RepoType
+from oauth_helper.sandbox import Sandbox
+from oauth_helper.sandbox.faults import Call, Fault
 from oauth_helper.secret import Secret
-from oauth_helper.servicestage import Retries, ServiceStageClient
+from oauth_helper.servicestage.client import ServiceStageClient
 from oauth_helper.servicestage.iam import fetch_token, find_project_id
+from oauth_helper.servicestage.transport import Retries
 
 NAME = "my-auth"
 NONE = Retries(pauses=())

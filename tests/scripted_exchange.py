@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 
 from paper_doors import CREATED, HURRIED, NAME, PaperJournal
 
-from oauth_helper.authorization import Authorization, RepoType
 from oauth_helper.errors import (
     CodeOrStateInvalidError,
     NameTakenError,
@@ -18,8 +17,8 @@ from oauth_helper.errors import (
 )
 from oauth_helper.events import Event
 from oauth_helper.exchange import Exchange
-from oauth_helper.pending import Pending, Target
-from oauth_helper.phrase import phrase
+from oauth_helper.i18n import _
+from oauth_helper.models import Authorization, Pending, RepoType, Target
 from oauth_helper.secret import Secret
 
 PENDING = Pending(
@@ -29,13 +28,13 @@ PENDING = Pending(
     Secret("planted-code"),
     Secret("planted-state"),
 )
-UNSENT = UnreachableError(phrase("refused"), sent=False)
-RESET = UnreachableError(phrase("reset"), sent=True)
-BUSY = UnusableAnswerError(phrase("status 503"), sent=True, status=503)
-LATE = UnusableAnswerError(phrase("status 504"), sent=True, status=504)
-USED = CodeOrStateInvalidError(phrase("used"), code="SVCSTG.REPO.0402")
-TAKEN = NameTakenError(phrase("taken"), code="SVCSTG.REPO.0403")
-NO_LIST = NotPermittedError(phrase("may not list"))
+UNSENT = UnreachableError(_("refused"), sent=False)
+RESET = UnreachableError(_("reset"), sent=True)
+BUSY = UnusableAnswerError(_("status 503"), sent=True, status=503)
+LATE = UnusableAnswerError(_("status 504"), sent=True, status=504)
+USED = CodeOrStateInvalidError(_("used"), code="SVCSTG.REPO.0402")
+TAKEN = NameTakenError(_("taken"), code="SVCSTG.REPO.0403")
+NO_LIST = NotPermittedError(_("may not list"))
 OTHER = Authorization("console-made", "github", create_time=9)
 HANGS = "hangs"
 
@@ -100,7 +99,7 @@ class Run:
         pending: Pending = PENDING,
         *,
         known: Collection[str] | None = None,
-        may_look: bool = True,
+        may_list: bool = True,
         is_resumed: bool = False,
     ) -> Exchange:
         return Exchange(
@@ -108,9 +107,9 @@ class Run:
             self.service,
             self.journal,
             self.told.append,
-            pace=HURRIED,
+            timing=HURRIED,
             known=known,
-            may_look=may_look,
+            may_list=may_list,
             is_resumed=is_resumed,
         )
 

@@ -12,7 +12,7 @@ import pytest
 from redirect_cases import REQUEST, STATE, redirect
 
 from oauth_helper.errors import RedirectRejectedError
-from oauth_helper.terminal.prompt import Patience, TerminalPrompt
+from oauth_helper.terminal_prompt import Patience, TerminalPrompt
 
 CODE = "0123456789planted-code9876543210"
 ADDRESS = redirect(code=CODE, state=STATE)
@@ -28,7 +28,7 @@ def bracketed(text: str) -> bytes:
     return b"\x1b[200~" + text.encode() + b"\x1b[201~"
 
 
-class Desk:
+class RedirectReceiver:
     """Judges as the product does, and lets a test wait for what was offered and said."""
 
     def __init__(self) -> None:
@@ -127,9 +127,15 @@ def standard_input(terminal: Terminal) -> Iterator[None]:
 
 
 @asynccontextmanager
-async def prompting(terminal: Terminal, desk: Desk, patience: Patience = HASTE) -> AsyncIterator[TerminalPrompt]:
+async def prompting(
+    terminal: Terminal, receiver: RedirectReceiver, patience: Patience = HASTE
+) -> AsyncIterator[TerminalPrompt]:
     async with TerminalPrompt(
-        offer=desk.offer, say=desk.said.put_nowait, fd=terminal.theirs, patience=patience, environ={"TERM": "xterm"}
+        offer=receiver.offer,
+        say=receiver.said.put_nowait,
+        fd=terminal.theirs,
+        patience=patience,
+        environ={"TERM": "xterm"},
     ) as prompt:
         yield prompt
 
@@ -144,5 +150,5 @@ def terminal() -> Iterator[Terminal]:
 
 
 @pytest.fixture
-def desk() -> Desk:
-    return Desk()
+def receiver() -> RedirectReceiver:
+    return RedirectReceiver()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from oauth_helper.address import parse_address
+from oauth_helper.values import parse_address
 
 
 @pytest.mark.parametrize("text", ["http://[", "http://[]", "http://1[::1]@", "http://a:b"])

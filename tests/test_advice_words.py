@@ -9,45 +9,44 @@ from command import surroundings
 from link_script import LINK
 from screen import terminal
 
-from oauth_helper.cli.advice import advice_in_words
-from oauth_helper.cli.directions import Direction, beside_the_page, directions, while_unreached
-from oauth_helper.events import Advice, Waiting
+from oauth_helper.cli.progress import Direction, beside_the_page, directions, guidance_text, while_unreached
+from oauth_helper.environment import Environment, Place
+from oauth_helper.events import Guidance, Waiting
 from oauth_helper.sandbox import Sandbox
-from oauth_helper.whereabouts import Place, Whereabouts
 
 WAITING = Waiting("http://127.0.0.1:4711/start?k=KEY", "https://github.com/login/oauth/authorize", datetime.now(UTC))
-DESKTOP = Whereabouts(Place.DESKTOP)
-SSH = Whereabouts(Place.SSH, "ada@198.51.100.7")
-CODESPACE = Whereabouts(Place.CODESPACE, codespace="fluffy")
+DESKTOP = Environment(Place.DESKTOP)
+SSH = Environment(Place.SSH, "ada@198.51.100.7")
+CODESPACE = Environment(Place.CODESPACE, codespace="fluffy")
 TUNNEL = "ssh -L 4711:127.0.0.1:4711 ada@198.51.100.7"
 
 
-def words(advice: Advice, *, pastes: bool = True, window: bool = False) -> str:
-    if advice is Advice.UNREACHED:
+def words(guidance: Guidance, *, pastes: bool = True, window: bool = False) -> str:
+    if guidance is Guidance.UNREACHED:
         return while_unreached(DESKTOP, WAITING, takes_pastes=pastes)[0]
-    return advice_in_words(advice, in_window=window, takes_pastes=pastes)
+    return guidance_text(guidance, in_window=window, takes_pastes=pastes)
 
 
 @pytest.mark.parametrize(
     ("advice", "happened", "remedy"),
     [
-        (Advice.HTTPS, "Your browser forces HTTPS", "http:// in front"),
-        (Advice.LOCALHOST, "asked for localhost", "127.0.0.1"),
-        (Advice.OTHER_USER, "Another user of this machine", "as the user who runs this command"),
-        (Advice.OTHER_ATTEMPT, "an earlier attempt", "the one that was opened now"),
-        (Advice.NOT_WHOLE, "was not whole", "Copy all of it"),
-        (Advice.UNREACHED, "Nothing has reached me yet", "first run there:"),
-        (Advice.UNDECIDED, "Nothing has come back yet", "paste the address where the browser ends"),
+        (Guidance.HTTPS, "Your browser forces HTTPS", "http:// in front"),
+        (Guidance.LOCALHOST, "asked for localhost", "127.0.0.1"),
+        (Guidance.OTHER_USER, "Another user of this machine", "as the user who runs this command"),
+        (Guidance.OTHER_ATTEMPT, "an earlier attempt", "the one that was opened now"),
+        (Guidance.NOT_WHOLE, "was not whole", "Copy all of it"),
+        (Guidance.UNREACHED, "Nothing has reached me yet", "first run there:"),
+        (Guidance.UNDECIDED, "Nothing has come back yet", "paste the address where the browser ends"),
     ],
 )
-def test_each_advice_says_what_happened_and_what_to_do(advice: Advice, happened: str, remedy: str) -> None:
-    told = words(advice)
+def test_each_advice_says_what_happened_and_what_to_do(guidance: Guidance, happened: str, remedy: str) -> None:
+    told = words(guidance)
     assert told.index(happened) < told.index(remedy)
     assert len(told) < 3 * 80
 
 
 def test_every_advice_has_its_words() -> None:
-    assert all(words(advice, pastes=pastes) for advice in Advice for pastes in (True, False))
+    assert all(words(guidance, pastes=pastes) for guidance in Guidance for pastes in (True, False))
 
 
 def whats(told: list[Direction]) -> list[str]:
@@ -57,10 +56,10 @@ def whats(told: list[Direction]) -> list[str]:
 @pytest.mark.parametrize("pastes", [True, False])
 @pytest.mark.parametrize("place", list(Place))
 def test_everywhere_there_is_a_way_to_the_page_and_one_without_it(place: Place, pastes: bool) -> None:
-    told = directions(Whereabouts(place), WAITING, takes_pastes=pastes)
+    told = directions(Environment(place), WAITING, takes_pastes=pastes)
     assert whats(told)[-2:] == [WAITING.listener, WAITING.authorization_url]
     assert ("or here" in told[-1][0]) is pastes
-    said, what = while_unreached(Whereabouts(place), WAITING, takes_pastes=pastes)
+    said, what = while_unreached(Environment(place), WAITING, takes_pastes=pastes)
     assert ("`oauth-helper deliver`" in said) is not pastes
     assert "THIS-MACHINE" in what or what == WAITING.authorization_url
 
@@ -75,20 +74,20 @@ def test_the_tunnel_comes_before_the_page_it_leads_to() -> None:
 
 def test_beside_the_page_it_is_told_what_stands_in_between() -> None:
     for place in Place:
-        said = beside_the_page(Whereabouts(place), takes_pastes=True)
+        said = beside_the_page(Environment(place), takes_pastes=True)
         between = {Place.WSL, Place.CODESPACE, Place.GITPOD, Place.DEV_CONTAINER}
         assert said.endswith("press a and Enter.") if place in between else not said
-    assert "press" not in beside_the_page(Whereabouts(Place.WSL), takes_pastes=False)
+    assert "press" not in beside_the_page(Environment(Place.WSL), takes_pastes=False)
 
 
 def test_who_cannot_paste_here_is_told_of_deliver() -> None:
-    assert "`oauth-helper deliver`" in words(Advice.UNREACHED, pastes=False)
-    assert "or here" not in words(Advice.NOT_WHOLE, pastes=False)
+    assert "`oauth-helper deliver`" in words(Guidance.UNREACHED, pastes=False)
+    assert "or here" not in words(Guidance.NOT_WHOLE, pastes=False)
 
 
 def test_in_a_window_there_is_nothing_to_paste() -> None:
-    assert words(Advice.UNDECIDED, window=True).endswith("press b and Enter.")
-    assert words(Advice.UNDECIDED, window=True, pastes=False).endswith("Authorize there.")
+    assert words(Guidance.UNDECIDED, window=True).endswith("press b and Enter.")
+    assert words(Guidance.UNDECIDED, window=True, pastes=False).endswith("Authorize there.")
 
 
 async def test_a_second_use_is_told_on_the_terminal_with_an_address_that_works() -> None:

@@ -17,22 +17,22 @@ from thoroughness import some_of
 DEBUG = {"PYTHONASYNCIODEBUG": "1"}
 
 PLACES = [
-    "oauth_helper.redirect.authorization_request:AuthorizationRequest.parse",
-    "oauth_helper.redirect.authorization_request:AuthorizationRequest.judge_query",
-    "oauth_helper.desk.judging:Desk.judge_query",
-    "oauth_helper.desk.judging:Desk.end",
-    "oauth_helper.listener.reception:Reception._begin",
-    "oauth_helper.listener.reception:Reception._direct",
+    "oauth_helper.redirect:AuthorizationRequest.parse",
+    "oauth_helper.redirect:AuthorizationRequest.judge_query",
+    "oauth_helper.receiver:Desk.judge_query",
+    "oauth_helper.receiver:Desk.end",
+    "oauth_helper.listener.handlers:Reception._begin",
+    "oauth_helper.listener.handlers:Reception._direct",
     "oauth_helper.listener.pages:Pages.final",
-    "oauth_helper.exchange.sending:Exchange._send",
+    "oauth_helper.exchange:Exchange._send",
     "oauth_helper.journal:Journal.write",
     "oauth_helper.servicestage.client:ServiceStageClient.create_oauth",
-    "oauth_helper.servicestage.connection:Connection._accepted",
-    "oauth_helper.servicestage.connection:sign",
-    "oauth_helper.wiring.opening:Opening.open",
-    "oauth_helper.cli.narration:Narrator._show_addresses",
-    "oauth_helper.cli.event_lines:_fields",
-    "oauth_helper.other_runs.notice:write_whole",
+    "oauth_helper.servicestage.transport:Connection._accepted",
+    "oauth_helper.servicestage.transport:sign",
+    "oauth_helper.session:Opening.open",
+    "oauth_helper.cli.progress:Narrator._show_addresses",
+    "oauth_helper.cli.output:_fields",
+    "oauth_helper.single_instance:write_whole",
 ]
 """What fails; what it is called with bears secrets in most."""
 
@@ -72,7 +72,7 @@ async def played_to_its_end(run: Run, link: Started) -> None:
 
 
 async def test_a_crash_of_the_terminal_prompt_shows_no_secret(tmp_path: Path) -> None:
-    place = "oauth_helper.terminal.prompt:TerminalPrompt._judge:bearing"
+    place = "oauth_helper.terminal_prompt:TerminalPrompt._judge:bearing"
     async with searched_run(tmp_path / "run", environ=DEBUG | {"CANARY_CRASH": place}) as run:
         run.opens_by_hand = True
         async with run.on_terminal(*LINK, "--no-browser", "-vv", "--timeout", "3") as screen:
@@ -85,7 +85,7 @@ async def test_a_crash_of_the_terminal_prompt_shows_no_secret(tmp_path: Path) ->
 
 async def test_a_crash_of_deliver_shows_no_secret(tmp_path: Path) -> None:
     async with searched_run(tmp_path / "run", environ=DEBUG) as run, waiting(run, "-vv") as (link, url):
-        crash = {"CANARY_CRASH": "oauth_helper.other_runs.visit:_address:bearing"}
+        crash = {"CANARY_CRASH": "oauth_helper.single_instance:_address:bearing"}
         end = await run.command("deliver", "-vv", given=await consent(url), **crash)
         assert end.process.returncode == 1
         link.stop()

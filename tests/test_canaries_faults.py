@@ -13,11 +13,10 @@ from link_script import LINK, NAME, brought, consent, secrets_of, until
 from test_canaries_credentials import by_key_alone, by_password
 from thoroughness import some_of
 
-from oauth_helper.authorization import RepoType
-from oauth_helper.faults import Kind
-from oauth_helper.sandbox import Call
+from oauth_helper.models import RepoType
+from oauth_helper.sandbox.faults import Call, Kind
 from oauth_helper.secret import Secret
-from oauth_helper.servicestage import ServiceStageClient
+from oauth_helper.servicestage.client import ServiceStageClient
 
 IAM = (Call.IAM_TOKEN, Call.IAM_PROJECT)
 FIRST_ON_ITS_CONNECTION = (Call.LIST, *IAM)

@@ -14,8 +14,7 @@ from babel.messages.catalog import Message
 from babel.messages.pofile import read_po
 from message_sources import PACKAGE, english_of, translations_of
 
-from oauth_helper.catalogs import DOMAIN, catalog_of
-from oauth_helper.language import Language
+from oauth_helper.i18n import DOMAIN, Language, catalog_of
 
 FILES = sorted(PACKAGE.glob(f"locale/*/LC_MESSAGES/{DOMAIN}.po"))
 LANGUAGES = {language.replace("-", "_"): language for language in Language}

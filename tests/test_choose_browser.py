@@ -3,9 +3,7 @@
 import pytest
 from paper_machine import SYSTEM, desktop_entry, machine
 
-from oauth_helper.browsers.find import choose, find_browsers
-from oauth_helper.browsers.products import product_of
-from oauth_helper.browsers.surroundings import Surroundings
+from oauth_helper.browsers.discovery import Machine, choose, find_browsers, product_of
 from oauth_helper.errors import NoBrowserError
 
 FULL = machine(
@@ -65,7 +63,7 @@ def test_a_path_may_be_the_default_browsers() -> None:
         ("/mnt/c/Chrome/chrome.exe", FULL, "is a Windows browser", "Install a Linux browser"),
     ],
 )
-def test_what_cannot_be_had_is_refused_with_a_hint(wanted: str, here: Surroundings, message: str, hint: str) -> None:
+def test_what_cannot_be_had_is_refused_with_a_hint(wanted: str, here: Machine, message: str, hint: str) -> None:
     with pytest.raises(NoBrowserError) as refused:
         choose(wanted, here)
     assert message in refused.value.message

@@ -12,10 +12,9 @@ from pathlib import Path
 import pytest
 from waiting_runs import PROGRAM, TARGET, taken, waiting_elsewhere
 
-from oauth_helper.authorization import RepoType
 from oauth_helper.errors import MachineError
-from oauth_helper.other_runs import Claim, Notice, claim_or_find, claim_when_free, noticed
-from oauth_helper.pending import Target
+from oauth_helper.models import RepoType, Target
+from oauth_helper.single_instance import InstanceInfo, TargetLock, claim_or_find, claim_when_free, noticed
 
 ADDRESS = f"http://127.0.0.1:8080/start?k={'k' * 43}"
 RACERS = 10
@@ -37,12 +36,12 @@ for line in sys.stdin:
 
 def test_a_claim_is_one_runs_at_a_time_even_within_one_process(tmp_path: Path) -> None:
     with taken(tmp_path) as claim:
-        assert Claim.try_take(tmp_path, TARGET) is None
-        assert Claim.try_take(tmp_path, TARGET) is None
+        assert TargetLock.try_take(tmp_path, TARGET) is None
+        assert TargetLock.try_take(tmp_path, TARGET) is None
         claim.release()
         with taken(tmp_path):
             claim.release()
-            assert Claim.try_take(tmp_path, TARGET) is None
+            assert TargetLock.try_take(tmp_path, TARGET) is None
     taken(tmp_path).release()
 
 
@@ -53,7 +52,7 @@ async def test_who_waits_for_a_claim_has_it_as_soon_as_it_is_free(tmp_path: Path
         assert not waiting.done(), "somebody has it"
         claim.release()
         with await waiting:
-            assert Claim.try_take(tmp_path, TARGET) is None
+            assert TargetLock.try_take(tmp_path, TARGET) is None
 
 
 @pytest.mark.parametrize(
@@ -61,7 +60,7 @@ async def test_who_waits_for_a_claim_has_it_as_soon_as_it_is_free(tmp_path: Path
 )
 def test_the_claim_to_another_target_is_another(tmp_path: Path, other: Target) -> None:
     with taken(tmp_path), taken(tmp_path, other):
-        assert Claim.try_take(tmp_path, other) is None
+        assert TargetLock.try_take(tmp_path, other) is None
 
 
 def test_the_lock_is_an_empty_file_of_ours_alone(tmp_path: Path) -> None:
@@ -74,7 +73,7 @@ def test_the_lock_is_an_empty_file_of_ours_alone(tmp_path: Path) -> None:
 
 def test_a_claim_dies_with_its_process_and_no_child_of_it_keeps_it(tmp_path: Path) -> None:
     with waiting_elsewhere(tmp_path) as run:
-        assert Claim.try_take(tmp_path, TARGET) is None
+        assert TargetLock.try_take(tmp_path, TARGET) is None
         run.kill()
         os.kill(run.child, 0)  # it lives
         taken(tmp_path).release()
@@ -117,7 +116,7 @@ def test_of_ten_threads_exactly_one_wins_each_time(tmp_path: Path) -> None:
 
     def contend() -> bool:
         start.wait(10)
-        claim = Claim.try_take(tmp_path, TARGET)
+        claim = TargetLock.try_take(tmp_path, TARGET)
         end.wait(10)
         if claim:
             claim.release()
@@ -132,11 +131,11 @@ def test_what_cannot_be_locked_is_told_in_clear_words(tmp_path: Path) -> None:
     path = tmp_path / f"{TARGET.digest}.lock"
     path.symlink_to(tmp_path / "elsewhere")
     with pytest.raises(MachineError, match=f"{path} cannot be locked: ") as caught:
-        Claim.try_take(tmp_path, TARGET)
+        TargetLock.try_take(tmp_path, TARGET)
     assert caught.value.exit_status == 9
     assert not (tmp_path / "elsewhere").exists()
     with pytest.raises(MachineError, match="cannot be locked: No such file or directory"):
-        Claim.try_take(tmp_path / "missing", TARGET)
+        TargetLock.try_take(tmp_path / "missing", TARGET)
 
 
 def test_a_notice_that_nobody_alive_wrote_is_removed_when_the_claim_is_taken(tmp_path: Path) -> None:
@@ -147,14 +146,14 @@ def test_a_notice_that_nobody_alive_wrote_is_removed_when_the_claim_is_taken(tmp
     stale.mkdir()
     for _ in range(2):  # the failure leaves no lock behind
         with pytest.raises(MachineError, match="cannot be locked: "):
-            Claim.try_take(tmp_path, TARGET)
+            TargetLock.try_take(tmp_path, TARGET)
 
 
 async def test_who_finds_nobody_gets_the_claim(tmp_path: Path) -> None:
     found = await claim_or_find(tmp_path, TARGET)
-    assert isinstance(found, Claim)
+    assert isinstance(found, TargetLock)
     with found:
-        assert Claim.try_take(tmp_path, TARGET) is None
+        assert TargetLock.try_take(tmp_path, TARGET) is None
 
 
 async def test_who_comes_second_waits_until_the_first_can_be_spoken_to(tmp_path: Path) -> None:
@@ -166,7 +165,7 @@ async def test_who_comes_second_waits_until_the_first_can_be_spoken_to(tmp_path:
             second = tasks.create_task(claim_or_find(tmp_path, TARGET))
             with noticed(tmp_path, TARGET, address=ADDRESS, repo_type=RepoType.GITHUB):
                 found = await second
-    assert isinstance(found, Notice)
+    assert isinstance(found, InstanceInfo)
     assert found.name == TARGET.name
 
 
@@ -176,7 +175,7 @@ async def test_who_comes_second_gets_the_claim_when_the_first_gives_up(tmp_path:
             second = tasks.create_task(claim_or_find(tmp_path, TARGET))
             await asyncio.sleep(0)
     found = second.result()
-    assert isinstance(found, Claim)
+    assert isinstance(found, TargetLock)
     found.release()
 
 
@@ -185,7 +184,7 @@ async def test_of_ten_that_ask_at_once_one_gets_the_claim_and_nine_find_it(tmp_p
         asked = [tasks.create_task(claim_or_find(tmp_path, TARGET)) for _ in range(RACERS)]
         done, _ = await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
         (claim,) = (task.result() for task in done)
-        assert isinstance(claim, Claim)
+        assert isinstance(claim, TargetLock)
         with claim, noticed(tmp_path, TARGET, address=ADDRESS, repo_type=RepoType.GITHUB):
             await asyncio.wait(asked)
-    assert sum(isinstance(task.result(), Notice) for task in asked) == RACERS - 1
+    assert sum(isinstance(task.result(), InstanceInfo) for task in asked) == RACERS - 1

@@ -26,7 +26,7 @@ def refuse(event, _arguments):
 sys.addaudithook(refuse)
 from oauth_helper.cli import main
 status = main()
-assert not {"aiohttp", "oauth_helper.wiring"} & set(sys.modules)
+assert not {"aiohttp", "oauth_helper.api"} & set(sys.modules)
 sys.exit(status)
 """
 """The command, where nothing may touch a socket."""

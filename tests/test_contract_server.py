@@ -9,7 +9,7 @@ from contract_server import TOKEN, ContractServer
 
 from oauth_helper.credentials import AccessKey
 from oauth_helper.errors import OAuthHelperError
-from oauth_helper.servicestage import Connection
+from oauth_helper.servicestage.transport import Connection
 
 AUTHS = f"/v1/{PROJECT}/git/auths"
 

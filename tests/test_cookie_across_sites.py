@@ -9,9 +9,9 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 from browser_session import Browser, Chromium, Firefox, Tab
-from listener_desk import Desk, listening
+from listener_desk import RedirectReceiver, listening
 
-from oauth_helper.events import Stray
+from oauth_helper.events import RejectedRequest
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -69,7 +69,7 @@ async def come_from(tab: Tab, elsewhere: str) -> None:
 
 async def test_the_page_is_shown_again_to_who_comes_by_a_redirect_from_another_site(browser: Browser) -> None:
     tab = browser.tab
-    async with listening(Desk()) as opened:
+    async with listening(RedirectReceiver()) as opened:
         start = f"{opened.listener.address}/start?k={opened.first}"
         await tab.open(start)
         assert await tab.evaluate(HAS_FORM)
@@ -77,14 +77,14 @@ async def test_the_page_is_shown_again_to_who_comes_by_a_redirect_from_another_s
         async with redirecting_to(start) as elsewhere:
             await come_from(tab, elsewhere)
             await tab.wait_for(f"location.hostname === '127.0.0.1' && {HAS_FORM}")
-        assert opened.desk.visits == 2
-        assert opened.desk.strays == []
+        assert opened.receiver.visits == 2
+        assert opened.receiver.strays == []
         async with type(browser)() as other:
             await other.tab.open(start)
             assert "already opened" in await other.tab.evaluate("document.body.innerText")
             assert not await other.tab.evaluate(HAS_FORM)
-        assert opened.desk.strays == [Stray.ALREADY_OPENED]
-        assert len(opened.desk.new_addresses) == 1
+        assert opened.receiver.strays == [RejectedRequest.ALREADY_OPENED]
+        assert len(opened.receiver.new_addresses) == 1
 
 
 async def test_a_strict_cookie_would_not_come_along(browser: Browser) -> None:

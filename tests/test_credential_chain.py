@@ -2,11 +2,11 @@
 
 import pytest
 
-from oauth_helper.credential_chain import find_credentials, no_credentials
+from oauth_helper.credential_sources import find_credentials, no_credentials
 from oauth_helper.credentials import AccessKey, IamToken, IamUser
 from oauth_helper.errors import CredentialsError
-from oauth_helper.origin import FileValues
 from oauth_helper.secret import Secret
+from oauth_helper.values import FileValues
 
 SDK = {"HUAWEICLOUD_SDK_AK": "sdk-ak", "HUAWEICLOUD_SDK_SK": "sdk-sk"}
 TERRAFORM = {"HW_ACCESS_KEY": "hw-ak", "HW_SECRET_KEY": "hw-sk"}

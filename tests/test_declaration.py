@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oauth_helper.authorization import Authorization, RepoType
-from oauth_helper.declaration import Entry, Method, Verdict, check_steps, parse_declaration, plan_steps
+from oauth_helper.apply_file import Entry, Method, Verdict, check_steps, parse_declaration, plan_steps
 from oauth_helper.errors import CredentialsError, NameTakenError, UsageError
+from oauth_helper.models import Authorization, RepoType
 
 WHOLE = """
 [[authorization]]
@@ -102,32 +102,32 @@ def test_no_text_raises_anything_but_that_error(text: str) -> None:
             parsed(offered)
 
 
-def standing(name: str, repo_type: str, status: int = 0) -> Authorization:
+def existing(name: str, repo_type: str, status: int = 0) -> Authorization:
     return Authorization(name, repo_type, status=status)
 
 
 def test_what_stands_is_kept_what_is_missing_created_and_what_is_in_the_way_named() -> None:
     entries = parsed(WHOLE)
-    steps = plan_steps(entries, [standing("team-github", "github"), standing("team-gitlab", "gitee")])
+    steps = plan_steps(entries, [existing("team-github", "github"), existing("team-gitlab", "gitee")])
     assert [step.verdict for step in steps] == [Verdict.KEEP, Verdict.BLOCKED, Verdict.CREATE]
     with pytest.raises(NameTakenError, match=r"team-gitlab exists already, and it is of type gitee\. Nothing was done"):
         check_steps(steps, {"BITBUCKET_PASSWORD": "x", "GITLAB_TOKEN": "x"})
 
 
 def test_of_many_that_are_in_the_way_the_first_is_named_and_the_others_are_counted() -> None:
-    in_the_way = [standing(name, "gitee") for name in ("team-github", "team-gitlab", "team-bitbucket")]
+    in_the_way = [existing(name, "gitee") for name in ("team-github", "team-gitlab", "team-bitbucket")]
     with pytest.raises(NameTakenError, match=r"team-github exists .* gitee \(and 2 more\)\. Nothing was done"):
         check_steps(plan_steps(parsed(WHOLE), in_the_way), {})
 
 
 def test_a_secret_that_is_set_nowhere_is_named_before_anything_is_done_but_not_one_that_is_not_needed() -> None:
-    steps = plan_steps(parsed(WHOLE), [standing("team-gitlab", "gitlab")])
+    steps = plan_steps(parsed(WHOLE), [existing("team-gitlab", "gitlab")])
     with pytest.raises(CredentialsError, match=r"secret of entry 3 is not an environment variable that is set"):
         check_steps(steps, {})
     check_steps(steps, {"BITBUCKET_PASSWORD": "x"})
 
 
 def test_what_does_not_work_is_in_the_way() -> None:
-    steps = plan_steps(parsed(WHOLE), [standing("team-github", "github", status=1)])
+    steps = plan_steps(parsed(WHOLE), [existing("team-github", "github", status=1)])
     assert steps[0].verdict is Verdict.BLOCKED
     assert "does not work" in steps[0].why

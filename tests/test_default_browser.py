@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from recording_machine import ADDRESS, DISPLAY, Machine, fifo, machine
 
-from oauth_helper.browsers.default import open_default_browser
+from oauth_helper.browsers.launch import open_default_browser
 from oauth_helper.errors import NoBrowserError
 
 __all__ = ["fifo", "machine"]

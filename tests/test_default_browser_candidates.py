@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from recording_machine import DISPLAY
 
-from oauth_helper.browsers.default import browser_commands, why_no_browser
+from oauth_helper.browsers.discovery import browser_commands, why_no_browser
 
 
 def _which(*programs: str) -> Callable[..., str | None]:

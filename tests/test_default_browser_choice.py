@@ -6,7 +6,7 @@ import traceback
 import pytest
 from recording_machine import ADDRESS, DISPLAY, Machine, machine
 
-from oauth_helper.browsers.default import open_default_browser
+from oauth_helper.browsers.launch import open_default_browser
 from oauth_helper.errors import NoBrowserError
 
 __all__ = ["machine"]

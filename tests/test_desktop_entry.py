@@ -3,7 +3,7 @@
 import pytest
 from paper_machine import desktop_entry
 
-from oauth_helper.browsers.desktop_entry import started_by
+from oauth_helper.browsers.discovery import started_by
 
 
 @pytest.mark.parametrize(

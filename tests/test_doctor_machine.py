@@ -17,7 +17,7 @@ from command import Ended, ended, run_command, surroundings
 from fake_servicestage import PROJECT, TOKEN, FakeServiceStage, Received, answering
 
 import oauth_helper
-from oauth_helper.cli.doctor.machine import check_listener
+from oauth_helper.cli.doctor import check_listener
 from oauth_helper.sandbox import Sandbox
 
 FROM_A_CHECKOUT = """

@@ -11,9 +11,9 @@ from canaries import Canary, Search
 from command import run_command, surroundings
 from journal_entries import pending
 
-from oauth_helper.cli.doctor.discreet import discreet, short_host
+from oauth_helper.cli.doctor import redacted, short_host
+from oauth_helper.i18n import Text, _, ngettext
 from oauth_helper.journal import Journal
-from oauth_helper.phrase import counted, phrase, verbatim
 from oauth_helper.sandbox import Sandbox
 
 PLANTED = {
@@ -129,23 +129,23 @@ def test_a_host_that_is_not_public_knowledge_is_cut_down(host: str, shown: str) 
 @pytest.mark.parametrize(
     ("words", "shown"),
     [
-        (phrase("{name} is free", name="canary"), "*** is free"),
-        (phrase("{count} of {what}", count=3, what=phrase("{name}s", name="canary")), "3 of ***s"),
-        (counted("{count} one", "{count} of {name}", 2, name="canary"), "2 of ***"),
-        (phrase("no {value!r}", value="canary"), "no '***'"),
-        (phrase("{peer}: {error}", peer="canary.example.org:443", error=OSError(2, "canary")), "c…y.e…e.org:443: ***"),
-        (phrase("{detail}", detail=": Connection refused"), ": Connection refused"),
-        (phrase("{error}", error=ConnectionRefusedError(111, "Connection refused")), "Connection refused"),
-        (phrase("on {day:%d.%m.}", day=date(2026, 1, 31)), "***"),
-        (phrase("{address}", address="https://[canary/"), "***"),
-        (phrase("{path}", path=Path("/canary")), "***"),
-        (phrase("{code} {error}", code="SVCSTG.REPO.0403", error="TimeoutError"), "SVCSTG.REPO.0403 TimeoutError"),
-        (phrase("{when:%H:%M}", when=datetime(2026, 1, 31, 9, 41, tzinfo=UTC)), "09:41"),
-        (verbatim("canary"), "***"),
-        (phrase("all") + " canary", "all***"),
+        (_("{name} is free", name="canary"), "*** is free"),
+        (_("{count} of {what}", count=3, what=_("{name}s", name="canary")), "3 of ***s"),
+        (ngettext("{count} one", "{count} of {name}", 2, name="canary"), "2 of ***"),
+        (_("no {value!r}", value="canary"), "no '***'"),
+        (_("{peer}: {error}", peer="canary.example.org:443", error=OSError(2, "canary")), "c…y.e…e.org:443: ***"),
+        (_("{detail}", detail=": Connection refused"), ": Connection refused"),
+        (_("{error}", error=ConnectionRefusedError(111, "Connection refused")), "Connection refused"),
+        (_("on {day:%d.%m.}", day=date(2026, 1, 31)), "***"),
+        (_("{address}", address="https://[canary/"), "***"),
+        (_("{path}", path=Path("/canary")), "***"),
+        (_("{code} {error}", code="SVCSTG.REPO.0403", error="TimeoutError"), "SVCSTG.REPO.0403 TimeoutError"),
+        (_("{when:%H:%M}", when=datetime(2026, 1, 31, 9, 41, tzinfo=UTC)), "09:41"),
+        (Text("canary"), "***"),
+        (_("all") + " canary", "all***"),
         ("canary", "***"),
         ("127.0.0.1", "127.0.0.1"),
     ],
 )
 def test_our_own_words_stay_and_what_is_put_into_them_does_not(words: str, shown: str) -> None:
-    assert discreet(words) == shown
+    assert redacted(words) == shown

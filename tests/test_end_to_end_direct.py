@@ -11,7 +11,8 @@ from command import Ended, ended, error_of, line_with, records, running, surroun
 from forked_commands import run_command
 from link_script import created, until
 
-from oauth_helper.sandbox import Fault, Sandbox
+from oauth_helper.sandbox import Sandbox
+from oauth_helper.sandbox.faults import Fault
 
 LINK = ("link", "github", "--with-token", "--name", "my-auth")
 

@@ -27,7 +27,8 @@ from link_script import (
 )
 from thoroughness import some_of
 
-from oauth_helper.sandbox import Fault, Sandbox
+from oauth_helper.sandbox import Sandbox
+from oauth_helper.sandbox.faults import Fault
 
 NO_BROWSER = {"BROWSER": "/nonexistent"}
 
@@ -69,8 +70,8 @@ async def test_killed_as_it_begins_to_listen() -> None:
         port = found.getsockname()[1]
 
     def is_taken() -> bool:
-        with socket.socket() as visitor:
-            return visitor.connect_ex(("127.0.0.1", port)) == 0
+        with socket.socket() as simulated_user:
+            return simulated_user.connect_ex(("127.0.0.1", port)) == 0
 
     async with misbehaving("redirect-url=hang") as sandbox:
         async with scripted(*LINK, "--port", str(port), environ=surroundings(sandbox)) as script:

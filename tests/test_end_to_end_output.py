@@ -34,7 +34,7 @@ async def test_no_secret_reaches_any_output_or_the_command_line(sandbox: Sandbox
     assert "Traceback" in denied.err
     async with Sandbox(code_lifetime=-1) as strict:
         refused = await run_command("link", "github", "-vv", environ=surroundings(strict))
-    assert "oauth_helper.servicestage.connection: POST 127.0.0.1" in end.err, "every call is told"
+    assert "oauth_helper.servicestage.transport: POST 127.0.0.1" in end.err, "every call is told"
     everything = end.out + end.err + denied.out + denied.err + refused.out + refused.err + seen.read_text()
     for words in ("$2a$10$", "%242a%2410", "?code=", "&code=", sandbox.access_key.secret_key.reveal()):
         assert words not in everything

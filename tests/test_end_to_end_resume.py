@@ -16,7 +16,8 @@ from other_users import NOBODY, needs_root
 from promised_json import read_authorizations
 from screen import terminal
 
-from oauth_helper.sandbox import Fault, Sandbox
+from oauth_helper.sandbox import Sandbox
+from oauth_helper.sandbox.faults import Fault
 
 NO_BROWSER = {"BROWSER": "/nonexistent"}
 

@@ -8,7 +8,8 @@ from command import ended, error_of, records, running, surroundings
 from forked_commands import run_command
 from link_script import bring, entries, scripted, secrets_of, spend, until
 
-from oauth_helper.sandbox import Fault, Sandbox
+from oauth_helper.sandbox import Sandbox
+from oauth_helper.sandbox.faults import Fault
 
 
 def misbehaving(*faults: str) -> Sandbox:

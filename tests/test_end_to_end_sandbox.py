@@ -10,7 +10,7 @@ from link_script import scripted
 from promised_json import read_authorization
 from yarl import URL
 
-from oauth_helper.faults import CALLS, KINDS
+from oauth_helper.sandbox.faults import CALLS, KINDS
 
 
 async def test_the_sandbox_command_prints_its_lines_and_serves_until_it_is_stopped() -> None:

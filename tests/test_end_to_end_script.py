@@ -13,7 +13,8 @@ from command import Ended, error_of, records, running, surroundings
 from link_script import LINK, NAME, PatientUser, Script, bring, delivered, scripted
 from promised_json import read_authorization
 
-from oauth_helper.sandbox import Fault, Sandbox
+from oauth_helper.sandbox import Sandbox
+from oauth_helper.sandbox.faults import Fault
 
 FIELDS = {
     "checked": {"name", "repo_type"},

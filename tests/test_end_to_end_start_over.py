@@ -13,7 +13,8 @@ from link_script import LINK, bring, consent, entries, holding, scripted, secret
 from screen import Screen, terminal
 from scripted_browser import Page
 
-from oauth_helper.sandbox import Fault, Sandbox
+from oauth_helper.sandbox import Sandbox
+from oauth_helper.sandbox.faults import Fault
 
 REFUSED = "Press Enter to start over with a fresh state; Ctrl-C stops."
 

@@ -21,11 +21,10 @@ from requests import Response
 from requests.utils import get_encoding_from_headers
 
 import oauth_helper.sandbox
-from oauth_helper.faults import Call, Fault, Kind
-from oauth_helper.presentable import presentable
 from oauth_helper.sandbox import Sandbox
-from oauth_helper.servicestage.answer import Answer
-from oauth_helper.servicestage.error_body import read_error_body
+from oauth_helper.sandbox.faults import Call, Fault, Kind
+from oauth_helper.secret import safe_text
+from oauth_helper.servicestage.api_errors import Answer, read_error_body
 
 PATHS: Final = {
     Call.REDIRECT_URL: ("/v1/{project_id}/git/auths/github/redirect", "servicestage"),
@@ -60,7 +59,7 @@ def theirs(status: int, headers: Mapping[str, str], body: bytes) -> Reading:
     error = caught.value
     assert error.status_code == status
     message = str(error.error_msg)
-    return Reading(str(error.error_code), presentable(message, limit=max(len(message), 1)), error.request_id)
+    return Reading(str(error.error_code), safe_text(message, limit=max(len(message), 1)), error.request_id)
 
 
 @pytest.mark.parametrize("name", OF_THE_CONTRACT)

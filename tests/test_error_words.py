@@ -8,10 +8,7 @@ import pytest
 from babel.messages.pofile import read_po
 from message_sources import PACKAGE, english_of, translations_of
 
-from oauth_helper.authorization import RepoType
-from oauth_helper.catalogs import catalog_of
-from oauth_helper.cli.fitting import fitted, width_of
-from oauth_helper.desk import Ending
+from oauth_helper.cli.console import fitted, width_of
 from oauth_helper.errors import (
     AuthorizationDeniedError,
     ClockSkewError,
@@ -38,19 +35,19 @@ from oauth_helper.errors import (
     UsageError,
 )
 from oauth_helper.events import Event, Exchanging, Failed
-from oauth_helper.exchange.statement import outcome_unknown
-from oauth_helper.language import Language
-from oauth_helper.pending import Pending, Target
-from oauth_helper.phrase import Phrase, phrase
+from oauth_helper.exchange import outcome_unknown
+from oauth_helper.i18n import Language, Text, _, catalog_of
+from oauth_helper.models import Pending, RepoType, Target
+from oauth_helper.receiver import Ending
 from oauth_helper.secret import Secret
 
 WIDTH = 79
 """Columns of a usual terminal, less the last one."""
 LINES = 3
-NOTHING = "Nothing was created"
+NO_TEXT = "Nothing was created"
 AGAIN = "un the command again"
 
-_X = phrase("x")
+_X = _("x")
 _PENDING = Pending(
     Target("https://example.com", "p", "my-auth"),
     RepoType.GITHUB,
@@ -60,7 +57,7 @@ _PENDING = Pending(
     sent_at=datetime(2026, 1, 2, 3, 5, tzinfo=UTC),
 )
 _UNKNOWN = outcome_unknown(
-    _PENDING, UnreachableError(_X, sent=True), is_kept=True, may_look=True, is_absent=False, may_be_deleted=False
+    _PENDING, UnreachableError(_X, sent=True), is_kept=True, may_list=True, is_absent=False, may_be_deleted=False
 )
 
 BEFORE_ANYTHING: tuple[tuple[OAuthHelperError, str], ...] = (
@@ -109,10 +106,10 @@ def test_every_error_of_the_tree_is_here() -> None:
 @pytest.mark.parametrize(("error", "remedy"), BEFORE_ANYTHING, ids=lambda each: type(each).__name__)
 def test_before_the_redirect_it_means_that_nothing_was_created(error: OAuthHelperError, remedy: str) -> None:
     told: list[Event] = []
-    for _ in range(2):
+    for _unused in range(2):
         Ending(told.append).tell(Failed(error))
-    assert f"{error.message}. {error.hint}".count(NOTHING) == 1
-    assert error.hint.index(NOTHING) < error.hint.index(remedy)
+    assert f"{error.message}. {error.hint}".count(NO_TEXT) == 1
+    assert error.hint.index(NO_TEXT) < error.hint.index(remedy)
     assert_short(error.message, error.hint)
 
 
@@ -132,13 +129,13 @@ def test_what_was_asked_of_servicestage_is_not_said_to_be_nothing() -> None:
     ending.watch(Exchanging())
     ending.tell(Failed(error))
     assert told == [Exchanging(), Failed(error)]
-    assert NOTHING not in error.hint
+    assert NO_TEXT not in error.hint
 
 
-def assert_short(*texts: Phrase) -> None:
+def assert_short(*texts: Text) -> None:
     for language in Language:
         for text in texts:
-            lines = fitted(text.said(catalog_of(language)), WIDTH, indent="       ")
+            lines = fitted(text.translated(catalog_of(language)), WIDTH, indent="       ")
             assert len(lines) <= LINES, lines
             assert all(width_of(line) <= WIDTH for line in lines)
 

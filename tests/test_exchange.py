@@ -23,7 +23,6 @@ from scripted_exchange import (
     ScriptedService,
 )
 
-from oauth_helper.authorization import Authorization
 from oauth_helper.errors import (
     CodeOrStateInvalidError,
     CredentialsError,
@@ -34,7 +33,8 @@ from oauth_helper.errors import (
     UnusableAnswerError,
 )
 from oauth_helper.events import Exchanging, Looking
-from oauth_helper.phrase import phrase
+from oauth_helper.i18n import _
+from oauth_helper.models import Authorization
 
 
 async def test_the_redirect_is_written_down_before_it_is_sent_and_forgotten_when_it_is_known() -> None:
@@ -66,7 +66,7 @@ async def test_what_is_never_sent_is_kept_as_never_sent() -> None:
 
 @pytest.mark.parametrize("status", [500, 503, 429])
 async def test_after_a_plain_refusal_to_answer_one_look_decides(status: int) -> None:
-    busy = UnusableAnswerError(phrase("busy"), sent=True, status=status)
+    busy = UnusableAnswerError(_("busy"), sent=True, status=status)
     run = Run(ScriptedService([busy, CREATED]))
     assert await run.exchange().carry_out() == CREATED
     assert run.order == ["create", "list", "create"]
@@ -76,9 +76,7 @@ async def test_after_a_plain_refusal_to_answer_one_look_decides(status: int) -> 
     assert not there.is_kept
 
 
-@pytest.mark.parametrize(
-    "trouble", [RESET, LATE, UnusableAnswerError(phrase("cut"), sent=True, status=200), HANGS], ids=str
-)
+@pytest.mark.parametrize("trouble", [RESET, LATE, UnusableAnswerError(_("cut"), sent=True, status=200), HANGS], ids=str)
 async def test_what_may_still_be_carried_out_is_sent_again_only_after_four_looks_and_the_whole_time(
     trouble: Answer,
 ) -> None:
@@ -125,7 +123,7 @@ async def test_what_comes_late_is_found() -> None:
     assert run.told.count(Looking(NAME)) == 3
 
 
-@pytest.mark.parametrize("failed", [UNSENT, RESET, BUSY, RefusedError(phrase("no")), HANGS], ids=str)
+@pytest.mark.parametrize("failed", [UNSENT, RESET, BUSY, RefusedError(_("no")), HANGS], ids=str)
 async def test_a_look_that_failed_tells_nothing_and_nothing_is_sent_on_it(failed: Look) -> None:
     run = Run(ScriptedService([BUSY], looks=[failed]))
     with pytest.raises(OutcomeUnknownError):
@@ -136,22 +134,22 @@ async def test_a_look_that_failed_tells_nothing_and_nothing_is_sent_on_it(failed
 
 
 async def test_where_listing_is_not_permitted_nothing_is_sent_again_and_it_is_said() -> None:
-    for may_look, looks in ((False, []), (True, [NO_LIST])):
+    for may_list, looks in ((False, []), (True, [NO_LIST])):
         run = Run(ScriptedService([RESET], looks=looks))
         with pytest.raises(OutcomeUnknownError, match="cannot be known") as raised:
-            await run.exchange(may_look=may_look).carry_out()
-        assert run.order == ["create"] + ["list"] * may_look
+            await run.exchange(may_list=may_list).carry_out()
+        assert run.order == ["create"] + ["list"] * may_list
         assert "ask who may list" in raised.value.hint
         assert run.is_kept
 
 
 async def test_what_was_never_sent_is_sent_again_even_where_listing_is_not_permitted() -> None:
     run = Run(ScriptedService([UNSENT, CREATED], looks=[NO_LIST]))
-    assert await run.exchange(may_look=False).carry_out() == CREATED
+    assert await run.exchange(may_list=False).carry_out() == CREATED
 
 
 async def test_a_gateway_that_refuses_every_call_ends_the_looking() -> None:
-    refused = NotPermittedError(phrase("not subscribed"), code="APIGW.0302")
+    refused = NotPermittedError(_("not subscribed"), code="APIGW.0302")
     run = Run(ScriptedService([RESET], looks=[refused]))
     with pytest.raises(NotPermittedError, match="not subscribed"):
         await run.exchange().carry_out()
@@ -164,7 +162,7 @@ async def test_a_refusal_of_the_second_sending_may_be_the_work_of_the_first(refu
     run = Run(ScriptedService([RESET, refusal], looks=[[], [], [], [], [CREATED]]))
     assert await run.exchange().carry_out() == CREATED
     assert len(run.service.made("create")) == 2
-    gone = Run(ScriptedService([RESET, type(refusal)(phrase("refused"))], looks=[[]]))
+    gone = Run(ScriptedService([RESET, type(refusal)(_("refused"))], looks=[[]]))
     exchange = gone.exchange()
     with pytest.raises(type(refusal)):
         await exchange.carry_out()
@@ -175,7 +173,7 @@ async def test_a_refusal_of_the_second_sending_may_be_the_work_of_the_first(refu
 
 
 async def test_a_plain_refusal_of_the_first_sending_ends_it() -> None:
-    for error in (RefusedError(phrase("no")), NameTakenError(phrase("taken"))):
+    for error in (RefusedError(_("no")), NameTakenError(_("taken"))):
         run = Run(ScriptedService([error]))
         exchange = run.exchange(known=())
         with pytest.raises(type(error)):
@@ -187,30 +185,30 @@ async def test_a_plain_refusal_of_the_first_sending_ends_it() -> None:
 
 
 async def test_what_appeared_in_the_meantime_is_named() -> None:
-    run = Run(ScriptedService([CodeOrStateInvalidError(phrase("used"))], looks=[[OTHER, STANDING]]))
+    run = Run(ScriptedService([CodeOrStateInvalidError(_("used"))], looks=[[OTHER, STANDING]]))
     with pytest.raises(CodeOrStateInvalidError, match='In the meantime "console-made" appeared') as raised:
         await run.exchange(known={NAME}).carry_out()
     assert "is yours" in raised.value.hint
     assert run.order == ["create", "list"]
 
 
-@pytest.mark.parametrize("look", [[STANDING], NO_LIST, CredentialsError(phrase("gone")), RESET], ids=str)
+@pytest.mark.parametrize("look", [[STANDING], NO_LIST, CredentialsError(_("gone")), RESET], ids=str)
 async def test_a_used_code_is_said_to_be_used_where_nothing_else_is_known(look: Look) -> None:
-    run = Run(ScriptedService([CodeOrStateInvalidError(phrase("used"))], looks=[look]))
+    run = Run(ScriptedService([CodeOrStateInvalidError(_("used"))], looks=[look]))
     with pytest.raises(CodeOrStateInvalidError, match=r"^used$"):
         await run.exchange(known={NAME}).carry_out()
     assert not run.is_kept
 
 
 async def test_credentials_that_are_refused_cost_no_redirect() -> None:
-    run = Run(ScriptedService([CredentialsError(phrase("expired"), hint=phrase("Get a new token."))]))
+    run = Run(ScriptedService([CredentialsError(_("expired"), hint=_("Get a new token."))]))
     with pytest.raises(CredentialsError, match="expired") as raised:
         await run.exchange().carry_out()
     assert "Get a new token." in raised.value.hint
     assert "resume" in raised.value.hint
     assert run.journal.entries[-1]
     assert run.journal.entries[-1].sent_at is None, "a gateway that refuses has handed nothing on"
-    looking = Run(ScriptedService([RESET], looks=[CredentialsError(phrase("expired"))]))
+    looking = Run(ScriptedService([RESET], looks=[CredentialsError(_("expired"))]))
     with pytest.raises(CredentialsError):
         await looking.exchange().carry_out()
     assert looking.is_kept

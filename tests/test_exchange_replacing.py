@@ -18,7 +18,6 @@ from scripted_exchange import (
     ScriptedService,
 )
 
-from oauth_helper.authorization import Authorization
 from oauth_helper.errors import (
     CodeOrStateInvalidError,
     CredentialsError,
@@ -30,8 +29,8 @@ from oauth_helper.errors import (
 )
 from oauth_helper.events import Deleted, Deleting, Exchanging, Warned
 from oauth_helper.exchange import Exchange
-from oauth_helper.pending import CODE_LIFETIME, Pending
-from oauth_helper.phrase import phrase
+from oauth_helper.i18n import _
+from oauth_helper.models import CODE_LIFETIME, Authorization, Pending
 
 REPLACING = replace(PENDING, stood_since=STANDING.create_time)
 
@@ -64,9 +63,9 @@ async def test_a_deletion_of_which_nothing_came_is_sent_again() -> None:
 
 
 async def test_a_taken_name_that_may_not_be_listed_is_to_be_deleted_by_hand() -> None:
-    run = Run(ScriptedService([NameTakenError(phrase("taken"))]))
+    run = Run(ScriptedService([NameTakenError(_("taken"))]))
     with pytest.raises(NameTakenError) as raised:
-        await run.exchange(may_look=False).carry_out()
+        await run.exchange(may_list=False).carry_out()
     assert f"oauth-helper delete {NAME}" in raised.value.hint
 
 
@@ -76,7 +75,7 @@ async def test_a_deletion_that_may_still_be_carried_out_is_waited_for(trouble: O
     run = Run(ScriptedService(deletes=[trouble], looks=[[STANDING], []]))
     assert await run.exchange(REPLACING).carry_out() == CREATED
     assert run.order == ["delete", "list", "list", "create"]
-    again = Run(ScriptedService(deletes=[RESET, NoSuchAuthorizationError(phrase("none"))], looks=[[STANDING]]))
+    again = Run(ScriptedService(deletes=[RESET, NoSuchAuthorizationError(_("none"))], looks=[[STANDING]]))
     assert await again.exchange(REPLACING).carry_out() == CREATED
     first, second = again.service.made("delete")
     assert second - first >= HURRIED.settled_after
@@ -91,7 +90,7 @@ async def test_a_deletion_that_never_succeeds_costs_neither_authorization_nor_re
 
 
 async def test_what_is_gone_is_said_wherever_it_is_gone() -> None:
-    for error in (CodeOrStateInvalidError(phrase("used")), RESET, CredentialsError(phrase("no"))):
+    for error in (CodeOrStateInvalidError(_("used")), RESET, CredentialsError(_("no"))):
         run = Run(ScriptedService([error]))
         with pytest.raises(OAuthHelperError, match="authorization that was named my-auth is deleted"):
             await run.exchange(REPLACING).carry_out()
@@ -134,7 +133,7 @@ async def test_the_life_of_the_code_ends_it_too() -> None:
     old = datetime.now(UTC) - CODE_LIFETIME + timedelta(seconds=0.2)
     run = Run(ScriptedService([UNSENT]))
     began = asyncio.get_running_loop().time()
-    exchange = Exchange(replace(PENDING, captured_at=old), run.service, run.journal, run.told.append, pace=HURRIED)
+    exchange = Exchange(replace(PENDING, captured_at=old), run.service, run.journal, run.told.append, timing=HURRIED)
     with pytest.raises(OutcomeUnknownError):
         await exchange.carry_out()
     assert asyncio.get_running_loop().time() - began < HURRIED.total
@@ -142,7 +141,7 @@ async def test_the_life_of_the_code_ends_it_too() -> None:
 
 async def test_without_a_journal_it_goes_on_and_promises_nothing() -> None:
     service = ScriptedService([RESET])
-    exchange = Exchange(PENDING, service, None, lambda _event: None, pace=HURRIED)
+    exchange = Exchange(PENDING, service, None, lambda _event: None, timing=HURRIED)
     with pytest.raises(OutcomeUnknownError) as raised:
         await exchange.carry_out()
     assert "resume" not in raised.value.hint
@@ -151,7 +150,7 @@ async def test_without_a_journal_it_goes_on_and_promises_nothing() -> None:
 
 async def test_where_nothing_is_kept_and_nothing_can_be_looked_at_it_is_said_who_to_ask() -> None:
     service = ScriptedService([RESET])
-    exchange = Exchange(PENDING, service, None, lambda _event: None, pace=HURRIED, may_look=False)
+    exchange = Exchange(PENDING, service, None, lambda _event: None, timing=HURRIED, may_list=False)
     with pytest.raises(OutcomeUnknownError) as raised:
         await exchange.carry_out()
     assert "ask who may list" in raised.value.hint
@@ -173,14 +172,14 @@ class FullJournal(PaperJournal):
 
     def write(self, pending: Pending) -> None:
         if len(self.entries) >= self.room:
-            raise MachineError(phrase("the disk is full"))
+            raise MachineError(_("the disk is full"))
         super().write(pending)
 
 
 async def test_a_journal_that_cannot_be_written_is_said_once_and_costs_nothing() -> None:
     run = Run(ScriptedService(), journal=FullJournal())
     assert await run.exchange(REPLACING).carry_out() == CREATED
-    assert [event for event in run.told if isinstance(event, Warned)] == [Warned(phrase("the disk is full"))]
+    assert [event for event in run.told if isinstance(event, Warned)] == [Warned(_("the disk is full"))]
 
 
 async def test_an_entry_that_is_not_true_any_more_is_removed_rather_than_left() -> None:
@@ -197,13 +196,13 @@ class StuckJournal(PaperJournal):
     """Removes nothing."""
 
     def remove(self, pending: Pending) -> None:
-        raise MachineError(phrase("the disk cannot be written any more"))
+        raise MachineError(_("the disk cannot be written any more"))
 
 
 async def test_an_entry_that_cannot_be_removed_is_said_and_the_link_stands() -> None:
     run = Run(ScriptedService(), journal=StuckJournal())
     assert await run.exchange().carry_out() == CREATED
-    assert run.told[-1] == Warned(phrase("the disk cannot be written any more"))
+    assert run.told[-1] == Warned(_("the disk cannot be written any more"))
 
 
 async def test_what_was_made_anew_since_is_not_deleted_on_behalf_of_an_earlier_run() -> None:
@@ -226,7 +225,7 @@ async def test_an_answer_about_another_authorization_is_no_plain_one() -> None:
 async def test_a_clock_that_was_set_back_since_the_sending_shortens_no_wait() -> None:
     run = Run(ScriptedService(looks=[[], [CREATED]]))
     impossible = replace(PENDING, captured_at=datetime.now(UTC), sent_at=datetime.now(UTC) - timedelta(hours=2))
-    exchange = Exchange(impossible, run.service, run.journal, run.told.append, pace=HURRIED, is_resumed=True)
+    exchange = Exchange(impossible, run.service, run.journal, run.told.append, timing=HURRIED, is_resumed=True)
     assert await exchange.carry_out() == CREATED
     assert run.order == ["list", "list"]
 

@@ -16,10 +16,9 @@ from fault_story import HURRIED, RESIGNED, PassingSandbox, Story, WatchedJournal
 from fault_table import COLUMNS, LINKED, CannotBe, Case, Trouble, cases, cells
 
 from oauth_helper.events import Event, Exchanging, Linked, Looking, Outcome
-from oauth_helper.faults import Kind
-from oauth_helper.link_request import IfExists
-from oauth_helper.sandbox import Call, Fault
-from oauth_helper.servicestage import ServiceStageClient
+from oauth_helper.models import IfExists
+from oauth_helper.sandbox.faults import Call, Fault, Kind
+from oauth_helper.servicestage.client import ServiceStageClient
 
 KINDS: Final[Mapping[Trouble, Kind]] = {
     Trouble.RESET: Kind.DROP_BEFORE,
@@ -112,7 +111,7 @@ def ca_bundle(tmp_path: Path) -> Path:
 async def test_a_link_ends_as_the_table_says(
     case: Case, tmp_path: Path, ca_bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pace = RESIGNED if case.end.is_kept else HURRIED
+    timing = RESIGNED if case.end.is_kept else HURRIED
     async with PassingSandbox(faults(case)) as sandbox:
         key = sandbox.token if case.trouble is Trouble.EXPIRED else sandbox.access_key
         story = Story(sandbox, WatchedJournal(tmp_path / "pending"), key, ca_bundle)
@@ -122,9 +121,9 @@ async def test_a_link_ends_as_the_table_says(
             await story.prepare_standing()
         journey = Journey(case, story)
         async with journey.service(monkeypatch) as service:
-            outcome = await story.link(service, pace, if_exists)
+            outcome = await story.link(service, timing, if_exists)
             assert journey.met >= (case.times or 1)
-            story.check_sendings(pace)
+            story.check_sendings(timing)
             await check_end(case, story, outcome, service.endpoint)
 
 

@@ -13,8 +13,7 @@ from thoroughness import at_most
 
 from oauth_helper.errors import RefusedError
 from oauth_helper.events import Linked
-from oauth_helper.faults import Kind
-from oauth_helper.sandbox import Call, Fault
+from oauth_helper.sandbox.faults import Call, Fault, Kind
 
 EXAMPLES: Final = 40
 TIMES: Final = (1, 1, 1, 2, 3, None)

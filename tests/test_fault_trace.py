@@ -2,9 +2,8 @@
 
 import pytest
 
-from oauth_helper.errors import MachineError
-from oauth_helper.fault_trace import trace_of
-from oauth_helper.phrase import phrase
+from oauth_helper.errors import MachineError, trace_of
+from oauth_helper.i18n import _
 
 
 def caught(error: Exception) -> Exception:
@@ -15,7 +14,7 @@ def caught(error: Exception) -> Exception:
 
 
 def test_our_own_errors_are_told_in_their_words_and_others_by_their_kind() -> None:
-    told = trace_of(caught(MachineError(phrase("the disk is full")))) + trace_of(caught(ValueError("planted-secret")))
+    told = trace_of(caught(MachineError(_("the disk is full")))) + trace_of(caught(ValueError("planted-secret")))
     assert "MachineError: the disk is full" in told
     assert told.endswith("ValueError")
     assert told.count("in caught") == 2

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from oauth_helper.errors import CredentialsError, SettingsError
-from oauth_helper.files import others_can_read, read_config_file, read_credentials_file
+from oauth_helper.settings import others_can_read, read_config_file, read_credentials_file
 
 
 def test_missing_files_are_empty_and_tell_where_they_would_lie(clean_surroundings: Path) -> None:

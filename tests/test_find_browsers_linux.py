@@ -3,8 +3,7 @@
 import pytest
 from paper_machine import PATH, SYSTEM, brief, desktop_entry, machine
 
-from oauth_helper.browsers.find import Family, FoundBrowser, Packaging, find_browsers
-from oauth_helper.browsers.surroundings import Surroundings
+from oauth_helper.browsers.discovery import Family, FoundBrowser, Machine, Packaging, find_browsers
 
 SNAPS = "/var/lib/snapd/desktop/applications"
 
@@ -186,7 +185,7 @@ def test_the_current_folder_is_never_searched() -> None:
         asked.append(path)
         return None
 
-    find_browsers(Surroundings({"PATH": ":/usr/bin::", "HOME": "/home/me"}, "linux", which=which))
+    find_browsers(Machine({"PATH": ":/usr/bin::", "HOME": "/home/me"}, "linux", which=which))
     assert {folder for path in asked for folder in path.split(":")} == {
         *("/usr/bin", "/snap/bin", "/var/lib/snapd/snap/bin")
     }

@@ -5,8 +5,7 @@ import plistlib
 import pytest
 from paper_machine import brief, machine
 
-from oauth_helper.browsers.find import Family, FoundBrowser, Packaging, choose, find_browsers
-from oauth_helper.browsers.surroundings import Surroundings
+from oauth_helper.browsers.discovery import Family, FoundBrowser, Machine, Packaging, choose, find_browsers
 
 APPS = "/Applications"
 HANDLERS = "/home/me/Library/Preferences/com.apple.LaunchServices/com.apple.launchservices.secure.plist"
@@ -19,7 +18,7 @@ def _handlers(*handlers: object) -> bytes:
     return plistlib.dumps({"LSHandlers": list(handlers)}, fmt=plistlib.FMT_BINARY)
 
 
-def _mac(handlers: bytes = b"", *programs: str) -> Surroundings:
+def _mac(handlers: bytes = b"", *programs: str) -> Machine:
     programs = programs or (CHROME_APP, FIREFOX_APP, BRAVE_APP)
     return machine(*programs, platform="darwin", files={HANDLERS: handlers})
 

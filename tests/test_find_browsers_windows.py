@@ -5,8 +5,7 @@ import sys
 import pytest
 from paper_machine import brief, machine
 
-from oauth_helper.browsers.find import Packaging, find_browsers
-from oauth_helper.browsers.surroundings import Surroundings, read_registry
+from oauth_helper.browsers.discovery import Machine, Packaging, find_browsers, read_registry
 
 CHOICE = r"HKEY_CURRENT_USER\Software\Microsoft\Windows\Shell\Associations\UrlAssociations\https\UserChoice"
 PATHS = r"Software\Microsoft\Windows\CurrentVersion\App Paths"
@@ -15,7 +14,7 @@ CHROME = r"C:\Program Files\Google\Chrome\Application\chrome.exe"
 FIREFOX = r"C:\Users\me\Mozilla Firefox\firefox.exe"
 
 
-def _windows(program_id: str = "", command: str = "", **paths: str) -> Surroundings:
+def _windows(program_id: str = "", command: str = "", **paths: str) -> Machine:
     registry = {
         (CHOICE, "ProgId"): program_id,
         (rf"HKEY_CLASSES_ROOT\{program_id}\shell\open\command", ""): command,

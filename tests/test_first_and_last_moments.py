@@ -16,7 +16,7 @@ INTERRUPTED_IMPORT = """
 import os, signal, sys
 
 def interrupt(event, arguments):
-    if event == "import" and arguments[0] == "oauth_helper.cli.program":
+    if event == "import" and arguments[0] == "oauth_helper.cli.app":
         os.kill(os.getpid(), signal.SIGINT)
 
 sys.addaudithook(interrupt)

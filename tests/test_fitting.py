@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oauth_helper.cli.fitting import cut, fitted, padded, width_of
+from oauth_helper.cli.console import cut, fitted, padded, width_of
 
 ENGLISH = "Nothing was created. Run the command again; --timeout SECONDS (at most 3600) waits longer."
 CHINESE = "什么都没有创建。请重新运行该命令；--timeout SECONDS（最多 3600）可以等得更久。"

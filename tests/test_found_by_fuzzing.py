@@ -9,17 +9,15 @@ from redirect_cases import STATE as RIGHT_STATE
 from test_servicestage_refusals import NOW, refused
 from yarl import URL
 
-from oauth_helper.endpoint import check_endpoint
 from oauth_helper.errors import RedirectRejectedError, SettingsError, UnusableAnswerError
-from oauth_helper.files import read_config_file
-from oauth_helper.phrase import phrase
+from oauth_helper.i18n import _
 from oauth_helper.redirect import AuthorizationRequest
 from oauth_helper.secret import Secret
-from oauth_helper.servicestage.answer import Answer
-from oauth_helper.servicestage.refusals import redirected
-from oauth_helper.servicestage.route import proxy_for
-from oauth_helper.settings import Sources, resolve_settings
-from oauth_helper.wiring.opening import _can_be_held
+from oauth_helper.servicestage.api_errors import Answer, redirected
+from oauth_helper.servicestage.transport import proxy_for
+from oauth_helper.session import _can_be_held
+from oauth_helper.settings import Sources, read_config_file, resolve_settings
+from oauth_helper.values import check_endpoint
 
 BREAKS_YARL = "http://1[::1]@"
 """yarl 1.25.1 raises IndexError for it, instead of ValueError."""
@@ -88,7 +86,7 @@ def test_a_request_id_that_repeats_a_secret_has_stars_wherever_it_stands() -> No
         answer = Answer("example.com", 302, headers, b"", NOW, (SECRET,))
         error = redirected(answer)
         assert "planted" not in (error.request_id or "")
-        assert "planted" not in (answer.unusable(phrase("is short")).request_id or "")
+        assert "planted" not in (answer.unusable(_("is short")).request_id or "")
         assert "planted" not in (refused(400, headers=dict(headers), secrets=(SECRET,)).request_id or "")
 
 

@@ -12,16 +12,16 @@ from command import error_of, records, surroundings
 from link_script import delivered, scripted
 from oidc_provider import LOGIN, OidcProvider, go_through, oidc_provider
 
-from oauth_helper.authorization import Authorization, RepoType
 from oauth_helper.errors import CodeOrStateInvalidError
-from oauth_helper.sandbox import Registration
+from oauth_helper.models import Authorization, RepoType
+from oauth_helper.sandbox.oidc import Registration
 from oauth_helper.secret import Secret
-from oauth_helper.servicestage import ServiceStageClient
+from oauth_helper.servicestage.client import ServiceStageClient
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from oauth_helper.phrase import Phrase
+    from oauth_helper.i18n import Text
 
 CHALLENGE = "?code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&code_challenge_method=S256&a=%7Eb+c%24"
 """RFC 7636 appendix B, and what a browser or a library might spell in another way."""
@@ -32,7 +32,7 @@ class Host(NamedTuple):
 
     provider: OidcProvider
     sandbox: TappedSandbox
-    said: list[Phrase]
+    said: list[Text]
 
     async def code(self) -> Secret:
         """Consent; return the code."""
@@ -60,7 +60,7 @@ def _of(address: str, name: str) -> str:
 
 @asynccontextmanager
 async def opened(provider: OidcProvider, registration: Registration | None = None) -> AsyncIterator[Host]:
-    said: list[Phrase] = []
+    said: list[Text] = []
     async with TappedSandbox(registration=registration or provider.registration, warn=said.append) as sandbox:
         yield Host(provider, sandbox, said)
 

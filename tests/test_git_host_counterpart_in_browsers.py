@@ -15,7 +15,7 @@ from oidc_provider import LOGIN, OidcProvider, oidc_provider
 from test_window_links import Told, link, program_of
 from thoroughness import some_of
 
-from oauth_helper.browsers.find import Family
+from oauth_helper.browsers.discovery import Family
 from oauth_helper.errors import AuthorizationDeniedError
 from oauth_helper.events import Captured, Way
 

@@ -3,9 +3,9 @@
 import asyncio
 from datetime import UTC, datetime
 
-from oauth_helper.authorization import RepoType
-from oauth_helper.cli.held_back import HeldBack
+from oauth_helper.cli.progress import HeldBack
 from oauth_helper.events import Captured, Checked, Event, Exchanging, Looking, Way
+from oauth_helper.models import RepoType
 
 CAPTURED, EXCHANGING = Captured(Way.DIRECT), Exchanging(1, replaces=False, kept=True)
 CHECKED, LOOKING = Checked("my-auth", RepoType.GITHUB), Looking("my-auth")

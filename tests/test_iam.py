@@ -21,7 +21,7 @@ from oauth_helper.errors import (
     UnusableAnswerError,
 )
 from oauth_helper.secret import Secret
-from oauth_helper.servicestage import fetch_token, find_project_id
+from oauth_helper.servicestage.iam import fetch_token, find_project_id
 
 ISSUED_TOKEN = "MIIE-token"
 USER = IamUser("björn", Secret("pa55 wörd"), "account")

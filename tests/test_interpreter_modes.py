@@ -7,7 +7,7 @@ import pytest
 from command import surroundings
 
 from oauth_helper import RepoType, ServiceStageClient, link
-from oauth_helper.authorization import Authorization
+from oauth_helper.models import Authorization
 from oauth_helper.sandbox import Sandbox
 
 STRICT = ("-X", "dev", "-bb", "-W", "error")

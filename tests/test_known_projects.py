@@ -9,14 +9,14 @@ import pytest
 from aiohttp import web
 from fake_servicestage import KEY, FakeServiceStage, Received
 
-from oauth_helper.credential_chain import FoundCredentials
+from oauth_helper.api import open_service
+from oauth_helper.credential_sources import FoundCredentials
 from oauth_helper.credentials import AccessKey, IamToken
 from oauth_helper.errors import NotPermittedError, RefusedError, SettingsError
+from oauth_helper.i18n import _
 from oauth_helper.known_projects import Asked, KnownProjects
-from oauth_helper.origin import FileValues, Sourced
-from oauth_helper.phrase import phrase
 from oauth_helper.settings import Settings, Sources, resolve_settings
-from oauth_helper.wiring import open_service
+from oauth_helper.values import FileValues, Sourced
 
 ASKED = Asked("https://iam.example", "cn-north-4", "AKIDEXAMPLE")
 FOUND: FoundCredentials = Sourced(KEY, "the test")
@@ -92,7 +92,7 @@ async def listed(fake: FakeServiceStage, identity: FoundCredentials = FOUND) -> 
 
 async def test_iam_is_asked_once() -> None:
     async with FakeServiceStage(answer) as fake:
-        for _ in range(3):
+        for _unused in range(3):
             await listed(fake)
     assert [request.target.partition("?")[0] for request in fake.received].count("/v3/projects") == 1
     assert len(fake.received) == 4
@@ -101,7 +101,7 @@ async def test_iam_is_asked_once() -> None:
 @pytest.mark.parametrize("identity", [TEMPORARY, TOKEN])
 async def test_nothing_is_remembered_of_what_does_not_last(identity: FoundCredentials) -> None:
     async with FakeServiceStage(answer) as fake:
-        for _ in range(2):
+        for _unused in range(2):
             await listed(fake, identity)
     assert len(fake.received) == 4
 
@@ -136,6 +136,6 @@ async def test_an_id_is_not_forgotten_for_what_has_nothing_to_do_with_it() -> No
         await listed(fake)
         with pytest.raises(SettingsError):
             async with open_service(settings_for(fake), FOUND):
-                raise SettingsError(phrase("of the test"))
+                raise SettingsError(_("of the test"))
         await listed(fake)
     assert [request.target.partition("?")[0] for request in fake.received].count("/v3/projects") == 1

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oauth_helper.language import Language, Preference, language_of, language_of_browser, language_of_locale
+from oauth_helper.i18n import Language, Preference, language_of, language_of_browser, language_of_locale
 
 EN, ZH = Language.ENGLISH, Language.CHINESE
 

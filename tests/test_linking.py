@@ -9,8 +9,6 @@ import pytest
 from paper_doors import CREATED, NAME, OURS, STANDING, PaperDoors, PaperService, consents, does_nothing, run
 from redirect_cases import AUTHORIZATION_URL, ENCODED_STATE, STATE, redirect
 
-from oauth_helper.authorization import RepoType
-from oauth_helper.desk import Desk
 from oauth_helper.errors import (
     AuthorizationDeniedError,
     NoBrowserError,
@@ -32,9 +30,10 @@ from oauth_helper.events import (
     Warned,
     Way,
 )
-from oauth_helper.link_request import IfExists, LinkRequest
-from oauth_helper.linking import link
-from oauth_helper.phrase import phrase
+from oauth_helper.i18n import _
+from oauth_helper.link_steps import link
+from oauth_helper.models import IfExists, LinkRequest, RepoType
+from oauth_helper.receiver import RedirectReceiver
 
 
 async def test_a_link_checks_asks_waits_and_exchanges_in_this_order() -> None:
@@ -86,20 +85,20 @@ async def test_replace_deletes_right_before_the_exchange() -> None:
 
 
 async def test_an_account_that_may_not_list_goes_on_with_a_warning() -> None:
-    service = PaperService(fails={"list": NotPermittedError(phrase("no"), code="SVCSTG.00100403")})
+    service = PaperService(fails={"list": NotPermittedError(_("no"), code="SVCSTG.00100403")})
     linked, doors = await run(service)
     assert linked == Linked(CREATED)
     assert isinstance(doors.told[0], Warned)
 
 
 async def test_a_strangers_redirect_never_ends_the_wait_and_is_counted() -> None:
-    async def stranger_first(desk: Desk) -> None:
+    async def stranger_first(receiver: RedirectReceiver) -> None:
         for offered in (redirect(code="evil", state="other"), redirect(error="access_denied", state="x"), "hello"):
             with pytest.raises(RedirectRejectedError):
-                desk.judge(offered, Way.PAGE)
+                receiver.judge(offered, Way.PAGE)
         with pytest.raises(RedirectRejectedError):
-            desk.judge_query("code=evil&state=other", Way.DIRECT)
-        desk.judge_query(f"code=planted-code&state={ENCODED_STATE}", Way.DIRECT)
+            receiver.judge_query("code=evil&state=other", Way.DIRECT)
+        receiver.judge_query(f"code=planted-code&state={ENCODED_STATE}", Way.DIRECT)
 
     linked, doors = await run(PaperService(), stranger_first)
     assert linked == Linked(CREATED)
@@ -114,10 +113,10 @@ async def test_a_strangers_redirect_never_ends_the_wait_and_is_counted() -> None
 
 
 async def test_the_first_of_several_redirects_wins_and_there_is_one_exchange() -> None:
-    async def twice(desk: Desk) -> None:
-        desk.judge(OURS, Way.PAGE)
-        desk.judge(redirect(code="second", state=STATE), Way.DIRECT)
-        desk.judge(redirect(error="access_denied", state=STATE), Way.DIRECT)
+    async def twice(receiver: RedirectReceiver) -> None:
+        receiver.judge(OURS, Way.PAGE)
+        receiver.judge(redirect(code="second", state=STATE), Way.DIRECT)
+        receiver.judge(redirect(error="access_denied", state=STATE), Way.DIRECT)
 
     service = PaperService()
     linked, doors = await run(service, twice)
@@ -154,7 +153,7 @@ async def test_no_event_but_waiting_shows_a_secret() -> None:
 
 
 async def test_what_stands_is_kept_even_where_no_browser_can_be_opened() -> None:
-    doors = PaperDoors(consents, cannot=NoBrowserError(phrase("none here")))
+    doors = PaperDoors(consents, cannot=NoBrowserError(_("none here")))
     request = LinkRequest(RepoType.GITHUB, NAME)
     assert await link(request, PaperService([STANDING]), doors.as_doors()) == Linked(STANDING, kept=True)
     service = PaperService()
@@ -166,17 +165,17 @@ async def test_what_stands_is_kept_even_where_no_browser_can_be_opened() -> None
 
 
 async def test_a_name_that_is_gone_when_it_is_to_be_replaced_is_free() -> None:
-    service = PaperService([STANDING], fails={f"delete {NAME}": NoSuchAuthorizationError(phrase("gone"))})
-    linked, _ = await run(service, if_exists=IfExists.REPLACE)
+    service = PaperService([STANDING], fails={f"delete {NAME}": NoSuchAuthorizationError(_("gone"))})
+    linked, _unused = await run(service, if_exists=IfExists.REPLACE)
     assert linked == Linked(CREATED)
 
 
 async def test_whoever_brought_the_redirect_sees_the_end_before_the_browser_is_closed() -> None:
     seen: list[Outcome] = []
 
-    async def denies_and_looks(desk: Desk) -> None:
-        desk.judge(redirect(error="access_denied", state=STATE), Way.WINDOW)
-        seen.append(await desk.outcome())
+    async def denies_and_looks(receiver: RedirectReceiver) -> None:
+        receiver.judge(redirect(error="access_denied", state=STATE), Way.WINDOW)
+        seen.append(await receiver.outcome())
 
     doors = PaperDoors(denies_and_looks)
     with pytest.raises(AuthorizationDeniedError):

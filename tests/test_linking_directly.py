@@ -18,13 +18,13 @@ from oauth_helper import (
     link_with_password,
     link_with_token,
 )
+from oauth_helper.api import run_direct_link
+from oauth_helper.credentials import GitCredential, PersonalToken, UserPassword
 from oauth_helper.events import Deleted, Deleting, Event, Exchanging, Linked, Looking
-from oauth_helper.exchange import Pace
-from oauth_helper.link_request import IfExists, LinkRequest
-from oauth_helper.proof import PersonalToken, Proof, UserPassword
-from oauth_helper.wiring import run_direct_link
+from oauth_helper.exchange import Timing
+from oauth_helper.models import IfExists, LinkRequest
 
-PACE = Pace(
+TIMING = Timing(
     total=1.5, connecting=0.5, answer=0.4, look=0.3, looks=(0.05, 0.15, 0.3), first_pause=0.02, longest_pause=0.1
 )
 """A twentieth of the usual one, about."""
@@ -60,14 +60,14 @@ async def linked(fake: FakeServiceStage, if_exists: str = "keep") -> tuple[Linke
     told: list[Event] = []
     request = LinkRequest(RepoType.GITHUB, "my-auth", if_exists=IfExists(if_exists))
     async with ServiceStageClient(fake.endpoint, project_id=PROJECT, credentials=KEY) as service:
-        return await run_direct_link(request, TOKEN, service, told.append, pace=PACE), told
+        return await run_direct_link(request, TOKEN, service, told.append, timing=TIMING), told
 
 
 def methods(received: Iterable[Received]) -> str:
     return " ".join(request.method for request in received)
 
 
-NOTHING, OURS, FOREIGN = listing, lambda: listing(MADE), lambda: listing(OTHERS)
+NO_TEXT, OURS, FOREIGN = listing, lambda: listing(MADE), lambda: listing(OTHERS)
 TAKEN = lambda: refusing(400, "SVCSTG.REPO.0403")  # noqa: E731 - one of a table
 BROKEN = lambda: web.Response(status=502, text="<html>")  # noqa: E731 - as above
 BUSY = lambda: refusing(503, "APIGW.0308")  # noqa: E731 - as above
@@ -75,7 +75,7 @@ GONE = lambda: web.Response(status=204)  # noqa: E731 - as above
 
 
 async def test_after_no_usable_answer_it_is_looked_at_before_anything_is_sent_again() -> None:
-    async with scripted(get=[NOTHING, OURS], post=[BROKEN]) as fake:
+    async with scripted(get=[NO_TEXT, OURS], post=[BROKEN]) as fake:
         result, told = await linked(fake)
     assert result.authorization.create_time == 2
     assert methods(fake.received) == "GET POST GET"
@@ -83,7 +83,7 @@ async def test_after_no_usable_answer_it_is_looked_at_before_anything_is_sent_ag
 
 
 async def test_what_was_not_carried_out_is_sent_again() -> None:
-    async with scripted(get=[NOTHING], post=[BUSY, BROKEN, creating]) as fake:
+    async with scripted(get=[NO_TEXT], post=[BUSY, BROKEN, creating]) as fake:
         result, told = await linked(fake)
     assert not result.kept
     assert [event.attempt for event in told if isinstance(event, Exchanging)] == [1, 2, 3]
@@ -101,22 +101,24 @@ async def test_what_was_not_carried_out_is_sent_again() -> None:
     ],
     ids=["token", "token of a private server", "password"],
 )
-async def test_what_is_not_accepted_is_to_be_checked(proof: Proof, repo_type: RepoType, words: str) -> None:
+async def test_what_is_not_accepted_is_to_be_checked(
+    git_credential: GitCredential, repo_type: RepoType, words: str
+) -> None:
     refused = lambda: refusing(400, "SVCSTG.REPO.0451")  # noqa: E731 - as above
     request = LinkRequest(repo_type, "my-auth")
     async with (
-        scripted(get=[NOTHING], post=[refused]) as fake,
+        scripted(get=[NO_TEXT], post=[refused]) as fake,
         ServiceStageClient(fake.endpoint, project_id=PROJECT, credentials=KEY) as service,
     ):
         with pytest.raises(RefusedError) as raised:
-            await run_direct_link(request, proof, service, lambda _event: None, pace=PACE)
+            await run_direct_link(request, git_credential, service, lambda _event: None, timing=TIMING)
     assert words in raised.value.hint
     assert "planted" not in raised.value.message + raised.value.hint
     assert methods(fake.received) == "GET POST"
 
 
 async def test_what_stays_unknown_says_so_and_promises_no_resume() -> None:
-    async with scripted(get=[NOTHING, BROKEN], post=[BROKEN]) as fake:
+    async with scripted(get=[NO_TEXT, BROKEN], post=[BROKEN]) as fake:
         with pytest.raises(OutcomeUnknownError) as unknown:
             await linked(fake)
     assert unknown.value.exit_status == 8
@@ -126,7 +128,7 @@ async def test_what_stays_unknown_says_so_and_promises_no_resume() -> None:
 
 
 async def test_a_name_refused_after_an_earlier_sending_is_that_ones_work() -> None:
-    async with scripted(get=[NOTHING, NOTHING, OURS], post=[BUSY, TAKEN]) as fake:
+    async with scripted(get=[NO_TEXT, NO_TEXT, OURS], post=[BUSY, TAKEN]) as fake:
         result, _ = await linked(fake)
     assert result.authorization.create_time == 2
     assert not result.kept
@@ -134,7 +136,7 @@ async def test_a_name_refused_after_an_earlier_sending_is_that_ones_work() -> No
 
 @pytest.mark.parametrize(("if_exists", "kept"), [("keep", True), ("fail", None), ("replace", False)])
 async def test_a_name_that_is_taken_meanwhile_is_treated_as_one_that_stood(if_exists: str, kept: bool | None) -> None:
-    async with scripted(get=[NOTHING, FOREIGN], post=[TAKEN, creating], delete=[GONE]) as fake:
+    async with scripted(get=[NO_TEXT, FOREIGN], post=[TAKEN, creating], delete=[GONE]) as fake:
         if kept is None:
             with pytest.raises(NameTakenError):
                 await linked(fake, if_exists)
@@ -151,10 +153,10 @@ async def test_what_is_taken_and_cannot_be_listed_stays_taken() -> None:
     async with scripted(get=[forbidden], post=[TAKEN]) as fake:
         with pytest.raises(NameTakenError):
             await linked(fake)
-    async with scripted(get=[NOTHING, NOTHING], post=[TAKEN]) as fake:
+    async with scripted(get=[NO_TEXT, NO_TEXT], post=[TAKEN]) as fake:
         with pytest.raises(NameTakenError):
             await linked(fake)
-    async with scripted(get=[NOTHING, forbidden], post=[TAKEN]) as fake:
+    async with scripted(get=[NO_TEXT, forbidden], post=[TAKEN]) as fake:
         with pytest.raises(NameTakenError):
             await linked(fake)
 
@@ -174,7 +176,7 @@ async def test_what_is_replaced_is_deleted_right_before_and_never_twice() -> Non
 async def test_from_python_the_secret_may_be_a_text_or_a_secret(as_secret: bool) -> None:
     token = Secret("planted") if as_secret else "planted"
     async with (
-        scripted(get=[NOTHING], post=[creating]) as fake,
+        scripted(get=[NO_TEXT], post=[creating]) as fake,
         ServiceStageClient(fake.endpoint, project_id=PROJECT, credentials=KEY) as service,
     ):
         made = await link_with_token(service, RepoType.GITHUB, name="my-auth", token=token, host="https://git.example")

@@ -7,8 +7,6 @@ import pytest
 from paper_doors import NAME, STANDING, PaperDoors, PaperService, consents, does_nothing, failed
 from redirect_cases import STATE, redirect
 
-from oauth_helper.authorization import Authorization, RepoType
-from oauth_helper.desk import Desk
 from oauth_helper.errors import (
     AuthorizationDeniedError,
     CodeOrStateInvalidError,
@@ -23,9 +21,10 @@ from oauth_helper.errors import (
     UnusableAnswerError,
 )
 from oauth_helper.events import Deleted, Event, Failed, Linked, Way
-from oauth_helper.link_request import IfExists, LinkRequest
-from oauth_helper.linking import link
-from oauth_helper.phrase import phrase
+from oauth_helper.i18n import _
+from oauth_helper.link_steps import link
+from oauth_helper.models import Authorization, IfExists, LinkRequest, RepoType
+from oauth_helper.receiver import RedirectReceiver
 
 
 @pytest.mark.parametrize(
@@ -39,9 +38,9 @@ from oauth_helper.phrase import phrase
     ],
 )
 async def test_a_name_in_the_way_is_told_before_a_state_is_spent(
-    standing: Authorization, if_exists: IfExists, words: str
+    existing: Authorization, if_exists: IfExists, words: str
 ) -> None:
-    service = PaperService([Authorization("other", "github"), standing])
+    service = PaperService([Authorization("other", "github"), existing])
     error, _ = await failed(NameTakenError, service, if_exists=if_exists)
     assert words in error.message
     assert "--if-exists replace" in error.hint
@@ -50,15 +49,15 @@ async def test_a_name_in_the_way_is_told_before_a_state_is_spent(
 
 @pytest.mark.parametrize("code", ["APIGW.0302", "APIGW.0402"])
 async def test_a_gateway_that_refuses_everything_ends_it(code: str) -> None:
-    service = PaperService(fails={"list": NotPermittedError(phrase("no"), code=code)})
-    error, _ = await failed(NotPermittedError, service)
+    service = PaperService(fails={"list": NotPermittedError(_("no"), code=code)})
+    error, _unused = await failed(NotPermittedError, service)
     assert error.exit_status == 3
     assert service.calls == ["list"]
 
 
 async def test_a_denial_ends_it_with_the_hosts_words() -> None:
-    async def denies(desk: Desk) -> None:
-        desk.judge(redirect(error="access_denied", error_description="no thanks", state=STATE), Way.PAGE)
+    async def denies(receiver: RedirectReceiver) -> None:
+        receiver.judge(redirect(error="access_denied", error_description="no thanks", state=STATE), Way.PAGE)
 
     service = PaperService()
     error, _ = await failed(AuthorizationDeniedError, service, denies)
@@ -73,15 +72,15 @@ async def test_the_deadline_ends_the_wait() -> None:
 
 
 async def test_a_browser_that_was_demanded_and_cannot_be_had_ends_the_wait() -> None:
-    async def cannot(desk: Desk) -> None:
-        raise NoBrowserError(phrase("none"))
+    async def cannot(receiver: RedirectReceiver) -> None:
+        raise NoBrowserError(_("none"))
 
-    error, _ = await failed(NoBrowserError, PaperService(), cannot)
+    error, _unused = await failed(NoBrowserError, PaperService(), cannot)
     assert error.exit_status == 9
 
 
 async def test_a_fault_while_opening_ends_the_wait_too() -> None:
-    async def breaks(desk: Desk) -> None:
+    async def breaks(receiver: RedirectReceiver) -> None:
         raise ZeroDivisionError
 
     doors = PaperDoors(breaks)
@@ -92,13 +91,13 @@ async def test_a_fault_while_opening_ends_the_wait_too() -> None:
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (UnreachableError(phrase("connection refused"), sent=False), "could not be asked"),
-        (UnusableAnswerError(phrase("status 502"), sent=True, code="APIGW.0201", request_id="r-1"), "is not known"),
+        (UnreachableError(_("connection refused"), sent=False), "could not be asked"),
+        (UnusableAnswerError(_("status 502"), sent=True, code="APIGW.0201", request_id="r-1"), "is not known"),
     ],
 )
 async def test_an_exchange_without_a_plain_answer_is_an_unknown_outcome(error: OAuthHelperError, words: str) -> None:
     service = PaperService([STANDING], fails={"create": error})
-    unknown, _ = await failed(OutcomeUnknownError, service, if_exists=IfExists.REPLACE)
+    unknown, _unused = await failed(OutcomeUnknownError, service, if_exists=IfExists.REPLACE)
     assert unknown.exit_status == 8
     assert words in unknown.message
     assert "is deleted" in unknown.message
@@ -107,20 +106,18 @@ async def test_an_exchange_without_a_plain_answer_is_an_unknown_outcome(error: O
 
 
 async def test_a_refused_exchange_says_what_is_gone() -> None:
-    fails: dict[str, OAuthHelperError] = {"create": CodeOrStateInvalidError(phrase("used"), code="SVCSTG.REPO.0402")}
-    error, _ = await failed(CodeOrStateInvalidError, PaperService(fails=fails))
+    fails: dict[str, OAuthHelperError] = {"create": CodeOrStateInvalidError(_("used"), code="SVCSTG.REPO.0402")}
+    error, _unused = await failed(CodeOrStateInvalidError, PaperService(fails=fails))
     assert "deleted" not in error.message
-    service = PaperService(
-        [STANDING], fails={"create": CodeOrStateInvalidError(phrase("used"), code="SVCSTG.REPO.0402")}
-    )
-    error, _ = await failed(CodeOrStateInvalidError, service, if_exists=IfExists.REPLACE)
+    service = PaperService([STANDING], fails={"create": CodeOrStateInvalidError(_("used"), code="SVCSTG.REPO.0402")})
+    error, _unused = await failed(CodeOrStateInvalidError, service, if_exists=IfExists.REPLACE)
     assert error.exit_status == 6
     assert f"{NAME} is deleted" in error.message
 
 
 async def test_a_refused_deletion_leaves_the_redirect_unspent() -> None:
-    service = PaperService([STANDING], fails={f"delete {NAME}": NotPermittedError(phrase("no"))})
-    error, _ = await failed(NotPermittedError, service, if_exists=IfExists.REPLACE)
+    service = PaperService([STANDING], fails={f"delete {NAME}": NotPermittedError(_("no"))})
+    error, _unused = await failed(NotPermittedError, service, if_exists=IfExists.REPLACE)
     assert "is deleted" not in error.message
     assert not [call for call in service.calls if "create" in call]
 
@@ -132,7 +129,7 @@ async def test_an_authorization_url_that_cannot_be_used_ends_it_before_a_browser
 
     error, doors = await failed(UnusableAnswerError, OddService())
     assert error.exit_status == 7
-    assert doors.desk is None
+    assert doors.receiver is None
 
 
 async def _stopped(service: PaperService, doors: PaperDoors, when: asyncio.Event) -> OAuthHelperError:
@@ -150,7 +147,7 @@ async def _stopped(service: PaperService, doors: PaperDoors, when: asyncio.Event
 async def test_a_stop_while_waiting_tells_the_page_that_nothing_was_created() -> None:
     opened = asyncio.Event()
 
-    async def opens(desk: Desk) -> None:
+    async def opens(receiver: RedirectReceiver) -> None:
         opened.set()
         await asyncio.Event().wait()
 
@@ -180,7 +177,7 @@ async def test_a_fault_of_ours_does_not_leave_the_page_waiting() -> None:
 
 
 async def test_a_deletion_without_a_plain_answer_is_no_creation() -> None:
-    service = PaperService([STANDING], fails={f"delete {NAME}": UnreachableError(phrase("reset"), sent=True)})
+    service = PaperService([STANDING], fails={f"delete {NAME}": UnreachableError(_("reset"), sent=True)})
     error, doors = await failed(OutcomeUnknownError, service, if_exists=IfExists.REPLACE)
     assert "asked to delete the authorization named my-auth, but whether it did is not known, so none" in error.message
     assert str(error) == error.message
@@ -189,10 +186,10 @@ async def test_a_deletion_without_a_plain_answer_is_no_creation() -> None:
 
 
 async def test_a_second_denial_takes_nothing_of_the_first_back() -> None:
-    async def denies_twice(desk: Desk) -> None:
-        for _ in range(2):
-            desk.judge(redirect(error="access_denied", state=STATE), Way.PAGE)
-        assert desk.was_answered
+    async def denies_twice(receiver: RedirectReceiver) -> None:
+        for _unused in range(2):
+            receiver.judge(redirect(error="access_denied", state=STATE), Way.PAGE)
+        assert receiver.was_answered
 
     _, doors = await failed(AuthorizationDeniedError, PaperService(), denies_twice)
     assert doors.kinds().count(Failed) == 1

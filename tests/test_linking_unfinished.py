@@ -11,8 +11,6 @@ import pytest
 from other_users import NOBODY, acting_as, folder_of_nobody, needs_root
 from paper_doors import CREATED, HURRIED, NAME, STANDING, PaperDoors, PaperJournal, PaperService, User, consents
 
-from oauth_helper.authorization import RepoType
-from oauth_helper.desk import Desk
 from oauth_helper.errors import (
     CodeOrStateInvalidError,
     NotPermittedError,
@@ -21,15 +19,15 @@ from oauth_helper.errors import (
     UnreachableError,
 )
 from oauth_helper.events import Event, Failed, Linked, Refused, Resumed, Warned
+from oauth_helper.i18n import _
 from oauth_helper.journal import Journal
-from oauth_helper.link_request import LinkRequest
-from oauth_helper.linking import Settled, link, resume
-from oauth_helper.pending import CODE_LIFETIME, Pending, Target
-from oauth_helper.phrase import phrase
+from oauth_helper.link_steps import Settled, link, resume
+from oauth_helper.models import CODE_LIFETIME, LinkRequest, Pending, RepoType, Target
+from oauth_helper.receiver import RedirectReceiver
 from oauth_helper.secret import Secret
 
-UNREACHABLE = UnreachableError(phrase("connection refused"), sent=False)
-USED = CodeOrStateInvalidError(phrase("code or state is used"))
+UNREACHABLE = UnreachableError(_("connection refused"), sent=False)
+USED = CodeOrStateInvalidError(_("code or state is used"))
 
 
 def left(service: PaperService, *, is_deleted: bool = False) -> Pending:
@@ -73,9 +71,9 @@ async def test_what_an_expired_redirect_was_to_replace_is_said_to_be_gone() -> N
 async def test_an_earlier_redirect_that_is_refused_is_said_and_the_user_asked_for_another() -> None:
     service = PaperService(fails={"create": USED})
 
-    async def consents_now(desk: Desk) -> None:
+    async def consents_now(receiver: RedirectReceiver) -> None:
         service.fails.clear()
-        await consents(desk)
+        await consents(receiver)
 
     linked, doors = await linked_again(service, left(service), consents_now)
     assert linked == Linked(CREATED)
@@ -132,9 +130,9 @@ async def test_what_has_expired_and_was_not_created_is_to_be_linked_again() -> N
 
 
 async def test_what_has_expired_and_may_not_be_listed_cannot_be_known_and_is_kept_no_longer() -> None:
-    service = PaperService(fails={"list": NotPermittedError(phrase("may not list"))})
+    service = PaperService(fails={"list": NotPermittedError(_("may not list"))})
     journal = PaperJournal()
-    settled, _ = await resumed(service, expired(left(service)), journal)
+    settled, _unused = await resumed(service, expired(left(service)), journal)
     error = error_of(settled)
     assert isinstance(error, OutcomeUnknownError)
     assert "whether it was created cannot be known: may not list" in error.message

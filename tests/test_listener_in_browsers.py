@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 from browser_session import Browser, Chromium, Firefox, Tab
-from listener_desk import ADDRESS, DIRECT, OURS, Desk, Open, listening
+from listener_desk import ADDRESS, DIRECT, OURS, Open, RedirectReceiver, listening
 
 from oauth_helper.events import Way
 
@@ -95,38 +95,38 @@ async def tapped(opened: Open) -> AsyncIterator[tuple[str, bytearray]]:
 
 
 async def test_an_address_pasted_anywhere_links(tab: Tab) -> None:
-    async with listening(Desk()) as opened:
+    async with listening(RedirectReceiver()) as opened:
         await tab.open(start(opened))
         await paste(tab, ADDRESS)
         await tab.wait_for(LINKED)
-        assert opened.desk.taken == [Way.PAGE]
+        assert opened.receiver.taken == [Way.PAGE]
         assert "octo<b>cat" in await tab.evaluate("document.body.innerText")
 
 
 @pytest.mark.parametrize("how", [DROP, TYPE_AND_CLICK], ids=["drop", "click"])
 async def test_an_address_dropped_anywhere_or_sent_by_the_button_links(tab: Tab, how: str) -> None:
-    async with listening(Desk()) as opened:
+    async with listening(RedirectReceiver()) as opened:
         await tab.open(start(opened))
         await offer(tab, how, ADDRESS)
         await tab.wait_for(LINKED)
 
 
 async def test_the_form_works_without_scripts(browser: Browser) -> None:
-    async with type(browser)(scripts=False) as plain, listening(Desk()) as opened:
+    async with type(browser)(scripts=False) as plain, listening(RedirectReceiver()) as opened:
         await plain.tab.open(start(opened))
         assert await plain.tab.evaluate("document.querySelector('#clipboard').hidden")
         assert "Ctrl" not in await plain.tab.evaluate("document.body.innerText")
         await offer(plain.tab, TYPE_AND_CLICK, ADDRESS)
         await plain.tab.wait_for(LINKED)
-        async with listening(Desk(ending=None), patience=0.05) as slow:
+        async with listening(RedirectReceiver(ending=None), patience=0.05) as slow:
             await plain.tab.open(f"{slow.listener.address}{DIRECT}?{OURS}")
             await plain.tab.wait_for("document.body.dataset.outcome === 'waiting'")
-            slow.desk.end(listener_desk.LINKED)
+            slow.receiver.end(listener_desk.LINKED)
             await plain.tab.wait_for(LINKED)
 
 
 async def test_a_rejected_paste_shows_what_was_wrong_and_the_page_again(tab: Tab) -> None:
-    async with listening(Desk()) as opened:
+    async with listening(RedirectReceiver()) as opened:
         await tab.open(start(opened))
         await paste(tab, STALE)
         problem = await tab.wait_for("document.querySelector('[role=alert]')?.innerText")
@@ -137,33 +137,33 @@ async def test_a_rejected_paste_shows_what_was_wrong_and_the_page_again(tab: Tab
 
 
 async def test_pasting_something_without_text_says_so_and_sends_nothing(tab: Tab) -> None:
-    async with listening(Desk()) as opened:
+    async with listening(RedirectReceiver()) as opened:
         await tab.open(start(opened))
         await paste(tab, " ")
         assert "no text" in await tab.evaluate("document.querySelector('#progress').innerText")
-        assert opened.desk.untouched
+        assert opened.receiver.untouched
 
 
 async def test_the_clipboard_is_offered_where_the_browser_has_one(tab: Tab) -> None:
-    async with listening(Desk()) as opened:
+    async with listening(RedirectReceiver()) as opened:
         await tab.open(start(opened))
         shown = await tab.evaluate("!document.querySelector('#clipboard').hidden")
         assert shown is await tab.evaluate("Boolean(navigator.clipboard?.readText)")
 
 
 async def test_a_direct_redirect_ends_at_the_final_page_without_the_code_in_the_address(tab: Tab) -> None:
-    async with listening(Desk()) as opened:
+    async with listening(RedirectReceiver()) as opened:
         await tab.open(f"{opened.listener.address}{DIRECT}?{OURS}")
         await tab.wait_for(LINKED)
         assert re.fullmatch(r"/done\?k=[\w-]+", await tab.evaluate("location.pathname + location.search"))
-        assert opened.desk.taken == [Way.DIRECT]
+        assert opened.receiver.taken == [Way.DIRECT]
 
 
 async def test_a_page_that_waits_goes_on_by_itself(tab: Tab) -> None:
-    async with listening(Desk(ending=None), patience=0.05) as opened:
+    async with listening(RedirectReceiver(ending=None), patience=0.05) as opened:
         await tab.open(f"{opened.listener.address}{DIRECT}?{OURS}")
         await tab.wait_for("document.body.dataset.outcome === 'waiting'")
-        opened.desk.end(listener_desk.LINKED)
+        opened.receiver.end(listener_desk.LINKED)
         await tab.wait_for(LINKED)
 
 
@@ -181,7 +181,7 @@ async def test_consent_happens_in_a_new_tab_that_learns_nothing_of_our_page(brow
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     consent = f"http://127.0.0.1:{runner.addresses[0][1]}/consent"
     try:
-        async with listening(Desk(authorization_url=consent)) as opened:
+        async with listening(RedirectReceiver(authorization_url=consent)) as opened:
             await tab.open(start(opened))
             await tab.evaluate("document.querySelector('#authorize').click()")
             consent_tab = await browser.second_tab()
@@ -197,7 +197,7 @@ async def test_consent_happens_in_a_new_tab_that_learns_nothing_of_our_page(brow
 
 
 async def test_no_icon_is_asked_for_no_referrer_is_sent_and_the_policy_forbids_nothing_of_ours(tab: Tab) -> None:
-    async with listening(Desk()) as opened, tapped(opened) as (address, said):
+    async with listening(RedirectReceiver()) as opened, tapped(opened) as (address, said):
         await tab.open(address)
         assert await tab.evaluate("window.violations") == []
         assert await tab.evaluate("getComputedStyle(document.body).maxWidth") == "672px"
@@ -215,7 +215,7 @@ async def test_no_icon_is_asked_for_no_referrer_is_sent_and_the_policy_forbids_n
 
 @pytest.mark.parametrize("width", [1280, 390])
 async def test_the_page_fits_a_wide_and_a_narrow_window(tab: Tab, width: int) -> None:
-    async with listening(Desk()) as opened:
+    async with listening(RedirectReceiver()) as opened:
         await tab.resize(width, 800)
         await tab.open(start(opened))
         assert await tab.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -13,8 +13,8 @@ from listener_desk import (
     GENUINE,
     LINKED,
     OURS,
-    Desk,
     Forms,
+    RedirectReceiver,
     ask,
     listening,
     paste,
@@ -22,40 +22,40 @@ from listener_desk import (
     told,
 )
 
-from oauth_helper.authorization import RepoType
 from oauth_helper.errors import MachineError, PortTakenError
-from oauth_helper.listener import Listener
+from oauth_helper.listener.handlers import Listener
+from oauth_helper.models import RepoType
 
 
 async def test_three_genuine_redirects_at_once_all_get_the_outcome() -> None:
-    async with listening(Desk(ending=None)) as opened:
+    async with listening(RedirectReceiver(ending=None)) as opened:
         async with asyncio.TaskGroup() as tasks:
             answers = [tasks.create_task(ask(opened.port, f"{DIRECT}?{OURS}")) for _ in range(3)]
-            tasks.create_task(_end_after(opened.desk, captures=3))
+            tasks.create_task(_end_after(opened.receiver, captures=3))
         pages = [await ask(opened.port, answer.result().headers["location"]) for answer in answers]
     assert [told(page) for page in pages] == ["linked"] * 3
 
 
-async def _end_after(desk: Desk, captures: int) -> None:
+async def _end_after(receiver: RedirectReceiver, captures: int) -> None:
     for _ in range(captures):
-        await desk.arrivals.get()
-    desk.end(LINKED)
+        await receiver.arrivals.get()
+    receiver.end(LINKED)
 
 
 async def test_a_browser_is_not_kept_waiting_for_ever_but_given_a_page_that_waits() -> None:
-    async with listening(Desk(ending=None), patience=0.05) as opened:
+    async with listening(RedirectReceiver(ending=None), patience=0.05) as opened:
         page = await paste(opened, ADDRESS)
         assert (page.status, told(page)) == (200, "waiting")
         refresh = next(meta for meta in Forms(page.body).all("meta") if meta.get("http-equiv") == "refresh")
         wait, _, address = str(refresh["content"]).partition("; url=")
         assert wait == "1"
         assert told(await ask(opened.port, address)) == "waiting"
-        opened.desk.end(LINKED)
+        opened.receiver.end(LINKED)
         assert told(await ask(opened.port, address)) == "linked"
 
 
 async def test_the_page_opened_once_more_after_the_capture_leads_to_the_outcome() -> None:
-    async with listening(Desk(ending=None), patience=0.05) as opened:
+    async with listening(RedirectReceiver(ending=None), patience=0.05) as opened:
         await paste(opened, ADDRESS)
         start = await ask(opened.port, f"/start?k={opened.key}")
         assert start.status == 303
@@ -63,22 +63,22 @@ async def test_the_page_opened_once_more_after_the_capture_leads_to_the_outcome(
 
 
 async def test_the_page_opened_after_the_end_leads_to_the_outcome_however_it_came_about() -> None:
-    async with listening(Desk()) as opened:
-        opened.desk.end(LINKED)
+    async with listening(RedirectReceiver()) as opened:
+        opened.receiver.end(LINKED)
         start = await ask(opened.port, f"/start?k={opened.key}")
         assert told(await ask(opened.port, start.headers["location"])) == "linked"
 
 
 async def test_a_browser_that_waits_when_the_command_is_stopped_is_told_that_the_outcome_is_not_known() -> None:
-    async with asyncio.TaskGroup() as tasks, listening(Desk(ending=None)) as opened:
+    async with asyncio.TaskGroup() as tasks, listening(RedirectReceiver(ending=None)) as opened:
         page = tasks.create_task(paste(opened, ADDRESS))
-        await opened.desk.arrivals.get()
+        await opened.receiver.arrivals.get()
     assert told(page.result()) == "unknown"
     assert "stopped" in page.result().body
 
 
 async def test_a_browser_sent_to_the_final_page_may_still_fetch_it_while_the_listener_closes() -> None:
-    async with asyncio.TaskGroup() as tasks, listening(Desk()) as opened:
+    async with asyncio.TaskGroup() as tasks, listening(RedirectReceiver()) as opened:
         answer = await ask(opened.port, f"{DIRECT}?{OURS}")
         page = tasks.create_task(ask(opened.port, answer.headers["location"]))
     assert told(page.result()) == "linked"
@@ -89,7 +89,7 @@ async def test_who_connects_before_serving_begins_is_answered_as_soon_as_it_does
         host, _, port = listener.address.removeprefix("http://").partition(":")
         reader, writer = await asyncio.open_connection(host, int(port))
         writer.write(f"GET {DIRECT}?{OURS} HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode())
-        await listener.serve(Desk())
+        await listener.serve(RedirectReceiver())
         answer = await read_answer(reader)
         assert answer.status == 303
         await ask(int(port), answer.headers["location"])
@@ -98,7 +98,7 @@ async def test_who_connects_before_serving_begins_is_answered_as_soon_as_it_does
 
 @pytest.mark.parametrize("repo_type", RepoType)
 async def test_the_page_names_the_git_host_that_is_being_linked(repo_type: RepoType) -> None:
-    async with listening(Desk(repo_type=repo_type)) as opened:
+    async with listening(RedirectReceiver(repo_type=repo_type)) as opened:
         page = await ask(opened.port, f"/start?k={opened.key}")
     assert f"Continue to {repo_type.display_name}<" in page.body
 
@@ -117,7 +117,7 @@ async def test_the_listener_alone_has_its_port() -> None:
 
 
 async def test_the_port_is_free_at_once_when_the_listener_is_closed_with_connections_open() -> None:
-    async with listening(Desk()) as opened:
+    async with listening(RedirectReceiver()) as opened:
         _, silent = await asyncio.open_connection("127.0.0.1", opened.port)
         assert told(await paste(opened, ADDRESS, Connection="close")) == "linked"
     async with Listener(opened.port) as again:
@@ -137,7 +137,7 @@ async def test_a_listener_that_never_served_gives_its_port_back_too() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have other options")
 async def test_a_socket_that_listens_shares_nothing() -> None:
-    from oauth_helper.listener.port import listen  # noqa: PLC0415 - the one test beneath the public face
+    from oauth_helper.listener.server import listen  # noqa: PLC0415 - the one test beneath the public face
 
     with listen(None) as sock:
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR) == 0
@@ -172,7 +172,7 @@ async def test_a_machine_that_has_no_socket_left_is_said_to_be_at_fault() -> Non
 
 
 async def test_the_same_port_of_the_other_family_is_held_while_we_listen_and_nobody_is_answered_there() -> None:
-    async with listening(Desk()) as opened:
+    async with listening(RedirectReceiver()) as opened:
         with socket.socket(socket.AF_INET6) as stranger:
             stranger.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             with pytest.raises(OSError, match="Address already in use"):
@@ -184,7 +184,7 @@ async def test_the_same_port_of_the_other_family_is_held_while_we_listen_and_nob
 
 
 async def test_at_the_end_the_browser_forgets_its_cookie() -> None:
-    async with listening(Desk()) as opened:
+    async with listening(RedirectReceiver()) as opened:
         first = await ask(opened.port, f"/start?k={opened.first}")
         answer = await ask(opened.port, GENUINE)
         cookie = first.headers["set-cookie"].partition(";")[0]

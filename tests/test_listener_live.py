@@ -4,7 +4,7 @@ import asyncio
 from urllib.parse import urlsplit
 
 import pytest
-from listener_desk import ADDRESS, GENUINE, LINKED, Answer, Desk, Forms, Open, ask, is_bare, listening, told
+from listener_desk import ADDRESS, GENUINE, LINKED, Answer, Forms, Open, RedirectReceiver, ask, is_bare, listening, told
 
 from oauth_helper.events import Way
 
@@ -25,12 +25,12 @@ async def asking(opened: Open, attempt: str = "1.1") -> asyncio.Task[Answer]:
 
 
 async def test_a_page_names_its_attempt_and_where_to_ask_and_may_ask_nobody_else() -> None:
-    async with listening(Desk()) as opened:
+    async with listening(RedirectReceiver()) as opened:
         page = await ask(opened.port, f"/start?k={opened.key}")
         body = Forms(page.body).all("body")[0]
         assert body == {"data-live": done(opened), "data-attempt": "1.1"}
         assert "connect-src 'self'" in page.headers["content-security-policy"]
-        opened.desk.judge(ADDRESS, Way.TERMINAL)
+        opened.receiver.judge(ADDRESS, Way.TERMINAL)
         final = await ask(opened.port, done(opened))
     assert Forms(final.body).all("body")[0] == {"data-outcome": "linked"}
     assert Forms(final.body).all("script") == []
@@ -38,24 +38,24 @@ async def test_a_page_names_its_attempt_and_where_to_ask_and_may_ask_nobody_else
 
 
 async def test_a_page_waits_for_the_end_before_there_is_a_redirect_and_is_told_it_before_the_listener_is_gone() -> None:
-    async with listening(Desk()) as opened:
+    async with listening(RedirectReceiver()) as opened:
         page = await asking(opened)
-        opened.desk.judge(ADDRESS, Way.TERMINAL)
+        opened.receiver.judge(ADDRESS, Way.TERMINAL)
     assert told(page.result()) == "linked"
 
 
 async def test_a_page_that_was_told_to_ask_again_may_do_so_while_the_listener_closes() -> None:
-    async with asyncio.TaskGroup() as tasks, listening(Desk(), patience=0.01) as opened:
+    async with asyncio.TaskGroup() as tasks, listening(RedirectReceiver(), patience=0.01) as opened:
         nothing = await ask(opened.port, done(opened), Oauth_Helper_Attempt="1.1", **OURS)
         assert is_bare(nothing, 204)
-        opened.desk.judge(ADDRESS, Way.TERMINAL)
+        opened.receiver.judge(ADDRESS, Way.TERMINAL)
         page = tasks.create_task(ask(opened.port, done(opened), Oauth_Helper_Attempt="1.1 promised", **OURS))
     assert told(page.result()) == "linked"
 
 
 async def test_a_page_that_begins_to_ask_takes_nothing_away_from_a_tab_that_was_sent_to_the_end() -> None:
-    desk = Desk()
-    async with asyncio.TaskGroup() as tasks, listening(desk, patience=0.01) as opened:
+    receiver = RedirectReceiver()
+    async with asyncio.TaskGroup() as tasks, listening(receiver, patience=0.01) as opened:
         sent_on = await ask(opened.port, GENUINE)
         assert told(await ask(opened.port, done(opened), Oauth_Helper_Attempt="1.1", **OURS)) == "linked"
         page = tasks.create_task(ask(opened.port, sent_on.headers["location"]))
@@ -63,15 +63,15 @@ async def test_a_page_that_begins_to_ask_takes_nothing_away_from_a_tab_that_was_
 
 
 async def test_pages_that_ask_keep_no_listener_open_whose_story_never_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("oauth_helper.listener.server._FAREWELL", 60)
-    async with listening(Desk()) as opened:  # which closes within seconds, or fails
+    monkeypatch.setattr("oauth_helper.listener.handlers._FAREWELL", 60)
+    async with listening(RedirectReceiver()) as opened:  # which closes within seconds, or fails
         pages = [await asking(opened) for _ in range(3)]
     assert [told(await page) for page in pages] == ["unknown"] * 3
 
 
 async def test_a_page_of_an_attempt_that_is_over_is_told_where_to_go_on() -> None:
-    desk = Desk(ending=None)
-    async with listening(desk) as opened:
+    receiver = RedirectReceiver(ending=None)
+    async with listening(receiver) as opened:
         page = await asking(opened)
         again = opened.listener.start_over(None)
         answer = await page
@@ -85,12 +85,12 @@ async def test_a_page_of_an_attempt_that_is_over_is_told_where_to_go_on() -> Non
         late = await ask(opened.port, done(opened), Oauth_Helper_Attempt="1.1", **OURS)
         assert late.headers["location"] == answer.headers["location"]
         fresh = await asking(opened, "1.2")
-        desk.end(LINKED)
+        receiver.end(LINKED)
         assert told(await fresh) == "linked"
 
 
 async def test_where_donekey_leads_on_to_the_next_attempt_each_address_is_good_once() -> None:
-    async with listening(Desk()) as opened:
+    async with listening(RedirectReceiver()) as opened:
         opened.listener.start_over("https://github.com/login?state=second")
 
         async def lead_on() -> str:
@@ -123,11 +123,11 @@ async def test_where_donekey_leads_on_to_the_next_attempt_each_address_is_good_o
     ],
 )
 async def test_no_other_page_may_ask_like_that(headers: dict[str, str]) -> None:
-    async with listening(Desk()) as opened:
+    async with listening(RedirectReceiver()) as opened:
         assert is_bare(await ask(opened.port, done(opened), Oauth_Helper_Attempt="1.1", **headers), 404)
 
 
 @pytest.mark.parametrize("path", ["/start", "/outcome"])
 async def test_our_own_page_may_ask_for_nothing_else(path: str) -> None:
-    async with listening(Desk()) as opened:
+    async with listening(RedirectReceiver()) as opened:
         assert is_bare(await ask(opened.port, f"{path}?k={opened.key}", **OURS), 404)

@@ -11,7 +11,7 @@ from listener_desk import (
     DIRECT,
     GENUINE,
     STATE,
-    Desk,
+    RedirectReceiver,
     ask,
     genuine,
     is_bare,
@@ -28,7 +28,7 @@ from oauth_helper.events import Failed, Way
 @pytest.mark.parametrize("connections", [1, 6])
 @pytest.mark.parametrize("said", ["", "GET /servicestage/oau", f"GET {DIRECT} HTTP/1.1\r\nHost: "])
 async def test_silent_and_half_finished_connections_delay_nothing(connections: int, said: str) -> None:
-    async with listening(Desk()) as opened:
+    async with listening(RedirectReceiver()) as opened:
         opened_here = [await asyncio.open_connection("127.0.0.1", opened.port) for _ in range(connections)]
         for _, writer in opened_here:
             writer.write(said.encode())
@@ -41,7 +41,7 @@ async def test_silent_and_half_finished_connections_delay_nothing(connections: i
 
 async def test_closing_waits_neither_for_an_idle_connection_nor_for_a_body_that_never_comes() -> None:
     clock = asyncio.get_running_loop().time
-    async with listening(Desk()) as opened:
+    async with listening(RedirectReceiver()) as opened:
         idle, keep_alive = await asyncio.open_connection("127.0.0.1", opened.port)
         keep_alive.write(f"GET /start?k={opened.key} HTTP/1.1\r\nHost: 127.0.0.1:{opened.port}\r\n\r\n".encode())
         assert (await read_answer(idle)).status == 200
@@ -71,10 +71,10 @@ async def test_what_is_no_http_is_refused_without_a_word_and_leaves_no_trace(
     noise: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    async with listening(Desk()) as opened:
+    async with listening(RedirectReceiver()) as opened:
         answer = await say(opened.port, noise)
         assert is_bare(answer, 400) or is_bare(answer, 404)
-        assert opened.desk.untouched
+        assert opened.receiver.untouched
         await genuine(opened)
     assert CODE not in caplog.text
     assert quote(STATE, safe="") not in caplog.text
@@ -82,26 +82,26 @@ async def test_what_is_no_http_is_refused_without_a_word_and_leaves_no_trace(
 
 
 async def test_a_browser_that_forces_https_is_turned_away() -> None:
-    async with listening(Desk()) as opened:
+    async with listening(RedirectReceiver()) as opened:
         with pytest.raises((ssl.SSLError, ConnectionError)):
             await asyncio.open_connection("127.0.0.1", opened.port, ssl=ssl.create_default_context())
         await genuine(opened)
 
 
 async def test_line_breaks_in_a_redirect_reach_no_header() -> None:
-    async with listening(Desk()) as opened:
+    async with listening(RedirectReceiver()) as opened:
         query = f"error=a%0d%0aX-Injected:%201&error_description=%0d%0a%0d%0a<b>&state={quote(STATE)}"
         answer = await ask(opened.port, f"{DIRECT}?{query}")
         page = await ask(opened.port, answer.headers["location"])
         assert "x-injected" not in answer.headers | page.headers
         assert "<b>" not in page.body
-        outcome = await opened.desk.outcome()
+        outcome = await opened.receiver.outcome()
         assert isinstance(outcome, Failed)
         assert isinstance(outcome.error, AuthorizationDeniedError)
 
 
 async def test_every_answer_bears_the_headers_that_keep_it_to_itself() -> None:
-    async with listening(Desk()) as opened:
+    async with listening(RedirectReceiver()) as opened:
         redirect = await ask(opened.port, GENUINE)
         answers = [
             redirect,
@@ -127,7 +127,7 @@ async def test_every_answer_bears_the_headers_that_keep_it_to_itself() -> None:
 
 
 async def test_a_fault_in_the_story_is_a_500_that_tells_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    class Faulty(Desk):
+    class Faulty(RedirectReceiver):
         def judge_query(self, query: str, way: Way) -> None:
             raise RuntimeError(f"a fault of ours, by {way} with {len(query)} characters")
 

@@ -9,11 +9,11 @@ from contextlib import ExitStack
 from urllib.parse import urlencode, urlsplit
 
 import pytest
-from listener_desk import ADDRESS, OURS, Desk, listening, read_answer
+from listener_desk import ADDRESS, OURS, RedirectReceiver, listening, read_answer
 from other_users import acting_as, needs_root
 
-from oauth_helper.events import Stray, Way
-from oauth_helper.listener.peer import is_another_users
+from oauth_helper.events import RejectedRequest, Way
+from oauth_helper.listener.server import is_another_users
 
 US, ANOTHER, ROOT = 61_001, 61_002, 0
 
@@ -96,7 +96,7 @@ def test_where_the_system_shows_no_such_connection_nothing_is_known() -> None:
 @pytest.mark.parametrize("path", ["/start", "/redirect", "/outcome", "/servicestage/oauth", "/done"])
 async def test_another_user_is_refused_on_every_path_and_uses_nothing_up(path: str) -> None:
     """Even one that knows KEY, DONEKEY and the state."""
-    async with listening(Desk()) as opened:
+    async with listening(RedirectReceiver()) as opened:
         query = {"/servicestage/oauth": OURS, "/done": urlsplit(opened.listener.done_address).query}
         body = urlencode({"redirect": ADDRESS}) if path == "/redirect" else ""
         form = f"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {len(body)}\r\n" if body else ""
@@ -107,17 +107,17 @@ async def test_another_user_is_refused_on_every_path_and_uses_nothing_up(path: s
             writer.write(f"{line}\r\nHost: 127.0.0.1:{opened.port}\r\n{form}\r\n{body}".encode())
             with acting_as(US):
                 if user == US and path == "/outcome":
-                    opened.desk.judge(ADDRESS, Way.TERMINAL)
+                    opened.receiver.judge(ADDRESS, Way.TERMINAL)
                 answer = await read_answer(reader)
             writer.close()
             if user == ANOTHER:
                 assert answer.status == 404
-                assert opened.desk.authorization_url not in answer.body
-                assert opened.desk.untouched
-                assert opened.desk.strays == [Stray.OTHER_USER]
+                assert opened.receiver.authorization_url not in answer.body
+                assert opened.receiver.untouched
+                assert opened.receiver.strays == [RejectedRequest.OTHER_USER]
             else:
                 assert answer.status in {200, 303}
-        assert opened.desk.strays == [Stray.OTHER_USER]
+        assert opened.receiver.strays == [RejectedRequest.OTHER_USER]
 
 
 _WITHOUT_PROC = """

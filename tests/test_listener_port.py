@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import pytest
-from listener_desk import GENUINE, Desk, ask
+from listener_desk import GENUINE, RedirectReceiver, ask
 
 from oauth_helper.events import Way
-from oauth_helper.listener import Listener
-from oauth_helper.listener.port import hold_ipv6
+from oauth_helper.listener.handlers import Listener
+from oauth_helper.listener.server import hold_ipv6
 
 
 @pytest.fixture
@@ -43,13 +43,13 @@ def no_file_to_open() -> Iterator[None]:
 async def test_where_another_program_has_the_twin_the_redirect_is_taken_all_the_same(port: int) -> None:
     with socket.socket(socket.AF_INET6) as theirs:
         theirs.bind(("::1", port))
-        desk = Desk()
+        receiver = RedirectReceiver()
         async with Listener(port) as listener:
-            assert urlsplit(await listener.serve(desk)).port == port
+            assert urlsplit(await listener.serve(receiver)).port == port
             answer = await ask(port, GENUINE)
             await ask(port, answer.headers["location"])
         assert theirs.getsockname()[1] == port, "theirs it still is"
-    assert desk.taken == [Way.DIRECT]
+    assert receiver.taken == [Way.DIRECT]
 
 
 def test_where_no_socket_is_to_be_had_for_the_twin_there_is_none(port: int) -> None:

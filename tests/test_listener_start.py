@@ -4,9 +4,9 @@ import asyncio
 from urllib.parse import urlsplit
 
 import pytest
-from listener_desk import ADDRESS, Desk, Forms, Open, ask, listening, paste, told
+from listener_desk import ADDRESS, Forms, Open, RedirectReceiver, ask, listening, paste, told
 
-from oauth_helper.listener import Listener, Start
+from oauth_helper.listener.handlers import Listener, Start
 
 
 def target(start: Start) -> str:
@@ -32,7 +32,7 @@ async def _where(opened: Open, start: Start) -> str:
 
 
 async def test_a_held_address_waits_and_then_goes_where_it_is_led() -> None:
-    async with listening(Desk()) as opened:
+    async with listening(RedirectReceiver()) as opened:
         start = opened.listener.start(held=True, good_once=False)
         waiting = await asked(opened, start)
         start.lead("https://console.example/oauth?selftest=1")
@@ -42,7 +42,7 @@ async def test_a_held_address_waits_and_then_goes_where_it_is_led() -> None:
 
 
 async def test_a_held_address_becomes_the_page_where_nothing_comes_of_the_window() -> None:
-    async with listening(Desk()) as opened:
+    async with listening(RedirectReceiver()) as opened:
         start = opened.listener.start(held=True, good_once=False)
         waiting = await asked(opened, start)
         start.lead(None)
@@ -57,7 +57,7 @@ async def test_a_held_address_becomes_the_page_where_nothing_comes_of_the_window
 
 
 async def test_every_address_has_a_key_of_its_own_and_all_lead_to_the_page() -> None:
-    async with listening(Desk()) as opened:
+    async with listening(RedirectReceiver()) as opened:
         starts = [opened.listener.start() for _ in range(3)]
         assert len({start.address for start in starts}) == 3
         for start in starts:
@@ -66,7 +66,7 @@ async def test_every_address_has_a_key_of_its_own_and_all_lead_to_the_page() -> 
 
 
 async def test_who_is_held_at_the_end_is_let_go_at_once() -> None:
-    async with listening(Desk()) as opened:
+    async with listening(RedirectReceiver()) as opened:
         waiting = await asked(opened, opened.listener.start(held=True, good_once=False))
     assert await waiting == "200 True"
 

@@ -10,8 +10,17 @@ from pathlib import Path
 import pytest
 from paper_machine import brief
 
-from oauth_helper.browsers.find import Family, FoundBrowser, Packaging, choose, choose_here, find_browsers, look_around
-from oauth_helper.browsers.surroundings import Surroundings, read_file
+from oauth_helper.browsers.discovery import (
+    Family,
+    FoundBrowser,
+    Machine,
+    Packaging,
+    choose,
+    choose_here,
+    find_browsers,
+    look_around,
+    read_file,
+)
 
 
 def _install(folder: Path, name: str, script: str) -> None:
@@ -21,7 +30,7 @@ def _install(folder: Path, name: str, script: str) -> None:
     program.chmod(0o755)
 
 
-async def _look(folder: Path) -> Surroundings:
+async def _look(folder: Path) -> Machine:
     return await look_around({"PATH": f"{folder}:/usr/bin:/bin", "HOME": str(folder)}, "linux")
 
 

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 import pytest
 from other_users import acting_as, needs_root
 
-from oauth_helper.authorization import RepoType
+from oauth_helper.api import name_for
 from oauth_helper.errors import CredentialsError, SettingsError
-from oauth_helper.files import read_config_file, read_credentials_file
-from oauth_helper.journal_folder import has_entries, journal_folder
+from oauth_helper.journal import has_entries, journal_folder
 from oauth_helper.known_projects import Asked, KnownProjects
-from oauth_helper.wiring import name_for
+from oauth_helper.models import RepoType
+from oauth_helper.settings import read_config_file, read_credentials_file
 
 NUMBER = 54_321
 ASKED = Asked("https://iam.example", "cn-north-4", "AKIDEXAMPLE")

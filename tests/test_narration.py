@@ -5,21 +5,17 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from oauth_helper.authorization import Authorization
-from oauth_helper.cli.ending import explain_stop, say_how_it_ended
-from oauth_helper.cli.error_stream import ErrorStream
-from oauth_helper.cli.hyperlink import linked
-from oauth_helper.cli.narration import Narrator
-from oauth_helper.cli.waiting_line import WaitingLine
+from oauth_helper.cli.console import ErrorStream, linked
+from oauth_helper.cli.progress import ProgressReporter, WaitingLine, explain_stop, say_how_it_ended
 from oauth_helper.errors import StoppedError
 from oauth_helper.events import (
-    Advice,
     Advised,
     Captured,
     Deleted,
     Deleting,
     Event,
     Exchanging,
+    Guidance,
     Joined,
     Linked,
     Opened,
@@ -27,29 +23,30 @@ from oauth_helper.events import (
     Warned,
     Way,
 )
-from oauth_helper.phrase import phrase
+from oauth_helper.i18n import _
+from oauth_helper.models import Authorization
 
 LISTENER = "http://127.0.0.1:4711/start?k=KEY"
 WAITING = Waiting(LISTENER, "https://github.com/login/oauth/authorize", datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
 ASKED = "Terminated while ServiceStage was asked to create my-auth"
 
 
-def narrator(*events: Event, quiet: bool = False, takes_pastes: bool = False) -> Narrator:
-    narrator = Narrator(quiet=quiet, verbosity=0)
-    narrator.takes_pastes = takes_pastes
+def reporter(*events: Event, quiet: bool = False, takes_pastes: bool = False) -> ProgressReporter:
+    reporter = ProgressReporter(quiet=quiet, verbosity=0)
+    reporter.takes_pastes = takes_pastes
     for event in events:
-        narrator.tell(event)
-    return narrator
+        reporter.tell(event)
+    return reporter
 
 
-@pytest.mark.parametrize("advice", list(Advice))
-def test_advice_is_for_who_waits_and_wants_to_hear_it(capsys: pytest.CaptureFixture[str], advice: Advice) -> None:
-    narrator(WAITING)
+@pytest.mark.parametrize("advice", list(Guidance))
+def test_advice_is_for_who_waits_and_wants_to_hear_it(capsys: pytest.CaptureFixture[str], guidance: Guidance) -> None:
+    reporter(WAITING)
     waiting = capsys.readouterr().err
-    narrator(WAITING, Advised(advice))
+    reporter(WAITING, Advised(guidance))
     assert len(capsys.readouterr().err) > len(waiting)
-    narrator(WAITING, Advised(advice), quiet=True)
-    narrator(Advised(advice))
+    reporter(WAITING, Advised(guidance), quiet=True)
+    reporter(Advised(guidance))
     assert capsys.readouterr().err == ""
 
 
@@ -57,34 +54,34 @@ def test_who_is_not_reached_is_shown_the_listeners_address(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSH_CONNECTION", "198.51.100.9 40000 198.51.100.7 22")
-    narrator(WAITING, Advised(Advice.UNREACHED))
+    reporter(WAITING, Advised(Guidance.UNREACHED))
     said = capsys.readouterr().err
     assert "Nothing has reached me yet" in said
     assert "ssh -L 4711:127.0.0.1:4711" in said
 
 
 def test_in_quiet_neither_the_page_nor_a_warning_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    narrator(WAITING, Opened("firefox"), Warned(phrase("odd")), quiet=True)
+    reporter(WAITING, Opened("firefox"), Warned(_("odd")), quiet=True)
     assert capsys.readouterr().err == ""
-    narrator(WAITING, Opened("firefox"), Warned(phrase("odd")))
+    reporter(WAITING, Opened("firefox"), Warned(_("odd")))
     said = capsys.readouterr().err
     assert f"  {LISTENER}\n" in said
     assert "warning: odd\n" in said
 
 
 def test_who_has_joined_is_told_what_the_keyboard_is_good_for(capsys: pytest.CaptureFixture[str]) -> None:
-    narrator(Joined("my-auth"), takes_pastes=True)
+    reporter(Joined("my-auth"), takes_pastes=True)
     assert "An address for it can be pasted here too; Ctrl-C stops." in capsys.readouterr().err
-    narrator(Joined("my-auth"))
+    reporter(Joined("my-auth"))
     assert "pasted" not in capsys.readouterr().err
 
 
 def test_the_keys_tell_what_there_is_and_no_more(capsys: pytest.CaptureFixture[str]) -> None:
-    narrator().keys["a"]()
+    reporter().keys["a"]()
     assert capsys.readouterr().err == "", "nothing is waited for yet"
-    narrator(WAITING, Opened("firefox")).keys["?"]()
+    reporter(WAITING, Opened("firefox")).keys["?"]()
     assert "b: go on" not in capsys.readouterr().err
-    narrator(WAITING, Opened("Chromium", window=True)).keys["？"]()
+    reporter(WAITING, Opened("Chromium", window=True)).keys["？"]()
     assert "b: go on in your own browser, beside the window" in capsys.readouterr().err
 
 
@@ -109,7 +106,7 @@ async def test_the_line_asks_for_no_paste_where_none_is_taken_and_is_taken_away(
 
 
 def test_an_authorization_that_does_not_work_is_warned_of(capsys: pytest.CaptureFixture[str]) -> None:
-    say_how_it_ended(Linked(Authorization("my-auth", "github", status=2)), "my-auth", narrator())
+    say_how_it_ended(Linked(Authorization("my-auth", "github", status=2)), "my-auth", reporter())
     told = capsys.readouterr().err.splitlines()
     assert told == [
         "Linked my-auth.",
@@ -135,15 +132,15 @@ def test_an_authorization_that_does_not_work_is_warned_of(capsys: pytest.Capture
     ],
 )
 def test_who_stops_it_is_told_what_is_left_undone(events: tuple[Event, ...], message: str, hint: str) -> None:
-    stopped = StoppedError(phrase("Terminated"))
-    explain_stop(stopped, narrator(*events), "my-auth", in_sandbox=False)
+    stopped = StoppedError(_("Terminated"))
+    explain_stop(stopped, reporter(*events), "my-auth", in_sandbox=False)
     assert stopped.message == message
     assert stopped.hint.startswith(hint)
 
 
 def test_who_stops_it_in_the_sandbox_is_not_sent_to_what_has_ended_with_it() -> None:
-    stopped = StoppedError(phrase("Terminated"))
-    explain_stop(stopped, narrator(Captured(Way.PAGE), Exchanging(kept=True)), "my-auth", in_sandbox=True)
+    stopped = StoppedError(_("Terminated"))
+    explain_stop(stopped, reporter(Captured(Way.PAGE), Exchanging(kept=True)), "my-auth", in_sandbox=True)
     assert stopped.hint == "The sandbox has ended too. Run the command again when you are ready."
 
 

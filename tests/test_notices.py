@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 from waiting_runs import TARGET, taken, waiting_elsewhere
 
-from oauth_helper.authorization import RepoType
 from oauth_helper.errors import MachineError
-from oauth_helper.other_runs import find_notice, noticed, read_notices
-from oauth_helper.pending import Target
+from oauth_helper.models import RepoType, Target
+from oauth_helper.single_instance import find_notice, noticed, read_notices
 
 KEY = "planted-key-canary-of-43-characters-0123456"
 ADDRESS = f"http://127.0.0.1:8080/start?k={KEY}"

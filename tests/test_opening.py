@@ -16,20 +16,19 @@ from redirect_cases import AUTHORIZATION_URL
 from test_window_links import Told, program_of
 from yarl import URL
 
-from oauth_helper.authorization import RepoType
-from oauth_helper.browsers.find import Family
-from oauth_helper.desk import Desk
+from oauth_helper.browsers.discovery import Family
 from oauth_helper.events import NotOpened, Opened, Warned, Way
-from oauth_helper.listener import Listener
+from oauth_helper.listener.handlers import Listener
+from oauth_helper.models import RepoType
+from oauth_helper.receiver import RedirectReceiver
 from oauth_helper.redirect import AuthorizationRequest
-from oauth_helper.wiring import Ways
-from oauth_helper.wiring.opening import Opening
+from oauth_helper.session import BrowserOptions, Opening
 
 
-def a_desk(told: Told, *, without: str = "") -> Desk:
+def a_desk(told: Told, *, without: str = "") -> RedirectReceiver:
     # A Git host on this machine at which nobody listens: what a window shows is of no interest.
     url = URL(AUTHORIZATION_URL.replace("https://github.com", "http://127.0.0.1:9"))
-    return Desk(AuthorizationRequest.parse(str(url.without_query_params(without)), RepoType.GITHUB), told)
+    return RedirectReceiver(AuthorizationRequest.parse(str(url.without_query_params(without)), RepoType.GITHUB), told)
 
 
 def program(folder: Path, name: str, does: str) -> None:
@@ -43,23 +42,23 @@ def on_a_desktop(folder: Path) -> dict[str, str]:
 
 @asynccontextmanager
 async def opening_for(
-    desk: Desk, ways: Ways, told: Told, *, keeps_window: bool = False
+    receiver: RedirectReceiver, browser_options: BrowserOptions, told: Told, *, keeps_window: bool = False
 ) -> AsyncIterator[tuple[Opening, Listener, str]]:
-    async with Listener() as listener, Opening(ways, listener, told, keeps_window=keeps_window) as opening:
-        start = await listener.serve(desk, more_to_come=keeps_window)
+    async with Listener() as listener, Opening(browser_options, listener, told, keeps_window=keeps_window) as opening:
+        start = await listener.serve(receiver, more_to_come=keeps_window)
         await opening.prepare()
         yield opening, listener, start
-        desk.give_up(TimeoutError())
+        receiver.give_up(TimeoutError())
 
 
 async def test_where_the_git_host_does_not_say_where_it_redirects_no_window_waits_for_it(tmp_path: Path) -> None:
     program(tmp_path, "chromium", "exit 7")
     program(tmp_path, "xdg-open", f'echo "$1" > {tmp_path}/opened')
     told = Told()
-    desk = a_desk(told, without="redirect_uri")
-    async with opening_for(desk, Ways(environ=on_a_desktop(tmp_path)), told) as (opening, _, start):
+    receiver = a_desk(told, without="redirect_uri")
+    async with opening_for(receiver, BrowserOptions(environ=on_a_desktop(tmp_path)), told) as (opening, _, start):
         assert opening.has_window
-        await opening.open(start, desk)
+        await opening.open(start, receiver)
     assert (tmp_path / "opened").read_text().strip() == start
     assert "does not say where it will redirect to" in told.warnings()
     assert Opened("xdg-open") in told.events
@@ -69,14 +68,14 @@ async def test_where_the_planned_browser_fails_the_sandboxes_visitor_plays_the_u
     program(tmp_path, "xdg-open", "exit 4")
     visited: list[str] = []
 
-    async def visitor(address: str) -> None:
+    async def simulated_user(address: str) -> None:
         visited.append(address)
 
     told = Told()
-    desk = a_desk(told)
-    ways = Ways(environ=on_a_desktop(tmp_path), browser="auto", visitor=visitor)
-    async with opening_for(desk, ways, told) as (opening, _, start):
-        await opening.open(start, desk)
+    receiver = a_desk(told)
+    browser_options = BrowserOptions(environ=on_a_desktop(tmp_path), browser="auto", simulated_user=simulated_user)
+    async with opening_for(receiver, browser_options, told) as (opening, _, start):
+        await opening.open(start, receiver)
     assert visited == [start]
     assert "xdg-open ended with status 4: the sandbox's own visitor plays the user." in told.warnings()
 
@@ -84,12 +83,12 @@ async def test_where_the_planned_browser_fails_the_sandboxes_visitor_plays_the_u
 async def test_a_browser_that_fails_when_the_redirect_is_in_hand_is_no_news(tmp_path: Path) -> None:
     program(tmp_path, "xdg-open", "exit 4")
     told = Told()
-    desk = a_desk(told)
-    async with opening_for(desk, Ways(browser="default", environ=on_a_desktop(tmp_path)), told) as opened:
+    receiver = a_desk(told)
+    async with opening_for(receiver, BrowserOptions(browser="default", environ=on_a_desktop(tmp_path)), told) as opened:
         opening, _, start = opened
-        desk.judge(OURS, Way.TERMINAL)
+        receiver.judge(OURS, Way.TERMINAL)
         told.events.clear()
-        await opening.open(start, desk)
+        await opening.open(start, receiver)
     assert told.events == []
 
 
@@ -107,11 +106,11 @@ async def test_a_window_that_is_closed_when_the_redirect_is_in_hand_is_no_news(
 ) -> None:
     browser, close = closed
     told = Told()
-    desk = a_desk(told)
-    async with opening_for(desk, Ways(browser=browser, headless=True), told) as (opening, _, start):
-        showing = asyncio.create_task(opening.open(start, desk))
+    receiver = a_desk(told)
+    async with opening_for(receiver, BrowserOptions(browser=browser, headless=True), told) as (opening, _, start):
+        showing = asyncio.create_task(opening.open(start, receiver))
         await told.until(Opened)
-        desk.judge(OURS, Way.TERMINAL)
+        receiver.judge(OURS, Way.TERMINAL)
         close()
         await showing
     assert not {NotOpened, Warned} & {type(event) for event in told.events}
@@ -124,8 +123,8 @@ async def test_a_window_that_stays_for_a_second_link_and_is_closed_then_is_told(
     browser, close = closed
     told = Told()
     first, second = a_desk(told), a_desk(told)
-    ways = Ways(browser=browser, headless=True)
-    async with opening_for(first, ways, told, keeps_window=True) as (opening, listener, start):
+    browser_options = BrowserOptions(browser=browser, headless=True)
+    async with opening_for(first, browser_options, told, keeps_window=True) as (opening, listener, start):
         showing = asyncio.create_task(opening.open(start, first))
         await told.until(Opened)
         first.judge(OURS, Way.WINDOW)
@@ -147,7 +146,7 @@ async def test_a_window_that_stays_is_gone_on_with_only_where_its_tab_brought_th
     browser, _ = closed
     told = Told()
     first, second = a_desk(told), a_desk(told)
-    async with opening_for(first, Ways(browser=browser, headless=True), told, keeps_window=True) as opened:
+    async with opening_for(first, BrowserOptions(browser=browser, headless=True), told, keeps_window=True) as opened:
         opening, listener, start = opened
         showing = asyncio.create_task(opening.open(start, first))
         await told.until(Opened)

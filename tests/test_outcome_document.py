@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_words import RECORD, error_classes
 
-from oauth_helper.authorization import Authorization
 from oauth_helper.errors import (
     AuthorizationDeniedError,
     NameTakenError,
@@ -20,13 +19,14 @@ from oauth_helper.errors import (
     UnavailableError,
 )
 from oauth_helper.events import Failed, Linked
-from oauth_helper.outcome_document import OutcomeDocumentError, read_outcome, write_outcome, write_rejection
-from oauth_helper.phrase import phrase, verbatim
-from oauth_helper.presentable import presentable
+from oauth_helper.i18n import Text, _
+from oauth_helper.models import Authorization
+from oauth_helper.secret import safe_text
+from oauth_helper.single_instance import OutcomeDocumentError, read_outcome, write_outcome, write_rejection
 
 HOSTILE = "\x1b]0;owned\x07\r\nerror: \u202eforged\ud800 <script>"
 TEXTS = st.text(st.characters(codec=None, exclude_categories=()), max_size=60)
-PLAIN_TEXTS = TEXTS.map(presentable)
+PLAIN_TEXTS = TEXTS.map(safe_text)
 BY_NAME = {
     "sent": st.booleans(),
     "status": st.none() | st.integers(100, 599),
@@ -75,7 +75,7 @@ def test_hostile_text_is_one_line_without_controls_when_it_arrives(
 
 
 def test_the_status_of_a_run_that_a_signal_ended_is_told() -> None:
-    told = read_outcome(write_outcome(Failed(StoppedError(phrase("Hung up"), signal_number=1))))
+    told = read_outcome(write_outcome(Failed(StoppedError(_("Hung up"), signal_number=1))))
     assert isinstance(told, Failed)
     assert told.error.exit_status == 129
 
@@ -90,7 +90,7 @@ def test_a_message_that_grew_after_the_error_was_made_is_told_whole() -> None:
 
 
 def test_what_an_error_keeps_for_itself_is_not_told() -> None:
-    error = NameTakenError(phrase("taken"))
+    error = NameTakenError(_("taken"))
     vars(error).update(_private="canary", cause=ValueError("canary"), several=["canary"])
     error.add_note("canary")
     assert "canary" not in write_outcome(Failed(error))
@@ -118,10 +118,10 @@ def test_that_the_end_is_waited_for_is_told() -> None:
 @given(TEXTS, TEXTS)
 def test_a_rejection_is_raised_where_it_arrives(message: str, hint: str) -> None:
     with pytest.raises(RedirectRejectedError) as caught:
-        read_outcome(write_rejection(RedirectRejectedError("foreign-state", verbatim(message), hint=verbatim(hint))))
+        read_outcome(write_rejection(RedirectRejectedError("foreign-state", Text(message), hint=Text(hint))))
     assert caught.value.reason == "foreign-state"
-    assert caught.value.message == presentable(message)
-    assert caught.value.hint == (presentable(hint) or RedirectRejectedError.default_hint)
+    assert caught.value.message == safe_text(message)
+    assert caught.value.hint == (safe_text(hint) or RedirectRejectedError.default_hint)
 
 
 def failure(**facts: object) -> str:
@@ -146,7 +146,7 @@ def test_a_class_that_gives_itself_no_kind_comes_back_as_the_one_it_is_of() -> N
     class PickyError(RefusedError):
         """Its word is its parent's."""
 
-    assert type(error_in(write_outcome(Failed(PickyError(phrase("No.")))))) is RefusedError
+    assert type(error_in(write_outcome(Failed(PickyError(_("No.")))))) is RefusedError
 
 
 @pytest.mark.parametrize("status", [0, -1, 256, True, "6", None, 6.0])
@@ -164,10 +164,10 @@ def test_nothing_of_the_class_is_overwritten(name: str) -> None:
 def incomplete() -> Iterator[str]:
     """Errors that lack what their class is never without."""
     for error in (
-        RefusedError(phrase("No.")),
-        RedirectRejectedError("no-redirect", phrase("No.")),
+        RefusedError(_("No.")),
+        RedirectRejectedError("no-redirect", _("No.")),
         AuthorizationDeniedError("access_denied"),
-        UnavailableError(phrase("No."), sent=True),
+        UnavailableError(_("No."), sent=True),
     ):
         whole = json.loads(write_outcome(Failed(error)))
         for name in {"message", "hint", "reason", "error", "sent"} & whole["error"].keys():

@@ -10,18 +10,17 @@ from typing import TYPE_CHECKING
 import pytest
 from aiohttp import web
 from command import use_temporary_folder
-from listener_desk import ADDRESS, DIRECT, Desk, Forms, ask
+from listener_desk import ADDRESS, DIRECT, Forms, RedirectReceiver, ask
 
-from oauth_helper.browsers.answers import stray
-from oauth_helper.browsers.dialect import Patience
-from oauth_helper.browsers.find import Family, choose, look_around
-from oauth_helper.browsers.launch import dialect_for, launched
+from oauth_helper.browsers.discovery import Family, choose, look_around
+from oauth_helper.browsers.drivers import Patience, rejected
+from oauth_helper.browsers.launch import driver_for, launched
 from oauth_helper.errors import NoBrowserError
 from oauth_helper.events import Way
-from oauth_helper.language import Language, Preference
-from oauth_helper.listener import Listener, templating
-from oauth_helper.listener.templating import Templates
-from oauth_helper.phrase import phrase
+from oauth_helper.i18n import Language, Preference, _
+from oauth_helper.listener import pages as templating
+from oauth_helper.listener.handlers import Listener
+from oauth_helper.listener.pages import Templates
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,12 +50,12 @@ async def test_a_page_is_in_the_language_of_the_user_or_of_the_browser(
     preference: Preference, accepted: str, language: str
 ) -> None:
     async with Listener(preference=preference) as listener:
-        await listener.serve(desk := Desk())
+        await listener.serve(receiver := RedirectReceiver())
         port = int(listener.address.rpartition(":")[2])
         key = listener.start(good_once=False).key.reveal()
         strays = f"{DIRECT}?code=c&state=stale"
         pages = [await ask(port, target, Accept_Language=accepted) for target in (f"/start?k={key}", strays)]
-        desk.judge(ADDRESS, Way.TERMINAL)
+        receiver.judge(ADDRESS, Way.TERMINAL)
         pages.append(await ask(port, listener.done_address.removeprefix(listener.address), Accept_Language=accepted))
     for page in pages:
         assert Forms(page.body).all("html") == [{"lang": language}]
@@ -65,7 +64,7 @@ async def test_a_page_is_in_the_language_of_the_user_or_of_the_browser(
 
 async def test_two_browsers_are_told_the_same_in_their_own_languages() -> None:
     async with Listener() as listener:
-        await listener.serve(Desk())
+        await listener.serve(RedirectReceiver())
         port = int(listener.address.rpartition(":")[2])
         for accepted, language in (("en", "en"), (CHINESE, "zh-CN"), ("en", "en")):
             page = await ask(port, f"{DIRECT}?code=c&state=stale", Accept_Language=accepted)
@@ -89,16 +88,16 @@ def test_the_words_of_a_template_are_looked_up_as_one_line_and_filled_in_afterwa
 
 
 def test_a_phrase_is_said_escaped_and_ends_as_a_sentence_of_its_language(templates: Templates) -> None:
-    assert templates.paragraph(phrase("a <b>; see `x`")) == "<p>«a &lt;b&gt;; see <code>x</code>»。</p>"
+    assert templates.paragraph(_("a <b>; see `x`")) == "<p>«a &lt;b&gt;; see <code>x</code>»。</p>"
     assert templates.paragraph("An end.") == "<p>An end.</p>"
-    assert templates.facts({phrase("Account"): "me", phrase("Error code"): ""}) == (
+    assert templates.facts({_("Account"): "me", _("Error code"): ""}) == (
         "<dl><div><dt>«Account»</dt><dd>me</dd></div></dl>"
     )
 
 
 def test_the_page_of_a_window_that_no_server_gives_out_has_a_language_too() -> None:
-    assert '<html lang="zh-CN">' in stray(Language.CHINESE).html
-    assert '<html lang="en">' in stray().html
+    assert '<html lang="zh-CN">' in rejected(Language.CHINESE).html
+    assert '<html lang="en">' in rejected().html
 
 
 @pytest.mark.parametrize("family", list(Family))
@@ -122,9 +121,9 @@ async def test_a_window_asks_for_pages_in_the_language_of_the_user(
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     address, patience = f"http://127.0.0.1:{runner.addresses[0][1]}/start", Patience()
-    dialect = dialect_for(browser, headless=True, platform="linux", patience=patience, language=Language.CHINESE)
+    driver = driver_for(browser, headless=True, platform="linux", patience=patience, language=Language.CHINESE)
     try:
-        async with launched(browser, dialect, address, environ=os.environ):
+        async with launched(browser, driver, address, environ=os.environ):
             assert await accepted.get() == CHINESE
     finally:
         await runner.cleanup()

@@ -10,11 +10,11 @@ import pytest
 import pytest_asyncio
 from axe import axe_core, violations
 from browser_session import Browser, Chromium, Firefox, Tab
-from listener_desk import ADDRESS, DENIAL, LINKED, Desk, listening
+from listener_desk import ADDRESS, DENIAL, LINKED, RedirectReceiver, listening
 from page_gallery import PAGES, start
 
-from oauth_helper.authorization import RepoType
 from oauth_helper.events import Way
+from oauth_helper.models import RepoType
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -68,7 +68,7 @@ async def test_every_page_is_accessible_light_and_dark_and_fits_narrow_windows_a
 
 
 async def test_the_tab_key_goes_through_the_page_in_its_order(tab: Tab) -> None:
-    async with listening(Desk()) as opened:
+    async with listening(RedirectReceiver()) as opened:
         await tab.open(start(opened))
         shown = f"{TAB_STOPS!r}.filter((stop) => !document.querySelector(stop).hidden)"
         expected: list[str] = await tab.evaluate(shown)
@@ -85,11 +85,11 @@ async def test_the_tab_key_goes_through_the_page_in_its_order(tab: Tab) -> None:
 
 @pytest.mark.parametrize(("text", "outcome"), [(ADDRESS, "linked"), (f"https://console.example/?{DENIAL}", "denied")])
 async def test_the_start_page_shows_the_end_of_what_another_way_brought(tab: Tab, text: str, outcome: str) -> None:
-    async with listening(Desk(), patience=0.1) as opened:
+    async with listening(RedirectReceiver(), patience=0.1) as opened:
         await tab.open(start(opened))
         await tab.evaluate("window.isStill = true")
         await tab.wait_for(HAS_ASKED)
-        opened.desk.judge(text, Way.TERMINAL)
+        opened.receiver.judge(text, Way.TERMINAL)
     # The listener is closed by now, and has waited for the page.
     await tab.wait_for(f"{TOLD} === '{outcome}'")
     assert await tab.evaluate("isStill && location.pathname") == "/start", "nothing was loaded anew"
@@ -101,34 +101,37 @@ async def test_the_start_page_shows_the_end_of_what_another_way_brought(tab: Tab
 
 
 async def test_a_page_that_waits_shows_the_end_without_being_loaded_anew(tab: Tab) -> None:
-    async with listening(Desk(ending=None), patience=0.1) as opened:
+    async with listening(RedirectReceiver(ending=None), patience=0.1) as opened:
         await tab.open(start(opened))
-        opened.desk.judge(ADDRESS, Way.TERMINAL)
+        opened.receiver.judge(ADDRESS, Way.TERMINAL)
         await tab.wait_for(f"{TOLD} === 'waiting'")
         await tab.evaluate("window.isStill = true")
-        opened.desk.end(LINKED)
+        opened.receiver.end(LINKED)
     await tab.wait_for(f"{TOLD} === 'linked'")
     assert await tab.evaluate("isStill")
 
 
 async def test_a_page_of_an_attempt_that_came_to_nothing_gets_the_fresh_address(tab: Tab) -> None:
-    desk = Desk(ending=None)
-    async with listening(desk, patience=0.1) as opened:
+    receiver = RedirectReceiver(ending=None)
+    async with listening(receiver, patience=0.1) as opened:
         await tab.open(start(opened))
         await tab.wait_for(HAS_ASKED)
-        desk.judge(ADDRESS, Way.TERMINAL)
-        desk.taken.clear()
-        desk.authorization_url = "https://github.com/login/oauth/authorize?state=fresh"
+        receiver.judge(ADDRESS, Way.TERMINAL)
+        receiver.taken.clear()
+        receiver.authorization_url = "https://github.com/login/oauth/authorize?state=fresh"
         opened.listener.start_over("https://github.example/a-window-goes-there")
         await tab.wait_for(f"document.querySelector('#authorize')?.href.endsWith('=fresh') && {HAS_ASKED}")
         assert await tab.evaluate("location.pathname + location.search") == f"/start?k={opened.key}"
-        desk.end(LINKED)
+        receiver.end(LINKED)
     await tab.wait_for(f"{TOLD} === 'linked'")
 
 
 async def test_a_page_goes_on_from_one_story_to_the_next(tab: Tab) -> None:
-    first, second = Desk(), Desk(authorization_url="https://gitlab.example/oauth", repo_type=RepoType.GITLAB)
-    async with listening(Desk(), patience=0.1) as opened:
+    first, second = (
+        RedirectReceiver(),
+        RedirectReceiver(authorization_url="https://gitlab.example/oauth", repo_type=RepoType.GITLAB),
+    )
+    async with listening(RedirectReceiver(), patience=0.1) as opened:
         await tab.open(await opened.listener.serve(first, more_to_come=True))
         first.judge(ADDRESS, Way.TERMINAL)
         await tab.wait_for(f"{TOLD} === 'linked'")
@@ -142,9 +145,9 @@ async def test_a_page_goes_on_from_one_story_to_the_next(tab: Tab) -> None:
 
 
 async def test_a_page_that_was_to_go_on_says_that_the_command_has_ended(tab: Tab) -> None:
-    async with listening(Desk(), patience=0.1) as opened:
-        await tab.open(await opened.listener.serve(desk := Desk(), more_to_come=True))
-        desk.judge(ADDRESS, Way.TERMINAL)
+    async with listening(RedirectReceiver(), patience=0.1) as opened:
+        await tab.open(await opened.listener.serve(receiver := RedirectReceiver(), more_to_come=True))
+        receiver.judge(ADDRESS, Way.TERMINAL)
         await tab.wait_for(f"{TOLD} === 'linked'")
     closing = "document.querySelector('.closing').innerText"
     assert await tab.wait_for(f"{closing}.startsWith('The command has ended')")

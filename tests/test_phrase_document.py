@@ -14,10 +14,9 @@ from hypothesis import strategies as st
 
 from oauth_helper.errors import DeadlineError, OAuthHelperError, RedirectRejectedError
 from oauth_helper.events import Failed
-from oauth_helper.outcome_document import read_outcome, write_outcome, write_rejection
-from oauth_helper.phrase import NOTHING, Phrase, counted, phrase, verbatim
-from oauth_helper.phrase_document import read_phrase, write_phrase
+from oauth_helper.i18n import NO_TEXT, Text, _, ngettext
 from oauth_helper.secret import Secret
+from oauth_helper.single_instance import read_outcome, read_phrase, write_outcome, write_phrase, write_rejection
 
 PACKAGE = Path(__file__).parent.parent / "oauth_helper"
 
@@ -40,49 +39,49 @@ class Shouting(NullTranslations):
         return self.gettext(msgid1 if n == 1 else msgid2)
 
 
-def there_and_back(words: Phrase) -> Phrase:
+def there_and_back(words: Text) -> Text:
     return read_phrase(json.loads(json.dumps(write_phrase(words))), words)
 
 
 @pytest.mark.parametrize(
     ("words", "shouted"),
     [
-        (phrase("plain"), "PLAIN"),
-        (phrase("{name} is {what}", name="my-auth", what=phrase("taken")), "my-auth IS TAKEN"),
-        (phrase("within {seconds:g} s", seconds=2.5) + phrase(". Stop"), "WITHIN 2.5 S. STOP"),
-        (phrase("{took:.0f} ms", took=12.6), "13 MS"),
-        (phrase("it says {text!r}", text="no"), "IT SAYS 'no'"),
-        (counted("{count} thing of {owner}", "{count} things of {owner}", 2, owner="ada"), "2 THINGS OF ada"),
-        (verbatim("as it is"), "as it is"),
-        (phrase("{path} is there", path=Path("/x")), "/x IS THERE"),
-        (phrase("at {when:%H:%M}", when=datetime(2026, 1, 31, 9, 41, tzinfo=UTC)), "at 09:41"),
+        (_("plain"), "PLAIN"),
+        (_("{name} is {what}", name="my-auth", what=_("taken")), "my-auth IS TAKEN"),
+        (_("within {seconds:g} s", seconds=2.5) + _(". Stop"), "WITHIN 2.5 S. STOP"),
+        (_("{took:.0f} ms", took=12.6), "13 MS"),
+        (_("it says {text!r}", text="no"), "IT SAYS 'no'"),
+        (ngettext("{count} thing of {owner}", "{count} things of {owner}", 2, owner="ada"), "2 THINGS OF ada"),
+        (Text("as it is"), "as it is"),
+        (_("{path} is there", path=Path("/x")), "/x IS THERE"),
+        (_("at {when:%H:%M}", when=datetime(2026, 1, 31, 9, 41, tzinfo=UTC)), "at 09:41"),
     ],
 )
-def test_words_come_back_so_that_they_can_be_said_in_another_language(words: Phrase, shouted: str) -> None:
+def test_words_come_back_so_that_they_can_be_said_in_another_language(words: Text, shouted: str) -> None:
     back = there_and_back(words)
     assert back == words
-    assert back.said(Shouting()) == shouted
+    assert back.translated(Shouting()) == shouted
 
 
 def test_an_error_is_said_in_the_language_of_who_reads_of_it() -> None:
-    error = DeadlineError(phrase("No redirect came within {seconds:g} seconds", seconds=600))
+    error = DeadlineError(_("No redirect came within {seconds:g} seconds", seconds=600))
     told = read_outcome(write_outcome(Failed(error)))
     assert isinstance(told, Failed)
-    assert told.error.message.said(Shouting()) == "NO REDIRECT CAME WITHIN 600 SECONDS"
-    assert told.error.hint.said(Shouting()).startswith("NOTHING WAS CREATED. RUN")
+    assert told.error.message.translated(Shouting()) == "NO REDIRECT CAME WITHIN 600 SECONDS"
+    assert told.error.hint.translated(Shouting()).startswith("NOTHING WAS CREATED. RUN")
     with pytest.raises(RedirectRejectedError) as caught:
-        read_outcome(write_rejection(RedirectRejectedError("no-redirect", phrase("There is none"))))
-    assert caught.value.message.said(Shouting()) == "THERE IS NONE"
+        read_outcome(write_rejection(RedirectRejectedError("no-redirect", _("There is none"))))
+    assert caught.value.message.translated(Shouting()) == "THERE IS NONE"
 
 
 def test_what_is_secret_stays_behind_its_stars_and_what_is_not_said_is_not_told() -> None:
-    words = phrase("{secret} and {again!r}", secret=Secret("canary"), again=Secret("canary"), unsaid="canary")
+    words = _("{secret} and {again!r}", secret=Secret("canary"), again=Secret("canary"), unsaid="canary")
     assert "canary" not in json.dumps(write_phrase(words))
 
 
 def test_no_words_are_no_words() -> None:
-    assert write_phrase(NOTHING) == write_phrase("text") == []
-    assert there_and_back(NOTHING) == ""
+    assert write_phrase(NO_TEXT) == write_phrase("text") == []
+    assert there_and_back(NO_TEXT) == ""
 
 
 def sentence(template: object, **more: Any) -> list[dict[str, Any]]:
@@ -91,7 +90,7 @@ def sentence(template: object, **more: Any) -> list[dict[str, Any]]:
 
 def nested(times: int) -> list[dict[str, Any]]:
     told = sentence("x")
-    for _ in range(times):
+    for _unused in range(times):
         told = sentence("{a}", values={"a": told})
     return told
 
@@ -116,12 +115,12 @@ def test_what_we_would_not_write_is_not_taken(told: object) -> None:
     told = json.loads(json.dumps(told))
     words = read_phrase(told, "as it stands")
     assert words == "as it stands"
-    assert words.said(Shouting()) == "as it stands"
+    assert words.translated(Shouting()) == "as it stands"
 
 
 def test_nobody_reads_another_sentence_than_the_english_one() -> None:
-    told = write_phrase(phrase("All is well"))
-    assert read_phrase(told, "The link failed").said(Shouting()) == "The link failed"
+    told = write_phrase(_("All is well"))
+    assert read_phrase(told, "The link failed").translated(Shouting()) == "The link failed"
 
 
 KEYS = st.sampled_from(["template", "values", "plural", "count", "a"])
@@ -142,7 +141,7 @@ SENTENCES = st.fixed_dictionaries(
 def test_whatever_comes_is_said_or_left(told: object, english: str) -> None:
     words = read_phrase(told, english)
     assert words == english
-    assert isinstance(words.said(Shouting()), str)
+    assert isinstance(words.translated(Shouting()), str)
 
 
 @given(st.lists(SENTENCES, min_size=1, max_size=3))
@@ -151,7 +150,7 @@ def test_what_is_made_of_parts_says_what_they_say(told: list[dict[str, Any]]) ->
         english = "".join(each["template"].format(**each["values"]) for each in told)
     except (AttributeError, KeyError, IndexError, TypeError, ValueError, OverflowError):
         english = "cannot be said"
-    assert read_phrase(told, english).said(NullTranslations()) == english
+    assert read_phrase(told, english).translated(NullTranslations()) == english
 
 
 def literals() -> list[str]:
@@ -168,8 +167,8 @@ def test_every_form_of_a_value_in_our_words_is_one_that_is_carried_or_a_time() -
 
 
 def test_an_old_documents_words_are_taken_as_they_stand() -> None:
-    told = json.loads(write_outcome(Failed(OAuthHelperError(phrase("No")))))
+    told = json.loads(write_outcome(Failed(OAuthHelperError(_("No")))))
     del told["error"]["phrases"]
     outcome = read_outcome(json.dumps(told))
     assert isinstance(outcome, Failed)
-    assert outcome.error.message.said(Shouting()) == "No"
+    assert outcome.error.message.translated(Shouting()) == "No"

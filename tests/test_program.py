@@ -4,13 +4,12 @@ import click
 import pytest
 from promised_json import read_authorization, read_error
 
-from oauth_helper.authorization import Authorization
 from oauth_helper.cli import main
-from oauth_helper.cli.complaint import print_error
+from oauth_helper.cli.app import print_error, program
 from oauth_helper.cli.output import print_authorization, print_table, status_in_words
-from oauth_helper.cli.program import program
 from oauth_helper.errors import RefusedError
-from oauth_helper.phrase import phrase
+from oauth_helper.i18n import _
+from oauth_helper.models import Authorization
 
 
 @click.command("break")
@@ -75,7 +74,7 @@ def test_what_click_refuses_is_status_2_with_a_hint(capsys: pytest.CaptureFixtur
 
 
 def test_an_error_shows_its_request_id_once_and_colours_only_on_terminals(capsys: pytest.CaptureFixture[str]) -> None:
-    print_error(RefusedError(phrase("No"), request_id="r-1"), as_json=False, trace=False)
+    print_error(RefusedError(_("No"), request_id="r-1"), as_json=False, trace=False)
     assert capsys.readouterr().err.splitlines()[0] == "error: No (request id r-1)"
 
 

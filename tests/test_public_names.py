@@ -10,7 +10,7 @@ from typing import get_args
 import pytest
 
 import oauth_helper
-from oauth_helper import errors, events, redirect, schema, wiring
+from oauth_helper import errors, events, redirect, schema
 
 
 def test_every_public_name_can_be_imported() -> None:
@@ -29,8 +29,6 @@ def test_every_error_is_public() -> None:
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         _ = oauth_helper.nonsense
-    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
-        _ = wiring.nonsense
 
 
 def test_importing_the_package_and_asking_for_help_imports_no_aiohttp() -> None:

@@ -20,11 +20,10 @@ from oauth_helper import (
     UsageError,
     link,
 )
-from oauth_helper.declaration import Entry, Method
+from oauth_helper.apply_file import Entry, Method, apply
 from oauth_helper.events import Captured, Event, Failed, Linked, NotOpened, Opened, Waiting, Warned
-from oauth_helper.listener import Listener
+from oauth_helper.listener.handlers import Listener
 from oauth_helper.sandbox import Sandbox
-from oauth_helper.wiring import apply
 
 
 @pytest.fixture

@@ -16,12 +16,11 @@ from fault_table import COLUMNS, cells
 from promised_json import read_event
 
 from oauth_helper import errors, events
-from oauth_helper.authorization import Authorization, RepoType
-from oauth_helper.cli.event_lines import EventLines
-from oauth_helper.exchange import PACE
-from oauth_helper.faults import CALLS, DURATION, KINDS
-from oauth_helper.pending import CODE_LIFETIME
-from oauth_helper.phrase import phrase
+from oauth_helper.cli.output import EventLines
+from oauth_helper.exchange import TIMING
+from oauth_helper.i18n import _
+from oauth_helper.models import CODE_LIFETIME, Authorization, RepoType
+from oauth_helper.sandbox.faults import CALLS, DURATION, KINDS
 from oauth_helper.settings import ENVIRONMENT
 from oauth_helper.version import VERSION
 
@@ -39,7 +38,7 @@ _AUTHORIZATION: Final = Authorization.from_json(
     {"name": "my-auth", "repo_type": "github", "token_type": "oauth", "create_time": 1, "update_time": 1, "status": 0}
 )
 EVENTS: Final[tuple[events.Event, ...]] = (
-    events.Warned(phrase("a word")),
+    events.Warned(_("a word")),
     events.Checked("my-auth", RepoType.GITHUB),
     events.Resumed("my-auth", _NOW),
     events.Joined("my-auth"),
@@ -48,7 +47,7 @@ EVENTS: Final[tuple[events.Event, ...]] = (
     events.NotOpened(),
     events.Visited(),
     events.OpenedTwice("http://127.0.0.1:1/start?k=KEY"),
-    events.Advised(events.Advice.UNREACHED),
+    events.Advised(events.Guidance.UNREACHED),
     events.Ignored("foreign-state", 1),
     events.Captured(events.Way.PAGE),
     events.Exchanging(),
@@ -57,7 +56,7 @@ EVENTS: Final[tuple[events.Event, ...]] = (
     events.Deleting("my-auth"),
     events.Deleted("my-auth"),
     events.Linked(_AUTHORIZATION),
-    events.Failed(errors.DeadlineError(phrase("late"))),
+    events.Failed(errors.DeadlineError(_("late"))),
 )
 """One of each kind."""
 
@@ -157,8 +156,8 @@ def test_every_event_stands_in_the_table_with_its_fields_in_order(capsys: pytest
             positions = [row.index(f"`{field}`") for field in fields]
             assert positions == sorted(positions)
     assert set().union(*first_cells(table)) == printed
-    (ways,) = re.findall(r"^\| `captured` \| `way`: (.*) \|$", table, re.MULTILINE)
-    assert re.findall(r"`(.+?)`", ways) == list(events.Way)
+    (browser_options,) = re.findall(r"^\| `captured` \| `way`: (.*) \|$", table, re.MULTILINE)
+    assert re.findall(r"`(.+?)`", browser_options) == list(events.Way)
 
 
 def test_whatever_the_sandbox_can_do_wrong_stands_in_its_section() -> None:
@@ -172,7 +171,7 @@ def test_whatever_the_sandbox_can_do_wrong_stands_in_its_section() -> None:
 
 def test_the_table_of_faults_is_the_one_that_is_tested_in_short() -> None:
     ends = defaultdict(list)
-    for trouble, _, cell in cells():
+    for trouble, _unused, cell in cells():
         ends[trouble].append(str(cell))
     alike = defaultdict(list)
     for trouble, row in ends.items():
@@ -184,10 +183,10 @@ def test_the_table_of_faults_is_the_one_that_is_tested_in_short() -> None:
 
 def test_the_rules_of_sending_again_are_told_with_the_numbers_they_have() -> None:
     told = section("## The redirect is not wasted")
-    *first, last = (f"{after:g}" for after in PACE.looks)
+    *first, last = (f"{after:g}" for after in TIMING.looks)
     assert f"{', '.join(first)} and {last} seconds after" in told
-    assert f"after those {PACE.settled_after:g} seconds" in told
-    assert f"ends {PACE.total:g} seconds after the redirect came" in told
+    assert f"after those {TIMING.settled_after:g} seconds" in told
+    assert f"ends {TIMING.total:g} seconds after the redirect came" in told
     assert f"{CODE_LIFETIME.total_seconds() / 60:g} minutes after the redirect came" in told
 
 

@@ -8,7 +8,7 @@ from command import surroundings
 from test_readme import blocks
 
 import oauth_helper
-from oauth_helper.declaration import Method, parse_declaration
+from oauth_helper.apply_file import Method, parse_declaration
 from oauth_helper.sandbox import Sandbox
 
 

@@ -15,7 +15,8 @@ import yaml
 from command import Ended, records, surroundings
 from promised_json import read_event
 
-from oauth_helper.sandbox import Fault, Sandbox
+from oauth_helper.sandbox import Sandbox
+from oauth_helper.sandbox.faults import Fault
 
 ROOT = Path(__file__).parent.parent
 RECIPES = ROOT / "recipes"

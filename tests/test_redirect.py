@@ -6,10 +6,10 @@ from urllib.parse import quote
 import pytest
 from redirect_cases import AUTHORIZATION_URL, CONSOLE, ENCODED_STATE, REQUEST, STATE, recorded_cases, redirect
 
-from oauth_helper.authorization import RepoType
 from oauth_helper.errors import AuthorizationDeniedError, RedirectRejectedError, UnusableAnswerError
+from oauth_helper.models import RepoType
+from oauth_helper.pasted_text import MAXIMUM_LENGTH
 from oauth_helper.redirect import AuthorizationRequest
-from oauth_helper.redirect.pasted_text import MAXIMUM_LENGTH
 
 WHOLE = redirect(code="abc123", state=STATE)
 CODE_LAST = redirect(state=STATE, code="abc123")

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from redirect_cases import CONSOLE, ENCODED_STATE, REQUEST, STATE, redirect
 
 from oauth_helper.errors import AuthorizationDeniedError, RedirectRejectedError, UnusableAnswerError
+from oauth_helper.pasted_text import decode
 from oauth_helper.redirect import AuthorizationRequest
-from oauth_helper.redirect.query import decode
 
 PRINTABLE = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), min_size=1).filter(
     lambda text: not text.isspace()

@@ -6,7 +6,7 @@ from at_once import AtOnce
 from fake_servicestage import KEY, PROJECT, FakeServiceStage, Received
 
 from oauth_helper import RefusedError, ServiceStageClient, UnavailableError, walk_repositories
-from oauth_helper.servicestage import Retries
+from oauth_helper.servicestage.transport import Retries
 
 NAMESPACES = 25
 

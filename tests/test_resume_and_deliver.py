@@ -11,18 +11,18 @@ from pathlib import Path
 
 import pytest
 from journal_entries import ENTRY, pending
-from listener_desk import ADDRESS, LINKED, Desk
+from listener_desk import ADDRESS, LINKED, RedirectReceiver
 from paper_doors import CREATED, HURRIED, PaperService
 from waiting_runs import taken, waiting
 
+from oauth_helper.api import deliver_to_waiting, resume_all, waiting_links
 from oauth_helper.errors import MachineError, OutcomeUnknownError, RedirectRejectedError
 from oauth_helper.events import Event, Failed, Linked, Warned
 from oauth_helper.journal import Journal
-from oauth_helper.linking import Settled
-from oauth_helper.other_runs import runtime_folder
-from oauth_helper.pending import Pending, Target
+from oauth_helper.link_steps import Settled
+from oauth_helper.models import Pending, Target
 from oauth_helper.private_files import private_folder
-from oauth_helper.wiring import deliver_to_waiting, resume_all, waiting_links
+from oauth_helper.single_instance import runtime_folder
 
 FOREIGN = "https://console.example/?code=c&state=of-another"
 
@@ -90,19 +90,19 @@ async def test_where_runs_cannot_meet_it_is_finished_all_the_same(journal: Journ
 async def test_all_links_that_wait_are_found_and_none_is_told() -> None:
     with pytest.raises(MachineError, match="No link of yours is waiting"):
         waiting_links()
-    async with waiting(runtime_folder(), Desk()) as notice:
+    async with waiting(runtime_folder(), RedirectReceiver()) as notice:
         assert waiting_links() == [notice]
 
 
 async def test_a_link_that_has_gone_is_passed_over_for_one_that_waits(tmp_path: Path) -> None:
-    async with waiting(private_folder(tmp_path / "a"), Desk()) as gone:
+    async with waiting(private_folder(tmp_path / "a"), RedirectReceiver()) as gone:
         pass
-    async with waiting(private_folder(tmp_path / "b"), Desk()) as there:
+    async with waiting(private_folder(tmp_path / "b"), RedirectReceiver()) as there:
         assert await deliver_to_waiting([gone, there], ADDRESS) == (there, LINKED)
 
 
 async def test_where_the_only_link_has_gone_it_is_not_known_whether_it_took_it(tmp_path: Path) -> None:
-    async with waiting(private_folder(tmp_path / "a"), Desk()) as gone:
+    async with waiting(private_folder(tmp_path / "a"), RedirectReceiver()) as gone:
         pass
     with pytest.raises(OutcomeUnknownError, match="The link of my-auth has gone without a word") as unknown:
         await deliver_to_waiting([gone], ADDRESS)
@@ -110,7 +110,7 @@ async def test_where_the_only_link_has_gone_it_is_not_known_whether_it_took_it(t
 
 
 async def test_a_redirect_of_none_of_them_is_refused_in_the_words_of_the_first(tmp_path: Path) -> None:
-    first, second = Desk(), Desk()
+    first, second = RedirectReceiver(), RedirectReceiver()
     one, other = (private_folder(tmp_path / name) for name in "ab")
     async with waiting(one, first) as notice, waiting(other, second) as another:
         with pytest.raises(RedirectRejectedError, match="not ours: foreign-state") as refused:

@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from oauth_helper.cli.running import run
+from oauth_helper.cli.options import run
 
 
 async def and_a_callback_fails() -> str:
@@ -21,7 +21,7 @@ def test_a_fault_in_a_callback_ends_nothing_and_is_logged_without_its_words(capl
     with caplog.at_level(logging.ERROR, "oauth_helper"):
         assert run(and_a_callback_fails()) == "done"
     [record] = caplog.records
-    assert record.name == "oauth_helper.cli.running"
+    assert record.name == "oauth_helper.cli.options"
     assert "ZeroDivisionError" in record.getMessage()
     assert "planted-word" not in record.getMessage()
 

@@ -9,8 +9,7 @@ from aiohttp import ClientConnectorError, ClientSession, web
 from sandbox_user import OF_SERVICESTAGE, SandboxUser, sandbox_user
 
 from oauth_helper.errors import NotPermittedError, UnreachableError, UnusableAnswerError
-from oauth_helper.sandbox import Call
-from oauth_helper.sandbox.serving import address_of, open_port, serving
+from oauth_helper.sandbox.faults import Call, address_of, open_port, serving
 
 
 @pytest.mark.parametrize("call", OF_SERVICESTAGE)
@@ -65,9 +64,9 @@ async def test_a_refusal_closes_all_connections_that_were_kept() -> None:
 async def test_a_door_that_is_shut_already_opens_when_it_would_have() -> None:
     with closing(open_port()) as port:
         address = address_of(port)
-        async with serving(web.Application(), port) as door, ClientSession() as session:
-            await door.shut(0.1)
-            await door.shut(60)
+        async with serving(web.Application(), port) as closable_port, ClientSession() as session:
+            await closable_port.shut(0.1)
+            await closable_port.shut(60)
             with pytest.raises(ClientConnectorError):
                 await session.get(address)
             status = None

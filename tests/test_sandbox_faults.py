@@ -20,8 +20,7 @@ from oauth_helper.errors import (
     UnusableAnswerError,
     UsageError,
 )
-from oauth_helper.faults import CALLS, KINDS, Kind
-from oauth_helper.sandbox import Call, Fault
+from oauth_helper.sandbox.faults import CALLS, KINDS, Call, Fault, Kind
 from oauth_helper.secret import Secret
 
 ENDINGS: dict[Kind, tuple[type[OAuthHelperError], str | None]] = {
@@ -45,8 +44,8 @@ HANDLED = {Kind.DROP_AFTER, Kind.TRUNCATE, Kind.HANG_AFTER, Kind.INTERNAL_ERROR_
 
 async def is_done(user: SandboxUser, call: Call) -> bool:
     """Whether ServiceStage has done what was asked for, by what stands there afterwards."""
-    stands = NAME in await user.names()
-    return stands if call is Call.EXCHANGE else not stands
+    exists = NAME in await user.names()
+    return exists if call is Call.EXCHANGE else not exists
 
 
 @pytest.mark.parametrize("kind", ENDINGS)
@@ -167,13 +166,13 @@ async def test_a_hanging_exchange_is_over_when_its_client_leaves() -> None:
 
 
 @pytest.mark.parametrize(("status", "phrase"), [(404, "Not Found"), (502, "Bad Gateway"), (503, "Service Unavailable")])
-async def test_a_proxy_answers_with_a_page(status: int, phrase: str) -> None:
+async def test_a_proxy_answers_with_a_page(status: int, text: str) -> None:
     async with (
         sandbox_user(f"list={status}") as user,
         user.session.get(f"{user.sandbox.endpoint}/v1/x/git/auths") as response,
     ):
         assert (response.status, response.content_type) == (status, "text/html")
-        assert f"{status} {phrase}" in await response.text()
+        assert f"{status} {text}" in await response.text()
 
 
 @pytest.mark.parametrize(("times", "meant"), [("", 1), (":1", 1), (":12", 12), (":always", None)])

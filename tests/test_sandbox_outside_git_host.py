@@ -12,7 +12,6 @@ import pytest
 from aiohttp import web
 from paper_provider import TOKEN, PaperProvider, answering
 
-from oauth_helper.authorization import Authorization, RepoType
 from oauth_helper.errors import (
     CodeOrStateInvalidError,
     NameTakenError,
@@ -21,11 +20,13 @@ from oauth_helper.errors import (
     UnreachableError,
     UnusableAnswerError,
 )
-from oauth_helper.phrase import Phrase
-from oauth_helper.sandbox import Registration, Sandbox
-from oauth_helper.sandbox.serving import address_of, open_port, serving
+from oauth_helper.i18n import Text
+from oauth_helper.models import Authorization, RepoType
+from oauth_helper.sandbox import Sandbox
+from oauth_helper.sandbox.faults import address_of, open_port, serving
+from oauth_helper.sandbox.oidc import Registration
 from oauth_helper.secret import Secret
-from oauth_helper.servicestage import ServiceStageClient
+from oauth_helper.servicestage.client import ServiceStageClient
 
 SECRET = "planted-client-secret"
 
@@ -43,7 +44,7 @@ class User:
     """Makes authorizations of whatever code."""
 
     service: ServiceStageClient
-    said: list[Phrase]
+    said: list[Text]
 
     async def state(self) -> Secret:
         url = await self.service.authorization_url(RepoType.GITHUB)
@@ -57,7 +58,7 @@ class User:
 
 @asynccontextmanager
 async def using(provider: PaperProvider, issuer: str | None = None) -> AsyncIterator[User]:
-    said: list[Phrase] = []
+    said: list[Text] = []
     registration = Registration(issuer or provider.address, "id", Secret(SECRET))
     async with (
         Sandbox(registration=registration, warn=said.append) as sandbox,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from oauth_helper.sandbox.request_signature import ReceivedRequest, Signature
+from oauth_helper.sandbox.gateway import ReceivedRequest, Signature
 from oauth_helper.secret import Secret
 
 VECTORS = json.loads((Path(__file__).parent / "vectors" / "request-signing.json").read_text(encoding="utf-8"))

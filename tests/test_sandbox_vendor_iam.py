@@ -11,9 +11,8 @@ from aiohttp import ClientSession
 from vendor_client import VendorIam, operations, served
 
 from oauth_helper.sandbox import Sandbox
-from oauth_helper.sandbox.gateway import Gateway
-from oauth_helper.sandbox.iam import Iam, Project
-from oauth_helper.sandbox.misbehaving import Front
+from oauth_helper.sandbox.faults import FaultInjector
+from oauth_helper.sandbox.gateway import Gateway, Iam, Project
 
 IAM: Final = "huaweicloudsdkiam.v3.IamClient"
 
@@ -55,6 +54,8 @@ async def test_the_sdk_makes_each_call_to_iam(sandbox: Sandbox, client: VendorIa
     with pytest.raises(client.errors.ClientRequestException) as caught:
         await client.call("keystone_create_user_token_by_password", token_request(client.v3, sandbox, "wrong"))
     assert caught.value.status_code == 401
-    front = Front((), now=time.time, duration=0)
-    iam = Iam(user=sandbox.user, project=Project("p", "r"), gateway=Gateway(time.time), front=front, now=time.time)
+    injector = FaultInjector((), now=time.time, duration=0)
+    iam = Iam(
+        user=sandbox.user, project=Project("p", "r"), gateway=Gateway(time.time), injector=injector, now=time.time
+    )
     assert {operations(IAM)[name] for name in client.called} == served(iam.application())

@@ -11,9 +11,9 @@ import pytest
 from vendor_client import Operation, Vendor, code_and_state, operations, served
 
 from oauth_helper.sandbox import Sandbox
+from oauth_helper.sandbox.faults import FaultInjector
 from oauth_helper.sandbox.gateway import Gateway
 from oauth_helper.sandbox.git_host import GitHost
-from oauth_helper.sandbox.misbehaving import Front
 from oauth_helper.sandbox.servicestage import ServiceStage
 
 SERVICESTAGE: Final = "huaweicloudsdkservicestage.v2.ServiceStageClient"
@@ -51,7 +51,7 @@ async def vendor(sandbox: Sandbox, clean_surroundings: object) -> AsyncIterator[
 
 
 def served_by_servicestage() -> set[Operation]:
-    front = Front((), now=time.time, duration=0)
+    injector = FaultInjector((), now=time.time, duration=0)
     git_host = GitHost("http://127.0.0.1:1", now=time.time, code_lifetime=1, decision=None)
     return served(
         ServiceStage(
@@ -60,7 +60,7 @@ def served_by_servicestage() -> set[Operation]:
             authorization_server=git_host,
             git_host=git_host,
             gateway=Gateway(time.time),
-            front=front,
+            injector=injector,
             now=time.time,
             password_body="documented",
         ).application()
@@ -76,10 +76,10 @@ async def show_redirect_url(client: Vendor, sandbox: Sandbox, repo_type: str = "
 
 async def create_o_auth(client: Vendor, sandbox: Sandbox, repo_type: str = "github") -> Any:
     # A type without OAuth has no address to consent at, and is refused whatever the code.
-    proof = {"code": "0" * 20, "state": "s"}
+    git_credential = {"code": "0" * 20, "state": "s"}
     if repo_type != "devcloud":
-        proof = await code_and_state(await show_redirect_url(client, sandbox, repo_type))
-    body = client.v2.OAuth(name="my-auth", **proof)
+        git_credential = await code_and_state(await show_redirect_url(client, sandbox, repo_type))
+    body = client.v2.OAuth(name="my-auth", **git_credential)
     return await client.call("create_o_auth", client.v2.CreateOAuthRequest(repo_type=repo_type, body=body))
 
 

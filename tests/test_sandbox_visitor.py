@@ -12,9 +12,7 @@ from aiohttp import ClientSession, web
 from repo_type_contract import IN_BROWSER
 
 from oauth_helper.errors import MachineError
-from oauth_helper.sandbox import Sandbox
-from oauth_helper.sandbox.reading import PageReader
-from oauth_helper.sandbox.visitor import play_user
+from oauth_helper.sandbox import PageReader, Sandbox, play_user
 
 KEY = "the-key-of-the-page"
 

@@ -21,15 +21,15 @@ from test_readme import EVENTS
 from test_words import RECORD, error_classes
 
 from oauth_helper import events
-from oauth_helper.authorization import Authorization, RepoType
-from oauth_helper.cli.event_lines import EventLines
-from oauth_helper.listener.problems import PROBLEMS
+from oauth_helper.cli.output import EventLines
+from oauth_helper.listener.pages import PROBLEMS
+from oauth_helper.models import Authorization, RepoType
 from oauth_helper.schema import OUTPUT_SCHEMA, Document, schema_of
 
 SCHEMA: Final[dict[str, Any]] = json.loads(files("oauth_helper.schema").joinpath(OUTPUT_SCHEMA).read_text("utf-8"))
 DEFINITIONS: Final = SCHEMA["$defs"]
 CHANGELOG: Final = (Path(__file__).parent.parent / "CHANGELOG.md").read_text(encoding="utf-8")
-REASONS: Final = (*events.Stray, *(PROBLEMS.keys() - {"too-long", "unreadable"}))
+REASONS: Final = (*events.RejectedRequest, *(PROBLEMS.keys() - {"too-long", "unreadable"}))
 """What is read, or left, before it is judged is no more than refused: of those two nobody is told."""
 NAMES: Final = st.from_regex(r"[A-Za-z0-9._-]{4,63}", fullmatch=True)
 NUMBERS: Final = st.integers(min_value=1)

@@ -9,11 +9,11 @@ import aiohttp
 import pytest
 from fake_servicestage import CODE, KEY, PROJECT, STATE, TOKEN, RawServer, json_answer, reset
 
-from oauth_helper.authorization import RepoType
 from oauth_helper.errors import UnreachableError, UnusableAnswerError
+from oauth_helper.models import RepoType
 from oauth_helper.secret import Secret
-from oauth_helper.servicestage import Connection, ServiceStageClient
-from oauth_helper.servicestage.connection import LARGEST_ANSWER
+from oauth_helper.servicestage.client import ServiceStageClient
+from oauth_helper.servicestage.transport import LARGEST_ANSWER, Connection
 
 QUERY, BODY = [("tag", "intl")], b'{"code": "C0DE"}'
 CREATED = b'{"authorization": {"name": "my-auth", "repo_type": "github"}}'

@@ -9,15 +9,11 @@ import pytest
 from aiohttp import web
 from fake_servicestage import AUTHS, CODE, KEY, PROJECT, RECORD, STATE, TOKEN, FakeServiceStage, Received, answering
 
-from oauth_helper.authorization import RepoType
 from oauth_helper.credentials import AccessKey, IamToken
-from oauth_helper.errors import (
-    IllegalNameError,
-    UnusableAnswerError,
-    UsageError,
-)
+from oauth_helper.errors import IllegalNameError, UnusableAnswerError, UsageError
+from oauth_helper.models import RepoType
 from oauth_helper.secret import Secret
-from oauth_helper.servicestage import ServiceStageClient
+from oauth_helper.servicestage.client import ServiceStageClient
 
 
 def client(fake: FakeServiceStage, credentials: AccessKey | IamToken = KEY, prefix: str = "") -> ServiceStageClient:

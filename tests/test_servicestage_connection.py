@@ -12,13 +12,11 @@ import pytest
 from aiohttp import web
 from fake_servicestage import AUTHS, CODE, KEY, PROJECT, RECORD, STATE, TOKEN, FakeServiceStage, Received, answering
 
-from oauth_helper.authorization import RepoType
 from oauth_helper.credentials import AccessKey, IamToken
-from oauth_helper.errors import (
-    CredentialsError,
-    SettingsError,
-)
-from oauth_helper.servicestage import Connection, ServiceStageClient
+from oauth_helper.errors import CredentialsError, SettingsError
+from oauth_helper.models import RepoType
+from oauth_helper.servicestage.client import ServiceStageClient
+from oauth_helper.servicestage.transport import Connection
 from oauth_helper.version import VERSION
 
 

@@ -9,7 +9,6 @@ import pytest
 from aiohttp import web
 from fake_servicestage import AUTHS, KEY, PROJECT, RECORD, FakeServiceStage, Received, answering
 
-from oauth_helper.authorization import RepoType
 from oauth_helper.errors import (
     IllegalNameError,
     NoSuchAuthorizationError,
@@ -17,9 +16,9 @@ from oauth_helper.errors import (
     UnusableAnswerError,
     UsageError,
 )
-from oauth_helper.repository import Namespace, Project
+from oauth_helper.models import Namespace, Project, RepoType
 from oauth_helper.secret import Secret
-from oauth_helper.servicestage import ServiceStageClient
+from oauth_helper.servicestage.client import ServiceStageClient
 
 REPOS = f"/v1/{PROJECT}/git/repos"
 SECRET = Secret("pl@nted-sécret/1")

@@ -8,14 +8,11 @@ import pytest
 from aiohttp import web
 from fake_servicestage import CODE, PROJECT, STATE, TOKEN, FakeServiceStage, Received
 
-from oauth_helper.authorization import RepoType
 from oauth_helper.credentials import AccessKey
-from oauth_helper.errors import (
-    OAuthHelperError,
-)
-from oauth_helper.secret import Secret
-from oauth_helper.servicestage import ServiceStageClient
-from oauth_helper.stars import starred
+from oauth_helper.errors import OAuthHelperError
+from oauth_helper.models import RepoType
+from oauth_helper.secret import Secret, redact
+from oauth_helper.servicestage.client import ServiceStageClient
 
 KEY = AccessKey("AccessKey", "SecretKey", "security-token")
 
@@ -70,9 +67,9 @@ async def test_no_secret_comes_back_in_an_error(status: int, echo: str) -> None:
     ],
 )
 def test_a_secret_is_starred_in_every_spelling(secret: str, text: str) -> None:
-    assert starred(f"a {text} z", [Secret(secret), Secret("")], limit=200) == "a ******** z"
+    assert redact(f"a {text} z", [Secret(secret), Secret("")], limit=200) == "a ******** z"
 
 
 def test_half_a_secret_does_not_stay_at_the_cut() -> None:
     token = "t" * 90_000
-    assert starred("x" * 190 + token + "y" * 200_000, [Secret(token)], limit=200) == "x" * 190 + "********" + "y" + "…"
+    assert redact("x" * 190 + token + "y" * 200_000, [Secret(token)], limit=200) == "x" * 190 + "********" + "y" + "…"

@@ -11,8 +11,8 @@ from aiohttp.client_reqrep import ConnectionKey
 from yarl import URL
 
 from oauth_helper.errors import UnavailableError
-from oauth_helper.phrase import phrase
-from oauth_helper.servicestage.failures import FOREIGN, UNFORESEEN, failure_of, translated
+from oauth_helper.i18n import _
+from oauth_helper.servicestage.transport import FOREIGN, UNFORESEEN, failure_of, translated
 
 NEVER_SENT = {
     "ClientConnectorError",
@@ -63,10 +63,10 @@ def test_every_exception_of_aiohttp_is_translated(kind: type[BaseException]) -> 
         (OSError(errno.ENETDOWN, "?tag=x"), "The connection with example.com broke: Network is down", True),
         (OSError("?tag=x"), "The connection with example.com broke", True),
         (ssl.SSLError(1, "?tag=x"), "The TLS connection with example.com broke", True),
-        (UnicodeError(phrase("?tag=x")), "example.com is not a usable address", False),
+        (UnicodeError(_("?tag=x")), "example.com is not a usable address", False),
         (ValueError("?tag=x"), "The request to example.com failed", True),
         (aiohttp.InvalidURL("https://x/?tag=x"), "example.com is not a usable address", False),
-        (aiohttp.ClientPayloadError(phrase("?tag=x")), "The answer of example.com broke off", True),
+        (aiohttp.ClientPayloadError(_("?tag=x")), "The answer of example.com broke off", True),
     ],
 )
 def test_what_an_exception_says_itself_is_not_repeated(error: Exception, message: str, sent: bool) -> None:

@@ -17,8 +17,8 @@ from fake_servicestage import KEY, PROJECT, FakeServiceStage, RawServer, Script,
 from yarl import URL
 
 from oauth_helper.errors import SettingsError, UnreachableError
-from oauth_helper.servicestage import ServiceStageClient
-from oauth_helper.servicestage.route import proxy_for
+from oauth_helper.servicestage.client import ServiceStageClient
+from oauth_helper.servicestage.transport import proxy_for
 
 EMPTY = answering({"authorizations": []})
 NAME = "servicestage.oauth-helper.invalid"

@@ -27,8 +27,7 @@ from oauth_helper.errors import (
     UnusableAnswerError,
 )
 from oauth_helper.secret import Secret
-from oauth_helper.servicestage.answer import Answer
-from oauth_helper.servicestage.refusals import refusal
+from oauth_helper.servicestage.api_errors import Answer, refusal
 
 NOW = datetime(2024, 1, 2, 3, 4, 5, tzinfo=UTC)
 

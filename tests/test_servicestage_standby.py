@@ -14,8 +14,7 @@ import trustme
 from fake_servicestage import KEY, RawServer, json_answer, reset
 
 from oauth_helper.errors import UnreachableError
-from oauth_helper.servicestage import Connection
-from oauth_helper.servicestage.standby import StandbyPace
+from oauth_helper.servicestage.transport import Connection, StandbyPace
 
 OFTEN = StandbyPace(renewal=0.02, after_sign=0)
 UNASKED = StandbyPace(renewal=3600, after_sign=0)
@@ -34,11 +33,11 @@ class Endpoint:
     answer: Callable[[asyncio.StreamWriter], None] = lambda writer: writer.write(json_answer(b"{}"))
 
     @asynccontextmanager
-    async def connected(self, pace: StandbyPace) -> AsyncIterator[Connection]:
+    async def connected(self, timing: StandbyPace) -> AsyncIterator[Connection]:
         self.server = RawServer(self._serve, self.tls)
         async with self.server:
             endpoint = self.server.endpoint
-            async with Connection(endpoint, credentials=KEY, ca_bundle=self.ca_bundle, standby=pace) as connection:
+            async with Connection(endpoint, credentials=KEY, ca_bundle=self.ca_bundle, standby=timing) as connection:
                 yield connection
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -11,8 +11,8 @@ import trustme
 from fake_servicestage import AUTHS, KEY, PROJECT, FakeServiceStage, RawServer, answering
 
 from oauth_helper.errors import SettingsError, UnreachableError
-from oauth_helper.servicestage import ServiceStageClient
-from oauth_helper.servicestage.route import tls_context
+from oauth_helper.servicestage.client import ServiceStageClient
+from oauth_helper.servicestage.transport import tls_context
 
 EMPTY = answering({"authorizations": []})
 

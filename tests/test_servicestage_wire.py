@@ -9,7 +9,7 @@ from fake_servicestage import AUTHS, KEY, PROJECT, RawServer, json_answer
 
 from oauth_helper.errors import UnusableAnswerError
 from oauth_helper.secret import Secret
-from oauth_helper.servicestage import Connection
+from oauth_helper.servicestage.transport import Connection
 
 QUERY, BODY = [("tag", "intl")], b'{"code": "C0DE"}'
 

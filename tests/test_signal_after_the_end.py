@@ -12,7 +12,8 @@ from command import Ended, ended, error_of, records, running, surroundings
 from link_script import LINK, consent, until
 from yarl import URL
 
-from oauth_helper.sandbox import Fault, Sandbox
+from oauth_helper.sandbox import Sandbox
+from oauth_helper.sandbox.faults import Fault
 
 SIGNALLED_AT_THE_END = """
 import os, signal, sys

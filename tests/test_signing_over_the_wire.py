@@ -20,11 +20,12 @@ from hypothesis.strategies import SearchStrategy
 from thoroughness import at_most
 from vendor_client import Vendor
 
-from oauth_helper.authorization import RepoType
 from oauth_helper.credentials import AccessKey
+from oauth_helper.models import RepoType
 from oauth_helper.secret import Secret
-from oauth_helper.servicestage import Connection, ServiceStageClient
+from oauth_helper.servicestage.client import ServiceStageClient
 from oauth_helper.servicestage.signing import encode
+from oauth_helper.servicestage.transport import Connection
 
 Call = tuple[str, Mapping[str, Any]]
 """A method's name, and what it is given."""

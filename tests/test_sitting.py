@@ -5,19 +5,18 @@ from pathlib import Path
 
 import pytest
 from command import use_temporary_folder
-from listener_desk import ADDRESS, Desk, Forms, ask, listening, told
+from listener_desk import ADDRESS, Forms, RedirectReceiver, ask, listening, told
 from test_window_links import Told, program_of
 
-from oauth_helper.authorization import RepoType
-from oauth_helper.browsers.find import Family
-from oauth_helper.declaration import Entry, plan_steps
+from oauth_helper.api import run_link
+from oauth_helper.apply_file import Applied, Applying, Entry, plan_steps
+from oauth_helper.browsers.discovery import Family
 from oauth_helper.errors import AuthorizationDeniedError
 from oauth_helper.events import Captured, Failed, Linked, Opened, Way
-from oauth_helper.link_request import LinkRequest
+from oauth_helper.models import LinkRequest, RepoType
 from oauth_helper.sandbox import Sandbox
-from oauth_helper.servicestage import ServiceStageClient
-from oauth_helper.wiring import Applied, Applying, Ways, run_link
-from oauth_helper.wiring.sitting import Sitting
+from oauth_helper.servicestage.client import ServiceStageClient
+from oauth_helper.session import BrowserOptions, SharedSession
 
 TYPES = (RepoType.GITHUB, RepoType.GITLAB, RepoType.BITBUCKET)
 
@@ -33,11 +32,11 @@ async def test_three_git_hosts_are_linked_in_one_window(
     program = await program_of(family)
     use_temporary_folder(monkeypatch, tmp_path)
     tell = Told()
-    ways = Ways(browser=program, headless=True)
+    browser_options = BrowserOptions(browser=program, headless=True)
     entries = [Entry(f"my-{repo_type}", repo_type) for repo_type in TYPES]
     results: list[Applied] = []
     async with Sandbox(decision="authorize") as sandbox, client(sandbox) as service, asyncio.timeout(50):
-        applying = Applying(service, ways, tell, results.append, environ={}, journal=None, timeout=40)
+        applying = Applying(service, browser_options, tell, results.append, environ={}, journal=None, timeout=40)
         await applying.carry_out(plan_steps(entries, []))
         assert sandbox.console.requests == 0
     linked = [result.outcome for result in results]
@@ -48,8 +47,11 @@ async def test_three_git_hosts_are_linked_in_one_window(
 
 
 async def test_a_tab_that_has_seen_one_end_goes_on_to_the_next_story_and_stays_there() -> None:
-    first, second = Desk(), Desk(authorization_url="https://gitlab.example/oauth", repo_type=RepoType.GITLAB)
-    async with listening(Desk()) as opened:
+    first, second = (
+        RedirectReceiver(),
+        RedirectReceiver(authorization_url="https://gitlab.example/oauth", repo_type=RepoType.GITLAB),
+    )
+    async with listening(RedirectReceiver()) as opened:
         await opened.listener.serve(first, more_to_come=True)
         done = opened.listener.done_address.removeprefix(f"http://127.0.0.1:{opened.port}")
         first.judge(ADDRESS, Way.WINDOW)
@@ -73,17 +75,21 @@ async def test_a_denial_in_the_middle_ends_that_link_alone(tmp_path: Path, monke
     program = await program_of(Family.CHROMIUM)
     use_temporary_folder(monkeypatch, tmp_path)
     tell = Told()
-    ways = Ways(browser=program, headless=True)
-    async with Sandbox(decision="deny") as denying, client(denying) as service, Sitting(ways, tell) as sitting:
+    browser_options = BrowserOptions(browser=program, headless=True)
+    async with (
+        Sandbox(decision="deny") as denying,
+        client(denying) as service,
+        SharedSession(browser_options, tell) as session,
+    ):
         for more_to_come in (True, False):
             with pytest.raises(AuthorizationDeniedError):
                 await run_link(
                     LinkRequest(RepoType.GITHUB, "my-auth", timeout=40),
                     service,
-                    ways,
+                    browser_options,
                     tell,
                     journal=None,
-                    sitting=sitting,
+                    session=session,
                     more_to_come=more_to_come,
                 )
     assert [type(event) for event in tell.events if isinstance(event, Failed | Linked)] == [Failed, Failed]

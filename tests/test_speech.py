@@ -8,7 +8,8 @@ import pytest
 from command import run_command, surroundings
 from screen import terminal
 
-from oauth_helper.sandbox import Fault, Sandbox
+from oauth_helper.sandbox import Sandbox
+from oauth_helper.sandbox.faults import Fault
 
 CHINESE = {"LANG": "zh_CN.UTF-8"}
 LINK = ("link", "github", "--name", "my-auth")

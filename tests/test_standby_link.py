@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 
-from oauth_helper.authorization import RepoType
+from oauth_helper.api import run_link
 from oauth_helper.events import Event, Visited
-from oauth_helper.link_request import LinkRequest
-from oauth_helper.sandbox import Sandbox
-from oauth_helper.sandbox.visitor import play_user
-from oauth_helper.servicestage import ServiceStageClient
-from oauth_helper.wiring import Ways, run_link
+from oauth_helper.models import LinkRequest, RepoType
+from oauth_helper.sandbox import Sandbox, play_user
+from oauth_helper.servicestage.client import ServiceStageClient
+from oauth_helper.session import BrowserOptions
 
 
 class WatchedClient(ServiceStageClient):
@@ -25,10 +24,10 @@ class WatchedClient(ServiceStageClient):
 
 async def test_a_visit_to_the_listener_is_a_sign() -> None:
     told: list[Event] = []
-    ways = Ways(visitor=play_user, environ={"PATH": os.defpath})
+    browser_options = BrowserOptions(simulated_user=play_user, environ={"PATH": os.defpath})
     async with (
         Sandbox() as sandbox,
         WatchedClient(sandbox.endpoint, project_id=sandbox.project_id, credentials=sandbox.access_key) as service,
     ):
-        await run_link(LinkRequest(RepoType.GITHUB, "my-auth"), service, ways, told.append, journal=None)
+        await run_link(LinkRequest(RepoType.GITHUB, "my-auth"), service, browser_options, told.append, journal=None)
     assert service.signs == len([event for event in told if isinstance(event, Visited)]) > 0

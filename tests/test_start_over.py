@@ -7,26 +7,23 @@ from pathlib import Path
 
 import pytest
 from command import surroundings, use_temporary_folder
-from listener_desk import GENUINE, OURS, Desk, ask, listening, paste
+from listener_desk import GENUINE, OURS, RedirectReceiver, ask, listening, paste
 from paper_doors import CREATED, PaperDoors, PaperService
 from yarl import URL
 
-from oauth_helper import linking
-from oauth_helper.authorization import Authorization, RepoType
-from oauth_helper.browsers.find import Family, choose, look_around
-from oauth_helper.desk import Desk as StoryDesk
+from oauth_helper.browsers.discovery import Family, choose, look_around
 from oauth_helper.errors import CodeOrStateInvalidError, NoBrowserError, OAuthHelperError
 from oauth_helper.events import Captured, Event, Linked, Opened, Waiting, Way
-from oauth_helper.link_request import LinkRequest
-from oauth_helper.linking import Doors
-from oauth_helper.listener import Listener
-from oauth_helper.phrase import phrase
-from oauth_helper.sandbox import Sandbox
-from oauth_helper.sandbox.visitor import play_user
+from oauth_helper.i18n import _
+from oauth_helper.link_steps import Doors
+from oauth_helper.link_steps import link as link_steps
+from oauth_helper.listener.handlers import Listener
+from oauth_helper.models import Authorization, LinkRequest, RepoType
+from oauth_helper.receiver import RedirectReceiver as StoryDesk
+from oauth_helper.sandbox import Sandbox, play_user
 from oauth_helper.secret import Secret
-from oauth_helper.servicestage import ServiceStageClient
-from oauth_helper.wiring import Ways
-from oauth_helper.wiring.opening import Opening
+from oauth_helper.servicestage.client import ServiceStageClient
+from oauth_helper.session import BrowserOptions, Opening
 
 
 class Told(list[Event]):
@@ -42,9 +39,9 @@ class Told(list[Event]):
             self.again.set()
 
 
-async def brings(desk: StoryDesk, way: Way = Way.TERMINAL) -> None:
-    state = URL(desk.authorization_url).query["state"]
-    desk.judge(f"https://console.huaweicloud.com/servicestage/oauth?repo_type=github&code=c&state={state}", way)
+async def brings(receiver: StoryDesk, way: Way = Way.TERMINAL) -> None:
+    state = URL(receiver.authorization_url).query["state"]
+    receiver.judge(f"https://console.huaweicloud.com/servicestage/oauth?repo_type=github&code=c&state={state}", way)
 
 
 class ForgetfulService(PaperService):
@@ -55,20 +52,20 @@ class ForgetfulService(PaperService):
     ) -> Authorization:
         self.calls.append("create")
         if self.calls.count("create") == 1:
-            raise CodeOrStateInvalidError(phrase("used"))
+            raise CodeOrStateInvalidError(_("used"))
         return CREATED
 
 
 async def test_who_wants_to_start_over_gets_a_fresh_state_and_who_does_not_the_refusal() -> None:
     doors = PaperDoors(brings, patience=1)
     service = ForgetfulService()
-    linked = await linking.link(LinkRequest(RepoType.GITHUB, "my-auth"), service, doors.as_doors())
+    linked = await link_steps(LinkRequest(RepoType.GITHUB, "my-auth"), service, doors.as_doors())
     assert linked == Linked(CREATED)
     assert service.calls.count("url github None") == 2
     assert doors.kinds().count(Waiting) == 2
     unwilling = PaperDoors(brings)
     with pytest.raises(CodeOrStateInvalidError):
-        await linking.link(LinkRequest(RepoType.GITHUB, "my-auth"), ForgetfulService(), unwilling.as_doors())
+        await link_steps(LinkRequest(RepoType.GITHUB, "my-auth"), ForgetfulService(), unwilling.as_doors())
     assert unwilling.again == ["used"]
 
 
@@ -77,27 +74,27 @@ async def test_who_wants_to_start_over_gets_a_fresh_state_and_who_does_not_the_r
 )
 async def test_a_browser_is_opened_again_only_where_no_tab_waits(way: Way, opened: int) -> None:
     told = Told()
-    doors = PaperDoors(lambda desk: brings(desk, way), told=told, patience=1)
+    doors = PaperDoors(lambda receiver: brings(receiver, way), told=told, patience=1)
 
     async def comes_by_the_tab_that_waits() -> None:
         await told.again.wait()
-        if doors.desk and len(doors.opened) == 1:
-            await brings(doors.desk, way)
+        if doors.receiver and len(doors.opened) == 1:
+            await brings(doors.receiver, way)
 
     tab = asyncio.create_task(comes_by_the_tab_that_waits())
-    await linking.link(LinkRequest(RepoType.GITHUB, "my-auth"), ForgetfulService(), doors.as_doors())
+    await link_steps(LinkRequest(RepoType.GITHUB, "my-auth"), ForgetfulService(), doors.as_doors())
     await tab
     assert len(doors.opened) == opened
     assert doors.onward == [None]
 
 
 async def test_a_pasted_form_that_waits_for_the_end_is_led_to_a_page_with_the_fresh_address() -> None:
-    desk = Desk(ending=None)
-    async with listening(desk) as opened:
+    receiver = RedirectReceiver(ending=None)
+    async with listening(receiver) as opened:
         pasting = asyncio.create_task(paste(opened, f"https://console.example/?{OURS}"))
-        await desk.arrivals.get()
-        desk.taken.clear()
-        desk.authorization_url = "https://github.com/login/oauth/authorize?state=fresh"
+        await receiver.arrivals.get()
+        receiver.taken.clear()
+        receiver.authorization_url = "https://github.com/login/oauth/authorize?state=fresh"
         again = opened.listener.start_over(None)
         answer = await pasting
         assert answer.status == 303
@@ -107,13 +104,13 @@ async def test_a_pasted_form_that_waits_for_the_end_is_led_to_a_page_with_the_fr
 
 
 async def test_a_tab_that_waits_on_the_final_page_is_led_straight_to_the_git_host() -> None:
-    desk = Desk(ending=None)
+    receiver = RedirectReceiver(ending=None)
     onward = "https://github.com/login/oauth/authorize?state=fresh"
-    async with listening(desk) as opened:
+    async with listening(receiver) as opened:
         coming = asyncio.create_task(ask(opened.port, GENUINE))
-        await desk.arrivals.get()
-        desk.taken.clear()
-        desk.authorization_url = onward
+        await receiver.arrivals.get()
+        receiver.taken.clear()
+        receiver.authorization_url = onward
         opened.listener.start_over(onward)
         done = (await coming).headers["location"]
         again = (await ask(opened.port, done)).headers["location"]
@@ -137,7 +134,7 @@ class ClumsyClient(ServiceStageClient):
         return await super().create_oauth(repo_type, name=name, code=code, state=state, tag=tag)
 
 
-async def link_again(sandbox: Sandbox, ways: Ways, told: list[Event]) -> Linked:
+async def link_again(sandbox: Sandbox, browser_options: BrowserOptions, told: list[Event]) -> Linked:
     async def starts_over(_error: OAuthHelperError) -> bool:
         return True
 
@@ -148,7 +145,7 @@ async def link_again(sandbox: Sandbox, ways: Ways, told: list[Event]) -> Linked:
     async with (
         asyncio.timeout(60),
         ClumsyClient(sandbox.endpoint, project_id=sandbox.project_id, credentials=sandbox.access_key) as service,
-        Opening(ways, listener, told.append) as opening,
+        Opening(browser_options, listener, told.append) as opening,
     ):
         doors = Doors(
             listener=listener,
@@ -160,7 +157,7 @@ async def link_again(sandbox: Sandbox, ways: Ways, told: list[Event]) -> Linked:
             journal=None,
             tell=told.append,
         )
-        return await linking.link(LinkRequest(RepoType.GITHUB, "my-auth", timeout=50), service, doors)
+        return await link_steps(LinkRequest(RepoType.GITHUB, "my-auth", timeout=50), service, doors)
 
 
 @pytest.mark.parametrize("family", list(Family))
@@ -174,7 +171,7 @@ async def test_the_same_window_goes_to_the_git_host_again(
     use_temporary_folder(monkeypatch, tmp_path)
     told: list[Event] = []
     async with Sandbox(decision="authorize") as sandbox:
-        linked = await link_again(sandbox, Ways(browser=family, headless=True), told)
+        linked = await link_again(sandbox, BrowserOptions(browser=family, headless=True), told)
         assert sandbox.console.requests == 0
     assert linked.authorization.repo_user == "octocat"
     assert [event for event in told if isinstance(event, Captured)] == [Captured(Way.WINDOW)] * 2
@@ -184,8 +181,10 @@ async def test_the_same_window_goes_to_the_git_host_again(
 async def test_the_page_in_the_users_own_browser_takes_the_second_address_too(tmp_path: Path) -> None:
     told = Told()
     async with Sandbox() as sandbox:
-        ways = Ways(visitor=play_user, environ=surroundings(PATH=str(tmp_path), BROWSER="", DISPLAY=""))
-        waiting = asyncio.create_task(link_again(sandbox, ways, told))
+        browser_options = BrowserOptions(
+            simulated_user=play_user, environ=surroundings(PATH=str(tmp_path), BROWSER="", DISPLAY="")
+        )
+        waiting = asyncio.create_task(link_again(sandbox, browser_options, told))
         await told.again.wait()
         second = [event for event in told if isinstance(event, Waiting)][-1]
         await play_user(second.listener)

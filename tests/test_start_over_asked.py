@@ -11,32 +11,30 @@ from terminal_desk import Terminal, standard_input, terminal
 from test_start_over import ClumsyClient
 from test_window_links import Told, program_of
 
-from oauth_helper.authorization import RepoType
-from oauth_helper.browsers.find import Family
+from oauth_helper.api import run_link
+from oauth_helper.browsers.discovery import Family
 from oauth_helper.errors import CodeOrStateInvalidError
 from oauth_helper.events import Captured, Opened, Way
-from oauth_helper.link_request import LinkRequest
-from oauth_helper.phrase import Phrase, phrase
+from oauth_helper.i18n import Text, _
+from oauth_helper.models import LinkRequest, RepoType
 from oauth_helper.sandbox import Sandbox
-from oauth_helper.wiring import Ways, run_link
-from oauth_helper.wiring.sitting import Sitting
-from oauth_helper.wiring.starting_over import ask_to_start_over
+from oauth_helper.session import BrowserOptions, SharedSession, ask_to_start_over
 
 __all__ = ["terminal"]
 
-USED = CodeOrStateInvalidError(phrase("used"))
+USED = CodeOrStateInvalidError(_("used"))
 
 
-async def said(lines: asyncio.Queue[Phrase], words: str) -> None:
+async def said(lines: asyncio.Queue[Text], words: str) -> None:
     async with asyncio.timeout(40):
         while words not in await lines.get():
             pass
 
 
 async def test_who_presses_enter_starts_over(terminal: Terminal) -> None:
-    lines: asyncio.Queue[Phrase] = asyncio.Queue()
+    lines: asyncio.Queue[Text] = asyncio.Queue()
     with standard_input(terminal):
-        asked = asyncio.create_task(ask_to_start_over(USED, Ways(say=lines.put_nowait)))
+        asked = asyncio.create_task(ask_to_start_over(USED, BrowserOptions(say=lines.put_nowait)))
         await said(lines, "used.")
         await said(lines, "Press Enter to start over")
         await terminal.types(b"https://github.com/?code=1\r")
@@ -48,9 +46,9 @@ async def test_who_presses_enter_starts_over(terminal: Terminal) -> None:
 
 
 async def test_who_does_nothing_for_long_starts_nothing_over(terminal: Terminal) -> None:
-    lines: asyncio.Queue[Phrase] = asyncio.Queue()
+    lines: asyncio.Queue[Text] = asyncio.Queue()
     with standard_input(terminal):
-        assert not await ask_to_start_over(USED, Ways(say=lines.put_nowait), patience=0.05)
+        assert not await ask_to_start_over(USED, BrowserOptions(say=lines.put_nowait), patience=0.05)
     assert terminal.is_as_found()
 
 
@@ -59,19 +57,19 @@ async def test_a_window_that_stays_for_more_links_is_led_to_the_git_host_again(
 ) -> None:
     program = await program_of(Family.CHROMIUM)
     use_temporary_folder(monkeypatch, tmp_path)
-    lines: asyncio.Queue[Phrase] = asyncio.Queue()
+    lines: asyncio.Queue[Text] = asyncio.Queue()
     tell = Told()
-    ways = Ways(browser=program, headless=True, say=lines.put_nowait)
+    browser_options = BrowserOptions(browser=program, headless=True, say=lines.put_nowait)
     request = LinkRequest(RepoType.GITHUB, "my-auth", timeout=40)
     async with (
         Sandbox(decision="authorize") as sandbox,
         ClumsyClient(sandbox.endpoint, project_id=sandbox.project_id, credentials=sandbox.access_key) as service,
-        Sitting(ways, tell) as sitting,
+        SharedSession(browser_options, tell) as session,
         asyncio.TaskGroup() as tasks,
     ):
         with standard_input(terminal):
             linking = tasks.create_task(
-                run_link(request, service, ways, tell, journal=None, sitting=sitting, more_to_come=True)
+                run_link(request, service, browser_options, tell, journal=None, session=session, more_to_come=True)
             )
             await said(lines, "Press Enter to start over")
             await terminal.types(b"\r")

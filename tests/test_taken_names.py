@@ -6,13 +6,11 @@ from datetime import UTC, datetime
 import pytest
 from paper_doors import CREATED, NAME, STANDING, PaperDoors, PaperJournal, PaperService, consents
 
-from oauth_helper.authorization import Authorization, RepoType
 from oauth_helper.errors import NameTakenError, NotPermittedError, UnusableAnswerError
 from oauth_helper.events import Linked, Warned
-from oauth_helper.link_request import IfExists, LinkRequest
-from oauth_helper.linking import link
-from oauth_helper.pending import Pending, Target
-from oauth_helper.phrase import phrase
+from oauth_helper.i18n import _
+from oauth_helper.link_steps import link
+from oauth_helper.models import Authorization, IfExists, LinkRequest, Pending, RepoType, Target
 from oauth_helper.secret import Secret
 
 
@@ -25,14 +23,14 @@ class RacedService(PaperService):
     async def create_oauth(
         self, repo_type: RepoType, *, name: str, code: Secret, state: Secret, tag: str | None = None
     ) -> Authorization:
-        if not self.standing and f"delete {NAME}" not in self.calls:
-            self.standing = [self.taken_by]
-            raise NameTakenError(phrase("taken"))
+        if not self.existing and f"delete {NAME}" not in self.calls:
+            self.existing = [self.taken_by]
+            raise NameTakenError(_("taken"))
         return await super().create_oauth(repo_type, name=name, code=code, state=state, tag=tag)
 
     async def delete_authorization(self, name: str) -> None:
         await super().delete_authorization(name)
-        self.standing = []
+        self.existing = []
 
 
 async def linked(service: PaperService, if_exists: IfExists, doors: PaperDoors | None = None) -> Linked:
@@ -66,10 +64,10 @@ async def test_a_name_that_is_taken_again_after_what_bore_it_was_deleted_is_left
             self, repo_type: RepoType, *, name: str, code: Secret, state: Secret, tag: str | None = None
         ) -> Authorization:
             self.calls.append("create")
-            self.standing = [replace(STANDING, create_time=5)]
-            raise NameTakenError(phrase("taken"))
+            self.existing = [replace(STANDING, create_time=5)]
+            raise NameTakenError(_("taken"))
 
-    service = Taken(standing=[STANDING])
+    service = Taken(existing=[STANDING])
     with pytest.raises(NameTakenError):
         await linked(service, IfExists.REPLACE)
     assert service.calls.count(f"delete {NAME}") == service.calls.count("create") == 1
@@ -82,8 +80,8 @@ async def test_a_code_that_may_be_used_up_is_not_sent_again_for_a_taken_name() -
         ) -> Authorization:
             self.calls.append("create")
             if self.calls.count("create") == 1:
-                raise UnusableAnswerError(phrase("busy"), sent=True, status=503)
-            raise NameTakenError(phrase("taken"))
+                raise UnusableAnswerError(_("busy"), sent=True, status=503)
+            raise NameTakenError(_("taken"))
 
         async def list_authorizations(self, *, retry: bool = True) -> list[Authorization]:
             made_by_another = replace(STANDING, repo_type="gitlab")
@@ -98,7 +96,7 @@ async def test_a_code_that_may_be_used_up_is_not_sent_again_for_a_taken_name() -
 async def test_who_may_not_list_and_runs_the_command_again_is_not_held_up_by_what_cannot_be_known() -> None:
     class Unlisted(PaperService):
         async def list_authorizations(self, *, retry: bool = True) -> list[Authorization]:
-            raise NotPermittedError(phrase("may not list"))
+            raise NotPermittedError(_("may not list"))
 
     service = Unlisted()
     sent = Pending(

@@ -5,7 +5,7 @@ import os
 from job_shell import in_session
 from terminal_desk import OFF, ON, Terminal, bracketed, terminal
 
-from oauth_helper.terminal import can_prompt
+from oauth_helper.terminal_prompt import can_prompt
 
 __all__ = ["terminal"]
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from terminal_desk import bracketed
 
-from oauth_helper.terminal.keyboard import Input, Keyboard, Kind
+from oauth_helper.terminal_prompt import Input, Keyboard, Kind
 
 _PIECES = st.lists(
     st.sampled_from(

@@ -10,17 +10,17 @@ import termios
 from typing import Any
 
 import pytest
-from terminal_desk import ADDRESS, HASTE, OFF, ON, Desk, Terminal, bracketed, desk, prompting, terminal
+from terminal_desk import ADDRESS, HASTE, OFF, ON, RedirectReceiver, Terminal, bracketed, prompting, receiver, terminal
 
-from oauth_helper.terminal.prompt import TerminalPrompt
+from oauth_helper.terminal_prompt import TerminalPrompt
 
-__all__ = ["desk", "terminal"]
+__all__ = ["receiver", "terminal"]
 
 
 async def test_the_terminal_is_silent_meanwhile_and_afterwards_exactly_as_before(
-    terminal: Terminal, desk: Desk
+    terminal: Terminal, receiver: RedirectReceiver
 ) -> None:
-    async with prompting(terminal, desk):
+    async with prompting(terminal, receiver):
         assert terminal.is_silent()
         assert termios.tcgetattr(terminal.theirs)[3] & termios.ISIG
     assert terminal.is_as_found()
@@ -28,9 +28,11 @@ async def test_the_terminal_is_silent_meanwhile_and_afterwards_exactly_as_before
 
 
 @pytest.mark.parametrize("end", ["error", "cancellation"])
-async def test_the_terminal_is_restored_however_the_wait_ends(terminal: Terminal, desk: Desk, end: str) -> None:
+async def test_the_terminal_is_restored_however_the_wait_ends(
+    terminal: Terminal, receiver: RedirectReceiver, end: str
+) -> None:
     async def wait() -> None:
-        async with prompting(terminal, desk):
+        async with prompting(terminal, receiver):
             if end == "error":
                 raise ZeroDivisionError
             await asyncio.Event().wait()
@@ -45,47 +47,55 @@ async def test_the_terminal_is_restored_however_the_wait_ends(terminal: Terminal
     assert terminal.shown_to_the_end() == ON + OFF
 
 
-async def test_the_tail_of_a_paste_does_not_spill_into_the_shell(terminal: Terminal, desk: Desk) -> None:
-    async with prompting(terminal, desk):
+async def test_the_tail_of_a_paste_does_not_spill_into_the_shell(
+    terminal: Terminal, receiver: RedirectReceiver
+) -> None:
+    async with prompting(terminal, receiver):
         await terminal.types(b"https://console")
         await terminal.is_read()
         os.write(terminal.ours, b"rm -rf something\n")  # comes right before the end, and nobody has read it
     assert not select.select([terminal.theirs], [], [], 0)[0]
 
 
-async def test_commands_typed_ahead_reach_the_shell_where_nothing_was_pasted(terminal: Terminal, desk: Desk) -> None:
-    async with prompting(terminal, desk):
+async def test_commands_typed_ahead_reach_the_shell_where_nothing_was_pasted(
+    terminal: Terminal, receiver: RedirectReceiver
+) -> None:
+    async with prompting(terminal, receiver):
         os.write(terminal.ours, b"make\n")
     assert os.read(terminal.theirs, 100) == b"make\n"
 
 
-async def test_a_dumb_terminal_is_sent_no_sequences(terminal: Terminal, desk: Desk) -> None:
+async def test_a_dumb_terminal_is_sent_no_sequences(terminal: Terminal, receiver: RedirectReceiver) -> None:
     async with TerminalPrompt(
-        offer=desk.offer, say=desk.said.put_nowait, fd=terminal.theirs, patience=HASTE, environ={"TERM": "dumb"}
+        offer=receiver.offer, say=receiver.said.put_nowait, fd=terminal.theirs, patience=HASTE, environ={"TERM": "dumb"}
     ):
         await terminal.types(ADDRESS.encode() + b"\r")
-        await desk.hears(f"received {len(ADDRESS)} characters", "taken")
+        await receiver.hears(f"received {len(ADDRESS)} characters", "taken")
     assert terminal.shown_to_the_end() == b""
 
 
-async def test_a_terminal_open_for_reading_only_is_taken_without_marks(terminal: Terminal, desk: Desk) -> None:
+async def test_a_terminal_open_for_reading_only_is_taken_without_marks(
+    terminal: Terminal, receiver: RedirectReceiver
+) -> None:
     read_only = os.open(os.ttyname(terminal.theirs), os.O_RDONLY | os.O_NOCTTY)
     try:
-        async with TerminalPrompt(offer=desk.offer, say=desk.said.put_nowait, fd=read_only, patience=HASTE):
+        async with TerminalPrompt(offer=receiver.offer, say=receiver.said.put_nowait, fd=read_only, patience=HASTE):
             await terminal.types(ADDRESS.encode() + b"\r")
-            await desk.hears(f"received {len(ADDRESS)} characters", "taken")
+            await receiver.hears(f"received {len(ADDRESS)} characters", "taken")
     finally:
         os.close(read_only)
     assert terminal.is_as_found()
 
 
-async def test_where_somebody_else_reads_first_the_loop_is_not_held_up(terminal: Terminal, desk: Desk) -> None:
+async def test_where_somebody_else_reads_first_the_loop_is_not_held_up(
+    terminal: Terminal, receiver: RedirectReceiver
+) -> None:
     loop = asyncio.get_running_loop()
     selector = getattr(loop, "_selector", None)
     if selector is None:
         pytest.skip("another loop looks first for what is readable, and nobody could be faster")
     os.set_blocking(terminal.theirs, False)
-    async with prompting(terminal, desk):
+    async with prompting(terminal, receiver):
         os.write(terminal.ours, b"stolen")
         # The loop is to find it readable, which it may a moment later than others do.
         while terminal.theirs not in {key.fd for key, _ in selector.select(10)}:
@@ -97,15 +107,15 @@ async def test_where_somebody_else_reads_first_the_loop_is_not_held_up(terminal:
         assert stolen == [b"stolen"]
         await asyncio.sleep(0)  # It finds nothing there now; what is typed before that it would read.
         await terminal.types(bracketed(ADDRESS))
-        await desk.hears(f"received {len(ADDRESS)} characters", "taken")
+        await receiver.hears(f"received {len(ADDRESS)} characters", "taken")
 
 
-async def test_what_is_no_terminal_is_refused_and_left_alone(desk: Desk) -> None:
+async def test_what_is_no_terminal_is_refused_and_left_alone(receiver: RedirectReceiver) -> None:
     reading, writing = os.pipe()
     handler = signal.getsignal(signal.SIGTSTP)
     try:
         with pytest.raises(termios.error):
-            async with TerminalPrompt(offer=desk.offer, say=desk.said.put_nowait, fd=reading):
+            async with TerminalPrompt(offer=receiver.offer, say=receiver.said.put_nowait, fd=reading):
                 pytest.fail("it was taken for a terminal")
     finally:
         os.close(reading)
@@ -124,7 +134,7 @@ class _Refusing(selectors.SelectSelector):
 
 def test_a_terminal_that_the_loop_cannot_watch_is_given_back(terminal: Terminal) -> None:
     async def wait() -> None:
-        async with prompting(terminal, Desk()):
+        async with prompting(terminal, RedirectReceiver()):
             pytest.fail("it cannot be watched")
 
     loops = asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(_Refusing()))

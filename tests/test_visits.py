@@ -9,10 +9,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from listener_desk import ADDRESS, CODE, DENIAL, LINKED, STATE, Desk
+from listener_desk import ADDRESS, CODE, DENIAL, LINKED, STATE, RedirectReceiver
 from waiting_runs import TARGET, waiting, waiting_elsewhere
 
-from oauth_helper.authorization import RepoType
 from oauth_helper.errors import (
     AuthorizationDeniedError,
     OutcomeUnknownError,
@@ -21,47 +20,48 @@ from oauth_helper.errors import (
     UnreachableError,
 )
 from oauth_helper.events import Failed, Outcome, Way
-from oauth_helper.other_runs import (
-    Claim,
-    Notice,
+from oauth_helper.i18n import _
+from oauth_helper.models import RepoType
+from oauth_helper.secret import Secret
+from oauth_helper.single_instance import (
+    InstanceInfo,
     RunGoneError,
+    TargetLock,
     claim_or_find,
     deliver,
     find_notice,
     outcome,
     read_notices,
+    write_outcome,
 )
-from oauth_helper.outcome_document import write_outcome
-from oauth_helper.phrase import phrase
-from oauth_helper.secret import Secret
 
 KEY = "planted-key-canary-of-43-characters-0123456"
 TOLD = write_outcome(LINKED).encode()
 
 
 async def test_a_delivered_redirect_is_taken_and_the_outcome_told(tmp_path: Path) -> None:
-    desk = Desk()
-    async with waiting(tmp_path, desk) as notice:
+    receiver = RedirectReceiver()
+    async with waiting(tmp_path, receiver) as notice:
         assert await deliver(notice, ADDRESS) == LINKED
         assert await deliver(notice, f"  {ADDRESS}\n") == LINKED
-    assert desk.taken == [Way.DELIVER] * 2
+    assert receiver.taken == [Way.DELIVER] * 2
 
 
 async def test_what_is_not_that_runs_redirect_is_refused_and_its_wait_goes_on(tmp_path: Path) -> None:
-    desk = Desk()
-    async with waiting(tmp_path, desk) as notice:
+    receiver = RedirectReceiver()
+    async with waiting(tmp_path, receiver) as notice:
         for text, reason in {"nothing": "no-redirect", "https://c.example/?state=x&code=1": "foreign-state"}.items():
             with pytest.raises(RedirectRejectedError) as caught:
                 await deliver(notice, text)
             assert (caught.value.reason, caught.value.message) == (reason, f"not ours: {reason}")
             assert caught.value.exit_status == 2
-        assert desk.taken == []
+        assert receiver.taken == []
         assert await deliver(notice, ADDRESS) == LINKED
 
 
 @pytest.mark.parametrize("text", ["x" * 70_000, "ü" * 70_000, f"{ADDRESS}&padding={'x' * 10_000_000}"])
 async def test_what_is_longer_than_any_address_is_refused(tmp_path: Path, text: str) -> None:
-    async with waiting(tmp_path, Desk()) as notice:
+    async with waiting(tmp_path, RedirectReceiver()) as notice:
         with pytest.raises(RedirectRejectedError, match="longer than any address"):
             await deliver(notice, text)
         assert await deliver(notice, ADDRESS) == LINKED
@@ -69,15 +69,15 @@ async def test_what_is_longer_than_any_address_is_refused(tmp_path: Path, text: 
 
 @pytest.mark.parametrize("text", ["", "\0", "\ud800\udfff", "redirect=x&way=page", "\r\nX: y", "%", "é名\u202e"])
 async def test_any_text_can_be_delivered_and_is_judged_as_it_is(tmp_path: Path, text: str) -> None:
-    desk = Desk()
-    async with waiting(tmp_path, desk) as notice:
+    receiver = RedirectReceiver()
+    async with waiting(tmp_path, receiver) as notice:
         with pytest.raises(RedirectRejectedError):
             await deliver(notice, text)
-    assert desk.ignored == ["no-redirect"]
+    assert receiver.ignored == ["no-redirect"]
 
 
 async def test_a_denial_is_delivered_and_told_as_a_denial(tmp_path: Path) -> None:
-    async with waiting(tmp_path, Desk()) as notice:
+    async with waiting(tmp_path, RedirectReceiver()) as notice:
         told = await deliver(notice, f"https://console.example/servicestage/oauth?{DENIAL}")
     assert isinstance(told, Failed)
     assert isinstance(told.error, AuthorizationDeniedError)
@@ -85,16 +85,16 @@ async def test_a_denial_is_delivered_and_told_as_a_denial(tmp_path: Path) -> Non
 
 
 async def test_who_delivers_waits_for_an_exchange_that_takes_longer_than_one_answer(tmp_path: Path) -> None:
-    desk = Desk(ending=None)
-    async with waiting(tmp_path, desk, patience=0.05) as notice, asyncio.TaskGroup() as tasks:
+    receiver = RedirectReceiver(ending=None)
+    async with waiting(tmp_path, receiver, patience=0.05) as notice, asyncio.TaskGroup() as tasks:
         delivered = tasks.create_task(deliver(notice, ADDRESS))
-        await desk.arrivals.get()
+        await receiver.arrivals.get()
         await _polled(notice)
-        desk.end(LINKED)
+        receiver.end(LINKED)
         assert await delivered == LINKED
 
 
-async def _polled(notice: Notice) -> None:
+async def _polled(notice: InstanceInfo) -> None:
     """Be told that the end is still waited for, and ask again."""
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.4):
@@ -103,27 +103,31 @@ async def _polled(notice: Notice) -> None:
 
 ENDINGS: list[Outcome] = [
     LINKED,
-    Failed(OutcomeUnknownError(phrase("No answer."), hint=phrase("Look."), code="X.1", request_id="r-1")),
-    Failed(StoppedError(phrase("Terminated"), signal_number=15)),
-    Failed(UnreachableError(phrase("No connection."), sent=False)),
+    Failed(OutcomeUnknownError(_("No answer."), hint=_("Look."), code="X.1", request_id="r-1")),
+    Failed(StoppedError(_("Terminated"), signal_number=15)),
+    Failed(UnreachableError(_("No connection."), sent=False)),
 ]
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
 async def test_nine_that_wait_for_the_first_all_end_as_it_does(tmp_path: Path, ending: Outcome) -> None:
-    desk = Desk()
-    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks, waiting(tmp_path, desk, patience=0.05) as notice:
+    receiver = RedirectReceiver()
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks, waiting(tmp_path, receiver, patience=0.05) as notice:
         nine = [tasks.create_task(outcome(notice)) for _ in range(9)]
         await _polled(notice)
-        assert desk.untouched
-        desk.end(ending)  # and the listener closes at once
+        assert receiver.untouched
+        receiver.end(ending)  # and the listener closes at once
     for told in (task.result() for task in nine):
         assert type(told) is type(ending)
         assert json.loads(write_outcome(told)) == json.loads(write_outcome(ending))
 
 
 async def test_a_run_that_ends_without_an_outcome_says_that_it_is_not_known(tmp_path: Path) -> None:
-    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks, waiting(tmp_path, Desk(), patience=5) as notice:
+    async with (
+        asyncio.timeout(10),
+        asyncio.TaskGroup() as tasks,
+        waiting(tmp_path, RedirectReceiver(), patience=5) as notice,
+    ):
         waits = tasks.create_task(outcome(notice))
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.2):
@@ -136,7 +140,7 @@ async def test_a_run_that_ends_without_an_outcome_says_that_it_is_not_known(tmp_
 async def test_a_run_that_is_killed_while_others_wait_is_gone_and_one_of_them_can_take_over(tmp_path: Path) -> None:
     with waiting_elsewhere(tmp_path) as run:
         found = await claim_or_find(tmp_path, TARGET)
-        assert isinstance(found, Notice)
+        assert isinstance(found, InstanceInfo)
         async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
             waits = tasks.create_task(_gone(found))
             with pytest.raises(TimeoutError):
@@ -145,11 +149,11 @@ async def test_a_run_that_is_killed_while_others_wait_is_gone_and_one_of_them_ca
             run.kill()
         assert await _gone(found)
         claim = await claim_or_find(tmp_path, TARGET)
-    assert isinstance(claim, Claim)
+    assert isinstance(claim, TargetLock)
     claim.release()
 
 
-async def _gone(notice: Notice) -> bool:
+async def _gone(notice: InstanceInfo) -> bool:
     with pytest.raises(RunGoneError):
         await outcome(notice)
     return True
@@ -163,7 +167,7 @@ async def test_a_redirect_is_delivered_to_a_run_in_another_process(tmp_path: Pat
 
 
 @asynccontextmanager
-async def stranger(answer: bytes | Callable[[], bytes]) -> AsyncIterator[tuple[Notice, list[bytes]]]:
+async def stranger(answer: bytes | Callable[[], bytes]) -> AsyncIterator[tuple[InstanceInfo, list[bytes]]]:
     """Somebody else on the port of a run that is gone. Give its notice, and the requests that come."""
     came: list[bytes] = []
 
@@ -174,7 +178,7 @@ async def stranger(answer: bytes | Callable[[], bytes]) -> AsyncIterator[tuple[N
 
     async with await asyncio.start_server(meet, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        yield Notice(TARGET.digest, TARGET.name, RepoType.GITHUB, 1, port, Secret(KEY)), came
+        yield InstanceInfo(TARGET.digest, TARGET.name, RepoType.GITHUB, 1, port, Secret(KEY)), came
 
 
 def http(body: bytes, status: str = "200 OK", **headers: str) -> bytes:
@@ -229,7 +233,7 @@ async def test_who_answers_waiting_at_once_does_not_keep_us_busy() -> None:
 async def test_nothing_goes_through_a_proxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
-    async with waiting(tmp_path, Desk()) as notice:
+    async with waiting(tmp_path, RedirectReceiver()) as notice:
         assert await deliver(notice, ADDRESS) == LINKED
 
 
@@ -244,7 +248,7 @@ async def test_a_visit_names_no_program_and_carries_no_cookie() -> None:
 
 
 async def test_the_key_of_the_notice_is_not_the_one_that_the_browser_has(tmp_path: Path) -> None:
-    async with waiting(tmp_path, Desk()) as first:
+    async with waiting(tmp_path, RedirectReceiver()) as first:
         assert first == find_notice(tmp_path, TARGET)
-    async with waiting(tmp_path, Desk()) as second:
+    async with waiting(tmp_path, RedirectReceiver()) as second:
         assert first.key != second.key

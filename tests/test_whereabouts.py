@@ -2,7 +2,7 @@
 
 import pytest
 
-from oauth_helper.whereabouts import Place, Whereabouts, find_whereabouts, is_build_service, nobody_could_authorize
+from oauth_helper.environment import Environment, Place, find_environment, is_build_service, nobody_could_authorize
 
 CONNECTION = "203.0.113.5 51000 198.51.100.7 22"
 SSH = {"SSH_CONNECTION": CONNECTION}
@@ -39,7 +39,7 @@ SSH = {"SSH_CONNECTION": CONNECTION}
     ],
 )
 def test_the_environment_tells_the_place(environ: dict[str, str], mark: bool, place: Place) -> None:
-    where = find_whereabouts(environ, has_container_mark=mark)
+    where = find_environment(environ, has_container_mark=mark)
     assert where.place is place
     assert where.is_apart is (place is Place.SSH)
     assert where.is_forwarded is (place in {Place.CODESPACE, Place.DEV_CONTAINER, Place.GITPOD})
@@ -75,7 +75,7 @@ def test_a_build_service_says_so(value: str, is_one: bool) -> None:
     ],
 )
 def test_the_tunnel_leads_to_where_the_user_has_come(environ: dict[str, str], arguments: str) -> None:
-    assert find_whereabouts(environ).way_to(4711) == f"ssh -L 4711:127.0.0.1:4711 {arguments}"
+    assert find_environment(environ).way_to(4711) == f"ssh -L 4711:127.0.0.1:4711 {arguments}"
 
 
 @pytest.mark.parametrize(
@@ -88,24 +88,24 @@ def test_the_tunnel_leads_to_where_the_user_has_come(environ: dict[str, str], ar
     ],
 )
 def test_an_address_of_dockers_is_nothing_that_others_reach(address: str, mark: bool, host: str) -> None:
-    where = find_whereabouts({"SSH_CONNECTION": f"203.0.113.5 51000 {address} 22"}, has_container_mark=mark)
+    where = find_environment({"SSH_CONNECTION": f"203.0.113.5 51000 {address} 22"}, has_container_mark=mark)
     assert where.way_to(4711) == f"ssh -L 4711:127.0.0.1:4711 {host}"
 
 
 @pytest.mark.parametrize(
     ("where", "command"),
     [
-        (Whereabouts(Place.CODESPACE, codespace="fluffy"), "gh codespace ports forward 4711:4711 -c fluffy"),
-        (find_whereabouts({"CODESPACES": "true", "CODESPACE_NAME": "x; rm"}), ""),
-        (find_whereabouts({"CODESPACES": "true"}), ""),
-        (Whereabouts(Place.GITPOD), ""),
-        (Whereabouts(Place.DEV_CONTAINER), ""),
-        (Whereabouts(Place.CONTAINER), ""),
-        (Whereabouts(Place.WSL), ""),
-        (Whereabouts(Place.BUILD), ""),
+        (Environment(Place.CODESPACE, codespace="fluffy"), "gh codespace ports forward 4711:4711 -c fluffy"),
+        (find_environment({"CODESPACES": "true", "CODESPACE_NAME": "x; rm"}), ""),
+        (find_environment({"CODESPACES": "true"}), ""),
+        (Environment(Place.GITPOD), ""),
+        (Environment(Place.DEV_CONTAINER), ""),
+        (Environment(Place.CONTAINER), ""),
+        (Environment(Place.WSL), ""),
+        (Environment(Place.BUILD), ""),
     ],
 )
-def test_elsewhere_no_tunnel_of_ssh_leads_here(where: Whereabouts, command: str) -> None:
+def test_elsewhere_no_tunnel_of_ssh_leads_here(where: Environment, command: str) -> None:
     assert where.way_to(4711) == command
 
 

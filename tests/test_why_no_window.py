@@ -2,7 +2,7 @@
 
 from paper_machine import PATH, SYSTEM, desktop_entry, machine
 
-from oauth_helper.browsers.find import find_browsers, why_no_window
+from oauth_helper.browsers.discovery import find_browsers, why_no_window
 
 WSL = {"WSL_DISTRO_NAME": "Ubuntu", "DISPLAY": ":0"}
 

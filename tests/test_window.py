@@ -12,12 +12,12 @@ from window_browsers import chromium, installed
 from window_stand_ins import CODE, PATH, STATE, TOUR, Console, World
 from window_traces import Traces, traces
 
-from oauth_helper.browsers.window import Patience
+from oauth_helper.browsers.drivers import Patience
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from oauth_helper.browsers.find import FoundBrowser
+    from oauth_helper.browsers.discovery import FoundBrowser
 
 __all__ = ["traces"]
 
@@ -47,13 +47,13 @@ async def test_every_way_to_the_callback_is_held_and_the_console_hears_of_none(
             try:
                 await world.milestones.reached("tour over", seconds=40)
             except TimeoutError:
-                pytest.fail(f"got only as far as {world.desk.judged}")
+                pytest.fail(f"got only as far as {world.receiver.judged}")
         await traces.gone()
     denied = f"repo_type=github&error=access_denied&state={STATE}"
     pages = ["meta" if way == "form-then-meta" else way for way in TOUR if way != "denied"]
-    ways = [f"repo_type=github&code={CODE}-{page}&state={STATE}" for page in pages]
-    assert world.desk.judged == [*ways, denied]
-    assert world.desk.rejected == [f"repo_type=github&code={CODE}&state=foreign"]
+    browser_options = [f"repo_type=github&code={CODE}-{page}&state={STATE}" for page in pages]
+    assert world.receiver.judged == [*browser_options, denied]
+    assert world.receiver.rejected == [f"repo_type=github&code={CODE}&state=foreign"]
     assert console.heard == []
     assert not [referer for referer in world.referers if PATH in referer or CODE in referer]
     assert not [asked for asked in world.asked if CODE in asked or STATE in asked]
@@ -79,7 +79,7 @@ async def test_a_console_whose_name_cannot_be_resolved_will_do(browser: FoundBro
             await window.open()
             await world.milestones.reached("done")
             assert stirred.is_set()
-        assert world.desk.judged == [f"repo_type=github&code={CODE}-redirect&state={STATE}"]
+        assert world.receiver.judged == [f"repo_type=github&code={CODE}-redirect&state={STATE}"]
         await traces.gone()
 
 
@@ -90,7 +90,7 @@ async def test_firefox_never_looks_the_consoles_name_up(traces: Traces, tmp_path
         async with world.window(firefox, "/git/redirect", environ={**traces.environ, **log}) as window:
             await window.open()
             await world.milestones.reached("done")
-        assert world.desk.judged == [f"repo_type=github&code={CODE}-redirect&state={STATE}"]
+        assert world.receiver.judged == [f"repo_type=github&code={CODE}-redirect&state={STATE}"]
         await traces.gone()
     logs = [path.read_text(errors="replace") for path in tmp_path.glob("resolver*")]
     assert logs, "its log is kept"

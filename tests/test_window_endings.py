@@ -19,7 +19,7 @@ from window_traces import Traces, traces
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from oauth_helper.browsers.find import FoundBrowser
+    from oauth_helper.browsers.discovery import FoundBrowser
 
 __all__ = ["traces"]
 

@@ -16,8 +16,8 @@ from window_browsers import chromium
 from window_stand_ins import Console, World
 from window_traces import Traces, traces
 
-from oauth_helper.browsers.find import Family, FoundBrowser, Packaging
-from oauth_helper.browsers.window import NoWindowError, Patience
+from oauth_helper.browsers.discovery import Family, FoundBrowser, Packaging
+from oauth_helper.browsers.drivers import NoWindowError, Patience
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -76,7 +76,7 @@ async def test_a_browser_that_cannot_be_driven_says_why_and_its_tab_still_waits(
         with pytest.raises(NoWindowError) as caught:
             await window.open()
         assert caught.value.message == f"Fake {reason}"
-        assert caught.value.stands
+        assert caught.value.exists
         assert traces.processes()
         if fault not in {"refuses", "odd-bidi-answer"}:
             world.lead(None)
@@ -115,7 +115,7 @@ async def test_a_browser_that_is_of_no_use_at_all_says_why(
         with pytest.raises(NoWindowError) as caught:
             await window.open()
         assert caught.value.message == f"Fake {reason}"
-        assert not caught.value.stands
+        assert not caught.value.exists
     await traces.gone()
 
 
@@ -124,7 +124,7 @@ async def test_one_that_cannot_be_driven_is_still_noticed_when_the_user_closes_i
     async with world.window(browser, "/git/redirect", environ=traces.environ, patience=SHORT) as window:
         with pytest.raises(NoWindowError) as caught:
             await window.open()
-        assert caught.value.stands
+        assert caught.value.exists
         [leader] = traces.leaders()
         os.kill(leader, signal.SIGTERM)
         async with asyncio.timeout(10):
@@ -172,7 +172,7 @@ async def test_a_disk_that_is_full_says_so(world: World, traces: Traces) -> None
                 await window.open()
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert not caught.value.stands
+    assert not caught.value.exists
     await traces.gone()
 
 
@@ -182,7 +182,7 @@ async def test_a_program_that_is_not_there_says_so(family: Family, world: World,
     async with world.window(browser, "/git/redirect", environ=traces.environ, patience=SHORT) as window:
         with pytest.raises(NoWindowError, match=r"^Fake (could not be started|ended with status)") as caught:
             await window.open()
-    assert not caught.value.stands
+    assert not caught.value.exists
     await traces.gone()
 
 
@@ -212,7 +212,7 @@ exec {chromium().command[0]} "$@"
     async with world.window(browser, "/git/redirect", environ=traces.environ) as window:
         with pytest.raises(NoWindowError, match="policy") as caught:
             await window.open()
-        assert caught.value.stands
+        assert caught.value.exists
         await world.milestones.reached("start")
         world.lead(None)
         await world.milestones.reached("fallback")

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 from command import surroundings, use_temporary_folder
 
-from oauth_helper.authorization import RepoType
-from oauth_helper.browsers.find import Family, choose, look_around
+from oauth_helper.api import run_link
+from oauth_helper.browsers.discovery import Family, choose, look_around
 from oauth_helper.errors import AuthorizationDeniedError, DeadlineError, NoBrowserError
 from oauth_helper.events import Captured, Event, Linked, NotOpened, Opened, Visited, Warned, Way
-from oauth_helper.link_request import LinkRequest
+from oauth_helper.models import LinkRequest, RepoType
 from oauth_helper.sandbox import Sandbox
-from oauth_helper.servicestage import ServiceStageClient
-from oauth_helper.wiring import Ways, run_link
+from oauth_helper.servicestage.client import ServiceStageClient
+from oauth_helper.session import BrowserOptions
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ async def link(
         sandbox.endpoint, project_id=sandbox.project_id, credentials=sandbox.access_key
     ) as service:
         return await run_link(
-            request, service, Ways(browser=browser, headless=True, environ=environ), told, journal=None
+            request, service, BrowserOptions(browser=browser, headless=True, environ=environ), told, journal=None
         )
 
 

@@ -5,14 +5,13 @@ from pathlib import Path
 import pytest
 
 from oauth_helper.errors import NoBrowserError
-from oauth_helper.wiring.plan import How, Plan, plan_opening
-from oauth_helper.wiring.ways import Ways
+from oauth_helper.session import BrowserOptions, How, Plan, plan_opening
 
 
 async def planned(folder: Path, browser: str = "auto") -> Plan:
     path = f"{folder}:/usr/bin" if browser == "default" else str(folder)
     environ = {"PATH": path, "DISPLAY": ":of-nobody", "HOME": str(folder)}
-    return await plan_opening(Ways(browser=browser, environ=environ))
+    return await plan_opening(BrowserOptions(browser=browser, environ=environ))
 
 
 @pytest.fixture
@@ -47,5 +46,5 @@ async def test_a_snaps_firefox_is_a_window_as_one_program_alone_can_drive_it(sna
 async def test_on_a_build_service_where_nobody_could_authorize_no_state_is_spent(tmp_path: Path) -> None:
     environ = {"PATH": str(tmp_path), "HOME": str(tmp_path), "CI": "true"}
     with pytest.raises(NoBrowserError, match="Nobody could authorize"):
-        await plan_opening(Ways(environ=environ))
-    assert (await plan_opening(Ways(environ=environ, has_script=True))).how is How.BY_HAND
+        await plan_opening(BrowserOptions(environ=environ))
+    assert (await plan_opening(BrowserOptions(environ=environ, has_script=True))).how is How.BY_HAND

@@ -13,12 +13,9 @@ from pathlib import Path
 import pytest
 from other_users import NOBODY, acting_as_nobody, folder_of_nobody, needs_root
 
-from oauth_helper.browsers.answers import Answer, hop, redirect, stray
-from oauth_helper.browsers.find import Family, FoundBrowser, Packaging
-from oauth_helper.browsers.launch import dialect_for
-from oauth_helper.browsers.profile import fresh_profile, parent_of_profiles, sweep
-from oauth_helper.browsers.trouble import BrowserTroubleError
-from oauth_helper.browsers.window import Patience
+from oauth_helper.browsers.discovery import Family, FoundBrowser, Packaging
+from oauth_helper.browsers.drivers import Answer, BrowserError, Patience, hop, redirect, rejected
+from oauth_helper.browsers.launch import driver_for, fresh_profile, parent_of_profiles, sweep
 
 
 def found(packaging: Packaging, *command: str) -> FoundBrowser:
@@ -52,7 +49,7 @@ def test_a_packaged_browser_gets_none_where_another_user_could_replace_it(tmp_pa
     common = tmp_path / "snap" / "chromium" / "common"
     common.mkdir(parents=True)
     os.chown(common.parent, NOBODY, NOBODY)
-    with pytest.raises(BrowserTroubleError, match="belongs to another user"):
+    with pytest.raises(BrowserError, match="belongs to another user"):
         parent_of_profiles(found(Packaging.SNAP, "/snap/bin/chromium"), {"HOME": str(tmp_path)})
 
 
@@ -164,10 +161,10 @@ async def test_what_cannot_be_removed_is_emptied_and_left() -> None:
 
 @needs_root
 def test_chromium_gets_its_own_sandbox_wherever_it_takes_it() -> None:
-    dialect = dialect_for(found(Packaging.PLAIN, "chromium"), headless=False, platform="linux", patience=Patience())
-    assert "--no-sandbox" in dialect.switches(Path("/profile"))
+    driver = driver_for(found(Packaging.PLAIN, "chromium"), headless=False, platform="linux", patience=Patience())
+    assert "--no-sandbox" in driver.switches(Path("/profile"))
     with acting_as_nobody():
-        assert "--no-sandbox" not in dialect.switches(Path("/profile"))
+        assert "--no-sandbox" not in driver.switches(Path("/profile"))
 
 
 def test_there_may_be_nothing_to_sweep(tmp_path: Path) -> None:
@@ -181,7 +178,7 @@ def test_an_address_cannot_end_the_script_of_a_hop() -> None:
     assert "<img" not in html
 
 
-PAGES = (hop("http://127.0.0.1/done?k=DONEKEY"), stray())
+PAGES = (hop("http://127.0.0.1/done?k=DONEKEY"), rejected())
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -202,6 +199,6 @@ def test_an_answer_sends_no_referrer_and_is_not_kept_nor_shown(answer: Answer) -
 )
 def test_firefox_is_started_as_each_system_wants_it(platform: str, switch: str | None) -> None:
     firefox = FoundBrowser(Family.FIREFOX, ("firefox",), "Firefox", Packaging.PLAIN, True)
-    dialect = dialect_for(firefox, headless=False, platform=platform, patience=Patience())
+    driver = driver_for(firefox, headless=False, platform=platform, patience=Patience())
     usual = ["--no-remote", "--profile", "/profile", "--remote-debugging-port=0"]
-    assert list(dialect.switches(Path("/profile"))) == [*usual, *([switch] if switch else [])]
+    assert list(driver.switches(Path("/profile"))) == [*usual, *([switch] if switch else [])]

@@ -11,12 +11,10 @@ from hypothesis import strategies as st
 from repo_type_contract import TYPES
 
 from oauth_helper import errors
-from oauth_helper.authorization import Authorization, RepoType, default_name, is_legal_name
 from oauth_helper.errors import IllegalNameError, OAuthHelperError
-from oauth_helper.link_request import LinkRequest
-from oauth_helper.presentable import presentable
-from oauth_helper.sandbox.git_hosts import PLAYED_HOSTS
-from oauth_helper.secret import Secret
+from oauth_helper.models import Authorization, LinkRequest, RepoType, default_name, is_legal_name
+from oauth_helper.sandbox.git_host import PLAYED_HOSTS
+from oauth_helper.secret import Secret, safe_text
 
 RECORD = {
     "name": "my-auth",
@@ -107,7 +105,7 @@ def test_illegal_names_are_refused_before_anything_is_asked(name: str) -> None:
 @pytest.mark.parametrize("repo_type", RepoType)
 def test_what_we_know_of_each_repository_type_is_what_its_documents_say(repo_type: RepoType) -> None:
     contract = TYPES[repo_type.value]
-    assert repo_type.proof == ("token" if contract.proof == "personal" else "password")
+    assert repo_type.git_credential == ("token" if contract.git_credential == "personal" else "password")
     assert repo_type.has_oauth is bool(contract.authorization_path)
     assert repo_type.display_name.isprintable()
 
@@ -141,7 +139,7 @@ def test_every_error_says_what_to_do_and_the_drawn_tree_is_the_tree() -> None:
 
 @given(st.text(st.characters(codec=None, exclude_categories=())), st.integers(10, 50))
 def test_presentable_text_is_one_short_line_without_controls(text: str, limit: int) -> None:
-    shown = presentable(text, limit=limit)
+    shown = safe_text(text, limit=limit)
     assert len(shown) <= limit
     assert shown.isprintable()
-    assert presentable("a\x1b[31m\r\nb\u202ec") == "a[31m bc"
+    assert safe_text("a\x1b[31m\r\nb\u202ec") == "a[31m bc"

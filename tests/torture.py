@@ -235,8 +235,8 @@ async def torture(words: Sequence[str], *, with_peers: bool) -> int:
             await asyncio.gather(*cells)
     rows = [["case", *(f"{name} {version(name)}" for name in tools)], ["---"] * (len(tools) + 1)]
     rows += [[one.name, *(found[one.name, name][0] for name in tools)] for one in attacks]
-    counted = {name: [found[one.name, name][0] for one in attacks if one.name != "no attack"] for name in tools}
-    scores = {name: [word for word in words if word != NOT_HOSTILE] for name, words in counted.items()}
+    ngettext = {name: [found[one.name, name][0] for one in attacks if one.name != "no attack"] for name in tools}
+    scores = {name: [word for word in words if word != NOT_HOSTILE] for name, words in ngettext.items()}
     rows.append(["**score**", *(f"**{score.count(OK)} of {len(score)}**" for score in scores.values())])
     sys.stdout.write("".join(f"| {' | '.join(row)} |\n" for row in rows))
     return sum(word not in {OK, NOT_HOSTILE} for (_, name), (word, _) in found.items() if name == OURS)

@@ -9,12 +9,10 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from listener_desk import Desk, listening
+from listener_desk import RedirectReceiver, listening
 
-from oauth_helper.authorization import RepoType
-from oauth_helper.other_runs import Claim, Notice, find_notice, noticed
-from oauth_helper.other_runs.claim import lock_path
-from oauth_helper.pending import Target
+from oauth_helper.models import RepoType, Target
+from oauth_helper.single_instance import InstanceInfo, TargetLock, find_notice, lock_path, noticed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -38,17 +36,17 @@ class Killable(NamedTuple):
             fcntl.flock(file, fcntl.LOCK_EX)  # the system lets go of its files a moment after it was reaped
 
 
-def taken(folder: Path, target: Target = TARGET) -> Claim:
+def taken(folder: Path, target: Target = TARGET) -> TargetLock:
     """The claim, which is free."""
-    claim = Claim.try_take(folder, target)
+    claim = TargetLock.try_take(folder, target)
     assert claim
     return claim
 
 
 @asynccontextmanager
-async def waiting(folder: Path, desk: Desk, *, patience: float = 20.0) -> AsyncIterator[Notice]:
+async def waiting(folder: Path, receiver: RedirectReceiver, *, patience: float = 20.0) -> AsyncIterator[InstanceInfo]:
     """Wait for a redirect on behalf of ``desk``, in this process; give the notice as others find it."""
-    async with listening(desk, patience=patience) as opened:
+    async with listening(receiver, patience=patience) as opened:
         address = opened.listener.start(good_once=False).address
         with taken(folder), noticed(folder, TARGET, address=address, repo_type=RepoType.GITHUB):
             notice = find_notice(folder, TARGET)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from oauth_helper.browsers.find import Family, FoundBrowser, Packaging
+from oauth_helper.browsers.discovery import Family, FoundBrowser, Packaging
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,13 +12,13 @@ from aiohttp import web
 
 from oauth_helper.browsers.window import Window
 from oauth_helper.errors import RedirectRejectedError
-from oauth_helper.phrase import phrase
+from oauth_helper.i18n import _
 from oauth_helper.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-    from oauth_helper.browsers.find import FoundBrowser
+    from oauth_helper.browsers.discovery import FoundBrowser
 
 STATE: Final = "$2a$10$canary-state"
 CODE: Final = "canary-code"
@@ -90,7 +90,7 @@ class Console:
 
 
 @dataclass
-class Desk:
+class RedirectReceiver:
     """Judges what is caught, as the real one does."""
 
     milestones: Milestones
@@ -101,7 +101,7 @@ class Desk:
         if STATE not in query:
             self.rejected.append(query)
             self.milestones.reach("rejected")
-            raise RedirectRejectedError("foreign-state", phrase("not this run's"))
+            raise RedirectRejectedError("foreign-state", _("not this run's"))
         self.judged.append(query)
         self.milestones.reach("judged")
 
@@ -111,7 +111,7 @@ class World:
 
     def __init__(self, console: str) -> None:
         self.milestones = Milestones()
-        self.desk = Desk(self.milestones)
+        self.receiver = RedirectReceiver(self.milestones)
         self.referers: list[str] = []
         self.asked: list[str] = []
         self._console = console
@@ -151,7 +151,7 @@ class World:
 
     def window(self, browser: FoundBrowser, onward: str, **more: Any) -> Window:
         """A headless window that is led on to a path of this world."""
-        how: dict[str, Any] = {"lead": self.lead, "judge": self.desk.judge, "headless": True} | more
+        how: dict[str, Any] = {"lead": self.lead, "judge": self.receiver.judge, "headless": True} | more
         return Window(
             browser,
             start=f"{self.origin}/start?k=KEY",

@@ -5,7 +5,7 @@ import sys
 
 from window_stand_ins import Console, World
 
-from oauth_helper.browsers.find import Family, FoundBrowser, Packaging
+from oauth_helper.browsers.discovery import Family, FoundBrowser, Packaging
 
 
 async def main() -> None:

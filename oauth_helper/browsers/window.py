@@ -13,18 +13,28 @@ from typing import Any, Final, Self
 
 from yarl import URL
 
-from oauth_helper.address import parse_address
-from oauth_helper.browsers.answers import Answer, hop, redirect, stray
-from oauth_helper.browsers.dialect import AllClosed, Held, Patience
-from oauth_helper.browsers.find import FoundBrowser
-from oauth_helper.browsers.launch import Launched, dialect_for, launched
-from oauth_helper.browsers.process import BrowserProcess
-from oauth_helper.browsers.remote import JsonObject, Remote
-from oauth_helper.browsers.trouble import BrowserTroubleError, DrivenByAnotherError, NoWindowError, reading
+from oauth_helper.browsers.discovery import FoundBrowser
+from oauth_helper.browsers.drivers import (
+    AllClosed,
+    Answer,
+    BrowserError,
+    BrowserProcess,
+    DrivenByAnotherError,
+    Held,
+    JsonObject,
+    NoWindowError,
+    Patience,
+    Remote,
+    hop,
+    reading,
+    redirect,
+    rejected,
+)
+from oauth_helper.browsers.launch import Launched, driver_for, launched
 from oauth_helper.errors import RedirectRejectedError
-from oauth_helper.language import Language
-from oauth_helper.phrase import phrase
+from oauth_helper.i18n import Language, _
 from oauth_helper.secret import Secret
+from oauth_helper.values import parse_address
 
 __all__ = ["NoWindowError", "Patience", "Window"]
 
@@ -87,12 +97,12 @@ class Window:
         self._environ = environ
         self._patience = patience
         self._language = language
-        self._dialect = dialect_for(browser, headless=headless, platform=platform, patience=patience, language=language)
+        self._driver = driver_for(browser, headless=headless, platform=platform, patience=patience, language=language)
         self._self_test = f"selftest={secrets.token_urlsafe(16)}"
         self._stack = AsyncExitStack()
         self._process: BrowserProcess | None = None
         self._remote: Remote
-        self._tested: asyncio.Future[BrowserTroubleError | None]
+        self._tested: asyncio.Future[BrowserError | None]
         self._watch: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -104,7 +114,7 @@ class Window:
         await self.close()
         is_told = self._watch is None or self._watch.cancelled() or error is not None
         # open() has reported the trouble of a browser.
-        if self._watch and not is_told and not isinstance(self._watch.exception(), BrowserTroubleError):
+        if self._watch and not is_told and not isinstance(self._watch.exception(), BrowserError):
             self._watch.result()
 
     async def open(self) -> None:
@@ -116,17 +126,17 @@ class Window:
         """
         try:
             browser = await self._stack.enter_async_context(
-                launched(self._browser, self._dialect, self._start, environ=self._environ)
+                launched(self._browser, self._driver, self._start, environ=self._environ)
             )
             self._process = browser.process
-            await self._process.unless_in_trouble(self._arm(browser))
-            await self._process.unless_in_trouble(self._pass_self_test())
-        except BrowserTroubleError as trouble:
+            await self._process.unless_failed(self._arm(browser))
+            await self._process.unless_failed(self._pass_self_test())
+        except BrowserError as trouble:
             # Once it is watched, it may have left the listener: nothing that is answered there can reach it.
             is_there = self._process is not None and not self._process.exited.done() and self._watch is None
-            stands = is_there and not isinstance(trouble, DrivenByAnotherError)
+            exists = is_there and not isinstance(trouble, DrivenByAnotherError)
             raise NoWindowError(
-                phrase("{name} {trouble}", name=self._browser.name, trouble=trouble.words), stands=stands
+                _("{name} {trouble}", name=self._browser.name, trouble=trouble.words), exists=exists
             ) from trouble
 
     async def until_closed(self) -> None:
@@ -171,7 +181,7 @@ class Window:
 
     async def _arm(self, browser: Launched) -> None:
         self._remote = await self._stack.enter_async_context(browser.driven(self._patience))
-        await self._dialect.arm(self._remote, self._callback.origin())
+        await self._driver.arm(self._remote, self._callback.origin())
         self._stack.push_async_callback(self._say_goodbye, browser.process)
 
     async def _pass_self_test(self) -> None:
@@ -179,17 +189,17 @@ class Window:
         self._watch = asyncio.create_task(self._watch_requests())
         self._stack.push_async_callback(_cancel, self._watch)
         address = f"{self._callback.with_query(None).with_fragment(None)}?{self._self_test}"
-        await self._dialect.go(self._remote, Secret(address))
+        await self._driver.go(self._remote, Secret(address))
         self._lead(address)
         seconds = self._patience.self_test
         either: set[asyncio.Future[Any]] = {self._tested, self._watch}
         await asyncio.wait(either, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         if self._watch.done():
             self._watch.result()
-            raise BrowserTroubleError(phrase("was closed before it was ready"))
+            raise BrowserError(_("was closed before it was ready"))
         if not self._tested.done():
-            raise BrowserTroubleError(
-                phrase("did not hold the request of its self-test within {seconds:g} seconds", seconds=seconds)
+            raise BrowserError(
+                _("did not hold the request of its self-test within {seconds:g} seconds", seconds=seconds)
             )
         if trouble := self._tested.result():
             raise trouble
@@ -200,7 +210,7 @@ class Window:
             match self._understood(event):
                 case Held() as held:
                     # The tab that asked may be gone before it is answered.
-                    with suppress(BrowserTroubleError):
+                    with suppress(BrowserError):
                         await self._deal_with(held)
                 case AllClosed():
                     return
@@ -210,10 +220,10 @@ class Window:
     def _understood(self, event: JsonObject) -> Held | AllClosed | None:
         try:
             with reading():
-                meaning = self._dialect.understand(event)
+                meaning = self._driver.understand(event)
                 if isinstance(meaning, Held):
                     parse_address(meaning.address.reveal(), encoded=True)
-        except BrowserTroubleError:
+        except BrowserError:
             if not self._tested.done():
                 raise
             return None  # It has passed its test: what is needed of it can be read.
@@ -222,21 +232,21 @@ class Window:
     async def _deal_with(self, held: Held) -> None:
         address = URL(held.address.reveal(), encoded=True)
         if address.path != self._callback.path:
-            await self._dialect.refuse(self._remote, held)
+            await self._driver.refuse(self._remote, held)
         elif address.raw_query_string == self._self_test:
             await self._end_self_test(held)
         else:
-            await self._dialect.answer(self._remote, held, await self._verdict(held, address.raw_query_string))
+            await self._driver.answer(self._remote, held, await self._verdict(held, address.raw_query_string))
 
     async def _verdict(self, held: Held, query: str) -> Answer:
         try:
             self._judge(query)
         except RedirectRejectedError:
-            return stray(self._language)
+            return rejected(self._language)
         except Exception:
             # The fault is to be told of, even where we are closed meanwhile.
-            with suppress(BrowserTroubleError, asyncio.CancelledError):
-                await self._dialect.refuse(self._remote, held)
+            with suppress(BrowserError, asyncio.CancelledError):
+                await self._driver.refuse(self._remote, held)
             raise
         return hop(self._done)
 
@@ -244,17 +254,17 @@ class Window:
         self._lead(self._onward.reveal())
         failure = None
         try:
-            await self._dialect.answer(self._remote, held, redirect(self._onward.reveal()))
-        except BrowserTroubleError as trouble:
+            await self._driver.answer(self._remote, held, redirect(self._onward.reveal()))
+        except BrowserError as trouble:
             failure = trouble
         if not self._tested.done():
             self._tested.set_result(failure)
 
     async def _say_goodbye(self, process: BrowserProcess) -> None:
         # Who does not listen, or does not come to an end, is asked by other means.
-        with suppress(BrowserTroubleError, TimeoutError):
+        with suppress(BrowserError, TimeoutError):
             async with asyncio.timeout(self._patience.farewell):
-                await self._dialect.close(self._remote)
+                await self._driver.close(self._remote)
                 await process.exits_within(self._patience.farewell)
 
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from oauth_helper.cli.completion_variable import COMPLETION_VARIABLE
+from oauth_helper.cli.app import COMPLETION_VARIABLE
 
 if TYPE_CHECKING:
     import click
@@ -22,11 +22,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         # A Ctrl-C may come while they are imported.
         if COMPLETION_VARIABLE in os.environ:
-            from oauth_helper.cli.completion import answer_the_shell  # noqa: PLC0415 - as said
+            from oauth_helper.cli.app import answer_the_shell  # noqa: PLC0415 - as said
 
             if (status := answer_the_shell(_program)) is not None:
                 return status
-        from oauth_helper.cli.program import run_program  # noqa: PLC0415 - as said
+        from oauth_helper.cli.app import run_program  # noqa: PLC0415 - as said
 
         return run_program(sys.argv[1:] if arguments is None else arguments)
     except KeyboardInterrupt:
@@ -35,6 +35,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _program() -> click.Command:
-    from oauth_helper.cli.program import program  # noqa: PLC0415 - only a shell that asks is answered from here
+    from oauth_helper.cli.app import program  # noqa: PLC0415 - only a shell that asks is answered from here
 
     return program

@@ -10,31 +10,29 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from oauth_helper.browser_choice import MAXIMUM_TIMEOUT
-from oauth_helper.cli.options import BROWSER_OPTION, Run, connection_options, output_options, start_run
+from oauth_helper.apply_file import Entry, Method, Step, Verdict, check_steps, parse_declaration, plan_steps
+from oauth_helper.cli.console import spoken
+from oauth_helper.cli.help import command, option
+from oauth_helper.cli.options import BROWSER_OPTION, Run, connection_options, output_options, run, start_run
 from oauth_helper.cli.output import print_columns, print_json
-from oauth_helper.cli.running import run
-from oauth_helper.cli.secret_input import read_given
-from oauth_helper.cli.speech import spoken
-from oauth_helper.cli.spoken_help import command, option
-from oauth_helper.credential_chain import FoundCredentials
-from oauth_helper.declaration import Entry, Method, Step, Verdict, check_steps, parse_declaration, plan_steps
+from oauth_helper.cli.secrets_input import read_given
+from oauth_helper.credential_sources import FoundCredentials
+from oauth_helper.environment import nobody_could_authorize
 from oauth_helper.errors import NameTakenError, StoppedError, UsageError
 from oauth_helper.events import Failed, Linked
-from oauth_helper.files import UnreadableFileError, decoded
-from oauth_helper.phrase import Phrase, phrase
-from oauth_helper.presentable import is_plain_path
-from oauth_helper.whereabouts import nobody_could_authorize
+from oauth_helper.i18n import Text, _
+from oauth_helper.secret import is_plain_path
+from oauth_helper.settings import MAXIMUM_TIMEOUT, UnreadableFileError, decoded
 
 if TYPE_CHECKING:
-    from oauth_helper.servicestage import ServiceStageClient
-    from oauth_helper.wiring import Applied
+    from oauth_helper.apply_file import Applied
+    from oauth_helper.servicestage.client import ServiceStageClient
 
-_NOT_REACHED: Final = phrase("not reached")
+_NOT_REACHED: Final = _("not reached")
 _VERDICTS: Final = {
-    Verdict.KEEP: phrase("keep"),
-    Verdict.CREATE: phrase("create"),
-    Verdict.BLOCKED: phrase("blocked"),
+    Verdict.KEEP: _("keep"),
+    Verdict.CREATE: _("create"),
+    Verdict.BLOCKED: _("blocked"),
 }
 
 
@@ -68,8 +66,8 @@ def apply_command(file: Path, *, dry_run: bool, **options: Any) -> None:
     try:
         run(work.carry_out())
     except StoppedError as stopped:
-        stopped.message += phrase(". {progress}", progress=work.progress)
-        stopped.hint = phrase("Run the command again to go on where it stopped.")
+        stopped.message += _(". {progress}", progress=work.progress)
+        stopped.hint = _("Run the command again to go on where it stopped.")
         raise
     finally:
         work.print_summary()
@@ -80,19 +78,19 @@ def _read(file: Path, *, quiet: bool) -> tuple[str, str]:
     """Return the text of the file, or of standard input, and its name for people."""
     origin: str = str(file)
     if origin in {"-", "/dev/stdin"}:
-        origin = phrase("Standard input")
+        origin = _("Standard input")
     try:
-        return decoded(read_given(file, phrase("Reading {name}…", name=origin), quiet=quiet)), origin
+        return decoded(read_given(file, _("Reading {name}…", name=origin), quiet=quiet)), origin
     except FileNotFoundError as error:
         if not is_plain_path(origin):
-            origin = phrase("The file")  # a secret may have been given in its place
+            origin = _("The file")  # a secret may have been given in its place
         raise UsageError(
-            phrase("{file} cannot be read: {why}", file=origin, why=error.strerror),
-            hint=phrase("Name a TOML file that is there, or - for standard input."),
+            _("{file} cannot be read: {why}", file=origin, why=error.strerror),
+            hint=_("Name a TOML file that is there, or - for standard input."),
         ) from None
     except UnreadableFileError as error:
         raise UsageError(
-            phrase("{file} {reason}", file=origin, reason=error.reason), hint=error.hint or phrase("Name a TOML file.")
+            _("{file} {reason}", file=origin, reason=error.reason), hint=error.hint or _("Name a TOML file.")
         ) from None
 
 
@@ -110,12 +108,13 @@ class _Apply:
 
     async def carry_out(self) -> None:
         """Plan, say what will be done, and do it."""
-        from oauth_helper.wiring import list_if_permitted, open_service  # noqa: PLC0415 - aiohttp costs 0.3 s
+        from oauth_helper.api import open_service  # noqa: PLC0415 - aiohttp costs 0.3 s
+        from oauth_helper.apply_file import list_if_permitted  # noqa: PLC0415 - aiohttp costs 0.3 s
 
         async with AsyncExitStack() as stack:
-            stack.callback(self.started.narrator.stop_clock)
+            stack.callback(self.started.reporter.stop_clock)
             service = await stack.enter_async_context(open_service(self.started.settings, self.credentials))
-            listed = await list_if_permitted(service, self.started.narrator.tell)
+            listed = await list_if_permitted(service, self.started.reporter.tell)
             self.may_list = listed is not None
             self.steps = plan_steps(self.entries, listed or [])
             if self.dry_run:
@@ -125,23 +124,24 @@ class _Apply:
             await self._applying(service)
 
     async def _applying(self, service: ServiceStageClient) -> None:
+        from oauth_helper.apply_file import Applying, without_secrets  # noqa: PLC0415 - as above
         from oauth_helper.journal import Journal  # noqa: PLC0415 - as above
-        from oauth_helper.wiring import Applying, Ways, without_secrets  # noqa: PLC0415 - as above
+        from oauth_helper.session import BrowserOptions  # noqa: PLC0415 - as above
 
-        settings, narrator = self.started.settings, self.started.narrator
+        settings, reporter = self.started.settings, self.started.reporter
         environ = without_secrets(self.started.environ, self.entries)
-        ways = Ways(
+        browser_options = BrowserOptions(
             browser=settings.browser.value,
-            say=narrator.insist,
-            keys=narrator.keys,
+            say=reporter.insist,
+            keys=reporter.keys,
             environ=environ,
             preference=spoken(),
         )
-        narrator.takes_pastes = ways.has_prompt
+        reporter.takes_pastes = browser_options.has_prompt
         applying = Applying(
             service,
-            ways,
-            narrator.tell,
+            browser_options,
+            reporter.tell,
             self._take,
             environ=self.started.environ,
             journal=Journal.of_the_user(),
@@ -153,34 +153,34 @@ class _Apply:
     def _say_what_comes(self) -> None:
         missing = [step.entry for step in self.steps if step.verdict is Verdict.CREATE]
         in_browser = self._in_browser()
-        say, standing, all_of_them = self.started.narrator.say, len(self.steps) - len(missing), len(self.steps)
+        say, existing, all_of_them = self.started.reporter.say, len(self.steps) - len(missing), len(self.steps)
         if missing:
             say(
-                phrase(
+                _(
                     "{standing} of {all} stand already. {missing} to be created.",
-                    standing=standing,
+                    standing=existing,
                     all=all_of_them,
                     missing=len(missing),
                 )
             )
         else:
-            say(phrase("{standing} of {all} stand already.", standing=standing, all=all_of_them))
+            say(_("{standing} of {all} stand already.", standing=existing, all=all_of_them))
         if in_browser:
-            say(phrase("In the browser, one after the other: {names}.", names=", ".join(in_browser)))
+            say(_("In the browser, one after the other: {names}.", names=", ".join(in_browser)))
 
     def _take(self, result: Applied) -> None:
         self.results[result.entry.name] = result
-        name, outcome, narrator = result.entry.name, result.outcome, self.started.narrator
+        name, outcome, reporter = result.entry.name, result.outcome, self.started.reporter
         if isinstance(outcome, Failed):
-            narrator.warn(phrase("{name}: {message}.", name=name, message=outcome.error.message))
+            reporter.warn(_("{name}: {message}.", name=name, message=outcome.error.message))
         elif not outcome.kept:
-            narrator.say(phrase("Linked {name}. {progress}.", name=name, progress=self.progress))
+            reporter.say(_("Linked {name}. {progress}.", name=name, progress=self.progress))
 
     @property
-    def progress(self) -> Phrase:
+    def progress(self) -> Text:
         """How many of them stand."""
-        standing = sum(isinstance(result.outcome, Linked) for result in self.results.values())
-        return phrase("{standing} of {all} stand", standing=standing, all=len(self.entries))
+        existing = sum(isinstance(result.outcome, Linked) for result in self.results.values())
+        return _("{standing} of {all} stand", standing=existing, all=len(self.entries))
 
     def print_summary(self) -> None:
         """Print what became of each entry, or what would be done about it."""
@@ -189,13 +189,13 @@ class _Apply:
         if self.started.as_json:
             print_json([self._record(step) for step in self.steps])
             return
-        head = [phrase("NAME"), phrase("TYPE"), phrase("METHOD"), phrase("PLAN") if self.dry_run else phrase("RESULT")]
+        head = [_("NAME"), _("TYPE"), _("METHOD"), _("PLAN") if self.dry_run else _("RESULT")]
         rows = [[step.entry.name, step.entry.repo_type, step.entry.method, self._words(step)] for step in self.steps]
         if self.dry_run:
-            head += [phrase("SECRET"), phrase("SENT TO")]
+            head += [_("SECRET"), _("SENT TO")]
             for step, row in zip(self.steps, rows, strict=True):
                 secret, address = self._secret_of(step.entry)
-                row.extend([secret or phrase("not set"), address or ""] if step.entry.secret else ["", ""])
+                row.extend([secret or _("not set"), address or ""] if step.entry.secret else ["", ""])
         print_columns([head, *rows])
 
     def raise_first_failure(self) -> None:
@@ -211,8 +211,8 @@ class _Apply:
         check_steps(self.steps, self.started.environ)
         if self.started.is_unattended and (names := self._in_browser()):
             raise nobody_could_authorize(
-                phrase("{names} would need one. Nothing was done", names=", ".join(names)),
-                hint=phrase(
+                _("{names} would need one. Nothing was done", names=", ".join(names)),
+                hint=_(
                     "Declare method token or password for them; or run it first where there is a browser: what stands "
                     "then is kept here."
                 ),
@@ -227,19 +227,19 @@ class _Apply:
         secret = entry.secret if entry.secret and self.started.environ.get(entry.secret) else None
         return secret, entry.address if entry.secret else None
 
-    def _word(self, step: Step) -> Phrase:
+    def _word(self, step: Step) -> Text:
         if self.dry_run:
             return _VERDICTS[step.verdict]
         result = self.results.get(step.entry.name)
         if result is None:
-            return phrase("failed") if step.verdict is Verdict.BLOCKED else _NOT_REACHED
+            return _("failed") if step.verdict is Verdict.BLOCKED else _NOT_REACHED
         if isinstance(result.outcome, Failed):
-            return phrase("failed")
-        return phrase("kept") if result.outcome.kept else phrase("created")
+            return _("failed")
+        return _("kept") if result.outcome.kept else _("created")
 
-    def _words(self, step: Step) -> Phrase:
+    def _words(self, step: Step) -> Text:
         if step.verdict is Verdict.BLOCKED:
-            return phrase("{verdict}: {why}", verdict=self._word(step), why=step.why)
+            return _("{verdict}: {why}", verdict=self._word(step), why=step.why)
         return self._word(step)
 
     def _record(self, step: Step) -> Mapping[str, object]:

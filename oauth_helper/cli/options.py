@@ -1,45 +1,98 @@
-"""The options that commands share, and the run's settings made from them."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import Callable, Mapping
+import signal
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
-from oauth_helper.authorization import RepoType
-from oauth_helper.browser_choice import BLOCKED_PORTS, BROWSER_CHOICES, is_browser_choice
-from oauth_helper.cli.language_option import LANGUAGE_OPTION
-from oauth_helper.cli.speech import users_environ
-from oauth_helper.cli.spoken_help import option
-from oauth_helper.phrase import enumerated, phrase
-from oauth_helper.presentable import escaped, is_plain_word
-from oauth_helper.whereabouts import is_build_service
+from oauth_helper.cli.console import users_environ
+from oauth_helper.cli.help import LANGUAGE_OPTION, option
+from oauth_helper.cli.progress import ProgressReporter
+from oauth_helper.credential_sources import FoundCredentials
+from oauth_helper.credentials import IamUser
+from oauth_helper.environment import is_build_service
+from oauth_helper.errors import StoppedError
+from oauth_helper.i18n import _, enumerated
+from oauth_helper.models import RepoType
+from oauth_helper.secret import escaped, is_plain_word
+from oauth_helper.settings import BROWSER_CHOICES, Settings, Sources, is_browser_choice
+from oauth_helper.values import BLOCKED_PORTS, FileValues, Sourced
 
-if TYPE_CHECKING:
-    from click.shell_completion import CompletionItem
+_WORDS: Final = {"SIGINT": _("Interrupted"), "SIGTERM": _("Terminated"), "SIGHUP": _("Hung up")}
+T = TypeVar("T")
 
-    from oauth_helper.cli.narration import Narrator
-    from oauth_helper.credential_chain import FoundCredentials
-    from oauth_helper.credentials import IamUser
-    from oauth_helper.origin import FileValues, Sourced
-    from oauth_helper.settings import Settings, Sources
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run ``work``; return what it returns.
+
+    Raises:
+        StoppedError: SIGINT, SIGTERM or SIGHUP came. ``work`` was cancelled and has closed what it had opened.
+    """
+    import asyncio  # noqa: PLC0415 - a help need not wait for it
+
+    return asyncio.run(_until_stopped(work))
+
+
+def _log_fault(_loop: asyncio.AbstractEventLoop, context: Mapping[str, Any]) -> None:
+    """Log what no task is there to raise; asyncio would show what errors say, and what callbacks are called with."""
+    import logging  # noqa: PLC0415 - nothing fails, as a rule
+
+    from oauth_helper.errors import trace_of  # noqa: PLC0415 - as above
+
+    fault = context.get("exception")
+    logging.getLogger(__name__).error("A fault of oauth-helper:\n%s", trace_of(fault) if fault else context["message"])
+
+
+async def _until_stopped(work: Coroutine[Any, Any, T]) -> T:
+    import asyncio  # noqa: PLC0415 - as above
+    import signal  # noqa: PLC0415 - as above
+
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(_log_fault)
+    task = loop.create_task(work)
+    received: list[signal.Signals] = []
+
+    def stop(number: signal.Signals) -> None:
+        received.append(number)
+        task.cancel()
+
+    for name in _WORDS:
+        number = getattr(signal, name, None)
+        # nohup means it; a shell that starts a job in the background ignores SIGINT for it, and then cannot stop it.
+        ignored = name == "SIGHUP" and number and signal.getsignal(number) is signal.SIG_IGN
+        if number and not ignored:
+            try:
+                loop.add_signal_handler(number, stop, number)
+            except NotImplementedError:  # pragma: no cover - Windows, where Ctrl-C arrives as KeyboardInterrupt
+                break
+    try:
+        return await task
+    except asyncio.CancelledError:
+        if not received:
+            raise
+        raise StoppedError(_WORDS[received[0].name], signal_number=received[0]) from None
+
 
 Command = Callable[..., Any]
 
 
 def _browser_choice(_ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
     if value is not None and not is_browser_choice(value):
-        from oauth_helper.cli.complaint import UnusableValue  # noqa: PLC0415 - a help need not wait for it
+        from oauth_helper.cli.app import UnusableValue  # noqa: PLC0415 - a help need not wait for it
 
         choices = enumerated(BROWSER_CHOICES)
         raise UnusableValue(
-            phrase('"{value}" is not one of {choices}, nor a path', value=value, choices=choices)
+            _('"{value}" is not one of {choices}, nor a path', value=value, choices=choices)
             if is_plain_word(value)
-            else phrase("it must be one of {choices}, or a path", choices=choices),
+            else _("it must be one of {choices}, or a path", choices=choices),
             param,
         )
     return value
@@ -48,7 +101,7 @@ def _browser_choice(_ctx: click.Context, param: click.Parameter, value: str | No
 if TYPE_CHECKING:
     _ClickChoice = click.Choice[str]
 else:
-    _ClickChoice = click.Choice  # of click 8.1 it takes no parameter
+    _ClickChoice = click.Choice
 
 
 class Choice(_ClickChoice):
@@ -61,7 +114,7 @@ class Choice(_ClickChoice):
         except click.BadParameter:
             if param is None:
                 raise
-        from oauth_helper.cli.complaint import not_one_of  # noqa: PLC0415 - a help need not wait for it
+        from oauth_helper.cli.app import not_one_of  # noqa: PLC0415 - a help need not wait for it
 
         raise not_one_of(value, [str(one) for one in self.choices], param)
 
@@ -88,10 +141,10 @@ BROWSER_OPTION: Final = option(
 def browsable_port(_ctx: click.Context, param: click.Parameter, port: int | None) -> int | None:
     """Refuse a port at which browsers open no page: the callback of options that name one."""
     if port in BLOCKED_PORTS:
-        from oauth_helper.cli.complaint import UnusableValue  # noqa: PLC0415 - a help need not wait for it
+        from oauth_helper.cli.app import UnusableValue  # noqa: PLC0415 - a help need not wait for it
 
         raise UnusableValue(
-            phrase("browsers block port {port}; use another one, such as {other}", port=port, other=8765), param
+            _("browsers block port {port}; use another one, such as {other}", port=port, other=8765), param
         )
     return port
 
@@ -142,11 +195,11 @@ class Run:
     as_json: bool
 
     @cached_property
-    def narrator(self) -> Narrator:
+    def reporter(self) -> ProgressReporter:
         """Who tells people what is happening."""
-        from oauth_helper.cli.narration import Narrator  # noqa: PLC0415 - a connection comes about meanwhile
+        from oauth_helper.cli.progress import ProgressReporter  # noqa: PLC0415 - a connection comes about meanwhile
 
-        return Narrator(quiet=self.quiet, verbosity=self.verbosity)
+        return ProgressReporter(quiet=self.quiet, verbosity=self.verbosity)
 
     def credentials(self) -> FoundCredentials:
         """Find the credentials; on a terminal, ask for an IAM user where there are none.
@@ -154,17 +207,17 @@ class Run:
         Raises:
             CredentialsError: There are none, or half a pair.
         """
-        from oauth_helper.credential_chain import find_credentials, no_credentials  # noqa: PLC0415 - a help need not wait for it
+        from oauth_helper.credential_sources import find_credentials, no_credentials  # noqa: PLC0415 - a help need not wait for it
 
         found = find_credentials(self.environ, self.credentials_file)
         if found is None:
-            from oauth_helper.cli.secret_input import can_ask  # noqa: PLC0415 - as above
+            from oauth_helper.cli.secrets_input import can_ask  # noqa: PLC0415 - as above
 
             if not can_ask():
                 raise no_credentials(self.credentials_file)
-            return _ask_for_iam_user(self.narrator)
+            return _ask_for_iam_user(self.reporter)
         if self.others_can_read(found):
-            self.narrator.warn(phrase("Others can read {path}; run: chmod 600 on it.", path=self.credentials_file.path))
+            self.reporter.warn(_("Others can read {path}; run: chmod 600 on it.", path=self.credentials_file.path))
         return found
 
     @property
@@ -174,7 +227,7 @@ class Run:
 
     def others_can_read(self, found: FoundCredentials) -> bool:
         """Whether credentials were found in a file that others can read."""
-        from oauth_helper.files import others_can_read  # noqa: PLC0415 - a help need not wait for it
+        from oauth_helper.settings import others_can_read  # noqa: PLC0415 - a help need not wait for it
 
         return found.file is not None and others_can_read(found.file)
 
@@ -195,8 +248,7 @@ def start_run(options: Mapping[str, Any]) -> Run:
     Raises:
         SettingsError: A value that was given cannot be used.
     """
-    from oauth_helper.files import read_config_file, read_credentials_file  # noqa: PLC0415 - as above
-    from oauth_helper.settings import FILE_KEYS, Sources, resolve_settings  # noqa: PLC0415 - as above
+    from oauth_helper.settings import FILE_KEYS, Sources, read_config_file, read_credentials_file, resolve_settings  # noqa: PLC0415 - as above  # noqa: PLC0415 - as above
 
     if options["verbose"] > 1:
         _log_to_standard_error()
@@ -219,7 +271,7 @@ def _log_to_standard_error() -> None:
     """Show what our rooms log. Only ours: what aiohttp logs may hold an address with a code."""
     import logging  # noqa: PLC0415 - who does not ask for it need not wait for it
 
-    from oauth_helper.cli.error_stream import ErrorStream  # noqa: PLC0415 - as above
+    from oauth_helper.cli.console import ErrorStream  # noqa: PLC0415 - as above
 
     class Handler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
@@ -244,9 +296,13 @@ def _sources_of_the_sandbox(flags: Mapping[str, str | None]) -> Sources:
     """Leave out whatever says how to reach the user's account: the sandbox needs none of it."""
     from dataclasses import replace  # noqa: PLC0415 - a help need not wait for it
 
-    from oauth_helper.files import read_config_file  # noqa: PLC0415 - as above
-    from oauth_helper.origin import FileValues  # noqa: PLC0415 - as above
-    from oauth_helper.settings import ENVIRONMENT, FILE_KEYS, Sources  # noqa: PLC0415 - as above
+    from oauth_helper.settings import (  # noqa: PLC0415 - as above
+        ENVIRONMENT,
+        FILE_KEYS,
+        Sources,
+        read_config_file,
+    )
+    from oauth_helper.values import FileValues  # noqa: PLC0415 - as above
 
     config = read_config_file(os.environ)
     ours = FILE_KEYS - set(CONNECTION_KEYS)
@@ -265,15 +321,15 @@ def _with_options(command: Command, options: tuple[Callable[[Command], Command],
     return command
 
 
-def _ask_for_iam_user(narrator: Narrator) -> Sourced[IamUser]:
-    from oauth_helper.cli.secret_input import ask, ask_for_secret  # noqa: PLC0415 - a help need not wait for it
-    from oauth_helper.credential_chain import check_value  # noqa: PLC0415 - as above
+def _ask_for_iam_user(reporter: ProgressReporter) -> Sourced[IamUser]:
+    from oauth_helper.cli.secrets_input import ask, ask_for_secret  # noqa: PLC0415 - a help need not wait for it
+    from oauth_helper.credential_sources import check_value  # noqa: PLC0415 - as above
     from oauth_helper.credentials import IamUser  # noqa: PLC0415 - as above
-    from oauth_helper.origin import Sourced  # noqa: PLC0415 - as above
+    from oauth_helper.values import Sourced  # noqa: PLC0415 - as above
 
-    narrator.insist(phrase("No credentials are set. Sign in as an IAM user (a HUAWEI ID itself cannot be used here)."))
-    domain_name, name = ask(phrase("Account name")), ask(phrase("IAM user name"))
-    password = ask_for_secret(phrase("Password"))
+    reporter.insist(_("No credentials are set. Sign in as an IAM user (a HUAWEI ID itself cannot be used here)."))
+    domain_name, name = ask(_("Account name")), ask(_("IAM user name"))
+    password = ask_for_secret(_("Password"))
     for answer in (domain_name, name, password.reveal()):
-        check_value(answer, phrase("Your answer"), spaces="inside")
-    return Sourced(IamUser(name, password, domain_name), phrase("your answers"))
+        check_value(answer, _("Your answer"), spaces="inside")
+    return Sourced(IamUser(name, password, domain_name), _("your answers"))

@@ -8,20 +8,19 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
 
-from oauth_helper.cli.narration import Narrator
-from oauth_helper.cli.options import browsable_port, output_options
+from oauth_helper.cli.console import in_words, print_text
+from oauth_helper.cli.help import TranslatedCommand, option
+from oauth_helper.cli.options import browsable_port, output_options, run
 from oauth_helper.cli.output import print_json
-from oauth_helper.cli.running import run
-from oauth_helper.cli.speech import in_words, print_text
-from oauth_helper.cli.spoken_help import SpokenCommand, option
+from oauth_helper.cli.progress import ProgressReporter
 from oauth_helper.errors import StoppedError, UsageError
-from oauth_helper.phrase import Phrase, phrase
+from oauth_helper.i18n import Text, _
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from oauth_helper.faults import Fault
     from oauth_helper.sandbox import Sandbox
+    from oauth_helper.sandbox.faults import Fault
     from oauth_helper.secret import Secret
 
 _COMMENTED_OUT: Final = frozenset({"OAUTH_HELPER_TOKEN"})
@@ -37,13 +36,13 @@ class _Client(NamedTuple):
     client_secret: Secret
 
 
-class _SandboxCommand(SpokenCommand):
+class _SandboxCommand(TranslatedCommand):
     """A command whose help ends with what can go wrong."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
-        from oauth_helper.faults import CALLS, KINDS  # noqa: PLC0415 - only this help needs it
+        from oauth_helper.sandbox.faults import CALLS, KINDS  # noqa: PLC0415 - only this help needs it
 
-        for title, table in ((phrase("WHAT goes wrong"), CALLS), (phrase("HOW it goes wrong"), KINDS)):
+        for title, table in ((_("WHAT goes wrong"), CALLS), (_("HOW it goes wrong"), KINDS)):
             with formatter.section(in_words(title)):
                 formatter.write_dl([(word, in_words(meaning)) for word, meaning in table.items()])
 
@@ -51,7 +50,7 @@ class _SandboxCommand(SpokenCommand):
 def _faults(ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> list[Fault]:
     if not values or ctx.resilient_parsing:  # a shell completes
         return []
-    from oauth_helper.faults import Fault  # noqa: PLC0415 - none is wanted, as a rule
+    from oauth_helper.sandbox.faults import Fault  # noqa: PLC0415 - none is wanted, as a rule
 
     return [Fault.parse(value) for value in values]
 
@@ -93,44 +92,45 @@ def _faults(ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]
 @output_options
 def sandbox_command(**options: Any) -> None:
     """Run ``oauth-helper sandbox``."""
-    narrator = Narrator(quiet=options["quiet"], verbosity=options["verbose"])
-    client = _client(narrator, options)
+    reporter = ProgressReporter(quiet=options["quiet"], verbosity=options["verbose"])
+    client = _client(reporter, options)
     try:
-        run(_serve(narrator, client, options))
+        run(_serve(reporter, client, options))
     except StoppedError:
-        narrator.say(phrase("The sandbox has stopped."))
+        reporter.say(_("The sandbox has stopped."))
 
 
-def _client(narrator: Narrator, options: Mapping[str, Any]) -> _Client | None:
+def _client(reporter: ProgressReporter, options: Mapping[str, Any]) -> _Client | None:
     given = [name for name in _OF_AN_OUTSIDE_HOST if options[name] is not None]
     if not given:
         return None
     if len(given) < len(_OF_AN_OUTSIDE_HOST):
         words = ", ".join(f"--{name.replace('_', '-')}" for name in _OF_AN_OUTSIDE_HOST)
         raise UsageError(
-            phrase("These options go together: {options}", options=words),
-            hint=phrase("See `oauth-helper sandbox --help`."),
+            _("These options go together: {options}", options=words),
+            hint=_("See `oauth-helper sandbox --help`."),
         )
-    from oauth_helper.cli.secret_input import read_secret_file  # noqa: PLC0415 - no host is given, as a rule
-    from oauth_helper.files import others_can_read  # noqa: PLC0415 - as above
+    from oauth_helper.cli.secrets_input import read_secret_file  # noqa: PLC0415 - no host is given, as a rule
+    from oauth_helper.settings import others_can_read  # noqa: PLC0415 - as above
 
     path = options["client_secret_file"]
-    secret = read_secret_file(path, phrase("client secret"))
+    secret = read_secret_file(path, _("client secret"))
     if others_can_read(str(path)):
-        narrator.warn(phrase("Others can read {path}; run: chmod 600 on it.", path=path))
+        reporter.warn(_("Others can read {path}; run: chmod 600 on it.", path=path))
     return _Client(options["git_host"], options["client_id"], secret)
 
 
-async def _serve(narrator: Narrator, client: _Client | None, options: Mapping[str, Any]) -> None:
+async def _serve(reporter: ProgressReporter, client: _Client | None, options: Mapping[str, Any]) -> None:
     import asyncio  # noqa: PLC0415 - as below
 
-    from oauth_helper.sandbox import Registration, Sandbox  # noqa: PLC0415 - aiohttp costs 0.3 s, which --help need not pay
+    from oauth_helper.sandbox import Sandbox  # noqa: PLC0415 - aiohttp costs 0.3 s, which --help need not pay
+    from oauth_helper.sandbox.oidc import Registration  # noqa: PLC0415 - aiohttp costs 0.3 s, which --help need not pay
 
     async with Sandbox(
         faults=options["faults"],
         registration=client and Registration(*client),
         console_port=options["console_port"],
-        warn=narrator.warn,
+        warn=reporter.warn,
     ) as sandbox:
         if options["as_json"]:
             token, password = sandbox.personal_token.reveal(), sandbox.git_password.reveal()
@@ -138,7 +138,7 @@ async def _serve(narrator: Narrator, client: _Client | None, options: Mapping[st
             print_json({**sandbox.environment(), **git_user})
         else:
             _print_lines(sandbox, with_addresses=client is not None)
-        narrator.say(phrase("The sandbox runs until Ctrl-C. Use the lines above in another terminal."))
+        reporter.say(_("The sandbox runs until Ctrl-C. Use the lines above in another terminal."))
         await asyncio.Event().wait()
 
 
@@ -147,14 +147,14 @@ def _print_lines(sandbox: Sandbox, *, with_addresses: bool) -> None:
         mark = "# " if name in _COMMENTED_OUT else ""
         print_text(f"{mark}export {name}={shlex.quote(value)}")
     token, password = sandbox.personal_token.reveal(), sandbox.git_password.reveal()
-    _print_comment(phrase("token for `link --with-token`: {token}", token=token))
+    _print_comment(_("token for `link --with-token`: {token}", token=token))
     _print_comment(
-        phrase("password for `--with-password --user {user}`: {password}", user=sandbox.git_user, password=password)
+        _("password for `--with-password --user {user}`: {password}", user=sandbox.git_user, password=password)
     )
     if with_addresses:
         for repo_type, address in sandbox.redirect_uris.items():
-            _print_comment(phrase("redirect URI for {repo_type}: {address}", repo_type=repo_type, address=address))
+            _print_comment(_("redirect URI for {repo_type}: {address}", repo_type=repo_type, address=address))
 
 
-def _print_comment(words: Phrase) -> None:
+def _print_comment(words: Text) -> None:
     print_text(f"# {in_words(words)}")

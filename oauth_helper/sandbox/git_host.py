@@ -1,24 +1,236 @@
-"""The sandbox's Git host: asks its one user for consent, hands out codes, and takes them back in exchange.
-
-One address plays them all, each at the path of the real one; the client id tells which.
-"""
+"""The Git host and the console of the sandbox."""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
-from typing import Final
-from urllib.parse import urlencode
+from typing import Final, Literal, Protocol
+from urllib.parse import quote, urlencode
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
-from oauth_helper.authorization import RepoType
-from oauth_helper.sandbox.authorization_server import Account, OAuthApplication
-from oauth_helper.sandbox.git_hosts import PLAYED_HOSTS
-from oauth_helper.sandbox.pages import avatar, page
+from oauth_helper.models import RepoType
 from oauth_helper.secret import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class OAuthApplication:
+    """An application registered with a Git host (RFC 6749 section 2)."""
+
+    repo_type: RepoType
+    client_id: str
+    redirect_uri: str
+    scope: str
+    response_type: str | None = "code"
+    """What its authorization requests say that they want (section 3.1.1); None where they leave it out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What a Git host tells about its user."""
+
+    host: str
+    login: str
+    home: str
+    avatar: str
+
+
+class AuthorizationServer(Protocol):
+    """Asks for consent, hands out codes, and takes them back in exchange."""
+
+    def register(self, repo_type: RepoType, *, redirect_uri: str) -> OAuthApplication:
+        """Return ServiceStage's application for a type, whose answers go to ``redirect_uri`` and nowhere else."""
+
+    def authorization_endpoint(self, application: OAuthApplication, /) -> str:
+        """Return the address where it asks for consent (RFC 6749 section 3.1), perhaps with a query of its own."""
+
+    async def exchange(self, application: OAuthApplication, code: Secret) -> Account | None:
+        """Return whose consent ``code`` stands for; None where it refuses.
+
+        Raises:
+            InternalError: It gave no usable answer.
+        """
+
+
+_PROFILE: Final = "read your profile"
+_REPOSITORIES: Final = "read and write your repositories"
+_HOOKS: Final = "write repository hooks"
+
+
+@dataclass(frozen=True, slots=True)
+class PlayedHost:
+    """What is to be known of one."""
+
+    git_credential: Literal["token", "password"]
+    """What ServiceStage takes for it where there is no browser."""
+    authorization_path: str = ""
+    """Where it asks for consent; empty where it has no OAuth."""
+    scopes: Mapping[str, str] = field(default_factory=dict)
+    """What ServiceStage's application asks for, and what that means."""
+
+    @property
+    def has_oauth(self) -> bool:
+        """Whether ServiceStage has an application there."""
+        return bool(self.authorization_path)
+
+
+PLAYED_HOSTS: Final[Mapping[str, PlayedHost]] = {
+    RepoType.GITHUB: PlayedHost(
+        "token",
+        "/login/oauth/authorize",
+        {"read:user": _PROFILE, "repo": _REPOSITORIES, "write:repo_hook": _HOOKS},
+    ),
+    RepoType.GITLAB: PlayedHost(
+        "token", "/oauth/authorize", {"api": "use the whole API in your name", "read_user": _PROFILE}
+    ),
+    RepoType.GITEE: PlayedHost(
+        "token", "/oauth/authorize", {"user_info": _PROFILE, "projects": _REPOSITORIES, "hook": _HOOKS}
+    ),
+    RepoType.BITBUCKET: PlayedHost(
+        "password",
+        "/site/oauth2/authorize",
+        {"account": _PROFILE, "repository:write": _REPOSITORIES, "webhook": _HOOKS},
+    ),
+    # No edition of the manual that has its OAuth says where it asks for consent.
+    RepoType.DEVCLOUD: PlayedHost("password"),
+}
+"""By the word on the wire, which is lower case only."""
+
+
+_HEADERS: Final = {
+    # No `form-action`: Chromium would hold it against the redirect that answers the form, too.
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
+    "frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+}
+
+_STYLE: Final = """
+:root { color-scheme: light dark; --ground: #f4f5f7; --card: #fff; --ink: #1c2024; --soft: #5d6570; --line: #d9dde2;
+  --main: #1f7a43; --main-ink: #fff; }
+@media (prefers-color-scheme: dark) { :root { --ground: #101316; --card: #1a1e23; --ink: #e8eaed; --soft: #a2abb5;
+  --line: #343b43; --main: #3fb56d; --main-ink: #06210f; } }
+* { box-sizing: border-box; }
+body { margin: 0; min-height: 100vh; display: grid; place-items: center; padding: 1.5rem; background: var(--ground);
+  color: var(--ink); font: 16px/1.55 system-ui, sans-serif; }
+main { width: 100%; max-width: 32rem; padding: 2rem; background: var(--card); border: 1px solid var(--line);
+  border-radius: 12px; overflow-wrap: anywhere; }
+h1 { margin: 0 0 1rem; font-size: 1.4rem; line-height: 1.25; }
+ul { margin: 1rem 0; padding: 0; list-style: none; border: 1px solid var(--line); border-radius: 8px; }
+li { padding: .6rem .9rem; display: flex; justify-content: space-between; align-items: baseline; gap: 1rem; }
+li + li { border-top: 1px solid var(--line); }
+form { display: flex; gap: .75rem; margin: 1.5rem 0 0; }
+button { flex: 1; padding: .65rem 1rem; font: inherit; font-weight: 600; color: inherit; background: transparent;
+  border: 1px solid var(--line); border-radius: 8px; cursor: pointer; }
+button.main { color: var(--main-ink); background: var(--main); border-color: var(--main); }
+button:focus-visible { outline: 3px solid var(--main); outline-offset: 2px; }
+.host { margin: 0 0 .5rem; font-weight: 600; }
+.note, li span, small { color: var(--soft); font-size: .875rem; font-weight: 400; }
+.note { margin: 1.5rem 0 0; }
+"""
+
+
+def page(title: str, body: str, *, status: int = 200) -> web.Response:
+    """Return a page. ``body`` is HTML, whose foreign parts the caller has escaped; ``title`` is text."""
+    text = f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{escape(title)}</title><link rel="icon" href="data:,"><style>{_STYLE}</style></head>
+<body><main>
+{body}
+</main></body></html>
+"""
+    return web.Response(text=text, status=status, content_type="text/html", headers=_HEADERS)
+
+
+def avatar(login: str) -> str:
+    """Return a picture (SVG) for an account: its first letter on a disc."""
+    return (
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 64 64"><circle cx="32" cy="32" r="32" fill="#1f7a43"/>'
+        '<text x="32" y="43" font-family="sans-serif" font-size="32" text-anchor="middle" fill="#fff">'
+        f"{escape(login[:1].upper())}</text></svg>"
+    )
+
+
+CALLBACK_PATH: Final = "/servicestage/oauth"
+
+_SIGN_IN_PATH: Final = "/authui/login.html"
+
+
+class Console:
+    """The console at ``address``, which is ``http://127.0.0.1:PORT``."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        # Cookies know no ports: the name keeps two sandboxes on one machine apart.
+        self._cookie = f"sandbox_console_{address.rpartition(':')[2]}"
+        self._sessions: set[Secret] = set()
+        self.requests: int = 0
+        """How many requests reached the console so far, of whatever kind."""
+
+    def redirect_uri(self, repo_type: str) -> str:
+        """Return the address that ServiceStage's OAuth applications are registered with."""
+        return f"{self._address}{CALLBACK_PATH}?repo_type={repo_type}"
+
+    def application(self) -> web.Application:
+        """Return what is to be served."""
+        application = web.Application(middlewares=[self._count])
+        application.router.add_get(CALLBACK_PATH, self._callback)
+        application.router.add_get(_SIGN_IN_PATH, self._ask_to_sign_in)
+        application.router.add_post(_SIGN_IN_PATH, self._sign_in)
+        return application
+
+    @web.middleware
+    async def _count(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        self.requests += 1
+        return await handler(request)
+
+    async def _callback(self, request: web.Request) -> web.Response:
+        if Secret(request.cookies.get(self._cookie, "")) not in self._sessions:
+            service = quote(self._address + request.raw_path, safe="")
+            return _redirect(f"{_SIGN_IN_PATH}?service={service}")
+        return page(
+            "Authorization failed · Console",
+            """<p class="host">Console <small>of the sandbox</small></p>
+<h1>Failed to create the authorization</h1>
+<p>Copy the whole address of this page from the address bar, and paste it where it is waited for.</p>
+<p class="note">This is what the real console says here too. Nothing is lost: the code and the state in the address
+were not used.</p>""",
+        )
+
+    async def _ask_to_sign_in(self, request: web.Request) -> web.Response:
+        service = self._own_address(request.query.get("service", ""))
+        return page(
+            "Sign in · Console",
+            f"""<p class="host">Console <small>of the sandbox</small></p>
+<h1>Sign in to the console</h1>
+<p>A stand-in for the real console's sign-in: it needs no account and no password.</p>
+<form method="post" action="{_SIGN_IN_PATH}"><input type="hidden" name="service" value="{escape(service)}">
+<button class="main" type="submit">Log In</button></form>""",
+        )
+
+    async def _sign_in(self, request: web.Request) -> web.Response:
+        service = self._own_address(str((await request.post()).get("service", "")))
+        session = Secret(secrets.token_urlsafe(16))
+        self._sessions.add(session)
+        response = _redirect(service)
+        response.set_cookie(self._cookie, session.reveal(), httponly=True, samesite="Lax")
+        return response
+
+    def _own_address(self, service: str) -> str:
+        """Return where the sign-in leads back to: an address of this console's, never another's."""
+        if not service.startswith(f"{self._address}/") or not service.isascii() or not service.isprintable():
+            raise web.HTTPBadRequest(text="The sign-in leads back to addresses of this console only.")
+        return service
+
+
+def _redirect(location: str) -> web.Response:
+    # Not HTTPFound: it would write the address anew, and `%24` as `$`.
+    return web.Response(status=302, headers={"Location": location, "Cache-Control": "no-store"})
+
 
 LOGIN: Final = "octocat"
 """The one user, who is always signed in."""

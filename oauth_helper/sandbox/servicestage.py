@@ -1,30 +1,222 @@
-"""The sandbox's ServiceStage: the "Git repository access" calls that a link needs, and their refusals.
-
-Source: the ServiceStage API reference, servicestage_06_0092 to 0097 and 0162 (error codes).
-"""
+"""ServiceStage as the sandbox offers it."""
 
 from __future__ import annotations
 
+import base64
+import binascii
 import json
 import secrets
 import string
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Mapping, MutableMapping, Set
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Literal
 from urllib.parse import quote, urlencode
 
 from aiohttp import web
 
-from oauth_helper.authorization import Authorization, is_legal_name
-from oauth_helper.faults import Call
-from oauth_helper.sandbox.answers import ServiceError, envelope
-from oauth_helper.sandbox.authorization_server import Account, AuthorizationServer, OAuthApplication
-from oauth_helper.sandbox.direct_creation import DirectCreation, PasswordBody
+from oauth_helper.models import Authorization, is_legal_name
+from oauth_helper.sandbox.faults import Call, FaultInjector, ServiceError, envelope
 from oauth_helper.sandbox.gateway import Action, Gateway
-from oauth_helper.sandbox.git_host import GitHost
-from oauth_helper.sandbox.misbehaving import Front
-from oauth_helper.sandbox.repositories import Repositories
+from oauth_helper.sandbox.git_host import LOGIN, PLAYED_HOSTS, Account, AuthorizationServer, GitHost, OAuthApplication
 from oauth_helper.secret import Secret
+
+PasswordBody = Literal["documented", "terraform"]
+"""Which body for a password is understood: user and password, or both as one."""
+
+
+class DirectCreation:
+    """Adds to ``authorizations`` what the account of ``git_host`` is proved by."""
+
+    def __init__(
+        self,
+        authorizations: MutableMapping[str, Authorization],
+        *,
+        project_id: str,
+        git_host: GitHost,
+        password_body: PasswordBody,
+        now: Callable[[], float],
+    ) -> None:
+        self._authorizations = authorizations
+        self._project_id = project_id
+        self._git_host = git_host
+        self._password_body = password_body
+        self._now = now
+
+    async def create_personal(self, request: web.Request) -> web.Response:
+        """Answer "Creating Private Token Authorization"."""
+        repo_type = self._repo_type(request, "token")
+        name, body = _read(await request.read(), needed={"name", "token"}, possible={"host"})
+        host = body.get("host")
+        if host is not None and not host.startswith(("https://", "http://")):
+            raise _invalid("host")
+        self._check_free(name)
+        if not self._git_host.knows_token(Secret(body["token"])):
+            raise _not_authorized()
+        return self._create(name, repo_type, "personal", host)
+
+    async def create_password(self, request: web.Request) -> web.Response:
+        """Answer "Creating Password Authorization"."""
+        repo_type = self._repo_type(request, "password")
+        raw = await request.read()
+        if self._password_body == "terraform":  # noqa: S105 - a kind of body, not a password
+            name, body = _read(raw, needed={"name", "token"})
+            user, password = _read_basic(body["token"])
+        else:
+            name, body = _read(raw, needed={"name", "user", "password"})
+            user, password = body["user"], body["password"]
+        self._check_free(name)
+        if not self._git_host.knows_user(user, Secret(password)):
+            raise _not_authorized()
+        return self._create(name, repo_type, "password", None)
+
+    def _repo_type(self, request: web.Request, git_credential: Literal["token", "password"]) -> str:
+        if request.match_info["project_id"] != self._project_id:
+            raise ServiceError(403, "IAM.0002", "You are not authorized to perform the requested action.")
+        repo_type = request.match_info["repo_type"]
+        if repo_type not in PLAYED_HOSTS or PLAYED_HOSTS[repo_type].git_credential != git_credential:
+            raise ServiceError(400, "SVCSTG.REPO.0401", "repository not implemented")
+        return repo_type
+
+    def _check_free(self, name: str) -> None:
+        if name in self._authorizations:
+            raise ServiceError(400, "SVCSTG.REPO.0403", "resource already exist")
+
+    def _create(self, name: str, repo_type: str, token_type: str, host: str | None) -> web.Response:
+        account = self._git_host.account()
+        moment = int(self._now() * 1000)
+        made = Authorization(
+            name=name,
+            repo_type=repo_type,
+            repo_host=host or account.host,
+            repo_home=account.home,
+            repo_user=account.login,
+            avartar=account.avatar,
+            token_type=token_type,
+            create_time=moment,
+            update_time=moment,
+            status=0,
+        )
+        self._authorizations[name] = made
+        return web.json_response(
+            {"authorization": {key: value for key, value in made.to_json().items() if key != "tag"}}
+        )
+
+
+def _read(raw: bytes, *, needed: Set[str], possible: Set[str] = frozenset()) -> tuple[str, Mapping[str, str]]:
+    """Read a body of texts: those needed, those possible, and nothing else."""
+    try:
+        record = json.loads(raw)
+    except (ValueError, RecursionError):
+        raise _invalid("body") from None
+    if not isinstance(record, dict) or not needed <= set(record) <= needed | possible:
+        raise _invalid("body")
+    for field, value in record.items():
+        if not isinstance(value, str) or not value:
+            raise _invalid(field)
+    if not is_legal_name(record["name"]):
+        raise _invalid("name")
+    return record["name"], record
+
+
+def _read_basic(text: str) -> tuple[str, str]:
+    try:
+        user, colon, password = base64.b64decode(text, validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        raise _invalid("token") from None
+    if not colon:
+        raise _invalid("token")
+    return user, password
+
+
+def _invalid(which: str) -> ServiceError:
+    return ServiceError(400, "SVCSTG.REPO.0400", f"parameter invalid: {which}")
+
+
+def _not_authorized() -> ServiceError:
+    # No page says which code a wrong token has; of the documented ones, this one speaks of what the Git host grants.
+    return ServiceError(400, "SVCSTG.REPO.0451", "repository authorization invalid")
+
+
+ACCOUNT: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
+    LOGIN: {
+        "hello-world": ("main", "develop", "feature/login"),
+        "spoon-knife": ("main",),
+        "empty": (),
+    },
+    "sandbox-group/tools": {"build.tools": ("master", "release/1.0")},
+    "sandbox-group/attic": {},
+}
+"""What the one account of the Git host has: branches by project by namespace."""
+
+
+class Repositories:
+    """Answers what the holders of ``authorizations`` may see, by the header ``X-Repo-Auth``."""
+
+    def __init__(self, authorizations: Mapping[str, Authorization], *, project_id: str, git_address: str) -> None:
+        self._authorizations = authorizations
+        self._project_id = project_id
+        self._git_address = git_address
+
+    def serve(self, application: web.Application, gateway: Gateway) -> None:
+        """Add the calls, which need no permission of their own (permissions chapter), to ``application``."""
+        repos = "/v1/{project_id}/git/repos"
+        for path, handler in (
+            (f"{repos}/namespaces", self._namespaces),
+            (f"{repos}/{{namespace}}/projects", self._projects),
+            (f"{repos}/{{namespace}}/{{project}}/branches", self._branches),
+        ):
+            application.router.add_get(path, gateway.guarded(handler), allow_head=False)
+
+    async def _namespaces(self, request: web.Request) -> web.Response:
+        self._check(request)
+        return web.json_response({"namespaces": [{"id": _id_of(name), "name": name} for name in ACCOUNT]})
+
+    async def _projects(self, request: web.Request) -> web.Response:
+        self._check(request)
+        namespace, projects = _namespace_of(request)
+        found = [
+            {
+                "id": _id_of(namespace, project),
+                "name": project,
+                "clone_url": f"{self._git_address}/{namespace}/{project}.git",
+            }
+            for project in projects
+        ]
+        return web.json_response({"projects": found})
+
+    async def _branches(self, request: web.Request) -> web.Response:
+        self._check(request)
+        _, projects = _namespace_of(request)
+        # "A slash is written as a colon": no project here has one.
+        branches = projects.get(request.match_info["project"])
+        if branches is None:
+            raise ServiceError(400, "SVCSTG.REPO.0400", "parameter invalid: project")
+        return web.json_response({"branches": list(branches)})
+
+    def _check(self, request: web.Request) -> None:
+        if request.match_info["project_id"] != self._project_id:
+            raise ServiceError(403, "IAM.0002", "You are not authorized to perform the requested action.")
+        authorization = self._authorizations.get(request.headers.get("X-Repo-Auth", ""))
+        if authorization is None:
+            raise ServiceError(400, "SVCSTG.REPO.0450", "no repository authorization")
+        if authorization.status != 0:
+            raise ServiceError(400, "SVCSTG.REPO.0451", "repository authorization invalid")
+
+
+def _namespace_of(request: web.Request) -> tuple[str, Mapping[str, tuple[str, ...]]]:
+    """Find the namespace by its id or its name; an escaped slash in the address has been decoded."""
+    asked = request.match_info["namespace"]
+    for namespace, projects in ACCOUNT.items():
+        if asked in {namespace, _id_of(namespace)}:
+            return namespace, projects
+    raise ServiceError(400, "SVCSTG.REPO.0400", "parameter invalid: namespace")
+
+
+def _id_of(namespace: str, project: str | None = None) -> str:
+    """Return a number as Git hosts give them, the same each time."""
+    number = 1000 * (list(ACCOUNT).index(namespace) + 1)
+    return str(number if project is None else number + list(ACCOUNT[namespace]).index(project) + 1)
+
 
 _BCRYPT_ALPHABET: Final = "./" + string.ascii_uppercase + string.ascii_lowercase + string.digits
 _BCRYPT_LAST: Final = _BCRYPT_ALPHABET[::4]
@@ -63,7 +255,7 @@ class ServiceStage:
         authorization_server: AuthorizationServer,
         git_host: GitHost,
         gateway: Gateway,
-        front: Front,
+        injector: FaultInjector,
         now: Callable[[], float],
         password_body: PasswordBody,
     ) -> None:
@@ -71,7 +263,7 @@ class ServiceStage:
         self._applications = applications
         self._authorization_server = authorization_server
         self._gateway = gateway
-        self._front = front
+        self._injector = injector
         self._now = now
         self._states: dict[Secret, _Purpose] = {}
         self._authorizations: dict[str, Authorization] = {}
@@ -86,7 +278,7 @@ class ServiceStage:
 
     def application(self) -> web.Application:
         """Return what is to be served."""
-        application = web.Application(middlewares=[envelope(self._now), self._front.meet])
+        application = web.Application(middlewares=[envelope(self._now), self._injector.meet])
         auths = "/v1/{project_id}/git/auths"
         personal, password = self._directly.create_personal, self._directly.create_password
         for call, method, path, handler, action in (

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from oauth_helper.servicestage.api_errors import LARGEST_SKEW
 from oauth_helper.servicestage.client import ServiceStageClient
-from oauth_helper.servicestage.connection import Connection, Retries
 from oauth_helper.servicestage.iam import IssuedToken, fetch_token, find_project_id
-from oauth_helper.servicestage.refusals import LARGEST_SKEW
-from oauth_helper.servicestage.route import tls_context
+from oauth_helper.servicestage.transport import Connection, Retries, tls_context
 
 __all__ = [
     "LARGEST_SKEW",

@@ -1,32 +1,124 @@
-"""ServiceStage's API, as far as a link needs it ("ServiceStage API Reference", chapter "Git Repository Access")."""
+"""ServiceStage's API, one method per call."""
 
 from __future__ import annotations
 
+import base64
+import json
 import os
-from collections.abc import Collection
+import re
+from collections.abc import Callable, Collection
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Self, TypeVar
 
-from oauth_helper.address import parse_address
-from oauth_helper.authorization import Authorization, RepoType, is_legal_name
 from oauth_helper.credentials import Credentials
-from oauth_helper.endpoint import check_endpoint, stays_nearby
-from oauth_helper.errors import IllegalNameError, RefusedError, UsageError
-from oauth_helper.phrase import phrase
-from oauth_helper.repository import Namespace, Project
-from oauth_helper.secret import Secret
-from oauth_helper.servicestage.answer import Answer
-from oauth_helper.servicestage.bodies import basic, body_of
-from oauth_helper.servicestage.connection import RETRIES, Connection, Retries
-from oauth_helper.servicestage.repositories import (
-    authorized_by,
-    namespace_segment,
-    project_segment,
-    read_names,
-    read_objects,
-)
+from oauth_helper.errors import IllegalNameError, NoSuchAuthorizationError, RefusedError, UsageError
+from oauth_helper.i18n import Text, _
+from oauth_helper.models import Authorization, Namespace, Project, RepoType, is_legal_name
+from oauth_helper.secret import Secret, safe_text
+from oauth_helper.servicestage.api_errors import Answer
 from oauth_helper.servicestage.signing import encode
+from oauth_helper.servicestage.transport import RETRIES, Connection, Retries
+from oauth_helper.values import check_endpoint, parse_address, stays_nearby
+
+_SURROGATES: Final = re.compile(r"[\ud800-\udfff]")
+
+
+def body_of(fields: dict[str, str], *, bearing: Text) -> bytes:
+    """Return ``fields`` as JSON; ``bearing`` names what is secret in them.
+
+    Raises:
+        UsageError: There is no Unicode in them.
+    """
+    text = json.dumps(fields, ensure_ascii=False)
+    # Bytes of a terminal that are not UTF-8 become lone surrogates (PEP 383); encoding them would fail with an
+    # exception that holds the whole text, what is secret included.
+    if _SURROGATES.search(text):
+        raise UsageError(_("{bearing} has a character that is no Unicode", bearing=bearing))
+    return text.encode()
+
+
+def basic(user: str, password: Secret) -> Secret:
+    """Return user and password as one, as the vendor's Terraform provider sends them.
+
+    Raises:
+        UsageError: There is no Unicode in them.
+    """
+    if _SURROGATES.search(pair := f"{user}:{password.reveal()}"):
+        raise UsageError(_("The user or the password has a character that is no Unicode"))
+    return Secret(base64.b64encode(pair.encode()).decode())
+
+
+_FIELD_VALUE: Final = re.compile(r"[!-~]+")
+"""What can stand in a header; every legal name does."""
+
+T = TypeVar("T")
+
+
+def authorized_by(name: str) -> dict[str, str]:
+    """Return the header that says by which authorization the Git host is asked.
+
+    Raises:
+        NoSuchAuthorizationError: There can be none of that name.
+    """
+    if not _FIELD_VALUE.fullmatch(name):
+        raise NoSuchAuthorizationError(_("There is no authorization named {name!r}", name=safe_text(name)))
+    return {"X-Repo-Auth": name}
+
+
+def namespace_segment(namespace: str) -> str:
+    """Return a namespace as it stands in an address: a slash in it is escaped.
+
+    Raises:
+        UsageError: It cannot stand there.
+    """
+    return _segment(_("namespace"), namespace)
+
+
+def project_segment(project: str) -> str:
+    """Return a project as it stands in an address: a slash in it is written as a colon.
+
+    Raises:
+        UsageError: It cannot stand there.
+    """
+    return _segment(_("project"), project.replace("/", ":"))
+
+
+def read_objects(answer: Answer, key: str, read: Callable[[dict[str, object]], T]) -> list[T]:
+    """Return the objects of the list ``key``; those of which nothing can be asked are passed over."""
+    found: list[T] = []
+    for record in _list_of(answer, key):
+        try:
+            found.append(read(record if isinstance(record, dict) else {}))
+        except ValueError:
+            continue
+    return found
+
+
+def read_names(answer: Answer, key: str) -> list[str]:
+    """Return the names in the list ``key``."""
+    return [name for name in _list_of(answer, key) if isinstance(name, str) and name]
+
+
+def _list_of(answer: Answer, key: str) -> list[object]:
+    document = answer.json_object()
+    listed = document.get(key)
+    if listed is None and key in document:  # as Go and Java write an empty list
+        return []
+    if not isinstance(listed, list):
+        raise answer.unusable(_("has no list of {key}", key=key))
+    return listed
+
+
+def _segment(what: Text, text: str) -> str:
+    # Proxies resolve "." and ".." (RFC 3986 section 5.2.4): the request would reach something else.
+    if not text.strip(".") or not text.isprintable():
+        raise UsageError(
+            _("There can be no {what} named {text!r}", what=what, text=safe_text(text)),
+            hint=_("Give the {what} as `oauth-helper repos` does.", what=what),
+        )
+    return encode(text)
+
 
 _PARAMETER_INVALID: Final = "SVCSTG.REPO.0400"
 
@@ -105,7 +197,7 @@ class ServiceStageClient:
         if records is None and document.get("count") == 0:
             return []
         if not isinstance(records, list):
-            raise answer.unusable(phrase("has no list of authorizations"))
+            raise answer.unusable(_("has no list of authorizations"))
         # A record without a name can be neither ours nor in our way, nor can anything be done with it. One that has
         # a name but cannot be read must not be dropped: its name would seem to be free.
         return [_authorization(answer, record) for record in records if isinstance(record, dict) and record.get("name")]
@@ -120,9 +212,9 @@ class ServiceStageClient:
         answer = await self._connection.request("GET", path, query=_query(tag), is_safe=True)
         url = answer.json_object().get("url")
         if not isinstance(url, str) or not url:
-            raise answer.unusable(phrase("has no authorization URL"))
+            raise answer.unusable(_("has no authorization URL"))
         if _leads_nearby(url) and not _leads_nearby(check_endpoint(self.endpoint)):
-            raise answer.unusable(phrase("has an authorization URL that leads to this machine or its own network"))
+            raise answer.unusable(_("has an authorization URL that leads to this machine or its own network"))
         return url
 
     async def create_oauth(
@@ -138,7 +230,7 @@ class ServiceStageClient:
         """
         _check_name(name)
         fields = {"name": name, "code": code.reveal(), "state": state.reveal()}
-        body = body_of(fields, bearing=phrase("The code or the state"))
+        body = body_of(fields, bearing=_("The code or the state"))
         answer = await self._connection.request(
             "POST", f"{self._auths}/{repo_type.value}/oauth", query=_query(tag), body=body, secrets=(code, state)
         )
@@ -156,7 +248,7 @@ class ServiceStageClient:
             IllegalNameError: ServiceStage would refuse the name.
         """
         fields = {"name": name, "token": token.reveal(), **({"host": host} if host else {})}
-        body = body_of(fields, bearing=phrase("The token or the host"))
+        body = body_of(fields, bearing=_("The token or the host"))
         return await self._create(repo_type, "personal", name, body, (token,))
 
     async def create_password(self, repo_type: RepoType, *, name: str, user: str, password: Secret) -> Authorization:
@@ -171,14 +263,14 @@ class ServiceStageClient:
         together = basic(user, password)
         secrets = (together, password)
         documented = {"name": name, "user": user, "password": password.reveal()}
-        body = body_of(documented, bearing=phrase("The user or the password"))
+        body = body_of(documented, bearing=_("The user or the password"))
         try:
             return await self._create(repo_type, "password", name, body, secrets)
         except RefusedError as error:
             if error.code != _PARAMETER_INVALID:
                 raise
             refused = error
-        other = body_of({"name": name, "token": together.reveal()}, bearing=phrase("The user or the password"))
+        other = body_of({"name": name, "token": together.reveal()}, bearing=_("The user or the password"))
         try:
             return await self._create(repo_type, "password", name, other, secrets)
         except RefusedError as error:
@@ -203,7 +295,7 @@ class ServiceStageClient:
         """
         # Proxies resolve "." and ".." (RFC 3986 section 5.2.4): the request would reach something else.
         if not name.isprintable() or not name.strip("."):
-            raise IllegalNameError(phrase("There can be no authorization of that name"))
+            raise IllegalNameError(_("There can be no authorization of that name"))
         answer = await self._connection.request("DELETE", f"{self._auths}/{encode(name)}")
         # The API answers 204 without a body. A page of a proxy or a sign-in portal deletes nothing.
         if answer.body.strip():
@@ -239,14 +331,14 @@ class ServiceStageClient:
 
 def _check_name(name: str) -> None:
     if not is_legal_name(name):
-        raise IllegalNameError(phrase("The name has characters or a length that ServiceStage refuses"))
+        raise IllegalNameError(_("The name has characters or a length that ServiceStage refuses"))
 
 
 def _query(tag: str | None) -> tuple[tuple[str, str], ...]:
     if not tag:
         return ()
     if not tag.isprintable():
-        raise UsageError(phrase("The tag has control characters in it"))
+        raise UsageError(_("The tag has control characters in it"))
     return (("tag", tag),)
 
 
@@ -254,7 +346,7 @@ def _authorization(answer: Answer, record: object) -> Authorization:
     try:
         return Authorization.from_json(record if isinstance(record, dict) else {})
     except ValueError:
-        raise answer.unusable(phrase("has no readable authorization")) from None
+        raise answer.unusable(_("has no readable authorization")) from None
 
 
 def _leads_nearby(url: str) -> bool:

@@ -11,12 +11,12 @@ from typing import Final
 
 from oauth_helper.credentials import Credentials, IamToken, IamUser
 from oauth_helper.errors import NotPermittedError, SettingsError
-from oauth_helper.phrase import phrase
+from oauth_helper.i18n import _
 from oauth_helper.secret import Secret
-from oauth_helper.servicestage.connection import RETRIES, Connection, Retries
+from oauth_helper.servicestage.transport import RETRIES, Connection, Retries
 
-_ORIGIN: Final = phrase("The IAM endpoint")
-_GIVE_THE_PROJECT: Final = phrase(
+_ORIGIN: Final = _("The IAM endpoint")
+_GIVE_THE_PROJECT: Final = _(
     "Give --project-id (OAUTH_HELPER_PROJECT_ID); the console shows it under My Credentials, API Credentials."
 )
 
@@ -47,9 +47,7 @@ async def find_project_id(
         UnavailableError: IAM gave no usable answer.
     """
     if not region or not region.isprintable():
-        raise SettingsError(
-            phrase("The region is empty, or has control characters in it"), hint=phrase("Give it as cn-north-4.")
-        )
+        raise SettingsError(_("The region is empty, or has control characters in it"), hint=_("Give it as cn-north-4."))
     async with Connection(
         iam_endpoint, credentials=credentials, ca_bundle=ca_bundle, origin=_ORIGIN, retries=retries
     ) as iam:
@@ -60,17 +58,17 @@ async def find_project_id(
             raise
     projects = answer.json_object().get("projects")
     if not isinstance(projects, list):
-        raise answer.unusable(phrase("has no list of projects"))
+        raise answer.unusable(_("has no list of projects"))
     ids = [project.get("id") for project in projects if isinstance(project, dict)]
     match ids:
         case [str() as project_id] if project_id:
             return project_id
         case [_]:
-            raise answer.unusable(phrase("has a project without an ID"))
+            raise answer.unusable(_("has a project without an ID"))
         case _:
-            count = phrase("more than one project") if ids else phrase("no project")
+            count = _("more than one project") if ids else _("no project")
             raise SettingsError(
-                phrase("IAM knows {count} for the region {region!r}", count=count, region=region),
+                _("IAM knows {count} for the region {region!r}", count=count, region=region),
                 hint=_GIVE_THE_PROJECT,
             )
 
@@ -92,9 +90,7 @@ async def fetch_token(
         UnavailableError: IAM gave no usable answer.
     """
     if not (project_id or region):
-        raise SettingsError(
-            phrase("A token is for a project: --region or --project-id is missing"), hint=_GIVE_THE_PROJECT
-        )
+        raise SettingsError(_("A token is for a project: --region or --project-id is missing"), hint=_GIVE_THE_PROJECT)
     project = {"id": project_id} if project_id else {"name": region}
     password = {"user": {"name": user.name, "password": user.password.reveal(), "domain": {"name": user.domain_name}}}
     identity = {"methods": ["password"], "password": password}
@@ -110,7 +106,7 @@ async def fetch_token(
     facts = _object(answer.json_object(), "token")
     scope = _object(facts, "project").get("id") or project_id
     if not token or not isinstance(scope, str):
-        raise answer.unusable(phrase("has no token for a project"))
+        raise answer.unusable(_("has no token for a project"))
     return IssuedToken(IamToken(Secret(token)), scope, _moment(facts.get("expires_at")))
 
 

@@ -88,7 +88,7 @@ def test_a_cut_address_and_a_page_on_the_way_are_told_apart(text: str, reason: s
 
 
 @pytest.mark.parametrize(
-    ("error", "repo_type", "advice"),
+    ("error", "repo_type", "guidance"),
     [
         ("access_denied", "github", "choose Authorize"),
         ("redirect_uri_mismatch", "github", "does not accept ServiceStage's application"),
@@ -100,13 +100,13 @@ def test_a_cut_address_and_a_page_on_the_way_are_told_apart(text: str, reason: s
         ("weather", "github", "documentation of git.example"),
     ],
 )
-def test_an_error_of_the_git_host_comes_with_advice_that_fits(error: str, repo_type: str, advice: str) -> None:
+def test_an_error_of_the_git_host_comes_with_advice_that_fits(error: str, repo_type: str, guidance: str) -> None:
     request = request_for("s1", "git.example/oauth", repo_type)
     with pytest.raises(AuthorizationDeniedError) as denied:
         request.judge(f"{CONSOLE}?error={error}&state=s1")
     assert denied.value.exit_status == 4
     assert denied.value.hint.startswith("Nothing was created")
-    assert advice in denied.value.hint
+    assert guidance in denied.value.hint
     assert ("choose Authorize" in denied.value.hint) == (error == "access_denied")
 
 

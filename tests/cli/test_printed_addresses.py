@@ -16,10 +16,10 @@ from fake_servicestage import PROJECT, FakeServiceStage, Received, answering
 from link_script import scripted
 from test_servicestage_proxy import NAME, client, tunnel_to
 
-from oauth_helper.authorization import RepoType
 from oauth_helper.errors import UnusableAnswerError
+from oauth_helper.models import RepoType
 from oauth_helper.sandbox import Sandbox
-from oauth_helper.servicestage import ServiceStageClient
+from oauth_helper.servicestage.client import ServiceStageClient
 
 LINK_IN_A_TERMINAL = re.compile(r"""https?://[^\s"'!*(){}|\\^<>`]*[^\s"':,.!?{}|\\^~\[\]`()<>_*-]""")
 """Like the rule of xterm.js; chats also leave out emphasis at the end."""

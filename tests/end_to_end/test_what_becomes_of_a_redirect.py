@@ -17,8 +17,8 @@ from link_script import LINK, NAME, bring, delivered, entries, scripted, until
 from paper_doors import PaperService, does_nothing, failed
 from screen import terminal
 
-from oauth_helper.desk import Desk
 from oauth_helper.errors import DeadlineError
+from oauth_helper.receiver import RedirectReceiver
 from oauth_helper.sandbox import Sandbox
 
 KEPT = "The redirect is kept: `oauth-helper resume` finishes it"
@@ -164,9 +164,9 @@ async def test_the_last_event_says_what_the_error_line_says_after_a_remembered_p
 async def test_a_wait_ends_when_it_was_said_to_even_if_the_machine_slept(monkeypatch: pytest.MonkeyPatch) -> None:
     real = time.time
 
-    async def sleeps(desk: Desk) -> None:
+    async def sleeps(receiver: RedirectReceiver) -> None:
         monkeypatch.setattr(time, "time", lambda: real() + 3600)
-        await does_nothing(desk)
+        await does_nothing(receiver)
 
     async with asyncio.timeout(10):
         await failed(DeadlineError, PaperService(), sleeps, timeout=600)

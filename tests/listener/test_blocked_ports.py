@@ -10,7 +10,7 @@ from other_users import needs_root
 
 from oauth_helper import RepoType, UsageError, link
 from oauth_helper.sandbox import Sandbox
-from oauth_helper.servicestage import ServiceStageClient
+from oauth_helper.servicestage.client import ServiceStageClient
 
 COMMANDS = (("link", "github", "--sandbox", "--port"), ("doctor", "--port"), ("sandbox", "--console-port"))
 
@@ -28,8 +28,8 @@ async def test_a_port_that_browsers_block_is_wrong_usage(command: tuple[str, ...
 
 FREE_PORT = """
 import socket, sys
-from oauth_helper.listener.port import listen
-from oauth_helper.sandbox.serving import open_port
+from oauth_helper.listener.server import listen
+from oauth_helper.sandbox.faults import open_port
 found = [{"listener": listen, "sandbox": open_port}[sys.argv[1]](None)]
 print(*(each.getsockname()[1] for each in found))
 """

@@ -33,8 +33,8 @@ def test_too_few_open_files_are_named(words: str) -> None:
     ("number", "advice"),
     [(errno.ENFILE, "Close other programs"), (errno.ENOMEM, "`ulimit -v`"), (errno.EIO, "`oauth-helper doctor`")],
 )
-def test_other_limits_are_named(number: int, advice: str) -> None:
-    assert advice in cannot_listen(OSError(number, "planted")).hint
+def test_other_limits_are_named(number: int, guidance: str) -> None:
+    assert guidance in cannot_listen(OSError(number, "planted")).hint
 
 
 @needs_root

@@ -22,10 +22,8 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict, CIMultiDictProxy
 from redirect_cases import AUTHORIZATION_URL, CONSOLE, ENCODED_STATE, REQUEST, STATE
 
-from oauth_helper.authorization import Authorization, RepoType
-from oauth_helper.credential_chain import find_credentials
+from oauth_helper.credential_sources import find_credentials
 from oauth_helper.credentials import AccessKey, IamToken, IamUser
-from oauth_helper.endpoint import is_loopback
 from oauth_helper.errors import (
     AuthorizationDeniedError,
     CredentialsError,
@@ -35,16 +33,16 @@ from oauth_helper.errors import (
     UnavailableError,
     UnusableAnswerError,
 )
-from oauth_helper.files import read_config_file, read_credentials_file
-from oauth_helper.listener.gate import Gate
-from oauth_helper.origin import FileValues
+from oauth_helper.listener.request_policy import RequestPolicy
+from oauth_helper.models import Authorization, RepoType
 from oauth_helper.redirect import AuthorizationRequest
 from oauth_helper.secret import Secret
-from oauth_helper.servicestage import ServiceStageClient, iam
-from oauth_helper.servicestage.answer import Answer
-from oauth_helper.servicestage.connection import Connection
-from oauth_helper.servicestage.refusals import redirected, refusal
-from oauth_helper.settings import FILE_KEYS, Sources, resolve_settings
+from oauth_helper.servicestage import iam
+from oauth_helper.servicestage.api_errors import Answer, redirected, refusal
+from oauth_helper.servicestage.client import ServiceStageClient
+from oauth_helper.servicestage.transport import Connection
+from oauth_helper.settings import FILE_KEYS, Sources, read_config_file, read_credentials_file, resolve_settings
+from oauth_helper.values import FileValues, is_loopback
 
 PLANTED: Final = "planted-S3cret+/=canary"
 ANY_TEXT: Final = st.text(st.characters(codec=None, exclude_categories=()), max_size=40)
@@ -374,7 +372,7 @@ def test_the_listener_takes_only_navigations_to_its_own_addresses(
     method: str, target: str, pairs: list[tuple[str, str]]
 ) -> None:
     headers = CIMultiDictProxy(CIMultiDict(pairs))
-    refused = Gate(AUTHORITY, (Secret(KEY),), Secret(DONE_KEY)).refusal(method, target, headers)
+    refused = RequestPolicy(AUTHORITY, (Secret(KEY),), Secret(DONE_KEY)).refusal(method, target, headers)
     if refused is not None:
         assert refused.status in {403, 404, 405}
         return

@@ -19,14 +19,12 @@ from hypothesis import strategies as st
 from journal_entries import ENTRY, NOW, SECOND, TARGET, made_at, pending, without_secrets
 from other_users import NOBODY, acting_as, folder_of_nobody, mode_of, names_in, needs_root
 
-from oauth_helper.authorization import RepoType
 from oauth_helper.errors import MachineError
-from oauth_helper.journal import Journal
-from oauth_helper.journal_folder import has_entries
-from oauth_helper.pending import CODE_LIFETIME, Pending
+from oauth_helper.journal import Journal, has_entries
+from oauth_helper.models import CODE_LIFETIME, Pending, RepoType
 
 WRITTEN = json.dumps(pending().to_json())
-NOTHING: tuple[list[Pending], list[str]] = ([], [])
+NO_TEXT: tuple[list[Pending], list[str]] = ([], [])
 
 
 @pytest.fixture
@@ -66,8 +64,8 @@ def test_an_entry_is_found_by_target_and_type_until_it_is_removed(journal: Journ
 
 
 def test_only_writing_creates_the_folder(journal: Journal, folder: Path) -> None:
-    assert journal.read_all() == NOTHING
-    assert journal.forget_expired(NOW) == NOTHING
+    assert journal.read_all() == NO_TEXT
+    assert journal.forget_expired(NOW) == NO_TEXT
     journal.remove(pending())
     assert not folder.parent.exists()
 
@@ -80,7 +78,7 @@ def test_an_entry_replaces_the_one_before_and_is_not_removed_instead_of_it(journ
     journal.remove(older)
     assert journal.find(TARGET, RepoType.GITHUB) == newer
     journal.remove(replace(newer, sent_at=None))
-    assert journal.read_all() == NOTHING
+    assert journal.read_all() == NO_TEXT
 
 
 def test_all_entries_are_read_oldest_first(journal: Journal) -> None:
@@ -133,7 +131,7 @@ def test_an_entry_without_its_secrets_is_of_no_use_and_deleted(journal: Journal,
     entry = replace(whole, **{name: getattr(bare, name) for name in gone})
     journal.write(entry)
     assert journal.forget_expired(NOW) == ([entry], [])
-    assert journal.read_all() == NOTHING
+    assert journal.read_all() == NO_TEXT
 
 
 def test_an_entry_that_others_could_read_is_closed_and_reported_once(journal: Journal, folder: Path) -> None:
@@ -141,7 +139,7 @@ def test_an_entry_that_others_could_read_is_closed_and_reported_once(journal: Jo
     (folder / ENTRY).chmod(0o644)
     assert journal.forget_expired(NOW) == ([], [f'Other users could read "{folder / ENTRY}"'])
     assert mode_of(folder / ENTRY) == 0o600
-    assert journal.forget_expired(NOW) == NOTHING
+    assert journal.forget_expired(NOW) == NO_TEXT
     assert journal.find(TARGET, RepoType.GITHUB) == pending()
 
 
@@ -152,7 +150,7 @@ def test_a_journal_that_cannot_be_written_is_named_without_the_secrets(tmp_path:
         with pytest.raises(MachineError, match=f"could not be saved: .*{reason}.*XDG_STATE_HOME") as refused:
             journal.write(pending())
         assert "planted" not in "".join(traceback.format_exception(refused.value)) + refused.value.hint
-        assert journal.read_all() == journal.forget_expired(NOW) == NOTHING
+        assert journal.read_all() == journal.forget_expired(NOW) == NO_TEXT
         assert journal.find(TARGET, RepoType.GITHUB) is None
         journal.remove(pending())
 
@@ -210,7 +208,7 @@ def test_an_unreadable_entry_is_reported_and_deleted_after_ten_minutes(
     assert entries == [pending("untouched")]
     assert trouble.startswith(f'"{folder / ENTRY}" ')
     assert "planted" not in trouble
-    assert journal.forget_expired(NOW + CODE_LIFETIME - SECOND) == NOTHING
+    assert journal.forget_expired(NOW + CODE_LIFETIME - SECOND) == NO_TEXT
     assert (folder / ENTRY).exists()
     journal.forget_expired(NOW + CODE_LIFETIME + SECOND)
     assert names_in(folder) == []
@@ -298,7 +296,7 @@ def test_nothing_in_a_folder_that_is_not_private_is_touched(
     assert reason in refusal(journal)
     entries, (trouble,) = journal.read_all()
     assert (entries, reason in trouble, str(folder) in trouble) == ([], True, True)
-    assert journal.forget_expired(NOW + timedelta(days=30)) == NOTHING
+    assert journal.forget_expired(NOW + timedelta(days=30)) == NO_TEXT
     with pytest.raises(MachineError, match=f"could not be saved: .*{reason}"):
         journal.write(pending("another"))
     with pytest.raises(MachineError, match=reason):

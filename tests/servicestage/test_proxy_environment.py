@@ -112,11 +112,11 @@ async def test_a_proxy_that_refuses_is_blamed(status: int, headers: list[str], m
     async with refusing(status, *headers) as proxy:
         end = await through(f"http://bob:planted@127.0.0.1:{proxy.port}")
     assert end.status == 7
-    error, advice = end.err.splitlines()
+    error, guidance = end.err.splitlines()
     assert error.startswith(f"error: The proxy 127.0.0.1:{proxy.port} {message}")
     assert error.endswith(f"(HTTP {status})")
-    assert hint in advice
-    assert "HTTPS_PROXY" in advice
+    assert hint in guidance
+    assert "HTTPS_PROXY" in guidance
     for wrong in ("--region", "planted", "bob"):
         assert wrong not in end.err
 

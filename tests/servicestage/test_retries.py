@@ -29,7 +29,7 @@ from fake_servicestage import (
 
 from oauth_helper import RepoType, ServiceStageClient, UnavailableError
 from oauth_helper.errors import CredentialsError
-from oauth_helper.servicestage import Retries
+from oauth_helper.servicestage.transport import Retries
 
 THROTTLED = "The throttling threshold has been reached: policy api over ratelimit,limit:50,"
 IAM_USER = {"HW_USER_NAME": "ada", "HW_USER_PASSWORD": "planted-password", "HW_DOMAIN_NAME": "lovelace"}

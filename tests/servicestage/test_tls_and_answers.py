@@ -59,10 +59,10 @@ async def test_the_hint_fits_the_trouble_with_tls(
     assert callable(server)
     async with server() as fake:
         end = await run(f"https://127.0.0.1:{fake.port}", "list", *(["--ca-bundle", bundle] if is_trusted else []))
-    error, advice = end.err.splitlines()
+    error, guidance = end.err.splitlines()
     assert end.status == 7
     assert message in error
-    assert hint in advice
+    assert hint in guidance
     assert fake.received == []
 
 
@@ -157,7 +157,7 @@ async def test_an_answer_of_another_server_is_told_in_its_own_words(
 
     async with FakeServiceStage(answer) as fake:
         end = await run(fake.endpoint, "list")
-    error, advice = end.err.splitlines()
+    error, guidance = end.err.splitlines()
     assert end.status == (6 if status >= 400 else 7)
     assert message in error
-    assert hint in advice
+    assert hint in guidance

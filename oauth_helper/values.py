@@ -1,0 +1,357 @@
+"""Values that users and other programs supply: where they come from, and checks before they are used."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import socket
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, Generic, Literal, NamedTuple, TypeVar
+from urllib.parse import unquote
+
+from yarl import URL
+
+from oauth_helper.errors import SettingsError
+from oauth_helper.i18n import NO_TEXT, Text, _
+from oauth_helper.secret import is_plain_word, safe_text
+
+T_co = TypeVar("T_co", covariant=True)
+
+_QUOTES: Final = frozenset({'""', "''", "``", "“”", "‘’", "„“", "«»", "””", "’’"})
+_COMMENT: Final = re.compile(r"\s[#;]")
+_INVISIBLE: Final = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp", "Zs"})
+_CONTROL_NAMES: Final[Mapping[str, str]] = {
+    "\0": "NULL",
+    "\t": "TAB",
+    "\n": "LINE FEED",
+    "\r": "CARRIAGE RETURN",
+    "\x1b": "ESCAPE",
+    "\ufeff": "BYTE ORDER MARK",
+}
+_TOML_PLACE: Final = re.compile(r"\(at line (\d+), column (\d+)\)")
+_QUOTED: Final = re.compile("'[^']{3,}'|\"[^\"]{3,}\"")
+_MARKS: Final = 8
+_COPY_IT_AGAIN: Final = _("Copy it again, whole and on one line.")
+
+
+@dataclass(frozen=True, slots=True)
+class Sourced(Generic[T_co]):
+    """A value and its origin, in words a user can find it by: ``--region``, ``HW_REGION_NAME``, a file's path."""
+
+    value: T_co
+    origin: str
+    file: str | None = None
+    """The file that the value came from, if it came from one."""
+    is_default: bool = False
+    """Whether the user set nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileValues:
+    """What a settings file said; empty if there is none."""
+
+    path: str
+    values: Mapping[str, str] = field(default_factory=dict)
+    lines: Mapping[str, int] = field(default_factory=dict)
+    """The number of the line that each value begins on, as far as it is known."""
+    trouble: Text = NO_TEXT
+    """Why it is unknown whether there is a file, if it is: a folder above it is closed to us."""
+
+    def place_of(self, key: str) -> Text:
+        """Return where a key's value is: the key, the file and the line."""
+        if line := self.lines.get(key):
+            return _('"{key}" in line {line} of "{path}"', key=key, line=line, path=self.path)
+        return _('"{key}" in "{path}"', key=key, path=self.path)
+
+
+class Problem(NamedTuple):
+    """What is wrong with a value, in words that do not repeat it."""
+
+    message: Text
+    hint: Text
+
+
+def first_set(environ: Mapping[str, str], names: tuple[str, ...]) -> Sourced[str] | None:
+    """Return the first of the environment variables that is set; an empty one counts as unset."""
+    return next((Sourced(environ[name], name) for name in names if environ.get(name)), None)
+
+
+def problem_of(
+    value: str,
+    source: str,
+    *,
+    spaces: Literal["", "inside", "anywhere"] = "",
+    only_ascii: bool = False,
+    in_ini: bool = False,
+) -> Problem | None:
+    """Return what is wrong with a value that is about to be sent; None if nothing is.
+
+    Quotes around it, spaces at its ends, line breaks and invisible characters come from env files, INI files and
+    copying. Nothing else about the value is checked.
+
+    Args:
+        value: It may be secret, so the answer repeats only characters that nobody can see.
+        source: The variable, or the key with its file and line.
+        spaces: Where spaces are fine.
+        only_ascii: Whether the value is sent in a header, which takes ASCII only.
+        in_ini: Whether the value comes from an INI file, where a comment needs a line of its own.
+    """
+    if any("\udc80" <= character <= "\udcff" for character in value):
+        return Problem(_("{source} is not UTF-8", source=source), _COPY_IT_AGAIN)
+    trimmed = value.strip()
+    if not spaces and trimmed[:1] + trimmed[-1:] in {"{}", "<>"}:
+        hint = _("Set it to your own value.")
+        return Problem(_("{source} is a placeholder", source=source), hint)
+    if len(trimmed) > 1 and trimmed[0] + trimmed[-1] in _QUOTES:
+        hint = _("Remove the quotes: in env files and INI files they become part of the value.")
+        return Problem(_("{source} has quotes around it", source=source), hint)
+    if in_ini and _COMMENT.search(value):
+        hint = _("Put the comment on a line of its own: here it becomes part of the value.")
+        return Problem(_("{source} has a comment after it", source=source), hint)
+    for position, character in enumerate(value, start=1):
+        if character == " " and (spaces == "anywhere" or (spaces == "inside" and _is_inside(value, position - 1))):
+            continue
+        if unicodedata.category(character) in _INVISIBLE or (only_ascii and not character.isascii()):
+            return Problem(_what_is_there(source, position, character, value), _COPY_IT_AGAIN)
+    return None
+
+
+def _what_is_there(source: str, position: int, character: str, value: str) -> Text:
+    if position == 1:
+        return _("{source} begins with {character}", source=source, character=named(character))
+    if all(unicodedata.category(further) in _INVISIBLE for further in value[position:]):
+        return _("{source} ends with {character}", source=source, character=named(character))
+    return _(
+        "{source} contains {character} (character {position})",
+        source=source,
+        character=named(character),
+        position=position,
+    )
+
+
+def _is_inside(text: str, index: int) -> bool:
+    return bool(text[:index].strip() and text[index:].strip())
+
+
+def named(character: str) -> str:
+    """Return a character's number and name, so that it can be seen: ``U+200B ZERO WIDTH SPACE``."""
+    name = _CONTROL_NAMES.get(character) or unicodedata.name(character, "")
+    return f"U+{ord(character):04X} {name}".rstrip()
+
+
+def made_visible(text: str, *, limit: int = 200) -> str:
+    """Return a text that is not secret in quotes, with ``<U+200B>`` for what cannot be seen or is easily overlooked."""
+    shown = "".join(
+        character
+        if unicodedata.category(character) not in _INVISIBLE or (character == " " and _is_inside(text, number))
+        else f"<U+{ord(character):04X}>"
+        for number, character in enumerate(text[:limit])
+    )
+    shown = f"{shown}…" if len(text) > limit else shown
+    return f"'{shown}'" if '"' in shown else f'"{shown}"'
+
+
+def shown_unless_secret(text: str) -> Text:
+    """Return a value as :func:`made_visible` does, if it is a short plain word with some marks; else no part of it."""
+    core = re.sub(r"[^A-Za-z0-9._-]+", "", text)
+    if len(text) - len(core) < _MARKS and (not core or is_plain_word(core)):
+        return Text(made_visible(text))
+    return _("(not shown: it may be secret)")
+
+
+def toml_trouble(text: str, error: Exception) -> Text:
+    """Return what is wrong with TOML text, with the character that is in the way if it is easily overlooked.
+
+    The parser may repeat a part of the text. It may be secret, so only its place is told then.
+    """
+    words = str(error)
+    place = _TOML_PLACE.search(words)
+    if _QUOTED.search(words):
+        words = place.group().strip("()") if place else "Invalid TOML"
+    trouble = Text(safe_text(words))
+    if place:
+        line, column = int(place[1]), int(place[2])
+        rest = "".join(text.split("\n")[line - 1 : line])[column - 1 :]
+        if rest and not rest[0].isascii():
+            trouble = _("{trouble}: {character}", trouble=trouble, character=named(rest[0]))
+    return trouble
+
+
+def parse_address(text: str, *, encoded: bool = False) -> URL:
+    """Read an address; ``encoded`` leaves its escapes as they are.
+
+    Raises:
+        ValueError: It cannot be read, or its host cannot.
+    """
+    try:
+        url = URL(text, encoded=encoded)
+        _ = url.host
+    except IndexError as error:  # yarl 1.25.1, for "http://1[::1]@"
+        raise ValueError("no address") from error
+    return url
+
+
+def is_loopback(host: str | None) -> bool:
+    """Whether ``host`` never leaves this machine: 127.0.0.0/8, ::1, or ``localhost`` (RFC 6761 section 6.3)."""
+    if not host:
+        return False
+    if host.casefold().rstrip(".") == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def stays_nearby(host: str) -> bool:
+    """Whether a browser that opens ``host`` talks to this machine or its own network link.
+
+    In contrast to :func:`is_loopback`, this covers everything that a browser reads as such an address: subdomains of
+    localhost, short and numeric forms of IPv4 addresses, and IPv4 addresses within IPv6.
+    """
+    name = unicodedata.normalize("NFKC", unquote(host)).replace("。", ".").strip("[]").rstrip(".").casefold()
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        try:
+            address = ipaddress.ip_address(socket.inet_aton(name))
+        except (OSError, ValueError):
+            return False
+    if isinstance(address, ipaddress.IPv6Address):
+        address = address.ipv4_mapped or address
+    return address.is_loopback or address.is_link_local or address.is_unspecified
+
+
+def check_endpoint(text: str, *, origin: str = _("the endpoint")) -> str:
+    """Return an endpoint as ``scheme://host[:port][/path]`` without a slash at its end.
+
+    An endpoint without a scheme is given https, as the vendor's SDK does; the scheme's own port is left out. So two
+    spellings of one address are equal. ``origin`` says in the error where the value came from.
+
+    Raises:
+        SettingsError: It is no address, has more than host, port and path, or is plain http to another machine.
+    """
+    if problem := problem_of(text, origin):
+        raise SettingsError(problem.message, hint=problem.hint)
+    full = text if "://" in text else f"https://{text}"
+    try:
+        url = parse_address(full)
+        usable = full.isprintable() and bool(url.host) and url.port is not None and url.scheme in {"http", "https"}
+    except ValueError:
+        url, usable = URL(), False
+    if not usable:
+        # What stands before an @ may be a password.
+        message = _("{origin} is not a usable address", origin=origin)
+        if "@" not in text:
+            message += f": {shown_unless_secret(text)}"
+        raise SettingsError(message, hint=_("Give it as https://HOST."))
+    if url.user or url.password or url.query_string or url.fragment:
+        raise SettingsError(
+            _("{origin} has more than a host, a port and a path", origin=origin),
+            hint=_("Give it as https://HOST, nothing behind it."),
+        )
+    if url.scheme == "http" and not is_loopback(url.host):
+        raise SettingsError(
+            _(
+                "{origin} is plain http: {url}. Credentials would cross the network in the clear",
+                origin=origin,
+                url=url,
+            ),
+            hint=_("Use https. Plain http is accepted for this machine (127.0.0.1) only."),
+        )
+    if url.is_default_port():
+        url = url.with_port(None)
+    return str(url).rstrip("/")
+
+
+BLOCKED_PORTS: Final = frozenset(
+    {
+        0,
+        1,
+        7,
+        9,
+        11,
+        13,
+        15,
+        17,
+        19,
+        20,
+        21,
+        22,
+        23,
+        25,
+        37,
+        42,
+        43,
+        53,
+        69,
+        77,
+        79,
+        87,
+        95,
+        101,
+        102,
+        103,
+        104,
+        109,
+        110,
+        111,
+        113,
+        115,
+        117,
+        119,
+        123,
+        135,
+        137,
+        139,
+        143,
+        161,
+        179,
+        389,
+        427,
+        465,
+        512,
+        513,
+        514,
+        515,
+        526,
+        530,
+        531,
+        532,
+        540,
+        548,
+        554,
+        556,
+        563,
+        587,
+        601,
+        636,
+        989,
+        990,
+        993,
+        995,
+        1719,
+        1720,
+        1723,
+        2049,
+        3659,
+        4045,
+        4190,
+        5060,
+        5061,
+        6000,
+        6566,
+        6665,
+        6666,
+        6667,
+        6668,
+        6669,
+        6679,
+        6697,
+        10080,
+    }
+)
