@@ -14,8 +14,8 @@ from terminal_desk import Terminal
 
 JOB = """
     import asyncio, signal
-    from oauth_helper.terminal import can_prompt
-    from oauth_helper.terminal.prompt import TerminalPrompt
+    from oauth_helper.terminal_prompt import can_prompt
+    from oauth_helper.terminal_prompt import TerminalPrompt
 
     async def main():
         taken = asyncio.Event()

@@ -61,7 +61,7 @@ def templates(fileobj: IO[bytes], keywords: object, comment_tags: object, option
 def run_time(fileobj: object, keywords: object, comment_tags: object, options: dict[str, Any]) -> Iterator[Found]:
     """Find the messages that exist only when the program runs."""
     for message in (*CLICK, *_helps(program), *_hints(OAuthHelperError)):
-        yield 0, "counted" if isinstance(message, tuple) else "", message, []
+        yield 0, "ngettext" if isinstance(message, tuple) else "", message, []
 
 
 def _helps(command: click.Command) -> Iterator[str]:

@@ -18,7 +18,7 @@ from oauth_helper.i18n import DOMAIN, Language, catalog_of
 
 FILES = sorted(PACKAGE.glob(f"locale/*/LC_MESSAGES/{DOMAIN}.po"))
 LANGUAGES = {language.replace("-", "_"): language for language in Language}
-MESSAGES_OF = {"phrase": 1, "template": 1, "counted": 2}
+MESSAGES_OF = {"_": 1, "N_": 1, "ngettext": 2}
 """The functions that mark messages, and how many of their arguments are messages."""
 COMMAND = re.compile(r"`[^`]+`")
 FIXED = re.compile(r"--[a-z][a-z-]+|\b[A-Z]+(?:_[A-Z]+)+\b|\b[A-Z]+\.\d{4}\b|</?[a-z]+>|\$[a-z_]+")

@@ -119,8 +119,8 @@ async def test_of_two_links_the_one_takes_it_whose_state_it_bears(sandbox: Sandb
 
 DELIVER_AS_NOBODY = f"""
 import os, sys
-import oauth_helper.cli.deliver, oauth_helper.journal, oauth_helper.wiring.unfinished
-from oauth_helper.cli.program import run_program
+import oauth_helper.cli.manage, oauth_helper.journal, oauth_helper.api
+from oauth_helper.cli.app import run_program
 os.setgroups([])
 os.setgid({NOBODY})
 os.setuid({NOBODY})

@@ -157,7 +157,7 @@ def literals() -> list[str]:
     """All that our words are made of."""
     nodes = [node for path in PACKAGE.rglob("*.py") for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))]
     calls = [node for node in nodes if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]
-    ours = [call for call in calls if isinstance(call.func, ast.Name) and call.func.id in {"phrase", "counted"}]
+    ours = [call for call in calls if isinstance(call.func, ast.Name) and call.func.id in {"_", "ngettext"}]
     return [each.value for call in ours for each in call.args if isinstance(each, ast.Constant)]  # type: ignore[misc]
 
 

@@ -165,7 +165,7 @@ async def test_a_hanging_exchange_is_over_when_its_client_leaves() -> None:
                 await user.names()
 
 
-@pytest.mark.parametrize(("status", "phrase"), [(404, "Not Found"), (502, "Bad Gateway"), (503, "Service Unavailable")])
+@pytest.mark.parametrize(("status", "text"), [(404, "Not Found"), (502, "Bad Gateway"), (503, "Service Unavailable")])
 async def test_a_proxy_answers_with_a_page(status: int, text: str) -> None:
     async with (
         sandbox_user(f"list={status}") as user,
