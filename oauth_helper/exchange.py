@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Final, Protocol, TypeVar
+
+from msgspec import structs
 
 from oauth_helper.errors import (
     CodeOrStateInvalidError,
@@ -579,7 +581,7 @@ class Exchange:
 
         What has the name is deleted first. Raises as :meth:`carry_out`.
         """
-        self._pending = replace(self._pending, stood_since=in_place_of.create_time, sent_at=None)
+        self._pending = structs.replace(self._pending, stood_since=in_place_of.create_time, sent_at=None)
         self._trouble, self._is_absent, self._sendings = None, False, 0
         return await self.carry_out()
 
@@ -658,7 +660,7 @@ class Exchange:
         pending, before, was_absent = self._pending, self._pending.sent_at, self._is_absent
         if pending.code is None or pending.state is None:
             raise ValueError("a pending without code and state cannot be sent")
-        self._note(replace(pending, sent_at=datetime.now(UTC)))
+        self._note(structs.replace(pending, sent_at=datetime.now(UTC)))
         self._sendings += 1
         self._is_absent = False
         self._tell(Exchanging(self._sendings, pending.is_deleted, self._is_kept))
@@ -673,7 +675,7 @@ class Exchange:
             is_unused = error.is_foreign_refusal or error.is_foreign_denial
             is_unsent = isinstance(error, UnavailableError) and not error.sent
             if is_unused or is_unsent or isinstance(error, CredentialsError | NameTakenError):
-                self._note(replace(self._pending, sent_at=before))
+                self._note(structs.replace(self._pending, sent_at=before))
                 self._is_absent = was_absent
             raise
         if made.name != pending.target.name:
@@ -722,7 +724,7 @@ class Exchange:
         self._note(self._pending)
         self._deletion.is_kept = self._is_kept
         await self._deletion.carry_out()
-        self._note(replace(self._pending, is_deleted=True))
+        self._note(structs.replace(self._pending, is_deleted=True))
         self._tell(Deleted(self._pending.target.name))
 
     def _note(self, pending: Pending) -> None:

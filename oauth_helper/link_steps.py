@@ -11,6 +11,8 @@ from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Final, Protocol
 
+from msgspec import structs
+
 from oauth_helper.credentials import GitCredential, PersonalToken
 from oauth_helper.errors import (
     CodeOrStateInvalidError,
@@ -579,7 +581,7 @@ async def _until_exchanged(
         redirect = await redirect_of(receiver, request, doors, browsing.expires_at)  # 5
         pending = _captured(redirect, request, found.existing, service)
         if earlier:
-            pending = replace(pending, stood_since=earlier.stood_since, is_deleted=earlier.is_deleted)
+            pending = structs.replace(pending, stood_since=earlier.stood_since, is_deleted=earlier.is_deleted)
         exchange = Exchange(
             pending, service, doors.journal, doors.tell, timing=doors.timing, known=known, may_list=may_list
         )

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from aiohttp import ClientSession
+from msgspec import structs
 from sandbox_user import NAME, SandboxUser
 
 from oauth_helper.api import resume_all, run_link
@@ -217,7 +218,7 @@ class Story:
             heal()
         # The user comes back half a minute later: what was sent is settled then, however it went.
         if entry.sent_at:
-            entry = replace(
+            entry = structs.replace(
                 entry,
                 captured_at=entry.captured_at - timedelta(seconds=25),
                 sent_at=entry.sent_at - timedelta(seconds=25),

@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from msgspec.structs import replace
 from paper_doors import CREATED, HURRIED, NAME, PaperJournal
 
 from oauth_helper.errors import (

@@ -6,10 +6,10 @@ import stat
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from waiting_runs import PROGRAM, TARGET, taken, waiting_elsewhere
 
 from oauth_helper.errors import MachineError

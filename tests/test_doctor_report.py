@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 from canaries import Canary, Search
 from command import run_command, surroundings
 from journal_entries import pending
+from msgspec.structs import replace
 
 from oauth_helper.cli.doctor import redacted, short_host
 from oauth_helper.i18n import Text, _, ngettext

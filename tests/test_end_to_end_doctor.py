@@ -4,7 +4,6 @@ import json
 import socket
 import time
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 from command import Ended, surroundings
 from forked_commands import run_command
 from journal_entries import pending
+from msgspec.structs import replace
 from promised_json import read_error
 
 from oauth_helper.journal import Journal

@@ -1,10 +1,10 @@
 """An exchange that replaces, that goes on with an earlier run's work, or that cannot be written down."""
 
 import asyncio
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 from paper_doors import CREATED, HURRIED, NAME, STANDING, PaperJournal
 from scripted_exchange import (
     BUSY,

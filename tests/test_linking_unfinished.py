@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
+from msgspec.structs import replace
 from other_users import NOBODY, acting_as, folder_of_nobody, needs_root
 from paper_doors import CREATED, HURRIED, NAME, STANDING, PaperDoors, PaperJournal, PaperService, User, consents
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from journal_entries import ENTRY, pending
 from listener_desk import ADDRESS, LINKED, RedirectReceiver
+from msgspec.structs import replace
 from paper_doors import CREATED, HURRIED, PaperService
 from waiting_runs import taken, waiting
 
