@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from forked_commands import end_forking
 from hypothesis import settings
-from thoroughness import IS_THOROUGH
+from support.thoroughness import IS_THOROUGH
 
 _OURS = ("OAUTH_HELPER_", "HUAWEICLOUD_", "HW_")
 _ALSO_READ = ("BROWSER", "CI", "SSL_CERT_FILE", "DISPLAY", "WAYLAND_DISPLAY", "SSH_CONNECTION", "NO_COLOR")

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 import pytest
-from redirect_cases import AUTHORIZATION_URL, STATE, redirect
+from support.redirect_cases import AUTHORIZATION_URL, STATE, redirect
 
 from oauth_helper.errors import OAuthHelperError
 from oauth_helper.events import Event, Failed, Linked, Outcome, Way

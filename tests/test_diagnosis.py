@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from link_script import until
 from paper_doors import NAME, OURS, PaperDoors, PaperService, consents
-from redirect_cases import redirect
+from support.redirect_cases import redirect
 
 from oauth_helper.cli.progress import ignored_in_words
 from oauth_helper.errors import RedirectRejectedError

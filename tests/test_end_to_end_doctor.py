@@ -12,7 +12,7 @@ from command import Ended, surroundings
 from forked_commands import run_command
 from journal_entries import pending
 from msgspec.structs import replace
-from promised_json import read_error
+from support.promised_json import read_error
 
 from oauth_helper.journal import Journal
 from oauth_helper.sandbox import Sandbox

@@ -12,8 +12,8 @@ from canary_sandbox import TappedSandbox
 from command import surroundings, use_temporary_folder
 from link_script import Script, scripted
 from oidc_provider import LOGIN, OidcProvider, oidc_provider
+from support.thoroughness import some_of
 from test_window_links import Told, link, program_of
-from thoroughness import some_of
 
 from oauth_helper.browsers.discovery import Family
 from oauth_helper.errors import AuthorizationDeniedError

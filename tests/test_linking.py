@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from paper_doors import CREATED, NAME, OURS, STANDING, PaperDoors, PaperService, consents, does_nothing, run
-from redirect_cases import AUTHORIZATION_URL, ENCODED_STATE, STATE, redirect
+from support.redirect_cases import AUTHORIZATION_URL, ENCODED_STATE, STATE, redirect
 
 from oauth_helper.errors import (
     AuthorizationDeniedError,

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 from paper_doors import NAME, STANDING, PaperDoors, PaperService, consents, does_nothing, failed
-from redirect_cases import STATE, redirect
+from support.redirect_cases import STATE, redirect
 
 from oauth_helper.errors import (
     AuthorizationDeniedError,

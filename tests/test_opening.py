@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from command import use_temporary_folder
 from paper_doors import OURS
-from redirect_cases import AUTHORIZATION_URL
+from support.redirect_cases import AUTHORIZATION_URL
 from test_window_links import Told, program_of
 from yarl import URL
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_words import RECORD, error_classes
+from support.examples import RECORD, error_classes
 
 from oauth_helper.errors import (
     AuthorizationDeniedError,

@@ -1,7 +1,7 @@
 """A paste into the terminal arrives whole, however the terminal delivers it, and is never shown."""
 
 import pytest
-from redirect_cases import REQUEST, STATE, redirect
+from support.redirect_cases import REQUEST, STATE, redirect
 from terminal_desk import (
     ADDRESS,
     CODE,

@@ -1,7 +1,7 @@
 """A text that is rejected is explained and the terminal waits for the next; pieces of an address are put together."""
 
 import pytest
-from redirect_cases import REQUEST, STATE, redirect
+from support.redirect_cases import REQUEST, STATE, redirect
 from terminal_desk import ADDRESS, CODE, FOREIGN, RedirectReceiver, Terminal, bracketed, prompting, receiver, terminal
 
 from oauth_helper.terminal_prompt import Patience

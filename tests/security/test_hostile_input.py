@@ -20,7 +20,7 @@ from urllib.parse import parse_qsl, quote, unquote, unquote_to_bytes
 from hypothesis import example, given
 from hypothesis import strategies as st
 from multidict import CIMultiDict, CIMultiDictProxy
-from redirect_cases import AUTHORIZATION_URL, CONSOLE, ENCODED_STATE, REQUEST, STATE
+from support.redirect_cases import AUTHORIZATION_URL, CONSOLE, ENCODED_STATE, REQUEST, STATE
 
 from oauth_helper.credential_sources import find_credentials
 from oauth_helper.credentials import AccessKey, IamToken, IamUser

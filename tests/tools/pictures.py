@@ -33,7 +33,7 @@ from oauth_helper.sandbox import Sandbox
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-DOCS: Final = Path(__file__).parents[1] / "docs"
+DOCS: Final = Path(__file__).parents[2] / "docs"
 LINK: Final = ("link", "github", "--name", "github-ada")
 LANGUAGES: Final = {"en": "en_US.UTF-8", "zh": "zh_CN.UTF-8"}
 PAGES: Final[dict[str, dict[str, Any]]] = {

@@ -31,10 +31,10 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pyperf
 import trustme
-from json_process import JsonProcess, json_process
 from security.attacks import Callback, connect, read_answer
+from support.json_process import JsonProcess, json_process
 
-TESTS = Path(__file__).parent
+TOOLS = Path(__file__).parent
 OURS, SDK, GOOGLE, MSAL = "oauth-helper", "huaweicloudsdkservicestage", "google-auth-oauthlib", "msal"
 NAMES = {SDK: "vendor SDK script", "browser": "the browser alone", "click": "bare click `--help`"}
 CONSOLE = "https://console.huaweicloud.com/servicestage/oauth?repo_type=github"
@@ -99,9 +99,9 @@ def python_of(package: str) -> str:
     if not folder.exists():
         progress(f"install {package}")
         venv.create(folder, with_pip=True)
-        subprocess.run([*pip, str(TESTS.parent) if package == OURS else package], check=True)
+        subprocess.run([*pip, str(TOOLS.parents[1]) if package == OURS else package], check=True)
     elif package == OURS:
-        subprocess.run([*pip, "--no-deps", "--force-reinstall", str(TESTS.parent)], check=True)
+        subprocess.run([*pip, "--no-deps", "--force-reinstall", str(TOOLS.parents[1])], check=True)
     return python
 
 
@@ -311,9 +311,9 @@ async def login(tool: str, serving: Cloud, port: int, *options: str, **environ: 
         way = options or ("--browser", "none")
         command = [our_command(), "link", "github", "--name", "my-auth", "--events", *way]
     elif tool == SDK:
-        command = [python_of(SDK), str(TESTS / "benchmark_peers.py"), "vendor", endpoint, who, bundle]
+        command = [python_of(SDK), str(TOOLS / "benchmark_peers.py"), "vendor", endpoint, who, bundle]
     else:
-        command = [python_of(tool), str(TESTS / "torture_peers.py"), tool, f"{endpoint}/{who}"]
+        command = [python_of(tool), str(TOOLS / "torture_peers.py"), tool, f"{endpoint}/{who}"]
     with home() as variables:
         began = time.perf_counter()
         async with json_process(*command, environ=variables | settings | environ) as process:
@@ -440,7 +440,7 @@ async def window(runs: int) -> list[Row]:
 async def commands(runs: int) -> list[Row]:
     """`--help` beside that of a click application which does nothing."""
     ours = [our_command(), "--help"]
-    bare = [python_of(OURS), str(TESTS / "benchmark_peers.py"), "click"]
+    bare = [python_of(OURS), str(TOOLS / "benchmark_peers.py"), "click"]
     took: dict[str, list[float]] = {}
     for name, command in ((OURS, ours), ("click", bare)):
         with TemporaryDirectory() as folder:

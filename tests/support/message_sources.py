@@ -1,6 +1,6 @@
-"""What Babel cannot find on its own: the ``[[…]]`` of templates, help texts, hints of errors, and click's own messages.
+"""Extractors for Babel: the ``[[…]]`` of templates, help texts, hints of errors, and messages of click.
 
-``babel.cfg`` names the extractors. Babel calls the second one once, for this file.
+``babel.cfg`` names them. Babel calls the second one once, for this file.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from babel.messages.catalog import Message
 from oauth_helper.cli.app import program
 from oauth_helper.errors import OAuthHelperError
 
-PACKAGE: Final = Path(__file__).parents[1] / "oauth_helper"
+PACKAGE: Final = Path(__file__).parents[2] / "oauth_helper"
 Found = tuple[int, str, str | tuple[str, str], list[str]]
 
 CLICK: Final[tuple[str | tuple[str, str], ...]] = (
@@ -53,7 +53,7 @@ CLICK: Final[tuple[str | tuple[str, str], ...]] = (
 
 
 def templates(fileobj: IO[bytes], keywords: object, comment_tags: object, options: dict[str, Any]) -> Iterator[Found]:
-    """Find the messages of a page's template."""
+    """Find the messages of a template."""
     for message in re.findall(r"\[\[(.*?)\]\]", fileobj.read().decode(), re.DOTALL):
         yield 0, "", " ".join(message.split()), []
 

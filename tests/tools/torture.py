@@ -1,7 +1,7 @@
 """Attack ``oauth-helper link`` while it waits, then bring the genuine redirect; fail if one attack succeeds.
 
 ``make torture`` attacks ours, ``make torture PEERS=1`` three other tools as well, and prints the table for
-docs/security-results.md. ``PYTHONPATH=tests .venv/bin/python -m torture favicon`` runs the attacks of that name.
+docs/security-results.md. ``PYTHONPATH=tests .venv/bin/python -m tools.torture favicon`` runs the attacks of that name.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 from aiohttp import web
 from command import surroundings
-from json_process import JsonProcess, json_process
 from link_script import consent
 from security.attacks import ATTACKS, SCRIPT, STOLEN, Answer, Attack, Attacker, Callback, connect, read_answer
+from support.json_process import JsonProcess, json_process
 
 from oauth_helper.sandbox import Sandbox
 
