@@ -93,7 +93,7 @@ async def test_what_was_not_carried_out_is_sent_again() -> None:
 
 
 @pytest.mark.parametrize(
-    ("proof", "repo_type", "words"),
+    ("git_credential", "repo_type", "words"),
     [
         (TOKEN, RepoType.GITHUB, "comes from its official site"),
         (PersonalToken(Secret("planted-token"), "https://git.example"), RepoType.GITHUB, "--host"),
