@@ -186,7 +186,7 @@ async def test_from_python_the_secret_may_be_a_text_or_a_secret(as_secret: bool)
             await link_with_token(service, RepoType.BITBUCKET, token=token)
         with pytest.raises(UsageError, match="GitHub cannot be linked with a password"):
             await link_with_password(service, RepoType.GITHUB, user="octocat", password=token)
-        with pytest.raises(UsageError, match="not a valid IfExists"):
+        with pytest.raises(UsageError, match="Unknown if_exists"):
             await link_with_token(service, RepoType.GITHUB, token=token, if_exists="perhaps")
     posted = [(request.target, json.loads(request.body)) for request in fake.received if request.method == "POST"]
     assert posted == [
