@@ -50,7 +50,7 @@ from oauth_helper.models import (
     Target,
     default_name,
 )
-from oauth_helper.pasted_text import Query, readings
+from oauth_helper.pasted_text import Query, interpretations
 from oauth_helper.redirect import AuthorizationRequest
 from oauth_helper.secret import Secret
 from oauth_helper.servicestage.client import ServiceStageClient
@@ -546,7 +546,7 @@ async def deliver_to_waiting(waiting: Sequence[InstanceInfo], text: str) -> tupl
 
 
 def _states_in(text: str) -> set[str]:
-    queries = (Query(query) for queries in readings(text) for query in queries)
+    queries = (Query(query) for queries in interpretations(text) for query in queries)
     return {digest_of_state(state) for query in queries for state in query.all_of("state")}
 
 

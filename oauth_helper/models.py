@@ -77,14 +77,14 @@ class Record(Struct, frozen=True, kw_only=True):
         Raises:
             ValueError: Nothing in it says which record it is.
         """
-        known: dict[str, Any] = {}
+        values: dict[str, Any] = {}
         for field in structs.fields(cls):
             value = record.get(field.name)
             with suppress(msgspec.ValidationError):
                 # Git hosts number their repositories; the API's manual calls the number a string.
                 is_number = field.type is str and type(value) is int
-                known[field.name] = str(value) if is_number else msgspec.convert(value, field.type, strict=False)
-        read = cls(**known | {"record": dict(record)})
+                values[field.name] = str(value) if is_number else msgspec.convert(value, field.type, strict=False)
+        read = cls(**values | {"record": dict(record)})
         if not read.key:
             raise ValueError("a record without a name")
         return read
@@ -96,16 +96,16 @@ class Record(Struct, frozen=True, kw_only=True):
 
     def to_json(self) -> dict[str, object]:
         """Return the API's object, or the known fields if this record does not come from the API."""
-        return dict(self.record) or dict(zip(self.__struct_fields__[:-1], self._known(), strict=True))
+        return dict(self.record) or dict(zip(self.__struct_fields__[:-1], self._values(), strict=True))
 
-    def _known(self) -> tuple[object, ...]:
+    def _values(self) -> tuple[object, ...]:
         return structs.astuple(self)[:-1]
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Record) and type(self) is type(other) and self._known() == other._known()
+        return isinstance(other, Record) and type(self) is type(other) and self._values() == other._values()
 
     def __hash__(self) -> int:
-        return hash(self._known())
+        return hash(self._values())
 
 
 class Authorization(Record, frozen=True):
@@ -255,10 +255,10 @@ def is_legal_name(name: str) -> bool:
 def what_is_wrong_in(name: str) -> Text:
     """Return why ServiceStage would refuse this name. A name that may be secret is not repeated."""
     what = ngettext("it has {count} character", "it has {count} characters", len(name))
-    if found := _ILLEGAL_CHARACTERS.search(name):
-        character, code = found[0][0], named(found[0][0])
+    if illegal := _ILLEGAL_CHARACTERS.search(name):
+        character, code = illegal[0][0], named(illegal[0][0])
         shown = f'"{character}" ({code})' if character.isprintable() and not character.isspace() else code
-        what = _("character {number} is {shown}", number=found.start() + 1, shown=shown)
+        what = _("character {number} is {shown}", number=illegal.start() + 1, shown=shown)
     if is_plain_word(name):
         return _('Invalid name "{name}": {what}', name=name, what=what)
     return _("Invalid name: {what}", what=what)

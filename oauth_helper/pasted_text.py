@@ -10,8 +10,8 @@ from urllib.parse import unquote_to_bytes
 
 MAXIMUM_LENGTH: Final = 65_536
 """Characters of a pasted text; a longer one holds no address."""
-COMPARABLE_READINGS: Final = 3
-"""How many of the first readings cover the whole text, so that their results can be compared."""
+COMPARABLE: Final = 3
+"""How many of the first interpretations cover the whole text, so that their results can be compared."""
 
 _MAXIMUM_QUERIES: Final = 400
 _MAXIMUM_LINES: Final = 12
@@ -106,8 +106,8 @@ def _octets(raw: str) -> bytes:
     return unquote_to_bytes(raw.encode("utf-8", "surrogatepass"))
 
 
-def readings(text: str) -> Iterator[Iterator[str]]:
-    """Yield readings of ``text``; each yields the raw queries that may be meant, the likeliest first.
+def interpretations(text: str) -> Iterator[Iterator[str]]:
+    """Yield interpretations of ``text``; each yields the raw queries that may be meant, the likeliest first.
 
     The first three treat white space differently: line breaks are wraps; they are separators; spaces are wraps too.
     They agree unless there is white space next to a code at the end. The others are for texts in which the first three
@@ -116,8 +116,8 @@ def readings(text: str) -> Iterator[Iterator[str]]:
     stripped = text.strip()
     if len(stripped) > MAXIMUM_LENGTH:
         return
-    for reading in _readings(_LINE_BREAK.sub("\n", stripped)):
-        tokens = dict.fromkeys(token for part in reading for token in _tokens(part))
+    for parts in _interpretations(_LINE_BREAK.sub("\n", stripped)):
+        tokens = dict.fromkeys(token for part in parts for token in _tokens(part))
         yield islice(_queries_by_nesting(tokens), _MAXIMUM_QUERIES)
 
 
@@ -126,7 +126,7 @@ def hosts_in(text: str) -> list[str]:
     return [host.casefold() for host in _HOST.findall(_INVISIBLE.sub("", text[:MAXIMUM_LENGTH]))]
 
 
-def _readings(pasted: str) -> Iterator[Iterable[str]]:
+def _interpretations(pasted: str) -> Iterator[Iterable[str]]:
     separated = _ESCAPE_SEQUENCE.sub(" ", pasted).strip()
     text = _PASTE_MARK.sub(" ", separated).strip()
     if marked := _REST_OF_PASTE_MARKS.fullmatch(separated):
@@ -136,7 +136,7 @@ def _readings(pasted: str) -> Iterator[Iterable[str]]:
     paragraphs = list(_paragraphs(lines))
     yield [_unwrapped_lines(paragraph) for paragraph in paragraphs]
     yield [_INVISIBLE.sub(" ", separated)]
-    # The marks at the ends of lines stay: if a line is only a wrap without them, the first reading is not certain.
+    # The marks at the ends of lines stay: if a line is only a wrap without them, the first interpretation is uncertain.
     yield [_SPACES.sub("", "".join(paragraph)) for paragraph in paragraphs]
     unescaped = _SHELL_ESCAPE.sub("", text.replace("&amp;", "&").replace("\\u0026", "&"))
     if unescaped != text:
@@ -210,11 +210,11 @@ def _queries_by_nesting(level: Iterable[str]) -> Iterator[str]:
 
 def _queries_of(address: str) -> Iterator[str]:
     head, _, fragment = address.partition("#")
-    found = [
+    queries = [
         head.partition("?")[2] if "?" in head else _NOT_IN_NAME.sub("", head),
         fragment.partition("?")[2] or fragment,
     ]
-    for query in found:
+    for query in queries:
         if "=" in query:
             yield from _cuts(query)
             if "?" in query:  # a Git host that appends "?code=…" to any redirect_uri
@@ -238,6 +238,6 @@ def _cuts(query: str) -> Iterator[str]:
         yield query
     yield bare
     if name == "state":
-        positions = [found.start() for found in _NO_LETTER_OR_DIGIT.finditer(value)]
+        positions = [match.start() for match in _NO_LETTER_OR_DIGIT.finditer(value)]
         for position in positions[: -_MAXIMUM_CUTS - 1 : -1]:
             yield f"{others}{ampersand}{name}={value[:position]}"

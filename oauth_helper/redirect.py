@@ -13,7 +13,7 @@ from yarl import URL
 from oauth_helper.errors import AuthorizationDeniedError, RedirectRejectedError, UnusableAnswerError
 from oauth_helper.i18n import N_, Text, _
 from oauth_helper.models import RepoType
-from oauth_helper.pasted_text import COMPARABLE_READINGS, Query, decode, hosts_in, readings
+from oauth_helper.pasted_text import COMPARABLE, Query, decode, hosts_in, interpretations
 from oauth_helper.secret import Secret, redact
 from oauth_helper.values import is_loopback, parse_address
 
@@ -145,7 +145,7 @@ class AuthorizationRequest(Struct, frozen=True):
         if query.endswith("=") and (moved := query.rpartition("&")[2]).count("=") == 1 and "&" in query:
             query = f"{moved}&{query.removesuffix(f'&{moved}')}"  # the order of parameters has no meaning
         query = query.removesuffix("+") + "%20" * query.endswith("+")
-        return Secret(address + question_mark + _ENDS_A_LINK.sub(lambda found: f"%{ord(found[0]):02X}", query))
+        return Secret(address + question_mark + _ENDS_A_LINK.sub(lambda match: f"%{ord(match[0]):02X}", query))
 
     def judge(self, text: str) -> AuthorizationResponse:
         """Find the redirect in pasted text and validate it; it may be wrapped, quoted, decoded or nested.
@@ -156,17 +156,17 @@ class AuthorizationRequest(Struct, frozen=True):
         """
         rejection = _rejected("no-redirect")
         responses: list[AuthorizationResponse] = []
-        for number, queries in enumerate(readings(text)):
-            is_comparable = number < COMPARABLE_READINGS
+        for number, queries in enumerate(interpretations(text)):
+            is_comparable = number < COMPARABLE
             if responses and not is_comparable:
                 break
             for query in queries:
                 try:
                     responses.append(self.judge_query(query))
                 except RedirectRejectedError as error:
-                    rejection = max(rejection, error, key=_how_specific)
+                    rejection = max(rejection, error, key=_specificity)
                 else:
-                    # The later readings join arbitrary lines and may lose a part of the code: all must agree.
+                    # The later interpretations join arbitrary lines and may lose a part of the code: all must agree.
                     if is_comparable:
                         break
         if not responses:
@@ -224,7 +224,7 @@ class AuthorizationRequest(Struct, frozen=True):
         """Return the rejection with a better message or hint if the text shows a common mistake."""
         if rejection.reason not in {"no-redirect", "foreign-state"}:
             return rejection
-        queries = [Query(query) for query in chain.from_iterable(islice(readings(text), COMPARABLE_READINGS))]
+        queries = [Query(query) for query in chain.from_iterable(islice(interpretations(text), COMPARABLE))]
         has_response = any(query.has_value("code") or query.has_value("error") for query in queries)
         hosts = set(hosts_in(text))
         is_at_git_host = any(f".{host}".endswith(f".{self.host}") for host in hosts)
@@ -265,13 +265,13 @@ def _rejected(reason: str, message: Text | None = None, hint: Text | None = None
     return RedirectRejectedError(reason, message or _MESSAGES[reason], hint=hint or _HINTS.get(reason))
 
 
-def _how_specific(error: RedirectRejectedError) -> int:
+def _specificity(error: RedirectRejectedError) -> int:
     """Return how much of a redirect was recognised before the error."""
     return {"no-redirect": 0, "foreign-state": 1}.get(error.reason, 2)
 
 
 def _agreed(responses: list[AuthorizationResponse]) -> AuthorizationResponse:
-    """Return the response that the readings of one text agree on.
+    """Return the response that the interpretations of a text agree on.
 
     They can differ in a code at the end of the address, by the text behind it. An incomplete code, or one with a word
     attached, would use up the state, so an ambiguous text is rejected.

@@ -96,8 +96,8 @@ def test_the_table_of_events_has_every_field_in_order(capsys: pytest.CaptureFixt
             positions = [row.index(f"`{field}`") for field in fields]
             assert positions == sorted(positions)
     assert set().union(*first_cells(table)) == printed
-    (browser_options,) = re.findall(r"^\| `captured` \| `way`: (.*) \|$", table, re.MULTILINE)
-    assert re.findall(r"`(.+?)`", browser_options) == list(events.Way)
+    (captured,) = re.findall(r"^\| `captured` \| `way`: (.*) \|$", table, re.MULTILINE)
+    assert re.findall(r"`(.+?)`", captured) == list(events.Way)
 
 
 def test_the_section_about_the_sandbox_has_every_fault() -> None:
@@ -111,13 +111,13 @@ def test_the_section_about_the_sandbox_has_every_fault() -> None:
 
 def test_the_table_of_faults_agrees_with_the_tests() -> None:
     ends = defaultdict(list)
-    for trouble, _unused, cell in cells():
-        ends[trouble].append(str(cell))
+    for cause, _call, cell in cells():
+        ends[cause].append(str(cell))
     alike = defaultdict(list)
-    for trouble, row in ends.items():
-        alike[tuple(row)].append(trouble)
+    for cause, row in ends.items():
+        alike[tuple(row)].append(cause)
     head = f"| what goes wrong | {' | '.join(f'`{call}`' for call in COLUMNS)} |\n| --- |{' --- |' * len(COLUMNS)}\n"
-    rows = (f"| {'; '.join(troubles)} | {' | '.join(row)} |\n" for row, troubles in alike.items())
+    rows = (f"| {'; '.join(causes)} | {' | '.join(row)} |\n" for row, causes in alike.items())
     assert head + "".join(rows) in section("## The redirect is not wasted")
 
 

@@ -18,7 +18,7 @@ ENGLISH_WORDS = re.compile(r"\b[a-z]{2,} [a-z]{2,} [a-z]{2,}\b")
 BOTH = (README, TRANSLATED)
 ENDS = {"linked": "已关联", "cannot be": "不会发生", ", kept": "，保留"}
 """The outcomes in the table of faults."""
-SAID = {"error: …": "错误: …", "hint: …": "提示: …", "received 212 characters": "已收到 212 个字符"}
+QUOTED = {"error: …": "错误: …", "hint: …": "提示: …", "received 212 characters": "已收到 212 个字符"}
 """Messages that are quoted outside of the table of messages."""
 ONLY_CHINESE = {"LANG=zh_CN.UTF-8", "--lang zh"}
 """The settings that show the transcripts in Chinese."""
@@ -57,15 +57,15 @@ def quoted() -> list[tuple[str, str]]:
 
 def codes(text: str, *, translate: bool = False) -> list[str]:
     """The code words of a text, with the messages of the terminal in Chinese if ``translate`` is set."""
-    said = SAID | dict(quoted()) if translate else {}
-    return sorted(said.get(word, word) for word in _CODE.findall(text.replace("\n", " ")))
+    messages = QUOTED | dict(quoted()) if translate else {}
+    return sorted(messages.get(word, word) for word in _CODE.findall(text.replace("\n", " ")))
 
 
 def shape(text: str) -> list[tuple[str, int]]:
     """The paragraphs, lists and tables, with how many items or rows each has."""
     parts = re.split(r"\n{2,}", text.strip())
     items = re.compile(r"^(\||- |\d\. )", re.MULTILINE)
-    return [(re.sub(r"\d", "1", found[0]) if (found := items.findall(part)) else "", len(found)) for part in parts]
+    return [(re.sub(r"\d", "1", kinds[0]) if (kinds := items.findall(part)) else "", len(kinds)) for part in parts]
 
 
 def anchor(heading: str) -> str:
@@ -76,9 +76,9 @@ def anchor(heading: str) -> str:
 def targets(text: str, *, other: str) -> list[str]:
     """The targets of the links: a heading by its number, and the other README by one name."""
     places = {anchor(heading): f"heading {number}" for number, heading in enumerate(headings(text))} | {other: "other"}
-    found = _TARGET.findall(prose(text))
-    assert all(target in places for target in found if target.startswith("#")), found
-    return sorted(places.get(target, target) for target in found)
+    links = _TARGET.findall(prose(text))
+    assert all(target in places for target in links if target.startswith("#")), links
+    return sorted(places.get(target, target) for target in links)
 
 
 def without_comments(block: str) -> str:
@@ -132,10 +132,10 @@ def test_its_table_of_faults_has_the_same_outcomes() -> None:
 
 def test_quoted_messages_are_those_of_the_catalog() -> None:
     with (PACKAGE / "locale" / "zh_CN" / "LC_MESSAGES" / "oauth_helper.po").open("rb") as file:
-        said = [(english_of(message)[0], translations_of(message)[0]) for message in read_po(file) if message.id]
+        messages = [(english_of(message)[0], translations_of(message)[0]) for message in read_po(file) if message.id]
     for ours, theirs in quoted():
         in_full = max(_LEFT_OUT.split(ours), key=len).strip()
-        translations = [translation for known, translation in said if in_full in known] or [ours]
+        translations = [translation for english, translation in messages if in_full in english] or [ours]
         pieces = [piece.strip() for piece in _LEFT_OUT.split(theirs)]
         assert any(all(piece in one for piece in pieces) for one in translations), (theirs, translations)
 

@@ -82,7 +82,7 @@ REDIRECTS: Final = text_of(
 WRAPPING: Final = re.compile(r"[\s>|\\\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]|\x1b\[[0-?]*[ -/]*[@-~]")
 
 
-def readings(text: str) -> Iterator[str]:
+def decodings(text: str) -> Iterator[str]:
     """The text as it is and without wrapping, each decoded up to five times."""
     for level in (text, WRAPPING.sub("", text)):
         decoded = level
@@ -107,7 +107,7 @@ def test_a_pasted_text_gives_only_what_is_in_it(text: str) -> None:
     except AuthorizationDeniedError as denied:
         assert_shown(denied)
         code = ""
-    found = list(readings(text))
+    found = list(decodings(text))
     assert any(is_spread_in(STATE, each) for each in found)
     assert any(is_spread_in(code, each) for each in found)
     assert code.isprintable()
