@@ -1,7 +1,7 @@
 """Make the pictures in docs/ from runs in the sandbox: a link in a terminal as SVG, and the pages as PNG.
 
-``PYTHONPATH=tests .venv-pictures/bin/python tests/tools/pictures.py /tmp`` makes them in /tmp instead of docs/. It needs
-Chromium, Xvfb, and a font with Chinese characters (Debian: fonts-noto-cjk).
+``PYTHONPATH=tests .venv-pictures/bin/python tests/tools/pictures.py /tmp`` makes them in /tmp instead of docs/. It
+needs Chromium, Xvfb, and a font with Chinese characters (Debian: fonts-noto-cjk).
 """
 
 from __future__ import annotations
