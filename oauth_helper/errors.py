@@ -37,16 +37,11 @@ class OAuthHelperError(Exception):
         super().__init__(message)
         self.message: Text = message
         self.hint: Text = hint or _(self.default_hint)
-        self.code = code
-        """The API's error code, such as ``SVCSTG.REPO.0402``."""
-        self.request_id = request_id
-        """The id that the vendor's support asks for."""
-        self.status = status
-        """The answer's HTTP status; None if the error is not an answer."""
-        self.answered_by = answered_by
-        """Who answered, if the answer has none of ServiceStage's codes."""
-        self.nothing_created = nothing_created
-        """Whether it is certain that nothing was created. The message or hint says so."""
+        self.code = code  # the API's error code, such as SVCSTG.REPO.0402
+        self.request_id = request_id  # the id that the vendor's support asks for
+        self.status = status  # the HTTP status of the answer; None if the error is not an answer
+        self.answered_by = answered_by  # who answered, if the answer has none of ServiceStage's codes
+        self.nothing_created = nothing_created  # whether it is certain; the message or hint says so
 
     def __str__(self) -> str:
         return self.message
@@ -203,21 +198,13 @@ class UnavailableError(OAuthHelperError):
     default_hint = "Try again in a moment; `oauth-helper doctor` checks the endpoint."
 
     def __init__(
-        self,
-        message: Text,
-        *,
-        sent: bool,
-        retry_after: float | None = None,
-        is_transient: bool = False,
-        **about: Any,
+        self, message: Text, *, sent: bool, retry_after: float | None = None, is_transient: bool = False, **about: Any
     ) -> None:
         super().__init__(message, **about)
-        self.sent = sent
-        """Whether the request may have reached the server. False only if there was no connection."""
+        self.sent = sent  # whether the request may have reached the server; False only if there was no connection
         self.retry_after = retry_after
         """Seconds to wait before the next request, if a 408, 425, 429 or 5xx answer names them (RFC 9110 10.2.3)."""
-        self.is_transient = is_transient
-        """Whether the same request may succeed a moment later: the server is busy, or the connection broke."""
+        self.is_transient = is_transient  # whether the same request may succeed a moment later
 
 
 class UnreachableError(UnavailableError):

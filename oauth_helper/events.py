@@ -56,8 +56,7 @@ class Warned(Struct, frozen=True):
     """Something that the user should know; the link goes on."""
 
     message: Text
-    once: bool = False
-    """Whether it is about this machine, and so the same for every link of a command."""
+    once: bool = False  # about this machine, and so the same for every link of a command
 
 
 class Checked(Struct, frozen=True):
@@ -71,8 +70,7 @@ class Resumed(Struct, frozen=True):
     """The exchange of a redirect that an earlier run captured begins."""
 
     name: str
-    captured_at: datetime
-    """When it was captured (UTC)."""
+    captured_at: datetime  # UTC
 
 
 class Joined(Struct, frozen=True):
@@ -86,12 +84,9 @@ class Joined(Struct, frozen=True):
 class Waiting(Struct, frozen=True):
     """The listener accepts requests, and the wait for the redirect begins. Both addresses are secret."""
 
-    listener: str
-    """Address of the listener's ``/start`` with the KEY, for the user only."""
-    authorization_url: str
-    """It contains the state; for the user only."""
-    expires_at: datetime
-    """When the wait ends (UTC)."""
+    listener: str  # the address of /start with the KEY, for the user only
+    authorization_url: str  # with the state, for the user only
+    expires_at: datetime  # when the wait ends (UTC)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(expires_at={self.expires_at!r})"
@@ -101,10 +96,8 @@ class Opened(Struct, frozen=True):
     """A browser was started."""
 
     browser: str
-    window: bool = False
-    """Whether it is a window of ours, in which we see the redirect."""
-    marked: bool = False
-    """Whether the browser shows in its address bar that a program controls it."""
+    window: bool = False  # a window of ours, in which we see the redirect
+    marked: bool = False  # its address bar shows that a program controls it
 
 
 class NotOpened(Struct, frozen=True):
@@ -118,8 +111,7 @@ class Visited(Struct, frozen=True):
 class OpenedTwice(Struct, frozen=True):
     """Another browser or program used an address that works once. It is reported once for each new address."""
 
-    listener: str
-    """A new address with a KEY, for the user only. It is secret."""
+    listener: str  # a new address with a KEY, for the user only
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
@@ -133,8 +125,7 @@ class Ignored(Struct, frozen=True):
 
     reason: str
     """A :class:`RejectedRequest`, or the reason of a :class:`~oauth_helper.errors.RedirectRejectedError`."""
-    count: int
-    """How often something was ignored for this reason so far."""
+    count: int  # how often something was ignored for this reason so far
 
 
 class Advised(Struct, frozen=True):
@@ -152,12 +143,9 @@ class Captured(Struct, frozen=True):
 class Exchanging(Struct, frozen=True):
     """Code and state are sent to ServiceStage."""
 
-    attempt: int = 1
-    """More than 1 if they are sent again because the attempt before had no effect."""
-    replaces: bool = False
-    """Whether an authorization was deleted that the new one replaces."""
-    kept: bool = False
-    """Whether they are saved, so that another run can finish the exchange."""
+    attempt: int = 1  # more if they are sent again because the attempt before had no effect
+    replaces: bool = False  # an authorization was deleted that the new one replaces
+    kept: bool = False  # they are saved, so that another run can finish the exchange
 
 
 class Looking(Struct, frozen=True):
@@ -169,16 +157,14 @@ class Looking(Struct, frozen=True):
 class Refused(Struct, frozen=True):
     """ServiceStage refused the redirect; the link may go on with another one."""
 
-    may_be_created: bool = False
-    """Whether an authorization may have been created from it all the same."""
+    may_be_created: bool = False  # an authorization may have been created from it all the same
 
 
 class Deleting(Struct, frozen=True):
     """ServiceStage is asked to delete the authorization that is to be replaced."""
 
     name: str
-    kept: bool = False
-    """Whether the redirect is saved, so that another run can finish the exchange."""
+    kept: bool = False  # the redirect is saved, so that another run can finish the exchange
 
 
 class Deleted(Struct, frozen=True):
@@ -191,8 +177,7 @@ class Linked(Struct, frozen=True):
     """The end: the authorization exists."""
 
     authorization: Authorization
-    kept: bool = False
-    """Whether it existed before and was not changed."""
+    kept: bool = False  # it existed before and was not changed
 
 
 class Failed(Struct, frozen=True):
@@ -230,18 +215,12 @@ Event = (
 class Progress(Struct):
     """How far a link is. Pass each of its events to :meth:`take`."""
 
-    has_redirect: bool = False
-    """Whether there is a redirect whose outcome is unknown."""
-    is_kept: bool = False
-    """Whether it is saved."""
-    may_be_created: bool = False
-    """Whether this run or another one has asked ServiceStage to create or replace something."""
-    is_deleting: bool = False
-    """Whether ServiceStage was asked to delete the authorization that is to be replaced, and has not answered."""
-    has_deleted: bool = False
-    """Whether that authorization was deleted."""
-    has_joined: bool = False
-    """Whether another process does the linking."""
+    has_redirect: bool = False  # there is a redirect whose outcome is unknown
+    is_kept: bool = False  # it is saved
+    may_be_created: bool = False  # this run or another one asked ServiceStage to create or replace something
+    is_deleting: bool = False  # ServiceStage was asked to delete the one to be replaced, and has not answered
+    has_deleted: bool = False  # it was deleted
+    has_joined: bool = False  # another process does the linking
     is_over: bool = False
 
     def take(self, event: Event) -> None:

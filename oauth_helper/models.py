@@ -115,21 +115,16 @@ class Authorization(Record, frozen=True):
     """
 
     name: str = ""
-    repo_type: str = ""
-    """As the API spells it. It is a plain string because a server may know types that we do not."""
-    repo_host: str = ""
-    """API address of the Git host, such as ``https://api.github.com``."""
-    repo_home: str = ""
-    """Address of the account's page."""
+    repo_type: str = ""  # as the API spells it: a server may know types that we do not
+    repo_host: str = ""  # the API of the Git host, such as https://api.github.com
+    repo_home: str = ""  # the page of the account
     repo_user: str = ""
     avartar: str = ""
-    token_type: str = ""
-    """``oauth``, ``personal`` or ``password``."""
+    token_type: str = ""  # oauth, personal or password
     create_time: int = 0
     """Milliseconds since the epoch. The unit is not documented; other ServiceStage times use it."""
     update_time: int = 0
-    status: int | None = None
-    """0 normal, 1 expired, 2 unauthenticated."""
+    status: int | None = None  # 0 normal, 1 expired, 2 unauthenticated
     tag: str | None = None
 
     @property
@@ -146,8 +141,7 @@ class Namespace(Record, frozen=True):
     """A user, group or organization of a Git host (API page "Obtaining Namespaces")."""
 
     id: str = ""
-    name: str = ""
-    """The path at the Git host; a nested group has a slash in it."""
+    name: str = ""  # the path at the Git host; a nested group has a slash in it
 
     @property
     def key(self) -> str:
@@ -172,11 +166,9 @@ class LinkRequest(Struct, frozen=True):
 
     repo_type: RepoType
     name: str
-    tag: str | None = None
-    """Site tag, sent with both calls."""
+    tag: str | None = None  # site tag, sent with both calls
     if_exists: IfExists = IfExists.KEEP
-    timeout: float = 600.0
-    """Seconds to wait for the user."""
+    timeout: float = 600.0  # seconds to wait for the user
 
     def __post_init__(self) -> None:
         if not is_legal_name(self.name):
@@ -203,16 +195,14 @@ class Pending(Struct, frozen=True):
     target: Target
     repo_type: RepoType
     captured_at: Annotated[datetime, Meta(tz=True)]
-    code: Secret | None
-    """None once it is removed; so is ``state``."""
+    code: Secret | None  # None once it is removed; so is state
     state: Secret | None
     tag: str | None = None
     sent_at: Annotated[datetime, Meta(tz=True)] | None = None
     """When the exchange may have left for ServiceStage last; None if it certainly has not."""
     stood_since: int | None = None
     """``create_time`` of the authorization that had the name before; None if there was none."""
-    is_deleted: bool = False
-    """Whether that authorization is deleted, because it is to be replaced."""
+    is_deleted: bool = False  # that authorization is deleted, because it is to be replaced
 
     def is_fresh(self, now: datetime) -> bool:
         """Whether the code may still be valid. It is not if the clock was set back by more than its lifetime."""
