@@ -11,8 +11,15 @@ import re
 import stat
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import (
+    AbstractAsyncContextManager,
+    ExitStack,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+    suppress,
+)
 from dataclasses import dataclass
 from pathlib import Path
 from string import Formatter
@@ -23,10 +30,18 @@ import aiohttp
 from platformdirs import user_runtime_path
 from yarl import URL
 
-from oauth_helper.errors import MachineError, OAuthHelperError, RedirectRejectedError
-from oauth_helper.events import Failed, Linked, Outcome
+from oauth_helper.errors import (
+    DeadlineError,
+    MachineError,
+    OAuthHelperError,
+    OutcomeUnknownError,
+    RedirectRejectedError,
+    StoppedError,
+)
+from oauth_helper.events import Event, Failed, Joined, Linked, Outcome, Warned
+from oauth_helper.exchange import check_existing
 from oauth_helper.i18n import Sentence, Text, _
-from oauth_helper.models import Authorization, RepoType, Target, is_legal_name
+from oauth_helper.models import Authorization, LinkRequest, RepoType, Target, as_argument, is_legal_name
 from oauth_helper.private_files import private_folder, read_private, remove_leftovers, write_whole
 from oauth_helper.secret import Secret, safe_text
 
@@ -487,7 +502,7 @@ def noticed(
             path.unlink()
 
 
-def read_notices(folder: Path) -> list[InstanceInfo]:
+def waiting_instances(folder: Path) -> list[InstanceInfo]:
     """Return the notices of all runs that can be spoken to; those of dead ones are removed.
 
     What is no notice, or is not to be trusted, is passed over.
@@ -500,11 +515,11 @@ def read_notices(folder: Path) -> list[InstanceInfo]:
     return [notice for notice in found if notice]
 
 
-def find_notice(folder: Path, target: Target) -> InstanceInfo | None:
+def find_instance(folder: Path, target: Target) -> InstanceInfo | None:
     """Return the notice of the run that links ``target``, if there is one and it can be spoken to.
 
     Raises:
-        MachineError: As :func:`read_notices`.
+        MachineError: As :func:`waiting_instances`.
     """
     return _notice(folder, target.digest) if notice_path(folder, target.digest).exists() else None
 
@@ -635,7 +650,7 @@ async def claim_or_find(
     Raises:
         MachineError: Nothing can be locked in ``folder``.
     """
-    return await _until(lambda: TargetLock.try_take(folder, target) or find_notice(folder, target), tell_of_wait)
+    return await _until(lambda: TargetLock.try_take(folder, target) or find_instance(folder, target), tell_of_wait)
 
 
 async def claim_when_free(folder: Path, target: Target, tell_of_wait: Callable[[], None] = lambda: None) -> TargetLock:
@@ -655,3 +670,153 @@ async def _until(find: Callable[[], Found | None], tell_of_wait: Callable[[], No
         return found
     finally:
         telling.cancel()
+
+
+class SingleRun:
+    """The link of one target, among all oauth-helper processes of this user.
+
+    If there is no folder in which the processes can find each other, each continues alone.
+    """
+
+    def __init__(self, folder: Path | None, target: Target, repo_type: RepoType, tell: Callable[[Event], None]) -> None:
+        self._folder = folder
+        self._target = target
+        self._repo_type = repo_type
+        self._tell = tell
+
+    @classmethod
+    def of_the_user(cls, target: Target, repo_type: RepoType, tell: Callable[[Event], None]) -> SingleRun:
+        """Use the user's runtime folder; report it if that cannot be used."""
+        try:
+            folder = runtime_folder()
+        except MachineError as error:
+            tell(_alone_warning(error))
+            return cls(None, target, repo_type, tell)
+        return cls(folder, target, repo_type, tell)
+
+    @asynccontextmanager
+    async def acquired_or_joined(
+        self, request: LinkRequest, paste: Callable[[InstanceInfo], Awaitable[object]] | None = None
+    ) -> AsyncIterator[Linked | None]:
+        """Hold the lock of the target within the context (None), or return what the process that holds it created.
+
+        Args:
+            request: What this process would link.
+            paste: Runs while another process holds the lock, and delivers what the user pastes here to it.
+
+        Raises:
+            DeadlineError: The other process has not finished in time.
+            OAuthHelperError: The other process failed, and trying again at once would fail in the same way.
+        """
+        if self._folder is None:
+            yield None
+            return
+        try:
+            async with asyncio.timeout(request.timeout):
+                lock_or_linked = await self._acquire_or_join(self._folder, request, paste)
+        except TimeoutError:
+            raise self._failed(_still_linked(request.name)) from None
+        except OAuthHelperError as error:
+            raise self._failed(error) from error.__cause__
+        if isinstance(lock_or_linked, Linked):
+            self._tell(lock_or_linked)
+            yield lock_or_linked
+        else:
+            with lock_or_linked or nullcontext():
+                yield None
+
+    @asynccontextmanager
+    async def acquired(self, timeout: float) -> AsyncIterator[bool]:  # noqa: ASYNC109 - it also reports the wait
+        """Hold the lock of the target within the context; False if another process holds it for ``timeout`` seconds."""
+        joined = Joined(self._target.name, can_deliver=False)
+        with ExitStack() as stack:
+            try:
+                if self._folder:
+                    async with asyncio.timeout(timeout):
+                        lock = await claim_when_free(self._folder, self._target, lambda: self._tell(joined))
+                        stack.enter_context(lock)
+            except TimeoutError:
+                yield False
+                return
+            except MachineError as error:
+                self._tell(_alone_warning(error))
+            yield True
+
+    @contextmanager
+    def announced(self, listener: str, state: Secret) -> Iterator[None]:
+        """Let other processes find this one at the address of its listener while it waits for ``state``."""
+        with ExitStack() as stack:
+            try:
+                if self._folder:
+                    place = noticed(
+                        self._folder, self._target, address=listener, repo_type=self._repo_type, state=state
+                    )
+                    stack.enter_context(place)
+            except MachineError as error:
+                self._tell(_alone_warning(error))
+            yield
+
+    async def _acquire_or_join(
+        self, folder: Path, request: LinkRequest, paste: Callable[[InstanceInfo], Awaitable[object]] | None
+    ) -> TargetLock | Linked | None:
+        told = Joined(request.name, can_deliver=False), Joined(request.name)
+        untold = [*told]
+
+        def tell(joined: Joined) -> None:
+            if joined in untold:  # once, and nothing less after more
+                del untold[: untold.index(joined) + 1]
+                self._tell(joined)
+
+        while True:
+            try:
+                lock_or_instance = await claim_or_find(folder, self._target, lambda: tell(told[0]))
+            except MachineError as error:
+                self._tell(_alone_warning(error))
+                return None
+            if isinstance(lock_or_instance, TargetLock):
+                return lock_or_instance
+            tell(told[1])
+            match await _outcome_while_pasting(lock_or_instance, paste):
+                case Linked(authorization):
+                    check_existing(request, authorization)
+                    return Linked(authorization, kept=True)
+                case Failed(failure) if not isinstance(failure, StoppedError | OutcomeUnknownError):
+                    raise failure
+            # The other process was stopped or is gone; when it has ended, this one takes the lock.
+            await asyncio.sleep(PAUSE)
+
+    def _failed(self, error: OAuthHelperError) -> OAuthHelperError:
+        self._tell(Failed(error))
+        return error
+
+
+def _alone_warning(error: MachineError) -> Warned:
+    return Warned(
+        _("{message}; other runs will not find this one. {hint}", message=error.message, hint=error.hint),
+        once=True,
+    )
+
+
+def _still_linked(name: str) -> DeadlineError:
+    return DeadlineError(
+        _("Another oauth-helper is still linking {name}", name=name),
+        hint=_(
+            "This one has stopped waiting; the other goes on. `oauth-helper show {name}` tells how it ended.",
+            name=as_argument(name),
+        ),
+    )
+
+
+async def _outcome_while_pasting(
+    instance: InstanceInfo, paste: Callable[[InstanceInfo], Awaitable[object]] | None
+) -> Outcome | None:
+    """Wait for the outcome; None if the process has gone without one."""
+    pasting = asyncio.ensure_future(paste(instance)) if paste else None
+    try:
+        return await outcome(instance)
+    except RunGoneError:
+        return None
+    finally:
+        if pasting:
+            pasting.cancel()
+            await asyncio.gather(pasting, return_exceptions=True)

@@ -6,7 +6,7 @@ from waiting_runs import TARGET, taken
 from oauth_helper.events import Event, Warned
 from oauth_helper.models import RepoType
 from oauth_helper.secret import Secret
-from oauth_helper.session import SingleRun
+from oauth_helper.single_instance import SingleRun
 
 ADDRESS = f"http://127.0.0.1:8080/start?k={'k' * 43}"
 

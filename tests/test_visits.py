@@ -29,9 +29,9 @@ from oauth_helper.single_instance import (
     TargetLock,
     claim_or_find,
     deliver,
-    find_notice,
+    find_instance,
     outcome,
-    read_notices,
+    waiting_instances,
     write_outcome,
 )
 
@@ -161,7 +161,7 @@ async def _gone(notice: InstanceInfo) -> bool:
 
 async def test_a_redirect_is_delivered_to_a_run_in_another_process(tmp_path: Path) -> None:
     with waiting_elsewhere(tmp_path):
-        (notice,) = read_notices(tmp_path)
+        (notice,) = waiting_instances(tmp_path)
         assert await deliver(notice, ADDRESS) == LINKED
         assert await outcome(notice) == LINKED
 
@@ -249,6 +249,6 @@ async def test_a_visit_names_no_program_and_carries_no_cookie() -> None:
 
 async def test_the_key_of_the_notice_is_not_the_one_that_the_browser_has(tmp_path: Path) -> None:
     async with waiting(tmp_path, RedirectReceiver()) as first:
-        assert first == find_notice(tmp_path, TARGET)
+        assert first == find_instance(tmp_path, TARGET)
     async with waiting(tmp_path, RedirectReceiver()) as second:
         assert first.key != second.key

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from listener_desk import RedirectReceiver, listening
 
 from oauth_helper.models import RepoType, Target
-from oauth_helper.single_instance import InstanceInfo, TargetLock, find_notice, lock_path, noticed
+from oauth_helper.single_instance import InstanceInfo, TargetLock, find_instance, lock_path, noticed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -49,7 +49,7 @@ async def waiting(folder: Path, receiver: RedirectReceiver, *, patience: float =
     async with listening(receiver, patience=patience) as opened:
         address = opened.listener.start(good_once=False).address
         with taken(folder), noticed(folder, TARGET, address=address, repo_type=RepoType.GITHUB):
-            notice = find_notice(folder, TARGET)
+            notice = find_instance(folder, TARGET)
             assert notice
             yield notice
 
