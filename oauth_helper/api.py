@@ -36,7 +36,7 @@ from oauth_helper.exchange import TIMING, Timing, find_existing
 from oauth_helper.i18n import _, enumerated, listed, ngettext
 from oauth_helper.journal import Journal
 from oauth_helper.known_projects import Asked, KnownProjects
-from oauth_helper.link_steps import Doors, Service, Settled, link_directly, list_if_permitted, resume
+from oauth_helper.link_steps import Doors, Settled, link_directly, list_if_permitted, resume
 from oauth_helper.link_steps import link as link_steps
 from oauth_helper.listener.handlers import Listener
 from oauth_helper.models import (
@@ -467,7 +467,7 @@ def _request(repo_type: RepoType, name: str | None, if_exists: IfExists | str) -
 async def resume_all(
     pendings: Sequence[Pending],
     journal: Journal,
-    connected: Callable[[Target], AbstractAsyncContextManager[Service]],
+    connected: Callable[[Target], AbstractAsyncContextManager[ServiceStageClient]],
     tell: Callable[[Event], None],
     timing: Timing = TIMING,
 ) -> list[Settled]:
