@@ -33,7 +33,7 @@ from oauth_helper.errors import (
 )
 from oauth_helper.events import Event, Failed, Linked, Outcome, Visited, Warned, warning_once
 from oauth_helper.exchange import TIMING, Timing, find_existing
-from oauth_helper.i18n import _, enumerated, listed, ngettext
+from oauth_helper.i18n import Language, _, enumerated, listed, ngettext
 from oauth_helper.journal import Journal
 from oauth_helper.known_projects import Asked, KnownProjects
 from oauth_helper.link_steps import Doors, Settled, link_directly, list_if_permitted, resume
@@ -289,9 +289,10 @@ async def run_link(
         OAuthHelperError: As :func:`link`.
     """
     target = Target(service.endpoint, service.project_id, request.name)
-    place = SingleRun.of_the_user(target, request.repo_type, tell)
-    say = browser_options.say if browser_options.has_prompt else None
-    async with place.acquired_or_joined(request, partial(deliver_pasted, say=say) if say else None) as joined:
+    say, language = browser_options.say, browser_options.outcome_language
+    paste = partial(deliver_pasted, say=say, language=language) if say and browser_options.has_prompt else None
+    place = SingleRun.of_the_user(target, request.repo_type, tell, language=language)
+    async with place.acquired_or_joined(request, paste) as joined:
         if joined:
             return joined
         async with _seated(session, browser_options, tell, service) as (listener, opening):
@@ -500,7 +501,9 @@ def waiting_links() -> list[InstanceInfo]:
     return waiting
 
 
-async def deliver_to_waiting(waiting: Sequence[InstanceInfo], text: str) -> tuple[InstanceInfo, Outcome]:
+async def deliver_to_waiting(
+    waiting: Sequence[InstanceInfo], text: str, *, language: Language = Language.ENGLISH
+) -> tuple[InstanceInfo, Outcome]:
     """Hand a pasted redirect to the one of these links, of which there is one at least, that waits for its state.
 
     If there are several, the others are not given it: a foreign redirect would look like a mistake of their users.
@@ -521,7 +524,7 @@ async def deliver_to_waiting(waiting: Sequence[InstanceInfo], text: str) -> tupl
         rejections.append(_rejection(text, waiting[0].repo_type))
     for notice in addressed:
         try:
-            return notice, await deliver(notice, text)
+            return notice, await deliver(notice, text, language=language)
         except RedirectRejectedError as error:
             rejections.append(error)
         except RunGoneError:

@@ -57,6 +57,11 @@ class BrowserOptions:
     """What the user reads on pages."""
 
     @property
+    def outcome_language(self) -> Language:
+        """The language in which another process tells its outcome: scripts get English."""
+        return Language.ENGLISH if self.has_script else self.preference.language
+
+    @property
     def has_prompt(self) -> bool:
         """Whether the user can paste into the terminal."""
         from oauth_helper.terminal_prompt import can_prompt  # noqa: PLC0415 - where nobody speaks, nobody is asked
@@ -206,7 +211,7 @@ def _check_by_hand(browser_options: BrowserOptions, no_default: Text) -> None:
         raise nobody_could_authorize(no_default)
 
 
-async def deliver_pasted(instance: InstanceInfo, say: Callable[[Text], None]) -> None:
+async def deliver_pasted(instance: InstanceInfo, say: Callable[[Text], None], language: Language) -> None:
     """Read the terminal, and deliver what is pasted to the process that already links the target."""
     rejection: tuple[Text, ...] = ()
     while True:
@@ -216,7 +221,7 @@ async def deliver_pasted(instance: InstanceInfo, say: Callable[[Text], None]) ->
                 say(line)
             text = await pasted.get()
         try:
-            await deliver(instance, text)
+            await deliver(instance, text, language=language)
         except RedirectRejectedError as rejected:
             rejection = (rejected.message, rejected.hint)
         else:
