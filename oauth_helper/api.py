@@ -6,7 +6,7 @@ import asyncio
 import getpass
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack, asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
@@ -31,12 +31,12 @@ from oauth_helper.errors import (
     SettingsError,
     UsageError,
 )
-from oauth_helper.events import Event, Failed, Joined, Linked, Outcome, Visited, Warned, warning_once
+from oauth_helper.events import Event, Failed, Linked, Outcome, Visited, Warned, warning_once
 from oauth_helper.exchange import TIMING, Timing, find_existing
-from oauth_helper.i18n import _, enumerated, listed, ngettext
+from oauth_helper.i18n import Language, _, enumerated, listed, ngettext
 from oauth_helper.journal import Journal
 from oauth_helper.known_projects import Asked, KnownProjects
-from oauth_helper.link_steps import Doors, Service, Settled, link_directly, list_if_permitted, resume
+from oauth_helper.link_steps import Doors, Settled, link_directly, list_if_permitted, resume
 from oauth_helper.link_steps import link as link_steps
 from oauth_helper.listener.handlers import Listener
 from oauth_helper.models import (
@@ -55,16 +55,16 @@ from oauth_helper.redirect import AuthorizationRequest
 from oauth_helper.secret import Secret
 from oauth_helper.servicestage.client import ServiceStageClient
 from oauth_helper.servicestage.iam import fetch_token, find_project_id
-from oauth_helper.session import BrowserOptions, ListenerForOne, Opening, SharedSession, SingleRun, of_being_alone
+from oauth_helper.session import BrowserOptions, ListenerForOne, Opening, SharedSession, deliver_pasted
 from oauth_helper.settings import DEFAULT_TIMEOUT, Settings, UnreadableFileError, read_bytes
 from oauth_helper.single_instance import (
     InstanceInfo,
     RunGoneError,
-    claim_when_free,
+    SingleRun,
     deliver,
     digest_of_state,
-    read_notices,
     runtime_folder,
+    waiting_instances,
 )
 from oauth_helper.values import Sourced
 
@@ -289,8 +289,10 @@ async def run_link(
         OAuthHelperError: As :func:`link`.
     """
     target = Target(service.endpoint, service.project_id, request.name)
-    place = SingleRun.of_the_user(target, request.repo_type, tell)
-    async with place.claimed_or_joined(request, browser_options) as joined:
+    say, language = browser_options.say, browser_options.outcome_language
+    paste = partial(deliver_pasted, say=say, language=language) if say and browser_options.has_prompt else None
+    place = SingleRun.of_the_user(target, request.repo_type, tell, language=language)
+    async with place.acquired_or_joined(request, paste) as joined:
         if joined:
             return joined
         async with _seated(session, browser_options, tell, service) as (listener, opening):
@@ -436,7 +438,7 @@ async def run_direct_link(
     target = Target(service.endpoint, service.project_id, request.name)
     place = SingleRun.of_the_user(target, request.repo_type, tell)
     # Nobody can speak to this run: whoever would link the same name waits until it is over, and then looks.
-    async with place.claimed_or_joined(request, BrowserOptions()) as joined:
+    async with place.acquired_or_joined(request) as joined:
         return joined or await link_directly(
             *(request, git_credential, service, tell), timing=timing, is_checked=is_checked, may_list=may_list
         )
@@ -466,7 +468,7 @@ def _request(repo_type: RepoType, name: str | None, if_exists: IfExists | str) -
 async def resume_all(
     pendings: Sequence[Pending],
     journal: Journal,
-    connected: Callable[[Target], AbstractAsyncContextManager[Service]],
+    connected: Callable[[Target], AbstractAsyncContextManager[ServiceStageClient]],
     tell: Callable[[Event], None],
     timing: Timing = TIMING,
 ) -> list[Settled]:
@@ -474,7 +476,8 @@ async def resume_all(
     settled = []
     tell = warning_once(tell)
     for pending in pendings:
-        async with _claimed(pending.target, tell, timing) as is_ours:
+        run = SingleRun.of_the_user(pending.target, pending.repo_type, tell)
+        async with run.acquired(timing.total) as is_ours:
             if current := _still_there(pending, journal, tell):
                 one = await resume(current, journal, connected, tell, timing) if is_ours else _left_to_another(current)
                 settled.append(one)
@@ -487,7 +490,7 @@ def waiting_links() -> list[InstanceInfo]:
     Raises:
         MachineError: There is none, or they cannot be looked for.
     """
-    waiting = read_notices(runtime_folder())
+    waiting = waiting_instances(runtime_folder())
     if not waiting:
         raise MachineError(
             _("No link of yours is waiting on this machine"),
@@ -498,7 +501,9 @@ def waiting_links() -> list[InstanceInfo]:
     return waiting
 
 
-async def deliver_to_waiting(waiting: Sequence[InstanceInfo], text: str) -> tuple[InstanceInfo, Outcome]:
+async def deliver_to_waiting(
+    waiting: Sequence[InstanceInfo], text: str, *, language: Language = Language.ENGLISH
+) -> tuple[InstanceInfo, Outcome]:
     """Hand a pasted redirect to the one of these links, of which there is one at least, that waits for its state.
 
     If there are several, the others are not given it: a foreign redirect would look like a mistake of their users.
@@ -519,7 +524,7 @@ async def deliver_to_waiting(waiting: Sequence[InstanceInfo], text: str) -> tupl
         rejections.append(_rejection(text, waiting[0].repo_type))
     for notice in addressed:
         try:
-            return notice, await deliver(notice, text)
+            return notice, await deliver(notice, text, language=language)
         except RedirectRejectedError as error:
             rejections.append(error)
         except RunGoneError:
@@ -558,22 +563,6 @@ def _rejection(text: str, repo_type: RepoType) -> RedirectRejectedError:
     except RedirectRejectedError as rejected:
         return rejected
     raise RuntimeError("a redirect for a state that did not exist")
-
-
-@asynccontextmanager
-async def _claimed(target: Target, tell: Callable[[Event], None], timing: Timing) -> AsyncIterator[bool]:
-    """Hold the right to the target within the context; tell whether it was to be had."""
-    with ExitStack() as stack:
-        try:
-            async with asyncio.timeout(timing.total):
-                joined = Joined(target.name, can_deliver=False)
-                stack.enter_context(await claim_when_free(runtime_folder(), target, lambda: tell(joined)))
-        except TimeoutError:
-            yield False
-            return
-        except MachineError as error:
-            tell(of_being_alone(error))
-        yield True
 
 
 def _left_to_another(pending: Pending) -> Settled:

@@ -45,42 +45,20 @@ from oauth_helper.exchange import (
     TIMING,
     CannotVerifyError,
     Exchange,
-    Lists,
     Timing,
     find_existing,
     find_made,
     is_list_alone_refused,
+    redirect_creation,
     what_is_gone,
 )
-from oauth_helper.exchange import Journal as ExchangeJournal
-from oauth_helper.exchange import Service as ExchangeService
 from oauth_helper.i18n import Text, _
-from oauth_helper.models import Authorization, IfExists, LinkRequest, Pending, RepoType, Target
+from oauth_helper.journal import Journal
+from oauth_helper.models import Authorization, IfExists, LinkRequest, Pending, Target
 from oauth_helper.receiver import MOMENTS, Ending, RedirectReceiver
 from oauth_helper.redirect import AuthorizationRequest, AuthorizationResponse
 from oauth_helper.secret import Secret
-
-
-class Service(ExchangeService, Protocol):
-    """ServiceStage: the three calls of an exchange, and the one that begins it all."""
-
-    @property
-    def endpoint(self) -> str:
-        """Where it is; with the project, what a link is kept apart by from those elsewhere."""
-
-    @property
-    def project_id(self) -> str:
-        """Whose authorizations these are."""
-
-    async def authorization_url(self, repo_type: RepoType, *, tag: str | None = None) -> str:
-        """Ask where the user is to authorize; its state is good for one exchange."""
-
-
-class Journal(ExchangeJournal, Protocol):
-    """The journal, which also knows what earlier runs have left."""
-
-    def find(self, target: Target, repo_type: RepoType) -> Pending | None:
-        """Return what an earlier run has left of a link to ``target``, if that is of this type."""
+from oauth_helper.servicestage.client import ServiceStageClient
 
 
 class Listening(Protocol):
@@ -136,7 +114,7 @@ class Found:
 
 
 async def list_if_permitted(
-    request: LinkRequest, service: Lists, tell: Callable[[Event], None]
+    request: LinkRequest, service: ServiceStageClient, tell: Callable[[Event], None]
 ) -> list[Authorization] | None:
     """Return what stands; None, after a warning, where this account may not list."""
     try:
@@ -155,7 +133,7 @@ async def list_if_permitted(
     return None
 
 
-async def check(request: LinkRequest, service: Lists, tell: Callable[[Event], None]) -> Found:
+async def check(request: LinkRequest, service: ServiceStageClient, tell: Callable[[Event], None]) -> Found:
     """Look what bears the name, with one signed call.
 
     Raises:
@@ -184,7 +162,7 @@ async def link_in_spite_of_name(taken: NameTakenError, exchange: Exchange, reque
         exchange.forget()
         return Linked(existing, kept=True)
     try:
-        return Linked(await exchange.carry_out_again(in_place_of=existing))
+        return Linked(await exchange.run_again(replacing=existing))
     except NameTakenError:
         exchange.forget()
         raise
@@ -195,12 +173,12 @@ async def _existing(taken: NameTakenError, exchange: Exchange, request: LinkRequ
     if request.if_exists is IfExists.FAIL:
         raise taken
     try:
-        listed = await exchange.verifier.look() or []
+        listed = await exchange.verifier.list_once() or []
     except (CannotVerifyError, CredentialsError):
         raise taken from None
     existing = find_existing(request, listed)
     is_replaced = request.if_exists is IfExists.REPLACE
-    if existing is None or (is_replaced and (exchange.may_be_spent or exchange.pending.stood_since is not None)):
+    if existing is None or (is_replaced and (exchange.may_be_used or exchange.pending.stood_since is not None)):
         raise taken
     return existing
 
@@ -370,7 +348,7 @@ class Settled:
     outcome: Outcome
 
 
-async def finish_earlier(request: LinkRequest, service: Service, doors: Doors) -> Linked | None:
+async def finish_earlier(request: LinkRequest, service: ServiceStageClient, doors: Doors) -> Linked | None:
     """Finish the exchange that an earlier link of that name could not; None where there is none that can be.
 
     Raises:
@@ -393,11 +371,19 @@ async def finish_earlier(request: LinkRequest, service: Service, doors: Doors) -
         _remove(pending, journal, doors.tell)
         return None
     doors.tell(Resumed(name, pending.captured_at))
-    exchange = Exchange(pending, service, journal, doors.tell, timing=doors.timing, is_resumed=True)
+    exchange = Exchange(
+        pending,
+        service,
+        redirect_creation(pending, service),
+        doors.tell,
+        journal=journal,
+        timing=doors.timing,
+        is_resumed=True,
+    )
     try:
-        return Linked(await exchange.carry_out())
+        return Linked(await exchange.run())
     except OutcomeUnknownError as error:
-        if exchange.may_list:
+        if exchange.verifier.may_list:
             raise
         # It cannot be known, however often it is asked; who runs the command again has been told so.
         doors.tell(Refused(may_be_created=True))
@@ -419,7 +405,7 @@ def _is_wanted(pending: Pending, request: LinkRequest) -> bool:
 async def resume(
     pending: Pending,
     journal: Journal,
-    connected: Callable[[Target], AbstractAsyncContextManager[Service]],
+    connected: Callable[[Target], AbstractAsyncContextManager[ServiceStageClient]],
     tell: Callable[[Event], None],
     timing: Timing = TIMING,
 ) -> Settled:
@@ -438,12 +424,21 @@ async def resume(
 
 
 async def _finished(
-    pending: Pending, service: Service, journal: Journal, tell: Callable[[Event], None], timing: Timing
+    pending: Pending, service: ServiceStageClient, journal: Journal, tell: Callable[[Event], None], timing: Timing
 ) -> Outcome:
     if pending.is_fresh(datetime.now(UTC)):
-        exchange = Exchange(pending, service, journal, tell, timing=timing, is_resumed=True)
+        create = redirect_creation(pending, service)
+        exchange = Exchange(
+            pending,
+            service,
+            create,
+            tell,
+            journal=journal,
+            timing=timing,
+            is_resumed=True,
+        )
         try:
-            return Linked(await exchange.carry_out())
+            return Linked(await exchange.run())
         except RefusedError as error:
             exchange.forget()
             return Failed(error)
@@ -494,7 +489,7 @@ def _remove(pending: Pending, journal: Journal, tell: Callable[[Event], None]) -
         tell(Warned(error.message))
 
 
-async def link(request: LinkRequest, service: Service, doors: Doors) -> Linked:
+async def link(request: LinkRequest, service: ServiceStageClient, doors: Doors) -> Linked:
     """Link a Git account.
 
     What an earlier run has left unfinished under the same name is finished first. Else:
@@ -532,7 +527,9 @@ async def link(request: LinkRequest, service: Service, doors: Doors) -> Linked:
 
 
 @asynccontextmanager
-async def _asked(request: LinkRequest, service: Service) -> AsyncIterator[asyncio.Task[AuthorizationRequest]]:
+async def _asked(
+    request: LinkRequest, service: ServiceStageClient
+) -> AsyncIterator[asyncio.Task[AuthorizationRequest]]:
     asking = asyncio.create_task(_ask(request, service))
     try:
         yield asking
@@ -544,7 +541,7 @@ async def _asked(request: LinkRequest, service: Service) -> AsyncIterator[asynci
 async def _link_afresh(
     request: LinkRequest,
     found: Found,
-    service: Service,
+    service: ServiceStageClient,
     doors: Doors,
     asking: asyncio.Task[AuthorizationRequest],
     ending: Ending,
@@ -561,7 +558,7 @@ async def _link_afresh(
     return linked
 
 
-async def _ask(request: LinkRequest, service: Service) -> AuthorizationRequest:
+async def _ask(request: LinkRequest, service: ServiceStageClient) -> AuthorizationRequest:
     url = await service.authorization_url(request.repo_type, tag=request.tag)
     return AuthorizationRequest.parse(url, request.repo_type)
 
@@ -569,7 +566,7 @@ async def _ask(request: LinkRequest, service: Service) -> AuthorizationRequest:
 async def _until_exchanged(
     request: LinkRequest,
     found: Found,
-    service: Service,
+    service: ServiceStageClient,
     doors: Doors,
     receiver: RedirectReceiver,
     browsing: Browsing,
@@ -583,7 +580,14 @@ async def _until_exchanged(
         if earlier:
             pending = structs.replace(pending, stood_since=earlier.stood_since, is_deleted=earlier.is_deleted)
         exchange = Exchange(
-            pending, service, doors.journal, doors.tell, timing=doors.timing, known=known, may_list=may_list
+            pending,
+            service,
+            redirect_creation(pending, service),
+            doors.tell,
+            journal=doors.journal,
+            timing=doors.timing,
+            names_before=known,
+            may_list=may_list,
         )
         try:
             return await _exchanged(exchange, request)  # 6, 7
@@ -591,7 +595,7 @@ async def _until_exchanged(
             receiver.refuse()
             if not await doors.may_start_over(refused):
                 raise
-        earlier, known, may_list = exchange.pending, exchange.known, exchange.may_list
+        earlier, known, may_list = exchange.pending, exchange.names_before, exchange.verifier.may_list
         receiver.start_over(await _ask(request, service))
         announced.close()
         announced.enter_context(doors.announced(receiver))
@@ -600,13 +604,13 @@ async def _until_exchanged(
 
 async def _exchanged(exchange: Exchange, request: LinkRequest) -> Linked:
     try:
-        return Linked(await exchange.carry_out())
+        return Linked(await exchange.run())
     except NameTakenError as taken:
         return await link_in_spite_of_name(taken, exchange, request)
 
 
 def _captured(
-    redirect: AuthorizationResponse, request: LinkRequest, existing: Authorization | None, service: Service
+    redirect: AuthorizationResponse, request: LinkRequest, existing: Authorization | None, service: ServiceStageClient
 ) -> Pending:
     return Pending(
         target=Target(service.endpoint, service.project_id, request.name),
@@ -624,33 +628,10 @@ _NOT_ACCEPTED: Final = frozenset({"SVCSTG.REPO.0400", "SVCSTG.REPO.0402", "SVCST
 _NOTHING: Final = Secret("")
 
 
-class DirectService(Lists, Protocol):
-    """ServiceStage: the calls that a link without a browser needs."""
-
-    @property
-    def endpoint(self) -> str:
-        """Where it is."""
-
-    @property
-    def project_id(self) -> str:
-        """Whose authorizations these are."""
-
-    async def create_personal(
-        self, repo_type: RepoType, *, name: str, token: Secret, host: str | None = None
-    ) -> Authorization:
-        """Have an authorization made of a personal access token."""
-
-    async def create_password(self, repo_type: RepoType, *, name: str, user: str, password: Secret) -> Authorization:
-        """Have an authorization made of user and password."""
-
-    async def delete_authorization(self, name: str) -> None:
-        """Delete the one of that name."""
-
-
 async def link_directly(
     request: LinkRequest,
     git_credential: GitCredential,
-    service: DirectService,
+    service: ServiceStageClient,
     tell: Callable[[Event], None],
     *,
     timing: Timing = TIMING,
@@ -689,55 +670,33 @@ async def link_directly(
 
 
 @dataclass(frozen=True, slots=True)
-class _WithGitCredential:
-    """ServiceStage as an exchange knows it, with a proof in the place of code and state."""
-
-    service: DirectService
-    git_credential: GitCredential
-
-    async def list_authorizations(self, *, retry: bool = True) -> list[Authorization]:
-        return await self.service.list_authorizations(retry=retry)
-
-    async def delete_authorization(self, name: str) -> None:
-        await self.service.delete_authorization(name)
-
-    async def create_oauth(
-        self,
-        repo_type: RepoType,
-        *,
-        name: str,
-        code: Secret,  # noqa: ARG002 - there is none
-        state: Secret,  # noqa: ARG002 - there is none
-        tag: str | None = None,  # noqa: ARG002 - these calls have no such parameter
-    ) -> Authorization:
-        if isinstance(self.git_credential, PersonalToken):
-            return await self.service.create_personal(
-                repo_type, name=name, token=self.git_credential.token, host=self.git_credential.host
-            )
-        return await self.service.create_password(
-            repo_type, name=name, user=self.git_credential.user, password=self.git_credential.password
-        )
-
-
-@dataclass(frozen=True, slots=True)
 class _Creation:
     """One authorization that is to come about."""
 
     request: LinkRequest
     git_credential: GitCredential
-    service: DirectService
+    service: ServiceStageClient
     tell: Callable[[Event], None]
     timing: Timing
 
     async def carry_out(self, existing: Authorization | None, *, may_list: bool) -> Linked:
         """Bring it about, in the place of ``standing`` if there is one."""
-        service = _WithGitCredential(self.service, self.git_credential)
         pending = self._pending(existing)
-        exchange = Exchange(pending, service, None, self.tell, timing=self.timing, may_list=may_list)
+        exchange = Exchange(pending, self.service, self._create, self.tell, timing=self.timing, may_list=may_list)
         try:
-            return Linked(await exchange.carry_out())
+            return Linked(await exchange.run())
         except NameTakenError as taken:
             return await link_in_spite_of_name(taken, exchange, self.request)
+
+    async def _create(self) -> Authorization:
+        repo_type, name, git_credential = self.request.repo_type, self.request.name, self.git_credential
+        if isinstance(git_credential, PersonalToken):
+            return await self.service.create_personal(
+                repo_type, name=name, token=git_credential.token, host=git_credential.host
+            )
+        return await self.service.create_password(
+            repo_type, name=name, user=git_credential.user, password=git_credential.password
+        )
 
     def _pending(self, existing: Authorization | None) -> Pending:
         return Pending(

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, nullcontext
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from enum import StrEnum
 from importlib import import_module
-from pathlib import Path
 from types import TracebackType
 from typing import Final, NoReturn, Self
 
@@ -19,32 +18,16 @@ from oauth_helper.browsers.drivers import NoWindowError
 from oauth_helper.browsers.window import Window
 from oauth_helper.environment import is_build_service, nobody_could_authorize
 from oauth_helper.errors import (
-    DeadlineError,
-    MachineError,
     NoBrowserError,
     OAuthHelperError,
-    OutcomeUnknownError,
     RedirectRejectedError,
-    StoppedError,
 )
-from oauth_helper.events import Event, Failed, Joined, Linked, NotOpened, Opened, Outcome, Warned, Way
-from oauth_helper.exchange import check_existing
+from oauth_helper.events import Event, NotOpened, Opened, Warned, Way
 from oauth_helper.i18n import N_, NO_TEXT, Language, Preference, Text, _, joined
 from oauth_helper.listener.handlers import Listener, Start
-from oauth_helper.models import LinkRequest, RepoType, Target, as_argument
 from oauth_helper.receiver import RedirectReceiver
 from oauth_helper.secret import Secret
-from oauth_helper.single_instance import (
-    PAUSE,
-    InstanceInfo,
-    RunGoneError,
-    TargetLock,
-    claim_or_find,
-    deliver,
-    noticed,
-    outcome,
-    runtime_folder,
-)
+from oauth_helper.single_instance import InstanceInfo, deliver
 from oauth_helper.terminal_prompt import TerminalPrompt
 from oauth_helper.values import parse_address
 
@@ -72,6 +55,11 @@ class BrowserOptions:
     """Whether a window of ours shows nothing: for tests and demonstrations."""
     preference: Preference = _ENGLISH
     """What the user reads on pages."""
+
+    @property
+    def outcome_language(self) -> Language:
+        """The language in which another process tells its outcome: scripts get English."""
+        return Language.ENGLISH if self.has_script else self.preference.language
 
     @property
     def has_prompt(self) -> bool:
@@ -223,151 +211,21 @@ def _check_by_hand(browser_options: BrowserOptions, no_default: Text) -> None:
         raise nobody_could_authorize(no_default)
 
 
-class SingleRun:
-    """Where the runs for one target meet. Without a folder for it, each goes on alone."""
-
-    def __init__(self, folder: Path | None, target: Target, repo_type: RepoType, tell: Callable[[Event], None]) -> None:
-        self._folder = folder
-        self._target = target
-        self._repo_type = repo_type
-        self._tell = tell
-
-    @classmethod
-    def of_the_user(cls, target: Target, repo_type: RepoType, tell: Callable[[Event], None]) -> SingleRun:
-        """Return the one in the user's runtime folder; where that cannot be used, say so."""
-        try:
-            folder = runtime_folder()
-        except MachineError as error:
-            tell(of_being_alone(error))
-            return cls(None, target, repo_type, tell)
-        return cls(folder, target, repo_type, tell)
-
-    @asynccontextmanager
-    async def claimed_or_joined(
-        self, request: LinkRequest, browser_options: BrowserOptions
-    ) -> AsyncIterator[Linked | None]:
-        """Hold the right to link the target within the context; or give what another run that had it has made.
-
-        Raises:
-            DeadlineError: That run has not ended in time.
-            OAuthHelperError: It ended with that, and to try again at once would end no other way.
-        """
-        if self._folder is None:
-            yield None
-            return
-        try:
-            async with asyncio.timeout(request.timeout):
-                claim_or_linked = await self._claim_or_join(self._folder, request, browser_options)
-        except TimeoutError:
-            raise self._failed(_still_linked(request.name)) from None
-        except OAuthHelperError as error:
-            raise self._failed(error) from error.__cause__
-        if isinstance(claim_or_linked, Linked):
-            self._tell(claim_or_linked)
-            yield claim_or_linked
-        else:
-            with claim_or_linked or nullcontext():
-                yield None
-
-    @contextmanager
-    def announced(self, listener: str, state: Secret) -> Iterator[None]:
-        """Let other runs find this one at the address of its listener, while it waits for ``state``."""
-        with ExitStack() as stack:
-            try:
-                if self._folder:
-                    place = noticed(
-                        self._folder, self._target, address=listener, repo_type=self._repo_type, state=state
-                    )
-                    stack.enter_context(place)
-            except MachineError as error:
-                self._warn_of_being_alone(error)
-            yield
-
-    async def _claim_or_join(
-        self, folder: Path, request: LinkRequest, browser_options: BrowserOptions
-    ) -> TargetLock | Linked | None:
-        """Return the right to link the target, or what another run made; None where nothing can be claimed here."""
-        told = Joined(request.name, can_deliver=False), Joined(request.name)
-        untold = [*told]
-
-        def tell(joined: Joined) -> None:
-            if joined in untold:  # once, and nothing less after more
-                del untold[: untold.index(joined) + 1]
-                self._tell(joined)
-
-        while True:
-            try:
-                claim_or_notice = await claim_or_find(folder, self._target, lambda: tell(told[0]))
-            except MachineError as trouble:
-                self._warn_of_being_alone(trouble)
-                return None
-            if isinstance(claim_or_notice, TargetLock):
-                return claim_or_notice
-            tell(told[1])
-            match await _end_of(claim_or_notice, browser_options):
-                case Linked(authorization):
-                    check_existing(request, authorization)
-                    return Linked(authorization, kept=True)
-                case Failed(error) if not isinstance(error, StoppedError | OutcomeUnknownError):
-                    raise error
-            # It was stopped, or is gone: as soon as it has closed, it is our turn.
-            await asyncio.sleep(PAUSE)
-
-    def _warn_of_being_alone(self, error: MachineError) -> None:
-        self._tell(of_being_alone(error))
-
-    def _failed(self, error: OAuthHelperError) -> OAuthHelperError:
-        self._tell(Failed(error))
-        return error
-
-
-def of_being_alone(error: MachineError) -> Warned:
-    """Return the warning that other runs cannot find this one."""
-    return Warned(
-        _("{message}; other runs will not find this one. {hint}", message=error.message, hint=error.hint),
-        once=True,
-    )
-
-
-def _still_linked(name: str) -> DeadlineError:
-    return DeadlineError(
-        _("Another oauth-helper is still linking {name}", name=name),
-        hint=_(
-            "This one has stopped waiting; the other goes on. `oauth-helper show {name}` tells how it ended.",
-            name=as_argument(name),
-        ),
-    )
-
-
-async def _end_of(notice: InstanceInfo, browser_options: BrowserOptions) -> Outcome | None:
-    """Wait for the end of that run, and deliver to it what is pasted here; None where it has gone without telling."""
-    tasks = [asyncio.create_task(outcome(notice))]
-    if browser_options.say and browser_options.has_prompt:
-        tasks.append(asyncio.create_task(_deliver_pasted(notice, browser_options.say)))
-    try:
-        return await tasks[0]
-    except RunGoneError:
-        return None
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _deliver_pasted(notice: InstanceInfo, say: Callable[[Text], None]) -> Outcome:
-    from oauth_helper.terminal_prompt import TerminalPrompt  # noqa: PLC0415 - who is alone needs none
-
+async def deliver_pasted(instance: InstanceInfo, say: Callable[[Text], None], language: Language) -> None:
+    """Read the terminal, and deliver what is pasted to the process that already links the target."""
     rejection: tuple[Text, ...] = ()
     while True:
         pasted: asyncio.Queue[str] = asyncio.Queue()
         async with TerminalPrompt(offer=pasted.put_nowait, say=say):
-            for line in rejection:  # said only now, as who reads it may paste at once, and nothing is to show that
+            for line in rejection:  # only now: nothing that the user pastes after reading it is echoed
                 say(line)
             text = await pasted.get()
         try:
-            return await deliver(notice, text)
+            await deliver(instance, text, language=language)
         except RedirectRejectedError as rejected:
             rejection = (rejected.message, rejected.hint)
+        else:
+            return
 
 
 class Opening:

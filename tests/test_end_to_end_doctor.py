@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from command import Ended, surroundings
 from forked_commands import run_command
-from journal_entries import pending
 from msgspec.structs import replace
+from support.journal_entries import pending
 from support.promised_json import read_error
 
 from oauth_helper.journal import Journal
