@@ -1,17 +1,18 @@
-"""The eight steps of a link, and finishing what an earlier run left."""
+"""The eight steps of a link, and finishing the links that earlier runs left pending."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Sequence
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, ExitStack, asynccontextmanager, nullcontext
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-from types import TracebackType
-from typing import Final, Protocol
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+from typing import Final
 
-from oauth_helper.credentials import GitCredential, PersonalToken
+from msgspec import Struct
+
 from oauth_helper.errors import (
     CodeOrStateInvalidError,
     CredentialsError,
@@ -35,149 +36,248 @@ from oauth_helper.events import (
     Progress,
     Refused,
     Resumed,
-    Waiting,
     Warned,
     Way,
+    warning_once,
 )
 from oauth_helper.exchange import (
     TIMING,
     CannotVerifyError,
     Exchange,
-    Lists,
     Timing,
     find_existing,
     find_made,
     is_list_alone_refused,
     what_is_gone,
 )
-from oauth_helper.exchange import Journal as ExchangeJournal
-from oauth_helper.exchange import Service as ExchangeService
 from oauth_helper.i18n import Text, _
-from oauth_helper.models import Authorization, IfExists, LinkRequest, Pending, RepoType, Target
-from oauth_helper.receiver import MOMENTS, Ending, RedirectReceiver
+from oauth_helper.journal import Journal
+from oauth_helper.models import Authorization, IfExists, LinkRequest, Pending, Target
+from oauth_helper.receiver import Ending, RedirectReceiver
 from oauth_helper.redirect import AuthorizationRequest, AuthorizationResponse
-from oauth_helper.secret import Secret
+from oauth_helper.servicestage.client import ServiceStageClient
+from oauth_helper.session import Session
+from oauth_helper.single_instance import SingleRun
+
+Tell = Callable[[Event], None]
+
+_CLOCK_INTERVAL: Final = 1.0
+"""Seconds between two readings of the wall clock, which may jump."""
 
 
-class Service(ExchangeService, Protocol):
-    """ServiceStage: the three calls of an exchange, and the one that begins it all."""
+async def link(
+    request: LinkRequest, service: ServiceStageClient, session: Session, run: SingleRun, *, more_to_come: bool = False
+) -> Linked:
+    """Link a Git account.
 
-    @property
-    def endpoint(self) -> str:
-        """Where it is; with the project, what a link is kept apart by from those elsewhere."""
+    If an earlier run left a redirect for the same name, that link is finished first. Otherwise:
 
-    @property
-    def project_id(self) -> str:
-        """Whose authorizations these are."""
+    1. *Check* before the browser opens: the name is valid and free, the credentials work, the endpoint answers.
+    2. *Listen* on 127.0.0.1, and decide how to open a browser.
+    3. *Ask* for the authorization URL, at the same time, and parse it.
+    4. *Open* the browser, and report what happens.
+    5. *Wait* for one redirect of ours until the deadline. A foreign request never ends the wait.
+    6. *Save* the pending exchange before anything is sent.
+    7. *Exchange* at once: one POST. What is to be replaced is deleted right before it. If the outcome is unclear,
+       verify before sending again (:mod:`oauth_helper.exchange`).
+    8. *Report*: the page and the caller learn the outcome after ServiceStage confirmed it.
 
-    async def authorization_url(self, repo_type: RepoType, *, tag: str | None = None) -> str:
-        """Ask where the user is to authorize; its state is good for one exchange."""
+    Args:
+        request: What to link.
+        service: An open client.
+        session: The listener, the browser and the prompt.
+        run: This link among the processes of this user, which holds the lock of the target.
+        more_to_come: Whether another link follows in this session.
 
-
-class Journal(ExchangeJournal, Protocol):
-    """The journal, which also knows what earlier runs have left."""
-
-    def find(self, target: Target, repo_type: RepoType) -> Pending | None:
-        """Return what an earlier run has left of a link to ``target``, if that is of this type."""
-
-
-class Listening(Protocol):
-    """The loopback listener; entering its context binds it."""
-
-    async def __aenter__(self) -> object: ...
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
-
-    async def serve(self, receiver: RedirectReceiver) -> str:
-        """Bring every redirect that comes to ``desk``; return the address to open, KEY included."""
-
-    def start_over(self, onward: str | None) -> str:
-        """Send whoever waits for the end to ``onward``, or to the page where that is None; return a fresh address."""
-
-
-@dataclass(frozen=True, slots=True)
-class Doors:
-    """What the story is handed."""
-
-    listener: Listening
-    prepare: Callable[[], Awaitable[None]]
-    """Find out how a browser will be opened; an error says that none can be where one must."""
-    open_browser: Callable[[str, RedirectReceiver], Awaitable[None]]
-    """Bring the listener's address before the user, tell how, and end when no more is to be done. It is stopped when
-    the story ends; an error of it ends the wait."""
-    prompt: Callable[[Callable[[str], None]], AbstractAsyncContextManager[object]]
-    """Offer what is pasted into the terminal, while the context is open."""
-    may_start_over: Callable[[OAuthHelperError], Awaitable[bool]]
-    """Ask the user, who learns of the error by it, whether to begin again with a fresh state."""
-    announced: Callable[[RedirectReceiver], AbstractContextManager[object]]
-    """Let other runs find this one, and know the redirect it waits for, while the context is open."""
-    journal: Journal | None
-    """Where a redirect is written down before it is exchanged; None: nowhere."""
-    tell: Callable[[Event], None]
-    timing: Timing = TIMING
-    kept_ready: Callable[[], AbstractAsyncContextManager[object]] = nullcontext
-    """Have the exchange need no more than its one round trip when it comes, while the context is open."""
-    guidance_after: Sequence[float] = MOMENTS
-    """Seconds of waiting, after which it is told what may keep the redirect from coming."""
+    Raises:
+        OAuthHelperError: What failed: any class of :mod:`oauth_helper.errors` but RedirectRejectedError.
+    """
+    ending = Ending(session.tell)
+    tell = ending.watch
+    async with _failure_reported(ending):
+        if finished := await _finish_earlier(request, service, session, tell):
+            ending.tell(finished)
+            return finished
+        existing, names = await check(request, service, tell)  # 1 Check
+        if existing and request.if_exists is IfExists.KEEP:
+            kept = Linked(existing, kept=True)
+            ending.tell(kept)
+            return kept
+        async with _started(_ask(request, service)) as asking, session.listening():  # 2 Listen
+            receiver = RedirectReceiver(await asking, tell)  # 3 Ask
+            async with session.browsing(receiver, seconds=request.timeout, more_to_come=more_to_come):  # 4 Open
+                async with _outcome_reported(receiver, ending, request, session.journal):
+                    linked: Linked | None = None
+                    earlier: Exchange | None = None
+                    while linked is None:
+                        if earlier:
+                            receiver.start_over(await _ask(request, service))
+                            await session.start_over(receiver)
+                        with run.announced(session.new_address(), receiver.state):
+                            redirect = await _wait(receiver, request, service, session, tell)  # 5 Wait
+                            exchange = _exchange_of(redirect, request, existing, names, service, session, tell, earlier)
+                            try:
+                                linked = await exchanged(exchange, request)  # 6 Save, 7 Exchange
+                            except CodeOrStateInvalidError as refused:
+                                receiver.refuse()
+                                if not await session.may_start_over(refused):
+                                    raise
+                            earlier = exchange
+                    receiver.end(linked)  # 8 Report
+                ending.tell(linked)
+                return linked
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What the check found."""
-
-    existing: Authorization | None
-    """What bears the name already, and may be kept or is to be replaced."""
-    known: Collection[str] | None
-    """The names that are taken; None: this account may not list them."""
+@asynccontextmanager
+async def _failure_reported(ending: Ending) -> AsyncIterator[None]:
+    try:
+        yield
+    except OAuthHelperError as error:
+        ending.tell(Failed(error))
+        raise
 
 
 async def list_if_permitted(
-    request: LinkRequest, service: Lists, tell: Callable[[Event], None]
+    service: ServiceStageClient, tell: Tell, *, consequence: Text
 ) -> list[Authorization] | None:
-    """Return what stands; None, after a warning, where this account may not list."""
+    """Return all authorizations; None, after a warning with the ``consequence``, if this account may not list."""
     try:
         return await service.list_authorizations()
     except NotPermittedError as error:
         if not is_list_alone_refused(error):
             raise
-    tell(
-        Warned(
-            _(
-                "This account may not list authorizations, so it is not known whether {name} is free.",
-                name=request.name,
-            )
-        )
-    )
+    tell(Warned(consequence))
     return None
 
 
-async def check(request: LinkRequest, service: Lists, tell: Callable[[Event], None]) -> Found:
-    """Look what bears the name, with one signed call.
+async def check(
+    request: LinkRequest, service: ServiceStageClient, tell: Tell
+) -> tuple[Authorization | None, Collection[str] | None]:
+    """Find the authorization that has the name, with one signed call.
+
+    Returns:
+        What may be kept or is to be replaced; and all names, or None if this account may not list them.
 
     Raises:
-        NameTakenError: What bears the name stands in the way.
-        CredentialsError, UnavailableError: Nothing can come of a link.
+        NameTakenError: The authorization that has the name can be neither kept nor replaced.
+        CredentialsError, UnavailableError: A link cannot succeed.
     """
-    listed = await list_if_permitted(request, service, tell)
+    unknown = _(
+        "This account may not list authorizations, so it is not known whether {name} is free.", name=request.name
+    )
+    listed = await list_if_permitted(service, tell, consequence=unknown)
     existing = find_existing(request, listed or [])
     tell(Checked(request.name, request.repo_type))
-    return Found(existing, None if listed is None else frozenset(one.name for one in listed))
+    return existing, None if listed is None else frozenset(one.name for one in listed)
 
 
-async def link_in_spite_of_name(taken: NameTakenError, exchange: Exchange, request: LinkRequest) -> Linked:
-    """Do about it what the user wants done about a taken name.
+async def _ask(request: LinkRequest, service: ServiceStageClient) -> AuthorizationRequest:
+    url = await service.authorization_url(request.repo_type, tag=request.tag)
+    return AuthorizationRequest.parse(url, request.repo_type)
 
-    A refused name costs neither code nor state, so they are good for a second exchange, which comes after a deletion.
-    They stay in the journal until it is known that there will be none. But what was made in the place of what was
-    deleted already is not deleted too, nor what may be the work of an earlier sending.
+
+@asynccontextmanager
+async def _started(
+    work: Coroutine[None, None, AuthorizationRequest],
+) -> AsyncIterator[asyncio.Task[AuthorizationRequest]]:
+    task = asyncio.create_task(work)
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def _wait(
+    receiver: RedirectReceiver, request: LinkRequest, service: ServiceStageClient, session: Session, tell: Tell
+) -> AuthorizationResponse:
+    """Wait for one redirect of ours until the deadline, by the clock of the loop and by the wall clock.
+
+    The clock of the loop stops while the machine is suspended (on Linux), and the wall clock may be set back.
+
+    Raises:
+        DeadlineError: None came in time.
+        OAuthHelperError: The user or the Git host refused, or the browser that the user demands did not open.
+    """
+    async with service.kept_ready():
+        try:
+            async with (
+                asyncio.timeout(request.timeout) as limit,
+                _running(_expire_at(session.expires_at, limit)),
+                session.prompt(partial(receiver.judge, way=Way.TERMINAL)),
+                _running(_give_guidance(receiver, session.guidance_after, tell)),
+            ):
+                return await receiver.redirect()
+        except TimeoutError:
+            raise DeadlineError(_("No redirect came within {seconds:g} s", seconds=request.timeout)) from None
+
+
+@asynccontextmanager
+async def _running(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()  # without waiting for it, so that the exchange starts at once
+
+
+async def _expire_at(moment: datetime, limit: asyncio.Timeout) -> None:
+    while (left := moment.timestamp() - time.time()) > 0:  # noqa: ASYNC110 - a clock, and not an event
+        await asyncio.sleep(min(left, _CLOCK_INTERVAL))
+    limit.reschedule(asyncio.get_running_loop().time())
+
+
+async def _give_guidance(receiver: RedirectReceiver, moments: Sequence[float], tell: Tell) -> None:
+    clock = asyncio.get_running_loop().time
+    began = clock()
+    for moment in moments:
+        await asyncio.sleep(began + moment - clock())
+        if guidance := receiver.guidance(is_last=moment == moments[-1]):
+            tell(Advised(guidance))
+
+
+def _exchange_of(
+    redirect: AuthorizationResponse,
+    request: LinkRequest,
+    existing: Authorization | None,
+    names: Collection[str] | None,
+    service: ServiceStageClient,
+    session: Session,
+    tell: Tell,
+    earlier: Exchange | None,
+) -> Exchange:
+    """Return the exchange of a redirect; after starting over, what the ``earlier`` one learned and deleted counts."""
+    pending = Pending(
+        target=Target(service.endpoint, service.project_id, request.name),
+        repo_type=request.repo_type,
+        captured_at=datetime.now(UTC),
+        code=redirect.code,
+        state=redirect.state,
+        tag=request.tag,
+        stood_since=existing.create_time if existing else None,
+    )
+    may_list = names is not None
+    if earlier:
+        pending = replace(pending, stood_since=earlier.pending.stood_since, is_deleted=earlier.pending.is_deleted)
+        names, may_list = earlier.known, earlier.may_list
+    return Exchange(pending, service, session.journal, tell, timing=session.timing, known=names, may_list=may_list)
+
+
+async def exchanged(exchange: Exchange, request: LinkRequest) -> Linked:
+    """Exchange; if the name was taken in the meantime, do with its authorization what the user wants.
+
+    A refused name costs neither code nor state, so they can be sent again after a deletion. They stay in the journal
+    until it is known that they will not be. What was created in place of a deleted authorization is not deleted too,
+    nor what an earlier sending may have created.
     """
     try:
-        existing = await _existing(taken, exchange, request)
-    except OAuthHelperError:
-        exchange.forget()
-        raise
+        return Linked(await exchange.carry_out())
+    except NameTakenError as taken:
+        try:
+            existing = await _what_took_the_name(taken, exchange, request)
+        except OAuthHelperError:
+            exchange.forget()
+            raise
     if request.if_exists is IfExists.KEEP:
         exchange.forget()
         return Linked(existing, kept=True)
@@ -188,8 +288,8 @@ async def link_in_spite_of_name(taken: NameTakenError, exchange: Exchange, reque
         raise
 
 
-async def _existing(taken: NameTakenError, exchange: Exchange, request: LinkRequest) -> Authorization:
-    """Return the authorization that has the name, and is to be kept or may be replaced."""
+async def _what_took_the_name(taken: NameTakenError, exchange: Exchange, request: LinkRequest) -> Authorization:
+    """Return the authorization that has the name, if it may be kept or replaced; raise ``taken`` otherwise."""
     if request.if_exists is IfExists.FAIL:
         raise taken
     try:
@@ -203,76 +303,11 @@ async def _existing(taken: NameTakenError, exchange: Exchange, request: LinkRequ
     return existing
 
 
-_FAREWELL: Final = 1.0
-"""Seconds that whoever opened the browser gets to see the final page."""
-_CLOCK_CHECKED_EVERY: Final = 1.0
-"""Seconds between two looks at the wall clock, which may jump."""
-
-
-class Browsing:
-    """What brings the listener's address before the user, as long as the story goes on."""
-
-    def __init__(self, receiver: RedirectReceiver, request: LinkRequest, doors: Doors) -> None:
-        self._receiver = receiver
-        self._request = request
-        self._doors = doors
-        self._opening: asyncio.Task[None] | None = None
-        self.expires_at: datetime = datetime.max.replace(tzinfo=UTC)
-        """When the wait ends that was told last."""
-
-    @classmethod
-    @asynccontextmanager
-    async def begun(
-        cls, start: str, receiver: RedirectReceiver, request: LinkRequest, doors: Doors
-    ) -> AsyncIterator[Browsing]:
-        """Open the browser on ``start``; at the end, give whoever brought the redirect a moment to see its page."""
-        browsing = cls(receiver, request, doors)
-        browsing._open(start)
-        try:
-            try:
-                yield browsing
-            finally:
-                if receiver.was_answered and browsing._opening:
-                    await asyncio.wait({browsing._opening}, timeout=_FAREWELL)
-        finally:
-            await browsing._close()
-
-    async def start_over(self) -> None:
-        """Lead the tab that brought the redirect to the Git host again; where there is none, open one."""
-        way = self._receiver.way
-        start = self._doors.listener.start_over(self._receiver.authorization_url if way is Way.WINDOW else None)
-        is_open = self._opening is not None and not self._opening.done()
-        if way is Way.PAGE or (way is Way.WINDOW and is_open):
-            self._tell_of_the_wait(start)
-        else:
-            await self._close()
-            self._open(start)
-
-    def _open(self, start: str) -> None:
-        self._tell_of_the_wait(start)
-        self._opening = asyncio.create_task(self._bring(start))
-
-    def _tell_of_the_wait(self, start: str) -> None:
-        self.expires_at = datetime.now(UTC) + timedelta(seconds=self._request.timeout)
-        self._doors.tell(Waiting(start, self._receiver.printed_url, self.expires_at))
-
-    async def _bring(self, start: str) -> None:
-        try:
-            await self._doors.open_browser(start, self._receiver)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the story is to end with it, not to wait on
-            self._receiver.give_up(error)
-
-    async def _close(self) -> None:
-        if self._opening:  # pragma: no branch - begun() has set it
-            self._opening.cancel()
-            await asyncio.gather(self._opening, return_exceptions=True)
-
-
 @asynccontextmanager
-async def truth_told(
-    receiver: RedirectReceiver, ending: Ending, request: LinkRequest, doors: Doors
+async def _outcome_reported(
+    receiver: RedirectReceiver, ending: Ending, request: LinkRequest, journal: Journal | None
 ) -> AsyncIterator[None]:
-    """See to it that the page learns how it ended, whatever the end is."""
+    """Report every failure to the page too."""
     try:
         yield
     except OAuthHelperError as error:
@@ -281,21 +316,23 @@ async def truth_told(
         ending.tell(Failed(error))
         raise
     except asyncio.CancelledError:
-        receiver.end(Failed(_stopped(receiver, ending.progress, request, doors)))
+        receiver.end(Failed(_stopped(receiver, ending.progress, request, journal)))
         raise
     except BaseException as fault:
         receiver.end(Failed(OAuthHelperError(_("Unexpected {name__}", name__=type(fault).__name__))))
         raise
 
 
-def _stopped(receiver: RedirectReceiver, progress: Progress, request: LinkRequest, doors: Doors) -> OAuthHelperError:
+def _stopped(
+    receiver: RedirectReceiver, progress: Progress, request: LinkRequest, journal: Journal | None
+) -> OAuthHelperError:
     if receiver.is_refused:
         return StoppedError(
             _("oauth-helper was stopped after ServiceStage had refused the redirect. Nothing was created")
         )
     if not receiver.has_redirect:
         return StoppedError(_("oauth-helper was stopped before the redirect came. Nothing was created"))
-    if doors.journal is None:  # in the sandbox, which ends with this run
+    if journal is None:  # in the sandbox, which ends with this run
         hint = _("Run the command again when you are ready.")
     elif progress.is_kept:
         hint = _("The redirect is kept: `oauth-helper resume` finishes it within 10 minutes of its coming.")
@@ -308,126 +345,103 @@ def _stopped(receiver: RedirectReceiver, progress: Progress, request: LinkReques
     )
 
 
-async def redirect_of(
-    receiver: RedirectReceiver, request: LinkRequest, doors: Doors, expires_at: datetime
-) -> AuthorizationResponse:
-    """Wait for one redirect that is ours, until the deadline: by the loop's clock, or ``expires_at`` by the wall's.
-
-    The loop's clock does not go on while the machine is suspended (on Linux), and the wall clock may be set back.
-
-    Raises:
-        DeadlineError: None came in time.
-        OAuthHelperError: The user or the Git host said no, or no browser can be opened where one must.
-    """
-
-    def offer_pasted(text: str) -> None:
-        receiver.judge(text, Way.TERMINAL)
-
-    async with doors.kept_ready():
-        try:
-            async with (
-                asyncio.timeout(request.timeout) as limit,
-                _running(_end_at(expires_at, limit)),
-                doors.prompt(offer_pasted),
-                _running(_advise(receiver, doors)),
-            ):
-                return await receiver.redirect()
-        except TimeoutError:
-            raise DeadlineError(_("No redirect came within {seconds:g} s", seconds=request.timeout)) from None
-
-
-@asynccontextmanager
-async def _running(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
-    task = asyncio.create_task(work)
-    try:
-        yield
-    finally:
-        task.cancel()  # and not waited for: the redirect that came is to leave at once
-
-
-async def _end_at(moment: datetime, limit: asyncio.Timeout) -> None:
-    while (left := moment.timestamp() - time.time()) > 0:  # noqa: ASYNC110 - a clock, and not an event
-        await asyncio.sleep(min(left, _CLOCK_CHECKED_EVERY))
-    limit.reschedule(asyncio.get_running_loop().time())
-
-
-async def _advise(receiver: RedirectReceiver, doors: Doors) -> None:
-    clock = asyncio.get_running_loop().time
-    began = clock()
-    for moment in doors.guidance_after:
-        await asyncio.sleep(began + moment - clock())
-        if guidance := receiver.guidance(is_last=moment == doors.guidance_after[-1]):
-            doors.tell(Advised(guidance))
-
-
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """What became of one pending exchange."""
+class Settled(Struct, frozen=True):
+    """The outcome of one pending exchange."""
 
     pending: Pending
     outcome: Outcome
 
 
-async def finish_earlier(request: LinkRequest, service: Service, doors: Doors) -> Linked | None:
-    """Finish the exchange that an earlier link of that name could not; None where there is none that can be.
+async def _finish_earlier(
+    request: LinkRequest, service: ServiceStageClient, session: Session, tell: Tell
+) -> Linked | None:
+    """Finish the exchange that an earlier link of that name left pending; None if there is none, or it failed.
 
     Raises:
         CredentialsError: The credentials are refused. The redirect is kept.
-        OutcomeUnknownError: It is still not known whether it came about. The redirect is kept.
+        OutcomeUnknownError: The outcome is still not known. The redirect is kept.
     """
-    journal, name = doors.journal, request.name
+    journal, name = session.journal, request.name
     if journal is None:
         return None
     try:
         pending = journal.find(Target(service.endpoint, service.project_id, name), request.repo_type)
     except MachineError as error:
-        doors.tell(Warned(_("What an earlier run left cannot be read: {message}.", message=error.message)))
+        tell(Warned(_("What an earlier run left cannot be read: {message}.", message=error.message)))
         return None
-    if pending is None or not _is_wanted(pending, request):
+    if pending is None:
         return None
+    would_delete = pending.stood_since is not None and not pending.is_deleted
+    if would_delete and request.if_exists is not IfExists.REPLACE:
+        return None  # it must not delete what this run is told to keep
     if not pending.is_fresh(datetime.now(UTC)):
-        happened = _("An earlier redirect for {name} expired before it was known to be exchanged", name=name)
-        doors.tell(Warned(happened + what_is_gone(pending) + _(".")))
-        _remove(pending, journal, doors.tell)
+        expired = _("An earlier redirect for {name} expired before it was known to be exchanged", name=name)
+        tell(Warned(expired + what_is_gone(pending) + _(".")))
+        _remove(pending, journal, tell)
         return None
-    doors.tell(Resumed(name, pending.captured_at))
-    exchange = Exchange(pending, service, journal, doors.tell, timing=doors.timing, is_resumed=True)
+    tell(Resumed(name, pending.captured_at))
+    exchange = Exchange(pending, service, journal, tell, timing=session.timing, is_resumed=True)
     try:
         return Linked(await exchange.carry_out())
     except OutcomeUnknownError as error:
         if exchange.may_list:
             raise
-        # It cannot be known, however often it is asked; who runs the command again has been told so.
-        doors.tell(Refused(may_be_created=True))
-        doors.tell(Warned(_("{message}. Linking it again.", message=error.message)))
-        return None
+        # Asking again would not tell either, and the user, who runs the command again, has been told so.
+        tell(Refused(may_be_created=True))
+        tell(Warned(_("{message}. Linking it again.", message=error.message)))
     except RefusedError as error:
         exchange.forget()
-        doors.tell(Refused())
-        doors.tell(Warned(_("The earlier redirect for {name} came to nothing: {why}.", name=name, why=error.message)))
-        return None
+        tell(Refused())
+        tell(Warned(_("The earlier redirect for {name} came to nothing: {why}.", name=name, why=error.message)))
+    return None
 
 
-def _is_wanted(pending: Pending, request: LinkRequest) -> bool:
-    """Whether to finish it is what this run is for: it must not delete what this run is told to keep."""
-    would_delete = pending.stood_since is not None and not pending.is_deleted
-    return request.if_exists is IfExists.REPLACE or not would_delete
+async def resume_all(
+    pendings: Sequence[Pending],
+    journal: Journal,
+    connected: Callable[[Target], AbstractAsyncContextManager[ServiceStageClient]],
+    tell: Tell,
+    timing: Timing = TIMING,
+) -> list[Settled]:
+    """Finish these pending exchanges, one after the other; omit those that another process finishes meanwhile."""
+    settled = []
+    tell = warning_once(tell)
+    for pending in pendings:
+        run = SingleRun.of_the_user(pending.target, pending.repo_type, tell)
+        async with run.acquired(timing.total) as is_acquired:
+            try:
+                current = journal.find(pending.target, pending.repo_type)
+            except MachineError as error:
+                tell(Warned(error.message))
+                continue
+            if current and is_acquired:
+                settled.append(await resume(current, journal, connected, tell, timing))
+            elif current:
+                busy = OutcomeUnknownError(
+                    _("Another oauth-helper is linking {name}", name=pending.target.name),
+                    hint=_("The redirect is kept. Run `oauth-helper resume` again when the other one has ended."),
+                )
+                settled.append(Settled(current, Failed(busy)))
+    return settled
 
 
 async def resume(
     pending: Pending,
     journal: Journal,
-    connected: Callable[[Target], AbstractAsyncContextManager[Service]],
-    tell: Callable[[Event], None],
+    connected: Callable[[Target], AbstractAsyncContextManager[ServiceStageClient]],
+    tell: Tell,
     timing: Timing = TIMING,
 ) -> Settled:
-    """Finish one pending exchange of an earlier run, told like a link that begins with step 7; never raises."""
+    """Finish one pending exchange of an earlier run; reported like a link that begins with step 7. Never raises."""
     tell(Resumed(pending.target.name, pending.captured_at))
     outcome: Outcome
     try:
         async with connected(pending.target) as service:
-            outcome = await _finished(pending, service, journal, tell, timing)
-    except (UnavailableError, RefusedError) as error:  # IAM, or the list that is all there is to ask for
+            if pending.is_fresh(datetime.now(UTC)):
+                outcome = await _finish(pending, service, journal, tell, timing)
+            else:
+                outcome = await _find_out(pending, service, journal, tell)
+    except (UnavailableError, RefusedError) as error:  # of IAM, or of the list call
         outcome = Failed(_not_asked(pending, error))
     except OAuthHelperError as error:
         outcome = Failed(error)
@@ -435,43 +449,37 @@ async def resume(
     return Settled(pending, outcome)
 
 
-async def _finished(
-    pending: Pending, service: Service, journal: Journal, tell: Callable[[Event], None], timing: Timing
+async def _finish(
+    pending: Pending, service: ServiceStageClient, journal: Journal, tell: Tell, timing: Timing
 ) -> Outcome:
-    if pending.is_fresh(datetime.now(UTC)):
-        exchange = Exchange(pending, service, journal, tell, timing=timing, is_resumed=True)
-        try:
-            return Linked(await exchange.carry_out())
-        except RefusedError as error:
-            exchange.forget()
-            return Failed(error)
-    made = trouble = None
+    exchange = Exchange(pending, service, journal, tell, timing=timing, is_resumed=True)
     try:
-        made = find_made(pending, await service.list_authorizations())
-    except NotPermittedError as error:
-        trouble = error
-    # It was said now what can be said; nothing is left to be done about it.
-    _remove(pending, journal, tell)
-    return Linked(made) if made else Failed(_expired(pending, trouble))
+        return Linked(await exchange.carry_out())
+    except RefusedError as error:
+        exchange.forget()
+        return Failed(error)
 
 
-def _expired(pending: Pending, trouble: NotPermittedError | None) -> OAuthHelperError:
+async def _find_out(pending: Pending, service: ServiceStageClient, journal: Journal, tell: Tell) -> Outcome:
+    """Return what an expired redirect was exchanged for, and remove it."""
     name = pending.target.name
     again = _("Run `oauth-helper link {repo_type} --name {name}` again.", repo_type=pending.repo_type.value, name=name)
-    if trouble:
-        return OutcomeUnknownError(
-            _(
-                "The redirect for {name} has expired, and whether it was created cannot be known: {why}",
-                name=name,
-                why=trouble.message,
-            ),
-            hint=again,
+    outcome: Outcome
+    try:
+        if made := find_made(pending, await service.list_authorizations()):
+            outcome = Linked(made)
+        else:
+            nothing = _("The redirect for {name} has expired, and no authorization was created from it", name=name)
+            outcome = Failed(CodeOrStateInvalidError(nothing + what_is_gone(pending), hint=again))
+    except NotPermittedError as error:
+        unknown = _(
+            "The redirect for {name} has expired, and whether it was created cannot be known: {why}",
+            name=name,
+            why=error.message,
         )
-    return CodeOrStateInvalidError(
-        _("The redirect for {name} has expired, and no authorization was created from it", name=name)
-        + what_is_gone(pending),
-        hint=again,
-    )
+        outcome = Failed(OutcomeUnknownError(unknown, hint=again))
+    _remove(pending, journal, tell)
+    return outcome
 
 
 def _not_asked(pending: Pending, error: UnavailableError | RefusedError) -> OutcomeUnknownError:
@@ -485,283 +493,8 @@ def _not_asked(pending: Pending, error: UnavailableError | RefusedError) -> Outc
     )
 
 
-def _remove(pending: Pending, journal: Journal, tell: Callable[[Event], None]) -> None:
+def _remove(pending: Pending, journal: Journal, tell: Tell) -> None:
     try:
         journal.remove(pending)
     except MachineError as error:
         tell(Warned(error.message))
-
-
-async def link(request: LinkRequest, service: Service, doors: Doors) -> Linked:
-    """Link a Git account.
-
-    What an earlier run has left unfinished under the same name is finished first. Else:
-
-    1. *Check before the browser opens*: the name is free (a request's name is legal), credentials and endpoint good.
-    2. *Ask* for the authorization URL, and read it.
-    3. *Listen* on 127.0.0.1, and find out how a browser will be opened, while that is under way.
-    4. *Open* the browser, and say what is happening.
-    5. *Wait* for one redirect that is ours, until the deadline. A stranger's request never ends the wait.
-    6. *Write it down*, so that nothing is lost if we are stopped.
-    7. *Exchange* at once: one POST. What stood under the name is deleted right before it, if it is to be replaced.
-       Where the outcome is not plain, look before anything is sent again (:mod:`oauth_helper.exchange`).
-    8. *Tell the truth*: the page and the caller learn the outcome after ServiceStage gave it.
-
-    Raises:
-        OAuthHelperError: What went wrong; every class in :mod:`oauth_helper.errors` but RedirectRejectedError.
-    """
-    ending = Ending(doors.tell)
-    doors = replace(doors, tell=ending.watch)
-    try:
-        if finished := await finish_earlier(request, service, doors):
-            ending.tell(finished)
-            return finished
-        found = await check(request, service, doors.tell)  # 1
-        if found.existing and request.if_exists is IfExists.KEEP:
-            kept = Linked(found.existing, kept=True)
-            ending.tell(kept)
-            return kept
-        async with _asked(request, service) as asking, doors.listener:  # 2, 3
-            await doors.prepare()
-            return await _link_afresh(request, found, service, doors, asking, ending)
-    except OAuthHelperError as error:
-        ending.tell(Failed(error))
-        raise
-
-
-@asynccontextmanager
-async def _asked(request: LinkRequest, service: Service) -> AsyncIterator[asyncio.Task[AuthorizationRequest]]:
-    asking = asyncio.create_task(_ask(request, service))
-    try:
-        yield asking
-    finally:
-        asking.cancel()
-        await asyncio.gather(asking, return_exceptions=True)
-
-
-async def _link_afresh(
-    request: LinkRequest,
-    found: Found,
-    service: Service,
-    doors: Doors,
-    asking: asyncio.Task[AuthorizationRequest],
-    ending: Ending,
-) -> Linked:
-    receiver = RedirectReceiver(await asking, doors.tell)
-    start = await doors.listener.serve(receiver)
-    with ExitStack() as announced:
-        announced.enter_context(doors.announced(receiver))
-        async with Browsing.begun(start, receiver, request, doors) as browsing:  # 4
-            async with truth_told(receiver, ending, request, doors):  # 8
-                linked = await _until_exchanged(request, found, service, doors, receiver, browsing, announced)
-                receiver.end(linked)
-            ending.tell(linked)
-    return linked
-
-
-async def _ask(request: LinkRequest, service: Service) -> AuthorizationRequest:
-    url = await service.authorization_url(request.repo_type, tag=request.tag)
-    return AuthorizationRequest.parse(url, request.repo_type)
-
-
-async def _until_exchanged(
-    request: LinkRequest,
-    found: Found,
-    service: Service,
-    doors: Doors,
-    receiver: RedirectReceiver,
-    browsing: Browsing,
-    announced: ExitStack,
-) -> Linked:
-    known, may_list = found.known, found.known is not None
-    earlier: Pending | None = None
-    while True:
-        redirect = await redirect_of(receiver, request, doors, browsing.expires_at)  # 5
-        pending = _captured(redirect, request, found.existing, service)
-        if earlier:
-            pending = replace(pending, stood_since=earlier.stood_since, is_deleted=earlier.is_deleted)
-        exchange = Exchange(
-            pending, service, doors.journal, doors.tell, timing=doors.timing, known=known, may_list=may_list
-        )
-        try:
-            return await _exchanged(exchange, request)  # 6, 7
-        except CodeOrStateInvalidError as refused:
-            receiver.refuse()
-            if not await doors.may_start_over(refused):
-                raise
-        earlier, known, may_list = exchange.pending, exchange.known, exchange.may_list
-        receiver.start_over(await _ask(request, service))
-        announced.close()
-        announced.enter_context(doors.announced(receiver))
-        await browsing.start_over()
-
-
-async def _exchanged(exchange: Exchange, request: LinkRequest) -> Linked:
-    try:
-        return Linked(await exchange.carry_out())
-    except NameTakenError as taken:
-        return await link_in_spite_of_name(taken, exchange, request)
-
-
-def _captured(
-    redirect: AuthorizationResponse, request: LinkRequest, existing: Authorization | None, service: Service
-) -> Pending:
-    return Pending(
-        target=Target(service.endpoint, service.project_id, request.name),
-        repo_type=request.repo_type,
-        captured_at=datetime.now(UTC),
-        code=redirect.code,
-        state=redirect.state,
-        tag=request.tag,
-        stood_since=existing.create_time if existing else None,
-    )
-
-
-_NOT_ACCEPTED: Final = frozenset({"SVCSTG.REPO.0400", "SVCSTG.REPO.0402", "SVCSTG.REPO.0450", "SVCSTG.REPO.0451"})
-"""With which ServiceStage may refuse a token or a password; no page says which it is."""
-_NOTHING: Final = Secret("")
-
-
-class DirectService(Lists, Protocol):
-    """ServiceStage: the calls that a link without a browser needs."""
-
-    @property
-    def endpoint(self) -> str:
-        """Where it is."""
-
-    @property
-    def project_id(self) -> str:
-        """Whose authorizations these are."""
-
-    async def create_personal(
-        self, repo_type: RepoType, *, name: str, token: Secret, host: str | None = None
-    ) -> Authorization:
-        """Have an authorization made of a personal access token."""
-
-    async def create_password(self, repo_type: RepoType, *, name: str, user: str, password: Secret) -> Authorization:
-        """Have an authorization made of user and password."""
-
-    async def delete_authorization(self, name: str) -> None:
-        """Delete the one of that name."""
-
-
-async def link_directly(
-    request: LinkRequest,
-    git_credential: GitCredential,
-    service: DirectService,
-    tell: Callable[[Event], None],
-    *,
-    timing: Timing = TIMING,
-    is_checked: bool = False,
-    may_list: bool = True,
-) -> Linked:
-    """Link a Git account by a token, or by user and password.
-
-    1. *Check*: the name is free, credentials and endpoint good.
-    2. *Create*: one POST. What stood under the name is deleted right before it, if it is to be replaced. Where the
-       outcome is not plain, look before anything is sent again, as with a redirect (:mod:`oauth_helper.exchange`).
-       Nothing is written down: who has the token can run it again.
-
-    With ``is_checked`` the caller has just seen that the name is free, or, without ``may_look``, that this account may
-    not list. Step 1 is left out then.
-
-    Raises:
-        OAuthHelperError: What went wrong.
-    """
-    ending = Ending(tell)
-    tell = ending.watch
-    try:
-        found = Found(None, () if may_list else None) if is_checked else await check(request, service, tell)
-        if found.existing and request.if_exists is IfExists.KEEP:
-            linked = Linked(found.existing, kept=True)
-        else:
-            creation = _Creation(request, git_credential, service, tell, timing)
-            linked = await creation.carry_out(found.existing, may_list=found.known is not None)
-    except OAuthHelperError as error:
-        if isinstance(error, RefusedError) and error.code in _NOT_ACCEPTED:
-            error.hint = _what_to_check(request, git_credential)
-        ending.tell(Failed(error))
-        raise
-    ending.tell(linked)
-    return linked
-
-
-@dataclass(frozen=True, slots=True)
-class _WithGitCredential:
-    """ServiceStage as an exchange knows it, with a proof in the place of code and state."""
-
-    service: DirectService
-    git_credential: GitCredential
-
-    async def list_authorizations(self, *, retry: bool = True) -> list[Authorization]:
-        return await self.service.list_authorizations(retry=retry)
-
-    async def delete_authorization(self, name: str) -> None:
-        await self.service.delete_authorization(name)
-
-    async def create_oauth(
-        self,
-        repo_type: RepoType,
-        *,
-        name: str,
-        code: Secret,  # noqa: ARG002 - there is none
-        state: Secret,  # noqa: ARG002 - there is none
-        tag: str | None = None,  # noqa: ARG002 - these calls have no such parameter
-    ) -> Authorization:
-        if isinstance(self.git_credential, PersonalToken):
-            return await self.service.create_personal(
-                repo_type, name=name, token=self.git_credential.token, host=self.git_credential.host
-            )
-        return await self.service.create_password(
-            repo_type, name=name, user=self.git_credential.user, password=self.git_credential.password
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class _Creation:
-    """One authorization that is to come about."""
-
-    request: LinkRequest
-    git_credential: GitCredential
-    service: DirectService
-    tell: Callable[[Event], None]
-    timing: Timing
-
-    async def carry_out(self, existing: Authorization | None, *, may_list: bool) -> Linked:
-        """Bring it about, in the place of ``standing`` if there is one."""
-        service = _WithGitCredential(self.service, self.git_credential)
-        pending = self._pending(existing)
-        exchange = Exchange(pending, service, None, self.tell, timing=self.timing, may_list=may_list)
-        try:
-            return Linked(await exchange.carry_out())
-        except NameTakenError as taken:
-            return await link_in_spite_of_name(taken, exchange, self.request)
-
-    def _pending(self, existing: Authorization | None) -> Pending:
-        return Pending(
-            target=Target(self.service.endpoint, self.service.project_id, self.request.name),
-            repo_type=self.request.repo_type,
-            captured_at=datetime.now(UTC),
-            code=_NOTHING,
-            state=_NOTHING,
-            stood_since=existing.create_time if existing else None,
-        )
-
-
-def _what_to_check(request: LinkRequest, git_credential: GitCredential) -> Text:
-    host = request.repo_type.display_name
-    if isinstance(git_credential, PersonalToken):
-        if git_credential.host:
-            return _(
-                "Check the token: that {host} lists it, with the rights to read and write repositories and hooks; and "
-                "--host, that ServiceStage can reach it.",
-                host=host,
-            )
-        return _(
-            "Check the token: that {host} lists it, with the rights to read and write repositories and hooks, and that "
-            "it comes from its official site.",
-            host=host,
-        )
-    return _(
-        "Check the user name and the password: that you can sign in to {host} with them over Git's HTTPS.", host=host
-    )
