@@ -8,10 +8,9 @@ import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
-
-from msgspec import Struct
 
 from oauth_helper.credential_sources import FoundCredentials
 from oauth_helper.credentials import GitCredential, IamUser, PersonalToken, UserPassword, check_type
@@ -332,26 +331,6 @@ async def link_with_password(
     return linked.authorization
 
 
-class _CredentialExchange(Struct, frozen=True):
-    """ServiceStage as an exchange uses it, with a credential of the Git host in place of code and state."""
-
-    service: ServiceStageClient
-    credential: GitCredential
-
-    async def list_authorizations(self, *, retry: bool = True) -> list[Authorization]:
-        return await self.service.list_authorizations(retry=retry)
-
-    async def delete_authorization(self, name: str) -> None:
-        await self.service.delete_authorization(name)
-
-    async def create_oauth(self, repo_type: RepoType, *, name: str, **_redirect: object) -> Authorization:
-        match self.credential:
-            case PersonalToken(token=token, host=host):
-                return await self.service.create_personal(repo_type, name=name, token=token, host=host)
-            case UserPassword(user=user, password=password):
-                return await self.service.create_password(repo_type, name=name, user=user, password=password)
-
-
 async def run_direct_link(
     request: LinkRequest,
     credential: GitCredential,
@@ -391,8 +370,8 @@ async def run_direct_link(
                     state=Secret(""),
                     stood_since=existing.create_time if existing else None,
                 )
-                creation = _CredentialExchange(service, credential)
-                exchange = Exchange(pending, creation, None, ending.watch, timing=timing, may_list=may_list)
+                create = partial(_create, request, credential, service)
+                exchange = Exchange(pending, service, create, ending.watch, timing=timing, may_list=may_list)
                 linked = await exchanged(exchange, request)
         except OAuthHelperError as error:
             if isinstance(error, RefusedError) and error.code in _NOT_ACCEPTED:
@@ -401,6 +380,13 @@ async def run_direct_link(
             raise
         ending.tell(linked)
         return linked
+
+
+async def _create(request: LinkRequest, credential: GitCredential, service: ServiceStageClient) -> Authorization:
+    repo_type, name = request.repo_type, request.name
+    if isinstance(credential, PersonalToken):
+        return await service.create_personal(repo_type, name=name, token=credential.token, host=credential.host)
+    return await service.create_password(repo_type, name=name, user=credential.user, password=credential.password)
 
 
 def _what_to_check(request: LinkRequest, credential: GitCredential) -> Text:

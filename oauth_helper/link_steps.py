@@ -48,6 +48,7 @@ from oauth_helper.exchange import (
     find_existing,
     find_made,
     is_list_alone_refused,
+    redirect_creation,
     what_is_gone,
 )
 from oauth_helper.i18n import Text, _
@@ -259,8 +260,14 @@ def _exchange_of(
     may_list = names is not None
     if earlier:
         pending = replace(pending, stood_since=earlier.pending.stood_since, is_deleted=earlier.pending.is_deleted)
-        names, may_list = earlier.known, earlier.may_list
-    return Exchange(pending, service, session.journal, tell, timing=session.timing, known=names, may_list=may_list)
+        names, may_list = earlier.names_before, earlier.verifier.may_list
+    return Exchange(
+        *(pending, service, redirect_creation(pending, service), tell),
+        journal=session.journal,
+        timing=session.timing,
+        names_before=names,
+        may_list=may_list,
+    )
 
 
 async def exchanged(exchange: Exchange, request: LinkRequest) -> Linked:
@@ -271,7 +278,7 @@ async def exchanged(exchange: Exchange, request: LinkRequest) -> Linked:
     nor what an earlier sending may have created.
     """
     try:
-        return Linked(await exchange.carry_out())
+        return Linked(await exchange.run())
     except NameTakenError as taken:
         try:
             existing = await _what_took_the_name(taken, exchange, request)
@@ -282,7 +289,7 @@ async def exchanged(exchange: Exchange, request: LinkRequest) -> Linked:
         exchange.forget()
         return Linked(existing, kept=True)
     try:
-        return Linked(await exchange.carry_out_again(in_place_of=existing))
+        return Linked(await exchange.run_again(replacing=existing))
     except NameTakenError:
         exchange.forget()
         raise
@@ -293,12 +300,12 @@ async def _what_took_the_name(taken: NameTakenError, exchange: Exchange, request
     if request.if_exists is IfExists.FAIL:
         raise taken
     try:
-        listed = await exchange.verifier.look() or []
+        listed = await exchange.verifier.list_once() or []
     except (CannotVerifyError, CredentialsError):
         raise taken from None
     existing = find_existing(request, listed)
     is_replaced = request.if_exists is IfExists.REPLACE
-    if existing is None or (is_replaced and (exchange.may_be_spent or exchange.pending.stood_since is not None)):
+    if existing is None or (is_replaced and (exchange.may_be_used or exchange.pending.stood_since is not None)):
         raise taken
     return existing
 
@@ -380,11 +387,11 @@ async def _finish_earlier(
         _remove(pending, journal, tell)
         return None
     tell(Resumed(name, pending.captured_at))
-    exchange = Exchange(pending, service, journal, tell, timing=session.timing, is_resumed=True)
+    exchange = _resumed(pending, service, journal, tell, session.timing)
     try:
-        return Linked(await exchange.carry_out())
+        return Linked(await exchange.run())
     except OutcomeUnknownError as error:
-        if exchange.may_list:
+        if exchange.verifier.may_list:
             raise
         # Asking again would not tell either, and the user, who runs the command again, has been told so.
         tell(Refused(may_be_created=True))
@@ -394,6 +401,11 @@ async def _finish_earlier(
         tell(Refused())
         tell(Warned(_("The earlier redirect for {name} came to nothing: {why}.", name=name, why=error.message)))
     return None
+
+
+def _resumed(pending: Pending, service: ServiceStageClient, journal: Journal, tell: Tell, timing: Timing) -> Exchange:
+    create = redirect_creation(pending, service)
+    return Exchange(pending, service, create, tell, journal=journal, timing=timing, is_resumed=True)
 
 
 async def resume_all(
@@ -452,9 +464,9 @@ async def resume(
 async def _finish(
     pending: Pending, service: ServiceStageClient, journal: Journal, tell: Tell, timing: Timing
 ) -> Outcome:
-    exchange = Exchange(pending, service, journal, tell, timing=timing, is_resumed=True)
+    exchange = _resumed(pending, service, journal, tell, timing)
     try:
-        return Linked(await exchange.carry_out())
+        return Linked(await exchange.run())
     except RefusedError as error:
         exchange.forget()
         return Failed(error)

@@ -30,14 +30,14 @@ HURRIED: Final = Timing(
     total=6.0,
     connecting=2.0,
     answer=2.1,
-    look=1.0,
-    looks=(0.05, 0.15, 0.35, 0.75),
+    list_call=1.0,
+    verify_after=(0.05, 0.15, 0.35, 0.75),
     first_pause=0.025,
     longest_pause=0.2,
 )
 """Twenty times as fast as for people, but with a fifth of their patience: a busy machine may stand still. What comes to
 a good end in it needs a second."""
-RESIGNED: Final = replace(HURRIED, total=2.2, connecting=1.0, answer=1.1, look=0.5)
+RESIGNED: Final = replace(HURRIED, total=2.2, connecting=1.0, answer=1.1, list_call=0.5)
 """For what comes to no good end: as long as a second sending takes, and no longer."""
 AGO: Final = timedelta(seconds=25)
 """After this time nothing comes any more of what an earlier run may have sent."""
@@ -166,7 +166,7 @@ class Story:
         struck = [kind for call, kind in self.sandbox.struck if call is Call.EXCHANGE]
         for kind, (first, second) in zip(struck, pairwise(arrived), strict=False):
             left = max(moment for moment in self.left if moment <= first.arrived_at)
-            assert kind not in UNANSWERED or second.arrived_at - left >= timing.settled_after
+            assert kind not in UNANSWERED or second.arrived_at - left >= timing.lost_after
 
     def check_failed(self, outcome: Failed) -> None:
         """What is said is something, and no secret."""

@@ -13,10 +13,12 @@ from redirect_cases import AUTHORIZATION_URL, STATE, redirect
 from oauth_helper.errors import OAuthHelperError
 from oauth_helper.events import Event, Failed, Linked, Outcome, Way
 from oauth_helper.exchange import Timing
+from oauth_helper.journal import Journal
 from oauth_helper.link_steps import Doors, link
 from oauth_helper.models import Authorization, IfExists, LinkRequest, Pending, RepoType, Target
 from oauth_helper.receiver import RedirectReceiver
 from oauth_helper.secret import Secret
+from oauth_helper.servicestage.client import ServiceStageClient
 
 NAME = "my-auth"
 OURS = redirect(code="planted-code", state=STATE)
@@ -27,8 +29,8 @@ HURRIED = Timing(
     total=0.9,
     connecting=0.05,
     answer=0.25,
-    look=0.2,
-    looks=(0.02, 0.06, 0.14, 0.3),
+    list_call=0.2,
+    verify_after=(0.02, 0.06, 0.14, 0.3),
     first_pause=0.01,
     longest_pause=0.08,
 )
@@ -38,7 +40,7 @@ User = Callable[[RedirectReceiver], Awaitable[None]]
 
 
 @dataclass
-class PaperService:
+class PaperService(ServiceStageClient):
     """ServiceStage as a list; what the test puts into ``fails`` is raised by the call of that name."""
 
     existing: list[Authorization] = field(default_factory=list)
@@ -77,7 +79,7 @@ class PaperService:
 
 
 @dataclass
-class PaperJournal:
+class PaperJournal(Journal):
     """A journal as a list of what was written, latest last; None where it was removed."""
 
     entries: list[Pending | None] = field(default_factory=list)

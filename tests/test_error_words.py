@@ -35,7 +35,6 @@ from oauth_helper.errors import (
     UsageError,
 )
 from oauth_helper.events import Event, Exchanging, Failed
-from oauth_helper.exchange import outcome_unknown
 from oauth_helper.i18n import Language, Text, _, catalog_of
 from oauth_helper.models import Pending, RepoType, Target
 from oauth_helper.receiver import Ending
@@ -55,9 +54,6 @@ _PENDING = Pending(
     Secret("c"),
     Secret("s"),
     sent_at=datetime(2026, 1, 2, 3, 5, tzinfo=UTC),
-)
-_UNKNOWN = outcome_unknown(
-    _PENDING, UnreachableError(_X, sent=True), is_kept=True, may_list=True, is_absent=False, may_be_deleted=False
 )
 
 BEFORE_ANYTHING: tuple[tuple[OAuthHelperError, str], ...] = (
@@ -86,7 +82,6 @@ BEFORE_ANYTHING: tuple[tuple[OAuthHelperError, str], ...] = (
 AFTER_THE_REDIRECT: tuple[tuple[OAuthHelperError, str, str], ...] = (
     (RedirectRejectedError("no-redirect", _X), "Copy the whole address", "paste it again"),
     (CodeOrStateInvalidError(_X), "was used already, or has expired", "for fresh ones"),
-    (_UNKNOWN, "whether it did is not known", "`oauth-helper resume` finishes it, until 03:14:00 UTC"),
     (OutcomeUnknownError(_X), "x", "`oauth-helper list` tells"),
 )
 

@@ -169,6 +169,6 @@ async def test_a_kept_connection_that_closes_just_as_the_post_leaves_is_no_answe
         assert isinstance(outcome, Linked)
         story.check_linked(outcome, relay.endpoint)
         first, second = story.left
-        assert second - first >= HURRIED.settled_after
-        assert sum(isinstance(event, Looking) for event in story.told) >= len(HURRIED.looks)
+        assert second - first >= HURRIED.lost_after
+        assert sum(isinstance(event, Looking) for event in story.told) >= len(HURRIED.verify_after)
         assert [one.created for one in sandbox.exchanges] == [True], "the first POST got nowhere"

@@ -25,7 +25,13 @@ from oauth_helper.exchange import Timing
 from oauth_helper.models import IfExists, LinkRequest
 
 TIMING = Timing(
-    total=1.5, connecting=0.5, answer=0.4, look=0.3, looks=(0.05, 0.15, 0.3), first_pause=0.02, longest_pause=0.1
+    total=1.5,
+    connecting=0.5,
+    answer=0.4,
+    list_call=0.3,
+    verify_after=(0.05, 0.15, 0.3),
+    first_pause=0.02,
+    longest_pause=0.1,
 )
 """A twentieth of the usual one, about."""
 TOKEN = PersonalToken(Secret("planted-token"))

@@ -183,9 +183,9 @@ def test_the_table_of_faults_is_the_one_that_is_tested_in_short() -> None:
 
 def test_the_rules_of_sending_again_are_told_with_the_numbers_they_have() -> None:
     told = section("## The redirect is not wasted")
-    *first, last = (f"{after:g}" for after in TIMING.looks)
+    *first, last = (f"{after:g}" for after in TIMING.verify_after)
     assert f"{', '.join(first)} and {last} seconds after" in told
-    assert f"after those {TIMING.settled_after:g} seconds" in told
+    assert f"after those {TIMING.lost_after:g} seconds" in told
     assert f"ends {TIMING.total:g} seconds after the redirect came" in told
     assert f"{CODE_LIFETIME.total_seconds() / 60:g} minutes after the redirect came" in told
 

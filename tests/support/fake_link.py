@@ -31,8 +31,8 @@ FAST = Timing(
     total=0.9,
     connecting=0.05,
     answer=0.25,
-    look=0.2,
-    looks=(0.02, 0.06, 0.14, 0.3),
+    list_call=0.2,
+    verify_after=(0.02, 0.06, 0.14, 0.3),
     first_pause=0.01,
     longest_pause=0.08,
 )
