@@ -9,22 +9,19 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from redirect_cases import ENCODED_STATE, STATE, redirect
+from redirect_cases import AUTHORIZATION_URL, ENCODED_STATE, STATE, redirect
 from support.fake_link import (
-    AUTHORIZATION_URL,
-    CREATED,
-    EXISTING,
-    NAME,
     OURS,
-    FakeJournal,
     FakeService,
     FakeSession,
     User,
     consents,
     does_nothing,
     fail_with,
+    journal_with,
     link_with,
 )
+from support.scripted_service import CREATED, EXISTING, NAME
 from yarl import URL
 
 from oauth_helper.errors import (
@@ -57,6 +54,7 @@ from oauth_helper.events import (
     Way,
 )
 from oauth_helper.i18n import _
+from oauth_helper.journal import Journal
 from oauth_helper.models import Authorization, IfExists, Pending, RepoType, Target
 from oauth_helper.receiver import RedirectReceiver
 from oauth_helper.secret import Secret
@@ -314,9 +312,9 @@ async def test_a_stop_while_waiting_tells_the_page_that_nothing_was_created() ->
     assert "Nothing was created" in error.message
 
 
-@pytest.mark.parametrize(("journal", "words"), [(None, "Run the command again"), (FakeJournal(), "resume")])
+@pytest.mark.parametrize(("journal", "words"), [(None, "Run the command again"), (journal_with(), "resume")])
 async def test_a_stop_while_exchanging_tells_the_page_that_the_outcome_is_unknown(
-    journal: FakeJournal | None, words: str
+    journal: Journal | None, words: str
 ) -> None:
     asked = asyncio.Event()
     error = await stopped(FakeService(is_creating=asked), FakeSession(journal=journal), asked)
@@ -423,7 +421,7 @@ async def test_a_user_who_may_not_list_and_runs_the_command_again_is_not_blocked
     now = datetime.now(UTC)
     target = Target(service.endpoint, service.project_id, NAME)
     sent = Pending(target, RepoType.GITHUB, now, Secret("earlier-code"), Secret("earlier-state"), sent_at=now)
-    session = FakeSession(journal=FakeJournal([sent]))
+    session = FakeSession(journal=journal_with(sent))
     assert await link_with(session, service) == Linked(CREATED)
     warnings = [event.message for event in session.told if isinstance(event, Warned)]
     assert any("cannot be known" in words and "Linking it again" in words for words in warnings)

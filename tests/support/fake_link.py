@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 
 import pytest
 from redirect_cases import AUTHORIZATION_URL, STATE, redirect
+from support.scripted_service import CREATED, HURRIED, NAME, MemoryJournal
 
 from oauth_helper.errors import OAuthHelperError
 from oauth_helper.events import Event, Failed, Linked, Outcome, Waiting, Way
-from oauth_helper.exchange import Timing
 from oauth_helper.journal import Journal
 from oauth_helper.link_steps import link
 from oauth_helper.models import Authorization, IfExists, LinkRequest, Pending, RepoType, Target
@@ -22,21 +22,7 @@ from oauth_helper.servicestage.client import ServiceStageClient
 from oauth_helper.session import BrowserOptions, Session
 from oauth_helper.single_instance import SingleRun
 
-NAME = "my-auth"
 OURS = redirect(code="planted-code", state=STATE)
-CREATED = Authorization(NAME, "github", repo_user="octocat", create_time=2, status=0)
-EXISTING = Authorization(NAME, "github", repo_user="hubot", create_time=1, status=0)
-
-FAST = Timing(
-    total=0.9,
-    connecting=0.05,
-    answer=0.25,
-    list_call=0.2,
-    verify_after=(0.02, 0.06, 0.14, 0.3),
-    first_pause=0.01,
-    longest_pause=0.08,
-)
-"""Fifty times as fast as the usual timing."""
 
 User = Callable[[RedirectReceiver], Awaitable[None]]
 
@@ -56,7 +42,7 @@ class FakeService(ServiceStageClient):
 
     def _called(self, call: str) -> None:
         self.calls.append(call)
-        if error := self.fails.get(call.split()[0]):
+        if error := self.fails.get(call.split(maxsplit=1)[0]):
             raise error
 
     @asynccontextmanager
@@ -91,21 +77,10 @@ class FakeService(ServiceStageClient):
         return [call for call in self.calls if call not in {"ready", "over"}]
 
 
-@dataclass
-class FakeJournal(Journal):
-    """A journal as a list of what was written, latest last; None where it was removed."""
-
-    entries: list[Pending | None] = field(default_factory=list)
-
-    def write(self, pending: Pending) -> None:
-        self.entries.append(pending)
-
-    def remove(self, pending: Pending) -> None:
-        self.entries.append(None)
-
-    def find(self, target: Target, repo_type: RepoType) -> Pending | None:
-        last = self.entries[-1] if self.entries else None
-        return last if last and (last.target, last.repo_type) == (target, repo_type) else None
+def journal_with(*entries: Pending) -> MemoryJournal:
+    journal = MemoryJournal()
+    journal.entries.extend(entries)
+    return journal
 
 
 async def consents(receiver: RedirectReceiver) -> None:
@@ -138,7 +113,7 @@ class FakeSession(Session):
     ) -> None:
         self.told: list[Event] = []
         options = BrowserOptions(browser=browser, environ={"PATH": ""})
-        super().__init__(options, tell or self._record, journal=journal, timing=FAST, guidance_after=guidance_after)
+        super().__init__(options, tell or self._record, journal=journal, timing=HURRIED, guidance_after=guidance_after)
         self.user = user
         self.receiver: RedirectReceiver | None = None
         self.outcome: asyncio.Task[Outcome] | None = None
