@@ -24,10 +24,10 @@ from oauth_helper.errors import (
     UsageError,
 )
 from oauth_helper.events import Failed, Linked, Outcome
-from oauth_helper.exchange import TIMING, Exchange, Timing
+from oauth_helper.exchange import TIMING, Exchange, Tell, Timing
 from oauth_helper.i18n import Text, _, enumerated, listed, ngettext
 from oauth_helper.journal import Journal
-from oauth_helper.link_steps import Tell, check, exchanged, resume_all
+from oauth_helper.link_steps import check, exchanged
 from oauth_helper.link_steps import link as run_steps
 from oauth_helper.models import (
     Authorization,
@@ -58,22 +58,6 @@ from oauth_helper.single_instance import (
     waiting_instances,
 )
 from oauth_helper.values import Sourced
-
-__all__ = [
-    "deliver_to_waiting",
-    "link",
-    "link_with_password",
-    "link_with_token",
-    "name_for",
-    "open_sandbox",
-    "open_service",
-    "resume_all",
-    "run_direct_link",
-    "run_link",
-    "waiting_links",
-    "walk_repositories",
-    "what_is_kept",
-]
 
 CONCURRENCY: Final = 4
 """Requests at a time. ServiceStage limits the rate of a whole account, and each Git host limits ServiceStage's."""

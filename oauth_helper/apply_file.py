@@ -24,10 +24,10 @@ from oauth_helper.errors import (
     UsageError,
 )
 from oauth_helper.events import Event, Failed, Linked, Outcome, Warned, warning_once
-from oauth_helper.exchange import find_existing
+from oauth_helper.exchange import Tell, find_existing
 from oauth_helper.i18n import NO_TEXT, Text, _, listed, ngettext
 from oauth_helper.journal import Journal
-from oauth_helper.link_steps import Tell, list_if_permitted
+from oauth_helper.link_steps import list_if_permitted
 from oauth_helper.models import Authorization, LinkRequest, RepoType, as_argument, is_legal_name, what_is_wrong_in
 from oauth_helper.secret import Secret, is_plain_word
 from oauth_helper.servicestage.client import ServiceStageClient

@@ -1,66 +1,51 @@
-"""The eight steps of a link, and finishing the links that earlier runs left pending."""
+"""The eight steps of a link."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import replace
+from collections.abc import AsyncIterator, Collection, Coroutine, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
 from typing import Final
-
-from msgspec import Struct
 
 from oauth_helper.errors import (
     CodeOrStateInvalidError,
     CredentialsError,
     DeadlineError,
-    MachineError,
     NameTakenError,
     NotPermittedError,
     OAuthHelperError,
     OutcomeUnknownError,
-    RefusedError,
     StoppedError,
-    UnavailableError,
 )
 from oauth_helper.events import (
     Advised,
     Checked,
-    Event,
     Failed,
     Linked,
-    Outcome,
     Progress,
-    Refused,
-    Resumed,
     Warned,
     Way,
-    warning_once,
 )
 from oauth_helper.exchange import (
-    TIMING,
     CannotVerifyError,
     Exchange,
-    Timing,
+    Tell,
     find_existing,
-    find_made,
     is_list_alone_refused,
     redirect_creation,
-    what_is_gone,
 )
 from oauth_helper.i18n import Text, _
 from oauth_helper.journal import Journal
 from oauth_helper.models import Authorization, IfExists, LinkRequest, Pending, Target
 from oauth_helper.receiver import Ending, RedirectReceiver
 from oauth_helper.redirect import AuthorizationRequest, AuthorizationResponse
+from oauth_helper.resume import finish_earlier
 from oauth_helper.servicestage.client import ServiceStageClient
 from oauth_helper.session import Session
 from oauth_helper.single_instance import SingleRun
-
-Tell = Callable[[Event], None]
 
 _CLOCK_INTERVAL: Final = 1.0
 """Seconds between two readings of the wall clock, which may jump."""
@@ -96,7 +81,7 @@ async def link(
     ending = Ending(session.tell)
     tell = ending.watch
     async with _failure_reported(ending):
-        if finished := await _finish_earlier(request, service, session, tell):
+        if finished := await finish_earlier(request, service, session.journal, tell, session.timing):
             ending.tell(finished)
             return finished
         existing, names = await check(request, service, tell)  # 1 Check
@@ -116,7 +101,14 @@ async def link(
                             await session.start_over(receiver)
                         with run.announced(session.new_address(), receiver.state):
                             redirect = await _wait(receiver, request, service, session, tell)  # 5 Wait
-                            exchange = _exchange_of(redirect, request, existing, names, service, session, tell, earlier)
+                            pending = _pending(redirect, request, service, existing, earlier)
+                            exchange = Exchange(
+                                *(pending, service, redirect_creation(pending, service), tell),
+                                journal=session.journal,
+                                timing=session.timing,
+                                names_before=names if earlier is None else earlier.names_before,
+                                may_list=names is not None if earlier is None else earlier.verifier.may_list,
+                            )
                             try:
                                 linked = await exchanged(exchange, request)  # 6 Save, 7 Exchange
                             except CodeOrStateInvalidError as refused:
@@ -237,36 +229,23 @@ async def _give_guidance(receiver: RedirectReceiver, moments: Sequence[float], t
             tell(Advised(guidance))
 
 
-def _exchange_of(
+def _pending(
     redirect: AuthorizationResponse,
     request: LinkRequest,
-    existing: Authorization | None,
-    names: Collection[str] | None,
     service: ServiceStageClient,
-    session: Session,
-    tell: Tell,
+    existing: Authorization | None,
     earlier: Exchange | None,
-) -> Exchange:
-    """Return the exchange of a redirect; after starting over, what the ``earlier`` one learned and deleted counts."""
-    pending = Pending(
+) -> Pending:
+    stood_since = existing.create_time if existing else None
+    return Pending(
         target=Target(service.endpoint, service.project_id, request.name),
         repo_type=request.repo_type,
         captured_at=datetime.now(UTC),
         code=redirect.code,
         state=redirect.state,
         tag=request.tag,
-        stood_since=existing.create_time if existing else None,
-    )
-    may_list = names is not None
-    if earlier:
-        pending = replace(pending, stood_since=earlier.pending.stood_since, is_deleted=earlier.pending.is_deleted)
-        names, may_list = earlier.names_before, earlier.verifier.may_list
-    return Exchange(
-        *(pending, service, redirect_creation(pending, service), tell),
-        journal=session.journal,
-        timing=session.timing,
-        names_before=names,
-        may_list=may_list,
+        stood_since=earlier.pending.stood_since if earlier else stood_since,
+        is_deleted=earlier is not None and earlier.pending.is_deleted,
     )
 
 
@@ -350,163 +329,3 @@ def _stopped(
     return OutcomeUnknownError(
         _("oauth-helper was stopped while ServiceStage was asked to create the authorization"), hint=hint
     )
-
-
-class Settled(Struct, frozen=True):
-    """The outcome of one pending exchange."""
-
-    pending: Pending
-    outcome: Outcome
-
-
-async def _finish_earlier(
-    request: LinkRequest, service: ServiceStageClient, session: Session, tell: Tell
-) -> Linked | None:
-    """Finish the exchange that an earlier link of that name left pending; None if there is none, or it failed.
-
-    Raises:
-        CredentialsError: The credentials are refused. The redirect is kept.
-        OutcomeUnknownError: The outcome is still not known. The redirect is kept.
-    """
-    journal, name = session.journal, request.name
-    if journal is None:
-        return None
-    try:
-        pending = journal.find(Target(service.endpoint, service.project_id, name), request.repo_type)
-    except MachineError as error:
-        tell(Warned(_("What an earlier run left cannot be read: {message}.", message=error.message)))
-        return None
-    if pending is None:
-        return None
-    would_delete = pending.stood_since is not None and not pending.is_deleted
-    if would_delete and request.if_exists is not IfExists.REPLACE:
-        return None  # it must not delete what this run is told to keep
-    if not pending.is_fresh(datetime.now(UTC)):
-        expired = _("An earlier redirect for {name} expired before it was known to be exchanged", name=name)
-        tell(Warned(expired + what_is_gone(pending) + _(".")))
-        _remove(pending, journal, tell)
-        return None
-    tell(Resumed(name, pending.captured_at))
-    exchange = _resumed(pending, service, journal, tell, session.timing)
-    try:
-        return Linked(await exchange.run())
-    except OutcomeUnknownError as error:
-        if exchange.verifier.may_list:
-            raise
-        # Asking again would not tell either, and the user, who runs the command again, has been told so.
-        tell(Refused(may_be_created=True))
-        tell(Warned(_("{message}. Linking it again.", message=error.message)))
-    except RefusedError as error:
-        exchange.forget()
-        tell(Refused())
-        tell(Warned(_("The earlier redirect for {name} came to nothing: {why}.", name=name, why=error.message)))
-    return None
-
-
-def _resumed(pending: Pending, service: ServiceStageClient, journal: Journal, tell: Tell, timing: Timing) -> Exchange:
-    create = redirect_creation(pending, service)
-    return Exchange(pending, service, create, tell, journal=journal, timing=timing, is_resumed=True)
-
-
-async def resume_all(
-    pendings: Sequence[Pending],
-    journal: Journal,
-    connected: Callable[[Target], AbstractAsyncContextManager[ServiceStageClient]],
-    tell: Tell,
-    timing: Timing = TIMING,
-) -> list[Settled]:
-    """Finish these pending exchanges, one after the other; omit those that another process finishes meanwhile."""
-    settled = []
-    tell = warning_once(tell)
-    for pending in pendings:
-        run = SingleRun.of_the_user(pending.target, pending.repo_type, tell)
-        async with run.acquired(timing.total) as is_acquired:
-            try:
-                current = journal.find(pending.target, pending.repo_type)
-            except MachineError as error:
-                tell(Warned(error.message))
-                continue
-            if current and is_acquired:
-                settled.append(await resume(current, journal, connected, tell, timing))
-            elif current:
-                busy = OutcomeUnknownError(
-                    _("Another oauth-helper is linking {name}", name=pending.target.name),
-                    hint=_("The redirect is kept. Run `oauth-helper resume` again when the other one has ended."),
-                )
-                settled.append(Settled(current, Failed(busy)))
-    return settled
-
-
-async def resume(
-    pending: Pending,
-    journal: Journal,
-    connected: Callable[[Target], AbstractAsyncContextManager[ServiceStageClient]],
-    tell: Tell,
-    timing: Timing = TIMING,
-) -> Settled:
-    """Finish one pending exchange of an earlier run; reported like a link that begins with step 7. Never raises."""
-    tell(Resumed(pending.target.name, pending.captured_at))
-    outcome: Outcome
-    try:
-        async with connected(pending.target) as service:
-            if pending.is_fresh(datetime.now(UTC)):
-                outcome = await _finish(pending, service, journal, tell, timing)
-            else:
-                outcome = await _find_out(pending, service, journal, tell)
-    except (UnavailableError, RefusedError) as error:  # of IAM, or of the list call
-        outcome = Failed(_not_asked(pending, error))
-    except OAuthHelperError as error:
-        outcome = Failed(error)
-    tell(outcome)
-    return Settled(pending, outcome)
-
-
-async def _finish(
-    pending: Pending, service: ServiceStageClient, journal: Journal, tell: Tell, timing: Timing
-) -> Outcome:
-    exchange = _resumed(pending, service, journal, tell, timing)
-    try:
-        return Linked(await exchange.run())
-    except RefusedError as error:
-        exchange.forget()
-        return Failed(error)
-
-
-async def _find_out(pending: Pending, service: ServiceStageClient, journal: Journal, tell: Tell) -> Outcome:
-    """Return what an expired redirect was exchanged for, and remove it."""
-    name = pending.target.name
-    again = _("Run `oauth-helper link {repo_type} --name {name}` again.", repo_type=pending.repo_type.value, name=name)
-    outcome: Outcome
-    try:
-        if made := find_made(pending, await service.list_authorizations()):
-            outcome = Linked(made)
-        else:
-            nothing = _("The redirect for {name} has expired, and no authorization was created from it", name=name)
-            outcome = Failed(CodeOrStateInvalidError(nothing + what_is_gone(pending), hint=again))
-    except NotPermittedError as error:
-        unknown = _(
-            "The redirect for {name} has expired, and whether it was created cannot be known: {why}",
-            name=name,
-            why=error.message,
-        )
-        outcome = Failed(OutcomeUnknownError(unknown, hint=again))
-    _remove(pending, journal, tell)
-    return outcome
-
-
-def _not_asked(pending: Pending, error: UnavailableError | RefusedError) -> OutcomeUnknownError:
-    is_fresh = pending.is_fresh(datetime.now(UTC))
-    again = _("Run `oauth-helper resume` again in a moment.")
-    return OutcomeUnknownError(
-        _("ServiceStage could not be asked about {name}: {message}", name=pending.target.name, message=error.message),
-        hint=_("The redirect is kept. {again}", again=again) if is_fresh else again,
-        code=error.code,
-        request_id=error.request_id,
-    )
-
-
-def _remove(pending: Pending, journal: Journal, tell: Tell) -> None:
-    try:
-        journal.remove(pending)
-    except MachineError as error:
-        tell(Warned(error.message))

@@ -27,8 +27,8 @@ from oauth_helper.browsers.launch import first_browser, open_default_browser, sw
 from oauth_helper.browsers.window import Window
 from oauth_helper.environment import is_build_service, nobody_could_authorize
 from oauth_helper.errors import NoBrowserError, OAuthHelperError, RedirectRejectedError
-from oauth_helper.events import Event, NotOpened, Opened, Waiting, Warned, Way
-from oauth_helper.exchange import TIMING, Timing
+from oauth_helper.events import NotOpened, Opened, Waiting, Warned, Way
+from oauth_helper.exchange import TIMING, Tell, Timing
 from oauth_helper.i18n import N_, NO_TEXT, Language, Preference, Text, _, joined
 from oauth_helper.journal import Journal
 from oauth_helper.listener.handlers import Listener, Start
@@ -206,7 +206,7 @@ class Session:
     def __init__(
         self,
         options: BrowserOptions,
-        tell: Callable[[Event], None],
+        tell: Tell,
         *,
         journal: Journal | None = None,
         timing: Timing = TIMING,
@@ -215,7 +215,7 @@ class Session:
     ) -> None:
         self.journal: Journal | None = journal
         self.timing: Timing = timing
-        self.tell: Callable[[Event], None] = tell
+        self.tell: Tell = tell
         self.guidance_after: Sequence[float] = guidance_after
         self.expires_at: datetime = datetime.max.replace(tzinfo=UTC)
         """When the wait ends that was reported last."""

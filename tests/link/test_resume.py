@@ -25,9 +25,9 @@ from oauth_helper.errors import (
 from oauth_helper.events import Event, Failed, Linked, Refused, Resumed, Warned
 from oauth_helper.i18n import _
 from oauth_helper.journal import Journal
-from oauth_helper.link_steps import Settled, resume_all
 from oauth_helper.models import CODE_LIFETIME, Pending, RepoType, Target
 from oauth_helper.receiver import RedirectReceiver
+from oauth_helper.resume import Settled, resume_all
 from oauth_helper.secret import Secret
 from oauth_helper.single_instance import runtime_folder
 

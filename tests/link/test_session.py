@@ -132,9 +132,9 @@ async def test_a_git_host_that_does_not_say_where_it_redirects_gets_the_default_
     program(tmp_path, "chromium", "exit 7")
     program(tmp_path, "xdg-open", f'echo "$1" > {tmp_path}/opened')
     told = RecordedEvents()
-    async with listening(told, BrowserOptions(environ=desktop(tmp_path))) as session:
-        async with browsing(session, receiver_for(told, without="redirect_uri")):
-            await told.until(Opened)
+    options = BrowserOptions(environ=desktop(tmp_path))
+    async with listening(told, options) as session, browsing(session, receiver_for(told, without="redirect_uri")):
+        await told.until(Opened)
     waiting = await told.until(Waiting)
     assert (tmp_path / "opened").read_text().strip() == waiting.listener
     assert "does not say where it will redirect to" in told.warnings()
@@ -181,11 +181,11 @@ async def test_a_window_that_is_closed_after_the_redirect_is_not_reported(
     browser, close = closable
     told = RecordedEvents()
     receiver = receiver_for(told)
-    async with listening(told, BrowserOptions(browser=browser, headless=True)) as session:
-        async with browsing(session, receiver):
-            await told.until(Opened)
-            receiver.judge(OURS, Way.TERMINAL)
-            close()
+    options = BrowserOptions(browser=browser, headless=True)
+    async with listening(told, options) as session, browsing(session, receiver):
+        await told.until(Opened)
+        receiver.judge(OURS, Way.TERMINAL)
+        close()
     assert not told.of(NotOpened) + told.of(Warned)
     assert not list(profiles.iterdir())
 
@@ -340,11 +340,14 @@ async def test_three_git_hosts_are_linked_in_one_window(family: Family, profiles
 async def test_a_denial_fails_its_link_only() -> None:
     options = BrowserOptions(browser=await program_of(Family.CHROMIUM), headless=True)
     told = RecordedEvents()
-    async with Sandbox(decision="deny") as sandbox, client(sandbox) as service:
-        async with Session(options, told, is_shared=True) as session:
-            for more_to_come in (True, False):
-                with pytest.raises(AuthorizationDeniedError):
-                    await link_in(session, REQUEST, service, more_to_come=more_to_come)
+    async with (
+        Sandbox(decision="deny") as sandbox,
+        client(sandbox) as service,
+        Session(options, told, is_shared=True) as session,
+    ):
+        for more_to_come in (True, False):
+            with pytest.raises(AuthorizationDeniedError):
+                await link_in(session, REQUEST, service, more_to_come=more_to_come)
     assert len(told.of(Failed)) == 2
     assert len(told.of(Opened)) == 1
 
