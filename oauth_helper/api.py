@@ -25,7 +25,7 @@ from oauth_helper.errors import (
 )
 from oauth_helper.events import Failed, Linked, Outcome
 from oauth_helper.exchange import TIMING, Exchange, Tell, Timing
-from oauth_helper.i18n import Text, _, enumerated, listed, ngettext
+from oauth_helper.i18n import Language, Text, _, enumerated, listed, ngettext
 from oauth_helper.journal import Journal
 from oauth_helper.link_steps import check, exchanged
 from oauth_helper.link_steps import link as run_steps
@@ -247,14 +247,16 @@ async def link_in(
     Raises:
         OAuthHelperError: As :func:`link`.
     """
-    run = _single_run(request, service, session.tell)
+    run = _single_run(request, service, session.tell, session.outcome_language)
     async with run.acquired_or_joined(request, session.deliver_pasted if session.has_prompt else None) as joined:
         return joined or await run_steps(request, service, session, run, more_to_come=more_to_come)
 
 
-def _single_run(request: LinkRequest, service: ServiceStageClient, tell: Tell) -> SingleRun:
+def _single_run(
+    request: LinkRequest, service: ServiceStageClient, tell: Tell, language: Language = Language.ENGLISH
+) -> SingleRun:
     target = Target(service.endpoint, service.project_id, request.name)
-    return SingleRun.of_the_user(target, request.repo_type, tell)
+    return SingleRun.of_the_user(target, request.repo_type, tell, language=language)
 
 
 async def link_with_token(
@@ -406,10 +408,10 @@ async def what_is_kept(request: LinkRequest, service: ServiceStageClient) -> Lin
 
 
 def waiting_links() -> list[InstanceInfo]:
-    """Return the links of this user that wait for their redirect.
+    """Return the links of this user on this machine that wait for their redirect.
 
     Raises:
-        MachineError: There is none, or they cannot be looked for.
+        MachineError: There is none, or the runtime folder cannot be used.
     """
     waiting = waiting_instances(runtime_folder())
     if not waiting:
@@ -422,40 +424,43 @@ def waiting_links() -> list[InstanceInfo]:
     return waiting
 
 
-async def deliver_to_waiting(waiting: Sequence[InstanceInfo], text: str) -> tuple[InstanceInfo, Outcome]:
-    """Hand a pasted redirect to the one of these links, of which there is one at least, that waits for its state.
+async def deliver_to_waiting(
+    waiting: Sequence[InstanceInfo], text: str, *, language: Language = Language.ENGLISH
+) -> tuple[InstanceInfo, Outcome]:
+    """Deliver a pasted redirect to the link that waits for its state; return this link and its outcome.
 
-    If there are several, the others are not given it: a foreign redirect would look like a mistake of their users.
-
-    Returns which did, and how it ended.
+    Only this link gets it: to the others it would look like a mistake of their users. ``waiting`` is not empty.
 
     Raises:
-        RedirectRejectedError: None of them takes it.
-        OutcomeUnknownError: One of them has gone, and it is not known whether it took it.
+        RedirectRejectedError: No link accepts it.
+        OutcomeUnknownError: A link has ended, and it is not known whether it took the redirect.
     """
-    rejections: list[RedirectRejectedError] = []
+    states = {
+        digest_of_state(state)
+        for queries in readings(text)
+        for query in queries
+        for state in Query(query).all_of("state")
+    }
+    addressed = [one for one in waiting if one.state in states]
+    addressed = addressed or [one for one in waiting if one.state is None or len(waiting) == 1]
+    rejections = [] if addressed else [_rejection(text, waiting[0].repo_type)]
     gone: InstanceInfo | None = None
-    states = _states_in(text)
-    addressed = [one for one in waiting if one.state in states] or [
-        one for one in waiting if one.state is None or len(waiting) == 1
-    ]
-    if not addressed:
-        rejections.append(_rejection(text, waiting[0].repo_type))
-    for notice in addressed:
+    for instance in addressed:
         try:
-            return notice, await deliver(notice, text)
+            return instance, await deliver(instance, text, language=language)
         except RedirectRejectedError as error:
             rejections.append(error)
         except RunGoneError:
-            gone = notice
+            gone = instance
     if gone:
         raise OutcomeUnknownError(
             _("The link of {name} has gone without a word", name=gone.name),
             hint=_("If it had taken the address, `oauth-helper resume` finishes it. If not, run `link` again."),
         )
-    # What the one that it belongs to says, rather than all the others.
+    # The rejection by the link that the redirect belongs to explains most.
     known = [error for error in rejections if error.reason not in {"no-redirect", "foreign-state"}]
     rejected = (known or rejections)[0]
+    names = listed([instance.name for instance in waiting])
     raise RedirectRejectedError(
         rejected.reason,
         rejected.message,
@@ -464,18 +469,13 @@ async def deliver_to_waiting(waiting: Sequence[InstanceInfo], text: str) -> tupl
             "{names} still wait. {hint}",
             len(waiting),
             hint=rejected.hint,
-            names=listed([notice.name for notice in waiting]),
+            names=names,
         ),
     )
 
 
-def _states_in(text: str) -> set[str]:
-    queries = (Query(query) for queries in readings(text) for query in queries)
-    return {digest_of_state(state) for query in queries for state in query.all_of("state")}
-
-
 def _rejection(text: str, repo_type: RepoType) -> RedirectRejectedError:
-    """Return what a link says to a text in which its state is not."""
+    """Return how a link rejects a text that does not have its state."""
     unguessable = Secret(secrets.token_urlsafe())
     try:
         AuthorizationRequest(Secret(""), repo_type, "", unguessable, None).judge(text)

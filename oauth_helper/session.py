@@ -317,6 +317,11 @@ class Session:
         """Whether the user can paste into the terminal."""
         return self._options.has_prompt
 
+    @property
+    def outcome_language(self) -> Language:
+        """The language in which another process reports its outcome: scripts get English."""
+        return Language.ENGLISH if self._options.has_script else self._options.preference.language
+
     async def deliver_pasted(self, instance: InstanceInfo) -> None:
         """Read the terminal, and deliver what is pasted to the process that already links the target."""
         rejection: tuple[Text, ...] = ()
@@ -327,7 +332,7 @@ class Session:
                     self._say(line)
                 text = await pasted.get()
             try:
-                await deliver(instance, text)
+                await deliver(instance, text, language=self.outcome_language)
             except RedirectRejectedError as rejected:
                 rejection = (rejected.message, rejected.hint)
             else:

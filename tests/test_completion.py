@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from command import Ended
 from forked_commands import run_command
-from journal_entries import pending
+from support.journal_entries import pending
 
 from oauth_helper.journal import Journal
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from canaries import Canary, Search
 from command import run_command, surroundings
-from journal_entries import pending
+from support.journal_entries import pending
 
 from oauth_helper.cli.doctor import redacted, short_host
 from oauth_helper.i18n import Text, _, ngettext

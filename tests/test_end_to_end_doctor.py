@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from command import Ended, surroundings
 from forked_commands import run_command
-from journal_entries import pending
 from promised_json import read_error
+from support.journal_entries import pending
 
 from oauth_helper.journal import Journal
 from oauth_helper.sandbox import Sandbox

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator, ValidationError
 from promised_json import read_event, validator
-from test_outcome_document import TEXTS, errors_of
+from support.any_error import TEXTS, errors_of
 from test_readme import EVENTS
 from test_words import RECORD, error_classes
 

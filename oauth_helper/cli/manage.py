@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from oauth_helper.cli.console import in_words, print_text
+from oauth_helper.cli.console import in_words, print_text, spoken
 from oauth_helper.cli.help import command, option
 from oauth_helper.cli.options import Run, connection_options, output_options, run, start_run
 from oauth_helper.cli.output import print_authorization, print_columns, print_json, print_table, whole
@@ -304,7 +304,7 @@ async def _deliver(address: str | None, reporter: ProgressReporter) -> tuple[Ins
     reporter.say(_("Waiting for its address: {links}.", links=listed(named)))
     text = await _asked(reporter) if address is None else address
     reporter.say(_("Handing the address over. It may take some seconds until the end is known."))
-    return await deliver_to_waiting(waiting, text)
+    return await deliver_to_waiting(waiting, text, language=spoken().language)
 
 
 async def _asked(reporter: ProgressReporter) -> str:

@@ -17,7 +17,7 @@ from multidict import CIMultiDictProxy
 
 from oauth_helper.errors import OutcomeUnknownError, RedirectRejectedError
 from oauth_helper.events import Failed, Outcome, RejectedRequest, Way
-from oauth_helper.i18n import Language, Preference, _
+from oauth_helper.i18n import Language, Preference, _, language_of_browser
 from oauth_helper.listener.pages import Page, Pages, PagesByLanguage
 from oauth_helper.listener.request_policy import Path, RequestPolicy, authority
 from oauth_helper.listener.server import HOST, Server, hold_ipv6, is_held_by_another, listen
@@ -54,6 +54,10 @@ def see_other(target: str) -> web.Response:
 def wants_document(request: web.BaseRequest) -> bool:
     """Whether another run of ours asks: no browser names this type alone when it moves a tab."""
     return request.headers.get("Accept") == "application/json"
+
+
+def _asked_language(request: web.BaseRequest) -> Language:
+    return language_of_browser(request.headers.get("Accept-Language", "")) or Language.ENGLISH
 
 
 def is_browser(request: web.BaseRequest) -> bool:
@@ -538,7 +542,7 @@ class Handlers:
     def _refuse(self, request: web.BaseRequest, key: Secret, rejection: RedirectRejectedError) -> web.Response:
         status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE if rejection is TOO_LONG else HTTPStatus.BAD_REQUEST
         if wants_document(request):
-            return web.json_response(text=write_rejection(rejection), status=status)
+            return web.json_response(text=write_rejection(rejection, _asked_language(request)), status=status)
         return self._page(request, key, rejection.reason, status)
 
     async def _direct(self, request: web.BaseRequest, query: str) -> web.Response:
@@ -596,7 +600,7 @@ class Handlers:
         known = self._outcome_page.known()
         if known is None and request.transport:  # who has left while it waited will not come back
             self._pending_responses.owe(documents=1)
-        return web.json_response(text=write_outcome(known))
+        return web.json_response(text=write_outcome(known, _asked_language(request)))
 
     def _pages_now(self) -> PagesByLanguage:
         receiver, attempt = self._receiver, self._outcome_page.attempt

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +13,6 @@ import pytest
 from other_users import NOBODY, acting_as, folder_of_nobody, needs_root
 from support.fake_link import FakeService, FakeSession, User, consents, journal_with, link_with
 from support.scripted_service import CREATED, EXISTING, HURRIED, NAME, MemoryJournal
-from waiting_runs import taken
 
 from oauth_helper.errors import (
     CodeOrStateInvalidError,
@@ -29,7 +28,7 @@ from oauth_helper.models import CODE_LIFETIME, Pending, RepoType, Target
 from oauth_helper.receiver import RedirectReceiver
 from oauth_helper.resume import Settled, resume_all
 from oauth_helper.secret import Secret
-from oauth_helper.single_instance import runtime_folder
+from oauth_helper.single_instance import TargetLock, lock_path, runtime_folder
 
 UNREACHABLE = UnreachableError(_("connection refused"), sent=False)
 USED = CodeOrStateInvalidError(_("code or state is used"))
@@ -190,10 +189,18 @@ async def test_an_entry_that_cannot_be_removed_is_reported_and_changes_no_outcom
     assert any("cannot be removed (Permission denied)" in warning for warning in warnings(told))
 
 
+@contextmanager
+def locked(target: Target) -> Iterator[None]:
+    lock = TargetLock.try_acquire(lock_path(runtime_folder(), target))
+    assert lock
+    with lock:
+        yield
+
+
 async def test_what_another_process_is_linking_is_left_to_it() -> None:
     pending, service = left_behind(), FakeService()
     journal = journal_with(pending)
-    with taken(runtime_folder(), pending.target):
+    with locked(pending.target):
         [settled], _told = await resumed(pending, service, journal)
     assert isinstance(settled.outcome, Failed)
     assert "Another oauth-helper is linking my-auth" in settled.outcome.error.message
@@ -204,7 +211,7 @@ async def test_what_another_process_is_linking_is_left_to_it() -> None:
 
 async def test_what_another_process_finished_meanwhile_is_omitted() -> None:
     pending = left_behind()
-    with taken(runtime_folder(), pending.target):
+    with locked(pending.target):
         assert (await resumed(pending, FakeService(), journal_with()))[0] == []
     assert (await resumed(pending, FakeService(), journal_with()))[0] == []
 

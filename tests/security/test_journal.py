@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from journal_entries import ENTRY, NOW, SECOND, TARGET, made_at, pending, without_secrets
 from other_users import NOBODY, acting_as, folder_of_nobody, mode_of, names_in, needs_root
+from support.journal_entries import ENTRY, NOW, SECOND, TARGET, made_at, pending, without_secrets
 
 from oauth_helper.errors import MachineError
 from oauth_helper.journal import Journal, has_entries
@@ -357,7 +357,7 @@ sys.path.insert(0, {str(Path(__file__).parent.parent)!r})
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
-from journal_entries import NOW, pending
+from support.journal_entries import NOW, pending
 from oauth_helper.journal import Journal
 journal = Journal(Path(sys.argv[1]))
 print("started", flush=True)

@@ -61,7 +61,11 @@ class ScriptedService(ServiceStageClient):
     async def create_oauth(
         self, repo_type: RepoType, *, name: str, code: Secret, state: Secret, tag: str | None = None
     ) -> Authorization:
-        assert (repo_type, name, code.reveal(), state.reveal(), tag) == ("github", NAME, "a-code", "a-state", None)
+        sent = (repo_type, name, code.reveal(), state.reveal(), tag)
+        assert sent in {
+            ("github", NAME, "a-code", "a-state", None),
+            ("github", NAME, "planted-code", "$2a$10$planted-state", "intl"),
+        }
         created = await self._next("create", self.creates)
         assert isinstance(created, Authorization)
         return created

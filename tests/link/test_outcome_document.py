@@ -1,0 +1,165 @@
+"""How one process tells another one the outcome of its link: every error, both ways, with hostile texts."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.any_error import CLASSES, TEXTS, errors_of
+
+from oauth_helper.errors import (
+    AuthorizationDeniedError,
+    NameTakenError,
+    OAuthHelperError,
+    RedirectRejectedError,
+    RefusedError,
+    StoppedError,
+)
+from oauth_helper.events import Failed, Linked
+from oauth_helper.i18n import Language, Text, _, catalog_of
+from oauth_helper.models import Authorization
+from oauth_helper.secret import safe_text
+from oauth_helper.single_instance import OutcomeDocumentError, read_outcome, write_outcome, write_rejection
+
+HOSTILE = "\x1b]0;owned\x07\r\nerror: \u202eforged\ud800 <script>"
+RECORD = {"name": "my-auth", "repo_type": "github", "repo_user": HOSTILE, "status": 0, "something_new": {"kept": True}}
+
+
+@pytest.mark.parametrize("error_class", CLASSES, ids=lambda each: each.__name__)
+@given(data=st.data())
+def test_an_error_arrives_as_it_was(error_class: type[OAuthHelperError], data: st.DataObject) -> None:
+    error = data.draw(errors_of(error_class, TEXTS.map(safe_text)))
+    read = read_outcome(write_outcome(Failed(error)))
+    assert isinstance(read, Failed)
+    assert type(read.error) is error_class
+    status = {"exit_status": error.exit_status}
+    assert vars(read.error) | status == vars(error) | status
+    assert read.error.exit_status == error.exit_status
+    assert (str(read.error), read.error.args) == (error.message, (error.message,))
+    assert read.error.to_json() == error.to_json()
+
+
+@pytest.mark.parametrize("error_class", CLASSES, ids=lambda each: each.__name__)
+@given(data=st.data())
+def test_hostile_text_arrives_as_one_line_without_controls(
+    error_class: type[OAuthHelperError], data: st.DataObject
+) -> None:
+    error = data.draw(errors_of(error_class, TEXTS | st.just(HOSTILE)))
+    read = read_outcome(write_outcome(Failed(error)).encode())
+    assert isinstance(read, Failed)
+    texts = [value for value in vars(read.error).values() if isinstance(value, str)]
+    assert len(texts) >= 2
+    assert all(text.isprintable() for text in (*texts, str(read.error)))
+
+
+def test_a_message_in_parts_arrives_whole_and_in_the_asked_language() -> None:
+    error = AuthorizationDeniedError("access_denied", "no")
+    error.message += ". The authorization that was named my-auth is deleted"
+    for language in Language:
+        read = read_outcome(write_outcome(Failed(error), language))
+        assert isinstance(read, Failed)
+        assert str(read.error) == error.message.translated(catalog_of(language))
+        assert read.error.hint == error.hint.translated(catalog_of(language))
+
+
+def test_private_attributes_and_objects_are_not_written() -> None:
+    error = NameTakenError(_("taken"))
+    vars(error).update(_private="canary", cause=ValueError("canary"), several=["canary"])
+    error.add_note("canary")
+    assert "canary" not in write_outcome(Failed(error))
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_an_authorization_arrives_with_every_field_of_the_record(kept: bool) -> None:
+    linked = Linked(Authorization.from_json(RECORD), kept)
+    read = read_outcome(write_outcome(linked))
+    assert read == linked
+    assert isinstance(read, Linked)
+    assert read.authorization.to_json() == RECORD
+
+
+def test_a_process_that_still_waits_says_so() -> None:
+    assert json.loads(write_outcome(None)) == {"outcome": "waiting"}
+    assert read_outcome(write_outcome(None)) is None
+
+
+@given(TEXTS, TEXTS)
+def test_a_rejection_is_raised(message: str, hint: str) -> None:
+    with pytest.raises(RedirectRejectedError) as caught:
+        read_outcome(write_rejection(RedirectRejectedError("foreign-state", Text(message), hint=Text(hint))))
+    assert caught.value.reason == "foreign-state"
+    assert caught.value.message == safe_text(message)
+    assert caught.value.hint == (safe_text(hint) or RedirectRejectedError.default_hint)
+
+
+def failure(**facts: object) -> str:
+    """The document of a refusal, changed."""
+    written = {"kind": "refused", "message": "No.", "hint": "Try `list`.", "exit_status": 6}
+    return json.dumps({"outcome": "failed", "error": written | facts})
+
+
+def error_in(document: str) -> OAuthHelperError:
+    read = read_outcome(document)
+    assert isinstance(read, Failed)
+    return read.error
+
+
+def test_an_unknown_kind_keeps_its_texts_and_status() -> None:
+    error = error_in(failure(kind="brand-new", exit_status=42, code="SVCSTG.REPO.0499"))
+    assert type(error) is OAuthHelperError
+    assert (error.message, error.hint, error.exit_status, error.code) == ("No.", "Try `list`.", 42, "SVCSTG.REPO.0499")
+
+
+def test_a_class_without_a_kind_of_its_own_arrives_as_its_parent() -> None:
+    class PickyError(RefusedError):
+        """It has its parent's kind."""
+
+    assert type(error_in(write_outcome(Failed(PickyError(_("No.")))))) is RefusedError
+    assert error_in(write_outcome(Failed(StoppedError(_("Hung up"), signal_number=1)))).exit_status == 129
+
+
+@pytest.mark.parametrize("status", [0, -1, 256, True, "6", None, 6.0])
+def test_an_impossible_exit_status_is_ignored(status: object) -> None:
+    assert error_in(failure(exit_status=status)).exit_status == 6
+
+
+@pytest.mark.parametrize("name", ["args", "with_traceback", "to_json", "default_hint", "__class__", "_hidden"])
+def test_attributes_of_the_class_are_not_overwritten(name: str) -> None:
+    error = error_in(failure(**{name: "planted"}))
+    assert name not in vars(error)
+    assert error.args == ("No.",)
+
+
+def documents_of_other_kinds() -> Iterator[str | bytes]:
+    yield from ("", b"\xff\xfe", "[" * 100_000, "null", "[]", "{}", '"linked"')
+    yield from (json.dumps({"outcome": outcome}) for outcome in ("won", ["waiting"], "linked", "failed"))
+    record = {"name": "n"}
+    yield json.dumps({"outcome": "linked", "kept": 1, "authorization": record})
+    yield from (f'{{"outcome": "linked", "kept": false, "authorization": {other}}}' for other in ("{}", "[]"))
+    yield json.dumps({"outcome": "failed", "error": {}})
+    yield from (failure(message=None), failure(message=["No."]), failure(hint=7))
+
+
+@pytest.mark.parametrize("document", list(documents_of_other_kinds()))
+def test_another_document_is_an_error_that_does_not_repeat_it(document: str | bytes) -> None:
+    with pytest.raises(OutcomeDocumentError) as caught:
+        read_outcome(document)
+    assert len(str(caught.value)) < 50
+
+
+NAMES = st.sampled_from(["outcome", "error", "kind", "message", "hint", "kept", "authorization", "name"])
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(),
+        lambda each: st.lists(each) | st.dictionaries(NAMES, each),
+    )
+)
+def test_any_json_is_read_or_refused(document: object) -> None:
+    try:
+        outcome = read_outcome(json.dumps(document))
+    except (OutcomeDocumentError, RedirectRejectedError):
+        return
+    assert outcome is None or isinstance(outcome, Linked | Failed)

@@ -1,0 +1,494 @@
+"""One process links a target; the others join it. With real files, locks, processes and sockets."""
+
+import asyncio
+import gzip
+import json
+import os
+import resource
+import stat
+import sys
+import threading
+import traceback
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.other_instances import (
+    CODE,
+    CONSOLE,
+    LINKED,
+    REDIRECT,
+    REQUEST,
+    STATE,
+    TARGET,
+    waiting,
+    waiting_process,
+)
+
+from oauth_helper.errors import (
+    AuthorizationDeniedError,
+    DeadlineError,
+    MachineError,
+    NameTakenError,
+    OAuthHelperError,
+    OutcomeUnknownError,
+    RedirectRejectedError,
+    StoppedError,
+    UnreachableError,
+)
+from oauth_helper.events import Captured, Event, Failed, Joined, Linked, Outcome, Warned, Way
+from oauth_helper.i18n import Language, _
+from oauth_helper.models import Authorization, IfExists, LinkRequest, RepoType, Target
+from oauth_helper.secret import Secret
+from oauth_helper.single_instance import (
+    InstanceInfo,
+    RunGoneError,
+    SingleRun,
+    TargetLock,
+    deliver,
+    digest_of_state,
+    lock_path,
+    outcome_of,
+    runtime_folder,
+    waiting_instances,
+    write_outcome,
+)
+
+KEY = "planted-key-canary-of-43-characters-0123456"
+LISTENER = f"http://127.0.0.1:8080/start?k={KEY}"
+CONTENT = {"format": 2, "name": "my-auth", "repo_type": "github", "pid": 1, "port": 8080, "key": KEY}
+OTHERS = [replace(TARGET, name="other"), replace(TARGET, project_id="other"), Target("https://o", "p", "my-auth")]
+DOCUMENT = write_outcome(LINKED).encode()
+
+
+def acquired(folder: Path, target: Target = TARGET) -> TargetLock:
+    lock = TargetLock.try_acquire(lock_path(folder, target))
+    assert lock
+    return lock
+
+
+def is_free(folder: Path, target: Target = TARGET) -> bool:
+    if lock := TargetLock.try_acquire(lock_path(folder, target)):
+        lock.release()
+    return lock is not None
+
+
+def ignore(event: Event) -> None:
+    pass
+
+
+def single_run(folder: Path, tell: Callable[[Event], None] = ignore) -> SingleRun:
+    return SingleRun(folder, TARGET, RepoType.GITHUB, tell)
+
+
+class TestLock:
+    def test_it_excludes_other_links_even_in_one_process(self, tmp_path: Path) -> None:
+        with acquired(tmp_path) as lock:
+            assert not is_free(tmp_path)
+            assert not is_free(tmp_path)
+            lock.release()
+            with acquired(tmp_path):
+                lock.release()
+                assert not is_free(tmp_path)
+        assert is_free(tmp_path)
+
+    @pytest.mark.parametrize("other", OTHERS)
+    def test_other_targets_have_other_locks(self, tmp_path: Path, other: Target) -> None:
+        with acquired(tmp_path), acquired(tmp_path, other):
+            assert not is_free(tmp_path, other)
+
+    def test_the_file_is_empty_private_and_does_not_show_the_name(self, tmp_path: Path) -> None:
+        lock_path(tmp_path, TARGET).write_text("left by a killed process")
+        with acquired(tmp_path):
+            [file] = tmp_path.glob("*.*")
+            assert file.read_bytes() == b""
+            assert stat.S_IMODE(file.stat().st_mode) == 0o600
+            assert TARGET.name not in file.name
+
+    def test_it_ends_with_the_process_although_a_child_lives_on(self, tmp_path: Path) -> None:
+        with waiting_process(tmp_path) as process:
+            assert [one.pid for one in waiting_instances(tmp_path)] == [process.process.pid]
+            process.kill()
+            os.kill(process.child, 0)
+            assert waiting_instances(tmp_path) == []
+            assert is_free(tmp_path)
+
+    def test_of_ten_threads_one_wins_each_time(self, tmp_path: Path) -> None:
+        start, end = threading.Barrier(10), threading.Barrier(10)
+
+        def contend() -> bool:
+            start.wait(10)
+            lock = TargetLock.try_acquire(lock_path(tmp_path, TARGET))
+            end.wait(10)
+            if lock:
+                lock.release()
+            return bool(lock)
+
+        with ThreadPoolExecutor(10) as threads:
+            for _ in range(20):
+                assert sum(future.result() for future in [threads.submit(contend) for _ in range(10)]) == 1
+
+    def test_what_cannot_be_locked_is_reported(self, tmp_path: Path) -> None:
+        path = lock_path(tmp_path, TARGET)
+        path.symlink_to(tmp_path / "elsewhere")
+        with pytest.raises(MachineError, match=f"{path} cannot be locked: ") as caught:
+            TargetLock.try_acquire(path)
+        assert caught.value.exit_status == 9
+        assert not (tmp_path / "elsewhere").exists()
+        with pytest.raises(MachineError, match="cannot be locked: No such file or directory"):
+            TargetLock.try_acquire(tmp_path / "missing" / path.name)
+
+
+class TestAnnouncement:
+    async def test_a_waiting_link_is_found_until_its_wait_ends(self, tmp_path: Path) -> None:
+        run = single_run(tmp_path)
+        async with run.acquired_or_joined(REQUEST):
+            assert waiting_instances(tmp_path) == []
+            with suppress(KeyboardInterrupt), run.announced(LISTENER, Secret(STATE)):
+                [instance] = waiting_instances(tmp_path)
+                raise KeyboardInterrupt
+            assert waiting_instances(tmp_path) == []
+            with run.announced(LISTENER, Secret("another state")):
+                [again] = waiting_instances(tmp_path)
+                assert again.state == digest_of_state("another state")
+        assert waiting_instances(tmp_path) == []
+        assert (instance.name, instance.repo_type, instance.pid) == ("my-auth", RepoType.GITHUB, os.getpid())
+        assert (instance.port, instance.key.reveal()) == (8080, KEY)
+        assert KEY not in f"{instance} {instance!r}"
+        assert instance.state == digest_of_state(STATE)
+
+    async def test_all_are_found(self, tmp_path: Path) -> None:
+        async with waiting(tmp_path) as one, waiting(tmp_path, target=OTHERS[0]) as other:
+            assert {instance.name for instance in waiting_instances(tmp_path)} == {"my-auth", "other"}
+            assert one.info.key != other.info.key
+
+    async def test_a_full_disk_is_reported(self, tmp_path: Path) -> None:
+        told: list[Event] = []
+        run = single_run(tmp_path, told.append)
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        async with run.acquired_or_joined(REQUEST):
+            resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+            try:
+                with run.announced(LISTENER, Secret(STATE)):
+                    pass
+            finally:
+                resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        [warned] = told
+        assert isinstance(warned, Warned)
+        assert "cannot be written: File too large; other runs will not find this one." in warned.message
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"format": 1},
+            {"pid": "1"},
+            {"name": "../etc"},
+            {"name": None},
+            {"repo_type": "svn"},
+            {"port": 0},
+            {"port": 65536},
+            {"port": "8080"},
+            {"key": "short"},
+            {"key": f"{KEY}&x=y"},
+            {"key": f"{KEY}\n"},
+            {"key": ["k"]},
+            {"state": 1},
+        ],
+    )
+    def test_other_values_are_ignored(self, tmp_path: Path, change: dict[str, object]) -> None:
+        with acquired(tmp_path) as lock:
+            for content, count in ((CONTENT, 1), (CONTENT | change, 0)):
+                lock.write(json.dumps(content).encode())
+                assert len(waiting_instances(tmp_path)) == count
+
+    @pytest.mark.parametrize(
+        "content",
+        [
+            b"",
+            b"null",
+            b"[]",
+            b"{}",
+            b"[" * 60_000,
+            json.dumps(CONTENT).encode()[:-1],
+            json.dumps(CONTENT).encode("utf-16"),
+            b"\xff\xfe\x00",
+            json.dumps(CONTENT | {"padding": "x" * 70_000}).encode(),
+        ],
+    )
+    def test_other_contents_are_ignored(self, tmp_path: Path, content: bytes) -> None:
+        with acquired(tmp_path) as lock:
+            lock.write(content)
+            assert waiting_instances(tmp_path) == []
+
+    def test_files_that_others_can_write_are_ignored(self, tmp_path: Path) -> None:
+        with acquired(tmp_path) as lock:
+            lock.write(json.dumps(CONTENT).encode())
+            lock_path(tmp_path, TARGET).chmod(0o622)
+            assert waiting_instances(tmp_path) == []
+
+    @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another user")
+    def test_files_of_another_user_are_ignored(self, tmp_path: Path) -> None:
+        with acquired(tmp_path) as lock:
+            lock.write(json.dumps(CONTENT).encode())
+            assert len(waiting_instances(tmp_path)) == 1
+            os.chown(lock_path(tmp_path, TARGET), 65534, 65534)
+            assert waiting_instances(tmp_path) == []
+
+    def test_files_of_other_names_are_left_alone(self, tmp_path: Path) -> None:
+        for name in ("notes.lock", f"{'0' * 31}.lock", f"{'A' * 32}.lock", f"{'0' * 32}.json"):
+            (tmp_path / name).write_text("x")
+        assert waiting_instances(tmp_path) == []
+        assert {path.read_text() for path in tmp_path.glob("*.*")} == {"x"}
+
+
+async def joined(
+    folder: Path, tell: Callable[[Event], None], request: LinkRequest = REQUEST, **options: Any
+) -> Linked | None:
+    async with single_run(folder, tell).acquired_or_joined(request, **options) as linked:
+        return linked
+
+
+class TestJoining:
+    async def test_the_second_link_gets_what_the_first_one_creates(self, tmp_path: Path) -> None:
+        told: list[Event] = []
+        async with waiting(tmp_path) as first, asyncio.TaskGroup() as tasks:
+            second = tasks.create_task(
+                joined(tmp_path, told.append, paste=lambda instance: deliver(instance, REDIRECT))
+            )
+            assert await second == Linked(LINKED.authorization, kept=True)
+        assert told == [Joined("my-auth"), Linked(LINKED.authorization, kept=True)]
+        assert Captured(Way.DELIVER) in first.told
+
+    async def test_nine_links_end_as_the_first_one(self, tmp_path: Path) -> None:
+        async with waiting(tmp_path, outcome=None, patience=0.05) as first, asyncio.TaskGroup() as tasks:
+            told: asyncio.Queue[Event] = asyncio.Queue()
+            nine = [tasks.create_task(joined(tmp_path, told.put_nowait)) for _ in range(9)]
+            for _ in nine:
+                await told.get()
+            first.receiver.end(LINKED)
+        assert [task.result() for task in nine] == [Linked(LINKED.authorization, kept=True)] * 9
+
+    @pytest.mark.parametrize(
+        ("outcome", "if_exists", "error"),
+        [
+            (Failed(UnreachableError(_("No connection"), sent=False)), IfExists.KEEP, UnreachableError),
+            (LINKED, IfExists.FAIL, NameTakenError),
+            (Linked(Authorization("my-auth", "gitlab", status=0)), IfExists.KEEP, NameTakenError),
+        ],
+    )
+    async def test_the_second_link_fails_if_it_would_fail_alone(
+        self, tmp_path: Path, outcome: Outcome, if_exists: IfExists, error: type[OAuthHelperError]
+    ) -> None:
+        told: list[Event] = []
+        async with waiting(tmp_path, outcome=outcome) as first:
+            first.receiver.judge(REDIRECT, Way.PAGE)
+            with pytest.raises(error) as raised:
+                await joined(tmp_path, told.append, replace(REQUEST, if_exists=if_exists))
+        assert told[-1] == Failed(raised.value)
+
+    @pytest.mark.parametrize("error", [StoppedError(_("Terminated")), OutcomeUnknownError(_("No answer"))], ids=str)
+    async def test_the_second_link_continues_if_the_first_one_is_stopped(
+        self, tmp_path: Path, error: OAuthHelperError
+    ) -> None:
+        async with waiting(tmp_path, outcome=Failed(error)) as first:
+            first.receiver.judge(REDIRECT, Way.PAGE)
+            second = asyncio.create_task(joined(tmp_path, ignore))
+            await asyncio.sleep(0)
+        assert await second is None
+
+    async def test_the_second_link_continues_if_the_first_one_is_killed(self, tmp_path: Path) -> None:
+        told: asyncio.Queue[Event] = asyncio.Queue()
+        with waiting_process(tmp_path) as process:
+            second = asyncio.create_task(joined(tmp_path, told.put_nowait))
+            assert await told.get() == Joined("my-auth")
+            process.kill()
+            assert await second is None
+        assert told.empty()
+
+    async def test_a_link_that_cannot_be_reached_is_waited_for(self, tmp_path: Path) -> None:
+        told: list[Event] = []
+        with acquired(tmp_path), pytest.raises(DeadlineError, match="Another oauth-helper is still linking my-auth"):
+            await joined(tmp_path, told.append, replace(REQUEST, timeout=1.1))
+        assert told[0] == Joined("my-auth", can_deliver=False)
+        assert isinstance(told[1], Failed)
+
+    async def test_a_resumption_waits_for_the_lock(self, tmp_path: Path) -> None:
+        with acquired(tmp_path) as lock:
+            async with single_run(tmp_path).acquired(0.05) as is_ours:
+                assert not is_ours
+            asyncio.get_running_loop().call_soon(lock.release)
+            async with single_run(tmp_path).acquired(5) as is_ours:
+                assert is_ours
+                assert not is_free(tmp_path)
+        assert is_free(tmp_path)
+
+    @pytest.mark.parametrize("is_missing", [True, False])
+    async def test_without_a_folder_each_link_continues_alone(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_missing: bool
+    ) -> None:
+        told: list[Event] = []
+        if is_missing:
+            run = single_run(tmp_path / "missing", told.append)
+        else:
+            monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+            (tmp_path / "oauth-helper").touch()
+            run = SingleRun.of_the_user(TARGET, RepoType.GITHUB, told.append)
+        async with run.acquired_or_joined(REQUEST) as linked, run.acquired(1) as is_ours:
+            assert (linked, is_ours) == (None, True)
+            with run.announced(LISTENER, Secret(STATE)):
+                pass
+        assert {isinstance(event, Warned) and event.once for event in told} == {True}
+
+
+class TestDelivery:
+    @pytest.mark.parametrize("text", [REDIRECT, f"  {REDIRECT}\n"])
+    async def test_the_redirect_is_taken_and_the_outcome_returned(self, tmp_path: Path, text: str) -> None:
+        async with waiting(tmp_path) as link:
+            assert await deliver(link.info, text) == LINKED
+        assert link.receiver.way is Way.DELIVER
+
+    async def test_to_another_process(self, tmp_path: Path) -> None:
+        with waiting_process(tmp_path):
+            [instance] = waiting_instances(tmp_path)
+            assert await deliver(instance, REDIRECT) == LINKED
+            assert await outcome_of(instance) == LINKED
+
+    @pytest.mark.parametrize(
+        ("text", "reason"),
+        [
+            ("nothing", "no-redirect"),
+            (f"{CONSOLE}?state=x&code=1", "foreign-state"),
+            ("x" * 70_000, "too-long"),
+            ("ü" * 70_000, "too-long"),
+            *((text, "no-redirect") for text in ("", "\0", "\ud800\udfff", "redirect=x&way=page", "\r\nX: y", "%")),
+        ],
+    )
+    async def test_other_texts_are_rejected_and_the_wait_goes_on(self, tmp_path: Path, text: str, reason: str) -> None:
+        async with waiting(tmp_path) as link:
+            with pytest.raises(RedirectRejectedError) as caught:
+                await deliver(link.info, text)
+            assert (caught.value.reason, caught.value.exit_status) == (reason, 2)
+            assert await deliver(link.info, REDIRECT) == LINKED
+
+    async def test_a_denial_is_an_outcome(self, tmp_path: Path) -> None:
+        async with waiting(tmp_path) as link:
+            outcome = await deliver(link.info, f"{CONSOLE}?error=access_denied&state={STATE}")
+        assert isinstance(outcome, Failed)
+        assert isinstance(outcome.error, AuthorizationDeniedError)
+        assert (outcome.error.error, outcome.error.exit_status) == ("access_denied", 4)
+
+    async def test_an_exchange_may_take_longer_than_one_answer(self, tmp_path: Path) -> None:
+        async with waiting(tmp_path, outcome=None, patience=0.02) as link, asyncio.TaskGroup() as tasks:
+            delivered = tasks.create_task(deliver(link.info, REDIRECT))
+            await link.receiver.redirect()
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.3):
+                    await outcome_of(link.info)
+            link.receiver.end(LINKED)
+            assert await delivered == LINKED
+
+    async def test_the_answer_is_in_the_language_that_is_asked_for(self, tmp_path: Path) -> None:
+        error = Failed(OutcomeUnknownError(_("ServiceStage did not create {name}", name="x")))
+        async with waiting(tmp_path, outcome=error) as link:
+            with pytest.raises(RedirectRejectedError) as rejected:
+                await deliver(link.info, "nothing", language=Language.CHINESE)
+            assert not rejected.value.message.isascii()
+            chinese = await deliver(link.info, REDIRECT, language=Language.CHINESE)
+            english = await outcome_of(link.info)
+        assert isinstance(chinese, Failed)
+        assert not chinese.error.message.isascii()
+        assert isinstance(english, Failed)
+        assert english.error.message == error.error.message
+
+    async def test_an_end_without_an_outcome_is_reported_as_not_known(self, tmp_path: Path) -> None:
+        async with asyncio.TaskGroup() as tasks, waiting(tmp_path, patience=5) as link:
+            outcome = tasks.create_task(outcome_of(link.info))
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.2):
+                    await asyncio.shield(outcome)
+        told = outcome.result()
+        assert isinstance(told, Failed)
+        assert isinstance(told.error, OutcomeUnknownError)
+
+
+@asynccontextmanager
+async def another_program(answer: bytes | Callable[[], bytes]) -> AsyncIterator[tuple[InstanceInfo, list[bytes]]]:
+    """Answer on the port of a process that has ended, and record the requests."""
+    requests: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        requests.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(answer if isinstance(answer, bytes) else answer())
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        yield InstanceInfo(2, TARGET.name, RepoType.GITHUB, 1, port, Secret(KEY)), requests
+
+
+def http(body: bytes, status: str = "200 OK", **headers: str) -> bytes:
+    fields = {"Content_Length": str(len(body)), "Connection": "close"} | headers
+    head = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in fields.items())
+    return f"HTTP/1.1 {status}\r\n{head}\r\n".encode() + body
+
+
+class TestRequests:
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            b"",
+            b"SSH-2.0-OpenSSH_9.6\r\n",
+            http(b"", "404 Not Found"),
+            http(b"<!DOCTYPE html><title>Hello</title>"),
+            http(b"", "302 Found", Location="/elsewhere"),
+            http(b"", "307 Temporary Redirect", Location="/elsewhere"),
+            http(DOCUMENT[:-1]),
+            http(DOCUMENT, Content_Length=str(len(DOCUMENT) + 1)),
+            http(DOCUMENT + b" " * 2_000_000),
+            http(gzip.compress(DOCUMENT), Content_Encoding="gzip"),
+        ],
+        ids=range(10),
+    )
+    async def test_another_program_on_the_port_means_that_the_process_is_gone(self, answer: bytes) -> None:
+        async with another_program(answer) as (instance, requests):
+            for request in (outcome_of(instance), deliver(instance, REDIRECT)):
+                with pytest.raises(RunGoneError) as caught:
+                    await request
+                shown = "".join(traceback.format_exception(caught.value))
+                assert not [secret for secret in (KEY, CODE, STATE) if secret in shown]
+        assert not [request for request in requests if b"elsewhere" in request]
+        with pytest.raises(RunGoneError):
+            await outcome_of(instance)  # nothing listens any more
+
+    async def test_a_listener_that_answers_at_once_is_not_asked_all_the_time(self) -> None:
+        async with another_program(http(write_outcome(None).encode())) as (instance, requests):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.35):
+                    await outcome_of(instance)
+        assert 1 <= len(requests) <= 4
+
+    async def test_they_use_no_proxy_no_cookies_and_name_no_program(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+            monkeypatch.setenv(name, "http://127.0.0.1:9")
+        async with another_program(http(DOCUMENT, Set_Cookie="a=b")) as (instance, requests):
+            assert await outcome_of(instance) == LINKED
+            assert await outcome_of(instance) == LINKED
+        lines = requests[1].decode().lower().split("\r\n")
+        assert lines[0] == f"get /outcome?k={KEY} http/1.1".lower()
+        assert f"host: 127.0.0.1:{instance.port}" in lines
+        assert not [line for line in lines if line.startswith(("cookie:", "origin:", "referer:", "user-agent:"))]
+
+
+def test_the_runtime_folder_of_another_user_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "missing"))
+    assert runtime_folder().is_dir()
+    if sys.platform != "win32" and os.geteuid() == 0:
+        os.chown(tmp_path, 65534, 65534)
+        monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+        with pytest.raises(MachineError, match="is the folder of another user") as caught:
+            runtime_folder()
+        assert "Set XDG_RUNTIME_DIR" in caught.value.hint
