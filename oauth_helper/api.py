@@ -6,16 +6,14 @@ import asyncio
 import getpass
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack, asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
 
 from oauth_helper.credential_sources import FoundCredentials
 from oauth_helper.credentials import (
-    AccessKey,
     GitCredential,
-    IamToken,
     IamUser,
     PersonalToken,
     UserPassword,
@@ -23,11 +21,9 @@ from oauth_helper.credentials import (
 )
 from oauth_helper.errors import (
     MachineError,
-    NotPermittedError,
     OAuthHelperError,
     OutcomeUnknownError,
     RedirectRejectedError,
-    RefusedError,
     SettingsError,
     UsageError,
 )
@@ -35,7 +31,6 @@ from oauth_helper.events import Event, Failed, Joined, Linked, Outcome, Visited,
 from oauth_helper.exchange import TIMING, Timing, find_existing
 from oauth_helper.i18n import _, enumerated, listed, ngettext
 from oauth_helper.journal import Journal
-from oauth_helper.known_projects import Asked, KnownProjects
 from oauth_helper.link_steps import Doors, Service, Settled, link_directly, list_if_permitted, resume
 from oauth_helper.link_steps import link as link_steps
 from oauth_helper.listener.handlers import Listener
@@ -87,48 +82,16 @@ async def open_service(
     region, ca_bundle = settings.region.value, settings.ca_bundle.value
     _require_plain_file(settings.ca_bundle)
     identity = credentials.value
-    async with AsyncExitStack() as stack:
-        if isinstance(identity, IamUser):
-            iam = settings.required_iam_endpoint(_("a token for the IAM user"))
-            _require_region_or_project(region or project_id)
-            issued = await fetch_token(iam, identity, region=region, project_id=project_id, ca_bundle=ca_bundle)
-            identity, project_id = issued.token, project_id or issued.project_id
-        elif project_id is None:
-            iam = settings.required_iam_endpoint(_("the project's id"))
-            region = _require_region_or_project(region)
-            project_id = await stack.enter_async_context(_project_of(iam, region, identity, ca_bundle))
-        client = ServiceStageClient(endpoint, project_id=project_id, credentials=identity, ca_bundle=ca_bundle)
-        yield await stack.enter_async_context(client)
-
-
-@asynccontextmanager
-async def _project_of(
-    iam: str, region: str, identity: AccessKey | IamToken, ca_bundle: str | None
-) -> AsyncIterator[str]:
-    """Give the project's id, of those that are remembered or of IAM; forget it where it turns out to be wrong."""
-    asked = None
-    if isinstance(identity, AccessKey) and identity.security_token is None:  # a temporary key will not come again
-        asked = Asked(iam, region, identity.access_key)
-    known = KnownProjects.of_the_user()
-    if asked and (remembered := known.find(asked)):
-        try:
-            yield remembered
-        except (NotPermittedError, RefusedError) as error:
-            # The error was told already: its text must not change any more.
-            if _may_mean_the_project(error):
-                known.forget(asked)  # the next run asks IAM again
-            raise
-        return
-    project_id = await find_project_id(iam, region, identity, ca_bundle=ca_bundle)
-    if asked:
-        known.remember(asked, project_id)
-    yield project_id
-
-
-def _may_mean_the_project(error: OAuthHelperError) -> bool:
-    """Whether it was refused for another reason than ServiceStage itself has for refusing what it was asked."""
-    is_its_own = (error.code or "").startswith("SVCSTG.")
-    return isinstance(error, NotPermittedError) or (type(error) is RefusedError and not is_its_own)
+    if isinstance(identity, IamUser):
+        iam = settings.required_iam_endpoint(_("a token for the IAM user"))
+        _require_region_or_project(region or project_id)
+        issued = await fetch_token(iam, identity, region=region, project_id=project_id, ca_bundle=ca_bundle)
+        identity, project_id = issued.token, project_id or issued.project_id
+    elif project_id is None:
+        iam = settings.required_iam_endpoint(_("the project's id"))
+        project_id = await find_project_id(iam, _require_region_or_project(region), identity, ca_bundle=ca_bundle)
+    async with ServiceStageClient(endpoint, project_id=project_id, credentials=identity, ca_bundle=ca_bundle) as client:
+        yield client
 
 
 @asynccontextmanager

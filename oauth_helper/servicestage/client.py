@@ -183,8 +183,7 @@ class ServiceStageClient:
         return self._connection.kept_ready()
 
     def expect_request(self) -> None:
-        """Know that a request may come soon, as the user is coming back."""
-        self._connection.expect_request()
+        """Do nothing: the open connection is always fresh enough. Called until the session drops ``stirs``."""
 
     async def list_authorizations(self, *, retry: bool = True) -> list[Authorization]:
         """Return all authorizations of the project (API page "Obtaining All Git Repository Authorizations").
