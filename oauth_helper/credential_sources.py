@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from typing import Final, Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
 
 from oauth_helper.credentials import AccessKey, IamToken, IamUser
 from oauth_helper.errors import CredentialsError
 from oauth_helper.i18n import Text, _, listed, ngettext
 from oauth_helper.secret import Secret
-from oauth_helper.values import FileValues, Sourced, problem_of
+from oauth_helper.values import FileValues, Sourced, require_clean
 
 FoundCredentials = Sourced[AccessKey] | Sourced[IamToken] | Sourced[IamUser]
 
@@ -23,7 +23,7 @@ _USER: Final = ("HW_USER_NAME", "HW_USER_PASSWORD", "HW_DOMAIN_NAME")
 _FILE_KEYS: Final = ("ak", "sk", "security_token")
 _LIKE_ACCESS_KEY: Final = re.compile(r"[A-Za-z0-9]{20}")
 SECRET_VARIABLES: Final = frozenset({_TOKEN, _USER[1], *(name for names in _ACCESS_KEYS for name in names[1:])})
-"""The environment variables that hold something secret."""
+"""The environment variables whose values are secret."""
 
 CHAIN_VARIABLES: Final = frozenset(
     {
@@ -41,15 +41,15 @@ CHAIN_VARIABLES: Final = frozenset(
         *("HC_CONTAINER_CREDENTIALS_FULL_URI", "HC_CONTAINER_AUTHORIZATION_TOKEN_FILE", "HUAWEI_AK", "HWC_AK"),
     }
 )
-"""The environment variables that say as whom we act at Huawei Cloud. They are never sent to a Git host."""
+"""The environment variables that identify the user at Huawei Cloud. They are never sent to a Git host."""
 
 
 def find_credentials(environ: Mapping[str, str], credentials_file: FileValues) -> FoundCredentials | None:
-    """Return the first credentials that are set, with their origin, or None where there are none.
+    """Return the first credentials that are set, with their origin, or None.
 
     Raises:
-        CredentialsError: Half a pair is set: falling through to the next source would use an account that the user
-            did not mean. Or a value cannot be right: five wrong signatures lock a key.
+        CredentialsError: Half a pair is set: the next source may belong to another account. Or a value cannot be right:
+            five wrong signatures lock a key.
     """
     if token := environ.get(_TOKEN):
         if token.strip()[:1] in {"{", "["}:
@@ -71,7 +71,7 @@ def find_credentials(environ: Mapping[str, str], credentials_file: FileValues) -
 
 
 def no_credentials(credentials_file: FileValues) -> CredentialsError:
-    """Return the error for a run that needs credentials and finds none."""
+    """Return the error for a run that needs credentials and has none."""
     hint = _(
         "Set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK (an access key), or OAUTH_HELPER_TOKEN (an "
         "IAM token). To try without an account, add --sandbox to `link`."
@@ -88,46 +88,41 @@ def no_credentials(credentials_file: FileValues) -> CredentialsError:
 def _access_key(
     values: Mapping[str, str], names: tuple[str, str, str], place: str, place_of: Callable[[str], str]
 ) -> AccessKey | None:
-    access_key, secret_key, security_token = (values.get(name) for name in names)
+    access_key, secret_key, security_token = (values.get(name, "") for name in names)
     if not (access_key or secret_key or security_token):
         return None
-    _refuse_half({name: values.get(name) for name in names if name != names[2] or security_token}, place)
+    _refuse_half(values, names[:2], place, further=names[2] if security_token else "")
     for name in names:
         only_ascii = name != names[1]  # the secret key signs and is not sent
-        check_value(values.get(name, ""), place_of(name), only_ascii=only_ascii, in_ini=names is _FILE_KEYS)
-    if len(access_key or "") == 40 and _LIKE_ACCESS_KEY.fullmatch(secret_key or ""):
+        in_ini = names is _FILE_KEYS
+        check_value(values.get(name, ""), place_of(name), only_ascii=only_ascii, in_ini=in_ini)
+    if len(access_key) == 40 and _LIKE_ACCESS_KEY.fullmatch(secret_key):
         raise CredentialsError(
             _("{first} and {second} look swapped", first=place_of(names[0]), second=place_of(names[1])),
             hint=_("An access key (AK) has about 20 characters, its secret key (SK) 40. Exchange the two values."),
         )
-    return AccessKey(access_key or "", secret_key or "", security_token or None)
+    return AccessKey(access_key, secret_key, security_token or None)
 
 
 def _iam_user(environ: Mapping[str, str]) -> IamUser | None:
-    name, password, domain_name = (environ.get(variable) for variable in _USER)
-    # HW_DOMAIN_NAME alone is common beside an access key of another source: it is not half of anything.
-    if not name and not password:
+    name, password, domain_name = (environ.get(variable, "") for variable in _USER)
+    if not name and not password:  # HW_DOMAIN_NAME alone is common beside an access key of another source
         return None
-    _refuse_half({variable: environ.get(variable) for variable in _USER}, _("the environment"))
+    _refuse_half(environ, _USER, _("the environment"))
     for variable in _USER:
         check_value(environ[variable], variable, spaces="inside")
-    return IamUser(name or "", Secret(password or ""), domain_name or "")
+    return IamUser(name, Secret(password), domain_name)
 
 
-def check_value(value: str, source: str, *, spaces: Literal["", "inside"] = "", **kind: bool) -> None:
-    """Return if nothing is wrong with a part of the credentials.
-
-    Raises:
-        CredentialsError: It cannot be sent as it is; the message names ``source``.
-    """
-    if problem := problem_of(value, source, spaces=spaces, **kind):
-        raise CredentialsError(problem.message, hint=problem.hint)
+def check_value(value: str, source: str, **limits: Any) -> None:
+    """Raise CredentialsError if a part of the credentials cannot be sent as it is; see :func:`problem_of`."""
+    require_clean(value, source, CredentialsError, **limits)
 
 
-def _refuse_half(values: Mapping[str, str | None], place: str) -> None:
-    missing = [name for name, value in values.items() if not value]
+def _refuse_half(values: Mapping[str, str], required: Sequence[str], place: str, *, further: str = "") -> None:
+    missing = [name for name in required if not values.get(name)]
     if missing:
-        present = [name for name, value in values.items() if value]
+        present = [name for name in (*required, further) if values.get(name)]
         raise CredentialsError(
             _(
                 "{present} set in {place}, but {missing} missing",

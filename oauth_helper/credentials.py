@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 from oauth_helper.errors import SettingsError, UsageError
-from oauth_helper.i18n import Text, _, listed
+from oauth_helper.i18n import _, listed
 from oauth_helper.models import RepoType
 from oauth_helper.secret import Secret
-from oauth_helper.values import check_endpoint, problem_of
+from oauth_helper.values import COPY_AGAIN, check_endpoint, require_clean
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class IamToken:
 
 @dataclass(frozen=True, slots=True)
 class IamUser:
-    """An IAM user's name and password, for which IAM gives an :class:`IamToken`."""
+    """An IAM user's name and password, for which IAM issues an :class:`IamToken`."""
 
     name: str
     password: Secret
@@ -49,7 +49,7 @@ class IamUser:
 
 
 Credentials = AccessKey | IamToken
-"""What a request to ServiceStage can be authenticated with."""
+"""What authenticates a request to ServiceStage."""
 
 
 def _secret(value: str | Secret) -> Secret:
@@ -57,12 +57,11 @@ def _secret(value: str | Secret) -> Secret:
 
 
 TOKEN_TYPES: Final = tuple(one for one in RepoType if one.git_credential == "token")
-"""Of which the API takes personal access tokens."""
+"""The types for which the API takes personal access tokens."""
 PASSWORD_TYPES: Final = tuple(one for one in RepoType if one.git_credential == "password")
-"""Of which it takes passwords."""
+"""The types for which it takes passwords."""
 
 _ASSIGNMENT: Final = re.compile(r"(export )?[A-Z][A-Z0-9_]{2,}=[^=]")
-_COPY_IT_AGAIN: Final = _("Copy it again, whole and on one line.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +69,7 @@ class PersonalToken:
     """A personal access token of the Git host.
 
     Raises:
-        UsageError: It can be none, or ``host`` is not an address that a token may be sent to.
+        UsageError: It cannot be a token, or ``host`` is not an address that a token may be sent to.
     """
 
     token: Secret
@@ -80,10 +79,10 @@ class PersonalToken:
     def __post_init__(self) -> None:
         token = self.token.reveal()
         if not token:
-            raise UsageError(_("The token is empty"), hint=_COPY_IT_AGAIN)
+            raise UsageError(_("The token is empty"), hint=COPY_AGAIN)
         if _ASSIGNMENT.match(token):
             raise UsageError(_("The token is a line NAME=VALUE"), hint=_("Give what is after the = alone."))
-        _check(token, _("The token"))
+        require_clean(token, _("The token"), UsageError)
         if self.host is not None:
             object.__setattr__(self, "host", check_host(self.host))
 
@@ -93,52 +92,47 @@ class UserPassword:
     """A user of the Git host, and the password.
 
     Raises:
-        UsageError: They can be none.
+        UsageError: They cannot be a user name and a password.
     """
 
     user: str
     password: Secret
 
     def __post_init__(self) -> None:
-        # RFC 7617 section 2: a colon would end the name, where name and password travel as one.
+        # RFC 7617 section 2: a colon would end the name in the pair of name and password.
         if not self.user or not self.user.isprintable() or ":" in self.user:
             raise UsageError(
                 _("The user name is empty, or has a colon or control character in it"),
                 hint=_("Give the name that you sign in to the Git host with; of CodeArts, ACCOUNT/USER."),
             )
         if not self.password:
-            raise UsageError(_("The password is empty"), hint=_COPY_IT_AGAIN)
-        _check(self.password.reveal(), _("The password"), spaces="anywhere")
-
-
-def _check(secret: str, source: Text, *, spaces: Literal["", "anywhere"] = "") -> None:
-    if problem := problem_of(secret, source, spaces=spaces):
-        raise UsageError(problem.message, hint=problem.hint)
+            raise UsageError(_("The password is empty"), hint=COPY_AGAIN)
+        require_clean(self.password.reveal(), _("The password"), UsageError, spaces="anywhere")
 
 
 GitCredential = PersonalToken | UserPassword
 
 
 def check_type(repo_type: RepoType, kind: type[GitCredential]) -> None:
-    """Return where the API can be shown that ``kind`` of proof for a Git host of that type.
+    """Check that the API takes that kind of credential for a Git host of that type.
 
     Raises:
-        UsageError: It cannot.
+        UsageError: It does not.
     """
-    is_token = kind is PersonalToken
-    types = TOKEN_TYPES if is_token else PASSWORD_TYPES
+    types = TOKEN_TYPES if kind is PersonalToken else PASSWORD_TYPES
     if repo_type in types:
         return
     host, names = repo_type.display_name, listed([one.display_name for one in types])
-    if is_token:
+    if kind is PersonalToken:
+        other = "--with-password"
         message = _(
             "{host} cannot be linked with a token: ServiceStage takes one for {names} only", host=host, names=names
         )
     else:
+        other = "--with-token"
         message = _(
             "{host} cannot be linked with a password: ServiceStage takes one for {names} only", host=host, names=names
         )
-    other = "--with-password" if is_token else "--with-token"  # each type is of the one or of the other
     raise UsageError(message, hint=_("Use {other}, or leave it out to link it in a browser.", other=other))
 
 
@@ -146,7 +140,7 @@ def check_host(text: str) -> str:
     """Return the address of a private Git server, without a slash at its end.
 
     Raises:
-        UsageError: It is none, has a user or password in it, or is plain http to another machine.
+        UsageError: It is not an address, contains a user or password, or is plain http to another machine.
     """
     try:
         return check_endpoint(text, origin=_("The Git server's address"))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import ip_address, ip_network
 from typing import Final
+
+from msgspec import Struct
 
 from oauth_helper.errors import NoBrowserError
 from oauth_helper.i18n import Text, _
@@ -20,7 +21,7 @@ CONTAINER_MARKS: Final = ("/.dockerenv", "/run/.containerenv")
 _DEV_CONTAINER: Final = ("REMOTE_CONTAINERS", "DEVCONTAINER", "REMOTE_CONTAINERS_IPC")
 """Set by VS Code's Dev Containers, and by other tools that follow containers.dev."""
 _SSH: Final = ("SSH_CONNECTION", "SSH_TTY", "SSH_CLIENT")
-"""Set by sshd (ssh(1), ENVIRONMENT); `su -` and `sudo` take some of them away."""
+"""Set by sshd (ssh(1), ENVIRONMENT); `su -` and `sudo` remove some of them."""
 _WSL: Final = ("WSL_DISTRO_NAME", "WSL_INTEROP")
 _CONTAINER: Final = ("container", "KUBERNETES_SERVICE_HOST")
 """The first is systemd's convention (systemd.io/CONTAINER_INTERFACE), which Podman follows."""
@@ -29,15 +30,15 @@ _PLAIN_LOGIN: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 _CODESPACE: Final = re.compile(r"[A-Za-z0-9-]+")
 _SSH_PORT: Final = "22"
 _OF_BRIDGES: Final = ip_network("172.16.0.0/12")
-"""Where Docker's bridges have their addresses unless they are told otherwise, known on their own machine alone."""
+"""The default addresses of Docker's bridges, which only their own machine can reach."""
 _UNKNOWN_HOST: Final = "THIS-MACHINE"
 
 
 class Place(StrEnum):
-    """A kind of surroundings."""
+    """A kind of environment."""
 
     BUILD = "ci"
-    """A build service: nobody is there."""
+    """A build service: there is no user."""
     CODESPACE = "codespaces"
     GITPOD = "gitpod"
     DEV_CONTAINER = "dev-container"
@@ -45,31 +46,30 @@ class Place(StrEnum):
     WSL = "wsl"
     CONTAINER = "container"
     DESKTOP = "desktop"
-    """Nothing speaks against the user sitting at this machine."""
+    """Nothing indicates that the user is at another machine."""
 
 
-@dataclass(frozen=True, slots=True)
-class Environment:
-    """Where we run."""
+class Environment(Struct, frozen=True):
+    """Where the program runs."""
 
     place: Place
     ssh_arguments: str = _UNKNOWN_HOST
-    """What a user gives ``ssh`` to come here, as far as it is known: ``-p 2222 ada@198.51.100.7``."""
+    """What a user gives ``ssh`` to reach this machine, as far as it is known: ``-p 2222 ada@198.51.100.7``."""
     codespace: str = ""
     """The name of the codespace."""
 
     @property
     def is_apart(self) -> bool:
-        """Whether a browser that is started here comes up where the user is not."""
+        """Whether a browser that is started here opens where the user is not."""
         return self.place is Place.SSH
 
     @property
     def is_forwarded(self) -> bool:
-        """Whether an editor stands between us and the user's browser, and forwards ports to it."""
+        """Whether an editor between us and the user's browser forwards ports to it."""
         return self.place in {Place.CODESPACE, Place.GITPOD, Place.DEV_CONTAINER}
 
     def way_to(self, port: int) -> str:
-        """Return the command by which the machine in front of the user reaches our ``port``; empty: there is none."""
+        """Return the command by which the user's machine reaches our ``port``; empty if there is none."""
         match self.place:
             case Place.CODESPACE if self.codespace:
                 return f"gh codespace ports forward {port}:{port} -c {self.codespace}"
@@ -80,10 +80,9 @@ class Environment:
 
 
 def find_environment(environ: Mapping[str, str], *, has_container_mark: bool = False) -> Environment:
-    """Tell where we run; ``has_container_mark``: one of :data:`CONTAINER_MARKS` is there.
+    """Return where the program runs; ``has_container_mark``: one of :data:`CONTAINER_MARKS` exists.
 
-    The one that decides most stands first: who is on a build service is nowhere else, and a codespace is a container
-    that is reached over SSH.
+    The most specific place counts: a codespace is a container that is reached over SSH.
     """
     in_container = has_container_mark or _any_of(environ, _CONTAINER)
     ssh_arguments = _ssh_arguments(environ, in_container=in_container)
@@ -104,12 +103,12 @@ def find_environment(environ: Mapping[str, str], *, has_container_mark: bool = F
 
 
 def is_build_service(environ: Mapping[str, str]) -> bool:
-    """Whether one runs us: nobody reads what is printed there before it is over, and nobody answers."""
+    """Whether a build service runs the program: nobody reads its output until it ends, and nobody answers."""
     return environ.get(BUILD_VARIABLE, "false").casefold() not in {"", "0", "false"}
 
 
 def nobody_could_authorize(reason: Text | None = None, *, hint: Text | None = None) -> NoBrowserError:
-    """Return the error for a link that would wait for a user on a build service, with a further ``reason``."""
+    """Return the error for a link that would wait for a user on a build service; ``reason`` is added."""
     why = _("{variable} is set, so this is a build service", variable=BUILD_VARIABLE)
     if reason:
         why = _("{why}; {reason}", why=why, reason=reason)
@@ -139,7 +138,7 @@ def _ssh_arguments(environ: Mapping[str, str], *, in_container: bool) -> str:
 
 
 def _can_be_reached(text: str, *, in_container: bool) -> bool:
-    """Whether it may be our address for others too: at the end of a tunnel, or within our own machine, it is not."""
+    """Whether others may reach our address: not that of a tunnel's end or inside this machine."""
     try:
         address = ip_address(text)
     except ValueError:

@@ -8,21 +8,30 @@ import socket
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, Generic, Literal, NamedTuple, TypeVar
+from typing import Any, Final, Generic, Literal, NamedTuple, TypeVar
 from urllib.parse import unquote
 
+from msgspec import Struct
 from yarl import URL
 
-from oauth_helper.errors import SettingsError
+from oauth_helper.errors import OAuthHelperError, SettingsError
 from oauth_helper.i18n import NO_TEXT, Text, _
 from oauth_helper.secret import is_plain_word, safe_text
 
 T_co = TypeVar("T_co", covariant=True)
 
+COPY_AGAIN: Final = _("Copy it again, whole and on one line.")
+_BAD_PORTS: Final = (
+    "0 1 7 9 11 13 15 17 19 20 21 22 23 25 37 42 43 53 69 77 79 87 95 101 102 103 104 109 110 111 113 115 117 119 "
+    "123 135 137 139 143 161 179 389 427 465 512 513 514 515 526 530 531 532 540 548 554 556 563 587 601 636 989 "
+    "990 993 995 1719 1720 1723 2049 3659 4045 4190 5060 5061 6000 6566 6665 6666 6667 6668 6669 6679 6697 10080"
+)
+BLOCKED_PORTS: Final = frozenset(int(port) for port in _BAD_PORTS.split())
+"""The bad ports of the Fetch standard (section 2.9): browsers open no page there."""
 _QUOTES: Final = frozenset({'""', "''", "``", "“”", "‘’", "„“", "«»", "””", "’’"})
 _COMMENT: Final = re.compile(r"\s[#;]")
 _INVISIBLE: Final = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp", "Zs"})
-_CONTROL_NAMES: Final[Mapping[str, str]] = {
+_CONTROL_NAMES: Final = {
     "\0": "NULL",
     "\t": "TAB",
     "\n": "LINE FEED",
@@ -32,32 +41,30 @@ _CONTROL_NAMES: Final[Mapping[str, str]] = {
 }
 _TOML_PLACE: Final = re.compile(r"\(at line (\d+), column (\d+)\)")
 _QUOTED: Final = re.compile("'[^']{3,}'|\"[^\"]{3,}\"")
-_MARKS: Final = 8
-_COPY_IT_AGAIN: Final = _("Copy it again, whole and on one line.")
+_MOST_MARKS: Final = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Sourced(Generic[T_co]):
-    """A value and its origin, in words a user can find it by: ``--region``, ``HW_REGION_NAME``, a file's path."""
+class Sourced(Struct, Generic[T_co], frozen=True):
+    """A value and its origin in the user's terms: ``--region``, ``HW_REGION_NAME``, a file's path."""
 
     value: T_co
     origin: str
     file: str | None = None
-    """The file that the value came from, if it came from one."""
+    """The file that the value came from, if any."""
     is_default: bool = False
     """Whether the user set nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileValues:
-    """What a settings file said; empty if there is none."""
+    """The values of a settings file; empty if there is none."""
 
     path: str
-    values: Mapping[str, str] = field(default_factory=dict)
+    values: Mapping[str, str] = field(default_factory=dict, repr=False)
     lines: Mapping[str, int] = field(default_factory=dict)
     """The number of the line that each value begins on, as far as it is known."""
     trouble: Text = NO_TEXT
-    """Why it is unknown whether there is a file, if it is: a folder above it is closed to us."""
+    """Why it is unknown whether the file exists, if it is: a folder above it cannot be read."""
 
     def place_of(self, key: str) -> Text:
         """Return where a key's value is: the key, the file and the line."""
@@ -73,9 +80,10 @@ class Problem(NamedTuple):
     hint: Text
 
 
-def first_set(environ: Mapping[str, str], names: tuple[str, ...]) -> Sourced[str] | None:
-    """Return the first of the environment variables that is set; an empty one counts as unset."""
-    return next((Sourced(environ[name], name) for name in names if environ.get(name)), None)
+def require_clean(value: str, source: str, error: type[OAuthHelperError], **limits: Any) -> None:
+    """Raise ``error`` if :func:`problem_of` finds something wrong with the value."""
+    if problem := problem_of(value, source, **limits):
+        raise error(problem.message, hint=problem.hint)
 
 
 def problem_of(
@@ -92,43 +100,45 @@ def problem_of(
     copying. Nothing else about the value is checked.
 
     Args:
-        value: It may be secret, so the answer repeats only characters that nobody can see.
+        value: It may be secret, so the problem repeats only invisible characters.
         source: The variable, or the key with its file and line.
-        spaces: Where spaces are fine.
-        only_ascii: Whether the value is sent in a header, which takes ASCII only.
+        spaces: Where spaces are allowed.
+        only_ascii: Whether the value is sent in a header.
         in_ini: Whether the value comes from an INI file, where a comment needs a line of its own.
     """
     if any("\udc80" <= character <= "\udcff" for character in value):
-        return Problem(_("{source} is not UTF-8", source=source), _COPY_IT_AGAIN)
+        return Problem(_("{source} is not UTF-8", source=source), COPY_AGAIN)
     trimmed = value.strip()
     if not spaces and trimmed[:1] + trimmed[-1:] in {"{}", "<>"}:
-        hint = _("Set it to your own value.")
-        return Problem(_("{source} is a placeholder", source=source), hint)
+        return Problem(_("{source} is a placeholder", source=source), _("Set it to your own value."))
     if len(trimmed) > 1 and trimmed[0] + trimmed[-1] in _QUOTES:
         hint = _("Remove the quotes: in env files and INI files they become part of the value.")
         return Problem(_("{source} has quotes around it", source=source), hint)
     if in_ini and _COMMENT.search(value):
         hint = _("Put the comment on a line of its own: here it becomes part of the value.")
         return Problem(_("{source} has a comment after it", source=source), hint)
-    for position, character in enumerate(value, start=1):
-        if character == " " and (spaces == "anywhere" or (spaces == "inside" and _is_inside(value, position - 1))):
+    for index, character in enumerate(value):
+        if character == " " and (spaces == "anywhere" or (spaces == "inside" and _is_inside(value, index))):
             continue
-        if unicodedata.category(character) in _INVISIBLE or (only_ascii and not character.isascii()):
-            return Problem(_what_is_there(source, position, character, value), _COPY_IT_AGAIN)
+        if _is_invisible(character) or (only_ascii and not character.isascii()):
+            name = named(character)
+            if index == 0:
+                message = _("{source} begins with {character}", source=source, character=name)
+            elif all(map(_is_invisible, value[index + 1 :])):
+                message = _("{source} ends with {character}", source=source, character=name)
+            else:
+                message = _(
+                    "{source} contains {character} (character {position})",
+                    source=source,
+                    character=name,
+                    position=index + 1,
+                )
+            return Problem(message, COPY_AGAIN)
     return None
 
 
-def _what_is_there(source: str, position: int, character: str, value: str) -> Text:
-    if position == 1:
-        return _("{source} begins with {character}", source=source, character=named(character))
-    if all(unicodedata.category(further) in _INVISIBLE for further in value[position:]):
-        return _("{source} ends with {character}", source=source, character=named(character))
-    return _(
-        "{source} contains {character} (character {position})",
-        source=source,
-        character=named(character),
-        position=position,
-    )
+def _is_invisible(character: str) -> bool:
+    return unicodedata.category(character) in _INVISIBLE
 
 
 def _is_inside(text: str, index: int) -> bool:
@@ -141,42 +151,38 @@ def named(character: str) -> str:
     return f"U+{ord(character):04X} {name}".rstrip()
 
 
-def made_visible(text: str, *, limit: int = 200) -> str:
-    """Return a text that is not secret in quotes, with ``<U+200B>`` for what cannot be seen or is easily overlooked."""
-    shown = "".join(
-        character
-        if unicodedata.category(character) not in _INVISIBLE or (character == " " and _is_inside(text, number))
-        else f"<U+{ord(character):04X}>"
-        for number, character in enumerate(text[:limit])
-    )
-    shown = f"{shown}…" if len(text) > limit else shown
-    return f"'{shown}'" if '"' in shown else f'"{shown}"'
-
-
 def shown_unless_secret(text: str) -> Text:
-    """Return a value as :func:`made_visible` does, if it is a short plain word with some marks; else no part of it."""
+    """Return a value in quotes, with ``<U+200B>`` for invisible characters; no part of it if it may be secret.
+
+    A short plain word with some marks is not secret.
+    """
     core = re.sub(r"[^A-Za-z0-9._-]+", "", text)
-    if len(text) - len(core) < _MARKS and (not core or is_plain_word(core)):
-        return Text(made_visible(text))
-    return _("(not shown: it may be secret)")
+    if len(text) - len(core) >= _MOST_MARKS or (core and not is_plain_word(core)):
+        return _("(not shown: it may be secret)")
+    shown = "".join(
+        f"<U+{ord(character):04X}>"
+        if _is_invisible(character) and not (character == " " and _is_inside(text, index))
+        else character
+        for index, character in enumerate(text)
+    )
+    return Text(f"'{shown}'" if '"' in shown else f'"{shown}"')
 
 
 def toml_trouble(text: str, error: Exception) -> Text:
-    """Return what is wrong with TOML text, with the character that is in the way if it is easily overlooked.
+    """Return what is wrong with TOML text, and the character there if it is easily overlooked.
 
-    The parser may repeat a part of the text. It may be secret, so only its place is told then.
+    If the parser repeats a part of the text, which may be secret, only the place is given.
     """
     words = str(error)
     place = _TOML_PLACE.search(words)
     if _QUOTED.search(words):
         words = place.group().strip("()") if place else "Invalid TOML"
-    trouble = Text(safe_text(words))
     if place:
         line, column = int(place[1]), int(place[2])
         rest = "".join(text.split("\n")[line - 1 : line])[column - 1 :]
         if rest and not rest[0].isascii():
-            trouble = _("{trouble}: {character}", trouble=trouble, character=named(rest[0]))
-    return trouble
+            return _("{trouble}: {character}", trouble=safe_text(words), character=named(rest[0]))
+    return Text(safe_text(words))
 
 
 def parse_address(text: str, *, encoded: bool = False) -> URL:
@@ -229,14 +235,13 @@ def stays_nearby(host: str) -> bool:
 def check_endpoint(text: str, *, origin: str = _("the endpoint")) -> str:
     """Return an endpoint as ``scheme://host[:port][/path]`` without a slash at its end.
 
-    An endpoint without a scheme is given https, as the vendor's SDK does; the scheme's own port is left out. So two
-    spellings of one address are equal. ``origin`` says in the error where the value came from.
+    Without a scheme it is https, as in the vendor's SDK; the scheme's own port is left out. So two spellings of one
+    address are equal. ``origin`` names the endpoint in the error.
 
     Raises:
-        SettingsError: It is no address, has more than host, port and path, or is plain http to another machine.
+        SettingsError: It is not an address, has more than host, port and path, or is plain http to another machine.
     """
-    if problem := problem_of(text, origin):
-        raise SettingsError(problem.message, hint=problem.hint)
+    require_clean(text, origin, SettingsError)
     full = text if "://" in text else f"https://{text}"
     try:
         url = parse_address(full)
@@ -244,9 +249,8 @@ def check_endpoint(text: str, *, origin: str = _("the endpoint")) -> str:
     except ValueError:
         url, usable = URL(), False
     if not usable:
-        # What stands before an @ may be a password.
         message = _("{origin} is not a usable address", origin=origin)
-        if "@" not in text:
+        if "@" not in text:  # the part before an @ may be a password
             message += f": {shown_unless_secret(text)}"
         raise SettingsError(message, hint=_("Give it as https://HOST."))
     if url.user or url.password or url.query_string or url.fragment:
@@ -263,95 +267,4 @@ def check_endpoint(text: str, *, origin: str = _("the endpoint")) -> str:
             ),
             hint=_("Use https. Plain http is accepted for this machine (127.0.0.1) only."),
         )
-    if url.is_default_port():
-        url = url.with_port(None)
-    return str(url).rstrip("/")
-
-
-BLOCKED_PORTS: Final = frozenset(
-    {
-        0,
-        1,
-        7,
-        9,
-        11,
-        13,
-        15,
-        17,
-        19,
-        20,
-        21,
-        22,
-        23,
-        25,
-        37,
-        42,
-        43,
-        53,
-        69,
-        77,
-        79,
-        87,
-        95,
-        101,
-        102,
-        103,
-        104,
-        109,
-        110,
-        111,
-        113,
-        115,
-        117,
-        119,
-        123,
-        135,
-        137,
-        139,
-        143,
-        161,
-        179,
-        389,
-        427,
-        465,
-        512,
-        513,
-        514,
-        515,
-        526,
-        530,
-        531,
-        532,
-        540,
-        548,
-        554,
-        556,
-        563,
-        587,
-        601,
-        636,
-        989,
-        990,
-        993,
-        995,
-        1719,
-        1720,
-        1723,
-        2049,
-        3659,
-        4045,
-        4190,
-        5060,
-        5061,
-        6000,
-        6566,
-        6665,
-        6666,
-        6667,
-        6668,
-        6669,
-        6679,
-        6697,
-        10080,
-    }
-)
+    return str(url.with_port(None) if url.is_default_port() else url).rstrip("/")

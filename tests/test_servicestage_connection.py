@@ -107,7 +107,6 @@ async def test_a_connection_that_is_not_open_says_so() -> None:
     connection = Connection("http://127.0.0.1:1", credentials=KEY)
     with pytest.raises(RuntimeError, match="async with"):
         await connection.request("GET", "/")
-    await connection.__aexit__(None, None, None)
 
 
 async def test_a_closed_client_can_be_opened_again() -> None:

@@ -7,7 +7,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Collection
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
@@ -17,110 +17,15 @@ from oauth_helper.i18n import Text, _
 from oauth_helper.models import Authorization, Namespace, Project, RepoType, is_legal_name
 from oauth_helper.secret import Secret, safe_text
 from oauth_helper.servicestage.api_errors import Answer
-from oauth_helper.servicestage.signing import encode
+from oauth_helper.servicestage.signing import Query, encode
 from oauth_helper.servicestage.transport import RETRIES, Connection, Retries
 from oauth_helper.values import check_endpoint, parse_address, stays_nearby
 
 _SURROGATES: Final = re.compile(r"[\ud800-\udfff]")
-
-
-def body_of(fields: dict[str, str], *, bearing: Text) -> bytes:
-    """Return ``fields`` as JSON; ``bearing`` names what is secret in them.
-
-    Raises:
-        UsageError: There is no Unicode in them.
-    """
-    text = json.dumps(fields, ensure_ascii=False)
-    # Bytes of a terminal that are not UTF-8 become lone surrogates (PEP 383); encoding them would fail with an
-    # exception that holds the whole text, what is secret included.
-    if _SURROGATES.search(text):
-        raise UsageError(_("{bearing} has a character that is no Unicode", bearing=bearing))
-    return text.encode()
-
-
-def basic(user: str, password: Secret) -> Secret:
-    """Return user and password as one, as the vendor's Terraform provider sends them.
-
-    Raises:
-        UsageError: There is no Unicode in them.
-    """
-    if _SURROGATES.search(pair := f"{user}:{password.reveal()}"):
-        raise UsageError(_("The user or the password has a character that is no Unicode"))
-    return Secret(base64.b64encode(pair.encode()).decode())
-
-
 _FIELD_VALUE: Final = re.compile(r"[!-~]+")
-"""What can stand in a header; every legal name does."""
-
-T = TypeVar("T")
-
-
-def authorized_by(name: str) -> dict[str, str]:
-    """Return the header that says by which authorization the Git host is asked.
-
-    Raises:
-        NoSuchAuthorizationError: There can be none of that name.
-    """
-    if not _FIELD_VALUE.fullmatch(name):
-        raise NoSuchAuthorizationError(_("There is no authorization named {name!r}", name=safe_text(name)))
-    return {"X-Repo-Auth": name}
-
-
-def namespace_segment(namespace: str) -> str:
-    """Return a namespace as it stands in an address: a slash in it is escaped.
-
-    Raises:
-        UsageError: It cannot stand there.
-    """
-    return _segment(_("namespace"), namespace)
-
-
-def project_segment(project: str) -> str:
-    """Return a project as it stands in an address: a slash in it is written as a colon.
-
-    Raises:
-        UsageError: It cannot stand there.
-    """
-    return _segment(_("project"), project.replace("/", ":"))
-
-
-def read_objects(answer: Answer, key: str, read: Callable[[dict[str, object]], T]) -> list[T]:
-    """Return the objects of the list ``key``; those of which nothing can be asked are passed over."""
-    found: list[T] = []
-    for record in _list_of(answer, key):
-        try:
-            found.append(read(record if isinstance(record, dict) else {}))
-        except ValueError:
-            continue
-    return found
-
-
-def read_names(answer: Answer, key: str) -> list[str]:
-    """Return the names in the list ``key``."""
-    return [name for name in _list_of(answer, key) if isinstance(name, str) and name]
-
-
-def _list_of(answer: Answer, key: str) -> list[object]:
-    document = answer.json_object()
-    listed = document.get(key)
-    if listed is None and key in document:  # as Go and Java write an empty list
-        return []
-    if not isinstance(listed, list):
-        raise answer.unusable(_("has no list of {key}", key=key))
-    return listed
-
-
-def _segment(what: Text, text: str) -> str:
-    # Proxies resolve "." and ".." (RFC 3986 section 5.2.4): the request would reach something else.
-    if not text.strip(".") or not text.isprintable():
-        raise UsageError(
-            _("There can be no {what} named {text!r}", what=what, text=safe_text(text)),
-            hint=_("Give the {what} as `oauth-helper repos` does.", what=what),
-        )
-    return encode(text)
-
-
+"""The characters of a header value; every legal name consists of them."""
 _PARAMETER_INVALID: Final = "SVCSTG.REPO.0400"
+T = TypeVar("T")
 
 
 class ServiceStageClient:
@@ -179,12 +84,11 @@ class ServiceStageClient:
         return self._connection.proxy
 
     def kept_ready(self) -> AbstractAsyncContextManager[None]:
-        """Keep a connection open within the context, on which the next request leaves at once. It never raises."""
+        """Keep a connection open for the next request within the context. It never raises."""
         return self._connection.kept_ready()
 
     def expect_request(self) -> None:
-        """Know that a request may come soon, as the user is coming back."""
-        self._connection.expect_request()
+        """Do nothing: the open connection is always fresh enough. Called until the session drops ``stirs``."""
 
     async def list_authorizations(self, *, retry: bool = True) -> list[Authorization]:
         """Return all authorizations of the project (API page "Obtaining All Git Repository Authorizations").
@@ -213,7 +117,7 @@ class ServiceStageClient:
         url = answer.json_object().get("url")
         if not isinstance(url, str) or not url:
             raise answer.unusable(_("has no authorization URL"))
-        if _leads_nearby(url) and not _leads_nearby(check_endpoint(self.endpoint)):
+        if _is_local(url) and not _is_local(self.endpoint):
             raise answer.unusable(_("has an authorization URL that leads to this machine or its own network"))
         return url
 
@@ -222,83 +126,88 @@ class ServiceStageClient:
     ) -> Authorization:
         """Turn code and state into an authorization: one POST (API page "Creating OAuth Authorization").
 
-        It is never sent twice. Where there was no usable answer, the UnavailableError's ``sent`` says whether the
-        authorization may stand nevertheless.
+        It is never sent twice. If there is no usable answer, ``sent`` of the UnavailableError says whether the
+        authorization may exist nevertheless.
 
         Raises:
-            IllegalNameError: ServiceStage would refuse the name; the code and the state were not used.
+            IllegalNameError: ServiceStage would refuse the name; code and state were not used.
         """
-        _check_name(name)
         fields = {"name": name, "code": code.reveal(), "state": state.reveal()}
-        body = body_of(fields, bearing=_("The code or the state"))
-        answer = await self._connection.request(
-            "POST", f"{self._auths}/{repo_type.value}/oauth", query=_query(tag), body=body, secrets=(code, state)
-        )
-        return _authorization(answer, answer.json_object().get("authorization"))
+        return await self._create(repo_type, "oauth", fields, (code, state), _("The code or the state"), tag)
 
     async def create_personal(
         self, repo_type: RepoType, *, name: str, token: Secret, host: str | None = None
     ) -> Authorization:
-        """Make an authorization of a personal access token: one POST (API page "Creating Private Token Authorization").
+        """Create an authorization with a personal access token: one POST, as :meth:`create_oauth`.
 
-        ``host`` is the address of a private Git server, as it is; by default the official one is meant. As with
-        :meth:`create_oauth`, it is never sent twice.
+        Source: API page "Creating Private Token Authorization". ``host`` is the address of a private Git server; by
+        default the official one is meant.
 
         Raises:
             IllegalNameError: ServiceStage would refuse the name.
         """
         fields = {"name": name, "token": token.reveal(), **({"host": host} if host else {})}
-        body = body_of(fields, bearing=_("The token or the host"))
-        return await self._create(repo_type, "personal", name, body, (token,))
+        return await self._create(repo_type, "personal", fields, (token,), _("The token or the host"))
 
     async def create_password(self, repo_type: RepoType, *, name: str, user: str, password: Secret) -> Authorization:
-        """Make an authorization of user and password (API page "Creating Password Authorization").
+        """Create an authorization with user and password (API page "Creating Password Authorization").
 
-        The manual's body is sent first. A server that refuses it as an invalid parameter, and so has created nothing,
-        is sent the one of the vendor's Terraform provider, which differs.
+        If the server refuses the manual's body as an invalid parameter, and so has created nothing, the body of the
+        vendor's Terraform provider follows.
 
         Raises:
             IllegalNameError: ServiceStage would refuse the name.
         """
-        together = basic(user, password)
-        secrets = (together, password)
+        what = _("The user or the password")
         documented = {"name": name, "user": user, "password": password.reveal()}
-        body = body_of(documented, bearing=_("The user or the password"))
+        pair = f"{user}:{password.reveal()}".encode("utf-8", "surrogatepass")
+        together = Secret(base64.b64encode(pair).decode())
+        secrets = (together, password)
         try:
-            return await self._create(repo_type, "password", name, body, secrets)
+            return await self._create(repo_type, "password", documented, secrets, what)
         except RefusedError as error:
             if error.code != _PARAMETER_INVALID:
                 raise
             refused = error
-        other = body_of({"name": name, "token": together.reveal()}, bearing=_("The user or the password"))
         try:
-            return await self._create(repo_type, "password", name, other, secrets)
+            fields = {"name": name, "token": together.reveal()}
+            return await self._create(repo_type, "password", fields, secrets, what)
         except RefusedError as error:
-            # Where neither is understood, what is said of the manual's is nearer to the truth.
+            # If the server understands neither, its answer to the manual's body says more.
             raise (refused if error.code == _PARAMETER_INVALID else error) from None
 
     async def _create(
-        self, repo_type: RepoType, kind: str, name: str, body: bytes, secrets: Collection[Secret]
+        self,
+        repo_type: RepoType,
+        kind: str,
+        fields: dict[str, str],
+        secrets: Collection[Secret],
+        what: Text,
+        tag: str | None = None,
     ) -> Authorization:
-        _check_name(name)
+        if not is_legal_name(fields["name"]):
+            raise IllegalNameError(_("The name has characters or a length that ServiceStage refuses"))
+        body = json.dumps(fields, ensure_ascii=False)
+        # A terminal's bytes that are not UTF-8 become lone surrogates (PEP 383). Encoding them would raise an exception
+        # that holds the whole text, secrets included.
+        if _SURROGATES.search(body):
+            raise UsageError(_("{bearing} has a character that is no Unicode", bearing=what))
         path = f"{self._auths}/{repo_type.value}/{kind}"
-        answer = await self._connection.request("POST", path, body=body, secrets=secrets)
+        answer = await self._connection.request("POST", path, query=_query(tag), body=body.encode(), secrets=secrets)
         return _authorization(answer, answer.json_object().get("authorization"))
 
     async def delete_authorization(self, name: str) -> None:
         """Delete the authorization of that name (API page "Deleting Git Repository Authorization").
 
-        A name that our rule would refuse is let through: a server may have accepted it by another way.
+        The name need not be legal: a server may have accepted it from another client.
 
         Raises:
-            IllegalNameError: The name cannot stand in an address.
+            IllegalNameError: The name cannot be part of an address.
         """
-        # Proxies resolve "." and ".." (RFC 3986 section 5.2.4): the request would reach something else.
-        if not name.isprintable() or not name.strip("."):
+        if not _can_be_segment(name):
             raise IllegalNameError(_("There can be no authorization of that name"))
         answer = await self._connection.request("DELETE", f"{self._auths}/{encode(name)}")
-        # The API answers 204 without a body. A page of a proxy or a sign-in portal deletes nothing.
-        if answer.body.strip():
+        if answer.body.strip():  # the API answers 204 without a body; the page of a proxy deletes nothing
             answer.json_object()
 
     async def list_namespaces(self, authorization_name: str) -> list[Namespace]:
@@ -307,39 +216,68 @@ class ServiceStageClient:
         Raises:
             NoSuchAuthorizationError: There is no authorization of that name.
         """
-        return read_objects(await self._ask(authorization_name, "/namespaces"), "namespaces", Namespace.from_json)
+        return _read_records(await self._list(authorization_name, "namespaces", "/namespaces"), Namespace.from_json)
 
     async def list_projects(self, authorization_name: str, namespace: str) -> list[Project]:
         """Return the projects of a namespace, which is given by its name or id.
 
         Raises:
             NoSuchAuthorizationError: There is no authorization of that name.
-            UsageError: The namespace cannot stand in an address.
+            UsageError: The namespace cannot be part of an address.
         """
-        path = f"/{namespace_segment(namespace)}/projects"
-        return read_objects(await self._ask(authorization_name, path), "projects", Project.from_json)
+        path = f"/{_segment(_('namespace'), namespace)}/projects"
+        return _read_records(await self._list(authorization_name, "projects", path), Project.from_json)
 
     async def list_branches(self, authorization_name: str, namespace: str, project: str) -> list[str]:
         """Return the names of a project's branches; raises as :meth:`list_projects`."""
-        path = f"/{namespace_segment(namespace)}/{project_segment(project)}/branches"
-        return read_names(await self._ask(authorization_name, path), "branches")
+        # A project's path has colons instead of slashes.
+        segments = _segment(_("namespace"), namespace), _segment(_("project"), project.replace("/", ":"))
+        names = await self._list(authorization_name, "branches", f"/{'/'.join(segments)}/branches")
+        return [name for name in names if isinstance(name, str) and name]
 
-    async def _ask(self, authorization_name: str, path: str) -> Answer:
-        headers = authorized_by(authorization_name)
-        return await self._connection.request("GET", f"{self._repos}{path}", headers=headers, is_safe=True)
+    async def _list(self, authorization_name: str, key: str, path: str) -> list[object]:
+        """Ask the Git host by that authorization; return the list ``key`` of the answer."""
+        if not _FIELD_VALUE.fullmatch(authorization_name):
+            message = _("There is no authorization named {name!r}", name=safe_text(authorization_name))
+            raise NoSuchAuthorizationError(message)
+        headers = {"X-Repo-Auth": authorization_name}
+        answer = await self._connection.request("GET", f"{self._repos}{path}", headers=headers, is_safe=True)
+        document = answer.json_object()
+        records = document.get(key)
+        if records is None and key in document:  # Go and Java write an empty list as null
+            return []
+        if not isinstance(records, list):
+            raise answer.unusable(_("has no list of {key}", key=key))
+        return records
 
 
-def _check_name(name: str) -> None:
-    if not is_legal_name(name):
-        raise IllegalNameError(_("The name has characters or a length that ServiceStage refuses"))
+def _read_records(records: list[object], read: Callable[[dict[str, object]], T]) -> list[T]:
+    """Return the records without those that have neither name nor id."""
+    found: list[T] = []
+    for record in records:
+        with suppress(ValueError):
+            found.append(read(record if isinstance(record, dict) else {}))
+    return found
 
 
-def _query(tag: str | None) -> tuple[tuple[str, str], ...]:
-    if not tag:
-        return ()
-    if not tag.isprintable():
+def _can_be_segment(text: str) -> bool:
+    # Proxies resolve "." and ".." (RFC 3986 section 5.2.4): the request would reach another resource.
+    return bool(text.strip(".")) and text.isprintable()
+
+
+def _segment(what: Text, text: str) -> str:
+    if not _can_be_segment(text):
+        raise UsageError(
+            _("There can be no {what} named {text!r}", what=what, text=safe_text(text)),
+            hint=_("Give the {what} as `oauth-helper repos` does.", what=what),
+        )
+    return encode(text)
+
+
+def _query(tag: str | None) -> Query:
+    if tag and not tag.isprintable():
         raise UsageError(_("The tag has control characters in it"))
-    return (("tag", tag),)
+    return (("tag", tag),) if tag else ()
 
 
 def _authorization(answer: Answer, record: object) -> Authorization:
@@ -349,7 +287,8 @@ def _authorization(answer: Answer, record: object) -> Authorization:
         raise answer.unusable(_("has no readable authorization")) from None
 
 
-def _leads_nearby(url: str) -> bool:
+def _is_local(url: str) -> bool:
+    """Whether a browser would find this machine or its own network at ``url``."""
     try:
         return stays_nearby(parse_address(url.strip(), encoded=True).host or "")
     except ValueError:  # AuthorizationRequest.parse says what is wrong with it

@@ -1,13 +1,12 @@
-"""What IAM knows: the ID of a region's project, and a token for a user. Manual: "IAM API Reference"."""
+"""IAM's API: the ID of a region's project, and a token for a user. Manual: "IAM API Reference"."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Final
+
+from msgspec import Struct
 
 from oauth_helper.credentials import Credentials, IamToken, IamUser
 from oauth_helper.errors import NotPermittedError, SettingsError
@@ -21,14 +20,11 @@ _GIVE_THE_PROJECT: Final = _(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class IssuedToken:
-    """A token IAM has issued, and what it is good for."""
+class IssuedToken(Struct, frozen=True):
+    """A token that IAM has issued for a project; it lasts 24 hours."""
 
     token: IamToken
     project_id: str
-    expires_at: datetime | None
-    """UTC; ``None`` where IAM did not say. A token lasts 24 hours."""
 
 
 async def find_project_id(
@@ -39,11 +35,11 @@ async def find_project_id(
     ca_bundle: str | os.PathLike[str] | None = None,
     retries: Retries = RETRIES,
 ) -> str:
-    """Return the ID of the project that bears the region's name (``GET /v3/projects``).
+    """Return the ID of the project with the region's name (``GET /v3/projects``).
 
     Raises:
-        SettingsError: There is none, or more than one, and the user has to say which; or the region is no name.
-        NotPermittedError: The credentials may not ask IAM.
+        SettingsError: There is none or more than one, so the user must name it; or the region cannot be a name.
+        NotPermittedError: The credentials may not call IAM.
         UnavailableError: IAM gave no usable answer.
     """
     if not region or not region.isprintable():
@@ -82,7 +78,7 @@ async def fetch_token(
     ca_bundle: str | os.PathLike[str] | None = None,
     retries: Retries = RETRIES,
 ) -> IssuedToken:
-    """Ask IAM for a token (``POST /v3/auth/tokens``), scoped to the project by its ID, or else by the region's name.
+    """Return a token (``POST /v3/auth/tokens``) for the project with that ID, or else with the region's name.
 
     Raises:
         SettingsError: Neither region nor project is given.
@@ -94,30 +90,19 @@ async def fetch_token(
     project = {"id": project_id} if project_id else {"name": region}
     password = {"user": {"name": user.name, "password": user.password.reveal(), "domain": {"name": user.domain_name}}}
     identity = {"methods": ["password"], "password": password}
-    # Escaped to ASCII: a name from the environment may hold bytes that are not UTF-8 (PEP 383).
+    # json.dumps escapes to ASCII: a name from the environment may contain bytes that are not UTF-8 (PEP 383).
     body = json.dumps({"auth": {"identity": identity, "scope": {"project": project}}}).encode()
     async with Connection(iam_endpoint, credentials=None, ca_bundle=ca_bundle, origin=_ORIGIN, retries=retries) as iam:
-        # nocatalog leaves the list of all services' endpoints out of the answer.
-        query = (("nocatalog", "true"),)
+        query = (("nocatalog", "true"),)  # an answer without the endpoints of all services
         answer = await iam.request(
             "POST", "/v3/auth/tokens", query=query, body=body, secrets=(user.password,), is_safe=True
         )
     token = answer.headers.get("X-Subject-Token", "")
-    facts = _object(answer.json_object(), "token")
-    scope = _object(facts, "project").get("id") or project_id
-    if not token or not isinstance(scope, str):
+    match answer.json_object():
+        case {"token": {"project": {"id": str() as scope}}} if scope:
+            project_id = scope
+        case _:
+            pass  # the project that was asked for
+    if not token or not project_id:
         raise answer.unusable(_("has no token for a project"))
-    return IssuedToken(IamToken(Secret(token)), scope, _moment(facts.get("expires_at")))
-
-
-def _object(record: Mapping[str, object], key: str) -> Mapping[str, object]:
-    value = record.get(key)
-    return value if isinstance(value, dict) else {}
-
-
-def _moment(text: object) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(str(text))
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
+    return IssuedToken(IamToken(Secret(token)), project_id)

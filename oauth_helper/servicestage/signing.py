@@ -17,7 +17,7 @@ from oauth_helper.credentials import AccessKey
 ALGORITHM: Final = "SDK-HMAC-SHA256"
 
 Query = Iterable[tuple[str, str]]
-"""Names and values, not yet encoded; a name may occur more than once."""
+"""Names and values, not encoded; a name may occur more than once."""
 
 
 def encode(text: str) -> str:
@@ -31,26 +31,25 @@ def canonical_query(query: Query) -> str:
 
 
 def request_target(path: str, query: Query) -> str:
-    """Return what stands in the request line (RFC 9112 section 3.2.1) for an encoded ``path`` and a ``query``."""
-    sent_query = canonical_query(query)
-    return f"{path}?{sent_query}" if sent_query else path
+    """Return the request target (RFC 9112 section 3.2.1) for an encoded ``path`` and a ``query``."""
+    encoded = canonical_query(query)
+    return f"{path}?{encoded}" if encoded else path
 
 
 def sign(
     key: AccessKey, *, method: str, path: str, query: Query, headers: Mapping[str, str], body: bytes, now: datetime
 ) -> dict[str, str]:
-    """Return ``headers`` with those that authenticate the request.
+    """Return ``headers`` with ``X-Sdk-Date``, ``Authorization`` and, for a temporary key, ``X-Security-Token``.
 
-    Added are ``X-Sdk-Date``, ``X-Security-Token`` with a temporary key, and ``Authorization``. Every header given
-    is signed, so give those only that arrive unchanged; one with an underscore in its name is left out, because
+    Every given header is signed, so it must arrive unchanged; one with an underscore in its name is not signed, because
     proxies drop such headers.
 
     Args:
-        key: What to sign with.
+        key: The key to sign with.
         method: The HTTP method.
-        path: The path as it is sent, percent-encoded, with whatever prefix the endpoint has.
-        query: Names and values; send them as :func:`canonical_query` gives them.
-        headers: What is to be signed, ``Host`` among them (without a default port).
+        path: The path as it is sent, percent-encoded, with the endpoint's prefix.
+        query: Names and values, sent as :func:`canonical_query` returns them.
+        headers: ``Host`` (without a default port) and others.
         body: The bytes as they are sent.
         now: The time of the request, with a time zone.
     """
@@ -62,19 +61,12 @@ def sign(
     names = ";".join(name for name, _ in signed)
     lines = "".join(f"{name}:{value}\n" for name, value in signed)
     digest = hashlib.sha256(body).hexdigest()
-    request = "\n".join(
-        (method.upper(), _canonical_path(path), canonical_query(query), lines, names, digest),
-    )
+    # The vendor's SDK signs the decoded path, so an escaped slash as a slash, and ends it with a slash.
+    canonical_path = "/".join(encode(segment) for segment in unquote(path).split("/")).removesuffix("/") + "/"
+    request = "\n".join((method.upper(), canonical_path, canonical_query(query), lines, names, digest))
     to_sign = "\n".join((ALGORITHM, date, hashlib.sha256(request.encode()).hexdigest()))
     signature = hmac.new(key.secret_key.reveal().encode(), to_sign.encode(), hashlib.sha256).hexdigest()
     return {
         **sent,
         "Authorization": f"{ALGORITHM} Access={key.access_key}, SignedHeaders={names}, Signature={signature}",
     }
-
-
-def _canonical_path(path: str) -> str:
-    # Decoded first, so that an escaped slash is signed as a slash while the path sent keeps its escape; and with a
-    # slash at its end, which the path sent need not have. The vendor's SDK does both.
-    encoded = "/".join(encode(segment) for segment in unquote(path).split("/"))
-    return encoded if encoded.endswith("/") else f"{encoded}/"

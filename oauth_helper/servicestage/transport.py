@@ -1,4 +1,4 @@
-"""HTTP requests to ServiceStage and IAM: TLS, proxies, one open connection."""
+"""HTTP requests to one endpoint: authentication, TLS, proxies, retries, one open connection."""
 
 from __future__ import annotations
 
@@ -6,22 +6,23 @@ import asyncio
 import base64
 import ipaddress
 import logging
-import math
 import os
 import re
 import ssl
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Container, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 from types import MappingProxyType, TracebackType
-from typing import Final, Protocol, Self
+from typing import Final, Self
 from urllib.parse import unquote_to_bytes
 from urllib.request import getproxies, getproxies_environment, proxy_bypass
 
 import aiohttp
+from aiohttp.connector import Connection as PooledConnection
+from msgspec import Struct
 from yarl import URL
 
 from oauth_helper.credentials import AccessKey, Credentials, IamToken
@@ -34,8 +35,23 @@ from oauth_helper.servicestage.signing import Query, request_target, sign
 from oauth_helper.values import check_endpoint, is_loopback, parse_address
 from oauth_helper.version import VERSION
 
+LARGEST_ANSWER: Final = 1024 * 1024
+"""Bytes: a thousand authorizations of a kilobyte each."""
+RENEWAL: Final = 25.0
+"""Seconds after which the open connection is replaced; servers usually close an idle one after 60."""
+OLDEST: Final = 40.0
+"""Seconds. No request is sent on an open connection that is older, such as after the machine slept."""
+_LARGEST_FIELD: Final = 128 * 1024
+"""Bytes; an IAM token, which comes in a header, may have 100,000 characters."""
+_TIMEOUT: Final = aiohttp.ClientTimeout(total=30, sock_connect=CONNECTING)
+_LIKE_SECRET_KEY: Final = 40
+"""Characters; access keys have 20."""
+_FIELD_VALUE: Final = re.compile(r"[!-~]+")
+"""The characters of our header values (RFC 9110 section 5.5, without spaces)."""
+_log = logging.getLogger(__name__)
+
 FOREIGN: Final = (aiohttp.ClientError, TimeoutError, OSError, ValueError)
-"""What a request may raise that is not ours; ``ssl.SSLError`` is an ``OSError``."""
+"""What aiohttp raises for a request; ``ssl.SSLError`` is an ``OSError``."""
 
 _NETWORK: Final = _(
     "Check the network and the proxy (HTTPS_PROXY, NO_PROXY); `oauth-helper doctor` checks the endpoint."
@@ -63,6 +79,10 @@ _PROXY_NOT_BASIC: Final = _(
 )
 _PROXY_RULES: Final = _("Ask the proxy's administrator to allow this host, or check which proxy HTTPS_PROXY names.")
 
+_PROXY_ANSWERS: Final[Mapping[int, tuple[str, Text]]] = {
+    403: (N_("The proxy {proxy} does not allow connections to {server}{detail}"), _PROXY_RULES),
+    407: (N_("The proxy {proxy} refused the user name or password, or needs one{detail}"), _PROXY_LOGIN),
+}
 _DATE_CODES: Final = frozenset({9, 10})
 """OpenSSL: X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED."""
 _HOST_CODES: Final = frozenset({62, 63, 64})
@@ -73,157 +93,96 @@ _NOT_TLS: Final = frozenset(
 """OpenSSL's reasons where the answer to the handshake is no TLS."""
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """What one kind of exception means."""
-
-    words: str
-    """A format with ``server``, ``proxy``, ``peer`` (whichever of them we connect to) and ``detail``."""
-    sent: bool = True
-    """False only where it is certain that no byte of the request left: then it may be sent again."""
-    hint: Text = _NETWORK
-    error: type[UnreachableError | UnusableAnswerError] = UnreachableError
-    is_transient: bool = False
-    """Whether the same request may succeed a moment later."""
-
-
-FAILURES: Final[tuple[tuple[type[Exception], Failure], ...]] = (
+_UNUSABLE: Final = N_("{server} is not a usable address")
+UNFORESEEN: Final = (N_("The request to {server} failed"), _NETWORK, True, False)
+# Exception; text, with peer for the one that we connect to; hint; whether the request may have been sent (False only if
+# no byte of it has left); whether it may succeed a moment later. The most specific first: the first match counts.
+FAILURES: Final[tuple[tuple[type[Exception], str, Text, bool, bool], ...]] = (
     (
         aiohttp.ClientConnectorCertificateError,
-        Failure(N_("The TLS certificate of {peer} could not be verified{detail}"), sent=False, hint=_TLS),
+        N_("The TLS certificate of {peer} could not be verified{detail}"),
+        *(_TLS, False, False),
     ),
-    (
-        aiohttp.ClientSSLError,
-        Failure(N_("The TLS handshake with {peer} failed{detail}"), sent=False, hint=_TLS_BROKE),
-    ),
-    (aiohttp.ServerFingerprintMismatch, Failure(N_("{server} has another certificate"), sent=False, hint=_TLS)),
-    (
-        aiohttp.ClientProxyConnectionError,
-        Failure(N_("No connection to the proxy {proxy}{detail}"), sent=False, hint=_PROXY, is_transient=True),
-    ),
-    (
-        aiohttp.ClientHttpProxyError,
-        Failure(N_("The proxy {proxy} did not connect to {server}{detail}"), sent=False, hint=_PROXY),
-    ),
-    (
-        aiohttp.ClientConnectorDNSError,
-        Failure(N_("There is no address for the name {peer}"), sent=False, hint=_NAME),
-    ),
-    (
-        aiohttp.ClientConnectorError,
-        Failure(N_("No connection to {peer}{detail}"), sent=False, is_transient=True),
-    ),
-    (
-        aiohttp.ConnectionTimeoutError,
-        Failure(N_("No connection to {peer} came about in time"), sent=False, is_transient=True),
-    ),
-    (aiohttp.InvalidURL, Failure(N_("{server} is not a usable address"), sent=False, hint=_NAME)),
-    (aiohttp.NonHttpUrlClientError, Failure(N_("{server} is not a usable address"), sent=False, hint=_NAME)),
-    # An address whose name cannot be encoded for DNS; raised by the resolver, before there is a connection.
-    (UnicodeError, Failure(N_("{server} is not a usable address"), sent=False, hint=_NAME)),
-    (TimeoutError, Failure(N_("{server} did not answer in time"), is_transient=True)),
-    (aiohttp.ClientPayloadError, Failure(N_("The answer of {server} broke off"), is_transient=True)),
-    (
-        aiohttp.ClientResponseError,
-        Failure(
-            N_("What {server} answered is not HTTP"),
-            hint=_("Check the endpoint."),
-            error=UnusableAnswerError,
-        ),
-    ),
+    (aiohttp.ClientSSLError, N_("The TLS handshake with {peer} failed{detail}"), _TLS_BROKE, False, False),
+    (aiohttp.ServerFingerprintMismatch, N_("{server} has another certificate"), _TLS, False, False),
+    (aiohttp.ClientProxyConnectionError, N_("No connection to the proxy {proxy}{detail}"), _PROXY, False, True),
+    (aiohttp.ClientHttpProxyError, N_("The proxy {proxy} did not connect to {server}{detail}"), _PROXY, False, False),
+    (aiohttp.ClientConnectorDNSError, N_("There is no address for the name {peer}"), _NAME, False, False),
+    (aiohttp.ClientConnectorError, N_("No connection to {peer}{detail}"), _NETWORK, False, True),
+    (aiohttp.ConnectionTimeoutError, N_("No connection to {peer} came about in time"), _NETWORK, False, True),
+    (aiohttp.InvalidURL, _UNUSABLE, _NAME, False, False),
+    (aiohttp.NonHttpUrlClientError, _UNUSABLE, _NAME, False, False),
+    (UnicodeError, _UNUSABLE, _NAME, False, False),  # the resolver cannot encode the name for DNS
+    (TimeoutError, N_("{server} did not answer in time"), _NETWORK, True, True),
+    (aiohttp.ClientPayloadError, N_("The answer of {server} broke off"), _NETWORK, True, True),
+    (aiohttp.ClientResponseError, N_("What {server} answered is not HTTP"), _("Check the endpoint."), True, False),
     (
         aiohttp.ClientConnectionError,
-        Failure(N_("{server} closed the connection before it had answered"), is_transient=True),
+        N_("{server} closed the connection before it had answered"),
+        *(_NETWORK, True, True),
     ),
-    (ssl.SSLError, Failure(N_("The TLS connection with {server} broke{detail}"), is_transient=True)),
-    (OSError, Failure(N_("The connection with {server} broke{detail}"), is_transient=True)),
+    (ssl.SSLError, N_("The TLS connection with {server} broke{detail}"), _NETWORK, True, True),
+    (OSError, N_("The connection with {server} broke{detail}"), _NETWORK, True, True),
 )
-"""The most specific first; the first that fits counts."""
-
-UNFORESEEN: Final = Failure(N_("The request to {server} failed"))
 
 
-def failure_of(kind: type[BaseException]) -> Failure:
-    """Return what an exception of that type means."""
-    return next((failure for foreign, failure in FAILURES if issubclass(kind, foreign)), UNFORESEEN)
+def failure_of(error: type[BaseException]) -> tuple[str, Text, bool, bool]:
+    """Return text, hint, whether the request may have been sent, and whether a retry may help."""
+    return next((row[1:] for row in FAILURES if issubclass(error, row[0])), UNFORESEEN)
 
 
 def translated(error: Exception, *, server: str, proxy: URL | None) -> UnreachableError | UnusableAnswerError:
-    """Return our error for a foreign one.
+    """Return our error for one of :data:`FOREIGN`.
 
-    It is to be raised where ``error`` is no longer being handled: the representation of some of aiohttp's exceptions
-    shows the request's headers, and as cause or context they would come along into a traceback or a log.
-
-    Args:
-        error: One of :data:`FOREIGN`.
-        server: The server's host, for people.
-        proxy: The proxy's address, where there is one.
+    Raise it after the ``except`` block of ``error``: the representation of some of aiohttp's exceptions shows the
+    request's headers, and would appear in a traceback as the cause or context.
     """
-    failure = failure_of(type(error))
-    is_of_proxy = proxy is not None and _is_about(error, proxy)
-    if is_of_proxy:
-        failure = _failure_of_proxy(error, failure)
+    words, hint, sent, is_transient = failure_of(type(error))
     through = f"{proxy.host_subcomponent}:{proxy.port}" if proxy else ""
-    peer = through if is_of_proxy else server
-    said = _(failure.words, server=server, proxy=through, peer=peer, detail=_detail(error))
-    hint = _fitting_hint(error) or failure.hint
-    return failure.error(said, sent=failure.sent, hint=hint, is_transient=failure.is_transient)
+    is_about_proxy = proxy is not None and _is_about(error, proxy)
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        words, hint = _PROXY_ANSWERS.get(error.status, (words, hint))
+        is_transient = error.status >= 500
+        offered = error.headers.getall("Proxy-Authenticate", []) if error.headers else []
+        if error.status == 407 and offered and not any("basic" in each.casefold() for each in offered):
+            hint = _PROXY_NOT_BASIC
+    elif isinstance(error, aiohttp.ClientConnectorCertificateError):
+        code = getattr(error.certificate_error, "verify_code", None)
+        hint = _DATES if code in _DATE_CODES else _OTHER_HOST if code in _HOST_CODES else hint
+    elif isinstance(error, aiohttp.ClientSSLError):
+        hint = _NO_TLS if getattr(error.os_error, "reason", None) in _NOT_TLS else hint
+    elif is_about_proxy:
+        hint = _PROXY
+        if isinstance(error, aiohttp.ClientConnectorDNSError):
+            words = N_("No address was found for the proxy {proxy}")
+    peer = through if is_about_proxy else server
+    message = _(words, server=server, proxy=through, peer=peer, detail=_detail(error))
+    is_answer = isinstance(error, aiohttp.ClientResponseError) and sent
+    kind = UnusableAnswerError if is_answer else UnreachableError
+    return kind(message, sent=sent, hint=hint, is_transient=is_transient)
 
 
 def _is_about(error: Exception, proxy: URL) -> bool:
-    """Whether the connection to the proxy failed, and not the one through it."""
+    """Whether the connection to the proxy failed, not the one through it."""
     if isinstance(error, aiohttp.ClientConnectorError):
         return (error.host, error.port) == (proxy.host, proxy.port)
     return isinstance(error, aiohttp.ClientHttpProxyError | aiohttp.ConnectionTimeoutError)
 
 
-def _failure_of_proxy(error: Exception, failure: Failure) -> Failure:
-    if isinstance(error, aiohttp.ClientHttpProxyError):
-        words = _PROXY_SAYS.get(error.status, failure.words)
-        return replace(failure, words=words, is_transient=error.status >= 500)
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return replace(failure, words=_NO_PROXY_ADDRESS, hint=_PROXY)
-    return failure if isinstance(error, aiohttp.ClientSSLError) else replace(failure, hint=_PROXY)
-
-
-_NO_PROXY_ADDRESS: Final = N_("No address was found for the proxy {proxy}")
-_PROXY_SAYS: Final = {
-    403: N_("The proxy {proxy} does not allow connections to {server}{detail}"),
-    407: N_("The proxy {proxy} refused the user name or password, or needs one{detail}"),
-}
-
-
-def _fitting_hint(error: Exception) -> Text | None:
-    if isinstance(error, aiohttp.ClientHttpProxyError):
-        offered = error.headers.getall("Proxy-Authenticate", []) if error.headers else []
-        if error.status == 407 and offered and not any("basic" in each.casefold() for each in offered):
-            return _PROXY_NOT_BASIC
-        return {403: _PROXY_RULES, 407: _PROXY_LOGIN}.get(error.status)
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        code = getattr(error.certificate_error, "verify_code", None)
-        return _DATES if code in _DATE_CODES else _OTHER_HOST if code in _HOST_CODES else None
-    if isinstance(error, aiohttp.ClientSSLError) and getattr(error.os_error, "reason", None) in _NOT_TLS:
-        return _NO_TLS
-    return None
-
-
 def _detail(error: Exception) -> str:
-    """Say why, from facts only (error numbers, TLS reasons): an exception's text may have an address with a query."""
+    """Return the reason from error numbers and TLS reasons only: an exception's text may contain a query."""
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return f" (HTTP {error.status})"
     cause = getattr(error, "certificate_error", getattr(error, "os_error", error))
-    if isinstance(cause, ssl.SSLError):
-        # Only those that OpenSSL itself raised have these; the plain number would say nothing.
-        reason = getattr(cause, "verify_message", None) or getattr(cause, "reason", None) or ""
-        reason = reason.replace("_", " ")
+    if isinstance(cause, ssl.SSLError):  # only OpenSSL's own errors have these attributes
+        reason = (getattr(cause, "verify_message", None) or getattr(cause, "reason", None) or "").replace("_", " ")
     else:
         number = getattr(cause, "errno", None)
         reason = os.strerror(number) if isinstance(number, int) else ""
     return f": {safe_text(reason)}" if reason else ""
 
 
-@dataclass(frozen=True, slots=True)
-class Proxy:
+class Proxy(Struct, frozen=True):
     """An HTTP proxy."""
 
     url: URL
@@ -295,47 +254,26 @@ def _basic(login: str) -> Secret:
 def _is_excepted(endpoint: URL, no_proxy: str) -> bool:
     """Whether ``NO_PROXY`` names the endpoint's host, read as Go and curl read it."""
     hosts = {(host or "").casefold().rstrip(".") for host in (endpoint.host, endpoint.raw_host)}
-    address = _ip_address(endpoint.host or "")
     for entry in re.split(r"[,\s]+", no_proxy.casefold()):
         if entry == "*":
             return True
-        name, port = _split_port(entry)
-        if not name or port not in {None, str(endpoint.port)}:
+        bracketed = re.fullmatch(r"\[([^\]]*)\](?::(\d+))?", entry)
+        found = bracketed or re.fullmatch(r"([^:]*)(?::([^:]*))?", entry)
+        name, port = found.groups() if found else (entry, None)
+        if not name or (port or str(endpoint.port)) != str(endpoint.port):
             continue
-        if address:
-            matches = address in _addresses(name)
-        else:
+        try:
+            address = ipaddress.ip_address(endpoint.host or "")
+        except ValueError:
             # "*.domain" means subdomains only; "domain" and ".domain" mean the domain too.
-            matches = name.strip(".") in hosts or any(
-                host.endswith(f".{name.lstrip('*').strip('.')}") for host in hosts
-            )
-        if matches:
-            return True
+            subdomains = f".{name.lstrip('*').strip('.')}"
+            if name.strip(".") in hosts or any(host.endswith(subdomains) for host in hosts):
+                return True
+        else:
+            with suppress(ValueError):
+                if (getattr(address, "ipv4_mapped", None) or address) in ipaddress.ip_network(name, strict=False):
+                    return True
     return False
-
-
-def _split_port(entry: str) -> tuple[str, str | None]:
-    """Return the host of an entry, without brackets, and its port."""
-    if match := re.fullmatch(r"\[([^\]]*)\](?::(\d+))?", entry):
-        return match[1], match[2]
-    host, colon, port = entry.partition(":")
-    return (host, port or None) if colon and ":" not in port else (entry, None)
-
-
-def _ip_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        address = ipaddress.ip_address(text)
-    except ValueError:
-        return None
-    return getattr(address, "ipv4_mapped", None) or address
-
-
-def _addresses(text: str) -> Container[object]:
-    """Return the IP network (or the single address) that an entry names; nothing if it names none."""
-    try:
-        return ipaddress.ip_network(text, strict=False)
-    except ValueError:
-        return ()
 
 
 def tls_context(ca_bundle: str | os.PathLike[str] | None) -> ssl.SSLContext:
@@ -366,151 +304,7 @@ def tls_context(ca_bundle: str | os.PathLike[str] | None) -> ssl.SSLContext:
     return context
 
 
-_log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class StandbyPace:
-    """When the open connection is renewed, in seconds."""
-
-    renewal: float = 25.0
-    """From one opening to the next."""
-    after_sign: float = 2.0
-    """The same, if a request may come soon."""
-    oldest: float = 40.0
-    """Nothing is sent on a connection that is older: usual servers close it after 60."""
-    wall: Callable[[], float] = time.time
-    """A clock that also runs while the machine sleeps; the event loop's may not."""
-
-
-STANDBY: Final = StandbyPace()
-
-
-class Held(Protocol):
-    """A connection out of a pool."""
-
-    @property
-    def closed(self) -> bool:
-        """Whether one of both sides has closed it."""
-
-    def close(self) -> None:
-        """Close it."""
-
-    def release(self) -> None:
-        """Give it back to the pool, for the next request."""
-
-
-class Standby:
-    """Keeps one connection open while :meth:`kept` is entered.
-
-    Args:
-        connect: Takes a connection out of the pool, or opens one.
-        pace: When it is renewed.
-    """
-
-    def __init__(self, connect: Callable[[], Awaitable[Held]], timing: StandbyPace = STANDBY) -> None:
-        self._connect = connect
-        self._timing = timing
-        self._waits = 0
-        self._tried_at = -math.inf
-        self._wake = asyncio.Event()
-        self._held: Held | None = None
-        self._held_since = -math.inf
-        self._opening: asyncio.Task[None] | None = None
-        self._keeping: asyncio.Task[None] | None = None
-        self._trouble: Exception | None = None
-
-    @asynccontextmanager
-    async def kept(self) -> AsyncIterator[None]:
-        """Keep a connection open within the context, and leave it for the next request. May be entered repeatedly."""
-        self._waits += 1
-        if self._keeping is None:
-            self._keeping = asyncio.create_task(self._keep(), name="keeps a connection ready")
-        try:
-            yield
-        finally:
-            self._waits -= 1
-            if not self._waits:
-                self._keeping.cancel()  # without waiting for it: a request is to leave at once
-                self._keeping = None
-
-    def expect(self) -> None:
-        """Renew the connection now, unless that was tried a moment ago: a request may come soon."""
-        if asyncio.get_running_loop().time() - self._tried_at >= self._timing.after_sign:
-            self._wake.set()
-
-    async def release(self) -> None:
-        """Give the connection to the pool, for the request that is sent next; if it may be about to end, close it.
-
-        Raises:
-            Exception: One of :data:`FOREIGN`: the opening that was under way failed. Another would take as long again.
-        """
-        if not self._is_usable() and self._opening and not self._opening.done():
-            await asyncio.wait({self._opening})
-            if not self._opening.cancelled() and self._trouble:
-                raise self._trouble
-        is_usable = self._is_usable()
-        held, self._held = self._held, None
-        if held and is_usable:
-            held.release()
-        elif held:
-            held.close()
-
-    async def close(self) -> None:
-        """Stop keeping a connection, and close it."""
-        for task in (self._keeping, self._opening):
-            if task:
-                task.cancel()
-                await asyncio.wait({task})
-        if self._held:
-            self._held.close()
-            self._held = None
-
-    async def _keep(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            self._tried_at = loop.time()
-            # A task of its own: it goes on when the wait is over, for the request that comes then.
-            self._opening = loop.create_task(self._open())
-            await asyncio.wait({self._opening})
-            self._wake.clear()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._timing.renewal):
-                    await self._wake.wait()
-
-    async def _open(self) -> None:
-        self._trouble = None
-        try:
-            held = await self._connect()
-        except FOREIGN as error:  # the wait goes on
-            self._trouble = error
-            _log.debug("No connection to stand ready: %s", type(error).__name__)
-            return
-        if self._held:
-            self._held.close()
-        self._held, self._held_since = held, self._timing.wall()
-
-    def _is_usable(self) -> bool:
-        is_young = self._timing.wall() - self._held_since < self._timing.oldest
-        return self._held is not None and not self._held.closed and is_young
-
-
-LARGEST_ANSWER: Final = 1024 * 1024
-"""Bytes: a thousand authorizations of a kilobyte each."""
-_LARGEST_FIELD: Final = 128 * 1024
-"""Bytes; an IAM token, which comes in a header, may have 100,000 characters."""
-_TIMEOUT: Final = aiohttp.ClientTimeout(total=30, sock_connect=CONNECTING)
-"""Seconds, for a whole request and for its connection."""
-_LIKE_SECRET_KEY: Final = 40
-"""Characters; access keys have 20."""
-_FIELD_VALUE: Final = re.compile(r"[!-~]+")
-"""What every value of ours in a header is made of (RFC 9110 section 5.5, without spaces)."""
-
-_connection_log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Retries:
+class Retries(Struct, frozen=True):
     """How often, and when, a call without side effects is sent again."""
 
     pauses: Sequence[float] = (0.5, 1.0, 2.0)
@@ -525,25 +319,23 @@ RETRIES: Final = Retries()
 
 
 class Connection:
-    """Send requests to one endpoint, each of them signed or with its token. An async context manager.
+    """Send requests to one endpoint, each signed or with its token. An async context manager.
 
-    Only a request that :meth:`request` is told has no side effects is sent again. aiohttp by itself (3.11.0 and
-    3.14.5) sends a GET or DELETE a second time when its connection is lost before an answer, as RFC 9110 section 9.2.2
-    allows; a POST never.
+    Only a request without side effects is sent again. aiohttp (3.11.0 and 3.14.5) sends a GET or DELETE a second time
+    if its connection is lost before an answer, as RFC 9110 section 9.2.2 allows; it never repeats a POST.
 
     Args:
         endpoint: ``https://HOST[:PORT][/PREFIX]``; plain http on this machine only.
         credentials: What proves our identity; ``None`` for the request that asks for a token.
         project_id: Sent as ``X-Project-Id`` with signed requests.
         ca_bundle: A file of certificates (PEM) to trust instead of the system's.
-        origin: Says in an error where ``endpoint`` came from.
-        timeout: Other limits than 30 s for a request and 10 s for its connection.
-        standby: When the connection that :meth:`kept_ready` keeps is renewed.
+        origin: Names ``endpoint`` in an error.
+        timeout: Limits other than 30 s for a request and 10 s for its connection.
         retries: When calls without side effects are sent again.
 
     Raises:
         SettingsError: The endpoint, the project ID, the CA bundle or a proxy of the environment is unusable.
-        CredentialsError: The credentials cannot stand in a header, or are empty.
+        CredentialsError: The credentials cannot be sent in a header, or are empty.
     """
 
     def __init__(
@@ -555,32 +347,33 @@ class Connection:
         ca_bundle: str | os.PathLike[str] | None = None,
         origin: str = _("The endpoint"),
         timeout: aiohttp.ClientTimeout = _TIMEOUT,
-        standby: StandbyPace = STANDBY,
         retries: Retries = RETRIES,
     ) -> None:
         self._base = URL(check_endpoint(endpoint, origin=origin), encoded=True)
-        _check(credentials)
-        self._credentials = credentials
+        _check_credentials(credentials)
         if project_id is not None:
             _check_field(_("project ID"), project_id, SettingsError)
-        self._project_id = project_id
+        self._credentials, self._project_id = credentials, project_id
         self._proxy = proxy_for(self._base)
         self._tls = tls_context(ca_bundle) if ca_bundle is not None or self._base.scheme == "https" else None
-        self._timeout = timeout
-        self._retries = retries
-        self._session: aiohttp.ClientSession | None = None
-        self._standby = Standby(self._connected, standby)
+        self._timeout, self._retries = timeout, retries
+        self._open_session: aiohttp.ClientSession | None = None
+        self._waits = 0
+        self._keeping: asyncio.Task[None] | None = None
+        self._opening: asyncio.Task[Exception | None] | None = None
+        self._open: tuple[PooledConnection, float] | None = None
+        """The open connection, and when it was opened by a clock that also runs while the machine sleeps."""
         self.last_clock_skew: float | None = None
         """Seconds by which the server's clock was ahead of this machine's at the last answer; ``None`` if unknown."""
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=True if self._tls is None else self._tls),
+        self._pool = aiohttp.TCPConnector(ssl=True if self._tls is None else self._tls)
+        self._open_session = aiohttp.ClientSession(
+            connector=self._pool,
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"User-Agent": f"oauth-helper/{VERSION}"},
             timeout=self._timeout,
-            # aiohttp would read ~/.netrc too, and put what it finds there in the place of our Authorization.
-            trust_env=False,
+            trust_env=False,  # it would replace our Authorization by what ~/.netrc says
             max_field_size=_LARGEST_FIELD,
         )
         return self
@@ -588,27 +381,36 @@ class Connection:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._session is not None:
-            await self._standby.close()
-            await self._session.close()
+        for task in filter(None, (self._keeping, self._opening)):
+            task.cancel()
+            await asyncio.wait({task})
+        if self._open:
+            self._open[0].close()
+        await self._session.close()
 
     @property
     def host(self) -> str:
-        """The endpoint's host, and its port where it is not the scheme's own: the ``Host`` header."""
-        return _authority(self._base)
+        """The ``Host`` header: the endpoint's host, and its port unless it is the scheme's own."""
+        return self._base.host_port_subcomponent or ""
 
     @property
     def proxy(self) -> str | None:
         """Host and port of the proxy through which the endpoint is reached, if there is one."""
         return f"{self._proxy.url.host_subcomponent}:{self._proxy.url.port}" if self._proxy else None
 
-    def kept_ready(self) -> AbstractAsyncContextManager[None]:
-        """Keep a connection open within the context, on which the next request leaves at once. It never raises."""
-        return self._standby.kept()
-
-    def expect_request(self) -> None:
-        """Know that a request may come soon."""
-        self._standby.expect()
+    @asynccontextmanager
+    async def kept_ready(self) -> AsyncIterator[None]:
+        """Keep a connection open for the next request within the context; may be nested. It never raises."""
+        self._waits += 1
+        if self._keeping is None:
+            self._keeping = asyncio.create_task(self._keep_open(), name="open connection")
+        try:
+            yield
+        finally:
+            self._waits -= 1
+            if not self._waits and self._keeping is not None:
+                self._keeping.cancel()  # the next request does not wait for its end
+                self._keeping = None
 
     async def request(
         self,
@@ -621,67 +423,71 @@ class Connection:
         secrets: Collection[Secret] = (),
         is_safe: bool = False,
     ) -> Answer:
-        """Send a request and return its answer, whose status says success (2xx).
+        """Send a request and return its answer, whose status is 2xx.
 
         Args:
             method: The HTTP method.
             path: Below the endpoint, percent-encoded.
             query: Names and values, not encoded.
             body: JSON, or nothing.
-            headers: More than those of every request; signed with them.
-            secrets: What stands in ``body`` and must not come back in an error's text.
+            headers: Further headers, signed as well.
+            secrets: Parts of ``body`` that an error's text must not repeat.
             is_safe: The request has no side effects. If the server is busy or the connection breaks, send it again.
 
         Raises:
             CredentialsError: The server refused the credentials (or, NotPermittedError, the call; or ClockSkewError).
             RefusedError: The server refused the request.
-            UnavailableError: There was no answer, or none that can be used; ``sent`` tells which.
+            UnavailableError: There was no usable answer; ``sent`` tells whether the request may have arrived.
         """
-        request = _Request(method, path, tuple(query), body, headers, tuple(secrets))
-        retries = self._retries
-        deadline = retries.clock() + retries.within
-        for pause in retries.pauses if is_safe else ():
+        attempt = partial(self._attempt, method, path, tuple(query), body, headers, tuple(secrets))
+        deadline = self._retries.clock() + self._retries.within
+        for pause in self._retries.pauses if is_safe else ():
             try:
-                return await self._attempt(request)
+                return await attempt()
             except UnavailableError as error:
                 wait = max(pause, error.retry_after or 0.0)
-                if not error.is_transient or retries.clock() + wait > deadline:
+                if not error.is_transient or self._retries.clock() + wait > deadline:
                     raise
-            _connection_log.debug("%s %s: again in %.1f s", method, path, wait)
-            await retries.sleep(wait)
-        return await self._attempt(request)
+            _log.debug("%s %s: again in %.1f s", method, path, wait)
+            await self._retries.sleep(wait)
+        return await attempt()
 
-    async def _attempt(self, request: _Request) -> Answer:
-        method, path = request.method, f"{self._base.raw_path.rstrip('/')}{request.path}"
-        url = URL(f"{self._base.scheme}://{self.host}{request_target(path, request.query)}", encoded=True)
+    async def _attempt(
+        self,
+        method: str,
+        path: str,
+        query: Query,
+        body: bytes,
+        headers: Mapping[str, str],
+        secrets: tuple[Secret, ...],
+    ) -> Answer:
+        path = f"{self._base.raw_path.rstrip('/')}{path}"
+        url = URL(f"{self._base.scheme}://{self.host}{request_target(path, query)}", encoded=True)
         try:
-            await self._standby.release()
+            await self._use_open_connection()
+            # Signed with the present time, after the wait for a connection.
+            sent, ours = self._authenticated(method, path, query, body, headers)
+            answer = await self._send(method, url, sent, body, (*secrets, *ours))
         except FOREIGN as error:
-            failure = self._translated(error)
+            failure = translated(error, server=self.host, proxy=self._proxy.url if self._proxy else None)
         else:
-            # Signed by the clock of now, not of when a connection was waited for.
-            sent, ours = self._authenticated(method, path, request.query, request.body, request.headers)
-            try:
-                answer = await self._send(method, url, sent, request.body, (*request.secrets, *ours))
-            except FOREIGN as error:
-                failure = self._translated(error)
-            else:
-                _connection_log.debug(
-                    "%s %s%s: %d, request %s", method, self.host, path, answer.status, answer.request_id
-                )
-                return self._accepted(answer)
-        _connection_log.debug("%s %s%s: %s", method, self.host, path, failure.message)
+            _log.debug("%s %s%s: %d, request %s", method, self.host, path, answer.status, answer.request_id)
+            self.last_clock_skew = answer.clock_skew
+            if len(answer.body) > LARGEST_ANSWER:
+                raise answer.unusable(_("is larger than {largest_answer} bytes", largest_answer=LARGEST_ANSWER))
+            if answer.status >= 400:
+                raise refusal(answer, credentials=self._credentials)
+            if answer.status >= 300:
+                raise redirected(answer)
+            return answer
+        _log.debug("%s %s%s: %s", method, self.host, path, failure.message)
         raise failure
-
-    def _translated(self, error: Exception) -> UnreachableError | UnusableAnswerError:
-        return translated(error, server=self.host, proxy=self._proxy.url if self._proxy else None)
 
     def _authenticated(
         self, method: str, path: str, query: Query, body: bytes, more: Mapping[str, str]
     ) -> tuple[Mapping[str, str], tuple[Secret, ...]]:
-        """Return the headers of a request, and what in them must not come back in an error's text."""
-        headers = {"Host": self.host, "Content-Type": "application/json", **more}
-        key = self._credentials
+        """Return the headers of a request, and the secrets in them."""
+        headers, key = {"Host": self.host, "Content-Type": "application/json", **more}, self._credentials
         if key is None:
             return headers, ()
         if isinstance(key, IamToken):
@@ -690,16 +496,15 @@ class Connection:
             headers["X-Project-Id"] = self._project_id
         headers = sign(key, method=method, path=path, query=query, headers=headers, body=body, now=datetime.now(UTC))
         signature = Secret(headers["Authorization"].rpartition("=")[2])
-        # A gateway repeats the access key that it does not know. One this long may be a secret key in the wrong place.
+        # A gateway repeats an unknown access key. One this long may be a secret key in the wrong place.
         misplaced = Secret(key.access_key if len(key.access_key) >= _LIKE_SECRET_KEY else "")
         return headers, (key.secret_key, key.security_token or Secret(""), signature, misplaced)
 
     async def _send(
         self, method: str, url: URL, headers: Mapping[str, str], body: bytes, secrets: Collection[Secret]
     ) -> Answer:
-        session, _ = self._opened()
-        proxy, proxy_headers = self._way()
-        async with session.request(
+        proxy, proxy_headers = self._proxy_arguments()
+        async with self._session.request(
             method,
             url,
             headers=headers,
@@ -716,56 +521,70 @@ class Connection:
                     break
             return Answer(self.host, response.status, response.headers, bytes(content), received_at, secrets)
 
-    async def _connected(self) -> Held:
-        session, pool = self._opened()
-        proxy, proxy_headers = self._way()
-        # The pool tells connections by these: a session's requests bring its own headers to a proxy, and these.
-        to_proxy = session.headers.copy()
-        to_proxy.update(proxy_headers or {})
-        as_if = aiohttp.ClientRequest("GET", self._base, session=session, proxy=proxy, proxy_headers=to_proxy)
-        return await pool.connect(as_if, [], self._timeout)
-
-    def _way(self) -> tuple[URL | None, dict[str, str] | None]:
-        """Return the proxy, and the headers for it."""
-        if self._proxy is None:
-            return None, None
-        authorization = self._proxy.authorization
-        return self._proxy.url, {"Proxy-Authorization": authorization.reveal()} if authorization else None
-
-    def _opened(self) -> tuple[aiohttp.ClientSession, aiohttp.BaseConnector]:
-        if self._session is None or self._session.connector is None:
+    @property
+    def _session(self) -> aiohttp.ClientSession:
+        if self._open_session is None:
             raise RuntimeError("a connection is open only within `async with`")
-        return self._session, self._session.connector
+        return self._open_session
 
-    def _accepted(self, answer: Answer) -> Answer:
-        self.last_clock_skew = answer.clock_skew
-        if len(answer.body) > LARGEST_ANSWER:
-            raise answer.unusable(_("is larger than {largest_answer} bytes", largest_answer=LARGEST_ANSWER))
-        if answer.status >= 400:
-            raise refusal(answer, credentials=self._credentials)
-        if answer.status >= 300:
-            raise redirected(answer)
-        return answer
+    def _proxy_arguments(self) -> tuple[URL | None, dict[str, str]]:
+        if self._proxy is None:
+            return None, {}
+        authorization = self._proxy.authorization
+        return self._proxy.url, {"Proxy-Authorization": authorization.reveal()} if authorization else {}
+
+    async def _keep_open(self) -> None:
+        while True:
+            # A task of its own: it continues for the next request after the context has ended.
+            self._opening = asyncio.create_task(self._open_connection())
+            await asyncio.wait({self._opening})
+            await asyncio.sleep(RENEWAL)
+
+    async def _open_connection(self) -> Exception | None:
+        """Take a connection from the pool, or open one; return the error if that fails."""
+        session, (proxy, proxy_headers) = self._session, self._proxy_arguments()
+        # The pool distinguishes connections by the headers for the proxy: those of the session and ours.
+        to_proxy = session.headers.copy()
+        to_proxy.update(proxy_headers)
+        request = aiohttp.ClientRequest("GET", self._base, session=session, proxy=proxy, proxy_headers=to_proxy)
+        try:
+            connection = await self._pool.connect(request, [], self._timeout)
+        except FOREIGN as error:
+            _log.debug("No open connection: %s", type(error).__name__)
+            return error
+        if self._open:
+            self._open[0].close()
+        self._open = connection, time.time()
+        return None
+
+    async def _use_open_connection(self) -> None:
+        """Return the open connection to the pool for the next request, or close it if it is too old.
+
+        Raises:
+            Exception: One of :data:`FOREIGN`: opening it has just failed. A second attempt would take as long.
+        """
+        if not self._is_open() and self._opening and not self._opening.done():
+            await asyncio.wait({self._opening})
+            if not self._opening.cancelled() and (error := self._opening.result()):
+                raise error
+        is_open, found, self._open = self._is_open(), self._open, None
+        if found and is_open:
+            found[0].release()
+        elif found:
+            found[0].close()
+
+    def _is_open(self) -> bool:
+        return self._open is not None and not self._open[0].closed and time.time() - self._open[1] < OLDEST
 
 
-@dataclass(frozen=True, slots=True)
-class _Request:
-    method: str
-    path: str
-    query: Query
-    body: bytes
-    headers: Mapping[str, str]
-    secrets: tuple[Secret, ...]
-
-
-def _check(credentials: Credentials | None) -> None:
+def _check_credentials(credentials: Credentials | None) -> None:
     if isinstance(credentials, IamToken):
         _check_field(_("IAM token"), credentials.token.reveal(), CredentialsError)
     elif isinstance(credentials, AccessKey):
         _check_field(_("access key"), credentials.access_key, CredentialsError)
         if credentials.security_token is not None:
             _check_field(_("security token"), credentials.security_token.reveal(), CredentialsError)
-        # It signs and is not sent: any printable character may stand in it.
+        # The secret key signs and is not sent: it may contain any printable character.
         if not credentials.secret_key or not credentials.secret_key.reveal().isprintable():
             raise CredentialsError(_("The secret key is empty, or has a line break or control character in it"))
 
@@ -776,7 +595,3 @@ def _check_field(what: Text, value: str, error: type[SettingsError]) -> None:
             _("The {what} is empty, or has a space, line break or other character that none has", what=what),
             hint=_("Copy it again, whole and on one line."),
         )
-
-
-def _authority(url: URL) -> str:
-    return url.host_port_subcomponent or ""
