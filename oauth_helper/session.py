@@ -30,7 +30,7 @@ from oauth_helper.errors import (
 from oauth_helper.events import Event, Failed, Joined, Linked, NotOpened, Opened, Outcome, Warned, Way
 from oauth_helper.exchange import check_existing
 from oauth_helper.i18n import N_, NO_TEXT, Language, Preference, Text, _, joined
-from oauth_helper.listener.handlers import Listener, Start
+from oauth_helper.listener.handlers import EntryLink, Listener
 from oauth_helper.models import LinkRequest, RepoType, Target, as_argument
 from oauth_helper.receiver import RedirectReceiver
 from oauth_helper.secret import Secret
@@ -531,7 +531,9 @@ class Opening:
         self._tell(Warned(_("No window of ours: {failures}.", failures=joined(failures))))
         return False
 
-    def _window_of(self, browser: FoundBrowser, start: Start, receiver: RedirectReceiver, redirect_uri: str) -> Window:
+    def _window_of(
+        self, browser: FoundBrowser, start: EntryLink, receiver: RedirectReceiver, redirect_uri: str
+    ) -> Window:
         from oauth_helper.browsers.window import Window  # noqa: PLC0415 - as above
 
         return Window(
@@ -548,7 +550,7 @@ class Opening:
             environ=self._browser_options.environ,
         )
 
-    def _can_be_kept(self, error: NoWindowError, start: Start) -> bool:
+    def _can_be_kept(self, error: NoWindowError, start: EntryLink) -> bool:
         """Whether the tab of a window that came to nothing is good for the page at least; see to it."""
         if not error.exists or self._browser_options.demands_window:
             self._listener.revoke(start)

@@ -14,7 +14,7 @@ from listener_desk import ADDRESS, DENIAL, DIRECT, LINKED, OURS, Open, RedirectR
 from oauth_helper.errors import CodeOrStateInvalidError, OutcomeUnknownError
 from oauth_helper.events import Failed, Linked
 from oauth_helper.i18n import Language, _
-from oauth_helper.listener.handlers import show
+from oauth_helper.listener.handlers import _show as show
 from oauth_helper.listener.pages import Pages
 from oauth_helper.models import RepoType
 
@@ -79,7 +79,7 @@ async def _already_opened(tab: Tab) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def _other_user(tab: Tab) -> AsyncIterator[None]:
-    pages = Pages(RepoType.GITHUB, "", done="/done", attempt="1.1", language=Language.ENGLISH)
+    pages = Pages(RepoType.GITHUB, Language.ENGLISH)
 
     async def answer(_request: web.Request) -> web.Response:
         return show(pages.other_user())

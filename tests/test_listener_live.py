@@ -8,7 +8,12 @@ from listener_desk import ADDRESS, GENUINE, LINKED, Answer, Forms, Open, Redirec
 
 from oauth_helper.events import Way
 
-OURS = {"Sec_Fetch_Site": "same-origin", "Sec_Fetch_Mode": "same-origin", "Sec_Fetch_Dest": "empty"}
+OURS = {
+    "Accept": "text/html",
+    "Sec_Fetch_Site": "same-origin",
+    "Sec_Fetch_Mode": "same-origin",
+    "Sec_Fetch_Dest": "empty",
+}
 
 
 def done(opened: Open) -> str:
@@ -16,21 +21,22 @@ def done(opened: Open) -> str:
     return f"{parts.path}?{parts.query}"
 
 
-async def asking(opened: Open, attempt: str = "1.1") -> asyncio.Task[Answer]:
+async def asking(opened: Open, target: str = "") -> asyncio.Task[Answer]:
     """Ask as a page does; return once the listener waits with the answer."""
-    task = asyncio.create_task(ask(opened.port, done(opened), Oauth_Helper_Attempt=attempt, **OURS))
+    task = asyncio.create_task(ask(opened.port, target or done(opened), **OURS))
     assert (await ask(opened.port, "/nowhere")).status == 404  # a later connection, answered: the first is in by now
     assert not task.done()
     return task
 
 
-async def test_a_page_names_its_attempt_and_where_to_ask_and_may_ask_nobody_else() -> None:
+async def test_a_page_has_a_donekey_of_its_own_and_may_connect_only_to_the_listener() -> None:
     async with listening(RedirectReceiver()) as opened:
         page = await ask(opened.port, f"/start?k={opened.key}")
-        body = Forms(page.body).all("body")[0]
-        assert body == {"data-live": done(opened), "data-attempt": "1.1"}
+        [target] = Forms(page.body).all("body")[0].values()
+        assert target != done(opened)
         assert "connect-src 'self'" in page.headers["content-security-policy"]
         opened.receiver.judge(ADDRESS, Way.TERMINAL)
+        assert told(await ask(opened.port, target or "", **OURS)) == "linked"
         final = await ask(opened.port, done(opened))
     assert Forms(final.body).all("body")[0] == {"data-outcome": "linked"}
     assert Forms(final.body).all("script") == []
@@ -46,10 +52,10 @@ async def test_a_page_waits_for_the_end_before_there_is_a_redirect_and_is_told_i
 
 async def test_a_page_that_was_told_to_ask_again_may_do_so_while_the_listener_closes() -> None:
     async with asyncio.TaskGroup() as tasks, listening(RedirectReceiver(), patience=0.01) as opened:
-        nothing = await ask(opened.port, done(opened), Oauth_Helper_Attempt="1.1", **OURS)
+        nothing = await ask(opened.port, done(opened), **OURS)
         assert is_bare(nothing, 204)
         opened.receiver.judge(ADDRESS, Way.TERMINAL)
-        page = tasks.create_task(ask(opened.port, done(opened), Oauth_Helper_Attempt="1.1 promised", **OURS))
+        page = tasks.create_task(ask(opened.port, done(opened), **OURS))
     assert told(page.result()) == "linked"
 
 
@@ -57,7 +63,7 @@ async def test_a_page_that_begins_to_ask_takes_nothing_away_from_a_tab_that_was_
     receiver = RedirectReceiver()
     async with asyncio.TaskGroup() as tasks, listening(receiver, patience=0.01) as opened:
         sent_on = await ask(opened.port, GENUINE)
-        assert told(await ask(opened.port, done(opened), Oauth_Helper_Attempt="1.1", **OURS)) == "linked"
+        assert told(await ask(opened.port, done(opened), **OURS)) == "linked"
         page = tasks.create_task(ask(opened.port, sent_on.headers["location"]))
     assert told(page.result()) == "linked"
 
@@ -72,21 +78,32 @@ async def test_pages_that_ask_keep_no_listener_open_whose_story_never_ends(monke
 async def test_a_page_of_an_attempt_that_is_over_is_told_where_to_go_on() -> None:
     receiver = RedirectReceiver(ending=None)
     async with listening(receiver) as opened:
+        before = done(opened)
         page = await asking(opened)
         again = opened.listener.start_over(None)
         answer = await page
-        assert (answer.status, answer.body, answer.headers["oauth-helper-attempt"]) == (204, "", "1.2")
+        assert is_bare(answer, 204)
         assert "/start?k=" in answer.headers["location"]
         assert answer.headers["location"] != again, "that one is for the user's eyes"
-        assert (
-            'data-attempt="1.2"'
-            in (await ask(opened.port, urlsplit(again)._replace(scheme="", netloc="").geturl())).body
-        )
-        late = await ask(opened.port, done(opened), Oauth_Helper_Attempt="1.1", **OURS)
-        assert late.headers["location"] == answer.headers["location"]
-        fresh = await asking(opened, "1.2")
+        assert (await ask(opened.port, before, **OURS)).headers["location"] == answer.headers["location"]
+        fresh = await asking(opened)
         receiver.end(LINKED)
         assert told(await fresh) == "linked"
+
+
+async def test_a_page_stays_at_its_own_address_when_the_same_link_starts_over() -> None:
+    async with listening(RedirectReceiver()) as opened:
+        page = await ask(opened.port, f"/start?k={opened.key}")
+        [target] = Forms(page.body).all("body")[0].values()
+        opened.listener.start_over("https://github.com/login?state=second")
+        answer = await ask(opened.port, target or "", **OURS)
+        assert answer.headers["location"] == f"{opened.listener.address}/start?k={opened.key}"
+        await opened.listener.serve(RedirectReceiver())
+        assert opened.listener.handed_on
+        opened.listener.handed_on.lead(None)
+        answer = await ask(opened.port, target or "", **OURS)
+        assert "/start?k=" in answer.headers["location"]
+        assert opened.key not in answer.headers["location"]
 
 
 async def test_where_donekey_leads_on_to_the_next_attempt_each_address_is_good_once() -> None:
@@ -124,7 +141,7 @@ async def test_where_donekey_leads_on_to_the_next_attempt_each_address_is_good_o
 )
 async def test_no_other_page_may_ask_like_that(headers: dict[str, str]) -> None:
     async with listening(RedirectReceiver()) as opened:
-        assert is_bare(await ask(opened.port, done(opened), Oauth_Helper_Attempt="1.1", **headers), 404)
+        assert is_bare(await ask(opened.port, done(opened), **headers), 404)
 
 
 @pytest.mark.parametrize("path", ["/start", "/outcome"])

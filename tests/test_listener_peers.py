@@ -13,7 +13,10 @@ from listener_desk import ADDRESS, OURS, RedirectReceiver, listening, read_answe
 from other_users import acting_as, needs_root
 
 from oauth_helper.events import RejectedRequest, Way
-from oauth_helper.listener.server import is_another_users
+from oauth_helper.i18n import Language
+from oauth_helper.listener.pages import Pages
+from oauth_helper.listener.server import is_other_user
+from oauth_helper.models import RepoType
 
 US, ANOTHER, ROOT = 61_001, 61_002, 0
 
@@ -52,7 +55,7 @@ def asked(
                 there.close()
             if half:
                 there.shutdown(socket.SHUT_WR)
-            return is_another_users(theirs, here.getsockname())
+            return is_other_user(theirs, here.getsockname())
 
 
 @needs_root
@@ -88,7 +91,7 @@ def test_root_lets_everybody_in_who_has_the_key() -> None:
 @needs_root
 def test_where_the_system_shows_no_such_connection_nothing_is_known() -> None:
     with acting_as(US):
-        assert not is_another_users(("127.0.0.1", 1), ("127.0.0.1", 2))
+        assert not is_other_user(("127.0.0.1", 1), ("127.0.0.1", 2))
 
 
 @needs_root
@@ -96,6 +99,8 @@ def test_where_the_system_shows_no_such_connection_nothing_is_known() -> None:
 @pytest.mark.parametrize("path", ["/start", "/redirect", "/outcome", "/servicestage/oauth", "/done"])
 async def test_another_user_is_refused_on_every_path_and_uses_nothing_up(path: str) -> None:
     """Even one that knows KEY, DONEKEY and the state."""
+    # Import what the answers need: the other users may not read the files.
+    await asyncio.to_thread(Pages(RepoType.GITHUB, Language.ENGLISH).other_user)
     async with listening(RedirectReceiver()) as opened:
         query = {"/servicestage/oauth": OURS, "/done": urlsplit(opened.listener.done_address).query}
         body = urlencode({"redirect": ADDRESS}) if path == "/redirect" else ""
@@ -122,9 +127,12 @@ async def test_another_user_is_refused_on_every_path_and_uses_nothing_up(path: s
 
 _WITHOUT_PROC = """
 import os, sys
-from oauth_helper.listener.peer import is_another_users
+from oauth_helper.i18n import Language
+from oauth_helper.listener.pages import Pages
+from oauth_helper.listener.server import is_other_user
+from oauth_helper.models import RepoType
 os.setresuid(1, 1, 0)
-told = is_another_users(("127.0.0.1", 1), ("127.0.0.1", 2))
+told = is_other_user(("127.0.0.1", 1), ("127.0.0.1", 2))
 os.setresuid(0, 0, 0)
 sys.exit(told)
 """
