@@ -119,25 +119,6 @@ class _DoneLink(NamedTuple):
     """The link of the page that asks there how the attempt goes on."""
 
 
-class _Attempts:
-    """Counts the attempts of a listener, over several links, and issues the DONEKEYs."""
-
-    def __init__(self) -> None:
-        self.current: int = 0
-        self.done_links: dict[Secret, _DoneLink] = {}
-        self.done_key: Secret
-        """The DONEKEY of the current attempt, for a window."""
-
-    def begin(self) -> None:
-        self.current += 1
-        self.done_key = self.new_done_key()
-
-    def new_done_key(self, entry: EntryLink | None = None) -> Secret:
-        key = _new_key()
-        self.done_links[key] = _DoneLink(self.current, entry)
-        return key
-
-
 class _PendingResponses:
     """Counts, by key, the responses that are being made and those that clients were told to fetch later."""
 
@@ -163,65 +144,74 @@ class _PendingResponses:
         await self._all_sent.wait()
 
 
-class _LinkHandlers:
-    """Answers the requests of one link."""
+class Listener:
+    """The loopback listener, open while its context is entered.
+
+    Entering binds 127.0.0.1 and listens; clients that connect are answered as soon as :meth:`serve` is called. Leaving
+    lets clients read their answers and fetch the final pages they were sent to, and frees the port.
+
+    Args:
+        port: None means any free port.
+        timeout: Seconds that a browser waits for the outcome, or we for its form, before it gets a page that waits.
+        preference: The language of the pages.
+
+    Raises:
+        PortTakenError: On entering, the port is not available.
+        MachineError: On entering, nothing can listen on 127.0.0.1.
+    """
 
     def __init__(
-        self,
-        receiver: RedirectReceiver,
-        origin: str,
-        attempts: _Attempts,
-        cookie: _Cookie,
-        *,
-        timeout: float,
-        preference: Preference,
-        more_to_come: bool,
+        self, port: int | None = None, *, timeout: float = _TIMEOUT, preference: Preference = _ENGLISH
     ) -> None:
-        self._receiver = receiver
-        self._attempts = attempts
-        self._cookie = cookie
-        self._origin = origin
+        self._port = port
         self._timeout = timeout
         self._preference = preference
-        self._more_to_come = more_to_come
+        self._socket: socket.socket
+        self._ipv6_socket: socket.socket | None
+        self._authority: str
+        self._policy: RequestPolicy
+        self._cookie: _Cookie
+        self._server: Server | None = None
         self._entry_links: dict[Secret, EntryLink] = {}
-        self._policy = RequestPolicy(origin.removeprefix("http://"), self._entry_links, attempts.done_links)
-        self._pages = {language: Pages(receiver.repo_type, language) for language in Language}
-        self._outcome = asyncio.create_task(receiver.outcome(), name="outcome, for the listener's pages")
-        self._started_over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.next_attempt: EntryLink | None = None
-        """Where tabs of an earlier attempt or link go on. No tab gets its KEY; see :meth:`_next_attempt_address`."""
+        self._done_links: dict[Secret, _DoneLink] = {}
+        self._attempt = 0
+        """Counts the attempts at all links that this listener serves."""
+        self._done_key: Secret
+        self._receiver: RedirectReceiver
+        self._pages: dict[Language, Pages]
+        self._outcome: asyncio.Task[Outcome]
+        self._started_over: asyncio.Future[None]
+        self._pending: _PendingResponses
+        self._more_to_come = False
+        self.handed_on: EntryLink | None = None
+        """Where tabs of an earlier attempt or link go on; no tab gets its KEY (see :meth:`_next_attempt_address`)."""
         self._for_next_tab: EntryLink | None = None
         self._after_second_use: EntryLink | None = None
         self._private_window: EntryLink | None = None
-        self._pending = _PendingResponses()
-        attempts.begin()
 
-    def add_entry_link(
-        self, *, held: bool = False, good_once: bool = True, follows: EntryLink | None = None
-    ) -> EntryLink:
-        link = EntryLink(self._origin, held=held, good_once=good_once, follows=follows)
-        self._entry_links[link.key] = link
-        return link
+    async def __aenter__(self) -> Self:
+        self._socket = listen(self._port)
+        self._port = int(self._socket.getsockname()[1])
+        self._ipv6_socket = hold_ipv6(self._port)
+        self._authority = authority(self._port)
+        self._policy = RequestPolicy(self._authority, self._entry_links, self._done_links)
+        self._cookie = _Cookie(self._port)
+        return self
 
-    def revoke(self, link: EntryLink) -> None:
-        del self._entry_links[link.key]
-        link.is_revoked = True
-        link.release()
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if self._server:
+                await self._say_farewell()
+        finally:
+            if self._server:
+                await self._server.close(_FLUSH)
+            self._socket.close()
+            if self._ipv6_socket:
+                self._ipv6_socket.close()
 
-    def start_over(self, target: str | None) -> EntryLink:
-        """Begin another attempt at the same link; see :meth:`Listener.start_over`."""
-        self._attempts.begin()
-        for link in self._entry_links.values():
-            link.lead_again(target)
-        self.next_attempt, self._for_next_tab = self.add_entry_link(), None
-        self.next_attempt.lead(target)
-        self._started_over.set_result(None)
-        self._started_over = asyncio.get_running_loop().create_future()
-        return self.add_entry_link()
-
-    async def stop(self) -> None:
-        """Let every waiting client have an answer, and fetch the final page or document if it was told to."""
+    async def _say_farewell(self) -> None:
         for link in self._entry_links.values():
             link.release()
         for _turn in range(_TURNS):
@@ -233,36 +223,109 @@ class _LinkHandlers:
             async with asyncio.timeout(_FAREWELL):
                 await self._pending.all_sent()
 
-    def ignore(self, rejected: RejectedRequest) -> None:
-        """Count a rejected request."""
+    @property
+    def address(self) -> str:
+        """The origin, ``http://127.0.0.1:PORT``; never ``localhost`` (RFC 8252 section 8.3)."""
+        return f"http://{HOST}:{self._port}"
+
+    async def serve(self, receiver: RedirectReceiver, *, more_to_come: bool = False) -> str:
+        """Deliver redirects to ``receiver`` from now on; return the address of the page, KEY included.
+
+        It may be called again when the link has ended. With ``more_to_come``, a tab that shows the end goes on to the
+        next link, at :attr:`handed_on`.
+        """
+        for link in list(self._entry_links.values()):
+            self.revoke(link)
+        self._receiver = receiver
+        self._more_to_come = more_to_come
+        self._pages = {language: Pages(receiver.repo_type, language) for language in Language}
+        self._outcome = asyncio.create_task(receiver.outcome(), name="outcome, for the listener's pages")
+        self._started_over = asyncio.get_running_loop().create_future()
+        self._pending = _PendingResponses()
+        self._begin_attempt()
+        if self._server is None:
+            self._server = Server(self._answer, on_rejected=self._ignore)
+            await self._server.accept(self._socket)
+        else:
+            self.handed_on = self.start(held=True)
+        return self.start().address
+
+    def _begin_attempt(self) -> None:
+        self._attempt += 1
+        self._done_key = self._new_done_key()
+        self._for_next_tab = None
+
+    def _new_done_key(self, entry: EntryLink | None = None) -> Secret:
+        key = _new_key()
+        self._done_links[key] = _DoneLink(self._attempt, entry)
+        return key
+
+    def start(self, *, held: bool = False, good_once: bool = True, follows: EntryLink | None = None) -> EntryLink:
+        """Return a new address of ``/start``, which leads where ``follows`` does.
+
+        While it is held, a browser that opens it waits. Its first use is exchanged for a cookie if it is
+        ``good_once``; False is for a process that can keep the address from other users of the machine.
+        """
+        if self._server is None:
+            raise RuntimeError("the listener does not serve yet")
+        link = EntryLink(f"http://{self._authority}", held=held, good_once=good_once, follows=follows)
+        self._entry_links[link.key] = link
+        return link
+
+    def revoke(self, link: EntryLink) -> None:
+        """Reject further requests to this address, because another program may know its KEY."""
+        del self._entry_links[link.key]
+        link.is_revoked = True
+        link.release()
+
+    def start_over(self, target: str | None) -> str:
+        """Send waiting tabs to ``target``, or to the page if that is None; return a new address of ``/start``.
+
+        With ``target``, tabs in our window go there at once; all others show the page of the new attempt.
+        """
+        for link in self._entry_links.values():
+            link.lead_again(target)
+        self._begin_attempt()
+        self.handed_on = self.start()
+        self.handed_on.lead(target)
+        self._started_over.set_result(None)
+        self._started_over = asyncio.get_running_loop().create_future()
+        return self.start().address
+
+    @property
+    def done_address(self) -> str:
+        """An address of the final page, which opens this page only."""
+        return f"http://{self._authority}{_done_target(self._done_key)}"
+
+    def _ignore(self, rejected: RejectedRequest) -> None:
         self._receiver.ignore(rejected)
 
-    async def answer(self, request: BaseRequest) -> StreamResponse:
-        """Answer a request."""
+    async def _answer(self, request: BaseRequest) -> StreamResponse:
         refusal = self._policy.refusal(request.method, request.raw_path, request.headers)
         if refusal:
-            self.ignore(refusal.rejected)
+            self._ignore(refusal.rejected)
             return Response(status=refusal.status)
         path, _, query = request.raw_path.partition("?")
         route, key = Route(path), Secret(query.partition("=")[2])
         entry = None if route is Route.DIRECT else self._entry_links.get(key)
-        self._pending.add(None)
+        pending = self._pending
+        pending.add(None)
         try:
             is_other_user = await is_peer_other_user(request.transport)
             # Nothing is awaited between this check and the use of the KEY, so that only one request can be the first.
             if entry and entry.is_good_once and entry.is_used and not self._cookie.is_in(request.headers):
                 return self._already_opened(request)
             if is_other_user:
-                self.ignore(RejectedRequest.OTHER_USER)
+                self._ignore(RejectedRequest.OTHER_USER)
                 return _show(self._pages_for(request).other_user(), HTTPStatus.NOT_FOUND)
             if entry:
                 return await self._enter(request, route, entry)
             return await (self._direct(request, query) if route is Route.DIRECT else self._done(request, key))
         finally:
-            self._pending.remove(None)
+            pending.remove(None)
 
     def _already_opened(self, request: BaseRequest) -> Response:
-        self.ignore(RejectedRequest.ALREADY_OPENED)
+        self._ignore(RejectedRequest.ALREADY_OPENED)
         announced, self._after_second_use = self._after_second_use, self._unused(self._after_second_use)
         if self._after_second_use is not announced:
             self._receiver.warn_of_second_use(self._after_second_use.address)
@@ -270,7 +333,7 @@ class _LinkHandlers:
 
     def _unused(self, last: EntryLink | None, *, follows: EntryLink | None = None) -> EntryLink:
         """Return ``last``, or a new link if that is used: repeated requests get the same address."""
-        return last if last and not last.is_used else self.add_entry_link(follows=follows)
+        return last if last and not last.is_used else self.start(follows=follows)
 
     async def _enter(self, request: BaseRequest, route: Route, entry: EntryLink) -> Response:
         is_first, entry.is_used = not entry.is_used, True
@@ -307,8 +370,8 @@ class _LinkHandlers:
         page = self._pages_for(request).start(
             entry.key.reveal(),
             authorization_url=self._receiver.authorization_url,
-            private_start=self._private_window.address.removeprefix(self._origin),
-            live=_done_target(self._attempts.new_done_key(entry)),
+            private_start=self._private_window.address.removeprefix(f"http://{self._authority}"),
+            live=_done_target(self._new_done_key(entry)),
             reason=reason,
         )
         return _show(page, status)
@@ -323,7 +386,11 @@ class _LinkHandlers:
                 return json_response(text=write_rejection(error), status=status)
             return self._start_page(request, entry, error.reason, status)
         await self._wait_for_outcome(self._timeout)
-        return self._document(request, entry) if _wants_json(request) else self._outcome_page(request, entry)
+        return (
+            self._document(request, entry)
+            if _wants_json(request)
+            else self._outcome_page(request, self._new_done_key(entry))
+        )
 
     async def _direct(self, request: BaseRequest, query: str) -> Response:
         try:
@@ -336,7 +403,7 @@ class _LinkHandlers:
 
     def _see_done(self, entry: EntryLink | None = None) -> Response:
         """Redirect to the final page; that removes the code from address bar and history (RFC 9700 section 4.3.1)."""
-        key = self._attempts.new_done_key(entry)
+        key = self._new_done_key(entry)
         self._pending.add(key)
         return _see_other(_done_target(key))
 
@@ -346,28 +413,30 @@ class _LinkHandlers:
             return await self._continue_page(request, key)
         if self._receiver.has_redirect:
             await self._wait_for_outcome(min(_TAB_TIMEOUT, self._timeout) if _is_browser(request) else self._timeout)
-        if self.next_attempt and not self._outcome.done() and not self._receiver.has_redirect:
-            return _see_other(self._next_attempt_address(self.next_attempt))
-        return self._outcome_page(request, self._attempts.done_links[key].entry)
+        return self._outcome_page(request, key)
 
     async def _continue_page(self, request: BaseRequest, key: Secret) -> Response:
         """Answer the script of a page: 204 means to ask again or, with Location, to go on there."""
-        attempt, entry = self._attempts.done_links[key]
-        if attempt == self._attempts.current:
+        attempt, entry = self._done_links[key]
+        if attempt == self._attempt:
             await self._wait_for_outcome(self._timeout)
-        if attempt != self._attempts.current and self.next_attempt:
+        if attempt != self._attempt and self.handed_on:
             is_same_link = entry is not None and entry.key in self._entry_links
-            address = entry.address if entry and is_same_link else self._next_attempt_address(self.next_attempt)
+            address = entry.address if entry and is_same_link else self._next_attempt_address(self.handed_on)
             return Response(status=HTTPStatus.NO_CONTENT, headers={"Location": address})
         if self._outcome.done() or self._receiver.has_redirect:
-            return self._outcome_page(request, entry, key)
+            return self._outcome_page(request, key)
         self._promise(request, key)
         return Response(status=HTTPStatus.NO_CONTENT)
 
-    def _outcome_page(self, request: BaseRequest, entry: EntryLink | None, key: Secret | None = None) -> Response:
-        """Show the outcome; a page that waits for it, or for the next link, asks with ``key`` or a new DONEKEY."""
+    def _outcome_page(self, request: BaseRequest, key: Secret) -> Response:
+        """Show the outcome. A page that waits for it, or for the next link, asks with ``key``."""
         is_over, has_redirect = self._outcome.done(), self._receiver.has_redirect
-        key = key or self._attempts.new_done_key(entry)
+        if self.handed_on and not is_over and not has_redirect:
+            return _see_other(self._next_attempt_address(self.handed_on))
+        attempt, entry = self._done_links[key]
+        if attempt != self._attempt:
+            key = self._new_done_key(entry)
         if not is_over:
             self._promise(request, key)
         page = self._pages_for(request).outcome(
@@ -388,9 +457,9 @@ class _LinkHandlers:
         if request.transport:
             self._pending.add(key)
 
-    def _next_attempt_address(self, next_attempt: EntryLink) -> str:
-        """Return an address that leads where ``next_attempt`` does and is good once, because DONEKEY is not."""
-        self._for_next_tab = self._unused(self._for_next_tab, follows=next_attempt)
+    def _next_attempt_address(self, handed_on: EntryLink) -> str:
+        """Return an address that leads where ``handed_on`` does and is good once, because DONEKEY is not."""
+        self._for_next_tab = self._unused(self._for_next_tab, follows=handed_on)
         return self._for_next_tab.address
 
     async def _wait_for_outcome(self, seconds: float) -> None:
@@ -405,125 +474,6 @@ class _LinkHandlers:
 
     def _pages_for(self, request: BaseRequest) -> Pages:
         return self._pages[self._preference.in_browser(request.headers.get("Accept-Language", ""))]
-
-
-class Listener:
-    """The loopback listener, open while its context is entered.
-
-    Entering binds 127.0.0.1 and listens; clients that connect are answered as soon as :meth:`serve` is called. Leaving
-    lets clients read their answers and fetch the final pages they were sent to, and frees the port.
-
-    Args:
-        port: None means any free port.
-        timeout: Seconds that a browser waits for the outcome, or we for its form, before it gets a page that waits.
-        preference: The language of the pages.
-
-    Raises:
-        PortTakenError: On entering, the port is not available.
-        MachineError: On entering, nothing can listen on 127.0.0.1.
-    """
-
-    def __init__(
-        self, port: int | None = None, *, timeout: float = _TIMEOUT, preference: Preference = _ENGLISH
-    ) -> None:
-        self._port = port
-        self._timeout = timeout
-        self._preference = preference
-        self._socket: socket.socket
-        self._ipv6_socket: socket.socket | None
-        self._cookie: _Cookie
-        self._attempts = _Attempts()
-        self._current: _LinkHandlers | None = None
-        self._server: Server | None = None
-
-    async def __aenter__(self) -> Self:
-        self._socket = listen(self._port)
-        self._port = int(self._socket.getsockname()[1])
-        self._ipv6_socket = hold_ipv6(self._port)
-        self._cookie = _Cookie(self._port)
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
-            if self._current:
-                await self._current.stop()
-        finally:
-            if self._server:
-                await self._server.close(_FLUSH)
-            self._socket.close()
-            if self._ipv6_socket:
-                self._ipv6_socket.close()
-
-    @property
-    def address(self) -> str:
-        """The origin, ``http://127.0.0.1:PORT``; never ``localhost`` (RFC 8252 section 8.3)."""
-        return f"http://{HOST}:{self._port}"
-
-    async def serve(self, receiver: RedirectReceiver, *, more_to_come: bool = False) -> str:
-        """Deliver redirects to ``receiver`` from now on; return the address of the page, KEY included.
-
-        It may be called again when the link has ended. With ``more_to_come``, a tab that shows the end goes on to the
-        next link, at :attr:`handed_on`.
-        """
-        is_next = self._current is not None
-        self._current = _LinkHandlers(
-            receiver,
-            f"http://{authority(int(self._port or 0))}",
-            self._attempts,
-            self._cookie,
-            timeout=self._timeout,
-            preference=self._preference,
-            more_to_come=more_to_come,
-        )
-        if is_next:
-            self._current.next_attempt = self._current.add_entry_link(held=True)
-        if self._server is None:
-            self._server = Server(self._answer, on_rejected=self._ignore)
-            await self._server.accept(self._socket)
-        return self.start().address
-
-    async def _answer(self, request: BaseRequest) -> StreamResponse:
-        return await self._handlers.answer(request)
-
-    def _ignore(self, rejected: RejectedRequest) -> None:
-        self._handlers.ignore(rejected)
-
-    @property
-    def handed_on(self) -> EntryLink | None:
-        """Where a tab goes on that shows the end of the link before: held until :meth:`EntryLink.lead` is called."""
-        return self._handlers.next_attempt
-
-    def start(self, *, held: bool = False, good_once: bool = True) -> EntryLink:
-        """Return a new address of ``/start``. While it is held, a browser that opens it waits.
-
-        Its first use is exchanged for a cookie if it is ``good_once``; False is for a process that can keep the
-        address from other users of the machine.
-        """
-        return self._handlers.add_entry_link(held=held, good_once=good_once)
-
-    def revoke(self, link: EntryLink) -> None:
-        """Reject further requests to this address, because another program may know its KEY."""
-        self._handlers.revoke(link)
-
-    def start_over(self, target: str | None) -> str:
-        """Send waiting tabs to ``target``, or to the page if that is None; return a new address of ``/start``.
-
-        With ``target``, tabs in our window go there at once; all others show the page of the new attempt.
-        """
-        return self._handlers.start_over(target).address
-
-    @property
-    def done_address(self) -> str:
-        """An address of the final page, which opens this page only."""
-        return f"{self.address}{_done_target(self._attempts.done_key)}"
-
-    @property
-    def _handlers(self) -> _LinkHandlers:
-        if self._current is None:
-            raise RuntimeError("the listener does not serve yet")
-        return self._current
 
 
 async def _read_form(request: BaseRequest, seconds: float) -> tuple[str, Way]:

@@ -69,6 +69,9 @@ class Page(NamedTuple):
     policy: str
     language: Language
 
+    def __repr__(self) -> str:
+        return "Page()"  # The HTML contains KEY and the state.
+
 
 class Pages:
     """The pages of one link in one language. jinja2 is imported when the first page is rendered.
