@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from listener_desk import RedirectReceiver
+from support.listener import RedirectReceiver
 
 from oauth_helper.listener.handlers import Listener
 from oauth_helper.models import RepoType, Target

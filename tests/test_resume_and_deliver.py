@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 from journal_entries import ENTRY, pending
-from listener_desk import ADDRESS, LINKED, RedirectReceiver
 from paper_doors import CREATED, HURRIED, PaperService
+from support.listener import ADDRESS, LINKED, RedirectReceiver
 from waiting_runs import taken, waiting
 
 from oauth_helper.api import deliver_to_waiting, resume_all, waiting_links

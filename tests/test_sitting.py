@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from command import use_temporary_folder
-from listener_desk import ADDRESS, Forms, RedirectReceiver, ask, listening, told
+from support.listener import ADDRESS, Forms, RedirectReceiver, ask, listening, told
 from test_window_links import Told, program_of
 
 from oauth_helper.api import run_link

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from command import surroundings, use_temporary_folder
-from listener_desk import GENUINE, OURS, RedirectReceiver, ask, listening, paste
 from paper_doors import CREATED, PaperDoors, PaperService
+from support.listener import GENUINE, OURS, RedirectReceiver, ask, listening, paste
 from yarl import URL
 
 from oauth_helper.browsers.discovery import Family, choose, look_around

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from listener_desk import ADDRESS, CODE, DENIAL, LINKED, STATE, RedirectReceiver
+from support.listener import ADDRESS, CODE, DENIAL, LINKED, STATE, RedirectReceiver
 from waiting_runs import TARGET, waiting, waiting_elsewhere
 
 from oauth_helper.errors import (

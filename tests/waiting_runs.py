@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from listener_desk import RedirectReceiver, listening
+from support.listener import RedirectReceiver, listening
 
 from oauth_helper.models import RepoType, Target
 from oauth_helper.single_instance import InstanceInfo, TargetLock, find_notice, lock_path, noticed

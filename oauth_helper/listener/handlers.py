@@ -202,7 +202,7 @@ class Listener:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            if self._server:
+            if self._attempt:
                 await self._say_farewell()
         finally:
             if self._server:
@@ -243,11 +243,13 @@ class Listener:
         self._started_over = asyncio.get_running_loop().create_future()
         self._pending = _PendingResponses()
         self._begin_attempt()
-        if self._server is None:
-            self._server = Server(self._answer, on_rejected=self._ignore)
-            await self._server.accept(self._socket)
-        else:
+        self._after_second_use = self._private_window = None
+        if self._server:
             self.handed_on = self.start(held=True)
+        else:
+            server = Server(self._answer, on_rejected=self._ignore)
+            await server.accept(self._socket)
+            self._server = server
         return self.start().address
 
     def _begin_attempt(self) -> None:
@@ -266,7 +268,7 @@ class Listener:
         While it is held, a browser that opens it waits. Its first use is exchanged for a cookie if it is
         ``good_once``; False is for a process that can keep the address from other users of the machine.
         """
-        if self._server is None:
+        if not self._attempt:
             raise RuntimeError("the listener does not serve yet")
         link = EntryLink(f"http://{self._authority}", held=held, good_once=good_once, follows=follows)
         self._entry_links[link.key] = link
@@ -317,7 +319,7 @@ class Listener:
                 return self._already_opened(request)
             if is_other_user:
                 self._ignore(RejectedRequest.OTHER_USER)
-                return _show(self._pages_for(request).other_user(), HTTPStatus.NOT_FOUND)
+                return _show(self._pages_for(request).message("other user"), HTTPStatus.NOT_FOUND)
             if entry:
                 return await self._enter(request, route, entry)
             return await (self._direct(request, query) if route is Route.DIRECT else self._done(request, key))
@@ -329,7 +331,7 @@ class Listener:
         announced, self._after_second_use = self._after_second_use, self._unused(self._after_second_use)
         if self._after_second_use is not announced:
             self._receiver.warn_of_second_use(self._after_second_use.address)
-        return _show(self._pages_for(request).already_opened(), HTTPStatus.NOT_FOUND)
+        return _show(self._pages_for(request).message("already opened"), HTTPStatus.NOT_FOUND)
 
     def _unused(self, last: EntryLink | None, *, follows: EntryLink | None = None) -> EntryLink:
         """Return ``last``, or a new link if that is used: repeated requests get the same address."""
@@ -360,7 +362,7 @@ class Listener:
             return self._start_page(request, entry)
         # Chromium 156 does not hold a navigation that began before interception was armed and is redirected (tried):
         # the first one ends here, and a page begins the next one.
-        return _show(self._pages_for(request).onward(target)) if is_first else _see_other(target)
+        return _show(self._pages_for(request).message("onward", address=target)) if is_first else _redirect(target)
 
     def _start_page(
         self, request: BaseRequest, entry: EntryLink, reason: str | None = None, status: HTTPStatus = HTTPStatus.OK
@@ -405,7 +407,7 @@ class Listener:
         """Redirect to the final page; that removes the code from address bar and history (RFC 9700 section 4.3.1)."""
         key = self._new_done_key(entry)
         self._pending.add(key)
-        return _see_other(_done_target(key))
+        return _redirect(_done_target(key))
 
     async def _done(self, request: BaseRequest, key: Secret) -> Response:
         self._pending.remove(key)
@@ -433,7 +435,7 @@ class Listener:
         """Show the outcome. A page that waits for it, or for the next link, asks with ``key``."""
         is_over, has_redirect = self._outcome.done(), self._receiver.has_redirect
         if self.handed_on and not is_over and not has_redirect:
-            return _see_other(self._next_attempt_address(self.handed_on))
+            return _redirect(self._next_attempt_address(self.handed_on))
         attempt, entry = self._done_links[key]
         if attempt != self._attempt:
             key = self._new_done_key(entry)
@@ -508,23 +510,23 @@ def _show(page: Page, status: HTTPStatus = HTTPStatus.OK) -> Response:
     )
 
 
-def _see_other(target: str) -> Response:
+def _redirect(target: str) -> Response:
     """Redirect with GET (RFC 9700 section 4.12: 303, never 307)."""
     return Response(status=HTTPStatus.SEE_OTHER, headers={"Location": target})
 
 
 def _wants_json(request: BaseRequest) -> bool:
-    """Whether another oauth-helper process asks: no browser asks for this type alone when it navigates."""
+    """Whether another oauth-helper process asks: no browser navigates with this type alone."""
     return request.headers.get("Accept") == "application/json"
 
 
 def _is_sent_by_our_script(request: BaseRequest) -> bool:
-    """Whether a page asks how the link goes on: no browser asks for this type alone when it navigates."""
+    """Whether a page of ours asks how the link goes on: no browser navigates with this type alone."""
     return request.headers.get("Accept") == "text/html"
 
 
 def _is_browser(request: BaseRequest) -> bool:
-    """Whether a browser navigates (W3C Fetch Metadata section 2.2); versions before 2023 do not tell."""
+    """Whether a browser navigates (W3C Fetch Metadata section 2.2); versions before 2023 do not say so."""
     return request.headers.get("Sec-Fetch-Mode") == "navigate"
 
 

@@ -109,26 +109,16 @@ class Pages:
             remedy=remedy,
         )
 
-    def onward(self, address: str) -> Page:
-        """Return a page that goes on to ``address`` by itself, also without scripts."""
-        return self._message("onward", address=address)
-
-    def already_opened(self) -> Page:
-        """Return the page for a client that uses a one-time KEY again."""
-        return self._message("already opened")
-
-    def other_user(self) -> Page:
-        """Return the page for another user of this machine."""
-        return self._message("other user")
+    def message(self, message: str, /, *, live: str = "", more_to_come: bool = False, **values: object) -> Page:
+        """Return a page of ``messages.html``."""
+        scripts = ("live.js",) if live else ()
+        return self._render("messages.html", scripts, message=message, live=live, more_to_come=more_to_come, **values)
 
     def rejected(self, reason: str) -> Page:
         """Return the page for a direct request that is not the expected redirect."""
         if reason not in self._rejected:  # An attacker who guesses causes thousands of them.
             is_foreign = reason == "foreign-state"
-            heading = (
-                _("This tab belongs to another attempt") if is_foreign else _("Not the address that is waited for")
-            )
-            self._rejected[reason] = self._message("rejected", heading=heading, problem=self._problem(reason)[0])
+            self._rejected[reason] = self.message("rejected", is_foreign=is_foreign, problem=self._problem(reason)[0])
         return self._rejected[reason]
 
     def outcome(
@@ -140,11 +130,11 @@ class Pages:
         link by itself.
         """
         if outcome is None:
-            return self._message("waiting", live=live)
+            return self.message("waiting", live=live)
         live = live if more_to_come else ""
         if isinstance(outcome, Linked):
             record = outcome.authorization
-            return self._message(
+            return self.message(
                 "linked",
                 live=live,
                 more_to_come=more_to_come,
@@ -156,13 +146,12 @@ class Pages:
                 ),
             )
         error = outcome.error
-        kind, heading = self._failure(error)
-        return self._message(
+        kind = "denied" if isinstance(error, AuthorizationDeniedError) else "failed"
+        return self.message(
             "failed",
             live=live,
             more_to_come=more_to_come,
-            outcome=kind,
-            heading=heading,
+            outcome="unknown" if isinstance(error, OutcomeUnknownError) else kind,
             error=error,
             meaning=_meaning_for_state(error, has_redirect=has_redirect),
             facts=_facts({_("Error code"): error.code, _("Request ID"): error.request_id}),
@@ -171,17 +160,6 @@ class Pages:
     def _problem(self, reason: str) -> tuple[Text, Text]:
         problem, remedy = PROBLEMS.get(reason, PROBLEMS["no-redirect"])
         return _(problem, host=self._host), _(remedy, host=self._host)
-
-    def _failure(self, error: OAuthHelperError) -> tuple[str, Text]:
-        if isinstance(error, AuthorizationDeniedError):
-            return "denied", _("Access to your {host} account was not allowed", host=self._host)
-        if isinstance(error, OutcomeUnknownError):
-            return "unknown", _("It is not known whether {host} was linked", host=self._host)
-        return "failed", _("Your {host} account was not linked", host=self._host)
-
-    def _message(self, message: str, /, *, live: str = "", more_to_come: bool = False, **values: object) -> Page:
-        scripts = ("live.js",) if live else ()
-        return self._render("messages.html", scripts, message=message, live=live, more_to_come=more_to_come, **values)
 
     def _render(self, template: str, scripts: tuple[str, ...], /, **values: object) -> Page:
         style, code = _source("style.css"), tuple(_source(name) for name in scripts)

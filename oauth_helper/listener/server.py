@@ -12,6 +12,7 @@ from asyncio.trsock import TransportSocket
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from http import HTTPStatus
+from math import inf
 from pathlib import Path
 from typing import Any, Final
 
@@ -41,10 +42,9 @@ def listen(port: int | None) -> socket.socket:
 
     ``port`` None means any free port that browsers do not block.
 
-    RFC 8252 appendix B: neither SO_REUSEADDR nor SO_REUSEPORT while it listens; on Windows, where another program
-    could take even a port in use, SO_EXCLUSIVEADDRUSE. On Linux, SO_REUSEADDR is set until ``listen`` has returned:
-    there it never shares a port on which someone listens. Without it, ``--port`` could not be used again for the
-    minute in which closed connections are remembered (RFC 9293 section 3.6.1, TIME-WAIT).
+    While it listens, neither SO_REUSEADDR nor SO_REUSEPORT is set (RFC 8252 appendix B); on Windows,
+    SO_EXCLUSIVEADDRUSE keeps others from a port in use. On Linux, SO_REUSEADDR is set before: there it never shares a
+    port, and lets ``--port`` be used again while closed connections are remembered (RFC 9293 section 3.6.1).
 
     Raises:
         UsageError: Browsers block the port.
@@ -85,14 +85,11 @@ def _port_error(port: int | None, error: OSError) -> MachineError:
     if error.errno == errno.EADDRINUSE and port:
         return PortTakenError(_("Port {port} on {host} is taken: another program listens there", port=port, host=HOST))
     if error.errno == errno.EACCES and port:
-        return PortTakenError(
-            _(
-                "Port {port} on {host} is reserved: the system does not let this user listen there",
-                port=port,
-                host=HOST,
-            ),
-            hint=_("Leave out --port to take any free port, or name another one above 1023."),
+        message = _(
+            "Port {port} on {host} is reserved: the system does not let this user listen there", port=port, host=HOST
         )
+        hint = _("Leave out --port to take any free port, or name another one above 1023.")
+        return PortTakenError(message, hint=hint)
     return cannot_listen(error)
 
 
@@ -115,11 +112,7 @@ def hold_ipv6(port: int) -> socket.socket | None:
 
 
 _MAX_CONNECTIONS: Final = 256
-_FILES_PER_CONNECTION: Final = 4
-"""Only one of so many files that this process may open is used for connections."""
 _MAX_ACCEPTED_AT_ONCE: Final = 16
-_TURNS_TO_READ: Final = 8
-"""A new connection is read within so many turns of the event loop (usually five)."""
 
 
 class _ConnectionLimiter:
@@ -129,9 +122,10 @@ class _ConnectionLimiter:
     """
 
     def __init__(self) -> None:
-        self._max = min(_MAX_CONNECTIONS, _open_files_limit() // _FILES_PER_CONNECTION)
-        self.accepted_at_once: int = max(1, min(_MAX_ACCEPTED_AT_ONCE, self._max // _TURNS_TO_READ))
-        """So few connections per turn of the event loop that none is closed before it was read once."""
+        # At most a quarter of the files that this process may open are connections. macOS allows only 256.
+        self._max = int(min(_open_files_limit() / 4, _MAX_CONNECTIONS))
+        # A new connection is read within eight turns of the event loop; none should be closed before.
+        self.accepted_at_once: int = max(1, min(_MAX_ACCEPTED_AT_ONCE, self._max // 8))
         self._idle: dict[RequestHandler, None] = {}
         self._busy: set[RequestHandler] = set()
 
@@ -160,13 +154,13 @@ class _ConnectionLimiter:
                 self._idle[connection] = None
 
 
-def _open_files_limit() -> int:
+def _open_files_limit() -> float:
     if sys.platform == "win32":  # pragma: no cover - Windows has no such limit
-        return _FILES_PER_CONNECTION * _MAX_CONNECTIONS
+        return inf
     import resource  # noqa: PLC0415 - not on Windows
 
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return _FILES_PER_CONNECTION * _MAX_CONNECTIONS if limit == resource.RLIM_INFINITY else limit
+    return inf if limit == resource.RLIM_INFINITY else limit
 
 
 Address = tuple[str, int]

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from aiohttp import web
-from listener_desk import ADDRESS, DENIAL, DIRECT, LINKED, OURS, Open, RedirectReceiver, ask, listening
+from support.listener import ADDRESS, DENIAL, DIRECT, LINKED, OURS, Open, RedirectReceiver, ask, listening
 
 from oauth_helper.errors import CodeOrStateInvalidError, OutcomeUnknownError
 from oauth_helper.events import Failed, Linked
@@ -82,7 +82,7 @@ async def _other_user(tab: Tab) -> AsyncIterator[None]:
     pages = Pages(RepoType.GITHUB, Language.ENGLISH)
 
     async def answer(_request: web.Request) -> web.Response:
-        return show(pages.other_user())
+        return show(pages.message("other user"))
 
     app = web.Application()
     app.router.add_get("/start", answer)

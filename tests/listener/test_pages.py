@@ -1,17 +1,18 @@
-"""The pages' languages: which one a page is in, and that every word of it can be said in another."""
+"""The language of a page; every word of it can be translated."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import re
+from collections.abc import Iterator
 from gettext import NullTranslations
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from aiohttp import web
 from command import use_temporary_folder
-from listener_desk import ADDRESS, DIRECT, Forms, RedirectReceiver, ask
+from support.listener import ADDRESS, DIRECT, Forms, RedirectReceiver, ask
 
 from oauth_helper.browsers.discovery import Family, choose, look_around
 from oauth_helper.browsers.drivers import Patience, rejected
@@ -23,10 +24,6 @@ from oauth_helper.listener import pages
 from oauth_helper.listener.handlers import Listener
 from oauth_helper.listener.pages import Pages
 from oauth_helper.models import Authorization, RepoType
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 CHINESE = "zh-CN,zh;q=0.9,en;q=0.8"
 
@@ -92,9 +89,9 @@ def test_every_word_of_a_page_is_a_message(shouted: Pages) -> None:
     error = RefusedError(_("a <b>; see `x`"), code="-", hint=_("An end."))
     for page in (
         shouted.start("-", authorization_url="", private_start="", live="/", reason="too-long"),
-        shouted.onward("-"),
-        shouted.already_opened(),
-        shouted.other_user(),
+        shouted.message("onward", address="-"),
+        shouted.message("already opened"),
+        shouted.message("other user"),
         shouted.rejected("foreign-state"),
         shouted.outcome(None, live="/"),
         shouted.outcome(Linked(record, kept=True), live="/", more_to_come=True),
