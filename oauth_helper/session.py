@@ -31,7 +31,7 @@ from oauth_helper.events import NotOpened, Opened, Waiting, Warned, Way
 from oauth_helper.exchange import TIMING, Tell, Timing
 from oauth_helper.i18n import N_, NO_TEXT, Language, Preference, Text, _, joined
 from oauth_helper.journal import Journal
-from oauth_helper.listener.handlers import Listener, Start
+from oauth_helper.listener.handlers import EntryLink, Listener
 from oauth_helper.receiver import MOMENTS, RedirectReceiver
 from oauth_helper.secret import Secret
 from oauth_helper.single_instance import InstanceInfo, deliver
@@ -485,7 +485,7 @@ class Session:
         self.tell(Warned(_("No window of ours: {failures}.", failures=joined(failures))))
         return False
 
-    def _can_show_page(self, error: NoWindowError, start: Start) -> bool:
+    def _can_show_page(self, error: NoWindowError, start: EntryLink) -> bool:
         """Whether the tab of a window that cannot intercept can at least show the page; if so, show it there."""
         if not error.exists or self._options.demands_window:
             self._listener.revoke(start)

@@ -1,5 +1,1 @@
 """The loopback listener, to which the redirect is brought, and its pages (RFC 8252 section 7.3)."""
-
-from oauth_helper.listener.handlers import Listener, Receiver, Start
-
-__all__ = ["Listener", "Receiver", "Start"]

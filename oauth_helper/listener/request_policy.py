@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
-from typing import Final
+from typing import Final, NamedTuple
 
 from multidict import CIMultiDictProxy
 
@@ -14,118 +13,112 @@ from oauth_helper.events import RejectedRequest
 from oauth_helper.secret import Secret
 
 
-class Path(StrEnum):
-    """Every path there is."""
+class Route(StrEnum):
+    """A path that the listener serves."""
 
     START = "/start"
     REDIRECT = "/redirect"
     DIRECT = "/servicestage/oauth"
-    """The path of the console's own callback: a user may just swap the host in the address bar."""
+    """The path of the console's own callback: a user may only replace the host in the address bar."""
     DONE = "/done"
     OUTCOME = "/outcome"
-    """For other runs of ours: the end of the story, as a document."""
+    """The outcome as JSON, for other oauth-helper processes."""
 
     @property
     def method(self) -> str:
-        """The path's one method. HEAD is nobody's: a link checker must not spend a code."""
-        return "POST" if self is Path.REDIRECT else "GET"
+        """The only method of the path. HEAD is never allowed: a link checker must not use up a code."""
+        return "POST" if self is Route.REDIRECT else "GET"
 
 
-_PATHS: Final = frozenset(path.value for path in Path)
-_OURS_ALONE: Final = frozenset({Path.REDIRECT, Path.OUTCOME})
-"""A link may come from anywhere, the Git host above all; these no other page may ask for."""
+_ROUTES: Final = frozenset(route.value for route in Route)
+_SAME_ORIGIN_ONLY: Final = frozenset({Route.REDIRECT, Route.OUTCOME})
+"""No other page may request these. A link to the others may come from anywhere, above all from the Git host."""
 _HTTP_PORT: Final = 80
 _PREFETCH_HEADERS: Final = ("Sec-Purpose", "Purpose", "X-Purpose", "X-Moz")
-"""What browsers mark a prefetch, prerender or preview with: the standard's name, then Chromium's, Safari's and
-Firefox's older ones. A navigation a person made bears none of them."""
+"""Headers that mark a prefetch, prerender or preview: the standard's, then older ones of Chromium, Safari and Firefox.
+A navigation by a person has none of them."""
+_OUR_SCRIPT: Final = {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "same-origin", "Sec-Fetch-Dest": "empty"}
 
 
 def authority(port: int) -> str:
-    """Return the one Host that is ours, spelt as browsers spell it: without the port where it is http's own."""
+    """Return the only accepted Host, as browsers write it: they leave out the default port of http."""
     return "127.0.0.1" if port == _HTTP_PORT else f"127.0.0.1:{port}"
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """How a request is refused."""
+class Refusal(NamedTuple):
+    """Why and with which status a request is refused."""
 
     rejected: RejectedRequest
     status: HTTPStatus = HTTPStatus.NOT_FOUND
 
 
-@dataclass(frozen=True, slots=True)
 class RequestPolicy:
-    """The rules, for one listener."""
+    """The rules of one listener.
 
-    authority: str
-    keys: Collection[Secret]
-    """Each opens ``/start``, ``/redirect`` and ``/outcome``; more may be given out while we serve."""
-    done_key: Secret
-    """Opens ``/done`` and nothing else, so that it may stand in the address where the tab ends."""
+    Args:
+        authority: The accepted Host.
+        keys: Each opens ``/start``, ``/redirect`` and ``/outcome``; keys may be added later.
+        done_keys: Each opens ``/done`` and nothing else, because it stays in the address of the tab.
+    """
+
+    def __init__(self, authority: str, keys: Collection[Secret], done_keys: Collection[Secret]) -> None:
+        self._authority = authority
+        self._keys = keys
+        self._done_keys = done_keys
 
     def refusal(self, method: str, target: str, headers: CIMultiDictProxy[str]) -> Refusal | None:
-        """Return how to refuse a request, or None to let it in.
+        """Return how to refuse a request, or None to accept it.
 
-        ``target`` is the request target as it came, undecoded: a path spelt another way is another path.
+        ``target`` is the request target as it was sent, not decoded: a path in another spelling is another path.
         """
-        name, _, query = target.partition("?")
-        if headers.getall("Host", []) != [self.authority]:
-            return Refusal(self._stray_host(headers))
-        if name not in _PATHS:
+        path, _, query = target.partition("?")
+        if headers.getall("Host", []) != [self._authority]:
+            return Refusal(self._rejected_host(headers))
+        if path not in _ROUTES:
             return Refusal(RejectedRequest.UNKNOWN_PATH)
-        path = Path(name)
-        if method != path.method:
+        route = Route(path)
+        if method != route.method:
             return Refusal(RejectedRequest.WRONG_METHOD, HTTPStatus.METHOD_NOT_ALLOWED)
-        if not self._has_key(path, query):
+        if not self._has_key(route, query):
             return Refusal(RejectedRequest.WRONG_KEY)
-        if not self._is_from_here(path, headers):
+        if not self._has_allowed_origin(route, headers):
             return Refusal(RejectedRequest.FOREIGN_ORIGIN)
-        return _refusal_of_what_moves_no_tab(path, headers)
+        if any(name in headers for name in _PREFETCH_HEADERS):
+            return Refusal(RejectedRequest.PREFETCH)
+        if not (_is_navigation(headers) or (route is Route.DONE and _is_sent_by_our_script(headers))):
+            return Refusal(RejectedRequest.SUB_RESOURCE)
+        return None
 
-    def _stray_host(self, headers: CIMultiDictProxy[str]) -> RejectedRequest:
-        ours_by_name = self.authority.replace("127.0.0.1", "localhost")
-        is_by_name = [host.casefold() for host in headers.getall("Host", [])] == [ours_by_name]
-        return RejectedRequest.LOCALHOST if is_by_name else RejectedRequest.FOREIGN_HOST
+    def _rejected_host(self, headers: CIMultiDictProxy[str]) -> RejectedRequest:
+        localhost = self._authority.replace("127.0.0.1", "localhost")
+        is_localhost = [host.casefold() for host in headers.getall("Host", [])] == [localhost]
+        return RejectedRequest.LOCALHOST if is_localhost else RejectedRequest.FOREIGN_HOST
 
-    def _has_key(self, path: Path, query: str) -> bool:
-        if path is Path.DIRECT:
-            return True  # No key stands in a redirect: its state is judged instead.
-        keys = (self.done_key,) if path is Path.DONE else self.keys
+    def _has_key(self, route: Route, query: str) -> bool:
+        if route is Route.DIRECT:
+            return True  # A redirect contains no key; its state is checked instead.
         name, _, value = query.partition("=")
-        return name == "k" and any(key.matches(value) for key in keys)
+        return name == "k" and any(
+            key.matches(value) for key in (self._done_keys if route is Route.DONE else self._keys)
+        )
 
-    def _is_from_here(self, path: Path, headers: CIMultiDictProxy[str]) -> bool:
-        """Whether it does not come from another page, where that matters.
-
-        Our page sends ``Origin: null``, because it asks for ``no-referrer`` (Fetch standard, "append a request
-        Origin header"); KEY is what tells it from a stranger's sandboxed frame.
-        """
-        origins = {f"http://{self.authority}"}
-        if path is Path.REDIRECT:
-            origins.add("null")
-        if path in _OURS_ALONE and not _each_is_in(headers, "Sec-Fetch-Site", {"same-origin", "none"}):
+    def _has_allowed_origin(self, route: Route, headers: CIMultiDictProxy[str]) -> bool:
+        # Our own form sends "Origin: null", because the page uses no-referrer (Fetch standard, "append a request
+        # Origin header"). KEY distinguishes it from a sandboxed frame of another site.
+        origins = {f"http://{self._authority}"} | ({"null"} if route is Route.REDIRECT else set())
+        if route in _SAME_ORIGIN_ONLY and not _all_in(headers, "Sec-Fetch-Site", {"same-origin", "none"}):
             return False
-        return _each_is_in(headers, "Origin", origins)
+        return _all_in(headers, "Origin", origins)
 
 
-def _refusal_of_what_moves_no_tab(path: Path, headers: CIMultiDictProxy[str]) -> Refusal | None:
-    """Let in what a browser, if it is one, shows in a tab at once (W3C Fetch Metadata sections 2.1, 2.2).
-
-    And a page of ours that asks how it goes on.
-    """
-    if any(name in headers for name in _PREFETCH_HEADERS):
-        return Refusal(RejectedRequest.PREFETCH)
-    moves_a_tab = _each_is_in(headers, "Sec-Fetch-Dest", {"document"}) and _each_is_in(
-        headers, "Sec-Fetch-Mode", {"navigate"}
-    )
-    is_admitted = moves_a_tab or (path is Path.DONE and _is_asked_by_our_page(headers))
-    return None if is_admitted else Refusal(RejectedRequest.SUB_RESOURCE)
+def _is_navigation(headers: CIMultiDictProxy[str]) -> bool:
+    """Whether a browser shows the answer in a tab (W3C Fetch Metadata sections 2.1, 2.2); other clients may send it."""
+    return _all_in(headers, "Sec-Fetch-Dest", {"document"}) and _all_in(headers, "Sec-Fetch-Mode", {"navigate"})
 
 
-def _is_asked_by_our_page(headers: CIMultiDictProxy[str]) -> bool:
-    fetched = {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "same-origin", "Sec-Fetch-Dest": "empty"}
-    return all(headers.getall(name, []) == [value] for name, value in fetched.items())
+def _is_sent_by_our_script(headers: CIMultiDictProxy[str]) -> bool:
+    return all(headers.getall(name, []) == [value] for name, value in _OUR_SCRIPT.items())
 
 
-def _each_is_in(headers: CIMultiDictProxy[str], name: str, allowed: Collection[str]) -> bool:
+def _all_in(headers: CIMultiDictProxy[str], name: str, allowed: Collection[str]) -> bool:
     return all(value in allowed for value in headers.getall(name, []))

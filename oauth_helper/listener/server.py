@@ -8,18 +8,23 @@ import logging
 import os
 import socket
 import sys
-from asyncio import Transport
 from asyncio.trsock import TransportSocket
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from http import HTTPStatus
+from math import inf
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import HttpProcessingError, RawRequestMessage, StreamWriter
 from aiohttp.streams import StreamReader
+
+# `aiohttp.web` also imports the router and the runner, which are not needed here and take 9 ms.
+from aiohttp.web_protocol import RequestHandler
+from aiohttp.web_request import BaseRequest
+from aiohttp.web_response import Response, StreamResponse
+from aiohttp.web_server import Server as LowLevelServer
 from multidict import CIMultiDict
 
 from oauth_helper.errors import MachineError, PortTakenError, UsageError, cannot_listen, safe_traceback
@@ -28,55 +33,71 @@ from oauth_helper.i18n import _
 from oauth_helper.values import BLOCKED_PORTS
 
 HOST: Final = "127.0.0.1"
-_QUEUE: Final = 1024
-"""Connections that wait to be accepted."""
+_BACKLOG: Final = 1024
+"""Connections that wait to be accepted. If the queue is full, Linux lets a browser retry only after a second."""
 
 
 def listen(port: int | None) -> socket.socket:
-    """Return a socket that listens on 127.0.0.1, on any free port if ``port`` is None, and shares it with nobody.
+    """Return a socket that listens on 127.0.0.1 and shares its port with no other program.
 
-    A free port is never one that browsers block.
+    ``port`` None means any free port that browsers do not block.
 
-    RFC 8252 appendix B: neither SO_REUSEADDR nor SO_REUSEPORT while it listens; on Windows, where another program
-    could take even a port in use, SO_EXCLUSIVEADDRUSE. On Linux SO_REUSEADDR is on until ``listen`` has returned:
-    there it never shares a port someone listens on, and without it a ``--port`` could not be had again for the
-    minute in which the last run's closed connections are remembered (RFC 9293 section 3.6.1, TIME-WAIT).
+    While it listens, neither SO_REUSEADDR nor SO_REUSEPORT is set (RFC 8252 appendix B); on Windows,
+    SO_EXCLUSIVEADDRUSE keeps others from a port in use. On Linux, SO_REUSEADDR is set before: there it never shares a
+    port, and lets ``--port`` be used again while closed connections are remembered (RFC 9293 section 3.6.1).
 
     Raises:
         UsageError: Browsers block the port.
-        PortTakenError: Another program has the port, or the system keeps it for itself.
-        MachineError: Nothing can listen on 127.0.0.1 at all.
+        PortTakenError: Another program uses the port, or the system reserves it.
+        MachineError: Nothing can listen on 127.0.0.1.
     """
     if port in BLOCKED_PORTS:
         raise UsageError(_("Browsers block port {port}; use another one, such as {other}", port=port, other=8765))
     try:
         with ExitStack() as blocked:
-            while (sock := _listening(port or 0)).getsockname()[1] in BLOCKED_PORTS and not port:
-                blocked.enter_context(sock)  # kept until another one is found
+            while (sock := _listen(port or 0)).getsockname()[1] in BLOCKED_PORTS and not port:
+                blocked.enter_context(sock)  # Kept open until another port is found.
             return sock
     except OSError as error:
-        raise _no_port(port, error) from error
+        raise _port_error(port, error) from error
 
 
-def _listening(port: int) -> socket.socket:
-    with ExitStack() as undo:
-        sock = undo.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
+def _listen(port: int) -> socket.socket:
+    with ExitStack() as on_error:
+        sock = on_error.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
         if sys.platform == "win32":  # pragma: no cover - Windows alone knows this option
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
-        forget_closed_connections(sock, True)
+        _set_reuse_address(sock, True)
         sock.bind((HOST, port))
         sock.listen()
-        forget_closed_connections(sock, False)
+        _set_reuse_address(sock, False)
         sock.setblocking(False)
-        undo.pop_all()
+        on_error.pop_all()
         return sock
 
 
-def hold_ipv6(port: int) -> socket.socket | None:
-    """Keep ``[::1]:port`` from other programs, without listening there; None where it cannot be had.
+def _set_reuse_address(sock: socket.socket | TransportSocket, reuse: bool) -> None:
+    if sys.platform == "linux":  # pragma: no branch - elsewhere the port would be shared
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, reuse)
 
-    A user who writes ``localhost`` for 127.0.0.1 would bring the redirect to whoever listens there: browsers try it
-    first.
+
+def _port_error(port: int | None, error: OSError) -> MachineError:
+    if error.errno == errno.EADDRINUSE and port:
+        return PortTakenError(_("Port {port} on {host} is taken: another program listens there", port=port, host=HOST))
+    if error.errno == errno.EACCES and port:
+        message = _(
+            "Port {port} on {host} is reserved: the system does not let this user listen there", port=port, host=HOST
+        )
+        hint = _("Leave out --port to take any free port, or name another one above 1023.")
+        return PortTakenError(message, hint=hint)
+    return cannot_listen(error)
+
+
+def hold_ipv6(port: int) -> socket.socket | None:
+    """Bind ``[::1]:port`` without listening, so that no other program can; None if that is not possible.
+
+    Browsers try ``[::1]`` first for ``localhost``, so a user who writes that name instead of 127.0.0.1 would send the
+    redirect to whichever program listens there.
     """
     try:
         sock = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
@@ -90,199 +111,141 @@ def hold_ipv6(port: int) -> socket.socket | None:
     return sock
 
 
-def forget_closed_connections(sock: socket.socket | TransportSocket, forget: bool) -> None:
-    """Let the port be had again at once, or not, although connections to it were closed just now."""
-    if sys.platform == "linux":  # pragma: no branch - elsewhere it would share the port
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, forget)
+_MAX_CONNECTIONS: Final = 256
+_MAX_ACCEPTED_AT_ONCE: Final = 16
 
 
-def _no_port(port: int | None, error: OSError) -> MachineError:
-    if error.errno == errno.EADDRINUSE and port:
-        return PortTakenError(_("Port {port} on {host} is taken: another program listens there", port=port, host=HOST))
-    if error.errno == errno.EACCES and port:
-        return PortTakenError(
-            _(
-                "Port {port} on {host} is reserved: the system does not let this user listen there",
-                port=port,
-                host=HOST,
-            ),
-            hint=_("Leave out --port to take any free port, or name another one above 1023."),
-        )
-    return cannot_listen(error)
+class _ConnectionLimiter:
+    """Limits the open connections: it closes the one that is idle for the longest time.
 
-
-def lengthen_queue(sock: socket.socket) -> None:
-    """Let more connections wait for us to accept them than asyncio accepts at once.
-
-    Where the queue is full, Linux lets a browser try again only a second later.
-    """
-    sock.listen(_QUEUE)
-
-
-_MOST: Final = 256
-"""Connections."""
-_SHARE: Final = 4
-"""The part of the files that this process may have open: more are those that are being closed, and what else we do."""
-_AT_ONCE: Final = 16
-"""Connections; what came before waits for all of them."""
-_ROUNDS: Final = 8
-"""How often so many are accepted until what came first was read: five turns of the loop, and some for who is slow."""
-
-
-class ConnectionLimiter:
-    """The open connections, the one longest without a request first.
-
-    Where there are too many, that one is closed: a browser opens another when it needs one. A connection whose
-    request is being answered is never closed.
+    A connection whose request is being answered is never closed.
     """
 
     def __init__(self) -> None:
-        self._most = min(_MOST, _open_files_limit() // _SHARE)
-        self.at_once: int = max(1, min(_AT_ONCE, self._most // _ROUNDS))
-        """How many to accept before anything else is done: so few that none is closed before it was read once."""
-        self._idle: dict[web.RequestHandler, None] = {}
-        self._busy: set[web.RequestHandler] = set()
+        # At most a quarter of the files that this process may open are connections. macOS allows only 256.
+        self._max = int(min(_open_files_limit() / 4, _MAX_CONNECTIONS))
+        # A new connection is read within eight turns of the event loop; none should be closed before.
+        self.accepted_at_once: int = max(1, min(_MAX_ACCEPTED_AT_ONCE, self._max // 8))
+        self._idle: dict[RequestHandler, None] = {}
+        self._busy: set[RequestHandler] = set()
 
-    def enter(self, connection: web.RequestHandler) -> None:
-        """Count a connection in."""
+    def add(self, connection: RequestHandler) -> None:
         self._idle[connection] = None
-        if len(self._idle) + len(self._busy) > self._most:
+        if len(self._idle) + len(self._busy) > self._max:
             longest_idle = next(iter(self._idle))
             del self._idle[longest_idle]
-            if longest_idle.transport:  # pragma: no branch - aiohttp takes it away as it closes one
+            if longest_idle.transport:  # pragma: no branch - aiohttp removes it while it closes a connection
                 longest_idle.transport.abort()
 
-    def leave(self, connection: web.RequestHandler) -> None:
-        """Count a connection out."""
+    def remove(self, connection: RequestHandler) -> None:
         self._idle.pop(connection, None)
         self._busy.discard(connection)
 
     @contextmanager
-    def busy(self, connection: web.RequestHandler) -> Iterator[None]:
-        """Know that a request of it is being answered."""
+    def busy(self, connection: RequestHandler) -> Iterator[None]:
+        """Keep the connection open while the context is open."""
         self._idle.pop(connection, None)
         self._busy.add(connection)
         try:
             yield
         finally:
-            # It may be closed meanwhile.
-            if connection in self._busy:
+            if connection in self._busy:  # The client may have closed it.
                 self._busy.remove(connection)
                 self._idle[connection] = None
 
 
-def _open_files_limit() -> int:
-    """Return how many files, connections among them, this process may have open; macOS allows 256."""
+def _open_files_limit() -> float:
     if sys.platform == "win32":  # pragma: no cover - Windows has no such limit
-        return _SHARE * _MOST
-    import resource  # noqa: PLC0415 - Windows has none
+        return inf
+    import resource  # noqa: PLC0415 - not on Windows
 
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return _SHARE * _MOST if limit == resource.RLIM_INFINITY else limit
+    return inf if limit == resource.RLIM_INFINITY else limit
 
 
 Address = tuple[str, int]
 
 _TABLES: Final = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
 """proc(5)."""
-_MAPPED: Final = bytes(10) + b"\xff\xff"
-"""RFC 4291 section 2.5.5.2: what stands before an IPv4 address in one of IPv6."""
+_IPV4_MAPPED: Final = bytes(10) + b"\xff\xff"
+"""The first bytes of an IPv6 address that contains an IPv4 address (RFC 4291 section 2.5.5.2)."""
 _ROOT: Final = 0
 
 
-async def is_held_by_another(transport: Transport | None) -> bool:
-    """Whether another user holds the far end of a connection. A client that has left already counts as another user.
-
-    The system's tables are read in a thread: with thousands of connections that takes milliseconds.
-    """
+async def is_peer_other_user(transport: asyncio.Transport | None) -> bool:
+    """Whether another user of this machine is connected. A client that has left counts as another user."""
     if transport is None:
         return True
-    if not _is_told():
-        return False
-    ends = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
-    return await asyncio.to_thread(is_another_users, *ends)
+    addresses = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
+    # With thousands of connections, reading the tables takes milliseconds.
+    return _can_know_users() and await asyncio.to_thread(is_other_user, *addresses)
 
 
-def is_another_users(theirs: Address, ours: Address) -> bool:
-    """Whether the end ``theirs`` of a connection within this machine is another user's than ours or root's.
+def is_other_user(peer: Address, ours: Address) -> bool:
+    """Whether the end ``peer`` of a connection within this machine belongs to a user other than us and root.
 
-    On other systems this is unknown, and root may open pages as another user: there the answer is no. An end that its
-    program has closed counts as another user's: its program does not wait for an answer.
+    The answer is False if it cannot be known: on other systems, or if the tables do not even show our own end. It is
+    also False for root, who may open pages as another user. An end that its program has closed counts as another user.
     """
-    if not _is_told():
+    if not _can_know_users():
         return False
-    tables = b"".join(_table(path) for path in _TABLES)
-    if not any(_owner(tables, end) for end in _ends(ours, theirs)):
-        return False  # If not even our own end is shown, the tables tell nothing.
-    owners = [_owner(tables, end) for end in _ends(theirs, ours)]
-    return not any(owner and owner.is_open and owner.user in {_ROOT, os.geteuid()} for owner in owners)
+    tables = b"".join(_read_table(path) for path in _TABLES)
+    if not _find_socket(tables, ours, peer):
+        return False
+    owner = _find_socket(tables, peer, ours)
+    return owner is None or owner[0] not in {_ROOT, os.geteuid()} or not owner[1]
 
 
-def _is_told() -> bool:
+def _can_know_users() -> bool:
     return sys.platform == "linux" and os.geteuid() != _ROOT
 
 
-def _ends(near: Address, far: Address) -> list[tuple[str, str]]:
-    """Return how a connection's one end may be spelt: a socket of IPv6 can speak IPv4 as well."""
-    spellings = zip(_spelt(near), _spelt(far), strict=True)
-    return list(spellings)
-
-
-def _spelt(address: Address) -> tuple[str, str]:
-    host, port = socket.inet_aton(address[0]), f"{address[1]:04X}"
-    return f"{_in_words(host)}:{port}", f"{_in_words(_MAPPED + host)}:{port}"
-
-
-def _in_words(address: bytes) -> str:
-    """Spell an address as the tables do: words of 32 bits, each in the byte order of the machine."""
-    words = (address[at : at + 4] for at in range(0, len(address), 4))
-    return "".join(f"{int.from_bytes(word, sys.byteorder):08X}" for word in words)
-
-
-class _Owner(NamedTuple):
-    user: int
-    is_open: bool
-    """Whether a program still holds the socket: an orphan has no inode, and its user may be shown as root."""
-
-
-def _table(path: Path) -> bytes:
+def _read_table(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError:
         return b""
 
 
-def _owner(tables: bytes, ends: tuple[str, str]) -> _Owner | None:
-    """Return who holds the end of a connection with these two addresses; None if the tables do not show it."""
-    near, far = ends
-    _, found, rest = tables.partition(f" {near} {far} ".encode())
-    if not found:
-        return None
-    _state, _queues, _timer, _retransmits, user, _timeout, inode, *_ = rest.split(b"\n", 1)[0].split()
-    return _Owner(int(user), int(inode) != 0)
+def _find_socket(tables: bytes, near: Address, far: Address) -> tuple[int, int] | None:
+    """Return user and inode of the socket with these addresses; the inode is 0 if no program holds the socket."""
+    for near_text, far_text in zip(_spellings(near), _spellings(far), strict=True):
+        _, found, rest = tables.partition(f" {near_text} {far_text} ".encode())
+        if found:
+            _state, _queues, _timer, _retransmits, user, _timeout, inode, *_ = rest.split(b"\n", 1)[0].split()
+            return int(user), int(inode)
+    return None
+
+
+def _spellings(address: Address) -> tuple[str, str]:
+    """Return the address as the IPv4 and the IPv6 table contain it: an IPv6 socket can have IPv4 peers."""
+    host, port = socket.inet_aton(address[0]), f"{address[1]:04X}"
+    return f"{_to_hex(host)}:{port}", f"{_to_hex(_IPV4_MAPPED + host)}:{port}"
+
+
+def _to_hex(address: bytes) -> str:
+    """Return 32-bit words in hexadecimal, each in the byte order of the machine."""
+    words = (address[at : at + 4] for at in range(0, len(address), 4))
+    return "".join(f"{int.from_bytes(word, sys.byteorder):08X}" for word in words)
 
 
 _log = logging.getLogger(__name__)
 
 FORM_LIMIT: Final = 64 * 1024
-"""Bytes of a form. A redirect is an address; the longest that browsers keep are of this size."""
-
+"""Bytes of a form. It contains an address, and browsers keep addresses of at most about this length."""
 _LINE_LIMIT: Final = 64 * 1024
-"""Bytes of a request line or header: some hosts' codes are kilobytes long, and a browser sends a port every cookie
-of its host, those of other programs on 127.0.0.1 included (RFC 6265 section 8.5)."""
-
+"""Bytes of a request line or header. Some codes are kilobytes long, and a browser sends the cookies of all programs on
+127.0.0.1 (RFC 6265 section 8.5)."""
 _TLS_HANDSHAKE: Final = b"\x16"
-"""RFC 8446 section 5.1: the type of the record with which a client begins."""
-
-_CONNECTION: Final[Mapping[str, Any]] = {
-    "access_log": None,  # It would hold codes.
-    "auto_decompress": False,  # FORM_LIMIT then counts what is held in memory.
-    "lingering_time": 2.0,  # Seconds to read on past an answer, so that who still sends gets to see it.
+"""The first byte of a TLS connection (RFC 8446 section 5.1)."""
+_CONNECTION_OPTIONS: Final[Mapping[str, Any]] = {
+    "access_log": None,  # It would contain codes.
+    "auto_decompress": False,  # So FORM_LIMIT limits the memory that is used.
+    "lingering_time": 2.0,  # Seconds to read on after an answer, so that a client that still sends gets the answer.
     "max_field_size": _LINE_LIMIT,
     "max_line_size": _LINE_LIMIT,
 }
-
-ANSWER_HEADERS: Final[Mapping[str, str]] = {
+_HEADERS: Final[Mapping[str, str]] = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -290,111 +253,108 @@ ANSWER_HEADERS: Final[Mapping[str, str]] = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
-"""RFC 9700 sections 4.2.4, 4.3 and 4.16: nothing of an address is kept, passed on or framed."""
+"""RFC 9700 sections 4.2.4, 4.3 and 4.16: no address is kept, passed on or framed."""
 
 
-class Connection(web.RequestHandler):
-    """One browser's or stranger's connection."""
-
-    __slots__ = ("_first_byte", "_limiter", "_on_rejected")
-
-    def __init__(
-        self, server: Server, limiter: ConnectionLimiter, on_rejected: Callable[[RejectedRequest], None]
-    ) -> None:
-        super().__init__(server, loop=asyncio.get_running_loop(), **_CONNECTION)
-        self._limiter = limiter
-        self._on_rejected = on_rejected
-        self._first_byte = b""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Let the port be had again at once after this connection was closed (see :func:`.port.listen`)."""
-        forget_closed_connections(transport.get_extra_info("socket"), True)
-        super().connection_made(transport)
-        self._limiter.enter(self)
-
-    def connection_lost(self, exc: BaseException | None) -> None:
-        """Count it out."""
-        self._limiter.leave(self)
-        super().connection_lost(exc)
-
-    def data_received(self, data: bytes) -> None:
-        """Remember how it began: with TLS, it is told from other noise by that."""
-        self._first_byte = self._first_byte or data[:1]
-        super().data_received(data)
-
-    def handle_error(
-        self,
-        request: web.BaseRequest,  # noqa: ARG002 - aiohttp's signature
-        status: int = HTTPStatus.INTERNAL_SERVER_ERROR,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        """Answer what is no HTTP without a word, and log nothing of it: it may be half of a redirect."""
-        if isinstance(exc, HttpProcessingError):
-            self._on_rejected(RejectedRequest.HTTPS if self._first_byte == _TLS_HANDSHAKE else RejectedRequest.NOT_HTTP)
-            status = HTTPStatus.BAD_REQUEST
-        else:
-            # aiohttp's own log shows what libraries say, and they may say what they were called with.
-            _log.error("A fault in an answer:\n%s", safe_traceback(exc) if exc else message)
-        answer = web.Response(status=status)
-        answer.force_close()
-        return answer
-
-
-class Server(web.Server):
-    """aiohttp's low-level server with limits, connections and answers of our own."""
+class Server(LowLevelServer):
+    """aiohttp's low-level server with a connection limit and our headers on every answer."""
 
     def __init__(
         self,
-        answer: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
+        handler: Callable[[BaseRequest], Awaitable[StreamResponse]],
         *,
         on_rejected: Callable[[RejectedRequest], None],
     ) -> None:
-        super().__init__(self._answer, request_factory=self._request)
+        super().__init__(self._handle, request_factory=self._request)
         self._accepting: asyncio.Server
-        self._give_answer = answer
-        self._on_rejected = on_rejected
-        self._limiter = ConnectionLimiter()
+        self._handler = handler
+        self.on_rejected = on_rejected
+        self.limiter = _ConnectionLimiter()
 
-    def __call__(self) -> Connection:
+    def __call__(self) -> _Connection:
         """Return the protocol of a new connection."""
-        return Connection(self, self._limiter, self._on_rejected)
+        return _Connection(self)
 
     async def accept(self, sock: socket.socket) -> None:
-        """Accept connections from now on; ``sock`` listens already."""
+        """Accept connections from now on; ``sock`` already listens."""
         loop = asyncio.get_running_loop()
-        self._accepting = await loop.create_server(self, sock=sock, backlog=self._limiter.at_once)
-        lengthen_queue(sock)
+        # asyncio uses the backlog also as the number of connections that it accepts at once.
+        self._accepting = await loop.create_server(self, sock=sock, backlog=self.limiter.accepted_at_once)
+        sock.listen(_BACKLOG)
 
-    async def close(self, flushing: float) -> None:
-        """Undo :meth:`accept`, and close what is open; answers half written have ``flushing`` seconds to be read."""
+    async def close(self, seconds: float) -> None:
+        """Close all connections; clients have so many ``seconds`` to read answers that are being sent."""
         self._accepting.close()
-        await asyncio.sleep(0)  # A request that was just read is to be answered first.
+        await asyncio.sleep(0)  # First answer a request that was just read.
         self.pre_shutdown()
-        await self.shutdown(flushing)
+        await self.shutdown(seconds)
 
-    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        with self._limiter.busy(request.protocol):
-            return await self._give_answer(request)
+    async def _handle(self, request: BaseRequest) -> StreamResponse:
+        with self.limiter.busy(request.protocol):
+            return await self._handler(request)
 
     def _request(
         self,
         message: RawRequestMessage,
         payload: StreamReader,
-        protocol: web.RequestHandler,
+        protocol: RequestHandler,
         _writer: AbstractStreamWriter,
         task: asyncio.Task[None],
-    ) -> web.BaseRequest:
+    ) -> BaseRequest:
         loop = asyncio.get_running_loop()
-        writer = _AnswerWriter(protocol, loop)
-        return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=FORM_LIMIT)
+        writer = _ResponseWriter(protocol, loop)
+        return BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=FORM_LIMIT)
 
 
-class _AnswerWriter(StreamWriter):
-    """The one way out for every answer, aiohttp's own to malformed requests included."""
+class _Connection(RequestHandler):
+    """A connection from a browser or another client."""
+
+    __slots__ = ("_first_byte", "_server")
+
+    def __init__(self, server: Server) -> None:
+        super().__init__(server, loop=asyncio.get_running_loop(), **_CONNECTION_OPTIONS)
+        self._server = server
+        self._first_byte = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # Lets the port be used again as soon as this connection is closed (see `listen`).
+        _set_reuse_address(transport.get_extra_info("socket"), True)
+        super().connection_made(transport)
+        self._server.limiter.add(self)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._server.limiter.remove(self)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        self._first_byte = self._first_byte or data[:1]
+        super().data_received(data)
+
+    def handle_error(
+        self,
+        request: BaseRequest,  # noqa: ARG002 - aiohttp's signature
+        status: int = HTTPStatus.INTERNAL_SERVER_ERROR,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> StreamResponse:
+        """Answer without a body. Log nothing of a malformed request: it may be half of a redirect."""
+        if isinstance(exc, HttpProcessingError):
+            is_tls = self._first_byte == _TLS_HANDSHAKE
+            self._server.on_rejected(RejectedRequest.HTTPS if is_tls else RejectedRequest.NOT_HTTP)
+            status = HTTPStatus.BAD_REQUEST
+        else:
+            # aiohttp would log the messages of libraries, which may quote their arguments.
+            _log.error("An answer failed:\n%s", safe_traceback(exc) if exc else message)
+        response = Response(status=status)
+        response.force_close()
+        return response
+
+
+class _ResponseWriter(StreamWriter):
+    """Sends every answer, also aiohttp's own answers to malformed requests."""
 
     async def write_headers(self, status_line: str, headers: CIMultiDict[str]) -> None:
-        headers.popall("Server", None)  # It would name the versions of Python and aiohttp.
-        for name, value in ANSWER_HEADERS.items():
+        headers.popall("Server", None)  # It names the versions of Python and aiohttp.
+        for name, value in _HEADERS.items():
             headers.setdefault(name, value)
         await super().write_headers(status_line, headers)

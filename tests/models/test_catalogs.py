@@ -21,8 +21,8 @@ LANGUAGES = {language.replace("-", "_"): language for language in Language}
 MESSAGES_OF = {"_": 1, "N_": 1, "ngettext": 2}
 """The functions that mark messages, and how many of their arguments are messages."""
 COMMAND = re.compile(r"`[^`]+`")
-FIXED = re.compile(r"--[a-z][a-z-]+|\b[A-Z]+(?:_[A-Z]+)+\b|\b[A-Z]+\.\d{4}\b|</?[a-z]+>|\$[a-z_]+")
-"""Options, environment variables, error codes, markup, and the places of a template."""
+FIXED = re.compile(r"--[a-z][a-z-]+|\b[A-Z]+(?:_[A-Z]+)+\b|\b[A-Z]+\.\d{4}\b|</?[a-z]+>")
+"""Options, environment variables, error codes, and markup."""
 
 
 def messages(path: Path) -> list[Message]:
@@ -61,10 +61,7 @@ def test_every_message_is_translated_and_keeps_its_placeholders(path: Path) -> N
 
 
 def fields(text: str) -> set[str]:
-    try:
-        parsed = list(Formatter().parse(text))
-    except ValueError:  # the template of a page has other placeholders
-        return set()
+    parsed = list(Formatter().parse(text))
     return {f"{name}!{conversion}:{form}" for _, name, form, conversion in parsed if name is not None}
 
 

@@ -372,7 +372,7 @@ def test_the_listener_takes_only_navigations_to_its_own_addresses(
     method: str, target: str, pairs: list[tuple[str, str]]
 ) -> None:
     headers = CIMultiDictProxy(CIMultiDict(pairs))
-    refused = RequestPolicy(AUTHORITY, (Secret(KEY),), Secret(DONE_KEY)).refusal(method, target, headers)
+    refused = RequestPolicy(AUTHORITY, (Secret(KEY),), (Secret(DONE_KEY),)).refusal(method, target, headers)
     if refused is not None:
         assert refused.status in {403, 404, 405}
         return

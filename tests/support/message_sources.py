@@ -1,15 +1,14 @@
-"""Extractors for Babel: the ``[[…]]`` of templates, help texts, hints of errors, and messages of click.
+"""What Babel cannot find on its own: help texts, hints of errors, and click's own messages.
 
-``babel.cfg`` names them. Babel calls the second one once, for this file.
+``babel.cfg`` names the extractor. Babel calls it once, for this file.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from inspect import cleandoc
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final
 
 import click
 from babel.messages.catalog import Message
@@ -50,12 +49,6 @@ CLICK: Final[tuple[str | tuple[str, str], ...]] = (
     "float range",
 )
 """The messages of click 8.1.8 to 8.5 that a user of our commands can see."""
-
-
-def templates(fileobj: IO[bytes], keywords: object, comment_tags: object, options: dict[str, Any]) -> Iterator[Match]:
-    """Find the messages of a template."""
-    for message in re.findall(r"\[\[(.*?)\]\]", fileobj.read().decode(), re.DOTALL):
-        yield 0, "", " ".join(message.split()), []
 
 
 def run_time(fileobj: object, keywords: object, comment_tags: object, options: dict[str, Any]) -> Iterator[Match]:

@@ -55,7 +55,7 @@ async def waiting(
     run = SingleRun(folder, target, RepoType.GITHUB, told.append)
     ending = asyncio.create_task(_end(receiver, outcome))
     try:
-        async with Listener(patience=patience) as listener, run.acquired_or_joined(REQUEST):
+        async with Listener(timeout=patience) as listener, run.acquired_or_joined(REQUEST):
             await listener.serve(receiver)
             with run.announced(listener.start(good_once=False).address, receiver.state):
                 [info] = [one for one in waiting_instances(folder) if one.name == target.name]

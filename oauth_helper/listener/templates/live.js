@@ -2,11 +2,9 @@
 {
   const body = document.body;
   const announcer = document.getElementById("announcer");
-  const ATTEMPT = "Oauth-Helper-Attempt";
   const PAUSE = 1000; // Milliseconds.
-  const FAILURES = 3; // So many in a row, and whoever answered is gone.
+  const FAILURES = 3; // After so many in a row, the listener is gone.
   let following = new AbortController();
-  let isPromised = body.dataset.outcome === "waiting";
 
   const pause = () => new Promise((resolve) => setTimeout(resolve, PAUSE));
 
@@ -32,15 +30,6 @@
     announcer.textContent = closing.textContent = closing.dataset.over;
   }
 
-  function goOn(answer) {
-    // Another try of the same story: the page stays the page.
-    const form = document.querySelector("form");
-    const [story] = body.dataset.attempt.split(".");
-    const isSame = answer.headers.get(ATTEMPT).split(".")[0] === story;
-    const start = isSame && form?.getAttribute("action").replace("/redirect?", "/start?");
-    location.replace(start || answer.headers.get("Location"));
-  }
-
   // Returns whether there is more to ask for.
   function take(text) {
     const page = new DOMParser().parseFromString(text, "text/html");
@@ -59,12 +48,9 @@
   }
 
   async function ask(signal) {
-    const answer = await fetch(body.dataset.live, {
-      headers: { [ATTEMPT]: body.dataset.attempt + (isPromised ? " promised" : "") },
-      mode: "same-origin",
-      cache: "no-store",
-      signal,
-    });
+    // No browser asks for this type alone when it navigates.
+    const headers = { Accept: "text/html" };
+    const answer = await fetch(body.dataset.live, { headers, mode: "same-origin", cache: "no-store", signal });
     return [answer, await answer.text()];
   }
 
@@ -82,13 +68,11 @@
         continue;
       }
       if (signal.aborted) return;
-      if (answer.headers.has("Location")) return goOn(answer);
+      if (answer.headers.has("Location")) return location.replace(answer.headers.get("Location"));
       if (!answer.ok) return showLost();
-      isPromised = answer.status === 204;
-      if (isPromised) continue;
+      if (answer.status === 204) continue;
       if (!take(text)) return;
-      isPromised = body.dataset.outcome === "waiting";
-      if (!isPromised) await pause();
+      if (body.dataset.outcome !== "waiting") await pause();
     }
   }
 

@@ -8,13 +8,13 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from aiohttp import web
-from listener_desk import ADDRESS, DENIAL, DIRECT, LINKED, OURS, Open, RedirectReceiver, ask, listening
 from msgspec.structs import replace
+from support.listener import ADDRESS, DENIAL, DIRECT, LINKED, OURS, Open, RedirectReceiver, ask, listening
 
 from oauth_helper.errors import CodeOrStateInvalidError, OutcomeUnknownError
 from oauth_helper.events import Failed, Linked
 from oauth_helper.i18n import Language, _
-from oauth_helper.listener.handlers import show
+from oauth_helper.listener.handlers import _show as show
 from oauth_helper.listener.pages import Pages
 from oauth_helper.models import RepoType
 
@@ -79,10 +79,10 @@ async def _already_opened(tab: Tab) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def _other_user(tab: Tab) -> AsyncIterator[None]:
-    pages = Pages(RepoType.GITHUB, "", done="/done", attempt="1.1", language=Language.ENGLISH)
+    pages = Pages(RepoType.GITHUB, Language.ENGLISH)
 
     async def answer(_request: web.Request) -> web.Response:
-        return show(pages.other_user())
+        return show(pages.message("other user"))
 
     app = web.Application()
     app.router.add_get("/start", answer)

@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import parse_qs, urlencode, urlsplit
 
+from oauth_helper import receiver
 from oauth_helper.errors import AuthorizationDeniedError, RedirectRejectedError
 from oauth_helper.events import Failed, Linked, Outcome, RejectedRequest, Way
 from oauth_helper.i18n import _
@@ -29,7 +30,7 @@ LINKED = Linked(Authorization(name="my-auth", repo_type="github", repo_user="oct
 
 
 @dataclass
-class RedirectReceiver:
+class RedirectReceiver(receiver.RedirectReceiver):
     """Knows its state, takes the first redirect that bears it, and ends as ``ending`` says."""
 
     ending: Outcome | None = LINKED
@@ -105,7 +106,7 @@ class Open(NamedTuple):
 @asynccontextmanager
 async def listening(receiver: RedirectReceiver, *, patience: float = 20.0) -> AsyncIterator[Open]:
     """Open a listener for ``desk``; closing it takes less than three seconds, whatever the test left open."""
-    listener = Listener(patience=patience)
+    listener = Listener(timeout=patience)
     await listener.__aenter__()
     try:
         start = urlsplit(await listener.serve(receiver))

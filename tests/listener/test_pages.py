@@ -1,29 +1,29 @@
-"""The pages' languages: which one a page is in, and that every word of it can be said in another."""
+"""The language of a page; every word of it can be translated."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import re
+from collections.abc import Iterator
 from gettext import NullTranslations
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from aiohttp import web
 from command import use_temporary_folder
-from listener_desk import ADDRESS, DIRECT, Forms, RedirectReceiver, ask
+from support.listener import ADDRESS, DIRECT, Forms, RedirectReceiver, ask
 
 from oauth_helper.browsers.discovery import Family, choose, look_around
 from oauth_helper.browsers.drivers import Patience, rejected
 from oauth_helper.browsers.launch import driver_for, launched
-from oauth_helper.errors import NoBrowserError
-from oauth_helper.events import Way
+from oauth_helper.errors import NoBrowserError, RefusedError
+from oauth_helper.events import Failed, Linked, Way
 from oauth_helper.i18n import Language, Preference, _
-from oauth_helper.listener import pages as templating
+from oauth_helper.listener import pages
 from oauth_helper.listener.handlers import Listener
-from oauth_helper.listener.pages import Templates
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from oauth_helper.listener.pages import Pages
+from oauth_helper.models import Authorization, RepoType
 
 CHINESE = "zh-CN,zh;q=0.9,en;q=0.8"
 
@@ -32,7 +32,7 @@ class Shouting(NullTranslations):
     """A language whose every message is known by its brackets."""
 
     def gettext(self, message: str) -> str:
-        return f"<i>{message}</i>" if "$" in message else f"«{message}»"
+        return f"«{message}»"
 
 
 @pytest.mark.parametrize(
@@ -54,10 +54,10 @@ async def test_a_page_is_in_the_language_of_the_user_or_of_the_browser(
         port = int(listener.address.rpartition(":")[2])
         key = listener.start(good_once=False).key.reveal()
         strays = f"{DIRECT}?code=c&state=stale"
-        pages = [await ask(port, target, Accept_Language=accepted) for target in (f"/start?k={key}", strays)]
+        shown = [await ask(port, target, Accept_Language=accepted) for target in (f"/start?k={key}", strays)]
         receiver.judge(ADDRESS, Way.TERMINAL)
-        pages.append(await ask(port, listener.done_address.removeprefix(listener.address), Accept_Language=accepted))
-    for page in pages:
+        shown.append(await ask(port, listener.done_address.removeprefix(listener.address), Accept_Language=accepted))
+    for page in shown:
         assert Forms(page.body).all("html") == [{"lang": language}]
         assert (page.headers["content-language"], page.headers["vary"]) == (language, "Accept-Language")
 
@@ -72,27 +72,36 @@ async def test_two_browsers_are_told_the_same_in_their_own_languages() -> None:
 
 
 @pytest.fixture
-def templates(monkeypatch: pytest.MonkeyPatch) -> Templates:
+def shouted(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pages]:
+    """The pages with a catalog that marks every message."""
     catalog = Shouting()
-    monkeypatch.setattr(templating, "catalog_of", lambda _language: catalog)
-    return Templates(Language.CHINESE)
+    monkeypatch.setattr(pages, "catalog_of", lambda _language: catalog)
+    pages._renderer.cache_clear()
+    yield Pages(RepoType.GITHUB, Language.CHINESE)
+    pages._renderer.cache_clear()
 
 
-def test_the_words_of_a_template_are_looked_up_as_one_line_and_filled_in_afterwards(templates: Templates) -> None:
-    assert "<h1><i>Your $host account is linked</i></h1>".replace("$host", "A&amp;B") in templates.fill(
-        "linked.html", initials="A", host="A&B", kept="", facts="", name="n", closing=""
-    )
-    assert "«An address of oauth-helper opens in one browser only, so that nobody else on this machine" in (
-        templates.fill("already_opened.html")
-    )
+WORDS = re.compile(r">([^<>]*[A-Za-z][^<>]*)<")
 
 
-def test_a_phrase_is_said_escaped_and_ends_as_a_sentence_of_its_language(templates: Templates) -> None:
-    assert templates.paragraph(_("a <b>; see `x`")) == "<p>«a &lt;b&gt;; see <code>x</code>»。</p>"
-    assert templates.paragraph("An end.") == "<p>An end.</p>"
-    assert templates.facts({_("Account"): "me", _("Error code"): ""}) == (
-        "<dl><div><dt>«Account»</dt><dd>me</dd></div></dl>"
-    )
+def test_every_word_of_a_page_is_a_message(shouted: Pages) -> None:
+    record = Authorization(name="-", repo_type="github", repo_user="-", status=0)
+    error = RefusedError(_("a <b>; see `x`"), code="-", hint=_("An end."))
+    for page in (
+        shouted.start("-", authorization_url="", private_start="", live="/", reason="too-long"),
+        shouted.message("onward", address="-"),
+        shouted.message("already opened"),
+        shouted.message("other user"),
+        shouted.rejected("foreign-state"),
+        shouted.outcome(None, live="/"),
+        shouted.outcome(Linked(record, kept=True), live="/", more_to_come=True),
+        shouted.outcome(Failed(error)),
+    ):
+        body = re.sub(r"<(style|script)>.*?</\1>|<header>.*?</header>", "", page.html, flags=re.DOTALL)
+        body = re.sub(r"«[^»]*»|GitHub", "", body)
+        assert [words for words in WORDS.findall(body) if words.strip()] == []
+    assert "<p>«a &lt;b&gt;; see <code>x</code>»。</p>" in page.html
+    assert "<p>«An end.»。</p>" in page.html
 
 
 def test_the_page_of_a_window_that_no_server_gives_out_has_a_language_too() -> None:

@@ -1,0 +1,854 @@
+"""What the listener answers to browsers, scripts and other oauth-helper processes, over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import json
+import os
+import re
+import socket
+import sys
+from http.cookies import SimpleCookie
+from urllib.parse import parse_qs, quote, urlencode, urlsplit
+
+import aiohttp
+import pytest
+from support.listener import (
+    ADDRESS,
+    CODE,
+    DENIAL,
+    DIRECT,
+    GENUINE,
+    LINKED,
+    OURS,
+    STATE,
+    Answer,
+    Forms,
+    Open,
+    RedirectReceiver,
+    ask,
+    genuine,
+    is_bare,
+    listening,
+    paste,
+    read_answer,
+    told,
+)
+
+from oauth_helper.errors import MachineError, OutcomeUnknownError, PortTakenError, RefusedError
+from oauth_helper.events import Failed, Linked, Outcome, RejectedRequest, Way
+from oauth_helper.i18n import _
+from oauth_helper.listener.handlers import EntryLink, Listener
+from oauth_helper.listener.pages import PROBLEMS
+from oauth_helper.models import RepoType
+from oauth_helper.single_instance import read_outcome
+
+DONE = re.compile(r"/done\?k=[\w-]{43}")
+
+
+async def test_start_is_a_page_with_one_link_to_the_git_host_and_one_form() -> None:
+    async with listening(RedirectReceiver()) as opened:
+        page = await ask(opened.port, f"/start?k={opened.key}")
+    seen = Forms(page.body)
+    authorize = next(link for link in seen.all("a") if link.get("id") == "authorize")
+    assert page.status == 200
+    assert "Link your GitHub account to ServiceStage" in page.body
+    assert authorize["href"] == opened.receiver.authorization_url
+    assert (authorize["target"], authorize["rel"]) == ("_blank", "noopener noreferrer")
+    assert seen.all("form") == [{"method": "post", "action": f"/redirect?k={opened.key}"}]
+    assert [field["name"] for field in seen.all("textarea")] == ["redirect"]
+    assert seen.all("link") == [{"rel": "icon", "href": "data:,"}]
+    assert "<script>alert" not in page.body
+    assert opened.receiver.untouched
+
+
+async def test_a_pasted_redirect_is_judged_and_answered_with_the_outcome() -> None:
+    async with listening(RedirectReceiver()) as opened:
+        page = await paste(opened, ADDRESS)
+    assert (page.status, told(page)) == (200, "linked")
+    assert "my-auth" in page.body
+    assert "octo&lt;b&gt;cat" in page.body
+    assert opened.receiver.taken == [Way.PAGE]
+    assert CODE not in page.body
+
+
+async def test_a_redirect_delivered_from_another_terminal_is_counted_as_such() -> None:
+    async with listening(RedirectReceiver()) as opened, aiohttp.ClientSession() as session:
+        address = f"{opened.listener.address}/redirect?k={opened.key}"
+        async with session.post(address, data={"redirect": ADDRESS, "way": "deliver"}) as answer:
+            assert answer.status == 200
+    assert opened.receiver.taken == [Way.DELIVER]
+
+
+async def test_a_multipart_form_is_read_too() -> None:
+    async with listening(RedirectReceiver()) as opened, aiohttp.ClientSession() as session:
+        with aiohttp.MultipartWriter("form-data") as form:
+            form.append(ADDRESS).set_content_disposition("form-data", name="redirect")
+        async with session.post(f"{opened.listener.address}/redirect?k={opened.key}", data=form) as answer:
+            assert answer.status == 200
+    assert opened.receiver.taken == [Way.PAGE]
+
+
+@pytest.mark.parametrize("reason", sorted(PROBLEMS))
+async def test_every_reason_is_put_in_words_with_what_to_do(reason: str) -> None:
+    what, remedy = PROBLEMS[reason]
+    assert what.endswith(".")
+    assert remedy.endswith(".")
+
+
+async def test_a_text_that_is_not_ours_brings_the_page_again_and_echoes_nothing() -> None:
+    async with listening(RedirectReceiver()) as opened:
+        page = await paste(opened, f"https://console.huaweicloud.com{DIRECT}?code=pasted-canary&state=stale")
+        assert "belongs to another attempt" in page.body
+        assert "Choose “Continue to GitHub” once more" in page.body
+        assert page.status == 400
+        assert len(Forms(page.body).all("form")) == 1
+        assert "pasted-canary" not in page.body
+        assert opened.receiver.ignored == ["foreign-state"]
+        assert (await paste(opened, ADDRESS)).status == 200
+
+
+async def test_a_form_without_the_field_or_with_a_file_in_it_is_no_redirect() -> None:
+    async with listening(RedirectReceiver()) as opened, aiohttp.ClientSession() as session:
+        address = f"{opened.listener.address}/redirect?k={opened.key}"
+        file = aiohttp.FormData()
+        file.add_field("redirect", ADDRESS.encode(), filename="redirect.txt")
+        for data in ({"something": "else"}, {"redirect": ""}, file):
+            async with session.post(address, data=data) as answer:
+                assert answer.status == 400
+    assert opened.receiver.ignored == ["no-redirect"] * 3
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("application/x-www-form-urlencoded; charset=no-such-charset", "redirect=x"),
+        ("application/x-www-form-urlencoded; charset=ascii", "redirect=ü"),
+        ("multipart/form-data", "redirect=x"),
+        (
+            "multipart/form-data; boundary=b",
+            "--b\r\nContent-Type: multipart/mixed; boundary=c\r\n\r\n--c--\r\n--b--\r\n",
+        ),
+    ],
+)
+async def test_a_form_that_cannot_be_read_is_400_and_the_page_again(content_type: str, body: str) -> None:
+    async with listening(RedirectReceiver()) as opened:
+        length = str(len(body.encode()))
+        target = f"/redirect?k={opened.key}"
+        fields = {"Content_Type": content_type, "Content_Length": length}
+        page = await ask(opened.port, target, method="POST", body=body, **fields)
+        assert page.status in {400, 413}
+        assert len(Forms(page.body).all("form")) == 1
+        assert opened.receiver.untouched
+
+
+async def test_a_form_of_thousands_of_fields_is_no_redirect() -> None:
+    async with listening(RedirectReceiver()) as opened:
+        body = "&".join("a=1" for _ in range(2000))
+        page = await ask(opened.port, f"/redirect?k={opened.key}", method="POST", body=body)
+        assert page.status in {400, 413}
+        assert opened.receiver.taken == []
+
+
+async def test_a_form_longer_than_any_address_is_413_and_the_page_again() -> None:
+    async with listening(RedirectReceiver()) as opened:
+        page = await paste(opened, "x" * 70_000)
+        assert page.status == 413
+        assert "longer than any address" in page.body
+        assert opened.receiver.untouched
+
+
+async def test_a_form_that_never_arrives_whole_is_given_up() -> None:
+    async with listening(RedirectReceiver(), patience=0.1) as opened:
+        page = await ask(opened.port, f"/redirect?k={opened.key}", method="POST", Content_Length="500")
+        assert (page.status, opened.receiver.untouched) == (400, True)
+
+
+async def test_a_form_cut_off_by_its_sender_changes_nothing() -> None:
+    async with listening(RedirectReceiver()) as opened:
+        _, writer = await asyncio.open_connection("127.0.0.1", opened.port)
+        writer.write(
+            f"POST /redirect?k={opened.key} HTTP/1.1\r\nHost: 127.0.0.1:{opened.port}\r\nContent-Length: 900\r\n"
+            f"Content-Type: application/x-www-form-urlencoded\r\n\r\nredirect={quote(ADDRESS)}".encode()
+        )
+        writer.close()
+        await writer.wait_closed()
+        assert (await ask(opened.port, f"/start?k={opened.key}")).status == 200
+        assert opened.receiver.untouched
+
+
+async def test_a_direct_redirect_leads_to_the_final_page_without_code_or_state_in_its_address() -> None:
+    async with listening(RedirectReceiver()) as opened:
+        answer = await ask(opened.port, f"{DIRECT}?{OURS}", Sec_Fetch_Site="cross-site", Sec_Fetch_Mode="navigate")
+        assert (answer.status, answer.body) == (303, "")
+        assert DONE.fullmatch(answer.headers["location"])
+        page = await ask(opened.port, answer.headers["location"])
+        assert (page.status, told(page)) == (200, "linked")
+        assert "You can close this tab." in page.body
+    assert opened.receiver.taken == [Way.DIRECT]
+
+
+async def test_a_direct_request_that_is_not_ours_is_400_and_the_wait_goes_on() -> None:
+    async with listening(RedirectReceiver()) as opened:
+        rejected = await ask(opened.port, f"{DIRECT}?code=stray-canary&state=stale")
+        assert rejected.status == 400
+        assert "still waits" in rejected.body
+        assert "stray-canary" not in rejected.body
+        assert not opened.receiver.known.done()
+        await genuine(opened)
+
+
+async def test_a_provider_code_of_32_kibibytes_fits() -> None:
+    async with listening(RedirectReceiver()) as opened:
+        query = urlencode({"code": "c" * 32 * 1024, "state": STATE})
+        answer = await ask(opened.port, f"{DIRECT}?{query}")
+        assert told(await ask(opened.port, answer.headers["location"])) == "linked"
+
+
+async def test_the_cookies_of_other_programs_on_this_machine_do_not_matter() -> None:
+    async with listening(RedirectReceiver()) as opened:
+        assert (await ask(opened.port, f"/start?k={opened.key}", Cookie=f"theirs={'c' * 20_000}")).status == 200
+
+
+OUTCOMES: list[tuple[Outcome, str, tuple[str, ...]]] = [
+    (LINKED, "linked", ("account is linked", "my-auth")),
+    (Linked(LINKED.authorization, kept=True), "linked", ("stood already",)),
+    (
+        Failed(
+            RefusedError(
+                _("ServiceStage refused <b>"),
+                code="SVCSTG.REPO.0402",
+                request_id="r-1",
+                hint=_("Try `list`."),
+            )
+        ),
+        "failed",
+        ("refused &lt;b&gt;", "SVCSTG.REPO.0402", "r-1", "Try <code>list</code>."),
+    ),
+    (
+        Failed(OutcomeUnknownError(_("No answer."))),
+        "unknown",
+        ("not known whether GitHub was linked", "No answer."),
+    ),
+]
+
+
+@pytest.mark.parametrize(("outcome", "word", "phrases"), OUTCOMES)
+async def test_the_final_page_tells_the_outcome_as_it_is(outcome: Outcome, word: str, phrases: tuple[str, ...]) -> None:
+    async with listening(RedirectReceiver(ending=outcome)) as opened:
+        page = await paste(opened, ADDRESS)
+    assert (page.status, told(page)) == (200, word)
+    assert [text for text in phrases if text not in page.body] == []
+
+
+async def test_a_denial_by_the_git_host_is_told_with_its_words_escaped() -> None:
+    async with listening(RedirectReceiver()) as opened:
+        location = (await ask(opened.port, f"{DIRECT}?{DENIAL}")).headers["location"]
+        page = await ask(opened.port, location)
+    assert told(page) == "denied"
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; X: y" in page.body
+    assert "<script>" not in page.body
+
+
+async def test_a_second_valid_redirect_gets_the_same_outcome() -> None:
+    async with listening(RedirectReceiver()) as opened:
+        assert told(await paste(opened, ADDRESS)) == "linked"
+        assert told(await paste(opened, ADDRESS)) == "linked"
+        answer = await ask(opened.port, f"{DIRECT}?{OURS}")
+        assert told(await ask(opened.port, answer.headers["location"])) == "linked"
+
+
+NOT_OURS = "https://console.example/?code=x&state=foreign"
+
+
+def cookie_of(answer: Answer) -> str:
+    """What a browser would send back."""
+    cookies = SimpleCookie(answer.headers.get("set-cookie", ""))
+    return "; ".join(f"{name}={one.value}" for name, one in cookies.items())
+
+
+async def begin(opened: Open, key: str, cookie: str = "") -> Answer:
+    return await ask(opened.port, f"/start?k={key}", **({"Cookie": cookie} if cookie else {}))
+
+
+async def hand_in(opened: Open, text: str, cookie: str = "", **headers: str) -> Answer:
+    sent = headers | ({"Cookie": cookie} if cookie else {})
+    body = urlencode({"redirect": text})
+    return await ask(opened.port, f"/redirect?k={opened.first}", method="POST", body=body, **sent)
+
+
+def key_in(address: str | None) -> str:
+    return parse_qs(urlsplit(address or "").query)["k"][0]
+
+
+async def test_the_first_use_is_given_a_cookie_of_this_port_that_no_script_sees() -> None:
+    async with listening(RedirectReceiver()) as opened:
+        answer = await begin(opened, opened.first)
+        cookie = SimpleCookie(answer.headers["set-cookie"])[f"oauth-helper-{opened.port}"]
+        assert len(cookie.value) >= 43, "256 bits"
+        assert (cookie["httponly"], cookie["samesite"], cookie["path"]) == (True, "Lax", "/")
+        assert int(cookie["max-age"]) <= 3600
+        assert opened.receiver.visits == 1
+
+
+async def test_who_bears_the_cookie_goes_on_and_who_does_not_learns_nothing() -> None:
+    async with listening(RedirectReceiver()) as opened:
+        cookie = cookie_of(await begin(opened, opened.first))
+        for _ in range(3):
+            assert 'id="authorize"' in (await begin(opened, opened.first, cookie)).body
+        for stranger in ("", f"oauth-helper-{opened.port}=guessed", cookie.replace(f"{opened.port}=", "1=")):
+            answer = await begin(opened, opened.first, stranger)
+            assert answer.status == 404
+            assert "already opened" in answer.body
+            assert opened.receiver.authorization_url not in answer.body
+            assert "authorize" not in answer.body
+            assert "set-cookie" not in answer.headers
+        assert told(await hand_in(opened, ADDRESS, cookie)) == "linked"
+
+
+async def test_nobody_hands_in_a_redirect_or_asks_for_the_outcome_with_a_used_key() -> None:
+    receiver = RedirectReceiver(ending=None)
+    async with listening(receiver) as opened:
+        await begin(opened, opened.first)
+        for answer in (
+            await hand_in(opened, ADDRESS),
+            await hand_in(opened, ADDRESS, Accept="application/json"),
+            await ask(opened.port, f"/outcome?k={opened.first}", Accept="application/json"),
+        ):
+            assert answer.status == 404
+            assert "already opened" in answer.body
+        assert not receiver.taken
+        assert not receiver.ignored
+        assert receiver.strays == [RejectedRequest.ALREADY_OPENED] * 3
+
+
+async def test_a_form_may_be_the_first_use_and_the_page_that_follows_has_the_cookie() -> None:
+    async with listening(RedirectReceiver()) as opened:
+        again = await hand_in(opened, NOT_OURS)
+        assert again.status == 400
+        assert (await hand_in(opened, ADDRESS)).status == 404
+        assert told(await hand_in(opened, ADDRESS, cookie_of(again))) == "linked"
+
+
+async def test_beside_a_cookie_that_another_port_has_set_ours_is_found() -> None:
+    async with listening(RedirectReceiver()) as opened:
+        ours = cookie_of(await begin(opened, opened.first))
+        planted = f"oauth-helper-{opened.port}=planted"
+        for cookie in (f"{planted}; {ours}", f"a=b;{ours};{planted}", f"junk; =; {ours}"):
+            assert (await begin(opened, opened.first, cookie)).status == 200
+
+
+async def test_the_user_is_told_once_of_a_new_address_until_that_one_is_used() -> None:
+    async with listening(RedirectReceiver()) as opened:
+        await begin(opened, opened.first)
+        for _ in range(5):
+            await begin(opened, opened.first)
+        [new] = opened.receiver.new_addresses
+        assert 'id="authorize"' in (await begin(opened, key_in(new))).body
+        for _ in range(5):
+            await begin(opened, opened.first)
+        assert len(opened.receiver.new_addresses) == len(set(opened.receiver.new_addresses)) == 2
+        assert opened.receiver.strays == [RejectedRequest.ALREADY_OPENED] * 10
+
+
+async def test_a_request_that_moves_no_tab_uses_no_key_up() -> None:
+    async with listening(RedirectReceiver()) as opened:
+        assert is_bare(await ask(opened.port, f"/start?k={opened.first}", Sec_Purpose="prefetch"), 404)
+        assert is_bare(await ask(opened.port, f"/start?k={opened.first}", method="HEAD"), 405)
+        assert is_bare(await ask(opened.port, f"/start?k={opened.first}", Host=f"localhost:{opened.port}"), 404)
+        assert (await begin(opened, opened.first)).status == 200
+
+
+async def test_the_page_links_to_an_address_of_its_own_for_a_private_window() -> None:
+    async with listening(RedirectReceiver()) as opened:
+        page = await begin(opened, opened.first)
+        links = [link["href"] for link in Forms(page.body).all("a") if (link["href"] or "").startswith("/start")]
+        [private] = {key_in(link) for link in links}
+        assert private != opened.first
+        assert private in (await begin(opened, opened.first, cookie_of(page))).body, "the same until it is used"
+        assert 'id="authorize"' in (await begin(opened, private)).body
+        assert private not in (await begin(opened, opened.first, cookie_of(page))).body
+
+
+async def test_at_the_end_a_stranger_with_the_used_key_is_not_shown_the_outcome() -> None:
+    receiver = RedirectReceiver(ending=None)
+    async with listening(receiver) as opened:
+        cookie = cookie_of(await begin(opened, opened.first))
+        receiver.judge(ADDRESS, Way.TERMINAL)
+        assert (await begin(opened, opened.first, cookie)).status == 303
+        assert (await begin(opened, opened.first)).status == 404
+
+
+@pytest.mark.parametrize("held", [True, False])
+async def test_a_revoked_address_is_nobodys(held: bool) -> None:
+    async with listening(RedirectReceiver()) as opened:
+        start = opened.listener.start(held=held, good_once=False)
+        opened.listener.revoke(start)
+        assert is_bare(await begin(opened, start.key.reveal()), 404)
+
+
+async def test_who_waits_at_an_address_that_is_revoked_is_shown_nothing() -> None:
+    async with listening(RedirectReceiver()) as opened:
+        start = opened.listener.start(held=True, good_once=False)
+        waiting = asyncio.create_task(begin(opened, start.key.reveal()))
+        await ask(opened.port, "/nowhere")  # a later connection, answered: the earlier request is in by now
+        opened.listener.revoke(start)
+        assert is_bare(await waiting, 404)
+
+
+def target(start: EntryLink) -> str:
+    parts = urlsplit(start.address)
+    return f"{parts.path}?{parts.query}"
+
+
+async def asked(opened: Open, start: EntryLink) -> asyncio.Task[str]:
+    """Ask for a held address; return once the listener waits with the answer."""
+    task = asyncio.create_task(_where(opened, start))
+    probe = await ask(opened.port, "/nowhere")  # a later connection, answered: the earlier request is in by now
+    assert probe.status == 404
+    assert not task.done()
+    return task
+
+
+async def _where(opened: Open, start: EntryLink) -> str:
+    answer = await ask(opened.port, target(start))
+    for meta in Forms(answer.body).all("meta"):
+        if meta.get("http-equiv") == "refresh":
+            return f"page, then {str(meta['content']).partition('url=')[2]}"
+    return answer.headers.get("location", f"{answer.status} {'authorize' in answer.body}")
+
+
+async def test_a_held_address_waits_and_then_goes_where_it_is_led() -> None:
+    async with listening(RedirectReceiver()) as opened:
+        start = opened.listener.start(held=True, good_once=False)
+        waiting = await asked(opened, start)
+        start.lead("https://console.example/oauth?selftest=1")
+        assert await waiting == "page, then https://console.example/oauth?selftest=1", "a navigation of its own"
+        start.lead("https://github.com/login")
+        assert await _where(opened, start) == "https://github.com/login", "who comes later goes on at once"
+
+
+async def test_a_held_address_becomes_the_page_where_nothing_comes_of_the_window() -> None:
+    async with listening(RedirectReceiver()) as opened:
+        start = opened.listener.start(held=True, good_once=False)
+        waiting = await asked(opened, start)
+        start.lead(None)
+        assert await waiting == "200 True"
+        page = await ask(opened.port, target(start))
+        assert f'action="/redirect?k={start.key.reveal()}"' in page.body
+        assert told(await paste(opened._replace(key=start.key.reveal()), ADDRESS)) == "linked"
+        assert (await _where(opened, start)).startswith("/done?k=")
+
+
+async def test_every_address_has_a_key_of_its_own_and_all_lead_to_the_page() -> None:
+    async with listening(RedirectReceiver()) as opened:
+        starts = [opened.listener.start() for _ in range(3)]
+        assert len({start.address for start in starts}) == 3
+        for start in starts:
+            assert await _where(opened, start) == "200 True"
+        assert (await ask(opened.port, f"/start?k={opened.key}x")).status == 404
+
+
+async def test_who_is_held_at_the_end_is_let_go_at_once() -> None:
+    async with listening(RedirectReceiver()) as opened:
+        waiting = await asked(opened, opened.listener.start(held=True, good_once=False))
+    assert await waiting == "200 True"
+
+
+async def test_there_is_no_address_before_the_listener_serves() -> None:
+    async with Listener() as listener:
+        with pytest.raises(RuntimeError, match="does not serve"):
+            listener.start()
+
+
+SCRIPT = {
+    "Accept": "text/html",
+    "Sec_Fetch_Site": "same-origin",
+    "Sec_Fetch_Mode": "same-origin",
+    "Sec_Fetch_Dest": "empty",
+}
+
+
+def done(opened: Open) -> str:
+    parts = urlsplit(opened.listener.done_address)
+    return f"{parts.path}?{parts.query}"
+
+
+async def asking(opened: Open, target: str = "") -> asyncio.Task[Answer]:
+    """Ask as a page does; return once the listener waits with the answer."""
+    task = asyncio.create_task(ask(opened.port, target or done(opened), **SCRIPT))
+    assert (await ask(opened.port, "/nowhere")).status == 404  # a later connection, answered: the first is in by now
+    assert not task.done()
+    return task
+
+
+async def test_a_page_has_a_donekey_of_its_own_and_may_connect_only_to_the_listener() -> None:
+    async with listening(RedirectReceiver()) as opened:
+        page = await ask(opened.port, f"/start?k={opened.key}")
+        [target] = Forms(page.body).all("body")[0].values()
+        assert target != done(opened)
+        assert "connect-src 'self'" in page.headers["content-security-policy"]
+        opened.receiver.judge(ADDRESS, Way.TERMINAL)
+        assert told(await ask(opened.port, target or "", **SCRIPT)) == "linked"
+        final = await ask(opened.port, done(opened))
+    assert Forms(final.body).all("body")[0] == {"data-outcome": "linked"}
+    assert Forms(final.body).all("script") == []
+    assert "connect-src 'none'" in final.headers["content-security-policy"]
+
+
+async def test_a_page_waits_for_the_end_before_there_is_a_redirect_and_is_told_it_before_the_listener_is_gone() -> None:
+    async with listening(RedirectReceiver()) as opened:
+        page = await asking(opened)
+        opened.receiver.judge(ADDRESS, Way.TERMINAL)
+    assert told(page.result()) == "linked"
+
+
+async def test_a_page_that_was_told_to_ask_again_may_do_so_while_the_listener_closes() -> None:
+    async with asyncio.TaskGroup() as tasks, listening(RedirectReceiver(), patience=0.01) as opened:
+        nothing = await ask(opened.port, done(opened), **SCRIPT)
+        assert is_bare(nothing, 204)
+        opened.receiver.judge(ADDRESS, Way.TERMINAL)
+        page = tasks.create_task(ask(opened.port, done(opened), **SCRIPT))
+    assert told(page.result()) == "linked"
+
+
+async def test_a_page_that_begins_to_ask_takes_nothing_away_from_a_tab_that_was_sent_to_the_end() -> None:
+    receiver = RedirectReceiver()
+    async with asyncio.TaskGroup() as tasks, listening(receiver, patience=0.01) as opened:
+        sent_on = await ask(opened.port, GENUINE)
+        assert told(await ask(opened.port, done(opened), **SCRIPT)) == "linked"
+        page = tasks.create_task(ask(opened.port, sent_on.headers["location"]))
+    assert told(page.result()) == "linked"
+
+
+async def test_pages_that_ask_keep_no_listener_open_whose_story_never_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("oauth_helper.listener.handlers._FAREWELL", 60)
+    async with listening(RedirectReceiver()) as opened:  # which closes within seconds, or fails
+        pages = [await asking(opened) for _ in range(3)]
+    assert [told(await page) for page in pages] == ["unknown"] * 3
+
+
+async def test_a_page_of_an_attempt_that_is_over_is_told_where_to_go_on() -> None:
+    receiver = RedirectReceiver(ending=None)
+    async with listening(receiver) as opened:
+        before = done(opened)
+        page = await asking(opened)
+        again = opened.listener.start_over(None)
+        answer = await page
+        assert is_bare(answer, 204)
+        assert "/start?k=" in answer.headers["location"]
+        assert answer.headers["location"] != again, "that one is for the user's eyes"
+        assert (await ask(opened.port, before, **SCRIPT)).headers["location"] == answer.headers["location"]
+        fresh = await asking(opened)
+        receiver.end(LINKED)
+        assert told(await fresh) == "linked"
+
+
+async def test_a_page_stays_at_its_own_address_when_the_same_link_starts_over() -> None:
+    async with listening(RedirectReceiver()) as opened:
+        page = await ask(opened.port, f"/start?k={opened.key}")
+        [target] = Forms(page.body).all("body")[0].values()
+        opened.listener.start_over("https://github.com/login?state=second")
+        answer = await ask(opened.port, target or "", **SCRIPT)
+        assert answer.headers["location"] == f"{opened.listener.address}/start?k={opened.key}"
+        await opened.listener.serve(RedirectReceiver())
+        assert opened.listener.handed_on
+        opened.listener.handed_on.lead(None)
+        answer = await ask(opened.port, target or "", **SCRIPT)
+        assert "/start?k=" in answer.headers["location"]
+        assert opened.key not in answer.headers["location"]
+
+
+async def test_where_donekey_leads_on_to_the_next_attempt_each_address_is_good_once() -> None:
+    async with listening(RedirectReceiver()) as opened:
+        opened.listener.start_over("https://github.com/login?state=second")
+
+        async def lead_on() -> str:
+            onward = urlsplit((await ask(opened.port, done(opened))).headers["location"])
+            return f"{onward.path}?{onward.query}"
+
+        first = await lead_on()
+        assert first == await lead_on(), "the same until it is used"
+        tab = await ask(opened.port, first)
+        assert "state=second" in tab.body
+        stranger = await ask(opened.port, first)
+        assert (stranger.status, "state=second" in stranger.body) == (404, False)
+        assert (await ask(opened.port, first, Cookie=tab.headers["set-cookie"].partition(";")[0])).status == 303
+        second = await lead_on()
+        assert second != first, "another tab may wait for the same"
+        assert "state=second" in (await ask(opened.port, second)).body
+
+
+JSON = "application/json"
+
+
+async def handed_over(opened: Open, text: str, **headers: str) -> Answer:
+    body = urlencode({"redirect": text, "way": "deliver"})
+    return await ask(opened.port, f"/redirect?k={opened.key}", method="POST", body=body, **{"Accept": JSON} | headers)
+
+
+async def end_of(opened: Open, **headers: str) -> Answer:
+    return await ask(opened.port, f"/outcome?k={opened.key}", **headers)
+
+
+async def test_who_delivers_and_asks_for_json_gets_a_document() -> None:
+    async with listening(RedirectReceiver()) as opened:
+        answer = await handed_over(opened, ADDRESS)
+        assert (answer.status, answer.headers["content-type"]) == (200, f"{JSON}; charset=utf-8")
+        assert read_outcome(answer.body) == LINKED
+        assert answer.headers["cache-control"] == "no-store"
+    assert opened.receiver.taken == [Way.DELIVER]
+
+
+@pytest.mark.parametrize("accepted", ["text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", "*/*"])
+async def test_who_asks_for_anything_else_gets_the_page(accepted: str) -> None:
+    async with listening(RedirectReceiver()) as opened:
+        assert "<form" in (await handed_over(opened, "nothing", Accept=accepted)).body
+        assert told(await handed_over(opened, ADDRESS, Accept=accepted)) == "linked"
+
+
+async def test_what_is_not_ours_is_400_with_the_reason_and_a_hint() -> None:
+    async with listening(RedirectReceiver()) as opened:
+        answer = await handed_over(opened, f"https://c.example{DIRECT}?code=pasted-canary&state=stale")
+        assert answer.status == 400
+        document = json.loads(answer.body)
+        assert (document["outcome"], document["reason"]) == ("rejected", "foreign-state")
+        assert document["message"] == "not ours: foreign-state"
+        assert document["hint"].startswith("Copy the whole address")
+        assert "pasted-canary" not in answer.body
+        await genuine(opened)
+
+
+async def test_what_cannot_be_read_or_is_too_long_is_said_in_a_document_too() -> None:
+    async with listening(RedirectReceiver()) as opened:
+        too_long = await handed_over(opened, "x" * 70_000)
+        unreadable = await handed_over(opened, "x", Content_Type="multipart/form-data")
+        assert (too_long.status, json.loads(too_long.body)["reason"]) == (413, "too-long")
+        assert (unreadable.status, json.loads(unreadable.body)["reason"]) == (400, "unreadable")
+        assert opened.receiver.untouched
+
+
+async def test_the_outcome_is_told_to_who_asks_and_asking_changes_nothing() -> None:
+    async with listening(RedirectReceiver(), patience=0.05) as opened:
+        assert (await end_of(opened)).body == '{"outcome": "waiting"}'
+        assert opened.receiver.untouched
+        await genuine(opened)
+        for _ in range(2):
+            assert read_outcome((await end_of(opened)).body) == LINKED
+
+
+async def test_who_waits_when_the_story_ends_is_told_at_once() -> None:
+    async with listening(RedirectReceiver(ending=None)) as opened, asyncio.timeout(3), asyncio.TaskGroup() as tasks:
+        waits = tasks.create_task(end_of(opened))
+        await ask(opened.port, "/")  # answered after the request above came
+        opened.receiver.end(Linked(LINKED.authorization, kept=True))
+        assert read_outcome((await waits).body) == Linked(LINKED.authorization, kept=True)
+
+
+async def test_who_was_told_to_wait_is_served_while_the_listener_closes() -> None:
+    async with asyncio.TaskGroup() as tasks, listening(RedirectReceiver(ending=None), patience=0.05) as opened:
+        for answer in (await end_of(opened), await handed_over(opened, ADDRESS)):
+            assert read_outcome(answer.body) is None
+        opened.receiver.end(LINKED)
+        late = [tasks.create_task(_after(0.1, opened)), tasks.create_task(_after(0.3, opened))]
+    assert [read_outcome(task.result().body) for task in late] == [LINKED, LINKED]
+
+
+async def _after(seconds: float, opened: Open) -> Answer:
+    await asyncio.sleep(seconds)  # the pause of a slow visitor, not a wait for anything
+    return await end_of(opened)
+
+
+async def test_a_visitor_takes_no_place_of_a_browser_that_was_promised_the_final_page() -> None:
+    async with asyncio.TaskGroup() as tasks, listening(RedirectReceiver(), patience=0.05) as opened:
+        location = (await ask(opened.port, GENUINE)).headers["location"]
+        await end_of(opened)
+        page = tasks.create_task(_page_after(0.2, opened, location))
+    assert told(page.result()) == "linked"
+
+
+async def _page_after(seconds: float, opened: Open, location: str) -> Answer:
+    await asyncio.sleep(seconds)  # as above
+    return await ask(opened.port, location)
+
+
+async def test_who_has_left_while_it_waited_does_not_hold_up_the_end() -> None:
+    loop = asyncio.get_running_loop()
+    async with listening(RedirectReceiver(ending=None), patience=0.3) as opened:
+        _, writer = await asyncio.open_connection("127.0.0.1", opened.port)
+        writer.write(f"GET /outcome?k={opened.key} HTTP/1.1\r\nHost: 127.0.0.1:{opened.port}\r\n\r\n".encode())
+        await ask(opened.port, "/")
+        writer.close()
+        await writer.wait_closed()
+        assert read_outcome((await end_of(opened)).body) is None  # and so the one who left had its answer too
+        opened.receiver.end(LINKED)
+        assert read_outcome((await end_of(opened)).body) == LINKED
+        ended = loop.time()
+    assert loop.time() - ended < 0.6
+
+
+async def test_three_genuine_redirects_at_once_all_get_the_outcome() -> None:
+    async with listening(RedirectReceiver(ending=None)) as opened:
+        async with asyncio.TaskGroup() as tasks:
+            answers = [tasks.create_task(ask(opened.port, f"{DIRECT}?{OURS}")) for _ in range(3)]
+            tasks.create_task(_end_after(opened.receiver, captures=3))
+        pages = [await ask(opened.port, answer.result().headers["location"]) for answer in answers]
+    assert [told(page) for page in pages] == ["linked"] * 3
+
+
+async def _end_after(receiver: RedirectReceiver, captures: int) -> None:
+    for _capture in range(captures):
+        await receiver.arrivals.get()
+    receiver.end(LINKED)
+
+
+async def test_a_browser_is_not_kept_waiting_for_ever_but_given_a_page_that_waits() -> None:
+    async with listening(RedirectReceiver(ending=None), patience=0.05) as opened:
+        page = await paste(opened, ADDRESS)
+        assert (page.status, told(page)) == (200, "waiting")
+        refresh = next(meta for meta in Forms(page.body).all("meta") if meta.get("http-equiv") == "refresh")
+        wait, _, address = str(refresh["content"]).partition("; url=")
+        assert wait == "1"
+        assert told(await ask(opened.port, address)) == "waiting"
+        opened.receiver.end(LINKED)
+        assert told(await ask(opened.port, address)) == "linked"
+
+
+async def test_the_page_opened_once_more_after_the_capture_leads_to_the_outcome() -> None:
+    async with listening(RedirectReceiver(ending=None), patience=0.05) as opened:
+        await paste(opened, ADDRESS)
+        start = await ask(opened.port, f"/start?k={opened.key}")
+        assert start.status == 303
+        assert told(await ask(opened.port, start.headers["location"])) == "waiting"
+
+
+async def test_the_page_opened_after_the_end_leads_to_the_outcome_however_it_came_about() -> None:
+    async with listening(RedirectReceiver()) as opened:
+        opened.receiver.end(LINKED)
+        start = await ask(opened.port, f"/start?k={opened.key}")
+        assert told(await ask(opened.port, start.headers["location"])) == "linked"
+
+
+async def test_a_browser_that_waits_when_the_command_is_stopped_is_told_that_the_outcome_is_not_known() -> None:
+    async with asyncio.TaskGroup() as tasks, listening(RedirectReceiver(ending=None)) as opened:
+        page = tasks.create_task(paste(opened, ADDRESS))
+        await opened.receiver.arrivals.get()
+    assert told(page.result()) == "unknown"
+    assert "stopped" in page.result().body
+
+
+async def test_a_browser_sent_to_the_final_page_may_still_fetch_it_while_the_listener_closes() -> None:
+    async with asyncio.TaskGroup() as tasks, listening(RedirectReceiver()) as opened:
+        answer = await ask(opened.port, f"{DIRECT}?{OURS}")
+        page = tasks.create_task(ask(opened.port, answer.headers["location"]))
+    assert told(page.result()) == "linked"
+
+
+async def test_who_connects_before_serving_begins_is_answered_as_soon_as_it_does() -> None:
+    async with Listener() as listener:
+        host, _, port = listener.address.removeprefix("http://").partition(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(f"GET {DIRECT}?{OURS} HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode())
+        await listener.serve(RedirectReceiver())
+        answer = await read_answer(reader)
+        assert answer.status == 303
+        await ask(int(port), answer.headers["location"])
+        writer.close()
+
+
+@pytest.mark.parametrize("repo_type", RepoType)
+async def test_the_page_names_the_git_host_that_is_being_linked(repo_type: RepoType) -> None:
+    async with listening(RedirectReceiver(repo_type=repo_type)) as opened:
+        page = await ask(opened.port, f"/start?k={opened.key}")
+    assert f"Continue to {repo_type.display_name}<" in page.body
+
+
+async def test_the_listener_alone_has_its_port() -> None:
+    async with Listener() as listener:
+        port = int(listener.address.rpartition(":")[2])
+        for address in ("127.0.0.1", "0.0.0.0"):  # noqa: S104 - the attempt must fail
+            with socket.socket() as other:
+                other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                with pytest.raises(OSError, match="in use") as caught:
+                    other.bind((address, port))
+                assert caught.value.errno == errno.EADDRINUSE
+        with pytest.raises(PortTakenError, match=f"Port {port} on 127.0.0.1 is taken"):
+            await Listener(port).__aenter__()
+
+
+async def test_the_port_is_free_at_once_when_the_listener_is_closed_with_connections_open() -> None:
+    async with listening(RedirectReceiver()) as opened:
+        _, silent = await asyncio.open_connection("127.0.0.1", opened.port)
+        assert told(await paste(opened, ADDRESS, Connection="close")) == "linked"
+    async with Listener(opened.port) as again:
+        assert again.address == opened.listener.address
+    silent.close()
+    await silent.wait_closed()
+
+
+async def test_a_listener_that_never_served_gives_its_port_back_too() -> None:
+    async with Listener() as listener:
+        port = int(listener.address.rpartition(":")[2])
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", port)
+    async with Listener(port):
+        pass
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have other options")
+async def test_a_socket_that_listens_shares_nothing() -> None:
+    from oauth_helper.listener.server import listen  # noqa: PLC0415 - the one test beneath the public face
+
+    with listen(None) as sock:
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR) == 0
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT) == 0
+        assert sock.getsockname()[0] == "127.0.0.1"
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no low port is reserved there")
+async def test_a_port_that_the_system_reserves_is_said_to_be_reserved() -> None:
+    user = os.geteuid()
+    os.seteuid(user or 65534)
+    try:
+        with pytest.raises(PortTakenError, match="is reserved") as caught:
+            await Listener(1023).__aenter__()
+    finally:
+        os.seteuid(user)
+    assert "above 1023" in caught.value.hint
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no such limit there")
+async def test_a_machine_that_has_no_socket_left_is_said_to_be_at_fault() -> None:
+    import resource  # noqa: PLC0415 - there is none on Windows
+
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
+    try:
+        with pytest.raises(MachineError, match=r"Cannot listen on 127\.0\.0\.1: Too many open files"):
+            await Listener().__aenter__()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+async def test_the_same_port_of_the_other_family_is_held_while_we_listen_and_nobody_is_answered_there() -> None:
+    async with listening(RedirectReceiver()) as opened:
+        with socket.socket(socket.AF_INET6) as stranger:
+            stranger.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with pytest.raises(OSError, match="Address already in use"):
+                stranger.bind(("::1", opened.port))
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection("::1", opened.port)
+    with socket.socket(socket.AF_INET6) as next_one:
+        next_one.bind(("::1", opened.port))
+
+
+async def test_at_the_end_the_browser_forgets_its_cookie() -> None:
+    async with listening(RedirectReceiver()) as opened:
+        first = await ask(opened.port, f"/start?k={opened.first}")
+        answer = await ask(opened.port, GENUINE)
+        cookie = first.headers["set-cookie"].partition(";")[0]
+        done = await ask(opened.port, answer.headers["location"], Cookie=cookie)
+        assert done.headers["set-cookie"].startswith(f'{cookie.partition("=")[0]}=""; ')
+        assert "max-age=0" in done.headers["set-cookie"].lower()

@@ -1,0 +1,374 @@
+"""The pages in a real Chromium and a real Firefox."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import pytest
+import pytest_asyncio
+from aiohttp import web
+from browser_session import Browser, Chromium, Firefox, Tab
+from support.axe import axe_core, violations
+from support.listener import ADDRESS, DENIAL, DIRECT, LINKED, OURS, Open, RedirectReceiver, listening
+from support.listener_pages import PAGES, start
+
+from oauth_helper.events import RejectedRequest, Way
+from oauth_helper.models import RepoType
+
+SHOWS_LINKED = "document.body.dataset.outcome === 'linked'"
+STALE = ADDRESS.replace("canary", "stale")
+DROP = """(() => {
+    const dataTransfer = new DataTransfer();
+    dataTransfer.setData("text/uri-list", TEXT);
+    document.body.dispatchEvent(new DragEvent("drop", {dataTransfer, bubbles: true, cancelable: true}));
+})()"""
+TYPE_AND_CLICK = """(() => {
+    document.querySelector("textarea").value = TEXT;
+    document.querySelector("button[type=submit]").click();
+})()"""
+
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(params=[Chromium, Firefox], ids=["chromium", "firefox"], scope="module", loop_scope="module")
+async def browsers(request: pytest.FixtureRequest) -> AsyncIterator[list[Browser]]:
+    """A light one and a dark one."""
+    kind: type[Browser] = request.param
+    if kind.find() is None:
+        pytest.skip(f"none of {', '.join(kind.names)} is installed")
+    async with AsyncExitStack() as stack:
+        pair = [kind(dark=dark) for dark in (False, True)]
+        yield list(await asyncio.gather(*(stack.enter_async_context(browser) for browser in pair)))
+
+
+@pytest.fixture
+def browser(browsers: list[Browser]) -> Browser:
+    return browsers[0]
+
+
+@pytest.fixture
+def tab(browser: Browser) -> Tab:
+    return browser.tab
+
+
+async def offer(tab: Tab, how: str, text: str) -> None:
+    await tab.evaluate(how.replace("TEXT", json.dumps(text)))
+
+
+async def paste(tab: Tab, text: str) -> None:
+    """Cut ``text`` from a field, then press Ctrl+V where no field has the focus."""
+    await tab.evaluate(f"document.querySelector('textarea').value = {json.dumps(text)}")
+    await tab.evaluate("document.querySelector('textarea').focus()")
+    await tab.chord("a")
+    await tab.chord("x")
+    assert await tab.evaluate("document.querySelector('textarea').value") == ""
+    await tab.evaluate("document.activeElement.blur()")
+    await tab.chord("v")
+
+
+@asynccontextmanager
+async def tapped(opened: Open) -> AsyncIterator[tuple[str, bytearray]]:
+    """Forward a port of its own to the listener, and keep all that browsers say there."""
+    said = bytearray()
+    port = 0
+    writers: list[asyncio.StreamWriter] = []
+
+    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, kept: bytearray) -> None:
+        while data := await reader.read(65536):
+            kept += data
+            writer.write(data.replace(b"127.0.0.1:%d" % port, b"127.0.0.1:%d" % opened.port))
+        writer.close()
+
+    async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection("127.0.0.1", opened.port)
+        writers.extend((writer, back))
+        await asyncio.gather(carry(reader, back, said), carry(there, writer, bytearray()), return_exceptions=True)
+
+    server = await asyncio.start_server(connect, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        yield f"http://127.0.0.1:{port}/start?k={opened.key}", said
+        for writer in writers:  # from Python 3.12 on, a server waits for its connections to end
+            writer.close()
+
+
+async def test_an_address_pasted_anywhere_links(tab: Tab) -> None:
+    async with listening(RedirectReceiver()) as opened:
+        await tab.open(start(opened))
+        await paste(tab, ADDRESS)
+        await tab.wait_for(SHOWS_LINKED)
+        assert opened.receiver.taken == [Way.PAGE]
+        assert "octo<b>cat" in await tab.evaluate("document.body.innerText")
+
+
+@pytest.mark.parametrize("how", [DROP, TYPE_AND_CLICK], ids=["drop", "click"])
+async def test_an_address_dropped_anywhere_or_sent_by_the_button_links(tab: Tab, how: str) -> None:
+    async with listening(RedirectReceiver()) as opened:
+        await tab.open(start(opened))
+        await offer(tab, how, ADDRESS)
+        await tab.wait_for(SHOWS_LINKED)
+
+
+async def test_the_form_works_without_scripts(browser: Browser) -> None:
+    async with type(browser)(scripts=False) as plain, listening(RedirectReceiver()) as opened:
+        await plain.tab.open(start(opened))
+        assert await plain.tab.evaluate("document.querySelector('#clipboard').hidden")
+        assert "Ctrl" not in await plain.tab.evaluate("document.body.innerText")
+        await offer(plain.tab, TYPE_AND_CLICK, ADDRESS)
+        await plain.tab.wait_for(SHOWS_LINKED)
+        async with listening(RedirectReceiver(ending=None), patience=0.05) as slow:
+            await plain.tab.open(f"{slow.listener.address}{DIRECT}?{OURS}")
+            await plain.tab.wait_for("document.body.dataset.outcome === 'waiting'")
+            slow.receiver.end(LINKED)
+            await plain.tab.wait_for(SHOWS_LINKED)
+
+
+async def test_pasting_something_without_text_says_so_and_sends_nothing(tab: Tab) -> None:
+    async with listening(RedirectReceiver()) as opened:
+        await tab.open(start(opened))
+        await paste(tab, " ")
+        assert "no text" in await tab.evaluate("document.querySelector('#progress').innerText")
+        assert opened.receiver.untouched
+
+
+async def test_the_clipboard_is_offered_where_the_browser_has_one(tab: Tab) -> None:
+    async with listening(RedirectReceiver()) as opened:
+        await tab.open(start(opened))
+        shown = await tab.evaluate("!document.querySelector('#clipboard').hidden")
+        assert shown is await tab.evaluate("Boolean(navigator.clipboard?.readText)")
+
+
+async def test_a_direct_redirect_ends_at_the_final_page_without_the_code_in_the_address(tab: Tab) -> None:
+    async with listening(RedirectReceiver()) as opened:
+        await tab.open(f"{opened.listener.address}{DIRECT}?{OURS}")
+        await tab.wait_for(SHOWS_LINKED)
+        assert re.fullmatch(r"/done\?k=[\w-]+", await tab.evaluate("location.pathname + location.search"))
+        assert opened.receiver.taken == [Way.DIRECT]
+
+
+async def test_consent_happens_in_a_new_tab_that_learns_nothing_of_our_page(browser: Browser, tab: Tab) -> None:
+    referers: list[str | None] = []
+
+    async def git_host(request: web.Request) -> web.Response:
+        referers.append(request.headers.get("Referer"))
+        return web.Response(text="<!doctype html><title>Consent</title>", content_type="text/html")
+
+    app = web.Application()
+    app.router.add_get("/consent", git_host)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    consent = f"http://127.0.0.1:{runner.addresses[0][1]}/consent"
+    try:
+        async with listening(RedirectReceiver(authorization_url=consent)) as opened:
+            await tab.open(start(opened))
+            await tab.evaluate("document.querySelector('#authorize').click()")
+            consent_tab = await browser.second_tab()
+            assert await consent_tab.wait_for("document.title === 'Consent' && !opener && !document.referrer")
+            await consent_tab.open(f"{opened.listener.address}{DIRECT}?{OURS}")
+            await consent_tab.wait_for(SHOWS_LINKED)
+            await consent_tab.close()
+            await tab.wait_for(SHOWS_LINKED)
+            assert await tab.evaluate("location.pathname") == "/start", "the page showed the end by itself"
+        assert referers == [None]
+    finally:
+        await runner.cleanup()
+
+
+async def test_no_icon_is_asked_for_no_referrer_is_sent_and_the_policy_forbids_nothing_of_ours(tab: Tab) -> None:
+    async with listening(RedirectReceiver()) as opened, tapped(opened) as (address, said):
+        await tab.open(address)
+        assert await tab.evaluate("window.violations") == []
+        assert await tab.evaluate("getComputedStyle(document.body).maxWidth") == "672px"
+        await paste(tab, STALE)
+        await tab.wait_for("document.querySelector('[role=alert]') !== null")
+        assert await tab.evaluate("window.violations") == []
+        await paste(tab, ADDRESS)
+        await tab.wait_for(SHOWS_LINKED)
+        assert await tab.evaluate("window.violations") == []
+        await tab.open("about:blank")
+    lines = re.findall(rb"([A-Z]+ /[^ ?]*)\S* HTTP/1\.1\r\n", said)
+    assert [line for line in lines if line != b"GET /done"] == [b"GET /start", b"POST /redirect", b"POST /redirect"]
+    assert b"referer:" not in said.lower()
+
+
+FITS = "document.documentElement.scrollWidth <= innerWidth"
+AT_THE_HEADING = "document.activeElement === document.querySelector('h1')"
+TOLD = "document.body.dataset.outcome"
+HAS_ASKED = "performance.getEntriesByName(new URL(document.body.dataset.live, location.href).href).length > 0"
+TAB_STOPS = ["#authorize", "#redirect", "button[type=submit]", "#clipboard", "aside a"]
+
+
+async def faults(browser: Browser, script: str) -> list[str]:
+    """Return what is wrong with any page: its accessibility, what its policy forbade, what does not fit."""
+    found: list[str] = []
+    for name, shown in PAGES.items():
+        await browser.tab.resize(1000, 700)
+        async with shown(browser.tab):
+            wrong = await violations(browser.tab, script)
+            wrong += await browser.tab.evaluate("violations")
+            for width, zoom in ((320, 100), (500, 100), (640, 200)):
+                await browser.tab.resize(width, 700)
+                await browser.tab.evaluate(f"document.documentElement.style.fontSize = '{zoom}%'")
+                wrong += [] if await browser.tab.evaluate(FITS) else [f"too wide at {width} pixels, {zoom} %"]
+            found += [f"{name}: {fault}" for fault in wrong]
+    return found
+
+
+async def test_every_page_is_accessible_light_and_dark_and_fits_narrow_windows_and_large_print(
+    browsers: list[Browser],
+) -> None:
+    script = axe_core()
+    assert await asyncio.gather(*(faults(browser, script) for browser in browsers)) == [[], []]
+
+
+async def test_the_tab_key_goes_through_the_page_in_its_order(tab: Tab) -> None:
+    async with listening(RedirectReceiver()) as opened:
+        await tab.open(start(opened))
+        shown = f"{TAB_STOPS!r}.filter((stop) => !document.querySelector(stop).hidden)"
+        expected: list[str] = await tab.evaluate(shown)
+        reached = []
+        for _ in expected:
+            await tab.press_tab()
+            stop = f"{TAB_STOPS!r}.find((stop) => document.activeElement.matches(stop))"
+            reached.append(await tab.evaluate(stop))
+        assert reached == expected
+        # A Firefox without a window never has the focus, so there nothing is drawn.
+        outline = "document.hasFocus() ? getComputedStyle(document.activeElement).outlineStyle : 'solid'"
+        assert await tab.evaluate(outline) == "solid", "who uses the keyboard sees where it is"
+
+
+@pytest.mark.parametrize(("text", "outcome"), [(ADDRESS, "linked"), (f"https://console.example/?{DENIAL}", "denied")])
+async def test_the_start_page_shows_the_end_of_what_another_way_brought(tab: Tab, text: str, outcome: str) -> None:
+    async with listening(RedirectReceiver(), patience=0.1) as opened:
+        await tab.open(start(opened))
+        await tab.evaluate("window.isStill = true")
+        await tab.wait_for(HAS_ASKED)
+        opened.receiver.judge(text, Way.TERMINAL)
+    # The listener is closed by now, and has waited for the page.
+    await tab.wait_for(f"{TOLD} === '{outcome}'")
+    assert await tab.evaluate("isStill && location.pathname") == "/start", "nothing was loaded anew"
+    assert await tab.evaluate(AT_THE_HEADING)
+    heading = await tab.evaluate("document.querySelector('h1').textContent")
+    assert await tab.evaluate("document.title") == heading
+    assert await tab.evaluate("document.querySelector('#announcer').textContent") == heading
+    assert await tab.evaluate("violations") == []
+
+
+async def test_a_page_that_waits_shows_the_end_without_being_loaded_anew(tab: Tab) -> None:
+    async with listening(RedirectReceiver(ending=None), patience=0.1) as opened:
+        await tab.open(start(opened))
+        opened.receiver.judge(ADDRESS, Way.TERMINAL)
+        await tab.wait_for(f"{TOLD} === 'waiting'")
+        await tab.evaluate("window.isStill = true")
+        opened.receiver.end(LINKED)
+    await tab.wait_for(f"{TOLD} === 'linked'")
+    assert await tab.evaluate("isStill")
+
+
+async def test_a_page_of_an_attempt_that_came_to_nothing_gets_the_fresh_address(tab: Tab) -> None:
+    receiver = RedirectReceiver(ending=None)
+    async with listening(receiver, patience=0.1) as opened:
+        await tab.open(start(opened))
+        await tab.wait_for(HAS_ASKED)
+        receiver.judge(ADDRESS, Way.TERMINAL)
+        receiver.taken.clear()
+        receiver.authorization_url = "https://github.com/login/oauth/authorize?state=fresh"
+        opened.listener.start_over("https://github.example/a-window-goes-there")
+        await tab.wait_for(f"document.querySelector('#authorize')?.href.endsWith('=fresh') && {HAS_ASKED}")
+        assert await tab.evaluate("location.pathname + location.search") == f"/start?k={opened.key}"
+        receiver.end(LINKED)
+    await tab.wait_for(f"{TOLD} === 'linked'")
+
+
+async def test_a_page_goes_on_from_one_story_to_the_next(tab: Tab) -> None:
+    first, second = (
+        RedirectReceiver(),
+        RedirectReceiver(authorization_url="https://gitlab.example/oauth", repo_type=RepoType.GITLAB),
+    )
+    async with listening(RedirectReceiver(), patience=0.1) as opened:
+        await tab.open(await opened.listener.serve(first, more_to_come=True))
+        first.judge(ADDRESS, Way.TERMINAL)
+        await tab.wait_for(f"{TOLD} === 'linked'")
+        assert "goes on to the next account" in await tab.evaluate("document.body.innerText")
+        await opened.listener.serve(second)
+        assert opened.listener.handed_on
+        opened.listener.handed_on.lead(None)
+        await tab.wait_for(f"document.querySelector('#authorize')?.host === 'gitlab.example' && {HAS_ASKED}")
+        second.judge(ADDRESS, Way.TERMINAL)
+    await tab.wait_for(f"{TOLD} === 'linked'")
+
+
+async def test_a_page_that_was_to_go_on_says_that_the_command_has_ended(tab: Tab) -> None:
+    async with listening(RedirectReceiver(), patience=0.1) as opened:
+        await tab.open(await opened.listener.serve(receiver := RedirectReceiver(), more_to_come=True))
+        receiver.judge(ADDRESS, Way.TERMINAL)
+        await tab.wait_for(f"{TOLD} === 'linked'")
+    closing = "document.querySelector('.closing').innerText"
+    assert await tab.wait_for(f"{closing}.startsWith('The command has ended')")
+    assert await tab.evaluate(TOLD) == "linked"
+
+
+HAS_FORM = "document.forms.length === 1"
+
+
+@asynccontextmanager
+async def redirecting_to(target: str) -> AsyncIterator[str]:
+    """Another site, as browsers tell sites apart: a page with a link, and behind the link a redirect to ``target``."""
+
+    async def page(_request: web.Request) -> web.Response:
+        return web.Response(
+            text='<!doctype html><title>Elsewhere</title><a href="/on">On</a>', content_type="text/html"
+        )
+
+    async def on(_request: web.Request) -> web.Response:
+        raise web.HTTPFound(target)
+
+    async with serving({"/": page, "/on": on}) as port:
+        yield f"http://localhost:{port}/"
+
+
+@asynccontextmanager
+async def serving(routes: dict[str, object]) -> AsyncIterator[int]:
+    app = web.Application()
+    for path, handler in routes.items():
+        app.router.add_get(path, handler)  # type: ignore[arg-type]
+    runner = web.AppRunner(app)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        yield runner.addresses[0][1]
+    finally:
+        await runner.cleanup()
+
+
+async def come_from(tab: Tab, elsewhere: str) -> None:
+    """Click the link of the other site."""
+    await tab.open(elsewhere)
+    assert await tab.evaluate("location.hostname") == "localhost"
+    await tab.evaluate("document.querySelector('a').click()")
+
+
+async def test_the_page_is_shown_again_to_who_comes_by_a_redirect_from_another_site(browser: Browser) -> None:
+    tab = browser.tab
+    async with listening(RedirectReceiver()) as opened:
+        start = f"{opened.listener.address}/start?k={opened.first}"
+        await tab.open(start)
+        assert await tab.evaluate(HAS_FORM)
+        assert await tab.evaluate("document.cookie") == "", "no script sees it"
+        async with redirecting_to(start) as elsewhere:
+            await come_from(tab, elsewhere)
+            await tab.wait_for(f"location.hostname === '127.0.0.1' && {HAS_FORM}")
+        assert opened.receiver.visits == 2
+        assert opened.receiver.strays == []
+        async with type(browser)() as other:
+            await other.tab.open(start)
+            assert "already opened" in await other.tab.evaluate("document.body.innerText")
+            assert not await other.tab.evaluate(HAS_FORM)
+        assert opened.receiver.strays == [RejectedRequest.ALREADY_OPENED]
+        assert len(opened.receiver.new_addresses) == 1

@@ -1,0 +1,470 @@
+"""The socket, the connection limit, the peer check, and what is not HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import resource
+import shutil
+import socket
+import ssl
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from urllib.parse import quote, urlencode, urlsplit
+
+import pytest
+from command import error_of, run_command, surroundings
+from other_users import acting_as, needs_root
+from support.listener import (
+    ADDRESS,
+    CODE,
+    DIRECT,
+    GENUINE,
+    LINKED,
+    OURS,
+    STATE,
+    Open,
+    RedirectReceiver,
+    ask,
+    genuine,
+    is_bare,
+    listening,
+    paste,
+    read_answer,
+    say,
+    told,
+)
+
+from oauth_helper import RepoType, UsageError, link
+from oauth_helper.errors import AuthorizationDeniedError
+from oauth_helper.events import Failed, RejectedRequest, Way
+from oauth_helper.i18n import Language
+from oauth_helper.listener.handlers import Listener
+from oauth_helper.listener.pages import Pages
+from oauth_helper.listener.server import hold_ipv6, is_other_user
+from oauth_helper.sandbox import Sandbox
+from oauth_helper.servicestage.client import ServiceStageClient
+
+
+@pytest.fixture
+def port() -> int:
+    """One that is free."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        found: int = sock.getsockname()[1]
+    return found
+
+
+@contextmanager
+def no_file_to_open() -> Iterator[None]:
+    """Let this process open nothing more, sockets among it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.dup(0)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def test_where_another_program_has_the_twin_the_redirect_is_taken_all_the_same(port: int) -> None:
+    with socket.socket(socket.AF_INET6) as theirs:
+        theirs.bind(("::1", port))
+        receiver = RedirectReceiver()
+        async with Listener(port) as listener:
+            assert urlsplit(await listener.serve(receiver)).port == port
+            answer = await ask(port, GENUINE)
+            await ask(port, answer.headers["location"])
+        assert theirs.getsockname()[1] == port, "theirs it still is"
+    assert receiver.taken == [Way.DIRECT]
+
+
+def test_where_no_socket_is_to_be_had_for_the_twin_there_is_none(port: int) -> None:
+    with no_file_to_open():
+        assert hold_ipv6(port) is None
+
+
+SILENT = 1000
+MOST = 256
+
+
+@contextmanager
+def silent_connections(opened: Open, count: int) -> Iterator[list[socket.socket]]:
+    """Open so many that say nothing."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(closing(socket.socket())) for _ in range(count)]
+        for sock in sockets:
+            sock.setblocking(False)
+            sock.connect_ex(("127.0.0.1", opened.port))
+        yield sockets
+
+
+def is_closed(sock: socket.socket) -> bool:
+    try:
+        return sock.recv(1) == b""
+    except BlockingIOError:
+        return False
+    except ConnectionResetError:
+        return True
+
+
+async def test_a_thousand_silent_connections_keep_nobody_out() -> None:
+    async with listening(RedirectReceiver()) as opened:
+        with silent_connections(opened, SILENT) as sockets:
+            await genuine(opened)
+            still_open = [sock for sock in sockets if not is_closed(sock)]
+            assert len(still_open) <= MOST
+            assert still_open == sockets[-len(still_open) :], "the oldest were closed"
+
+
+async def test_who_waits_for_an_answer_is_not_closed_for_others() -> None:
+    receiver = RedirectReceiver(ending=None)
+    async with listening(receiver) as opened:
+        start = opened.listener.start(held=True, good_once=False)
+        held = asyncio.create_task(ask(opened.port, f"/start?k={start.key.reveal()}"))
+        pasting = asyncio.create_task(paste(opened, ADDRESS))
+        await receiver.arrivals.get()
+        with silent_connections(opened, SILENT):
+            assert (await say(opened.port, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")).status == 404
+            start.lead(None)
+            assert (await held).status == 303
+            receiver.end(LINKED)
+            assert told(await pasting) == "linked"
+
+
+async def test_with_few_files_to_open_fewer_connections_are_kept() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    async with listening(RedirectReceiver()) as before:
+        await genuine(before)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (200, hard))
+    try:
+        async with listening(RedirectReceiver()) as opened:
+            with silent_connections(opened, 60):
+                await genuine(opened)
+            with silent_connections(opened, 60):
+                assert (await ask(opened.port, "/")).status == 404
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.parametrize(
+    ("request_", "rejected"),
+    [
+        ("GET /favicon.ico HTTP/1.1\r\nHost: HERE\r\n\r\n", RejectedRequest.UNKNOWN_PATH),
+        ("GET /start?k=wrong HTTP/1.1\r\nHost: HERE\r\n\r\n", RejectedRequest.WRONG_KEY),
+        ("HEAD /servicestage/oauth HTTP/1.1\r\nHost: HERE\r\n\r\n", RejectedRequest.WRONG_METHOD),
+        ("GET / HTTP/1.1\r\nHost: LOCALHOST\r\n\r\n", RejectedRequest.LOCALHOST),
+        ("GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n", RejectedRequest.FOREIGN_HOST),
+        ("GET / HTTP/1.0\r\n\r\n", RejectedRequest.FOREIGN_HOST),
+        (
+            "GET /servicestage/oauth HTTP/1.1\r\nHost: HERE\r\nOrigin: https://e.example\r\n\r\n",
+            RejectedRequest.FOREIGN_ORIGIN,
+        ),
+        ("GET /servicestage/oauth HTTP/1.1\r\nHost: HERE\r\nSec-Purpose: prefetch\r\n\r\n", RejectedRequest.PREFETCH),
+        (
+            "GET /servicestage/oauth HTTP/1.1\r\nHost: HERE\r\nSec-Fetch-Dest: image\r\n\r\n",
+            RejectedRequest.SUB_RESOURCE,
+        ),
+        ("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", RejectedRequest.HTTPS),
+        ("nonsense\r\n\r\n", RejectedRequest.NOT_HTTP),
+    ],
+)
+async def test_what_comes_no_further_is_counted_by_its_kind(request_: str, rejected: RejectedRequest) -> None:
+    async with listening(RedirectReceiver()) as opened:
+        here = request_.replace("HERE", f"127.0.0.1:{opened.port}").replace("LOCALHOST", f"localhost:{opened.port}")
+        answer = await say(opened.port, here.encode("latin-1"))
+        assert answer.status in {400, 404, 405}
+        assert opened.receiver.strays == [rejected]
+        await genuine(opened)
+
+
+US, ANOTHER, ROOT = 61_001, 61_002, 0
+
+needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells whose a socket is")
+
+
+def connected(
+    user: int, port: int, *, family: socket.AddressFamily = socket.AF_INET, source: str = ""
+) -> socket.socket:
+    """Connect as that user, who is the socket's as long as it is open."""
+    with acting_as(user):
+        there = socket.socket(family)
+    if source:
+        there.bind((source, 0))
+    there.connect(("::ffff:127.0.0.1" if family == socket.AF_INET6 else "127.0.0.1", port))
+    return there
+
+
+def asked(
+    user: int,
+    *,
+    family: socket.AddressFamily = socket.AF_INET,
+    source: str = "",
+    closes: bool = False,
+    half: bool = False,
+    by: int = US,
+) -> bool:
+    """Ask as one user about a connection that another has made."""
+    with ExitStack() as stack:
+        server = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        there = stack.enter_context(connected(user, server.getsockname()[1], family=family, source=source))
+        with acting_as(by):
+            here, theirs = server.accept()
+            stack.enter_context(here)
+            if closes:
+                there.close()
+            if half:
+                there.shutdown(socket.SHUT_WR)
+            return is_other_user(theirs, here.getsockname())
+
+
+@needs_root
+@needs_linux
+@pytest.mark.parametrize("source", ["", "127.0.0.2"])
+def test_another_users_connection_is_known_and_ours_and_roots_are_let_in(source: str) -> None:
+    assert asked(ANOTHER, source=source)
+    assert not asked(US, source=source)
+    assert not asked(ROOT, source=source)
+
+
+@needs_root
+@needs_linux
+def test_a_socket_of_ipv6_that_speaks_ipv4_hides_nobody() -> None:
+    assert asked(ANOTHER, family=socket.AF_INET6)
+    assert not asked(US, family=socket.AF_INET6)
+
+
+@needs_root
+@needs_linux
+def test_who_closes_before_it_is_answered_is_nobody_of_ours() -> None:
+    assert asked(ANOTHER, closes=True)
+    assert asked(US, closes=True)
+    assert asked(ANOTHER, half=True)
+    assert not asked(US, half=True), "it has said all, but waits for the answer"
+
+
+@needs_root
+def test_root_lets_everybody_in_who_has_the_key() -> None:
+    assert not asked(ANOTHER, by=ROOT)
+
+
+@needs_root
+def test_where_the_system_shows_no_such_connection_nothing_is_known() -> None:
+    with acting_as(US):
+        assert not is_other_user(("127.0.0.1", 1), ("127.0.0.1", 2))
+
+
+@needs_root
+@needs_linux
+@pytest.mark.parametrize("path", ["/start", "/redirect", "/outcome", "/servicestage/oauth", "/done"])
+async def test_another_user_is_refused_on_every_path_and_uses_nothing_up(path: str) -> None:
+    """Even one that knows KEY, DONEKEY and the state."""
+    # Import what the answers need: the other users may not read the files.
+    await asyncio.to_thread(Pages(RepoType.GITHUB, Language.ENGLISH).message, "other user")
+    async with listening(RedirectReceiver()) as opened:
+        query = {"/servicestage/oauth": OURS, "/done": urlsplit(opened.listener.done_address).query}
+        body = urlencode({"redirect": ADDRESS}) if path == "/redirect" else ""
+        form = f"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {len(body)}\r\n" if body else ""
+        line = f"{'POST' if body else 'GET'} {path}?{query.get(path, f'k={opened.first}')} HTTP/1.1"
+        for user in (ANOTHER, US):
+            there = connected(user, opened.port)
+            reader, writer = await asyncio.open_connection(sock=there)
+            writer.write(f"{line}\r\nHost: 127.0.0.1:{opened.port}\r\n{form}\r\n{body}".encode())
+            with acting_as(US):
+                if user == US and path == "/outcome":
+                    opened.receiver.judge(ADDRESS, Way.TERMINAL)
+                answer = await read_answer(reader)
+            writer.close()
+            if user == ANOTHER:
+                assert answer.status == 404
+                assert opened.receiver.authorization_url not in answer.body
+                assert opened.receiver.untouched
+                assert opened.receiver.strays == [RejectedRequest.OTHER_USER]
+            else:
+                assert answer.status in {200, 303}
+        assert opened.receiver.strays == [RejectedRequest.OTHER_USER]
+
+
+_WITHOUT_PROC = """
+import os, sys
+from oauth_helper.i18n import Language
+from oauth_helper.listener.pages import Pages
+from oauth_helper.listener.server import is_other_user
+os.setresuid(1, 1, 0)
+told = is_other_user(("127.0.0.1", 1), ("127.0.0.1", 2))
+os.setresuid(0, 0, 0)
+sys.exit(told)
+"""
+
+
+@needs_root
+@pytest.mark.skipif(not shutil.which("unshare"), reason="unshare, which hides /proc from a process, is missing")
+def test_where_the_tables_are_hidden_nothing_is_known() -> None:
+    command = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /proc && exec "$@"', "sh"]
+    ended = subprocess.run([*command, sys.executable, "-c", _WITHOUT_PROC], check=False, capture_output=True, text=True)
+    if "Operation not permitted" in ended.stderr or "permission denied" in ended.stderr:
+        pytest.skip("this root may not mount")
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("connections", [1, 6])
+@pytest.mark.parametrize("said", ["", "GET /servicestage/oau", f"GET {DIRECT} HTTP/1.1\r\nHost: "])
+async def test_silent_and_half_finished_connections_delay_nothing(connections: int, said: str) -> None:
+    async with listening(RedirectReceiver()) as opened:
+        opened_here = [await asyncio.open_connection("127.0.0.1", opened.port) for _ in range(connections)]
+        for _, writer in opened_here:
+            writer.write(said.encode())
+        await genuine(opened)
+    for reader, writer in opened_here:
+        assert await reader.read() == b"", "the listener has closed it"
+        writer.close()
+        await writer.wait_closed()
+
+
+async def test_closing_waits_neither_for_an_idle_connection_nor_for_a_body_that_never_comes() -> None:
+    clock = asyncio.get_running_loop().time
+    async with listening(RedirectReceiver()) as opened:
+        idle, keep_alive = await asyncio.open_connection("127.0.0.1", opened.port)
+        keep_alive.write(f"GET /start?k={opened.key} HTTP/1.1\r\nHost: 127.0.0.1:{opened.port}\r\n\r\n".encode())
+        assert (await read_answer(idle)).status == 200
+        slow, promising = await asyncio.open_connection("127.0.0.1", opened.port)
+        promising.write(b"POST /nowhere HTTP/1.1\r\nHost: any\r\nContent-Length: 900\r\n\r\n")
+        assert (await read_answer(slow)).status == 404
+        began = clock()
+    assert clock() - began < 1
+    for writer in (keep_alive, promising):
+        writer.close()
+        await writer.wait_closed()
+
+
+@pytest.mark.parametrize(
+    "noise",
+    [
+        f"GET {GENUINE}\r\n\r\n".encode(),
+        f"GET {GENUINE} HTTP/9.9\r\n\r\n".encode(),
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+        b"GET / HTTP/1.1\r\nbroken\r\n\r\n",
+        b"\x00\xff\xfe\r\n\r\n",
+        b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\n\r\n",
+    ],
+)
+async def test_what_is_no_http_is_refused_without_a_word_and_leaves_no_trace(
+    noise: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with listening(RedirectReceiver()) as opened:
+        answer = await say(opened.port, noise)
+        assert is_bare(answer, 400) or is_bare(answer, 404)
+        assert opened.receiver.untouched
+        await genuine(opened)
+    assert CODE not in caplog.text
+    assert quote(STATE, safe="") not in caplog.text
+    assert "127.0.0.1" not in caplog.text
+
+
+async def test_a_browser_that_forces_https_is_turned_away() -> None:
+    async with listening(RedirectReceiver()) as opened:
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            await asyncio.open_connection("127.0.0.1", opened.port, ssl=ssl.create_default_context())
+        await genuine(opened)
+
+
+async def test_line_breaks_in_a_redirect_reach_no_header() -> None:
+    async with listening(RedirectReceiver()) as opened:
+        query = f"error=a%0d%0aX-Injected:%201&error_description=%0d%0a%0d%0a<b>&state={quote(STATE)}"
+        answer = await ask(opened.port, f"{DIRECT}?{query}")
+        page = await ask(opened.port, answer.headers["location"])
+        assert "x-injected" not in answer.headers | page.headers
+        assert "<b>" not in page.body
+        outcome = await opened.receiver.outcome()
+        assert isinstance(outcome, Failed)
+        assert isinstance(outcome.error, AuthorizationDeniedError)
+
+
+async def test_every_answer_bears_the_headers_that_keep_it_to_itself() -> None:
+    async with listening(RedirectReceiver()) as opened:
+        redirect = await ask(opened.port, GENUINE)
+        answers = [
+            redirect,
+            await ask(opened.port, redirect.headers["location"]),
+            await ask(opened.port, f"{DIRECT}?state=stale"),
+            await paste(opened, "no redirect"),
+            await ask(opened.port, "/favicon.ico"),
+            await ask(opened.port, GENUINE, method="HEAD"),
+            await say(opened.port, b"no HTTP\r\n\r\n"),
+        ]
+    assert [answer.status for answer in answers] == [303, 200, 400, 400, 404, 405, 400]
+    for answer in answers:
+        assert answer.headers["referrer-policy"] == "no-referrer"
+        assert answer.headers["cache-control"] == "no-store"
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["x-frame-options"] == "DENY"
+        policy = answer.headers["content-security-policy"]
+        assert policy.startswith("default-src 'none';")
+        assert "frame-ancestors 'none'" in policy
+        assert "unsafe" not in policy
+        assert "server" not in answer.headers
+        assert "set-cookie" not in answer.headers
+
+
+async def test_a_fault_in_the_story_is_a_500_that_tells_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    class Faulty(RedirectReceiver):
+        def judge_query(self, query: str, way: Way) -> None:
+            raise RuntimeError(f"a fault of ours, by {way} with {len(query)} characters")
+
+    async with listening(Faulty()) as opened:
+        answer = await ask(opened.port, GENUINE)
+        assert answer.status == 500
+        assert "fault of ours" not in answer.body
+    assert "a fault of ours" in caplog.text
+    assert CODE not in caplog.text
+
+
+COMMANDS = (("link", "github", "--sandbox", "--port"), ("doctor", "--port"), ("sandbox", "--console-port"))
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
+@pytest.mark.parametrize("port", ["22", "3659", "6679"])
+async def test_a_port_that_browsers_block_is_wrong_usage(command: tuple[str, ...], port: str) -> None:
+    end = await run_command(*command, port, "--json", environ=surroundings())
+    assert (end.status, end.out) == (2, "")
+    error = error_of(end.err)
+    assert error["kind"] == "usage"
+    assert command[-1] in error["message"]
+    assert f"port {port}" in error["message"]
+
+
+FREE_PORT = """
+import socket, sys
+from oauth_helper.listener.server import listen
+from oauth_helper.sandbox.faults import open_port
+found = [{"listener": listen, "sandbox": open_port}[sys.argv[1]](None)]
+print(*(each.getsockname()[1] for each in found))
+"""
+
+
+@needs_root
+@pytest.mark.skipif(sys.platform != "linux" or not shutil.which("unshare"), reason="the free ports cannot be chosen")
+@pytest.mark.parametrize("which", ["listener", "sandbox"])
+def test_a_free_port_is_never_a_blocked_one(which: str) -> None:
+    """In a network of its own, where only one of the free ports is not blocked."""
+    choose = 'ip link set lo up && echo "6665 6670" >/proc/sys/net/ipv4/ip_local_port_range && exec "$@"'
+    command = ["unshare", "--net", "sh", "-c", choose, "sh", sys.executable, "-c", FREE_PORT, which]
+    ended = subprocess.run(command, check=False, capture_output=True, text=True)
+    if "Operation not permitted" in ended.stderr or "Read-only file system" in ended.stderr:
+        pytest.skip("this root may not change a network of its own")
+    assert (ended.stdout.split(), ended.stderr) == (["6670"], "")
+
+
+async def test_python_callers_are_told_too() -> None:
+    async with (
+        Sandbox() as sandbox,
+        ServiceStageClient(sandbox.endpoint, project_id=sandbox.project_id, credentials=sandbox.access_key) as service,
+    ):
+        with pytest.raises(UsageError, match="port 6000"):
+            await link(service, RepoType.GITHUB, name="my-auth", port=6000)
