@@ -10,7 +10,7 @@ import pytest
 from command import ended, line_with, running, surroundings
 from forked_commands import run_command
 from screen import terminal
-from xvfb_display import display, needs_xvfb
+from support.xvfb_display import display, needs_xvfb
 
 from oauth_helper.sandbox import Sandbox
 

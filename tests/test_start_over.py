@@ -1,6 +1,7 @@
 """Starting over: the state is gone, and the tab that brought the redirect is led to the Git host again."""
 
 import asyncio
+import os
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
@@ -11,7 +12,7 @@ from listener_desk import GENUINE, OURS, RedirectReceiver, ask, listening, paste
 from paper_doors import CREATED, PaperDoors, PaperService
 from yarl import URL
 
-from oauth_helper.browsers.discovery import Family, choose, look_around
+from oauth_helper.browsers.discovery import Family, choose_here
 from oauth_helper.errors import CodeOrStateInvalidError, NoBrowserError, OAuthHelperError
 from oauth_helper.events import Captured, Event, Linked, Opened, Waiting, Way
 from oauth_helper.i18n import _
@@ -165,7 +166,7 @@ async def test_the_same_window_goes_to_the_git_host_again(
     family: Family, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     try:
-        choose(family, await look_around())
+        await choose_here(family, os.environ)
     except NoBrowserError as error:
         pytest.skip(error.message)
     use_temporary_folder(monkeypatch, tmp_path)

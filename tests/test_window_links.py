@@ -11,7 +11,7 @@ import pytest
 from command import surroundings, use_temporary_folder
 
 from oauth_helper.api import run_link
-from oauth_helper.browsers.discovery import Family, choose, look_around
+from oauth_helper.browsers.discovery import Family, choose_here
 from oauth_helper.errors import AuthorizationDeniedError, DeadlineError, NoBrowserError
 from oauth_helper.events import Captured, Event, Linked, NotOpened, Opened, Visited, Warned, Way
 from oauth_helper.models import LinkRequest, RepoType
@@ -44,7 +44,7 @@ def profiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 async def program_of(family: Family) -> str:
     try:
-        return choose(family, await look_around())[0].command[0]
+        return (await choose_here(family, os.environ))[0].command[0]
     except NoBrowserError as error:
         pytest.skip(error.message)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from command import line_with, run_command, running, surroundings
-from xvfb_display import display, needs_xvfb
+from support.xvfb_display import display, needs_xvfb
 
 from oauth_helper.sandbox import Sandbox
 

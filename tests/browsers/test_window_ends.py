@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from window_browsers import chromium, installed
-from window_stand_ins import Console, World
-from window_traces import Traces, traces
+from support.real_browsers import chromium, installed
+from support.window_traces import Traces, traces
+from support.window_world import Console, World
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["traces"]
 
-CHILD = Path(__file__).with_name("window_to_be_killed.py")
+CHILD = Path(__file__).parents[1] / "support" / "window_to_kill.py"
 
 
 @pytest.fixture(params=["chromium", "firefox"])
@@ -113,7 +113,7 @@ async def test_a_fault_of_the_judge_surfaces_and_its_request_goes_nowhere(
 async def test_when_we_are_killed_the_browser_goes_too(browser: FoundBrowser, traces: Traces) -> None:
     child = await asyncio.create_subprocess_exec(
         *(sys.executable, str(CHILD), browser.family, browser.command[0], browser.packaging),
-        env={**traces.environ, "PYTHONPATH": f"{CHILD.parent}{os.pathsep}{CHILD.parent.parent}"},
+        env={**traces.environ, "PYTHONPATH": f"{CHILD.parents[1]}{os.pathsep}{CHILD.parents[2]}"},
         stdout=subprocess.PIPE,
     )
     assert child.stdout

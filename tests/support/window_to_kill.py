@@ -3,7 +3,7 @@
 import asyncio
 import sys
 
-from window_stand_ins import Console, World
+from support.window_world import Console, World
 
 from oauth_helper.browsers.discovery import Family, FoundBrowser, Packaging
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from window_browsers import chromium, installed
-from window_stand_ins import CODE, PATH, STATE, TOUR, Console, World
-from window_traces import Traces, traces
+from support.real_browsers import chromium, installed
+from support.window_traces import Traces, traces
+from support.window_world import CODE, PATH, STATE, TOUR, Console, World
 
-from oauth_helper.browsers.drivers import Patience
+from oauth_helper.browsers.drivers import Timeouts
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["traces"]
 
-HURRIED = Patience(farewell=0.2)
+HURRIED = Timeouts(close=0.2)
 """For a browser that is not asked to end while it asks the user something."""
 REAL_CONSOLE = "https://console.huaweicloud.com"
 
@@ -114,7 +114,7 @@ async def test_what_a_page_asks_is_left_for_the_user_to_answer(
 ) -> None:
     async with (
         World.opened(console.origin) as world,
-        world.window(browser, "/git/asking", environ=traces.environ, patience=HURRIED) as window,
+        world.window(browser, "/git/asking", environ=traces.environ, timeouts=HURRIED) as window,
     ):
         await window.open()
         await world.milestones.reached("asking")
