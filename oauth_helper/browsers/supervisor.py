@@ -34,17 +34,17 @@ def main(profile: str, pipe: int, command: list[str]) -> None:
     while os.open(os.devnull, os.O_RDWR) <= 4:
         pass  # Popen must not use 3 or 4 for itself
     try:
-        browser = _start(command, pipe).pid
+        browser = _start(command, pipe)  # an object that is collected would reap the browser
     except OSError as error:
         _report(f"failed {error.errno}")
     else:
-        _report(f"started {browser}")
+        _report(f"started {browser.pid}")
         # Only the browser holds its end of the pipe and its standard error now, so oauth-helper notices their end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         if pipe >= 0:
             os.close(pipe)
-        _wait(browser, woken)
-        _kill(browser)
+        _wait(browser.pid, woken)
+        _kill(browser.pid)
     for _ in range(100):  # children of a killed browser still write for a moment
         shutil.rmtree(profile, ignore_errors=True)
         if not os.path.lexists(profile):
