@@ -20,7 +20,7 @@ __all__ = ["display"]
 pytestmark = needs_xvfb
 
 
-WHERE_IT_JUDGES = Plant("browsers/window.py", "Window._verdict", "print(query)")
+WHERE_IT_JUDGES = Plant("browsers/window.py", "BrowserWindow._verdict", "print(query)")
 
 
 @pytest.mark.parametrize(

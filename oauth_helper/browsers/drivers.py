@@ -8,11 +8,10 @@ import itertools
 import json
 import os
 import socket
-from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from typing import Any, ClassVar, Final, Protocol
+from typing import Any, Final
 
 import aiohttp
 from msgspec import Struct
@@ -108,58 +107,55 @@ def reading() -> Iterator[None]:
         raise BrowserError(_("says something that cannot be read; it may be too new")) from error
 
 
-class Transport(Protocol):
-    """Transports whole messages."""
+class PipeTransport:
+    """Whole messages over Chromium's pipe, each of which ends with a NUL.
 
-    async def send(self, message: str) -> None:
-        """Send one.
+    The format is that of Chromium's ``content/browser/devtools/devtools_pipe_handler.cc``.
+    """
 
-        Raises:
-            OSError: The other side is closed.
-        """
-
-    def messages(self) -> AsyncIterator[str]:
-        """Yield what the other side sends until it is closed."""
-
-
-class _Pipe:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
 
     async def send(self, message: str) -> None:
+        """Send one; OSError if the browser has closed the pipe."""
         self._writer.write(message.encode() + _END)
         await self._writer.drain()
 
     async def messages(self) -> AsyncIterator[str]:
+        """Yield what the browser sends until it closes the pipe."""
         # A killed browser ends with half a message or a reset; no browser sends more than the limit.
         with suppress(asyncio.IncompleteReadError, asyncio.LimitOverrunError, OSError):
             while True:
                 yield (await self._reader.readuntil(_END)).removesuffix(_END).decode(errors="replace")
 
 
-class _WebSocket:
+class WebSocketTransport:
+    """Whole messages over a websocket."""
+
     def __init__(self, connection: aiohttp.ClientWebSocketResponse) -> None:
         self._connection = connection
 
     async def send(self, message: str) -> None:
+        """Send one; OSError if the browser has closed the connection."""
         await self._connection.send_str(message)
 
     async def messages(self) -> AsyncIterator[str]:
+        """Yield what the browser sends until it closes the connection."""
         async for message in self._connection:
             if message.type is aiohttp.WSMsgType.TEXT:
                 yield message.data
 
 
+Transport = PipeTransport | WebSocketTransport
+
+
 @asynccontextmanager
 async def over_pipe(pipe: socket.socket) -> AsyncIterator[Transport]:
-    """Connect over ``pipe``, one end of a socket pair whose other end the browser has.
-
-    A message ends with a NUL (Chromium's ``content/browser/devtools/devtools_pipe_handler.cc``).
-    """
+    """Connect over ``pipe``, one end of a socket pair whose other end the browser has."""
     reader, writer = await asyncio.open_connection(sock=pipe, limit=_MESSAGE_LIMIT)
     try:
-        yield _Pipe(reader, writer)
+        yield PipeTransport(reader, writer)
     finally:
         writer.close()
         with suppress(OSError):
@@ -182,7 +178,7 @@ async def over_websocket(endpoint: str, *, timeout: float) -> AsyncIterator[Tran
         except (aiohttp.ClientError, TimeoutError) as error:
             raise BrowserError(_("takes no connection to drive it ({name__})", name__=type(error).__name__)) from error
         async with connection:
-            yield _WebSocket(connection)
+            yield WebSocketTransport(connection)
 
 
 class RemoteConnection:
@@ -278,54 +274,16 @@ class RemoteConnection:
             answer.set_result(message)
 
 
-class Driver(ABC):
-    """How a family of browsers is started, told to hold requests, and answered."""
-
-    uses_pipe = False
+class _BaseDriver:
     endpoint_path = ""
     """What the address that the browser prints lacks."""
-    first_page_seconds: ClassVar[float]
-    """After how many seconds the first page goes on by itself. Usually the tab is driven before that."""
 
-    def __init__(self, *, headless: bool, languages: str | None = None) -> None:
+    def __init__(self, *, headless: bool, languages: str | None) -> None:
         self._headless = headless
         self._languages = languages
-        """What a page is asked for in ``Accept-Language``; None: whatever the system's language is."""
         self._pages: set[str] = set()
         self.is_closed = False
         """Whether the user has closed the last page."""
-
-    @abstractmethod
-    def write_preferences(self, profile: Path) -> None:
-        """Write the preferences into a fresh profile."""
-
-    @abstractmethod
-    def switches(self, profile: Path) -> list[str]:
-        """Return the command line between program and address."""
-
-    @abstractmethod
-    async def intercept(self, remote: RemoteConnection, origin: URL) -> None:
-        """Hold every request to ``origin`` from now on, in all present and future pages and popups."""
-
-    @abstractmethod
-    async def go(self, remote: RemoteConnection, address: Secret) -> None:
-        """Open ``address`` in place of the first page if that is open; :meth:`intercept` comes before."""
-
-    @abstractmethod
-    def held_request(self, event: JsonObject) -> HeldRequest | None:
-        """Return the request that an event is about, if any; note which pages are opened and closed."""
-
-    @abstractmethod
-    async def answer(self, remote: RemoteConnection, held: HeldRequest, answer: Answer) -> None:
-        """Show a page as if it came from the real host."""
-
-    @abstractmethod
-    async def refuse(self, remote: RemoteConnection, held: HeldRequest) -> None:
-        """Let the request fail."""
-
-    @abstractmethod
-    async def close(self, remote: RemoteConnection) -> None:
-        """Ask the browser to end."""
 
     def _page_closed(self, page: str) -> None:
         if page in self._pages:
@@ -333,16 +291,21 @@ class Driver(ABC):
             self.is_closed = not self._pages
 
 
-class ChromiumDriver(Driver):
-    """DevTools protocol: ``Fetch.enable`` on the browser session applies to all pages, workers and popups."""
+class ChromiumDriver(_BaseDriver):
+    """DevTools protocol: ``Fetch.enable`` on the browser session applies to all pages, workers and popups.
+
+    ``languages`` is what a page is asked for in ``Accept-Language``; None: whatever the system's language is.
+    """
 
     first_page_seconds = 1.0
+    """After how many seconds the first page goes on by itself. Usually the tab is driven before that."""
 
     def __init__(self, *, uses_pipe: bool, headless: bool, languages: str | None = None) -> None:
         super().__init__(headless=headless, languages=languages)
         self.uses_pipe = uses_pipe
 
-    def write_preferences(self, profile: Path) -> None:  # noqa: D102
+    def write_preferences(self, profile: Path) -> None:
+        """Write the preferences into a fresh profile."""
         folder = profile / "Default"
         folder.mkdir()
         preferences: JsonObject = {
@@ -355,7 +318,8 @@ class ChromiumDriver(Driver):
             preferences["intl"] = {"accept_languages": self._languages}
         (folder / "Preferences").write_text(json.dumps(preferences), encoding="utf-8")
 
-    def switches(self, profile: Path) -> list[str]:  # noqa: D102
+    def switches(self, profile: Path) -> list[str]:
+        """Return the command line between program and address."""
         return [
             f"--user-data-dir={profile}",
             "--no-first-run",
@@ -370,14 +334,16 @@ class ChromiumDriver(Driver):
             *(["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []),
         ]
 
-    async def intercept(self, remote: RemoteConnection, origin: URL) -> None:  # noqa: D102
+    async def intercept(self, remote: RemoteConnection, origin: URL) -> None:
+        """Hold every request to ``origin`` from now on, in all present and future pages and popups."""
         # "*" is any run of characters there, so the pattern is the origin and whatever follows.
         await asyncio.gather(
             remote.call("Fetch.enable", patterns=[{"urlPattern": f"{origin}/*", "requestStage": "Request"}]),
             remote.call("Target.setDiscoverTargets", discover=True, filter=[{"type": "page"}]),
         )
 
-    async def go(self, remote: RemoteConnection, address: Secret) -> None:  # noqa: D102
+    async def go(self, remote: RemoteConnection, address: Secret) -> None:
+        """Open ``address`` in place of the first page if that is open; :meth:`intercept` comes before."""
         found = await remote.call("Target.getTargets", filter=[{"type": "page"}])
         with reading():
             # By its address: a browser may greet its user with another tab.
@@ -387,7 +353,8 @@ class ChromiumDriver(Driver):
             await remote.call("Target.createTarget", url=address.reveal())
             await remote.call("Target.closeTarget", targetId=first[0])
 
-    def held_request(self, event: JsonObject) -> HeldRequest | None:  # noqa: D102
+    def held_request(self, event: JsonObject) -> HeldRequest | None:
+        """Return the request that an event is about, if any; note which pages are opened and closed."""
         parameters = event["params"]
         match event["method"]:
             case "Fetch.requestPaused":
@@ -400,7 +367,8 @@ class ChromiumDriver(Driver):
                 pass
         return None
 
-    async def answer(self, remote: RemoteConnection, held: HeldRequest, answer: Answer) -> None:  # noqa: D102
+    async def answer(self, remote: RemoteConnection, held: HeldRequest, answer: Answer) -> None:
+        """Show a page as if it came from the real host."""
         await remote.call(
             "Fetch.fulfillRequest",
             requestId=held.request_id,
@@ -409,16 +377,19 @@ class ChromiumDriver(Driver):
             body=base64.b64encode(answer.html.encode()).decode(),
         )
 
-    async def refuse(self, remote: RemoteConnection, held: HeldRequest) -> None:  # noqa: D102
+    async def refuse(self, remote: RemoteConnection, held: HeldRequest) -> None:
+        """Let the request fail."""
         await remote.call("Fetch.failRequest", requestId=held.request_id, errorReason="BlockedByClient")
 
-    async def close(self, remote: RemoteConnection) -> None:  # noqa: D102
+    async def close(self, remote: RemoteConnection) -> None:
+        """Ask the browser to end."""
         await remote.call("Browser.close")
 
 
-class FirefoxDriver(Driver):
+class FirefoxDriver(_BaseDriver):
     """WebDriver BiDi. ``platform`` is as :data:`sys.platform` has it."""
 
+    uses_pipe = False
     endpoint_path = "/session"
     first_page_seconds = 3.0
 
@@ -428,7 +399,8 @@ class FirefoxDriver(Driver):
         self._session_timeout = session_timeout
         self._first_tab: str | None = None
 
-    def write_preferences(self, profile: Path) -> None:  # noqa: D102
+    def write_preferences(self, profile: Path) -> None:
+        """Write the preferences into a fresh profile."""
         preferences = {
             "browser.shell.checkDefaultBrowser": False,
             "browser.aboutwelcome.enabled": False,
@@ -447,7 +419,8 @@ class FirefoxDriver(Driver):
         lines = (f"user_pref({json.dumps(name)}, {json.dumps(value)});\n" for name, value in preferences.items())
         (profile / "user.js").write_text("".join(lines), encoding="utf-8")
 
-    def switches(self, profile: Path) -> list[str]:  # noqa: D102
+    def switches(self, profile: Path) -> list[str]:
+        """Return the command line between program and address."""
         return [
             *("--no-remote", "--profile", str(profile), "--remote-debugging-port=0"),
             *(["--headless"] if self._headless else []),
@@ -455,7 +428,8 @@ class FirefoxDriver(Driver):
             *(["-foreground"] if self._platform == "darwin" else []),
         ]
 
-    async def intercept(self, remote: RemoteConnection, origin: URL) -> None:  # noqa: D102
+    async def intercept(self, remote: RemoteConnection, origin: URL) -> None:
+        """Hold every request to ``origin`` from now on, in all present and future pages and popups."""
         # The user answers what a page asks with alert or confirm, not the session.
         capabilities = {"alwaysMatch": {"unhandledPromptBehavior": {"default": "ignore"}}}
         try:
@@ -473,12 +447,14 @@ class FirefoxDriver(Driver):
         with reading():
             self._first_tab = next((tab["context"] for tab in tree["contexts"]), None)
 
-    async def go(self, remote: RemoteConnection, address: Secret) -> None:  # noqa: D102
+    async def go(self, remote: RemoteConnection, address: Secret) -> None:
+        """Open ``address`` in place of the first page if that is open; :meth:`intercept` comes before."""
         if self._first_tab is not None:
             # It is answered when the Git host has answered.
             await remote.notify("browsingContext.navigate", context=self._first_tab, url=address.reveal(), wait="none")
 
-    def held_request(self, event: JsonObject) -> HeldRequest | None:  # noqa: D102
+    def held_request(self, event: JsonObject) -> HeldRequest | None:
+        """Return the request that an event is about, if any; note which pages are opened and closed."""
         parameters = event["params"]
         match event["method"]:
             case "network.beforeRequestSent" if parameters["isBlocked"]:
@@ -502,8 +478,13 @@ class FirefoxDriver(Driver):
             body={"type": "string", "value": answer.html},
         )
 
-    async def refuse(self, remote: RemoteConnection, held: HeldRequest) -> None:  # noqa: D102
+    async def refuse(self, remote: RemoteConnection, held: HeldRequest) -> None:
+        """Let the request fail."""
         await remote.call("network.failRequest", request=held.request_id)
 
-    async def close(self, remote: RemoteConnection) -> None:  # noqa: D102
+    async def close(self, remote: RemoteConnection) -> None:
+        """Ask the browser to end."""
         await remote.call("browser.close")
+
+
+Driver = ChromiumDriver | FirefoxDriver

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Coroutine, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
@@ -110,44 +110,74 @@ class BrowserProcess(asyncio.SubprocessProtocol):
         self._status: int | None = None
         self._group = 0
         """The browser's process group; 0 if it is unknown."""
+        self._pipe: socket.socket | None = None
         self._transport: asyncio.SubprocessTransport
 
     @classmethod
     @asynccontextmanager
     async def started(
-        cls, command: list[str], *, environ: Mapping[str, str], profile: Path, descriptors: tuple[int, int, int]
+        cls, command: list[str], *, environ: Mapping[str, str], profile: Path, lock: int, has_pipe: bool
     ) -> AsyncIterator[BrowserProcess]:
         """Start ``command`` in a session of its own, which the terminal's Ctrl-C does not reach.
 
         At the end it is killed with its process group. A supervisor does that even if this process is killed, and
-        removes ``profile``. ``descriptors`` are the supervisor's: the profile's lock, and both ends of the pipe.
+        removes ``profile``, whose lock is the descriptor ``lock``.
 
         Raises:
             BrowserError: It cannot be started.
         """
-        pipe_or_null = subprocess.PIPE if _CAN_SUPERVISE else subprocess.DEVNULL
-        if _CAN_SUPERVISE:
-            numbers = map(str, descriptors)
-            command = [sys.executable, "-IS", str(_SUPERVISOR), str(profile), *numbers, *command]
-        try:
-            _transport, process = await asyncio.get_running_loop().subprocess_exec(
-                lambda: cls(environ),
-                *command,
-                env=environ,
-                stdin=pipe_or_null,
-                stdout=pipe_or_null,  # ours belongs to scripts
-                stderr=subprocess.PIPE,
-                pass_fds=[number for number in descriptors if number >= 0] if _CAN_SUPERVISE else [],
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise BrowserError(_("could not be started ({strerror})", strerror=error.strerror)) from error
-        if not _CAN_SUPERVISE:
-            process._group = process._transport.get_pid()
-        try:
-            yield process
-        finally:
-            await process._end()
+        with ExitStack() as pipe:
+            ends = socket.socketpair() if has_pipe else ()
+            for end in ends:
+                pipe.enter_context(end)
+            numbers = [lock, *(end.fileno() for end in ends[::-1])]
+            if _CAN_SUPERVISE:
+                descriptors = (*map(str, numbers), "-1", "-1")[:3]
+                command = [sys.executable, "-IS", str(_SUPERVISOR), str(profile), *descriptors, *command]
+            stream = subprocess.PIPE if _CAN_SUPERVISE else subprocess.DEVNULL  # our stdout belongs to scripts
+            try:
+                _transport, process = await asyncio.get_running_loop().subprocess_exec(
+                    lambda: cls(environ),
+                    *command,
+                    env=environ,
+                    stdin=stream,
+                    stdout=stream,
+                    stderr=subprocess.PIPE,
+                    pass_fds=numbers if _CAN_SUPERVISE else (),
+                    start_new_session=True,
+                )
+            except OSError as error:
+                raise BrowserError(_("could not be started ({strerror})", strerror=error.strerror)) from error
+            if ends:
+                process._pipe = ends[0]
+                ends[1].close()  # only the browser has it then, so its end is an end of file for us
+            if not _CAN_SUPERVISE:
+                process._group = process._transport.get_pid()
+            try:
+                yield process
+            finally:
+                await process._end()
+
+    @asynccontextmanager
+    async def connected(self, *, endpoint_path: str, timeouts: Timeouts) -> AsyncIterator[RemoteConnection]:
+        """Connect to the browser.
+
+        Raises:
+            BrowserError: The connection fails, or the browser does not say where to connect.
+        """
+        async with AsyncExitStack() as stack:
+            if self._pipe:
+                transport = await stack.enter_async_context(over_pipe(self._pipe))
+            else:
+                endpoint = await self._endpoint_within(timeouts.endpoint) + endpoint_path
+                transport = await stack.enter_async_context(over_websocket(endpoint, timeout=timeouts.command))
+            yield await stack.enter_async_context(RemoteConnection.over(transport, timeout=timeouts.command))
+
+    async def _endpoint_within(self, seconds: float) -> str:
+        await asyncio.wait({self._endpoint}, timeout=seconds)
+        if not self._endpoint.done():
+            raise BrowserError(_("did not say within {seconds:g} seconds where it can be driven", seconds=seconds))
+        return self._endpoint.result()
 
     async def unless_failed(self, work: Coroutine[Any, Any, Result]) -> Result:
         """Return what ``work`` returns, but cancel it when the browser ends or refuses to be driven.
@@ -167,17 +197,6 @@ class BrowserProcess(asyncio.SubprocessProtocol):
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-
-    async def endpoint(self, *, timeout: float) -> str:  # noqa: ASYNC109 the error quotes it
-        """Return the websocket address at which it can be driven.
-
-        Raises:
-            BrowserError: It does not print one within ``timeout`` seconds.
-        """
-        await asyncio.wait({self._endpoint}, timeout=timeout)
-        if not self._endpoint.done():
-            raise BrowserError(_("did not say within {seconds:g} seconds where it can be driven", seconds=timeout))
-        return self._endpoint.result()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:  # noqa: D102 asyncio's
         # uvloop's transport does the same without being of that class.
@@ -360,31 +379,27 @@ def sweep(parent: Path) -> None:
     except OSError:
         return
     for entry in entries:
-        with suppress(OSError):  # it is in use, or another process was faster
-            _sweep_one(entry)
+        with suppress(OSError):  # another process was faster
+            found = entry.lstat()
+            if stat.S_ISDIR(found.st_mode) and (sys.platform == "win32" or found.st_uid == os.geteuid()):
+                _sweep_one(entry, is_old=time.time() - found.st_mtime > _LONGEST_RUN)
 
 
-def _sweep_one(entry: Path) -> None:
-    found = entry.lstat()
-    is_old = time.time() - found.st_mtime > _LONGEST_RUN
-    if not stat.S_ISDIR(found.st_mode):
-        return
-    if sys.platform == "win32":  # pragma: no cover - only on Windows
-        if is_old:
-            shutil.rmtree(entry, ignore_errors=True)
-        return
-    if found.st_uid != os.geteuid():
-        return
-    folder = os.open(entry, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+def _sweep_one(entry: Path, *, is_old: bool) -> None:
+    lock = -1
     try:
-        try:
-            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if isinstance(error, BlockingIOError) or not is_old:
-                return
+        if sys.platform != "win32":  # pragma: no branch - Windows has no locks on folders
+            lock = os.open(entry, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            is_old = True
+    except BlockingIOError:
+        is_old = False  # it is in use
+    except OSError:  # pragma: no cover - a network file system may have no locks
+        pass
+    if is_old:
         shutil.rmtree(entry, ignore_errors=True)  # it follows no links; the next run removes the rest
-    finally:
-        os.close(folder)
+    if lock >= 0:
+        os.close(lock)
 
 
 def driver_for(
@@ -403,34 +418,10 @@ def driver_for(
     return ChromiumDriver(uses_pipe=uses_pipe, headless=headless, languages=languages)
 
 
-class LaunchedBrowser:
-    """A browser that runs, but is not driven yet."""
-
-    def __init__(self, process: BrowserProcess, driver: Driver, pipe: socket.socket | None) -> None:
-        self.process = process
-        self._driver = driver
-        self._pipe = pipe
-
-    @asynccontextmanager
-    async def connected(self, timeouts: Timeouts) -> AsyncIterator[RemoteConnection]:
-        """Connect to it.
-
-        Raises:
-            BrowserError: The connection fails, or the browser does not say where to connect.
-        """
-        async with AsyncExitStack() as stack:
-            if self._pipe:
-                transport = await stack.enter_async_context(over_pipe(self._pipe))
-            else:
-                endpoint = await self.process.endpoint(timeout=timeouts.endpoint) + self._driver.endpoint_path
-                transport = await stack.enter_async_context(over_websocket(endpoint, timeout=timeouts.command))
-            yield await stack.enter_async_context(RemoteConnection.over(transport, timeout=timeouts.command))
-
-
 @asynccontextmanager
 async def launched(
     browser: FoundBrowser, driver: Driver, address: str, *, environ: Mapping[str, str]
-) -> AsyncIterator[LaunchedBrowser]:
+) -> AsyncIterator[BrowserProcess]:
     """Start ``browser`` on a page that goes on to ``address``; at the end remove it, its children and its profile.
 
     Raises:
@@ -438,29 +429,23 @@ async def launched(
     """
     async with AsyncExitStack() as stack:
         try:
-            parent = profile_parent(browser, environ)
-            await asyncio.to_thread(sweep, parent)
-            profile, lock = await stack.enter_async_context(fresh_profile(parent))
+            profile, lock = await stack.enter_async_context(fresh_profile(profile_parent(browser, environ)))
             driver.write_preferences(profile)
             page = _write_first_page(profile, address, seconds=driver.first_page_seconds)
-            ours, theirs = socket.socketpair() if driver.uses_pipe else (None, None)
-            for end in filter(None, (ours, theirs)):
-                stack.callback(end.close)
             process = await stack.enter_async_context(
                 BrowserProcess.started(
                     [*browser.command, *driver.switches(profile), page.as_uri()],
                     environ=_browser_environment(environ, browser.packaging, profile),
                     profile=profile,
-                    descriptors=(lock, theirs.fileno() if theirs else -1, ours.fileno() if ours else -1),
+                    lock=lock,
+                    has_pipe=driver.uses_pipe,
                 )
             )
-            if theirs:
-                theirs.close()  # only the browser has it then, so its end is an end of file for us
         except OSError as error:
             raise BrowserError(
                 _("could not be prepared ({value})", value=error.strerror or type(error).__name__)
             ) from error
-        yield LaunchedBrowser(process, driver, ours)
+        yield process
 
 
 def _write_first_page(profile: Path, address: str, *, seconds: float) -> Path:

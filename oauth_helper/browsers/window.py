@@ -29,7 +29,7 @@ from oauth_helper.browsers.drivers import (
     Timeouts,
     reading,
 )
-from oauth_helper.browsers.launch import BrowserProcess, LaunchedBrowser, driver_for, launched
+from oauth_helper.browsers.launch import BrowserProcess, driver_for, launched
 from oauth_helper.errors import RedirectRejectedError
 from oauth_helper.i18n import Language, _, catalog_of
 from oauth_helper.secret import Secret
@@ -138,9 +138,8 @@ class BrowserWindow:
         """
         try:
             launch = launched(self._browser, self._driver, self._start, environ=self._environ)
-            browser = await self._stack.enter_async_context(launch)
-            self._process = browser.process
-            await self._process.unless_failed(self._intercept(browser))
+            self._process = await self._stack.enter_async_context(launch)
+            await self._process.unless_failed(self._intercept(self._process))
             await self._process.unless_failed(self._pass_self_test())
         except BrowserError as error:
             # Once events are watched, the tab may have left the listener, which cannot reach it any more.
@@ -190,10 +189,11 @@ class BrowserWindow:
         """Ask the browser to end, kill it if it does not, and remove its profile. Closing twice is allowed."""
         await self._stack.aclose()
 
-    async def _intercept(self, browser: LaunchedBrowser) -> None:
-        self._remote = await self._stack.enter_async_context(browser.connected(self._timeouts))
+    async def _intercept(self, process: BrowserProcess) -> None:
+        connected = process.connected(endpoint_path=self._driver.endpoint_path, timeouts=self._timeouts)
+        self._remote = await self._stack.enter_async_context(connected)
         await self._driver.intercept(self._remote, self._callback.origin())
-        self._stack.push_async_callback(self._ask_to_end, browser.process)
+        self._stack.push_async_callback(self._ask_to_end, process)
 
     async def _pass_self_test(self) -> None:
         self._tested = asyncio.get_running_loop().create_future()

@@ -146,12 +146,16 @@ def test_the_reason_why_no_browser_can_be_opened(
 
 async def test_the_address_is_one_unharmed_argument(machine: Machine) -> None:
     machine.install("xdg-open")
-    assert await open_default_browser(ADDRESS, environ=machine.environ | DISPLAY) == "xdg-open"
+    hidden = {"MOZ_HEADLESS": "1", "QT_QPA_PLATFORM": "offscreen", "HUAWEICLOUD_SDK_SK": "planted"}
+    environ = machine.environ | DISPLAY | hidden | {"HTTPS_PROXY": "http://me:planted@proxy:1/"}
+    assert await open_default_browser(ADDRESS, environ=environ) == "xdg-open"
     record = machine.record("xdg-open")
     assert record["arguments"] == [ADDRESS]
+    assert not hidden.keys() & record["environ"].keys()
+    assert record["environ"]["HTTPS_PROXY"] == "http://proxy:1/"
     # xdg-open is told which browsers are graphical.
-    assert "firefox" in record["browser"].split(":")
-    assert not {"www-browser", "lynx", "w3m", "links"} & set(record["browser"].split(":"))
+    assert "firefox" in record["environ"]["BROWSER"].split(":")
+    assert not {"www-browser", "lynx", "w3m", "links"} & set(record["environ"]["BROWSER"].split(":"))
 
 
 async def test_the_browser_gets_none_of_our_streams_and_a_session_of_its_own(
@@ -169,7 +173,7 @@ async def test_the_browser_gets_none_of_our_streams_and_a_session_of_its_own(
     assert record["null"] == [True, True, True]
     assert ours not in record["held"]
     assert record["session"] == record["pid"]
-    assert record["browser"] == "loud --new"
+    assert record["environ"]["BROWSER"] == "loud --new"
     assert capfd.readouterr() == ("", "")
 
 
