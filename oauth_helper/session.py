@@ -16,7 +16,7 @@ from typing import Final, NoReturn, Self
 
 from oauth_helper.browsers.discovery import FoundBrowser
 from oauth_helper.browsers.drivers import NoWindowError
-from oauth_helper.browsers.window import BrowserWindow
+from oauth_helper.browsers.window import Window
 from oauth_helper.environment import is_build_service, nobody_could_authorize
 from oauth_helper.errors import (
     DeadlineError,
@@ -205,7 +205,7 @@ async def _windows(browser_options: BrowserOptions, no_display: Text | None) -> 
 
 
 def _in_the_default_browser(browser_options: BrowserOptions, no_window: Text) -> Plan:
-    from oauth_helper.browsers.discovery import first_browser  # noqa: PLC0415 - as above
+    from oauth_helper.browsers.launch import first_browser  # noqa: PLC0415 - as above
 
     why = _("{browser} opens the page", browser=first_browser(browser_options.environ))
     if no_window:
@@ -396,7 +396,7 @@ class Opening:
         self._tasks: set[asyncio.Task[None]] = set()
         self._keeps_window = keeps_window
         self._kept = AsyncExitStack()
-        self._window: BrowserWindow | None = None
+        self._window: Window | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -482,7 +482,7 @@ class Opening:
 
     async def _open_default(self, start: str) -> None:
         try:
-            from oauth_helper.browsers.discovery import open_default_browser  # noqa: PLC0415 - as for a window
+            from oauth_helper.browsers.launch import open_default_browser  # noqa: PLC0415 - as for a window
 
             browser = await open_default_browser(start, environ=self._browser_options.environ)
         except NoBrowserError as error:
@@ -531,12 +531,10 @@ class Opening:
         self._tell(Warned(_("No window of ours: {failures}.", failures=joined(failures))))
         return False
 
-    def _window_of(
-        self, browser: FoundBrowser, start: Start, receiver: RedirectReceiver, redirect_uri: str
-    ) -> BrowserWindow:
-        from oauth_helper.browsers.window import BrowserWindow  # noqa: PLC0415 - as above
+    def _window_of(self, browser: FoundBrowser, start: Start, receiver: RedirectReceiver, redirect_uri: str) -> Window:
+        from oauth_helper.browsers.window import Window  # noqa: PLC0415 - as above
 
-        return BrowserWindow(
+        return Window(
             browser,
             start=start.address,
             redirect_uri=redirect_uri,
@@ -559,7 +557,7 @@ class Opening:
         self._tell(Warned(_("{message}. The page in that window takes the address instead.", message=error.message)))
         return True
 
-    async def _go_on_in(self, window: BrowserWindow, receiver: RedirectReceiver, came_by: Way | None) -> None:
+    async def _go_on_in(self, window: Window, receiver: RedirectReceiver, came_by: Way | None) -> None:
         if self._listener.handed_on:  # pragma: no branch - with the second story, or attempt, there is one
             window.go_on(
                 lead=self._listener.handed_on.lead,
@@ -572,7 +570,7 @@ class Opening:
         else:  # no tab waits at the end of what was before: the window's is where the user left it
             self._tell(NotOpened())
 
-    async def _until_closed(self, window: BrowserWindow) -> None:
+    async def _until_closed(self, window: Window) -> None:
         await window.until_closed()
         if not self._is_over:
             self._tell(Warned(_("The window was closed before the redirect came.")))

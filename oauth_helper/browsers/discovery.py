@@ -14,9 +14,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import Future
 from enum import StrEnum
 from pathlib import Path
 from typing import Final, NoReturn
@@ -95,7 +93,7 @@ PRODUCTS: Final = (
 )
 """Within a family, the most common ones come first."""
 
-_GRAPHICAL: Final = (*(name for each in PRODUCTS for name in each.programs), "epiphany", "falkon", "konqueror")
+GRAPHICAL: Final = (*(name for each in PRODUCTS for name in each.programs), "epiphany", "falkon", "konqueror")
 """Browsers that a Linux desktop may have on ``PATH``."""
 _TEXT_MODE: Final = frozenset(
     [
@@ -114,8 +112,6 @@ _TEXT_MODE: Final = frozenset(
     ]
 )
 """They would fight with us for the terminal, and no Git host's consent page works in them."""
-_OPENERS: Final = frozenset({"gio", "open", "rundll32.exe", "wslview", "xdg-open"})
-"""They hand the address to a browser and end within about a second."""
 _CHANNEL: Final = re.compile(
     "(-(bin|browser|stable|beta|dev|unstable|canary|nightly|snapshot|esr|developer-edition|for-testing))+$"
 )
@@ -140,11 +136,6 @@ _X_PORT: Final = 6000
 _TOOL_TIMEOUT: Final = 2.0
 """Seconds for a tool or a display server to answer; a tool takes 0.06, but some desktops start programs first."""
 _TOOL_OUTPUT_BYTES: Final = 1 << 20
-_START_TIMEOUT: Final = 0.3
-"""Seconds in which a browser that cannot run ends; Chromium as root takes 0.1 to 0.2."""
-_OPENER_TIMEOUT: Final = 1.5
-"""The same for an opener; xdg-open 1.1.3 took 0.5 to find that its browser had failed."""
-
 _PROXIES: Final = frozenset({"all_proxy", "ftp_proxy", "http_proxy", "https_proxy"})
 _USER_AND_PASSWORD: Final = re.compile(r"^([a-z0-9+.-]+://)?[^/]*@", re.IGNORECASE)
 _TEST_VARIABLES: Final = re.compile(
@@ -427,7 +418,7 @@ def _named(wanted: str, environ: Mapping[str, str], platform: str) -> FoundBrows
         )
     return _identify(program, environ, platform) or _refuse(
         _("{shown} is not known as a browser in which a window can be watched", shown=shown),
-        _("Those are {value}. Any other: --browser default.", value=", ".join(product.name for product in PRODUCTS)),
+        _("Those are {names}. Any other: --browser default.", names=", ".join(product.name for product in PRODUCTS)),
     )
 
 
@@ -458,52 +449,47 @@ def why_no_display(environ: Mapping[str, str], platform: str = sys.platform) -> 
     """
     if not _is_linux(platform) or environ.get("WAYLAND_SOCKET"):
         return None
-    reasons = []
-    for name, address in (("WAYLAND_DISPLAY", _wayland_address(environ)), ("DISPLAY", _x_address(environ))):
-        if address is None:
-            if environ.get(name):
-                return None  # its form is not known here
-            continue
-        try:
-            _connect(address)
-        except OSError as error:
+    problems = []
+    for name, addresses in (("WAYLAND_DISPLAY", _wayland_addresses(environ)), ("DISPLAY", _x_addresses(environ))):
+        if value := environ.get(name):
+            if not (error := _connection_error(addresses)):
+                return None  # it can be reached, or its form is not known here
             why = error.strerror or _("no answer")
-            value = safe_text(environ[name], limit=60)
-            reasons.append(_('the display {name}="{value}" cannot be opened ({why})', name=name, value=value, why=why))
+            value = safe_text(value, limit=60)
+            problems.append(_('the display {name}="{value}" cannot be opened ({why})', name=name, value=value, why=why))
+    return joined(problems) if problems else None
+
+
+def _wayland_addresses(environ: Mapping[str, str]) -> list[str | tuple[str, int]]:
+    name, folder = environ.get("WAYLAND_DISPLAY", ""), environ.get("XDG_RUNTIME_DIR", "")
+    return [os.path.join(folder, name)] if folder or name.startswith("/") else []  # noqa: PTH118 of two texts
+
+
+def _x_addresses(environ: Mapping[str, str]) -> list[str | tuple[str, int]]:
+    if not (found := _X_DISPLAY.fullmatch(environ.get("DISPLAY", ""))):
+        return []
+    host, number = found[1].strip("[]"), int(found[2])
+    if host not in {"", "unix"}:
+        return [(host, _X_PORT + number)]
+    path = f"/tmp/.X11-unix/X{number}"  # noqa: S108 X(7)
+    return [path, f"\0{path}"]  # on Linux an X server also has an abstract name, which needs no file
+
+
+def _connection_error(addresses: list[str | tuple[str, int]]) -> OSError | None:
+    first = None
+    for address in addresses:
+        try:
+            if isinstance(address, tuple):
+                socket.create_connection(address, timeout=_TOOL_TIMEOUT).close()
+            else:
+                with socket.socket(socket.AF_UNIX) as client:
+                    client.settimeout(_TOOL_TIMEOUT)
+                    client.connect(address)
+        except OSError as error:
+            first = first or error
         else:
             return None
-    return joined(reasons) if reasons else None
-
-
-def _wayland_address(environ: Mapping[str, str]) -> str | None:
-    name = environ.get("WAYLAND_DISPLAY", "")
-    folder = environ.get("XDG_RUNTIME_DIR", "")
-    return os.path.join(folder, name) if name and (folder or name.startswith("/")) else None  # noqa: PTH118 of two texts
-
-
-def _x_address(environ: Mapping[str, str]) -> str | tuple[str, int] | None:
-    if not (found := _X_DISPLAY.fullmatch(environ.get("DISPLAY", ""))):
-        return None
-    host, number = found[1].strip("[]"), int(found[2])
-    return (host, _X_PORT + number) if host not in {"", "unix"} else f"/tmp/.X11-unix/X{number}"  # noqa: S108 X(7)
-
-
-def _connect(address: str | tuple[str, int]) -> None:
-    if isinstance(address, tuple):
-        socket.create_connection(address, timeout=_TOOL_TIMEOUT).close()
-        return
-    failure = OSError()
-    # On Linux an X server also has an abstract name, which needs no file.
-    for name in (address, f"\0{address}"):
-        with socket.socket(socket.AF_UNIX) as client:
-            client.settimeout(_TOOL_TIMEOUT)
-            try:
-                client.connect(name)
-            except OSError as error:
-                failure = failure if failure.errno else error
-            else:
-                return
-    raise failure
+    return first
 
 
 class OpenCommand(Struct, frozen=True):
@@ -516,7 +502,7 @@ class OpenCommand(Struct, frozen=True):
     @property
     def name(self) -> str:
         """The program's name."""
-        return safe_text(Path(self.words[0]).name, limit=60)
+        return _name_of(self.words[0])
 
     def arguments(self, address: str) -> list[str]:
         """Return what to start in order to open ``address``, which is always one whole argument."""
@@ -528,7 +514,7 @@ def open_commands(environ: Mapping[str, str], platform: str = sys.platform) -> l
 
     ``BROWSER`` is read as Python's :mod:`webbrowser` reads it. If it is set, nothing else is tried.
     """
-    if chosen := _chosen_in(environ, platform):
+    if chosen := chosen_browsers(environ, platform):
         return [_with_browser_variable(text, environ, platform) for text in chosen]
     commands = list(_usual_commands(environ, platform))
     if not commands:
@@ -537,7 +523,8 @@ def open_commands(environ: Mapping[str, str], platform: str = sys.platform) -> l
     return [_checked(*words) for words in found] or [OpenCommand(problem=_("no graphical browser was found on PATH"))]
 
 
-def _chosen_in(environ: Mapping[str, str], platform: str) -> list[str]:
+def chosen_browsers(environ: Mapping[str, str], platform: str = sys.platform) -> list[str]:
+    """Return the alternatives in ``BROWSER``."""
     separator = ";" if platform == "win32" else ":"
     return [text for part in environ.get("BROWSER", "").split(separator) if (text := part.strip())]
 
@@ -560,8 +547,7 @@ def _with_browser_variable(text: str, environ: Mapping[str, str], platform: str)
     if textual := next((word for word in words if Path(word).name in _TEXT_MODE), None):
         return _text_mode(textual)
     if not (program := _find(words[0], environ, platform)):
-        name = safe_text(Path(words[0]).name, limit=60)
-        return OpenCommand(problem=_("{name_of} was not found", name_of=name))
+        return OpenCommand(problem=_("{program} was not found", program=_name_of(words[0])))
     arguments = words[1:]
     return _checked(program, *arguments, *([] if any("%s" in word for word in arguments) else ["%s"]))
 
@@ -584,7 +570,7 @@ def _usual_commands(environ: Mapping[str, str], platform: str) -> Iterator[list[
     if environ.get("DISPLAY") or environ.get("WAYLAND_DISPLAY"):
         # sensible-browser is left out: it may choose a text-mode browser.
         openers = [["xdg-open", "%s"], ["gio", "open", "%s"]]
-        browsers = [[name, "%s"] for name in ("x-www-browser", *_GRAPHICAL)]
+        browsers = [[name, "%s"] for name in ("x-www-browser", *GRAPHICAL)]
         # An opener would start Chromium as root without the switch that it then needs.
         yield from browsers + openers if _is_root() else openers + browsers
 
@@ -602,13 +588,17 @@ def _checked(program: str, *arguments: str) -> OpenCommand:
 
 
 def _text_mode(program: str) -> OpenCommand:
-    name = safe_text(Path(program).name, limit=60)
-    return OpenCommand(problem=_("{name_of} is a text-mode browser", name_of=name))
+    return OpenCommand(problem=_("{program} is a text-mode browser", program=_name_of(program)))
 
 
-def _explain(problems: Iterable[Text], environ: Mapping[str, str], platform: str) -> Text:
+def _name_of(program: str) -> str:
+    return safe_text(Path(program).name, limit=60)
+
+
+def explain_problems(problems: Iterable[Text], environ: Mapping[str, str], platform: str = sys.platform) -> Text:
+    """Join why commands cannot be used or have failed; mention ``BROWSER`` if it is set."""
     reasons = joined(problems)
-    if _chosen_in(environ, platform):
+    if chosen_browsers(environ, platform):
         return _("BROWSER is set, but {reasons}", reasons=reasons)
     return reasons
 
@@ -618,70 +608,4 @@ def why_no_browser(environ: Mapping[str, str], platform: str = sys.platform) -> 
     commands = open_commands(environ, platform)
     if any(command.words for command in commands):
         return None
-    return _explain((command.problem for command in commands), environ, platform)
-
-
-def first_browser(environ: Mapping[str, str]) -> str:
-    """Return the name of what is tried first; :func:`why_no_browser` must have returned None."""
-    return next(command.name for command in open_commands(environ) if command.words)
-
-
-async def open_default_browser(address: str, *, environ: Mapping[str, str] = os.environ) -> str:
-    """Open ``address`` with the first command that works; return its name, such as ``firefox``.
-
-    A command works if it keeps running or ends with status 0. It outlives this program, gets none of its streams,
-    and does not receive the terminal's Ctrl-C.
-
-    Raises:
-        NoBrowserError: No command was found or worked. The message never contains the address.
-    """
-    chosen = _chosen_in(environ, sys.platform)
-    theirs = child_environment(environ)
-    if not chosen:
-        # xdg-open falls back to text-mode browsers, unless BROWSER tells it which ones to try.
-        theirs["BROWSER"] = ":".join(_GRAPHICAL)
-    problems: list[Text] = []
-    for command in open_commands(environ):
-        problem = command.problem or await _problem_of_start(command, address, theirs)
-        if not problem:
-            return command.name
-        problems.append(problem)
-    raise NoBrowserError(
-        _("No browser was opened: {why}", why=_explain(problems, environ, sys.platform)),
-        hint=_("Correct BROWSER, unset it, or give --browser none to be shown the addresses.") if chosen else None,
-    )
-
-
-async def _problem_of_start(command: OpenCommand, address: str, environ: dict[str, str]) -> Text:
-    name = command.name
-    try:
-        ended = _start(command.arguments(address), environ)
-    except OSError as error:
-        return _("{name} could not be started ({why})", name=name, why=error.strerror)
-    timeout = _OPENER_TIMEOUT if name in _OPENERS else _START_TIMEOUT
-    try:
-        status = await asyncio.wait_for(asyncio.wrap_future(ended), timeout)
-    except TimeoutError:
-        return NO_TEXT
-    return _("{name} ended with status {status}", name=name, status=status) if status else NO_TEXT
-
-
-def _start(command: list[str], environ: dict[str, str]) -> Future[int]:
-    """Start ``command`` without our terminal and streams; return a future of its exit status.
-
-    asyncio's subprocess transport would kill the child when our loop closes, but a browser must outlive us.
-    """
-    process = subprocess.Popen(  # noqa: S603 no shell: the address is one whole argument
-        command,
-        env=environ,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,  # ours belongs to scripts (git-credential-manager issue 178)
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    ended: Future[int] = Future()
-    ended.set_running_or_notify_cancel()  # now it cannot be cancelled, so the thread can always set it
-    # Without the thread, a browser that is closed while we still run would stay a zombie. It is a daemon because the
-    # interpreter waits for any other thread at its end.
-    threading.Thread(target=lambda: ended.set_result(process.wait()), name=f"reap {command[0]}", daemon=True).start()
-    return ended
+    return explain_problems((command.problem for command in commands), environ, platform)

@@ -176,7 +176,7 @@ async def over_websocket(endpoint: str, *, timeout: float) -> AsyncIterator[Tran
                     endpoint, max_msg_size=_MESSAGE_LIMIT, timeout=aiohttp.ClientWSTimeout(ws_close=1)
                 )
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise BrowserError(_("takes no connection to drive it ({name__})", name__=type(error).__name__)) from error
+            raise BrowserError(_("takes no connection to drive it ({error})", error=type(error).__name__)) from error
         async with connection:
             yield WebSocketTransport(connection)
 

@@ -1,4 +1,4 @@
-"""Start a browser with a profile of its own, and remove both at the end."""
+"""Start browsers: the default one, or one with a profile of its own, and remove that with its profile."""
 
 from __future__ import annotations
 
@@ -13,13 +13,25 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import AsyncIterator, Coroutine, Mapping
+from concurrent.futures import Future
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
-from oauth_helper.browsers.discovery import Family, FoundBrowser, Packaging, child_environment
+from oauth_helper.browsers.discovery import (
+    GRAPHICAL,
+    Family,
+    FoundBrowser,
+    OpenCommand,
+    Packaging,
+    child_environment,
+    chosen_browsers,
+    explain_problems,
+    open_commands,
+)
 from oauth_helper.browsers.drivers import (
     FIRST_PAGE,
     BrowserError,
@@ -32,7 +44,8 @@ from oauth_helper.browsers.drivers import (
     over_pipe,
     over_websocket,
 )
-from oauth_helper.i18n import Language, Text, _
+from oauth_helper.errors import NoBrowserError
+from oauth_helper.i18n import NO_TEXT, Language, Text, _
 from oauth_helper.private_files import unsafe_reason
 from oauth_helper.secret import safe_text
 
@@ -89,6 +102,13 @@ _LONGEST_SOCKET_FOLDER: Final = 60
 longer than 107 (unix(7))."""
 _LANGUAGES: Final[Mapping[Language, str | None]] = {Language.ENGLISH: None, Language.CHINESE: "zh-CN,zh,en"}
 """For ``Accept-Language``; None: whatever the system's language is."""
+
+_OPENERS: Final = frozenset({"gio", "open", "rundll32.exe", "wslview", "xdg-open"})
+"""They hand the address to a browser and end within about a second."""
+_START_TIMEOUT: Final = 0.3
+"""Seconds in which a browser that cannot run ends; Chromium as root takes 0.1 to 0.2."""
+_OPENER_TIMEOUT: Final = 1.5
+"""The same for an opener; xdg-open 1.1.3 took 0.5 to find that its browser had failed."""
 
 
 class BrowserProcess(asyncio.SubprocessProtocol):
@@ -147,7 +167,7 @@ class BrowserProcess(asyncio.SubprocessProtocol):
                     start_new_session=True,
                 )
             except OSError as error:
-                raise BrowserError(_("could not be started ({strerror})", strerror=error.strerror)) from error
+                raise BrowserError(_("could not be started ({reason})", reason=error.strerror)) from error
             if ends:
                 process._pipe = ends[0]
                 ends[1].close()  # only the browser has it then, so its end is an end of file for us
@@ -231,7 +251,7 @@ class BrowserProcess(asyncio.SubprocessProtocol):
         elif event == "ended":
             self._browser_ended(int(number))
         else:  # failed
-            self.problem.set_result(_("could not be started ({strerror})", strerror=os.strerror(int(number))))
+            self.problem.set_result(_("could not be started ({reason})", reason=os.strerror(int(number))))
             self._browser_ended(_CANNOT_START)
 
     def _browser_ended(self, status: int) -> None:
@@ -297,7 +317,7 @@ async def fresh_profile(parent: Path) -> AsyncIterator[tuple[Path, int]]:
     try:
         folder, lock = _create_profile(parent)
     except OSError as error:
-        raise BrowserError(_("was given no profile folder ({strerror})", strerror=error.strerror)) from error
+        raise BrowserError(_("was given no profile folder ({reason})", reason=error.strerror)) from error
     try:
         yield folder, lock
     finally:
@@ -353,7 +373,7 @@ def profile_parent(browser: FoundBrowser, environ: Mapping[str, str]) -> Path:
         if not problem:
             return parent
         problems.append(problem)
-    raise BrowserError(_("was given no profile folder ({strerror})", strerror=problems[0]))
+    raise BrowserError(_("was given no profile folder ({reason})", reason=problems[0]))
 
 
 def _temporary_folders() -> list[Path]:
@@ -443,7 +463,7 @@ async def launched(
             )
         except OSError as error:
             raise BrowserError(
-                _("could not be prepared ({value})", value=error.strerror or type(error).__name__)
+                _("could not be prepared ({reason})", reason=error.strerror or type(error).__name__)
             ) from error
         yield process
 
@@ -470,3 +490,69 @@ def _browser_environment(environ: Mapping[str, str], packaging: Packaging, profi
         return environ | {"TMPDIR": str(profile)}
     # Chromium ends at once if the name of a socket is too long; its default is always short enough.
     return {name: value for name, value in environ.items() if name != "TMPDIR"}
+
+
+def first_browser(environ: Mapping[str, str]) -> str:
+    """Return the name of what is tried first; :func:`why_no_browser` must have returned None."""
+    return next(command.name for command in open_commands(environ) if command.words)
+
+
+async def open_default_browser(address: str, *, environ: Mapping[str, str] = os.environ) -> str:
+    """Open ``address`` with the first command that works; return its name, such as ``firefox``.
+
+    A command works if it keeps running or ends with status 0. It outlives this program, gets none of its streams,
+    and does not receive the terminal's Ctrl-C.
+
+    Raises:
+        NoBrowserError: No command was found or worked. The message never contains the address.
+    """
+    chosen = chosen_browsers(environ)
+    theirs = child_environment(environ)
+    if not chosen:
+        # xdg-open falls back to text-mode browsers, unless BROWSER tells it which ones to try.
+        theirs["BROWSER"] = ":".join(GRAPHICAL)
+    problems: list[Text] = []
+    for command in open_commands(environ):
+        problem = command.problem or await _problem_of_start(command, address, theirs)
+        if not problem:
+            return command.name
+        problems.append(problem)
+    raise NoBrowserError(
+        _("No browser was opened: {why}", why=explain_problems(problems, environ)),
+        hint=_("Correct BROWSER, unset it, or give --browser none to be shown the addresses.") if chosen else None,
+    )
+
+
+async def _problem_of_start(command: OpenCommand, address: str, environ: dict[str, str]) -> Text:
+    name = command.name
+    try:
+        ended = _start(command.arguments(address), environ)
+    except OSError as error:
+        return _("{name} could not be started ({why})", name=name, why=error.strerror)
+    timeout = _OPENER_TIMEOUT if name in _OPENERS else _START_TIMEOUT
+    try:
+        status = await asyncio.wait_for(asyncio.wrap_future(ended), timeout)
+    except TimeoutError:
+        return NO_TEXT
+    return _("{name} ended with status {status}", name=name, status=status) if status else NO_TEXT
+
+
+def _start(command: list[str], environ: dict[str, str]) -> Future[int]:
+    """Start ``command`` without our terminal and streams; return a future of its exit status.
+
+    asyncio's subprocess transport would kill the child when our loop closes, but a browser must outlive us.
+    """
+    process = subprocess.Popen(  # noqa: S603 no shell: the address is one whole argument
+        command,
+        env=environ,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,  # ours belongs to scripts (git-credential-manager issue 178)
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    ended: Future[int] = Future()
+    ended.set_running_or_notify_cancel()  # now it cannot be cancelled, so the thread can always set it
+    # Without the thread, a browser that is closed while we still run would stay a zombie. It is a daemon because the
+    # interpreter waits for any other thread at its end.
+    threading.Thread(target=lambda: ended.set_result(process.wait()), name=f"reap {command[0]}", daemon=True).start()
+    return ended

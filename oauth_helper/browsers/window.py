@@ -35,7 +35,7 @@ from oauth_helper.i18n import Language, _, catalog_of
 from oauth_helper.secret import Secret
 from oauth_helper.values import parse_address
 
-__all__ = ["BrowserWindow", "NoWindowError", "Timeouts"]
+__all__ = ["BrowserWindow", "NoWindowError", "Timeouts", "Window"]
 
 _DEFAULT_TIMEOUTS: Final = Timeouts()
 _LAST_EVENTS_DELAY: Final = 0.5
@@ -145,7 +145,7 @@ class BrowserWindow:
             # Once events are watched, the tab may have left the listener, which cannot reach it any more.
             is_waiting = self._process is not None and not self._process.exited.done() and self._watching is None
             raise NoWindowError(
-                _("{name} {trouble}", name=self._browser.name, trouble=error.text),
+                _("{name} {problem}", name=self._browser.name, problem=error.text),
                 exists=is_waiting and not isinstance(error, DrivenByAnotherError),
             ) from error
 
@@ -315,3 +315,6 @@ def _page(
     # The icon keeps the browser from asking the real host for one, with the code in its Referer (tried).
     text = f'<!doctype html><html lang="{language}"><meta charset="utf-8"><link rel="icon" href="data:,">{body}</html>'
     return Answer(status, text, _HEADERS | {"Content-Security-Policy": policy})
+
+
+Window = BrowserWindow  # its name in session.py

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from support.recording_machine import ADDRESS, DISPLAY, Machine, fifo, machine
 
-from oauth_helper.browsers.discovery import open_commands, open_default_browser, why_no_browser
+from oauth_helper.browsers.discovery import open_commands, why_no_browser
+from oauth_helper.browsers.launch import open_default_browser
 from oauth_helper.errors import NoBrowserError
 
 __all__ = ["fifo", "machine"]
@@ -197,7 +198,7 @@ def test_a_browser_outlives_us_and_we_end_silently(machine: Machine, fifo: Path)
     machine.install("firefox", hold=fifo)
     script = (
         "import asyncio, sys\n"
-        "from oauth_helper.browsers.discovery import open_default_browser\n"
+        "from oauth_helper.browsers.launch import open_default_browser\n"
         "environ = {'PATH': sys.argv[1], 'BROWSER': 'firefox'}\n"
         "print(asyncio.run(open_default_browser('http://127.0.0.1/', environ=environ)))\n"
     )
