@@ -12,15 +12,15 @@ from canary_run import Run, searched_run
 from canary_sandbox import TappedSandbox
 from link_script import LINK
 from mutated_package import Plant, planted
+from support.xvfb_display import display, needs_xvfb
 from test_canaries_mutated import with_copy
-from xvfb_display import display, needs_xvfb
 
 __all__ = ["display"]
 
 pytestmark = needs_xvfb
 
 
-WHERE_IT_JUDGES = Plant("browsers/window.py", "Window._verdict", "print(query)")
+WHERE_IT_JUDGES = Plant("browsers/window.py", "BrowserWindow._verdict", "print(query)")
 
 
 @pytest.mark.parametrize(

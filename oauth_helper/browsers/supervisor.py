@@ -1,12 +1,11 @@
-"""Runs a browser for oauth-helper, and removes the browser and its profile when oauth-helper ends, whatever ended it.
+"""Runs a browser for oauth-helper, and removes the browser and its profile when oauth-helper ends, even if killed.
 
-Started as ``python -IS supervisor.py PROFILE LOCK PIPE COMMAND...``, in a session of its own. LOCK is the descriptor
-that keeps the profile from being swept. PIPE is one that the browser finds as 3 and 4 (Chromium's DevTools pipe), or
--1. Only oauth-helper holds the other end of standard input:
-at its end the browser is killed at once and the profile removed. Standard output tells oauth-helper what happens, a
-line each: ``started PID``, ``failed ERRNO``, ``ended STATUS``.
-
-Uses the standard library alone.
+Usage: ``python -IS supervisor.py PROFILE LOCK PIPE OTHER_END COMMAND...``, in a session of its own. LOCK is the
+descriptor that keeps the profile from being swept. PIPE is the browser's end of Chromium's DevTools pipe, which the
+browser finds as 3 and 4, and OTHER_END is oauth-helper's; both are -1 if there is no pipe. Standard output reports
+``started PID``, ``failed ERRNO`` and ``ended STATUS``, a line each. Only oauth-helper holds the other end of standard
+input. At its end the browser is killed at once and the profile removed, unless a line ``stay SECONDS`` came before:
+then the browser may stay open for so long. This program imports the standard library only.
 """
 
 from __future__ import annotations
@@ -15,117 +14,99 @@ import os
 import select
 import shutil
 import signal
+import subprocess
 import sys
 import time
 from contextlib import suppress
 
-_TRIES = 100
-_PAUSE = 0.05
-"""Seconds between two tries to remove the profile: children of a killed browser still write for a moment."""
-_REAPING = 2.0
-"""Seconds for the system to end a killed browser."""
+_SIGNALS = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _PR_SET_PDEATHSIG = 1
-"""Linux' prctl.h."""
-_CANNOT_START = 127
-_OURS = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-_IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
+"""From Linux' prctl.h."""
 
 
-def main(profile: str, lock: int, pipe: int, command: list[str]) -> None:
-    """Start the browser, and wait until oauth-helper wants it to end."""
-    os.set_inheritable(lock, False)
+def main(profile: str, pipe: int, command: list[str]) -> None:
+    """Start the browser, wait until it has to end, and clear up."""
     woken, waking = os.pipe()
     os.set_blocking(waking, False)
     signal.set_wakeup_fd(waking)
-    for number in _OURS:
+    for number in _SIGNALS:
         signal.signal(number, lambda *_: None)
-    browser = _start(command, pipe)
-    if pipe >= 0:
-        os.close(pipe)  # The browser's own is the last one then, so that its end is an end of file for oauth-helper.
-    _discard_standard_error()
-    if browser:
-        _tell(f"started {browser}")
-        _watch(browser, woken)
-        _kill(browser)
-    _remove(profile)
+    while os.open(os.devnull, os.O_RDWR) <= 4:
+        pass  # Popen must not use 3 or 4 for itself
+    try:
+        browser = _start(command, pipe)  # an object that is collected would reap the browser
+    except OSError as error:
+        _report(f"failed {error.errno}")
+    else:
+        _report(f"started {browser.pid}")
+        # Only the browser holds its end of the pipe and its standard error now, so oauth-helper notices their end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        if pipe >= 0:
+            os.close(pipe)
+        _wait(browser.pid, woken)
+        _kill(browser.pid)
+    for _ in range(100):  # children of a killed browser still write for a moment
+        shutil.rmtree(profile, ignore_errors=True)
+        if not os.path.lexists(profile):
+            break
+        time.sleep(0.05)
 
 
-def _start(command: list[str], pipe: int) -> int:
-    """Start the browser in a process group of its own, and return its number; 0 if it cannot be started."""
-    failure, failing = os.pipe()  # not inherited: the browser's start closes it
+def _start(command: list[str], pipe: int) -> subprocess.Popen[bytes]:
     supervisor = os.getpid()
-    browser = os.fork()
-    if not browser:
-        try:
-            _become(command, pipe, supervisor)
-        except OSError as error:
-            os.write(failing, str(error.errno).encode())
-        os._exit(_CANNOT_START)
-    os.close(failing)
-    number = os.read(failure, 16)
-    os.close(failure)
-    if not number:
-        return browser
-    _tell(f"failed {number.decode()}")
-    os.waitpid(browser, 0)
-    return 0
+    prctl = None
+    # A foreign LD_LIBRARY_PATH may break even this import; the browser starts nevertheless.
+    with suppress(ImportError, OSError, AttributeError):
+        import ctypes  # noqa: PLC0415
+
+        prctl = ctypes.CDLL(None).prctl  # only Linux has it
+
+    def prepare() -> None:
+        if prctl:
+            prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # the system kills the browser if this program is killed
+        if os.getppid() != supervisor:
+            os._exit(1)
+        if pipe >= 0:
+            spare = os.dup(pipe)  # the pipe may be 3 or 4 itself
+            for number in (3, 4):
+                os.dup2(spare, number)
+
+    silent = subprocess.DEVNULL
+    return subprocess.Popen(  # noqa: S603 no shell
+        command,
+        stdin=silent,
+        stdout=silent,
+        pass_fds=(3, 4) if pipe >= 0 else (),
+        process_group=0,
+        preexec_fn=prepare,  # noqa: PLW1509 there are no threads
+    )
 
 
-def _become(command: list[str], pipe: int, supervisor: int) -> None:
-    signal.set_wakeup_fd(-1)
-    os.setpgid(0, 0)
-    _end_with_parent()
-    if os.getppid() != supervisor:
-        os._exit(_CANNOT_START)
-    silence = os.open(os.devnull, os.O_RDWR)
-    os.dup2(silence, 0)
-    os.dup2(silence, 1)
-    if pipe >= 0:
-        os.set_inheritable(pipe, False)
-        spare = os.dup(pipe)  # 3 or 4 may be the pipe itself, and dup2 of a number onto itself changes nothing
-        for number in (3, 4):
-            os.dup2(spare, number)
-    for inherited in (*_OURS, *_IGNORED_BY_PYTHON):
-        signal.signal(inherited, signal.SIG_DFL)
-    os.execvp(command[0], command)  # noqa: S606 no shell is meant to read it
-
-
-def _end_with_parent() -> None:
-    """Have the browser killed by the system if we are killed. Only Linux can do that."""
-    if sys.platform == "linux":
-        # A foreign LD_LIBRARY_PATH may break even this import; the browser is to start all the same.
-        with suppress(ImportError, OSError, AttributeError):
-            import ctypes  # noqa: PLC0415
-
-            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-def _discard_standard_error() -> None:
-    """Let go of standard error: only the browser holds it then, so that its end is the end of its output."""
-    silence = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(silence, 2)
-    os.close(silence)
-
-
-def _watch(browser: int, woken: int) -> None:
-    """Return when oauth-helper closes standard input or ends; tell it if the browser ends before."""
-    watched = [0, woken]
-    while True:
-        ready, _, _ = select.select(watched, [], [])
-        if 0 in ready and not os.read(0, 4096):
-            return
+def _wait(browser: int, woken: int) -> None:
+    """Return when the browser has to end; report if it ends by itself."""
+    watched, deadline, heard = [0, woken], float("inf"), b""
+    while (left := deadline - time.monotonic()) > 0:
+        ready = select.select(watched, [], [], min(left, 3600))[0]
+        if 0 in ready:
+            if line := os.read(0, 4096):
+                heard += line
+                continue
+            watched.remove(0)
+            deadline = time.monotonic() + float(heard.split()[1]) if heard.startswith(b"stay ") else 0
         if woken in ready:
             if set(os.read(woken, 4096)) - {signal.SIGCHLD}:
                 return
             if (status := _status(browser)) is not None:
-                _tell(f"ended {status}")
-                watched = [0]
+                _report(f"ended {status}")
+                watched.remove(woken)
+        if not watched:  # the browser and oauth-helper have ended
+            return
 
 
 def _status(browser: int) -> int | None:
-    """Return the status with which the browser has ended; None if it still runs.
+    """Return the browser's exit status; None while it runs.
 
-    Its number is not given free where that can be helped: its group, which may live on, has the same number.
+    It is not reaped if that can be avoided: its process group, which may still run, has the same number.
     """
     if hasattr(os, "waitid"):
         ended = os.waitid(os.P_PID, browser, os.WEXITED | os.WNOHANG | os.WNOWAIT)
@@ -137,26 +118,16 @@ def _status(browser: int) -> int | None:
 
 
 def _kill(browser: int) -> None:
-    with suppress(ProcessLookupError, PermissionError):  # macOS says the latter if only zombies are left
+    with suppress(ProcessLookupError, PermissionError):  # macOS reports the latter if only zombies are left
         os.killpg(browser, signal.SIGKILL)
-    deadline = time.monotonic() + _REAPING
     with suppress(ChildProcessError):
-        while not os.waitpid(browser, os.WNOHANG)[0] and time.monotonic() < deadline:
-            time.sleep(_PAUSE / 5)
+        os.waitpid(browser, 0)
 
 
-def _remove(profile: str) -> None:
-    for _ in range(_TRIES):
-        shutil.rmtree(profile, ignore_errors=True)
-        if not os.path.lexists(profile):
-            return
-        time.sleep(_PAUSE)
-
-
-def _tell(line: str) -> None:
+def _report(line: str) -> None:
     with suppress(OSError):  # oauth-helper has ended
         os.write(1, f"{line}\n".encode())
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:])
+    main(sys.argv[1], int(sys.argv[3]), sys.argv[5:])

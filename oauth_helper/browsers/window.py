@@ -1,8 +1,12 @@
-"""A browser window of our own, in which the one request that bears the code is held before it leaves the machine."""
+"""A browser window in which the request that contains the code is held before it leaves the machine."""
 
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
+import html
+import json
 import os
 import secrets
 import sys
@@ -15,58 +19,67 @@ from yarl import URL
 
 from oauth_helper.browsers.discovery import FoundBrowser
 from oauth_helper.browsers.drivers import (
-    AllClosed,
     Answer,
     BrowserError,
-    BrowserProcess,
     DrivenByAnotherError,
-    Held,
+    HeldRequest,
     JsonObject,
     NoWindowError,
-    Patience,
-    Remote,
-    hop,
+    RemoteConnection,
+    Timeouts,
     reading,
-    redirect,
-    rejected,
 )
-from oauth_helper.browsers.launch import Launched, driver_for, launched
+from oauth_helper.browsers.launch import BrowserProcess, driver_for, launched
 from oauth_helper.errors import RedirectRejectedError
-from oauth_helper.i18n import Language, _
+from oauth_helper.i18n import Language, _, catalog_of
 from oauth_helper.secret import Secret
 from oauth_helper.values import parse_address
 
-__all__ = ["NoWindowError", "Patience", "Window"]
+__all__ = ["BrowserWindow", "NoWindowError", "Timeouts", "Window"]
 
-_USUAL_PATIENCE: Final = Patience()
-_LAST_EVENTS: Final = 0.5
-"""Seconds between the end of a browser and the end of what it told."""
+_DEFAULT_TIMEOUTS: Final = Timeouts()
+_LAST_EVENTS_DELAY: Final = 0.5
+"""Seconds between the end of a browser and the end of its events."""
+_HEADERS: Final = {
+    "Content-Type": "text/html; charset=utf-8",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+}
+_REJECTED: Final = (
+    _("Not the address that is waited for"),
+    _(
+        "The Git host sent this window to an address that belongs to another attempt, or is not whole. Nothing was "
+        "done with it, and the wait goes on."
+    ),
+    _("Go back, and authorize once more."),
+)
 
 
-class Window:
-    """A window in a fresh profile. Nothing of it is left when its context ends: no process and no file.
+class BrowserWindow:
+    """A window in a fresh profile. When its context ends, no process and no file of it is left.
 
-    It waits, on a page of its own and then at ``start``, until :meth:`open` has interception armed. A harmless
-    self-test, a request to the callback's address, must be held before it is led on to the authorization URL, so that
-    no code exists before it is known that none can get away.
+    First it waits on a page of its own and at ``start``, until :meth:`open` has turned interception on. Then a
+    harmless self-test, a request to the callback's address, must be held before the window goes to the authorization
+    URL. So no code exists before it is certain that none can escape.
 
     Args:
         browser: What to start.
         start: The listener's ``/start``, KEY included.
         redirect_uri: Where the Git host will redirect to. Every request to its origin is held or fails; its path is
             the callback's.
-        lead: Leads whoever waits at ``start``, or comes there next, on to an address. Who waits must be led on by a
-            page, not by a redirect: in Chromium nothing is held of a navigation that began before it was told to,
-            the redirects behind it included (tried).
+        lead: Sends the page that waits at ``start``, or comes there next, to an address. The page must navigate
+            itself, not be redirected: Chromium does not intercept a navigation that began before interception, or the
+            redirects that follow it (tried).
         onward: The authorization URL.
-        judge: Takes the raw query of a held callback; raises RedirectRejectedError where it is not ours.
-        done: Where the window goes on to when the redirect was ours.
+        judge: Takes the raw query of a held callback; raises RedirectRejectedError if it is not ours.
+        done: Where the window goes when the redirect was ours.
         stirs: Called whenever something happens in the window.
         headless: Show nothing.
         language: What the user reads.
         environ: What the browser inherits.
         platform: As :data:`sys.platform` has it.
-        patience: How long each step may take.
+        timeouts: How long each step may take.
     """
 
     def __init__(
@@ -84,7 +97,7 @@ class Window:
         language: Language = Language.ENGLISH,
         environ: Mapping[str, str] = os.environ,
         platform: str = sys.platform,
-        patience: Patience = _USUAL_PATIENCE,
+        timeouts: Timeouts = _DEFAULT_TIMEOUTS,
     ) -> None:
         self._browser = browser
         self._start = start
@@ -95,15 +108,15 @@ class Window:
         self._done = done
         self._stirs = stirs
         self._environ = environ
-        self._patience = patience
+        self._timeouts = timeouts
         self._language = language
-        self._driver = driver_for(browser, headless=headless, platform=platform, patience=patience, language=language)
+        self._driver = driver_for(browser, headless=headless, platform=platform, timeouts=timeouts, language=language)
         self._self_test = f"selftest={secrets.token_urlsafe(16)}"
         self._stack = AsyncExitStack()
         self._process: BrowserProcess | None = None
-        self._remote: Remote
+        self._remote: RemoteConnection
         self._tested: asyncio.Future[BrowserError | None]
-        self._watch: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -112,56 +125,53 @@ class Window:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
-        is_told = self._watch is None or self._watch.cancelled() or error is not None
-        # open() has reported the trouble of a browser.
-        if self._watch and not is_told and not isinstance(self._watch.exception(), BrowserError):
-            self._watch.result()
+        if error is None and self._watching and not self._watching.cancelled():
+            with suppress(BrowserError):  # open() has reported it
+                self._watching.result()
 
     async def open(self) -> None:
-        """Start the browser, and return when it is on its way to the Git host with interception armed and tested.
+        """Start the browser; return when it goes to the Git host and interception is on and tested.
 
         Raises:
-            NoWindowError: It did not come to that. Where the error says that the window ``stands``, it is kept until
-                :meth:`close`, and its tab shows whatever the listener makes of the waiting ``start``.
+            NoWindowError: That failed. If the error says that the window ``exists``, it is kept until :meth:`close`,
+                and its tab shows what the listener answers to the waiting ``start``.
         """
         try:
-            browser = await self._stack.enter_async_context(
-                launched(self._browser, self._driver, self._start, environ=self._environ)
-            )
-            self._process = browser.process
-            await self._process.unless_failed(self._arm(browser))
+            launch = launched(self._browser, self._driver, self._start, environ=self._environ)
+            self._process = await self._stack.enter_async_context(launch)
+            await self._process.unless_failed(self._intercept(self._process))
             await self._process.unless_failed(self._pass_self_test())
-        except BrowserError as trouble:
-            # Once it is watched, it may have left the listener: nothing that is answered there can reach it.
-            is_there = self._process is not None and not self._process.exited.done() and self._watch is None
-            exists = is_there and not isinstance(trouble, DrivenByAnotherError)
+        except BrowserError as error:
+            # Once events are watched, the tab may have left the listener, which cannot reach it any more.
+            is_waiting = self._process is not None and not self._process.exited.done() and self._watching is None
             raise NoWindowError(
-                _("{name} {trouble}", name=self._browser.name, trouble=trouble.words), exists=exists
-            ) from trouble
+                _("{name} {problem}", name=self._browser.name, problem=error.text),
+                exists=is_waiting and not isinstance(error, DrivenByAnotherError),
+            ) from error
 
     async def until_closed(self) -> None:
         """Return when the user has closed the last page, or the browser has ended; never before.
 
         Raises:
-            Exception: Whatever ``judge`` or ``lead`` raised that is no rejection. Nothing is watched since.
+            Exception: Any error of ``judge`` or ``lead`` except a rejection. Nothing is watched after it.
         """
         ends: set[asyncio.Future[None]] = set()
-        if self._process:  # pragma: no branch - what stands has one
+        if self._process:  # pragma: no branch - an open window has one
             ends.add(self._process.exited)
-        if self._watch:
-            ends.add(self._watch)
+        if self._watching:
+            ends.add(self._watching)
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-        if self._watch:
-            # What was held before the browser ended is dealt with first.
-            await asyncio.wait({self._watch}, timeout=_LAST_EVENTS)
-            if self._watch.done():
-                self._watch.result()
+        if self._watching:
+            # Requests that were held before the browser ended are still answered.
+            await asyncio.wait({self._watching}, timeout=_LAST_EVENTS_DELAY)
+            if self._watching.done():
+                self._watching.result()
 
     @property
     def is_open(self) -> bool:
-        """Whether a page of it stands, and is watched."""
+        """Whether it has a page, and is watched."""
         has_ended = self._process is None or self._process.exited.done()
-        return not has_ended and self._watch is not None and not self._watch.done()
+        return not has_ended and self._watching is not None and not self._watching.done()
 
     def holds(self, redirect_uri: str) -> bool:
         """Whether a redirect to there would be held."""
@@ -171,66 +181,62 @@ class Window:
     def go_on(
         self, *, onward: Secret, judge: Callable[[str], None], done: str, lead: Callable[[str | None], None]
     ) -> None:
-        """Wait for the redirect of another link; whoever waits at the ``start`` that ``lead`` leads goes there."""
+        """Wait for the redirect of another link; ``lead`` sends the page that waits at its ``start`` there."""
         self._judge, self._done = judge, done
         lead(onward.reveal())
 
     async def close(self) -> None:
-        """End the browser, politely first, and remove its profile; to close twice is no fault."""
+        """Ask the browser to end, kill it if it does not, and remove its profile. Closing twice is allowed."""
         await self._stack.aclose()
 
-    async def _arm(self, browser: Launched) -> None:
-        self._remote = await self._stack.enter_async_context(browser.driven(self._patience))
-        await self._driver.arm(self._remote, self._callback.origin())
-        self._stack.push_async_callback(self._say_goodbye, browser.process)
+    async def _intercept(self, process: BrowserProcess) -> None:
+        connected = process.connected(endpoint_path=self._driver.endpoint_path, timeouts=self._timeouts)
+        self._remote = await self._stack.enter_async_context(connected)
+        await self._driver.intercept(self._remote, self._callback.origin())
+        self._stack.push_async_callback(self._ask_to_end, process)
 
     async def _pass_self_test(self) -> None:
         self._tested = asyncio.get_running_loop().create_future()
-        self._watch = asyncio.create_task(self._watch_requests())
-        self._stack.push_async_callback(_cancel, self._watch)
+        self._watching = asyncio.create_task(self._watch())
+        self._stack.push_async_callback(_cancel, self._watching)
         address = f"{self._callback.with_query(None).with_fragment(None)}?{self._self_test}"
         await self._driver.go(self._remote, Secret(address))
         self._lead(address)
-        seconds = self._patience.self_test
-        either: set[asyncio.Future[Any]] = {self._tested, self._watch}
+        seconds = self._timeouts.self_test
+        either: set[asyncio.Future[Any]] = {self._tested, self._watching}
         await asyncio.wait(either, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        if self._watch.done():
-            self._watch.result()
+        if self._watching.done():
+            self._watching.result()
             raise BrowserError(_("was closed before it was ready"))
         if not self._tested.done():
             raise BrowserError(
                 _("did not hold the request of its self-test within {seconds:g} seconds", seconds=seconds)
             )
-        if trouble := self._tested.result():
-            raise trouble
+        if error := self._tested.result():
+            raise error
 
-    async def _watch_requests(self) -> None:
+    async def _watch(self) -> None:
         async for event in self._remote.events():
             self._stirs()
-            match self._understood(event):
-                case Held() as held:
-                    # The tab that asked may be gone before it is answered.
-                    with suppress(BrowserError):
-                        await self._deal_with(held)
-                case AllClosed():
-                    return
-                case None:  # pragma: no branch - mypy: there is no other case
-                    pass
+            if held := self._held_request(event):
+                with suppress(BrowserError):  # the tab may be gone before it is answered
+                    await self._respond(held)
+            elif self._driver.is_closed:
+                return
 
-    def _understood(self, event: JsonObject) -> Held | AllClosed | None:
+    def _held_request(self, event: JsonObject) -> HeldRequest | None:
         try:
             with reading():
-                meaning = self._driver.understand(event)
-                if isinstance(meaning, Held):
-                    parse_address(meaning.address.reveal(), encoded=True)
+                if held := self._driver.held_request(event):
+                    parse_address(held.url.reveal(), encoded=True)
         except BrowserError:
             if not self._tested.done():
                 raise
-            return None  # It has passed its test: what is needed of it can be read.
-        return meaning
+            return None  # it has passed the self-test, so what matters can be read
+        return held
 
-    async def _deal_with(self, held: Held) -> None:
-        address = URL(held.address.reveal(), encoded=True)
+    async def _respond(self, held: HeldRequest) -> None:
+        address = URL(held.url.reveal(), encoded=True)
         if address.path != self._callback.path:
             await self._driver.refuse(self._remote, held)
         elif address.raw_query_string == self._self_test:
@@ -238,36 +244,77 @@ class Window:
         else:
             await self._driver.answer(self._remote, held, await self._verdict(held, address.raw_query_string))
 
-    async def _verdict(self, held: Held, query: str) -> Answer:
+    async def _verdict(self, held: HeldRequest, query: str) -> Answer:
         try:
             self._judge(query)
         except RedirectRejectedError:
             return rejected(self._language)
         except Exception:
-            # The fault is to be told of, even where we are closed meanwhile.
+            # The error must be reported, even if the window is closed meanwhile.
             with suppress(BrowserError, asyncio.CancelledError):
                 await self._driver.refuse(self._remote, held)
             raise
         return hop(self._done)
 
-    async def _end_self_test(self, held: Held) -> None:
+    async def _end_self_test(self, held: HeldRequest) -> None:
         self._lead(self._onward.reveal())
         failure = None
         try:
             await self._driver.answer(self._remote, held, redirect(self._onward.reveal()))
-        except BrowserError as trouble:
-            failure = trouble
+        except BrowserError as error:
+            failure = error
         if not self._tested.done():
             self._tested.set_result(failure)
 
-    async def _say_goodbye(self, process: BrowserProcess) -> None:
-        # Who does not listen, or does not come to an end, is asked by other means.
+    async def _ask_to_end(self, process: BrowserProcess) -> None:
+        # If it does not answer, or does not end in time, it is killed afterwards.
         with suppress(BrowserError, TimeoutError):
-            async with asyncio.timeout(self._patience.farewell):
+            async with asyncio.timeout(self._timeouts.close):
                 await self._driver.close(self._remote)
-                await process.exits_within(self._patience.farewell)
+                await asyncio.wait({process.exited})
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:
     task.cancel()
     await asyncio.wait({task})
+
+
+def hop(address: str) -> Answer:
+    """Return a page that goes to ``address`` at once and leaves no entry in the tab's history.
+
+    A redirect would fail: if the Git host's consent page restricts ``form-action``, Chromium applies that to the
+    redirects after the form as well, and silently stays where it is (tried; CSP level 3 section 6.4.1).
+    """
+    # Without "<" the address cannot end the script.
+    script = f"location.replace({json.dumps(address)})".replace("<", "\\u003c")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return _page(200, f"<title>…</title><script>{script}</script>", policy=f"script-src 'sha256-{digest}'")
+
+
+def redirect(address: str) -> Answer:
+    """Return a redirect to ``address``, which is faster than :func:`hop` if no form comes before it."""
+    return Answer(302, "", {"Location": address, "Referrer-Policy": "no-referrer", "Cache-Control": "no-store"})
+
+
+def rejected(language: Language = Language.ENGLISH) -> Answer:
+    """Return the page for a redirect that belongs to another attempt."""
+    catalog = catalog_of(language)
+    heading, *paragraphs = (html.escape(text.translated(catalog)) for text in _REJECTED)
+    body = (
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<meta name="color-scheme" content="light dark"><title>{heading}</title>'
+        f"<main><h1>{heading}</h1>{''.join(f'<p>{paragraph}</p>' for paragraph in paragraphs)}</main>"
+    )
+    return _page(400, body, language=language)
+
+
+def _page(
+    status: int, body: str, *, policy: str = "script-src 'none'", language: Language = Language.ENGLISH
+) -> Answer:
+    policy = f"default-src 'none'; {policy}; img-src data:; base-uri 'none'; frame-ancestors 'none'"
+    # The icon keeps the browser from asking the real host for one, with the code in its Referer (tried).
+    text = f'<!doctype html><html lang="{language}"><meta charset="utf-8"><link rel="icon" href="data:,">{body}</html>'
+    return Answer(status, text, _HEADERS | {"Content-Security-Policy": policy})
+
+
+Window = BrowserWindow  # its name in session.py

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from oauth_helper.browsers.discovery import PRODUCTS, FoundBrowser, Machine
+from oauth_helper.browsers.discovery import PRODUCTS, FoundBrowser
 from oauth_helper.cli.console import coloured, fitted, in_words, padded, print_text, spoken, width_of
 from oauth_helper.cli.help import command, option
 from oauth_helper.cli.options import (
@@ -451,22 +451,24 @@ def _machine() -> Iterator[str]:
 
 async def _browsers() -> list[str]:
     from oauth_helper.browsers.discovery import (  # noqa: PLC0415 - only a report pays for it
+        default_product,
         environment,
         find_browsers,
-        look_around,
     )
 
-    here = await look_around()
-    found = await asyncio.gather(*(_described(here, browser) for browser in find_browsers(here)))
-    return [f"place: {environment(os.environ).place}", "browsers: " + (", ".join(found) or "none found")]
+    found = find_browsers(os.environ, default=await default_product(os.environ))
+    described = await asyncio.gather(*(_described(browser) for browser in found))
+    return [f"place: {environment(os.environ).place}", "browsers: " + (", ".join(described) or "none found")]
 
 
-async def _described(here: Machine, browser: FoundBrowser) -> str:
-    from oauth_helper.browsers.discovery import ask  # noqa: PLC0415 - as above
+async def _described(browser: FoundBrowser) -> str:
+    from oauth_helper.browsers.discovery import tool_output  # noqa: PLC0415 - as above
 
     # Elsewhere the switch would open a window, or start what starts the browser.
-    is_quick = here.is_linux and len(browser.command) == 1 and browser.packaging == "plain"
-    found = _VERSION.search(await ask(here, browser.command[0], "--version")) if is_quick else None
+    is_quick = sys.platform == "linux" and len(browser.command) == 1 and browser.packaging == "plain"
+    found = (
+        _VERSION.search(await tool_output(browser.command[0], "--version", environ=os.environ)) if is_quick else None
+    )
     told = [browser.name, *([found[0]] if found else []), f"({browser.packaging}"]
     return " ".join(told) + (", default)" if browser.is_default else ")")
 

@@ -14,9 +14,10 @@ from aiohttp import web
 from command import use_temporary_folder
 from support.listener import ADDRESS, DIRECT, Forms, RedirectReceiver, ask
 
-from oauth_helper.browsers.discovery import Family, choose, look_around
-from oauth_helper.browsers.drivers import Patience, rejected
+from oauth_helper.browsers.discovery import Family, choose_here
+from oauth_helper.browsers.drivers import Timeouts
 from oauth_helper.browsers.launch import driver_for, launched
+from oauth_helper.browsers.window import rejected
 from oauth_helper.errors import NoBrowserError, RefusedError
 from oauth_helper.events import Failed, Linked, Way
 from oauth_helper.i18n import Language, Preference, _
@@ -114,7 +115,7 @@ async def test_a_window_asks_for_pages_in_the_language_of_the_user(
     family: Family, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     try:
-        browser, *_ = choose(family, await look_around())
+        browser, *_ = await choose_here(family, os.environ)
     except NoBrowserError as error:
         pytest.skip(error.message)
     use_temporary_folder(monkeypatch, tmp_path)
@@ -129,8 +130,8 @@ async def test_a_window_asks_for_pages_in_the_language_of_the_user(
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    address, patience = f"http://127.0.0.1:{runner.addresses[0][1]}/start", Patience()
-    driver = driver_for(browser, headless=True, platform="linux", patience=patience, language=Language.CHINESE)
+    address, timeouts = f"http://127.0.0.1:{runner.addresses[0][1]}/start", Timeouts()
+    driver = driver_for(browser, headless=True, platform="linux", timeouts=timeouts, language=Language.CHINESE)
     try:
         async with launched(browser, driver, address, environ=os.environ):
             assert await accepted.get() == CHINESE

@@ -9,7 +9,7 @@ import pytest
 from support.recorded_events import RecordedEvents
 
 from oauth_helper.api import run_link
-from oauth_helper.browsers.discovery import Family, choose, look_around
+from oauth_helper.browsers.discovery import Family, choose_here
 from oauth_helper.errors import NoBrowserError
 from oauth_helper.events import Linked
 from oauth_helper.models import LinkRequest, RepoType
@@ -22,7 +22,7 @@ REQUEST = LinkRequest(RepoType.GITHUB, "my-auth", timeout=45)
 
 async def program_of(family: Family) -> str:
     try:
-        return choose(family, await look_around())[0].command[0]
+        return (await choose_here(family, os.environ))[0].command[0]
     except NoBrowserError as error:
         pytest.skip(error.message)
 

@@ -7,40 +7,40 @@ import os
 import resource
 import signal
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from window_browsers import chromium
-from window_stand_ins import Console, World
-from window_traces import Traces, traces
+from msgspec.structs import replace
+from support.real_browsers import chromium
+from support.window_traces import Traces, traces
+from support.window_world import Console, World
 
 from oauth_helper.browsers.discovery import Family, FoundBrowser, Packaging
-from oauth_helper.browsers.drivers import NoWindowError, Patience
+from oauth_helper.browsers.drivers import NoWindowError, Timeouts
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 __all__ = ["traces"]
 
-FAKE = Path(__file__).with_name("fake_browser.py")
+FAKE = Path(__file__).parents[1] / "support" / "fake_browser.py"
 ODD = "says something that cannot be read; it may be too new"
-SHORT = Patience(endpoint=1, command=1, session=1, self_test=1, farewell=1)
+SHORT = Timeouts(endpoint=1, command=1, session=1, self_test=1, close=1)
 """For a browser of which nothing comes; one that answers gets the usual time, on a busy machine too."""
 
 
-def patience_for(reason: str) -> Patience:
+def timeouts_for(reason: str) -> Timeouts:
     """Short for the one thing that never comes: on a busy machine the others take their time."""
     match reason.partition(" within 1 seconds")[0]:
         case "did not hold the request of its self-test":
-            return Patience(self_test=1, farewell=1)
+            return Timeouts(self_test=1, close=1)
         case "did not answer Fetch.enable":
-            return Patience(command=1, farewell=1)
+            return Timeouts(command=1, close=1)
         case "did not say":
-            return Patience(endpoint=1, farewell=1)
+            return Timeouts(endpoint=1, close=1)
         case _:
-            return Patience(farewell=1)
+            return Timeouts(close=1)
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ async def test_a_browser_that_cannot_be_driven_says_why_and_its_tab_still_waits(
     family: Family, fault: str, reason: str, world: World, traces: Traces
 ) -> None:
     async with world.window(
-        fake(family, fault), "/git/redirect", environ=traces.environ, patience=patience_for(reason)
+        fake(family, fault), "/git/redirect", environ=traces.environ, timeouts=timeouts_for(reason)
     ) as window:
         with pytest.raises(NoWindowError) as caught:
             await window.open()
@@ -110,7 +110,7 @@ async def test_a_browser_that_is_of_no_use_at_all_says_why(
     family: Family, fault: str, reason: str, world: World, traces: Traces
 ) -> None:
     async with world.window(
-        fake(family, fault), "/git/redirect", environ=traces.environ, patience=patience_for(reason)
+        fake(family, fault), "/git/redirect", environ=traces.environ, timeouts=timeouts_for(reason)
     ) as window:
         with pytest.raises(NoWindowError) as caught:
             await window.open()
@@ -121,7 +121,7 @@ async def test_a_browser_that_is_of_no_use_at_all_says_why(
 
 async def test_one_that_cannot_be_driven_is_still_noticed_when_the_user_closes_it(world: World, traces: Traces) -> None:
     browser = fake(Family.CHROMIUM, "hangs-up")
-    async with world.window(browser, "/git/redirect", environ=traces.environ, patience=SHORT) as window:
+    async with world.window(browser, "/git/redirect", environ=traces.environ, timeouts=SHORT) as window:
         with pytest.raises(NoWindowError) as caught:
             await window.open()
         assert caught.value.exists
@@ -135,7 +135,7 @@ async def test_one_that_cannot_be_driven_is_still_noticed_when_the_user_closes_i
 
 async def test_one_whose_process_ends_before_all_that_it_started_has_ended(world: World, traces: Traces) -> None:
     browser = fake(Family.CHROMIUM, "outlives-itself")
-    async with world.window(browser, "/git/redirect", environ=traces.environ, patience=Patience(farewell=1)) as window:
+    async with world.window(browser, "/git/redirect", environ=traces.environ, timeouts=Timeouts(close=1)) as window:
         await window.open()
         [leader] = traces.leaders()
         os.kill(leader, signal.SIGKILL)
@@ -147,7 +147,7 @@ async def test_one_whose_process_ends_before_all_that_it_started_has_ended(world
 
 async def test_a_tab_that_is_reloaded_during_the_self_test_is_led_on_too(world: World, traces: Traces) -> None:
     browser = fake(Family.CHROMIUM, "reloads")
-    async with world.window(browser, "/git/redirect", environ=traces.environ, patience=Patience(farewell=1)) as window:
+    async with world.window(browser, "/git/redirect", environ=traces.environ, timeouts=Timeouts(close=1)) as window:
         await window.open()
         await world.milestones.reached("both-answered")
         assert window.is_open
@@ -179,7 +179,7 @@ async def test_a_disk_that_is_full_says_so(world: World, traces: Traces) -> None
 @pytest.mark.parametrize("family", list(Family))
 async def test_a_program_that_is_not_there_says_so(family: Family, world: World, traces: Traces) -> None:
     browser = replace(fake(family, ""), command=("/nonexistent/browser",))
-    async with world.window(browser, "/git/redirect", environ=traces.environ, patience=SHORT) as window:
+    async with world.window(browser, "/git/redirect", environ=traces.environ, timeouts=SHORT) as window:
         with pytest.raises(NoWindowError, match=r"^Fake (could not be started|ended with status)") as caught:
             await window.open()
     assert not caught.value.exists
@@ -220,7 +220,7 @@ exec {chromium().command[0]} "$@"
 
 
 async def test_no_secret_stands_in_what_is_shown_of_a_failure(world: World, traces: Traces) -> None:
-    window = world.window(fake(Family.FIREFOX, "too-old"), "/git/secret", environ=traces.environ, patience=SHORT)
+    window = world.window(fake(Family.FIREFOX, "too-old"), "/git/secret", environ=traces.environ, timeouts=SHORT)
     async with window:
         with pytest.raises(NoWindowError) as caught:
             await window.open()

@@ -1,18 +1,19 @@
-"""The window in a real Chromium and a real Firefox: what is held, and that the console never hears of it."""
+"""The window in real browsers: every redirect is held, the console hears of none, and nothing is left at the end."""
 
 from __future__ import annotations
 
 import asyncio
-import shutil
+import os
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from window_browsers import chromium, installed
-from window_stand_ins import CODE, PATH, STATE, TOUR, Console, World
-from window_traces import Traces, traces
+from support.real_browsers import chromium, installed
+from support.window_traces import Traces, traces
+from support.window_world import CODE, PATH, STATE, TOUR, Console, World
 
-from oauth_helper.browsers.drivers import Patience
+from oauth_helper.browsers.drivers import Timeouts
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["traces"]
 
-HURRIED = Patience(farewell=0.2)
+HURRIED = Timeouts(close=0.2)
 """For a browser that is not asked to end while it asks the user something."""
 REAL_CONSOLE = "https://console.huaweicloud.com"
 
@@ -35,6 +36,13 @@ def browser(request: pytest.FixtureRequest, tmp_path: Path) -> FoundBrowser:
 async def console() -> AsyncIterator[Console]:
     async with Console() as console:
         yield console
+
+
+@pytest.fixture
+async def world(console: Console) -> AsyncIterator[World]:
+    async with World.opened(console.origin) as world:
+        yield world
+        assert console.heard == []
 
 
 async def test_every_way_to_the_callback_is_held_and_the_console_hears_of_none(
@@ -114,33 +122,12 @@ async def test_what_a_page_asks_is_left_for_the_user_to_answer(
 ) -> None:
     async with (
         World.opened(console.origin) as world,
-        world.window(browser, "/git/asking", environ=traces.environ, patience=HURRIED) as window,
+        world.window(browser, "/git/asking", environ=traces.environ, timeouts=HURRIED) as window,
     ):
         await window.open()
         await world.milestones.reached("asking")
         with pytest.raises(TimeoutError):
             await world.milestones.reached("answered-false", seconds=1)
-
-
-@pytest.mark.skipif(not shutil.which("Xvfb"), reason="Xvfb is not installed")
-async def test_the_window_shows_itself_on_a_display(traces: Traces, console: Console) -> None:
-    server = await asyncio.create_subprocess_exec(
-        *("Xvfb", "-displayfd", "1", "-screen", "0", "1200x900x24"),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    assert server.stdout
-    try:
-        display = f":{(await server.stdout.readline()).decode().strip()}"
-        async with World.opened(console.origin) as world:
-            environ = {**traces.environ, "DISPLAY": display}
-            async with world.window(chromium(), "/git/form", environ=environ, headless=False) as window:
-                await window.open()
-                await world.milestones.reached("done")
-        assert console.heard == []
-    finally:
-        server.terminate()
-        await server.wait()
 
 
 async def test_what_every_user_can_read_of_a_window_bears_no_address_of_ours(
@@ -157,3 +144,77 @@ async def test_what_every_user_can_read_of_a_window_bears_no_address_of_ours(
             assert any(page.as_uri() in words for words in arguments)
             assert not [words for words in arguments if "KEY" in words or world.origin in words]
         await traces.gone()
+
+
+@pytest.mark.parametrize("browser", ["chromium", "firefox"], indirect=True)
+async def test_a_window_that_the_user_closes_is_noticed_at_once(
+    browser: FoundBrowser, traces: Traces, world: World
+) -> None:
+    async with world.window(browser, "/git/closing", environ=traces.environ) as window:
+        await window.open()
+        await world.milestones.reached("closing")
+        async with asyncio.timeout(1):
+            await window.until_closed()
+    await traces.gone()
+
+
+@pytest.mark.parametrize("browser", ["chromium", "firefox"], indirect=True)
+@pytest.mark.parametrize("killed", ["browser", "supervisor"])
+async def test_a_browser_that_is_killed_is_noticed_at_once(
+    browser: FoundBrowser, traces: Traces, world: World, killed: str
+) -> None:
+    async with world.window(browser, "/git/waiting", environ=traces.environ) as window:
+        await window.open()
+        await world.milestones.reached("git host")
+        [number] = traces.leaders() if killed == "browser" else traces.supervisors()
+        os.kill(number, signal.SIGKILL)
+        async with asyncio.timeout(1):
+            await window.until_closed()
+    await traces.gone()
+
+
+@pytest.mark.parametrize("browser", ["chromium", "firefox"], indirect=True)
+@pytest.mark.parametrize("milestone", ["led", "git host"])
+async def test_cancellation_leaves_nothing(browser: FoundBrowser, traces: Traces, world: World, milestone: str) -> None:
+    async def wait_for_ever() -> None:
+        async with world.window(browser, "/git/waiting", environ=traces.environ) as window:
+            await window.open()
+            await window.until_closed()
+
+    waiting = asyncio.create_task(wait_for_ever())
+    await world.milestones.reached(milestone)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    await traces.gone()
+
+
+async def test_a_deadline_leaves_nothing_and_closing_twice_is_no_fault(traces: Traces, world: World) -> None:
+    window = world.window(chromium(), "/git/waiting", environ=traces.environ)
+    async with window:
+        await window.open()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.3):
+                await window.until_closed()
+        await window.close()
+        await traces.gone()
+
+
+@pytest.mark.parametrize("waits", [True, False])
+async def test_a_fault_of_the_judge_surfaces_and_its_request_goes_nowhere(
+    traces: Traces, world: World, waits: bool
+) -> None:
+    def judge(query: str) -> None:
+        world.milestones.reach("fault")
+        raise ZeroDivisionError
+
+    async def link() -> None:
+        async with world.window(chromium(), "/git/redirect", environ=traces.environ, judge=judge) as window:
+            await window.open()
+            await world.milestones.reached("fault")
+            if waits:
+                await window.until_closed()
+
+    with pytest.raises(ZeroDivisionError):
+        await link()
+    await traces.gone()

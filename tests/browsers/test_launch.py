@@ -14,8 +14,9 @@ import pytest
 from other_users import NOBODY, acting_as_nobody, folder_of_nobody, needs_root
 
 from oauth_helper.browsers.discovery import Family, FoundBrowser, Packaging
-from oauth_helper.browsers.drivers import Answer, BrowserError, Patience, hop, redirect, rejected
-from oauth_helper.browsers.launch import driver_for, fresh_profile, parent_of_profiles, sweep
+from oauth_helper.browsers.drivers import Answer, BrowserError, Timeouts
+from oauth_helper.browsers.launch import driver_for, fresh_profile, profile_parent, sweep
+from oauth_helper.browsers.window import hop, redirect, rejected
 
 
 def found(packaging: Packaging, *command: str) -> FoundBrowser:
@@ -41,7 +42,7 @@ def ended() -> int:
     ],
 )
 def test_a_packaged_browser_gets_its_profile_where_it_can_see_it(browser: FoundBrowser, folder: str) -> None:
-    assert parent_of_profiles(browser, {"HOME": "/home/octocat"}) == Path(folder)
+    assert profile_parent(browser, {"HOME": "/home/octocat"}) == Path(folder)
 
 
 @needs_root
@@ -50,15 +51,15 @@ def test_a_packaged_browser_gets_none_where_another_user_could_replace_it(tmp_pa
     common.mkdir(parents=True)
     os.chown(common.parent, NOBODY, NOBODY)
     with pytest.raises(BrowserError, match="belongs to another user"):
-        parent_of_profiles(found(Packaging.SNAP, "/snap/bin/chromium"), {"HOME": str(tmp_path)})
+        profile_parent(found(Packaging.SNAP, "/snap/bin/chromium"), {"HOME": str(tmp_path)})
 
 
 async def test_a_profile_is_for_our_eyes_only_and_gone_at_the_end(tmp_path: Path) -> None:
-    async with fresh_profile(tmp_path / "not" / "yet") as profile:
-        assert stat.S_IMODE(profile.folder.stat().st_mode) == 0o700
-        assert profile.folder.name.startswith(f"oauth-helper-{os.getpid()}-")
-        (profile.folder / "History").touch()
-    assert not profile.folder.exists()
+    async with fresh_profile(tmp_path / "not" / "yet") as (profile, _):
+        assert stat.S_IMODE(profile.stat().st_mode) == 0o700
+        assert profile.name.startswith(f"oauth-helper-{os.getpid()}-")
+        (profile / "History").touch()
+    assert not profile.exists()
 
 
 def test_a_sweep_removes_what_ended_processes_left(tmp_path: Path, ended: int) -> None:
@@ -92,8 +93,8 @@ def test_a_sweep_leaves_the_folders_of_others_alone(tmp_path: Path, ended: int) 
 
 
 async def test_a_sweep_spares_a_profile_in_use_whatever_process_numbers_mean_here(tmp_path: Path, ended: int) -> None:
-    async with fresh_profile(tmp_path) as profile:
-        elsewhere = profile.folder.rename(tmp_path / f"oauth-helper-{ended}-abcdefgh")
+    async with fresh_profile(tmp_path) as (profile, _):
+        elsewhere = profile.rename(tmp_path / f"oauth-helper-{ended}-abcdefgh")
         sweep(tmp_path)
         assert elsewhere.exists()
     sweep(tmp_path)
@@ -108,9 +109,9 @@ async def test_no_sweep_comes_between_the_making_of_a_profile_and_its_lock(tmp_p
     assert process.stdout
     await process.stdout.readline()
     for _ in range(300):
-        async with fresh_profile(folder) as profile:
-            (profile.folder / "History").touch()
-            assert profile.folder.exists()
+        async with fresh_profile(folder) as (profile, _):
+            (profile / "History").touch()
+            assert profile.exists()
     await process.communicate(b"")
     assert list(folder.iterdir()) == []
 
@@ -118,21 +119,11 @@ async def test_no_sweep_comes_between_the_making_of_a_profile_and_its_lock(tmp_p
 SWEEPING = """
 import select, sys
 from pathlib import Path
-from oauth_helper.browsers.profile import sweep
+from oauth_helper.browsers.launch import sweep
 print("sweeping", flush=True)
 while not select.select([0], [], [], 0)[0]:
     sweep(Path(sys.argv[1]))
 """
-
-
-def test_a_sweep_leaves_a_new_folder_alone_until_it_cannot_be_new_any_more(tmp_path: Path, ended: int) -> None:
-    new = tmp_path / f".oauth-helper-{ended}-abcdefgh"
-    new.mkdir()
-    sweep(tmp_path)
-    assert new.exists()
-    os.utime(new, (0, 0))
-    sweep(tmp_path)
-    assert not new.exists()
 
 
 def test_a_sweep_leaves_alone_what_it_cannot_look_at(ended: int) -> None:
@@ -148,20 +139,20 @@ def test_a_sweep_leaves_alone_what_it_cannot_look_at(ended: int) -> None:
 async def test_what_cannot_be_removed_is_emptied_and_left() -> None:
     with folder_of_nobody() as parent:
         async with AsyncExitStack() as stack:
-            profile = await stack.enter_async_context(fresh_profile(parent))
-            (profile.folder / "History").touch()
+            profile, _ = await stack.enter_async_context(fresh_profile(parent))
+            (profile / "History").touch()
             if os.geteuid() == 0:
-                os.chown(profile.folder, NOBODY, NOBODY)
+                os.chown(profile, NOBODY, NOBODY)
             parent.chmod(0o500)
             with acting_as_nobody():
                 await stack.aclose()
-        assert list(parent.iterdir()) == [profile.folder]
-        assert list(profile.folder.iterdir()) == []
+        assert list(parent.iterdir()) == [profile]
+        assert list(profile.iterdir()) == []
 
 
 @needs_root
 def test_chromium_gets_its_own_sandbox_wherever_it_takes_it() -> None:
-    driver = driver_for(found(Packaging.PLAIN, "chromium"), headless=False, platform="linux", patience=Patience())
+    driver = driver_for(found(Packaging.PLAIN, "chromium"), headless=False, platform="linux", timeouts=Timeouts())
     assert "--no-sandbox" in driver.switches(Path("/profile"))
     with acting_as_nobody():
         assert "--no-sandbox" not in driver.switches(Path("/profile"))
@@ -199,6 +190,6 @@ def test_an_answer_sends_no_referrer_and_is_not_kept_nor_shown(answer: Answer) -
 )
 def test_firefox_is_started_as_each_system_wants_it(platform: str, switch: str | None) -> None:
     firefox = FoundBrowser(Family.FIREFOX, ("firefox",), "Firefox", Packaging.PLAIN, True)
-    driver = driver_for(firefox, headless=False, platform=platform, patience=Patience())
+    driver = driver_for(firefox, headless=False, platform=platform, timeouts=Timeouts())
     usual = ["--no-remote", "--profile", "/profile", "--remote-debugging-port=0"]
     assert list(driver.switches(Path("/profile"))) == [*usual, *([switch] if switch else [])]

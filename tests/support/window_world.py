@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from aiohttp import web
 
-from oauth_helper.browsers.window import Window
+from oauth_helper.browsers.window import BrowserWindow
 from oauth_helper.errors import RedirectRejectedError
 from oauth_helper.i18n import _
 from oauth_helper.secret import Secret
@@ -149,10 +149,10 @@ class World:
         self._lead.set_result(address)
         self.milestones.reach("led")
 
-    def window(self, browser: FoundBrowser, onward: str, **more: Any) -> Window:
+    def window(self, browser: FoundBrowser, onward: str, **more: Any) -> BrowserWindow:
         """A headless window that is led on to a path of this world."""
         how: dict[str, Any] = {"lead": self.lead, "judge": self.receiver.judge, "headless": True} | more
-        return Window(
+        return BrowserWindow(
             browser,
             start=f"{self.origin}/start?k=KEY",
             redirect_uri=self.redirect_uri,
