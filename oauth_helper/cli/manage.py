@@ -113,7 +113,7 @@ def delete_command(names: tuple[str, ...], *, yes: bool, **options: Any) -> None
             error.message += _(". Deleted before that: {names}", names=", ".join(deleted))
         raise
     finally:
-        if invocation.as_json:
+        if invocation.as_json and deleted:
             print_json([one.to_json() for one in existing if one.name in deleted])
 
 
