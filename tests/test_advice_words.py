@@ -9,7 +9,7 @@ from command import surroundings
 from link_script import LINK
 from screen import terminal
 
-from oauth_helper.cli.progress import Direction, beside_the_page, directions, guidance_text, while_unreached
+from oauth_helper.cli.progress import Step, forwarding_text, guidance_text, manual_steps, unreached_text
 from oauth_helper.environment import Environment, Place
 from oauth_helper.events import Guidance, Waiting
 from oauth_helper.sandbox import Sandbox
@@ -23,7 +23,7 @@ TUNNEL = "ssh -L 4711:127.0.0.1:4711 ada@198.51.100.7"
 
 def words(guidance: Guidance, *, pastes: bool = True, window: bool = False) -> str:
     if guidance is Guidance.UNREACHED:
-        return while_unreached(DESKTOP, WAITING, takes_pastes=pastes)[0]
+        return unreached_text(DESKTOP, WAITING, takes_pastes=pastes)[0]
     return guidance_text(guidance, in_window=window, takes_pastes=pastes)
 
 
@@ -49,35 +49,35 @@ def test_every_advice_has_its_words() -> None:
     assert all(words(guidance, pastes=pastes) for guidance in Guidance for pastes in (True, False))
 
 
-def whats(told: list[Direction]) -> list[str]:
+def whats(told: list[Step]) -> list[str]:
     return [what for _, what in told]
 
 
 @pytest.mark.parametrize("pastes", [True, False])
 @pytest.mark.parametrize("place", list(Place))
 def test_everywhere_there_is_a_way_to_the_page_and_one_without_it(place: Place, pastes: bool) -> None:
-    told = directions(Environment(place), WAITING, takes_pastes=pastes)
+    told = manual_steps(Environment(place), WAITING, takes_pastes=pastes)
     assert whats(told)[-2:] == [WAITING.listener, WAITING.authorization_url]
     assert ("or here" in told[-1][0]) is pastes
-    said, what = while_unreached(Environment(place), WAITING, takes_pastes=pastes)
+    said, what = unreached_text(Environment(place), WAITING, takes_pastes=pastes)
     assert ("`oauth-helper deliver`" in said) is not pastes
     assert "THIS-MACHINE" in what or what == WAITING.authorization_url
 
 
 def test_the_tunnel_comes_before_the_page_it_leads_to() -> None:
-    assert whats(directions(SSH, WAITING, takes_pastes=True))[:2] == [TUNNEL, WAITING.listener]
-    forward = whats(directions(CODESPACE, WAITING, takes_pastes=True))[0]
+    assert whats(manual_steps(SSH, WAITING, takes_pastes=True))[:2] == [TUNNEL, WAITING.listener]
+    forward = whats(manual_steps(CODESPACE, WAITING, takes_pastes=True))[0]
     assert forward == "gh codespace ports forward 4711:4711 -c fluffy"
-    assert while_unreached(SSH, WAITING, takes_pastes=True)[1] == TUNNEL
-    assert while_unreached(DESKTOP, WAITING, takes_pastes=True)[1].endswith("THIS-MACHINE")
+    assert unreached_text(SSH, WAITING, takes_pastes=True)[1] == TUNNEL
+    assert unreached_text(DESKTOP, WAITING, takes_pastes=True)[1].endswith("THIS-MACHINE")
 
 
-def test_beside_the_page_it_is_told_what_stands_in_between() -> None:
+def test_forwarding_text_it_is_told_what_stands_in_between() -> None:
     for place in Place:
-        said = beside_the_page(Environment(place), takes_pastes=True)
+        said = forwarding_text(Environment(place), takes_pastes=True)
         between = {Place.WSL, Place.CODESPACE, Place.GITPOD, Place.DEV_CONTAINER}
         assert said.endswith("press a and Enter.") if place in between else not said
-    assert "press" not in beside_the_page(Environment(Place.WSL), takes_pastes=False)
+    assert "press" not in forwarding_text(Environment(Place.WSL), takes_pastes=False)
 
 
 def test_who_cannot_paste_here_is_told_of_deliver() -> None:

@@ -34,5 +34,6 @@ FITTING: dict[str, set[str]] = {
 
 
 async def test_what_fits_is_offered(shell: CompletingShell) -> None:
-    offered = await shell.offered(list(FITTING))
-    assert dict(zip(FITTING, map(set, offered), strict=True)) == FITTING
+    expected = {words: offers for words, offers in FITTING.items() if not (shell.name == "bash" and "=" in words)}
+    offered = await shell.offered(list(expected))
+    assert dict(zip(expected, map(set, offered), strict=True)) == expected

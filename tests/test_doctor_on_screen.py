@@ -39,15 +39,6 @@ async def test_it_fits_one_screen_and_every_line_its_width(sandbox: Sandbox) -> 
             assert line[19] != " "
 
 
-async def test_where_it_is_narrow_what_was_found_stands_below_its_subject(sandbox: Sandbox) -> None:
-    status, lines = await lines_of(surroundings(sandbox, BROWSER="", SSL_CERT_FILE=""), columns=36)
-    assert status == 0
-    assert all(len(line) < 36 for line in lines if " " in line.strip()), "a word is never broken"
-    assert "ok    credentials" in lines
-    assert lines[lines.index("ok    credentials") + 1] == "      an access key"
-    assert " ".join(lines).endswith("All is well: `oauth-helper link github` can start.")
-
-
 async def test_what_fails_says_how_to_mend_it_and_the_first_stands_first(sandbox: Sandbox) -> None:
     environ = surroundings(sandbox, OAUTH_HELPER_ENDPOINT="", HUAWEICLOUD_SDK_AK="", BROWSER="")
     status, lines = await lines_of(environ, "--browser", "default")

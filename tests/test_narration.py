@@ -1,12 +1,13 @@
 """What people read while a link goes on and when it is stopped, event by event."""
 
 import asyncio
+import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from oauth_helper.cli.console import ErrorStream, linked
-from oauth_helper.cli.progress import ProgressReporter, WaitingLine, explain_stop, say_how_it_ended
+from oauth_helper.cli.console import hyperlink
+from oauth_helper.cli.progress import ProgressReporter
 from oauth_helper.errors import StoppedError
 from oauth_helper.events import (
     Advised,
@@ -29,6 +30,12 @@ from oauth_helper.models import Authorization
 LISTENER = "http://127.0.0.1:4711/start?k=KEY"
 WAITING = Waiting(LISTENER, "https://github.com/login/oauth/authorize", datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
 ASKED = "Terminated while ServiceStage was asked to create my-auth"
+
+
+@pytest.fixture
+def on_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
 
 
 def reporter(*events: Event, quiet: bool = False, takes_pastes: bool = False) -> ProgressReporter:
@@ -85,28 +92,24 @@ def test_the_keys_tell_what_there_is_and_no_more(capsys: pytest.CaptureFixture[s
     assert "b: go on in your own browser, beside the window" in capsys.readouterr().err
 
 
-async def test_the_line_that_counts_down_ends_with_the_time(capsys: pytest.CaptureFixture[str]) -> None:
-    line = WaitingLine(ErrorStream())
+async def test_the_countdown_ends_with_the_time(capsys: pytest.CaptureFixture[str], on_terminal: None) -> None:
     others = asyncio.all_tasks()
-    line.start(Waiting(LISTENER, "", datetime.now(UTC) - timedelta(seconds=1)))
+    waiting = reporter(Waiting(LISTENER, "", datetime.now(UTC) - timedelta(seconds=1)))
     await asyncio.gather(*(asyncio.all_tasks() - others))
-    line.stop()
+    waiting.stop_countdown()
     assert capsys.readouterr().err == ""
 
 
-async def test_the_line_asks_for_no_paste_where_none_is_taken_and_is_taken_away(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    line = WaitingLine(ErrorStream())
-    line.start(Waiting(LISTENER, "", datetime.now(UTC) + timedelta(seconds=60)))
+async def test_the_countdown_is_removed(capsys: pytest.CaptureFixture[str], on_terminal: None) -> None:
+    waiting = reporter(Waiting(LISTENER, "", datetime.now(UTC) + timedelta(seconds=60)))
     await asyncio.sleep(0)
     assert capsys.readouterr().err == "\r\x1b[2KWaiting for the redirect. 1:00 left, Ctrl-C stops."
-    line.stop()
+    waiting.stop_countdown()
     assert capsys.readouterr().err == "\r\x1b[2K"
 
 
 def test_an_authorization_that_does_not_work_is_warned_of(capsys: pytest.CaptureFixture[str]) -> None:
-    say_how_it_ended(Linked(Authorization("my-auth", "github", status=2)), "my-auth", reporter())
+    reporter().print_linked(Linked(Authorization("my-auth", "github", status=2)), "my-auth")
     told = capsys.readouterr().err.splitlines()
     assert told == [
         "Linked my-auth.",
@@ -133,14 +136,14 @@ def test_an_authorization_that_does_not_work_is_warned_of(capsys: pytest.Capture
 )
 def test_who_stops_it_is_told_what_is_left_undone(events: tuple[Event, ...], message: str, hint: str) -> None:
     stopped = StoppedError(_("Terminated"))
-    explain_stop(stopped, reporter(*events), "my-auth", in_sandbox=False)
+    reporter(*events).explain_stop(stopped, "my-auth")
     assert stopped.message == message
     assert stopped.hint.startswith(hint)
 
 
 def test_who_stops_it_in_the_sandbox_is_not_sent_to_what_has_ended_with_it() -> None:
     stopped = StoppedError(_("Terminated"))
-    explain_stop(stopped, reporter(Captured(Way.PAGE), Exchanging(kept=True)), "my-auth", in_sandbox=True)
+    reporter(Captured(Way.PAGE), Exchanging(kept=True)).explain_stop(stopped, "my-auth", in_sandbox=True)
     assert stopped.hint == "The sandbox has ended too. Run the command again when you are ready."
 
 
@@ -158,6 +161,6 @@ def test_who_stops_it_in_the_sandbox_is_not_sent_to_what_has_ended_with_it() -> 
     ],
 )
 def test_an_address_is_a_link_where_the_terminal_is_known_to_show_one(environ: dict[str, str], is_link: bool) -> None:
-    shown = linked(LISTENER, environ)
+    shown = hyperlink(LISTENER, environ)
     assert LISTENER in shown
     assert ("\x1b]8;;" in shown) is is_link

@@ -6,7 +6,7 @@ from promised_json import read_authorization, read_error
 
 from oauth_helper.cli import main
 from oauth_helper.cli.app import print_error, program
-from oauth_helper.cli.output import print_authorization, print_table, status_in_words
+from oauth_helper.cli.output import print_authorization, print_table, status_text
 from oauth_helper.errors import RefusedError
 from oauth_helper.i18n import _
 from oauth_helper.models import Authorization
@@ -87,7 +87,7 @@ def test_records_with_gaps_and_hostile_text_are_shown(capsys: pytest.CaptureFixt
     assert "Created   1000000000000000000" in out
     assert "Account" not in out.splitlines()
     assert "7" in out
-    assert status_in_words(Authorization("n", "github")) == "unknown"
+    assert status_text(Authorization("n", "github")) == "unknown"
     print_authorization(odd, as_json=True)
     assert read_authorization(capsys.readouterr().out)["name"] == "n\x1b[2J"
 

@@ -254,6 +254,14 @@ class _Program(Command, click.Group):
         command.short_help = translate(short_help)
         return command
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
+        commands = [
+            CompletionItem(name, help=translate(short_help))
+            for name, (_module, short_help) in _COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
+        return [*commands, *click.Command.shell_complete(self, ctx, incomplete)]
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:

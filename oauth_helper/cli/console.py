@@ -122,7 +122,7 @@ _CLOSING: Final = "，。、：；？！）」』》”’…"
 """Never at the start of a line (UAX #14, classes CL and EX)."""
 _OPENING: Final = "（「『《“‘"
 """Never at the end of a line (class OP)."""
-_ATOM: Final = rf"[{_OPENING}]*(?:(?:`[^`]*`|[^\s`{_WIDE}{_OPENING}])+|[{_WIDE}`]|$)[{_CLOSING}]*|\s+|[{_OPENING}]+|."
+_ATOM: Final = rf"[{_OPENING}]*(?:(?:`[^`]*`|[^\s`{_WIDE}{_OPENING}])+|[{_WIDE}`])[{_CLOSING}]*|\s+|[{_OPENING}]+|."
 """Text that is never broken: a command in backticks, a wide character with its punctuation, a word."""
 
 

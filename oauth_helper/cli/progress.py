@@ -138,8 +138,8 @@ def manual_steps(here: Environment, waiting: Waiting, *, takes_pastes: bool) -> 
         case _:
             open_page = _("Open this page in a browser on this machine:")
     without_page = _(
-        "Or authorize in any browser, and paste the address where it ends into that page, or {otherwise}:",
-        otherwise=_("here") if takes_pastes else _("hand it to `oauth-helper deliver`"),
+        "Or authorize in any browser, and paste the address where it ends into that page, {otherwise}:",
+        otherwise=_("or here") if takes_pastes else _("or hand it to `oauth-helper deliver`"),
     )
     steps = [(forward, command)] if forward else []
     return [*steps, (open_page, waiting.listener), (without_page, waiting.authorization_url)]
