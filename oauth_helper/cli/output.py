@@ -10,35 +10,23 @@ from typing import Final
 
 import click
 
+from oauth_helper import events
 from oauth_helper.cli.console import padded, print_text, translate, width_of, writer_of
 from oauth_helper.errors import OAuthHelperError
-from oauth_helper.events import (
-    Captured,
-    Checked,
-    Event,
-    Exchanging,
-    Failed,
-    Ignored,
-    Linked,
-    Looking,
-    Opened,
-    Outcome,
-    Waiting,
-)
 from oauth_helper.i18n import Text, _
 from oauth_helper.models import Authorization, RepoType
 from oauth_helper.secret import safe_text
 
-_FIELDS: Final[Mapping[type[Event], tuple[str, tuple[str, ...]]]] = {
-    Checked: ("checked", ("name", "repo_type")),
-    Waiting: ("waiting", ("listener", "authorization_url", "expires_at")),
-    Opened: ("opened", ("browser", "window")),
-    Ignored: ("ignored", ("reason", "count")),
-    Captured: ("captured", ("way",)),
-    Exchanging: ("exchanging", ("attempt", "replaces", "kept")),
-    Looking: ("looking", ("name",)),
-    Linked: ("linked", ("authorization", "kept")),
-    Failed: ("failed", ("error",)),
+_FIELDS: Final[Mapping[type[events.Event], tuple[str, tuple[str, ...]]]] = {
+    events.Checked: ("checked", ("name", "repo_type")),
+    events.Waiting: ("waiting", ("listener", "authorization_url", "expires_at")),
+    events.Opened: ("opened", ("browser", "window")),
+    events.Ignored: ("ignored", ("reason", "count")),
+    events.Captured: ("captured", ("way",)),
+    events.Exchanging: ("exchanging", ("attempt", "replaces", "kept")),
+    events.Looking: ("looking", ("name",)),
+    events.Linked: ("linked", ("authorization", "kept")),
+    events.Failed: ("failed", ("error",)),
 }
 """The events for scripts, with their public names and fields (`output.schema.json`). Other events are for people."""
 
@@ -54,11 +42,11 @@ class EventLines:
         self._writer = writer_of(sys.stdout)
         self._has_ended = False
 
-    def tell(self, event: Event) -> None:
+    def tell(self, event: events.Event) -> None:
         """Write a line for ``event``, if it is one for scripts. Only the first outcome is written."""
         if type(event) not in _FIELDS or self._has_ended:
             return
-        self._has_ended = isinstance(event, Outcome)
+        self._has_ended = isinstance(event, events.Outcome)
         name, fields = _FIELDS[type(event)]
         line = {"event": name, "at": _json(datetime.now(UTC))}
         line |= {field: _json(getattr(event, field)) for field in fields}

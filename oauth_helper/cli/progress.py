@@ -11,44 +11,20 @@ from functools import reduce
 from typing import Final
 from urllib.parse import urlsplit
 
+from oauth_helper import events
 from oauth_helper.cli.console import Console, translate
 from oauth_helper.cli.output import status_text
 from oauth_helper.environment import CONTAINER_MARKS, Environment, Place, find_environment
 from oauth_helper.errors import StoppedError
-from oauth_helper.events import (
-    Advised,
-    Captured,
-    Checked,
-    Deleted,
-    Event,
-    Exchanging,
-    Failed,
-    Guidance,
-    Ignored,
-    Joined,
-    Linked,
-    Looking,
-    NotOpened,
-    Opened,
-    OpenedTwice,
-    Outcome,
-    Progress,
-    Refused,
-    RejectedRequest,
-    Resumed,
-    Waiting,
-    Warned,
-    Way,
-)
 from oauth_helper.i18n import NO_TEXT, Text, _
 from oauth_helper.models import as_argument
 from oauth_helper.secret import safe_text
 
 _IGNORED: Final[Mapping[str, Text]] = {
-    RejectedRequest.HTTPS: _("HTTPS"),
-    RejectedRequest.LOCALHOST: _("for localhost"),
-    RejectedRequest.ALREADY_OPENED: _("already opened"),
-    RejectedRequest.OTHER_USER: _("by another user"),
+    events.RejectedRequest.HTTPS: _("HTTPS"),
+    events.RejectedRequest.LOCALHOST: _("for localhost"),
+    events.RejectedRequest.ALREADY_OPENED: _("already opened"),
+    events.RejectedRequest.OTHER_USER: _("by another user"),
     "foreign-state": _("of another attempt"),
     "wrong-repo-type": _("of another Git host"),
     "wrong-issuer": _("of another server"),
@@ -74,38 +50,38 @@ def _and(text: Text, more: Text) -> Text:
     return _("{text}, {more}", text=text, more=more)
 
 
-_GUIDANCE: Final[Mapping[Guidance, Text]] = {
-    Guidance.HTTPS: _(
+_GUIDANCE: Final[Mapping[events.Guidance, Text]] = {
+    events.Guidance.HTTPS: _(
         "Your browser forces HTTPS, which an address of this machine itself does not speak. Open the address as it is "
         "printed, with http:// in front, or allow HTTP for it in the browser."
     ),
-    Guidance.LOCALHOST: _(
+    events.Guidance.LOCALHOST: _(
         "Something asked for localhost. Open the address with 127.0.0.1 in it, just as it is printed."
     ),
-    Guidance.OTHER_USER: _(
+    events.Guidance.OTHER_USER: _(
         "Another user of this machine has asked for the page, and was refused. If it is you, open it as the user who "
         "runs this command."
     ),
-    Guidance.OTHER_ATTEMPT: _(
+    events.Guidance.OTHER_ATTEMPT: _(
         "That was the address of an earlier attempt, or of somebody else's. Leave that tab, and authorize in the one "
         "that was opened now."
     ),
 }
 
 
-def guidance_text(guidance: Guidance, *, in_window: bool, takes_pastes: bool) -> Text:
+def guidance_text(guidance: events.Guidance, *, in_window: bool, takes_pastes: bool) -> Text:
     """Return what to do about a problem; :func:`unreached_text` does so for :attr:`Guidance.UNREACHED`."""
     where = _("the page, or here") if takes_pastes else _("the page")
     match guidance:
-        case Guidance.NOT_WHOLE:
+        case events.Guidance.NOT_WHOLE:
             return _(
                 "The address that came was not whole. Copy all of it from the address bar, and paste it into {where}.",
                 where=where,
             )
-        case Guidance.UNDECIDED if in_window:
+        case events.Guidance.UNDECIDED if in_window:
             text = _("The window is open, and nothing has come back yet. Authorize there.")
             return text + _(" To go on in your own browser instead, press b and Enter.") if takes_pastes else text
-        case Guidance.UNDECIDED:
+        case events.Guidance.UNDECIDED:
             return _(
                 "Nothing has come back yet. Once you have authorized, paste the address where the browser ends into "
                 "{where}.",
@@ -119,7 +95,7 @@ Step = tuple[Text, str]
 """What to do, and the address or the command for it."""
 
 
-def manual_steps(here: Environment, waiting: Waiting, *, takes_pastes: bool) -> list[Step]:
+def manual_steps(here: Environment, waiting: events.Waiting, *, takes_pastes: bool) -> list[Step]:
     """Return what a user does if no browser was opened: reach the page, or authorize without it."""
     command = _forward_command(here, waiting)
     forward = None
@@ -145,7 +121,7 @@ def manual_steps(here: Environment, waiting: Waiting, *, takes_pastes: bool) -> 
     return [*steps, (open_page, waiting.listener), (without_page, waiting.authorization_url)]
 
 
-def unreached_text(here: Environment, waiting: Waiting, *, takes_pastes: bool) -> Step:
+def unreached_text(here: Environment, waiting: events.Waiting, *, takes_pastes: bool) -> Step:
     """Return what to do while nothing has reached the page at all."""
     command = _forward_command(here, waiting)
     match command, takes_pastes:
@@ -187,16 +163,16 @@ def _environment() -> Environment:
     return find_environment(os.environ, has_container_mark=any(map(os.path.exists, CONTAINER_MARKS)))
 
 
-def _forward_command(here: Environment, waiting: Waiting) -> str:
+def _forward_command(here: Environment, waiting: events.Waiting) -> str:
     return here.way_to(urlsplit(waiting.listener).port or 0)
 
 
 _CAPTURED: Final = {
-    Way.WINDOW: _("Received the redirect from the window."),
-    Way.PAGE: _("Received the redirect from the page."),
-    Way.TERMINAL: _("Received the redirect from the terminal."),
-    Way.DIRECT: _("Received the redirect straight from the browser."),
-    Way.DELIVER: _("Received the redirect from `oauth-helper deliver`."),
+    events.Way.WINDOW: _("Received the redirect from the window."),
+    events.Way.PAGE: _("Received the redirect from the page."),
+    events.Way.TERMINAL: _("Received the redirect from the terminal."),
+    events.Way.DIRECT: _("Received the redirect straight from the browser."),
+    events.Way.DELIVER: _("Received the redirect from `oauth-helper deliver`."),
 }
 
 
@@ -207,12 +183,12 @@ class ProgressReporter(Console):
         super().__init__(quiet=quiet)
         self.takes_pastes = False
         """Whether the user can paste into the terminal."""
-        self.progress: Progress = Progress()
+        self.progress: events.Progress = events.Progress()
         """How far the last link is."""
-        self.outcome: Outcome | None = None
+        self.outcome: events.Outcome | None = None
         """How the last link ended."""
         self._verbosity = verbosity
-        self._waiting: Waiting | None = None
+        self._waiting: events.Waiting | None = None
         self._in_window = False
         self._is_verifying = False
         self._ignored: dict[str, int] = {}
@@ -223,79 +199,79 @@ class ProgressReporter(Console):
         """What keys do at the prompt; Chinese keyboards have their own question mark."""
         return {"?": self._print_keys, "？": self._print_keys, "a": self._print_addresses}
 
-    def tell(self, event: Event) -> None:  # noqa: C901 - a table
+    def tell(self, event: events.Event) -> None:  # noqa: C901 - a table
         """Print an event."""
         if self.progress.is_over:
-            self.progress = Progress()
+            self.progress = events.Progress()
         has_joined = self.progress.has_joined
         self.progress.take(event)
-        if isinstance(event, Captured | Refused | Resumed | Joined | Linked | Failed):
+        if isinstance(event, events.Captured | events.Refused | events.Resumed | events.Joined | events.Linked | events.Failed):
             self.stop_countdown()
         was_verifying = self._is_verifying
-        if isinstance(event, Exchanging | Looking | Deleted):
-            self._is_verifying = isinstance(event, Looking)
+        if isinstance(event, events.Exchanging | events.Looking | events.Deleted):
+            self._is_verifying = isinstance(event, events.Looking)
         match event:
-            case Warned(message):
+            case events.Warned(message):
                 self.warn(message)
-            case Checked(name, repo_type):
+            case events.Checked(name, repo_type):
                 host = repo_type.display_name
                 self.print(_("Linking {display_name} to ServiceStage as {name}.", display_name=host, name=name))
-            case Waiting(expires_at=expires_at):
+            case events.Waiting(expires_at=expires_at):
                 self._waiting, self._ignored = event, {}
                 if self.has_status_line and not self.is_quiet:
                     self.stop_countdown()
                     self._countdown = asyncio.get_running_loop().create_task(self._count_down(expires_at))
                 else:
                     self.print(_("Waiting for the redirect until {time:%H:%M:%S} UTC.", time=expires_at))
-            case Opened(browser, window, marked):
+            case events.Opened(browser, window, marked):
                 self._in_window = window
                 if window:
                     self._print_window(browser, marked=marked)
                 else:
                     self._print_page(browser)
-            case NotOpened():
+            case events.NotOpened():
                 self._in_window = False
                 self._print_addresses()
-            case Ignored(reason, count):
+            case events.Ignored(reason, count):
                 self._ignored[reason] = count
                 if self._verbosity:
                     text = _("Ignored what is not our redirect: {reason}, {count} so far.", reason=reason, count=count)
                     self.print(text)
-            case Advised(guidance):
+            case events.Advised(guidance):
                 self._print_guidance(guidance)
-            case OpenedTwice(listener):
+            case events.OpenedTwice(listener):
                 text = _(
                     "The page was already opened, and is asked for once more by another browser or program. If "
                     "that was you, open this instead. If not, press Ctrl-C and run the command again:"
                 )
                 self.warn(text, always=True)
                 self.print_whole(listener)
-            case Captured(way):
+            case events.Captured(way):
                 self.print(_CAPTURED[way])
-            case Resumed(name, captured_at):
+            case events.Resumed(name, captured_at):
                 text = _(
                     "Going on with {name}, whose redirect came at {captured_at:%H:%M:%S} UTC.",
                     name=name,
                     captured_at=captured_at,
                 )
                 self.print(text)
-            case Joined(name, can_deliver):
+            case events.Joined(name, can_deliver):
                 if not has_joined:
                     self.print(_("Another oauth-helper is linking {name}. Waiting for it.", name=name))
                 if can_deliver and self.takes_pastes:
                     self.print(_("An address for it can be pasted here too; Ctrl-C stops."))
-            case Exchanging(attempt=1):
+            case events.Exchanging(attempt=1):
                 self.print(_("Asking ServiceStage to create the authorization."))
-            case Exchanging(attempt):
+            case events.Exchanging(attempt):
                 self.print(_("Nothing came of it. Asking again (attempt {attempt}).", attempt=attempt))
-            case Looking(name):
+            case events.Looking(name):
                 self.print(_("Looking again.") if was_verifying else _("Looking whether {name} stands.", name=name))
-            case Deleted(name):
+            case events.Deleted(name):
                 self.print(_("Deleted the authorization that was named {name}.", name=name))
-            case Linked() | Failed():
+            case events.Linked() | events.Failed():
                 self.outcome = event
             case _:
-                pass  # Deleting, Refused, Visited: a later event says what becomes of it
+                pass  # Deleting, events.Refused, Visited: a later event says what becomes of it
 
     def stop_countdown(self) -> None:
         """Remove the line that counts down."""
@@ -341,10 +317,10 @@ class ProgressReporter(Console):
         if text := forwarding_text(_environment(), takes_pastes=self.takes_pastes):
             self.print(text)
 
-    def _print_guidance(self, guidance: Guidance) -> None:
+    def _print_guidance(self, guidance: events.Guidance) -> None:
         if self.is_quiet or self._waiting is None:
             return
-        if guidance is Guidance.UNREACHED:
+        if guidance is events.Guidance.UNREACHED:
             text, what = unreached_text(_environment(), self._waiting, takes_pastes=self.takes_pastes)
             self.print(text)
             self.print_whole(what)
@@ -366,7 +342,7 @@ class ProgressReporter(Console):
         self.print_always(_("?: show the keys"))
         self.print_always(_("Ctrl-C: stop. Or paste the address where the browser ended; it is not shown."))
 
-    def print_linked(self, linked: Linked, name: str) -> None:
+    def print_linked(self, linked: events.Linked, name: str) -> None:
         """Print how the link of ``name`` ended well."""
         if self.progress.has_joined and linked.kept:
             self.print(_("Linked {name}: the other oauth-helper did.", name=name))
