@@ -1,7 +1,6 @@
 """What people read while a link goes on and when it is stopped, event by event."""
 
 import asyncio
-import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -32,15 +31,11 @@ WAITING = Waiting(LISTENER, "https://github.com/login/oauth/authorize", datetime
 ASKED = "Terminated while ServiceStage was asked to create my-auth"
 
 
-@pytest.fixture
-def on_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    monkeypatch.setenv("TERM", "xterm")
-
-
-def reporter(*events: Event, quiet: bool = False, takes_pastes: bool = False) -> ProgressReporter:
+def reporter(
+    *events: Event, quiet: bool = False, takes_pastes: bool = False, countdown: bool = False
+) -> ProgressReporter:
     reporter = ProgressReporter(quiet=quiet, verbosity=0)
-    reporter.takes_pastes = takes_pastes
+    reporter.takes_pastes, reporter.has_status_line = takes_pastes, countdown
     for event in events:
         reporter.tell(event)
     return reporter
@@ -92,16 +87,16 @@ def test_the_keys_tell_what_there_is_and_no_more(capsys: pytest.CaptureFixture[s
     assert "b: go on in your own browser, beside the window" in capsys.readouterr().err
 
 
-async def test_the_countdown_ends_with_the_time(capsys: pytest.CaptureFixture[str], on_terminal: None) -> None:
+async def test_the_countdown_ends_with_the_time(capsys: pytest.CaptureFixture[str]) -> None:
     others = asyncio.all_tasks()
-    waiting = reporter(Waiting(LISTENER, "", datetime.now(UTC) - timedelta(seconds=1)))
+    waiting = reporter(Waiting(LISTENER, "", datetime.now(UTC) - timedelta(seconds=1)), countdown=True)
     await asyncio.gather(*(asyncio.all_tasks() - others))
     waiting.stop_countdown()
     assert capsys.readouterr().err == ""
 
 
-async def test_the_countdown_is_removed(capsys: pytest.CaptureFixture[str], on_terminal: None) -> None:
-    waiting = reporter(Waiting(LISTENER, "", datetime.now(UTC) + timedelta(seconds=60)))
+async def test_the_countdown_is_removed(capsys: pytest.CaptureFixture[str]) -> None:
+    waiting = reporter(Waiting(LISTENER, "", datetime.now(UTC) + timedelta(seconds=60)), countdown=True)
     await asyncio.sleep(0)
     assert capsys.readouterr().err == "\r\x1b[2KWaiting for the redirect. 1:00 left, Ctrl-C stops."
     waiting.stop_countdown()

@@ -205,7 +205,9 @@ class ProgressReporter(Console):
             self.progress = events.Progress()
         has_joined = self.progress.has_joined
         self.progress.take(event)
-        if isinstance(event, events.Captured | events.Refused | events.Resumed | events.Joined | events.Linked | events.Failed):
+        if isinstance(
+            event, events.Captured | events.Refused | events.Resumed | events.Joined | events.Linked | events.Failed
+        ):
             self.stop_countdown()
         was_verifying = self._is_verifying
         if isinstance(event, events.Exchanging | events.Looking | events.Deleted):
