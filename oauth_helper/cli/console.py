@@ -92,11 +92,6 @@ def translate(text: str) -> str:
     return text.translated(catalog_of(_Chosen.preference.language)) if isinstance(text, Text) else text
 
 
-def translate_help(english: str) -> str:
-    """Return a help text, which is a plain ``str`` in English, in the language of the command line."""
-    return catalog_of(_Chosen.preference.language).gettext(english)
-
-
 def print_text(text: str, styled_start: str = "") -> None:
     """Print text for people and a line break on standard output.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from oauth_helper.cli.console import LANGUAGE_FLAG, print_text, translate, translate_help, width_of, wrapped
+from oauth_helper.cli.console import LANGUAGE_FLAG, print_text, translate, width_of, wrapped
 from oauth_helper.errors import UsageError
 from oauth_helper.i18n import Text, _, enumerated, language_of
 from oauth_helper.models import RepoType
@@ -19,9 +19,6 @@ Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 def _translated_help(english: str | None) -> str:
     """Translate a help text and fill in the repository types."""
-    text = translate_help(cleandoc(english or ""))
-    if "{" not in text:
-        return text
     in_browser = [one for one in RepoType if one.has_oauth]
     names = {
         "hosts": [one.display_name for one in in_browser],
@@ -29,7 +26,7 @@ def _translated_help(english: str | None) -> str:
         "token_types": [one.value for one in RepoType if one.git_credential == "token"],
         "password_types": [one.value for one in RepoType if one.git_credential == "password"],
     }
-    return text.format_map({key: translate(enumerated(value)) for key, value in names.items()})
+    return translate(_(cleandoc(english or ""), **{key: enumerated(value) for key, value in names.items()}))
 
 
 class _HelpFormatter(click.HelpFormatter):
