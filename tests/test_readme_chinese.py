@@ -10,8 +10,8 @@ import pytest
 from babel.messages.pofile import read_po
 from command import surroundings
 from message_sources import PACKAGE, english_of, translations_of
+from support.chinese import CHINESE, ENGLISH_WORDS
 from test_readme import PYPROJECT, README, ROOT, blocks, help_of, without_what_varies, words_of_help
-from test_speech import CHINESE, ENGLISH_WORDS
 
 TRANSLATED = (ROOT / "README.zh-CN.md").read_text(encoding="utf-8")
 BOTH = (README, TRANSLATED)
