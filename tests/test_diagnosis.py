@@ -5,7 +5,7 @@ from link_script import until
 from support.fake_link import OURS, FakeService, FakeSession, link_with
 from support.redirect_cases import redirect
 
-from oauth_helper.cli.progress import ignored_in_words
+from oauth_helper.cli.progress import ignored_text
 from oauth_helper.errors import RedirectRejectedError
 from oauth_helper.events import Advised, Captured, Event, Guidance, Ignored, Linked, RejectedRequest, Way
 from oauth_helper.receiver import MOMENTS, Diagnosis, RedirectReceiver
@@ -135,4 +135,4 @@ async def test_nothing_that_comes_to_the_listener_is_told_after_the_end() -> Non
     ],
 )
 def test_the_waiting_line_says_what_was_ignored(counts: dict[str, int], words: str) -> None:
-    assert ignored_in_words(counts) == words
+    assert ignored_text(counts) == words

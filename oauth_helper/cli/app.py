@@ -1,4 +1,4 @@
-"""The command line: commands, errors as words and exit statuses, signals, completion."""
+"""The command line: the commands, errors as text and exit statuses, completion, standard streams."""
 
 from __future__ import annotations
 
@@ -6,63 +6,77 @@ import errno
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stderr, suppress
+from datetime import UTC, datetime
 from gettext import gettext
 from importlib import import_module
 from io import StringIO, TextIOWrapper
-from itertools import pairwise
-from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Final, TextIO
 
 import click
-from click.shell_completion import BashComplete, CompletionItem, FishComplete, ShellComplete, ZshComplete
+from click.shell_completion import (
+    CompletionItem,
+    FishComplete,
+    ShellComplete,
+    ZshComplete,
+    add_completion_class,
+    get_completion_class,
+)
 
-from oauth_helper.cli.console import Console, ErrorStream, in_words, print_text, speaking
-from oauth_helper.cli.help import LANGUAGE_OPTION, TranslatedGroup, command, option
-from oauth_helper.cli.options import Choice
-from oauth_helper.errors import MachineError, OAuthHelperError, StoppedError, UsageError
+from oauth_helper.cli.console import Console, drain_writers, print_text, translate, use_language
+from oauth_helper.cli.help import LANGUAGE_OPTION, Choice, Command, InvalidValue, command, option
+from oauth_helper.errors import MachineError, OAuthHelperError, StoppedError, UsageError, safe_traceback
 from oauth_helper.i18n import Text, _, enumerated
+from oauth_helper.journal import Journal, has_entries, journal_folder
 from oauth_helper.secret import escaped, is_plain_word
 from oauth_helper.version import VERSION
+
+with suppress(ImportError):  # Windows has none
+    import resource
 
 _DISK_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 _MACHINE: Final = _DISK_FULL | {
     *(errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EROFS, errno.EACCES, errno.EPERM),
     *(errno.EADDRNOTAVAIL, errno.EADDRINUSE, errno.EAFNOSUPPORT, errno.ENETDOWN, errno.ENETUNREACH, errno.ENOBUFS),
 }
-"""What the system refuses whichever program asks: descriptors, memory, processes, the loopback interface."""
+"""The system refuses descriptors, memory, processes or the loopback interface, whatever the program."""
 _NO_MEMORY: Final = ("can't start new thread", "failed to map segment", "Cannot allocate memory")
-"""What Python says without an error number."""
+"""Messages of Python that come without an error number."""
 
 
-def print_error(error: OAuthHelperError, *, as_json: bool, trace: bool) -> None:
-    """Say on standard error what happened and what to do next; with ``as_json`` the last line is for scripts."""
+def print_error(error: OAuthHelperError, *, as_json: bool, trace: bool = False) -> None:
+    """Print what happened and what to do next on standard error; with ``as_json`` the last line is for scripts."""
+    console = Console()
     if trace:
-        from oauth_helper.errors import safe_traceback  # noqa: PLC0415 - who uses it wrongly need not wait for it
-
-        ErrorStream().lines([escaped(safe_traceback(error), keep="\n")])
+        console.print_lines([escaped(safe_traceback(error), keep="\n")])
     message = error.message
     if error.request_id:
         message = _("{message} (request id {request_id})", message=message, request_id=error.request_id)
-    Console(quiet=True).report(message, error.hint)
+    console.print_error(message, error.hint)
     if as_json:
-        ErrorStream().lines([json.dumps({"error": error.to_json()})])
+        console.print_lines([json.dumps({"error": error.to_json()})])
 
 
-def error_for(fault: BaseException) -> OAuthHelperError:
-    """Return what an error means: itself if it is ours, else Ctrl-C, something that this machine lacks, or a fault."""
-    members = list(_members(fault))
+def error_for(exception: BaseException) -> OAuthHelperError:
+    """Return our error for any exception: itself if it is ours, else Ctrl-C, a limit of this machine, or a fault."""
+    members = list(_members(exception))
     if ours := next((member for member in members if isinstance(member, OAuthHelperError)), None):
         return ours
-    if isinstance(fault, click.Abort | KeyboardInterrupt):
-        return StoppedError(_("Interrupted"))
-    if isinstance(fault, OSError) and fault.errno in _DISK_FULL:
-        return MachineError(
-            _("The result could not be written: {strerror}", strerror=fault.strerror),
-            hint=_("What was done is done: `oauth-helper list` shows what stands."),
-        )
-    if lack := next((lack for each in members for cause in (each, each.__cause__) if (lack := _lack(cause))), None):
+    match exception:
+        case click.ClickException():
+            return _usage_error(exception)
+        case click.Abort() | KeyboardInterrupt():
+            return StoppedError(_("Interrupted"))
+        case OSError() if exception.errno in _DISK_FULL:
+            return MachineError(
+                _("The result could not be written: {strerror}", strerror=exception.strerror),
+                hint=_("What was done is done: `oauth-helper list` shows what stands."),
+            )
+        case _:
+            pass
+    lacks = (_lack(cause) for each in members for cause in (each, each.__cause__))
+    if lack := next(filter(None, lacks), None):
         error: OAuthHelperError = MachineError(
             _("The system refused something that is needed: {lack}", lack=lack),
             hint=_(
@@ -71,42 +85,61 @@ def error_for(fault: BaseException) -> OAuthHelperError:
             ),
         )
     else:
-        error = OAuthHelperError(_("Unexpected {name__}", name__=type(fault).__name__))
-    error.__cause__ = fault
+        error = OAuthHelperError(_("Unexpected {name__}", name__=type(exception).__name__))
+    error.__cause__ = exception
     return error
 
 
-def usage_error(error: click.ClickException) -> UsageError:
-    """Return an error of click's in words that repeat nothing but short plain words: a value may be a secret."""
+def _members(exception: BaseException) -> Iterator[BaseException]:
+    if isinstance(exception, BaseExceptionGroup):
+        for each in exception.exceptions:
+            yield from _members(each)
+    else:
+        yield exception
+
+
+def _lack(exception: BaseException | None) -> str | Text | None:
+    match exception:
+        case OSError() if exception.errno in _MACHINE:
+            return exception.strerror or type(exception).__name__
+        case MemoryError():
+            return _("memory")
+        case RuntimeError() | ImportError() if any(words in str(exception) for words in _NO_MEMORY):
+            return _("memory or threads")
+    return None
+
+
+def _usage_error(error: click.ClickException) -> UsageError:
+    """Return click's error in our words, which repeat only short plain words: a value may be a secret."""
     context = error.ctx if isinstance(error, click.UsageError) else None
-    message, more = _usage(error)
+    message, more = _explained(error)
     hint = _("See `{command} --help`.", command=context.command_path if context else "oauth-helper")
     return UsageError(message, hint=_("{more} {hint}", more=more, hint=hint) if more else hint)
 
 
-def _usage(error: click.ClickException) -> tuple[Text, Text | None]:
+def _explained(error: click.ClickException) -> tuple[Text, Text | None]:
     match error:
         case click.NoSuchOption():
-            typed = error.option_name.lstrip("-")
-            if not is_plain_word(typed):
+            if not is_plain_word(error.option_name.lstrip("-")):
                 return _("Unknown option"), None
             unknown = _("Unknown option: {option}", option=error.option_name)
             if error.possibilities:
                 return unknown, _("Did you mean {option}?", option=error.possibilities[0])
             takes_names = error.ctx and any(isinstance(one, click.Argument) for one in error.ctx.command.params)
             return unknown, _('Put "--" before a name that begins with "-".') if takes_names else None
-        case click.BadOptionUsage() if error.ctx and (found := _named(error.option_name, error.ctx.command)):
+        case click.BadOptionUsage() if error.ctx and (found := _option_of(error.ctx.command, error.option_name)):
             if found.is_flag or found.count:
                 return _("The option {option} takes no value", option=_name_of(found)), None
             return _("The option {option} needs a value", option=_name_of(found)), None
-        case click.MissingParameter() if error.param:
-            missing = _("Missing argument {name}", name=_name_of(error.param))
-            return missing, _choices(error.param)
-        case UnusableValue():
-            return _("{name}: {message}", name=_name_of(error.parameter), message=error.words), None
-        case click.BadParameter() if error.param:
-            return _bad_value(error.param), None
-        case click.UsageError() if error.ctx and isinstance(error.ctx.command, click.Group):
+        case click.MissingParameter(param=click.Parameter() as param):
+            choices = [str(one) for one in param.type.choices] if isinstance(param.type, click.Choice) else []
+            more = _("It is one of {choices}.", choices=enumerated(choices)) if choices else None
+            return _("Missing argument {name}", name=_name_of(param)), more
+        case InvalidValue():
+            return _("{name}: {message}", name=_name_of(error.parameter), message=error.text), None
+        case click.BadParameter(param=click.Parameter() as param):
+            return _bad_value(param), None
+        case click.UsageError(ctx=click.Context(command=click.Group())):
             return _("No command was given"), None
         case _:
             return _("The command line cannot be understood"), None
@@ -114,39 +147,15 @@ def _usage(error: click.ClickException) -> tuple[Text, Text | None]:
 
 def _bad_value(parameter: click.Parameter) -> Text:
     name, kind = _name_of(parameter), parameter.type
-    if isinstance(kind, click.IntRange | click.FloatRange):
+    if isinstance(kind, click.IntRange):
         limits = {"name": name, "lowest": kind.min, "highest": kind.max}
-        if isinstance(kind, click.IntRange):
-            return _("{name} takes a whole number from {lowest} to {highest}", **limits)
-        return _("{name} takes a number from {lowest} to {highest}", **limits)
+        return _("{name} takes a whole number from {lowest} to {highest}", **limits)
+    if isinstance(kind, click.FloatRange):
+        return _("{name} takes a number from {lowest} to {highest}", name=name, lowest=kind.min, highest=kind.max)
     return _("The value of {name} cannot be used", name=name)
 
 
-class UnusableValue(click.BadParameter):
-    """What a value of an option or argument should be, in words that may be shown."""
-
-    def __init__(self, words: Text, param: click.Parameter) -> None:
-        super().__init__(words, param=param)
-        self.words = words
-        self.parameter = param
-
-
-def not_one_of(value: str, choices: list[str], param: click.Parameter) -> UnusableValue:
-    """Return the error for a value that is none of the ``choices``."""
-    names = enumerated(choices)
-    if is_plain_word(value):
-        return UnusableValue(_('"{value}" is not one of {choices}', value=value, choices=names), param)
-    return UnusableValue(_("it must be one of {choices}", choices=names), param)
-
-
-def _choices(parameter: click.Parameter) -> Text | None:
-    kind = parameter.type
-    if not isinstance(kind, click.Choice):
-        return None
-    return _("It is one of {choices}.", choices=enumerated([str(one) for one in kind.choices]))
-
-
-def _named(name: str, command: click.Command) -> click.Option | None:
+def _option_of(command: click.Command, name: str) -> click.Option | None:
     return next((one for one in command.params if isinstance(one, click.Option) and name in one.opts), None)
 
 
@@ -156,47 +165,16 @@ def _name_of(parameter: click.Parameter) -> str:
     return (parameter.metavar or parameter.name or "").upper().strip("[].")
 
 
-def _members(fault: BaseException) -> Iterator[BaseException]:
-    """Return the error itself, or those in a group."""
-    if isinstance(fault, BaseExceptionGroup):
-        for each in fault.exceptions:
-            yield from _members(each)
-    else:
-        yield fault
-
-
-def _lack(fault: BaseException | None) -> str | Text | None:
-    if isinstance(fault, OSError) and fault.errno in _MACHINE:
-        return fault.strerror or type(fault).__name__
-    if isinstance(fault, MemoryError):
-        return _("memory")
-    if isinstance(fault, RuntimeError | ImportError) and any(words in str(fault) for words in _NO_MEMORY):
-        return _("memory or threads")
-    return None
-
-
-COMPLETION_VARIABLE: Final = "_OAUTH_HELPER_COMPLETE"
-
-
-_BREAKS: Final = frozenset({"=", ":"})
-"""Where bash breaks words besides at blanks (its COMP_WORDBREAKS), as far as words of ours hold it."""
-
-
-class _Bash(BashComplete):
-    """Puts together again what bash has broken: ``--browser = ch``, ``http : //127.0.0.1``."""
-
-    def get_completion_args(self) -> tuple[list[str], str]:
-        args, incomplete = super().get_completion_args()
-        *whole, last = _whole([*args, incomplete])
-        return whole, last
+_COMPLETION_VARIABLE: Final = "_OAUTH_HELPER_COMPLETE"
+_SHELLS: Final = ("bash", "zsh", "fish")
 
 
 class _WholeWords(ShellComplete):
-    """For shells that replace the whole word, ``--browser=ch``, where click gives what belongs behind the ``=``."""
+    """For shells that replace a whole word such as ``--browser=ch``; click completes what follows the ``=``."""
 
     def get_completions(self, args: list[str], incomplete: str) -> list[CompletionItem[str]]:
         items = super().get_completions(args, incomplete)
-        option, equals, _ = incomplete.partition("=")
+        option, equals, _value = incomplete.partition("=")
         if equals and option.startswith("--"):
             return [CompletionItem(f"{option}={item.value}", item.type, item.help) for item in items]
         return items
@@ -210,7 +188,8 @@ class _Fish(_WholeWords, FishComplete):
     pass
 
 
-_SHELLS: Final[dict[str, type[ShellComplete]]] = {"bash": _Bash, "zsh": _Zsh, "fish": _Fish}
+add_completion_class(_Zsh)
+add_completion_class(_Fish)
 
 
 @command(
@@ -226,43 +205,23 @@ _SHELLS: Final[dict[str, type[ShellComplete]]] = {"bash": _Bash, "zsh": _Zsh, "f
       oauth-helper completion fish >~/.config/fish/completions/oauth-helper.fish
     """,
 )
-@click.argument("shell", type=Choice(list(_SHELLS)), metavar="SHELL")
+@click.argument("shell", type=Choice(_SHELLS), metavar="SHELL")
 def completion_command(shell: str) -> None:
     """Run ``oauth-helper completion``."""
-    # As bytes: on Windows a shell would stumble over what text becomes there, lines that end with CR LF.
-    program = click.get_current_context().find_root().command
-    click.echo(_completer(shell, program).source().encode(), nl=False)
+    _print_completion(f"{shell}_source")
 
 
-def answer_the_shell(program: Callable[[], click.Command]) -> int | None:
-    """Tell the shell what of ``program`` fits where TAB was pressed, if it is a shell that asks; else None.
-
-    The user is in the middle of a line: where anything goes wrong, nothing is said.
-    """
-    if not (instruction := os.environ.get(COMPLETION_VARIABLE)):
-        return None
-    with suppress(Exception, KeyboardInterrupt), redirect_stderr(StringIO()):
-        shell, _, what = instruction.partition("_")
-        completer = _completer(shell, program())
-        told = completer.source() if what == "source" else f"{completer.complete()}\n"
-        # Past Python's buffer: at exit it would complain of a shell that no longer listens. And see above.
-        os.write(sys.stdout.fileno(), told.encode(sys.stdout.encoding or "utf-8", "backslashreplace"))
-        return 0
-    return 1
-
-
-def _completer(shell: str, program: click.Command) -> ShellComplete:
-    return _SHELLS[shell](program, {}, "oauth-helper", COMPLETION_VARIABLE)
-
-
-def _whole(words: list[str]) -> list[str]:
-    whole = words[:1]
-    for before, word in pairwise(words):
-        if before in _BREAKS or word in _BREAKS:
-            whole[-1] += word
-        else:
-            whole.append(word)
-    return whole
+def _print_completion(instruction: str) -> int:
+    """Answer a shell that completes (``bash_complete``), or print its script (``bash_source``)."""
+    shell, _separator, what = instruction.partition("_")
+    kind = get_completion_class(shell)
+    if kind is None or shell not in _SHELLS:
+        return 1
+    completion = kind(program, {}, "oauth-helper", _COMPLETION_VARIABLE)
+    text = completion.source() if what == "source" else completion.complete() + "\n"
+    # As bytes, because on Windows text would have lines that end with CR LF.
+    click.echo(text.encode(sys.stdout.encoding or "utf-8", "backslashreplace"), nl=False)
+    return 0
 
 
 _COMMANDS: Final[Mapping[str, tuple[str, Text]]] = {
@@ -278,11 +237,11 @@ _COMMANDS: Final[Mapping[str, tuple[str, Text]]] = {
     "sandbox": ("sandbox", _("Run a ServiceStage, Git host and console on this machine.")),
     "completion": ("app", _("Print the completion script of a shell.")),
 }
-"""In the order in which a new user meets them: the room of each, and what it is for."""
+"""The module and the short help of each command, in the order in which a new user meets them."""
 
 
-class _Program(TranslatedGroup):
-    """A group whose commands are imported when they are wanted: its help needs none of them."""
+class _Program(Command, click.Group):
+    """A group whose commands are imported when they run: its own help needs none of them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return list({**_COMMANDS, **self.commands})
@@ -290,24 +249,31 @@ class _Program(TranslatedGroup):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return super().get_command(ctx, cmd_name)
-        room, short_help = _COMMANDS[cmd_name]
-        command: click.Command = getattr(import_module(f"oauth_helper.cli.{room}"), f"{cmd_name}_command")
-        command.short_help = in_words(short_help)
+        module, short_help = _COMMANDS[cmd_name]
+        command: click.Command = getattr(import_module(f"oauth_helper.cli.{module}"), f"{cmd_name}_command")
+        command.short_help = translate(short_help)
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
+        commands = [
+            CompletionItem(name, help=translate(short_help))
+            for name, (_module, short_help) in _COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
+        return [*commands, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
         if not (ctx.resilient_parsing or name.startswith("-") or self.get_command(ctx, name)):
-            # What was given may be a redirect or a token.
-            unknown = _("Unknown command: {name}", name=name) if is_plain_word(name) else _("Unknown command")
-            raise UsageError(unknown)
+            # The user may have pasted a redirect or a token here.
+            raise UsageError(_("Unknown command: {name}", name=name) if is_plain_word(name) else _("Unknown command"))
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
         with formatter.section(gettext("Commands")):
-            formatter.write_dl([(name, in_words(short_help)) for name, (_, short_help) in _COMMANDS.items()])
+            formatter.write_dl([(name, translate(short_help)) for name, (_, short_help) in _COMMANDS.items()])
 
 
 def _print_version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
@@ -333,24 +299,15 @@ def _print_version(ctx: click.Context, _param: click.Parameter, wanted: bool) ->
 @click.pass_context
 def program(ctx: click.Context) -> None:
     """Run ``oauth-helper``."""
-    if ctx.invoked_subcommand == "completion":
-        return  # every shell that starts may run it
-    from oauth_helper.journal import has_entries, journal_folder  # noqa: PLC0415 - --help need not wait for it
-
-    folder = journal_folder()
-    if folder and has_entries(folder):
-        _forget_expired(folder)
+    # Every shell that starts may run `completion`.
+    if ctx.invoked_subcommand != "completion" and (folder := journal_folder()) and has_entries(folder):
+        _delete_expired(Journal(folder))
 
 
-def _forget_expired(folder: Path) -> None:
-    from datetime import UTC, datetime  # noqa: PLC0415 - usually nothing has expired
-
-    from oauth_helper.cli.console import Console  # noqa: PLC0415 - as above
-    from oauth_helper.journal import Journal  # noqa: PLC0415 - as above
-
-    # Expired codes and states do not outlive the next command, whichever it is.
-    deleted, warnings = Journal(folder).forget_expired(datetime.now(UTC))
-    console = Console(quiet=False)
+def _delete_expired(journal: Journal) -> None:
+    """Expired codes and states do not outlive the next command."""
+    deleted, warnings = journal.forget_expired(datetime.now(UTC))
+    console = Console()
     for warning in warnings:
         console.warn(warning + _("."))
     for pending in deleted:
@@ -365,29 +322,35 @@ def _forget_expired(folder: Path) -> None:
 def run_program(arguments: Sequence[str]) -> int:
     """Run the command; return its exit status. Never raises, never exits, and leaves the process as it was."""
     for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # closed by whoever started us (`2>&-`)
+        if getattr(sys, name) is None:  # closed by the parent process (`2>&-`)
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 - open to our end
-    given = list(arguments) or ["--help"]
+    arguments = list(arguments) or ["--help"]
     with ExitStack() as stack:
         stack.enter_context(_without_core_dumps())
         for stream in (sys.stdout, sys.stderr):
-            stack.enter_context(_escaping(stream))
-        stack.enter_context(speaking(given, os.environ))
+            stack.enter_context(_with_escapes(stream))
+        stack.enter_context(use_language(arguments))
         try:
-            return _status_of(given)
+            if instruction := os.environ.get(_COMPLETION_VARIABLE):
+                return _complete(instruction)
+            return _status_of(arguments)
         finally:
-            if module := sys.modules.get("oauth_helper.cli.console"):  # else nothing was written
-                module.drain_writers()
+            drain_writers()
             for stream in (sys.stdout, sys.stderr):
-                _give_up_where_nobody_reads(stream)
+                _flush(stream)
+
+
+def _complete(instruction: str) -> int:
+    # The user is in the middle of a line: an error prints nothing.
+    with suppress(Exception, KeyboardInterrupt), redirect_stderr(StringIO()):
+        return _print_completion(instruction)
+    return 1
 
 
 @contextmanager
 def _without_core_dumps() -> Iterator[None]:
-    """Write no core file: it would hold keys, tokens, code and state. What we start inherits that."""
-    try:
-        import resource  # noqa: PLC0415 - Windows has none
-    except ImportError:  # pragma: no cover - Windows
+    """Write no core file: it would hold keys, tokens, code and state. Child processes inherit that."""
+    if sys.platform == "win32":  # pragma: no cover
         yield
         return
     soft, hard = resource.getrlimit(resource.RLIMIT_CORE)
@@ -399,8 +362,8 @@ def _without_core_dumps() -> Iterator[None]:
 
 
 @contextmanager
-def _escaping(stream: TextIO) -> Iterator[None]:
-    """Escape what the encoding of ``stream`` lacks: a success must not end as an error because of a character."""
+def _with_escapes(stream: TextIO) -> Iterator[None]:
+    """Escape what the encoding of ``stream`` lacks: a character must not turn a success into an error."""
     if not isinstance(stream, TextIOWrapper):
         yield
         return
@@ -417,66 +380,53 @@ def _escaping(stream: TextIO) -> Iterator[None]:
             stream.reconfigure(errors=errors)
 
 
-def _status_of(given: Sequence[str]) -> int:
+def _status_of(arguments: Sequence[str]) -> int:
     try:
-        status = program.main(given, prog_name="oauth-helper", standalone_mode=False)
+        status = program.main(arguments, prog_name="oauth-helper", standalone_mode=False)
         sys.stdout.flush()
-    except click.ClickException as error:
-        return _failed(usage_error(error), given)
-    except (BrokenPipeError, SystemExit):
-        # Whoever read our output has enough of it. Where click is told so first, it exits.
-        _give_up(sys.stdout)
+    except (BrokenPipeError, SystemExit):  # the reader of our output has gone; click exits then
+        _redirect_to_null(sys.stdout)
         return 1
-    except (Exception, KeyboardInterrupt) as fault:  # noqa: BLE001 - the last boundary: any error ends in words and a status
-        return _failed(error_for(fault), given)
+    except (Exception, KeyboardInterrupt) as exception:  # noqa: BLE001 - the last boundary: every error becomes a status
+        error = error_for(exception)
+        flags = _flags_of(arguments)
+        verbosity = sum(flag[1:].count("v") if flag[:2] != "--" else flag == "--verbose" for flag in flags)
+        with suppress(OSError):
+            sys.stdout.flush()
+        with suppress(OSError):  # without a reader, the status remains
+            print_error(error, as_json=not {"--json", "--events"}.isdisjoint(flags), trace=verbosity > 1)
+        return error.exit_status
     return status if isinstance(status, int) else 0
 
 
-def _failed(error: OAuthHelperError, arguments: Sequence[str]) -> int:
-
-    flags = _flags_of(arguments)
-    verbosity = sum(flag[1:].count("v") if flag[:2] != "--" else flag == "--verbose" for flag in flags)
-    with suppress(OSError):
-        sys.stdout.flush()
-    with suppress(OSError):  # nobody is there to be told; the status remains
-        print_error(error, as_json=not {"--json", "--events"}.isdisjoint(flags), trace=verbosity > 1)
-    return error.exit_status
-
-
 def _flags_of(arguments: Sequence[str]) -> list[str]:
-    """Return the flags among the arguments: parsing them may be what failed.
+    """Return the flags among the arguments, because parsing them may have failed.
 
-    The value of an option is none, nor is anything behind ``--``.
+    The value of an option is no flag, nor is anything behind ``--``.
     """
-    context = click.Context(program)
-    command: Any = program
-    flags: list[str] = []
+    context, flags = click.Context(program), list[str]()
+    command: click.Command = program
     rest = iter(arguments)
     for argument in rest:
         if argument == "--":
             break
         if not argument.startswith("-"):
             command = (program.get_command(context, argument) if command is program else None) or command
-        elif argument in _with_value(command):
+        elif (found := _option_of(command, argument)) and not (found.is_flag or found.count):
             next(rest, None)
         else:
             flags.append(argument)
     return flags
 
 
-def _with_value(command: click.Command) -> set[str]:
-    options = [one for one in command.params if isinstance(one, click.Option) and not (one.is_flag or one.count)]
-    return {name for one in options for name in one.opts}
-
-
-def _give_up_where_nobody_reads(stream: TextIO) -> None:
-    """Python would flush it once more at exit, complain behind the last line that is for scripts, and end with 120."""
+def _flush(stream: TextIO) -> None:
+    """Flush now: if that failed at exit, Python would print a message behind the last line, and exit with 120."""
     try:
         stream.flush()
     except OSError:
-        _give_up(stream)
+        _redirect_to_null(stream)
 
 
-def _give_up(stream: TextIO) -> None:
+def _redirect_to_null(stream: TextIO) -> None:
     with suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

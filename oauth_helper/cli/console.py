@@ -1,4 +1,4 @@
-"""Write for people: standard error, the status line, styles, wrapped lines."""
+"""Write for people: the language of the command line, wrapped lines, the status line, output that may block."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Final, TextIO
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import WeakKeyDictionary
 
 import click
 
@@ -29,229 +29,198 @@ from oauth_helper.i18n import (
 )
 from oauth_helper.secret import escaped
 
-VARIABLE: Final = "OAUTH_HELPER_LANG"
-OPTION: Final = "--lang"
+LANGUAGE_VARIABLE: Final = "OAUTH_HELPER_LANG"
+LANGUAGE_FLAG: Final = "--lang"
 
 
-class _Speech:
-    """What was chosen; a process speaks one language."""
+class _Chosen:
+    """The language of this process, and its environment before :func:`use_language` changed it."""
 
     preference = Preference(Language.ENGLISH)
     environ: Mapping[str, str] = os.environ
 
 
 @contextmanager
-def speaking(arguments: Sequence[str], environ: Mapping[str, str]) -> Iterator[None]:
-    """Speak what the user wants within the context: ``--lang`` over the variable over the locale.
+def use_language(arguments: Sequence[str]) -> Iterator[None]:
+    """Choose the language for the context: ``--lang``, else ``OAUTH_HELPER_LANG``, else the locale.
 
-    Before anything is parsed: help and the errors of parsing are to be in that language too. What is no language of
-    ours is left for the parser to refuse.
+    This comes before parsing, because help and usage errors need the language. The parser rejects unknown languages.
     """
-    before = _Speech.preference, _Speech.environ, gettext.textdomain(), os.environ.get("LANGUAGE")
-    demanded = language_of(_given(arguments) or environ.get(VARIABLE, ""))
-    language = demanded or language_of_locale(environ) or Language.ENGLISH
-    _Speech.preference = Preference(language, is_demanded=demanded is not None)
-    # click's own words go through the process's global domain, whose language is looked up in the environment.
+    before = _Chosen.preference, _Chosen.environ, gettext.textdomain(), os.environ.get("LANGUAGE")
+    explicit = language_of(_language_argument(arguments) or os.environ.get(LANGUAGE_VARIABLE, ""))
+    language = explicit or language_of_locale(os.environ) or Language.ENGLISH
+    _Chosen.preference = Preference(language, is_demanded=explicit is not None)
+    _Chosen.environ = dict(os.environ)
+    # click's own messages use gettext's global domain, which finds its language in the environment.
     gettext.bindtextdomain(DOMAIN, FOLDER)
     gettext.textdomain(DOMAIN)
-    _Speech.environ = dict(os.environ)
     if (gettext.find(DOMAIN, FOLDER) is None) is not (language is Language.ENGLISH):
         os.environ["LANGUAGE"] = language.replace("-", "_")
     try:
         yield
     finally:
-        _Speech.preference, _Speech.environ, domain, variable = before
+        _Chosen.preference, _Chosen.environ, domain, variable = before
         gettext.textdomain(domain)
         os.environ.pop("LANGUAGE", None)
         if variable is not None:
             os.environ["LANGUAGE"] = variable
 
 
-def users_environ() -> Mapping[str, str]:
-    """Return the environment as the user set it: a browser must not inherit the language of :func:`speaking`."""
-    return _Speech.environ
-
-
-def print_text(text: str, shown_start: str = "") -> None:
-    """Print text for people on standard output, and a line break.
-
-    Control characters are escaped, and so is what the encoding of standard output lacks. ``shown_start`` replaces the
-    start of the text on a terminal: the same in colour.
-    """
-    start = len(click.unstyle(shown_start))
-    click.echo(shown_start + escaped(text[start:], keep="\n"), file=sys.stdout)
-
-
-def spoken() -> Preference:
-    """Return what :func:`speaking` has chosen."""
-    return _Speech.preference
-
-
-def in_words(text: str) -> str:
-    """Return a phrase as it is said to people now; what is no phrase as it is."""
-    return text.translated(catalog_of(spoken().language)) if isinstance(text, Text) else text
-
-
-def in_language(english: str) -> str:
-    """Return a text of the catalogs, such as a command's help, as it is said to people now."""
-    return catalog_of(spoken().language).gettext(english)
-
-
-def _given(arguments: Sequence[str]) -> str:
+def _language_argument(arguments: Sequence[str]) -> str:
     for position, argument in enumerate(arguments):
         if argument == "--":
             break
-        if argument == OPTION:
+        if argument == LANGUAGE_FLAG:
             return "".join(arguments[position + 1 : position + 2])
-        if argument.startswith(f"{OPTION}="):
-            return argument.removeprefix(f"{OPTION}=")
+        if argument.startswith(f"{LANGUAGE_FLAG}="):
+            return argument.removeprefix(f"{LANGUAGE_FLAG}=")
     return ""
 
 
-_WIDE: Final = (
-    "\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe4f\uff00-\uff60\uffe0-\uffe6"
-)
-"""Scripts without blanks between words, in which a line may be broken at every character (UAX #14, class ID)."""
-_CLOSING: Final = "，。、：；？！）」』》”’…"
-"""What never begins a line (UAX #14, classes CL and EX)."""
-_OPENING: Final = "（「『《“‘"
-"""What never ends one (class OP)."""
-_ATOM: Final = rf"\s+|`[^`]*`|[{_OPENING}]*[{_WIDE}][{_CLOSING}]*|[^\s`{_WIDE}]+|[{_CLOSING}]+|`"
-"""Compiled when it is first needed: a help in English needs it not, and it takes longer than most imports."""
+def language_preference() -> Preference:
+    """Return the language that :func:`use_language` has chosen."""
+    return _Chosen.preference
 
 
-def width_of(text: str) -> int:
-    """Return how many columns a terminal takes for ``text``, which has no control characters."""
-    return sum(_width(character) for character in text)
+def user_environ() -> Mapping[str, str]:
+    """Return the environment as the user set it: a browser must not inherit the language of the command line."""
+    return _Chosen.environ
 
 
-def padded(text: str, width: int) -> str:
-    """Return ``text`` with blanks behind it, up to so many columns."""
-    return text + " " * (width - width_of(text))
+def translate(text: str) -> str:
+    """Return a :class:`Text` in the language of the command line, and any other text as it is."""
+    return text.translated(catalog_of(_Chosen.preference.language)) if isinstance(text, Text) else text
 
 
-def cut(text: str, width: int) -> str:
-    """Return what of ``text`` fits into so many columns."""
-    columns = 0
-    for position, character in enumerate(text):
-        columns += _width(character)
-        if columns > width:
-            return text[:position]
-    return text
+def print_text(text: str, styled_start: str = "") -> None:
+    """Print text for people and a line break on standard output.
 
-
-def fitted(text: str, width: int, *, indent: str = "") -> list[str]:
-    """Break ``text`` into lines of so many columns, the second and later ones behind ``indent``.
-
-    What stands between backticks is a command, to be copied whole: it is never broken, nor is a word.
+    Control characters are escaped, and so is what the encoding of standard output lacks. ``styled_start`` replaces the
+    start of the text on a terminal: the same text in colour.
     """
-    lines: list[str] = []
-    line = ""
-    for piece in _pieces(text):
-        start = indent if lines else ""
-        if line and width_of(start + line + piece.rstrip()) > width:
-            lines.append(start + line.rstrip())
-            line = piece.lstrip()
-        else:
-            line += piece
-    return [*lines, (indent if lines else "") + line.rstrip()]
+    start = len(click.unstyle(styled_start))
+    click.echo(styled_start + escaped(text[start:], keep="\n"), file=sys.stdout)
 
 
-def _pieces(text: str) -> list[str]:
-    """Return what no line is broken within, each with the blanks behind it."""
-    pieces: list[str] = []
-    may_break = True
-    for atom in re.findall(_ATOM, text):
-        if atom.isspace():
-            pieces[-1:] = ["".join(pieces[-1:]) + " "]
-            may_break = True
-            continue
-        is_wide = re.match(f"[{_WIDE}{_OPENING}]", atom) is not None
-        if (pieces and not (may_break or is_wide)) or atom[0] in _CLOSING:
-            pieces[-1:] = ["".join(pieces[-1:]) + atom]
-        else:
-            pieces.append(atom)
-        may_break = is_wide and atom[-1] not in _OPENING
-    return pieces
-
-
-def _width(character: str) -> int:
-    if unicodedata.combining(character):
-        return 0
-    return 2 if unicodedata.east_asian_width(character) in {"W", "F"} else 1
-
-
-_MARKS: Final = (
-    "KITTY_WINDOW_ID",
-    "WT_SESSION",
-    "KONSOLE_VERSION",
-    "DOMTERM",
-    "ALACRITTY_WINDOW_ID",
-    "GHOSTTY_RESOURCES_DIR",
-)
-"""Variables of terminals, each of which has had hyperlinks for as long as it has set the variable, or for years."""
-_PROGRAMS: Final = frozenset({"iTerm.app", "WezTerm", "vscode", "ghostty", "Hyper", "WarpTerminal", "rio", "Tabby"})
-_VTE: Final = 5000
-"""Version 0.50 of the library behind GNOME Terminal and others, as it stands in ``VTE_VERSION``."""
-_MULTIPLEXERS: Final = ("screen", "tmux")
-"""They stand between us and the terminal, and not every version passes the sequence on."""
-
-
-def linked(address: str, environ: Mapping[str, str]) -> str:
-    """Return ``address`` as a link to itself, where the terminal is known to show such a thing; else as it is.
-
-    The form is that of https://gist.github.com/egmontkob/eb114294efbcd5adb1944c9f3cb5feda.
-    """
-    return f"\x1b]8;;{address}\x1b\\{address}\x1b]8;;\x1b\\" if _knows_links(environ) else address
-
-
-def _knows_links(environ: Mapping[str, str]) -> bool:
-    if environ.get("TERM", "dumb").startswith(("dumb", *_MULTIPLEXERS)) or environ.get("TMUX"):
-        return False
-    version = environ.get("VTE_VERSION", "")
-    is_new_vte = version.isascii() and version.isdecimal() and int(version) >= _VTE
-    return is_new_vte or environ.get("TERM_PROGRAM") in _PROGRAMS or any(environ.get(name) for name in _MARKS)
-
-
-def coloured(text: str, stream: TextIO, colour: str | None = None) -> str:
-    """Return ``text`` in bold and in ``colour``, or as it is where ``stream`` is no terminal or NO_COLOR is set."""
+def style(text: str, stream: TextIO, colour: str | None = None) -> str:
+    """Return ``text`` in bold and in ``colour``, or as it is if ``stream`` is no terminal or NO_COLOR is set."""
     if os.environ.get("NO_COLOR") or not stream.isatty():
         return text
     return click.style(text, fg=colour, bold=True)
 
 
-_USUAL_WIDTH: Final = 80
-"""Columns, where a terminal does not say how many it has."""
-_NARROWEST: Final = 20
-_CLEAR_LINE: Final = "\r\x1b[2K"
+_WIDE: Final = (
+    "\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe4f\uff00-\uff60\uffe0-\uffe6"
+)
+"""Scripts without spaces between words; a line may be broken at every character (UAX #14, class ID)."""
+_CLOSING: Final = "，。、：；？！）」』》”’…"
+"""Never at the start of a line (UAX #14, classes CL and EX)."""
+_OPENING: Final = "（「『《“‘"
+"""Never at the end of a line (class OP)."""
+_ATOM: Final = rf"[{_OPENING}]*(?:(?:`[^`]*`|[^\s`{_WIDE}{_OPENING}])+|[{_WIDE}`])[{_CLOSING}]*|\s+|[{_OPENING}]+|."
+"""Text that is never broken: a command in backticks, a wide character with its punctuation, a word."""
+
+
+def width_of(text: str) -> int:
+    """Return how many columns a terminal needs for ``text``, which has no control characters."""
+    return sum(
+        0 if unicodedata.combining(character) else 1 + (unicodedata.east_asian_width(character) in "WF")
+        for character in text
+    )
+
+
+def padded(text: str, width: int) -> str:
+    """Return ``text`` with spaces behind it, up to ``width`` columns."""
+    return text + " " * (width - width_of(text))
+
+
+def cut(text: str, width: int) -> str:
+    """Return as much of the start of ``text`` as fits into ``width`` columns."""
+    while width_of(text) > width:
+        text = text[:-1]
+    return text
+
+
+def wrapped(text: str, width: int, *, indent: str = "") -> list[str]:
+    """Break ``text`` into lines of ``width`` columns, the second and later ones behind ``indent``."""
+    lines = [""]
+    for atom in re.findall(_ATOM, text):
+        if lines[-1].strip() and width_of(lines[-1] + atom.rstrip()) > width:
+            lines[-1] = lines[-1].rstrip()
+            lines.append(indent + atom.lstrip())
+        else:
+            lines[-1] += re.sub(r"\s*[\n\r\t]\s*", " ", atom)
+    return [*lines[:-1], lines[-1].rstrip()]
+
+
+_TERMINALS_WITH_LINKS: Final = (
+    *("KITTY_WINDOW_ID", "WT_SESSION", "KONSOLE_VERSION"),
+    *("DOMTERM", "ALACRITTY_WINDOW_ID", "GHOSTTY_RESOURCES_DIR"),
+)
+"""Each of these terminals had hyperlinks when it began to set its variable, or has had them for years."""
+_PROGRAMS_WITH_LINKS: Final = frozenset(
+    {"iTerm.app", "WezTerm", "vscode", "ghostty", "Hyper", "WarpTerminal", "rio", "Tabby"}
+)
+_VTE_WITH_LINKS: Final = 5000
+"""``VTE_VERSION`` of version 0.50 of the library in GNOME Terminal and others."""
+
+
+def hyperlink(url: str, environ: Mapping[str, str]) -> str:
+    """Return ``url`` as a link to itself if the terminal is known to support that; else as it is.
+
+    The form is that of https://gist.github.com/egmontkob/eb114294efbcd5adb1944c9f3cb5feda. A multiplexer stands between
+    us and the terminal; not every version passes the sequence on.
+    """
+    if environ.get("TERM", "dumb").startswith(("dumb", "screen", "tmux")) or environ.get("TMUX"):
+        return url
+    version = environ.get("VTE_VERSION", "")
+    is_known = (
+        (version.isascii() and version.isdecimal() and int(version) >= _VTE_WITH_LINKS)
+        or environ.get("TERM_PROGRAM") in _PROGRAMS_WITH_LINKS
+        or any(environ.get(name) for name in _TERMINALS_WITH_LINKS)
+    )
+    return f"\x1b]8;;{url}\x1b\\{url}\x1b]8;;\x1b\\" if is_known else url
+
+
 _USUAL_WAIT: Final = 0.1
 """Seconds that a caller waits until its text is written: usually it is written at once, and lines stay in order."""
 _LAST_WAIT: Final = 1.0
-"""Seconds that the end of the program waits for an output that takes nothing more."""
-_MOST_QUEUED: Final = 256 * 1024
-"""Characters. What comes on top of that is dropped."""
+"""Seconds that the end of the program waits for blocked output."""
+_MAXIMUM_QUEUED: Final = 256 * 1024
+"""Characters. Further text is dropped."""
 
 
 class BackgroundWriter:
-    """Write to a file descriptor from a thread, so that output that is blocked blocks nothing else.
+    """Writes to a standard stream from a thread, so that blocked output does not block the program.
 
-    Ctrl-S, a text selection in a Windows console, or a reader that pauses can block a write for any time.
+    Ctrl-S, a text selection in a Windows console, or a reader that pauses can block a write for any time. A stream
+    that is no file is written to directly.
     """
 
-    def __init__(self, descriptor: int, encoding: str, errors: str | None) -> None:
-        # A text file of its own: the thread may block in it, and must not hold a lock of sys.stderr meanwhile.
-        self._output = open(descriptor, "w", encoding=encoding, errors=errors, closefd=False)  # noqa: SIM115
+    def __init__(self, stream: TextIO) -> None:
+        self._output = stream
+        self._is_file = False
+        with suppress(OSError, ValueError):
+            # Its own text file: the thread may block in a write, and must not hold a lock of sys.stderr meanwhile.
+            descriptor, encoding, errors = stream.fileno(), stream.encoding, stream.errors
+            self._output = open(descriptor, "w", encoding=encoding, errors=errors, closefd=False)  # noqa: SIM115
+            self._is_file = True
         self._queue: deque[str] = deque()
         self._queued = 0
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
-        self.error: OSError | None = None
+        self.error: OSError | ValueError | None = None
         """Why the last failed write failed."""
         self.is_blocked = False
-        """Whether the output has not taken in time what was written."""
+        """Whether the output did not accept in time what was written."""
+        self.has_status_line = False
+        """Whether the last line is one that is replaced."""
 
-    def write(self, text: str, *, limit: int | None = _MOST_QUEUED) -> None:
+    def write(self, text: str, *, limit: int | None = _MAXIMUM_QUEUED) -> None:
         """Write ``text``; return when it is written, or after a moment if the output is blocked."""
+        if not self._is_file:
+            self._write(text)
+            return
         with self._changed:
             if limit is not None and self._queued + len(text) > limit:
                 return
@@ -265,7 +234,7 @@ class BackgroundWriter:
                 self.is_blocked = not self._changed.wait_for(lambda: not self._queued, _USUAL_WAIT)
 
     def drain(self, seconds: float | None = _LAST_WAIT) -> None:
-        """Wait until everything is written, but not longer than so many seconds in which nothing is."""
+        """Wait until everything is written, but at most ``seconds`` without progress."""
         with self._changed:
             while self._queue:
                 if not self._changed.wait(seconds):
@@ -276,140 +245,117 @@ class BackgroundWriter:
             with self._changed:
                 self._changed.wait_for(lambda: self._queue)
                 text = self._queue[0]
-            try:
-                self._output.write(text)
-                self._output.flush()
-            except OSError as error:
-                self.error = error
+            self._write(text)
             with self._changed:
                 self._queue.popleft()
                 self._queued -= len(text)
                 self.is_blocked = self.is_blocked and bool(self._queue)
                 self._changed.notify_all()
 
+    def _write(self, text: str) -> None:
+        try:
+            self._output.write(text)
+            self._output.flush()
+        except (OSError, ValueError) as error:
+            self.error = error
+
 
 _writers: WeakKeyDictionary[TextIO, BackgroundWriter] = WeakKeyDictionary()
-_with_bottom_line: WeakSet[TextIO] = WeakSet()
-"""The streams whose last line is one that is replaced."""
 
 
-def writer_of(stream: TextIO) -> BackgroundWriter | None:
-    """Return the writer that this process uses for a standard stream; None if the stream is no file."""
+def writer_of(stream: TextIO) -> BackgroundWriter:
+    """Return the writer that this process uses for a standard stream."""
     if stream not in _writers:
-        try:
-            _writers[stream] = BackgroundWriter(stream.fileno(), stream.encoding, stream.errors)
-        except (OSError, ValueError):
-            return None
+        _writers[stream] = BackgroundWriter(stream)
     return _writers[stream]
 
 
 def drain_writers() -> None:
-    """Give blocked output a last moment, at the end of the program."""
+    """Wait a last moment for blocked output at the end of the program."""
     for writer in list(_writers.values()):
         writer.drain()
 
 
-class ErrorStream:
-    """What we say never ends or delays what we do: the reader may have gone (``2>&1 | head``), or pause."""
+_DEFAULT_WIDTH: Final = 80
+_MINIMUM_WIDTH: Final = 20
+_CLEAR_LINE: Final = "\r\x1b[2K"
 
-    def __init__(self) -> None:
-        self.stream: TextIO = sys.stderr
-        self.is_terminal: bool = self.stream.isatty()
-        self.is_lively: bool = self.is_terminal and os.environ.get("TERM", "dumb") != "dumb"
-        """Whether a line can be replaced."""
 
-    def words(self, text: str, *, mark: str = "", shown_mark: str = "") -> None:
-        """Show text, broken into lines that fit a terminal.
-
-        ``mark`` stands before it, shown as ``shown_mark``, and further lines begin below the text, not the mark.
-        """
-        room = max(self._width() - 1, _NARROWEST)
-        text = escaped(text)
-        lines = fitted(mark + text, room, indent=" " * width_of(mark)) if self.is_terminal else [mark + text]
-        self.lines([shown_mark + lines[0].removeprefix(mark), *lines[1:]])
-
-    def whole(self, text: str) -> None:
-        """Show an address or a command on a line of its own, never broken: it is to be copied."""
-        text = escaped(text)
-        self.lines([f"  {linked(text, os.environ) if self.is_terminal else text}"])
-
-    def lines(self, lines: Sequence[str]) -> None:
-        """Show lines as they are."""
-        clearing = _CLEAR_LINE if self.stream in _with_bottom_line else ""
-        _with_bottom_line.discard(self.stream)
-        self._show(clearing + "\n".join([*lines, ""]))
-
-    def bottom_line(self, texts: Sequence[str]) -> None:
-        """Show, until something else is shown, the first of ``texts`` that fits the width, or what fits of the last.
-
-        If the output is blocked, the line is dropped: a later one follows.
-        """
-        writer = writer_of(self.stream)
-        if writer and writer.is_blocked:
-            return
-        room = self._width() - 1
-        texts = [escaped(text) for text in texts]
-        text = next((text for text in texts if width_of(text) <= room), cut(texts[-1], room))
-        self._show(f"{_CLEAR_LINE}{text}")
-        _with_bottom_line.add(self.stream)
-
-    def clear_bottom_line(self) -> None:
-        """Take the line at the bottom away."""
-        if self.stream in _with_bottom_line:
-            _with_bottom_line.discard(self.stream)
-            self._show(_CLEAR_LINE)
-
-    def _width(self) -> int:
-        try:
-            return os.get_terminal_size(self.stream.fileno()).columns or _USUAL_WIDTH
-        except (OSError, ValueError):
-            return _USUAL_WIDTH
-
-    def _show(self, text: str) -> None:
-        if writer := writer_of(self.stream):
-            writer.write(text)
-            return
-        with suppress(OSError, ValueError):
-            self.stream.write(text)
-            self.stream.flush()
+def columns_of(stream: TextIO) -> int:
+    """Return the width of the terminal, or 80 if it is unknown."""
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or _DEFAULT_WIDTH
+    except (OSError, ValueError):
+        return _DEFAULT_WIDTH
 
 
 class Console:
-    """What a command says besides its result."""
+    """Standard error. Output that fails or blocks never ends or delays the command."""
 
-    def __init__(self, *, quiet: bool) -> None:
+    def __init__(self, *, quiet: bool = False) -> None:
         self.is_quiet = quiet
-        """Whether the user wants to hear of errors alone, and of what must be done."""
-        self.stream: ErrorStream = ErrorStream()
+        """Whether the user wants only errors and prompts."""
+        self.stream: TextIO = sys.stderr
+        self.is_terminal: bool = self.stream.isatty()
+        self.has_status_line: bool = self.is_terminal and os.environ.get("TERM", "dumb") != "dumb"
+        """Whether the terminal can replace a line."""
+        self._writer = writer_of(self.stream)
 
-    def say(self, words: Text) -> None:
-        """Say something, unless the user wants quiet."""
+    def print(self, text: Text) -> None:
+        """Print a paragraph, unless the user wants quiet."""
         if not self.is_quiet:
-            self.insist(words)
+            self.print_always(text)
 
-    def insist(self, words: Text) -> None:
-        """Say something that the user needs even in quiet."""
-        self.stream.words(in_words(words))
+    def print_always(self, text: Text) -> None:
+        """Print a paragraph that the user needs even in quiet."""
+        self._print_paragraph(text)
 
-    def whole(self, text: str) -> None:
-        """Show an address or a command, on a line of its own."""
-        self.stream.whole(text)
+    def print_whole(self, text: str) -> None:
+        """Print an address or a command on its own line, never broken, so that it can be copied."""
+        text = escaped(text)
+        self.print_lines([f"  {hyperlink(text, os.environ) if self.is_terminal else text}"])
 
-    def warn(self, message: Text) -> None:
-        """Say a warning, unless the user wants quiet."""
-        if not self.is_quiet:
-            self.insist_on_a_warning(message)
+    def warn(self, message: Text, *, always: bool = False) -> None:
+        """Print a warning, in quiet only if it is for ``always``."""
+        if always or not self.is_quiet:
+            self._print_paragraph(message, _("warning:"), "yellow")
 
-    def insist_on_a_warning(self, message: Text) -> None:
-        """Say a warning even in quiet."""
-        self._say_marked(_("warning:"), message, "yellow")
+    def print_error(self, message: Text, hint: Text) -> None:
+        """Print an error and what to do next."""
+        self._print_paragraph(message, _("error:"), "red")
+        self._print_paragraph(hint, _("hint:"))
 
-    def report(self, message: Text, hint: Text) -> None:
-        """Say an error, and what to do next."""
-        self._say_marked(_("error:"), message, "red")
-        self._say_marked(_("hint:"), hint)
+    def print_lines(self, lines: Sequence[str]) -> None:
+        """Print lines as they are."""
+        self.clear_status_line()
+        self._writer.write("\n".join([*lines, ""]))
 
-    def _say_marked(self, mark: Text, words: Text, colour: str | None = None) -> None:
-        said = in_words(mark)
-        shown = coloured(said, self.stream.stream, colour)
-        self.stream.words(in_words(words), mark=f"{said} ", shown_mark=f"{shown} ")
+    def set_status_line(self, candidates: Sequence[str]) -> None:
+        """Show the first text that fits in the last line, or what fits of the last one, until the next output.
+
+        If the output is blocked, the line is dropped: a later one follows.
+        """
+        if self._writer.is_blocked:
+            return
+        width = columns_of(self.stream) - 1
+        texts = [escaped(text) for text in candidates]
+        text = next((text for text in texts if width_of(text) <= width), cut(texts[-1], width))
+        self._writer.write(f"{_CLEAR_LINE}{text}")
+        self._writer.has_status_line = True
+
+    def clear_status_line(self) -> None:
+        """Remove the status line."""
+        if self._writer.has_status_line:
+            self._writer.has_status_line = False
+            self._writer.write(_CLEAR_LINE)
+
+    def _print_paragraph(self, text: Text, label: Text | None = None, colour: str | None = None) -> None:
+        """Print text, broken into lines that fit a terminal; further lines begin below the text, not the label."""
+        prefix = f"{translate(label)} " if label else ""
+        lines = [prefix + escaped(translate(text))]
+        if self.is_terminal:
+            width = max(columns_of(self.stream) - 1, _MINIMUM_WIDTH)
+            lines = wrapped(lines[0], width, indent=" " * width_of(prefix))
+        if prefix:
+            lines[0] = style(prefix[:-1], self.stream, colour) + lines[0].removeprefix(prefix[:-1])
+        self.print_lines(lines)

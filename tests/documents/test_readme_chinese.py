@@ -9,12 +9,10 @@ from functools import cache
 import pytest
 from babel.messages.pofile import read_po
 from command import surroundings
+from support.chinese import CHINESE, ENGLISH_WORDS
 from support.message_sources import PACKAGE, english_of, translations_of
 from support.readme import PYPROJECT, README, TRANSLATED, blocks, help_of, without_what_varies, words_of_help
 
-CHINESE = {"LANG": "zh_CN.UTF-8"}
-ENGLISH_WORDS = re.compile(r"\b[a-z]{2,} [a-z]{2,} [a-z]{2,}\b")
-"""Three words in a row that are no name, value or option."""
 BOTH = (README, TRANSLATED)
 ENDS = {"linked": "已关联", "cannot be": "不会发生", ", kept": "，保留"}
 """The outcomes in the table of faults."""

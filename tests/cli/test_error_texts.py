@@ -8,7 +8,7 @@ import pytest
 from babel.messages.pofile import read_po
 from support.message_sources import PACKAGE, english_of, translations_of
 
-from oauth_helper.cli.console import fitted, width_of
+from oauth_helper.cli.console import width_of, wrapped
 from oauth_helper.errors import (
     AuthorizationDeniedError,
     ClockSkewError,
@@ -130,7 +130,7 @@ def test_what_was_asked_of_servicestage_is_not_said_to_be_nothing() -> None:
 def assert_short(*texts: Text) -> None:
     for language in Language:
         for text in texts:
-            lines = fitted(text.translated(catalog_of(language)), WIDTH, indent="       ")
+            lines = wrapped(text.translated(catalog_of(language)), WIDTH, indent="       ")
             assert len(lines) <= LINES, lines
             assert all(width_of(line) <= WIDTH for line in lines)
 
@@ -147,4 +147,4 @@ def test_no_text_of_ours_is_longer_than_three_lines() -> None:
         ):
             for text in (*english_of(message), *translations_of(message)):
                 bare = re.sub(r"\{[^}]*\}", "12345678", text)
-                assert len(fitted(bare, WIDTH, indent="      ")) <= LINES, text
+                assert len(wrapped(bare, WIDTH, indent="      ")) <= LINES, text

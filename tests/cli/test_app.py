@@ -1,4 +1,7 @@
-"""The last boundary: whatever happens ends in words and a status."""
+"""Errors become messages and exit statuses; records become lines."""
+
+import asyncio
+import logging
 
 import click
 import pytest
@@ -6,7 +9,8 @@ from support.promised_json import read_authorization, read_error
 
 from oauth_helper.cli import main
 from oauth_helper.cli.app import print_error, program
-from oauth_helper.cli.output import print_authorization, print_table, status_in_words
+from oauth_helper.cli.options import run
+from oauth_helper.cli.output import print_authorization, print_table, status_text
 from oauth_helper.errors import RefusedError
 from oauth_helper.i18n import _
 from oauth_helper.models import Authorization
@@ -87,7 +91,7 @@ def test_records_with_gaps_and_hostile_text_are_shown(capsys: pytest.CaptureFixt
     assert "Created   1000000000000000000" in out
     assert "Account" not in out.splitlines()
     assert "7" in out
-    assert status_in_words(Authorization("n", "github")) == "unknown"
+    assert status_text(Authorization("n", "github")) == "unknown"
     print_authorization(odd, as_json=True)
     assert read_authorization(capsys.readouterr().out)["name"] == "n\x1b[2J"
 
@@ -95,3 +99,33 @@ def test_records_with_gaps_and_hostile_text_are_shown(capsys: pytest.CaptureFixt
 def test_a_record_of_a_host_learnt_since_and_without_a_time_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     print_authorization(Authorization.from_json({"name": "mine", "repo_type": "codeup", "status": 0}), as_json=False)
     assert capsys.readouterr().out == "Name      mine\nGit host  codeup\nStatus    0 (normal)\n"
+
+
+async def and_a_callback_fails() -> str:
+    def fail() -> None:
+        raise ZeroDivisionError("-".join(("planted", "word")))
+
+    asyncio.get_running_loop().call_soon(fail)
+    await asyncio.sleep(0)
+    return "done"
+
+
+def test_a_fault_in_a_callback_ends_nothing_and_is_logged_without_its_words(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.ERROR, "oauth_helper"):
+        assert run(and_a_callback_fails()) == "done"
+    [record] = caplog.records
+    assert record.name == "oauth_helper.cli.options"
+    assert "ZeroDivisionError" in record.getMessage()
+    assert "planted-word" not in record.getMessage()
+
+
+async def that_is_cancelled_from_within() -> None:
+    task = asyncio.current_task()
+    assert task
+    task.cancel()
+    await asyncio.sleep(0)
+
+
+def test_a_cancellation_that_no_signal_brought_is_no_stop() -> None:
+    with pytest.raises(asyncio.CancelledError):
+        run(that_is_cancelled_from_within())

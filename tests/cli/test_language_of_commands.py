@@ -7,14 +7,12 @@ from collections.abc import AsyncIterator
 import pytest
 from command import run_command, surroundings
 from screen import terminal
+from support.chinese import CHINESE, ENGLISH_WORDS
 
 from oauth_helper.sandbox import Sandbox
 from oauth_helper.sandbox.faults import Fault
 
-CHINESE = {"LANG": "zh_CN.UTF-8"}
 LINK = ("link", "github", "--name", "my-auth")
-ENGLISH_WORDS = re.compile(r"\b[a-z]{2,} [a-z]{2,} [a-z]{2,}\b")
-"""Three in a row are no name, no value and no option: something was not translated."""
 SERVERS_SAY = (
     "The user has denied your application access",
     "Incorrect IAM authentication information: verify aksk signature fail",

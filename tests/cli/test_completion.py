@@ -1,4 +1,4 @@
-"""What a shell is told at TAB: quietly, and without asking anybody."""
+"""Completion is quick and quiet, and works in real shells."""
 
 import asyncio
 import os
@@ -11,11 +11,16 @@ from pathlib import Path
 import pytest
 from command import Ended
 from forked_commands import run_command
+from repo_type_contract import TYPES
+from support.completing_shells import SHELLS as REAL_SHELLS
+from support.completing_shells import CompletingShell
 from support.journal_entries import pending
 
 from oauth_helper.journal import Journal
 
 SHELLS = ("bash", "zsh", "fish")
+
+
 WATCHED = """
 import sys
 
@@ -29,6 +34,8 @@ status = main()
 assert not {"aiohttp", "oauth_helper.api"} & set(sys.modules)
 sys.exit(status)
 """
+
+
 """The command, where nothing may touch a socket."""
 
 
@@ -164,3 +171,34 @@ async def test_another_shell_is_wrong_usage() -> None:
     end = await run_command("completion", "tcsh", environ=dict(os.environ))
     assert (end.status, end.out) == (2, "")
     assert all(shell in end.err for shell in SHELLS)
+
+
+@pytest.fixture(params=REAL_SHELLS, ids=lambda each: each.name)
+def shell(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CompletingShell:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "certificate.pem").touch()
+    monkeypatch.chdir(folder)
+    found: CompletingShell = request.param(folder, os.environ)
+    return found
+
+
+FITTING: dict[str, set[str]] = {
+    "oauth-helper li": {"link", "list"},
+    "oauth-helper --vers": {"--version"},
+    "oauth-helper link git": {name for name in TYPES if name.startswith("git")},
+    "oauth-helper link github --if-exists ": {"keep", "replace", "fail"},
+    "oauth-helper link --browser c": {"chromium"},
+    "oauth-helper link --browser=c": {"--browser=chromium"},
+    "oauth-helper link --browser ./cert": {"./certificate.pem"},
+    "oauth-helper link --endpoint http://127.0.0.1:1 --if": {"--if-exists"},
+    "oauth-helper list --ca-bundle cert": {"certificate.pem"},
+    "oauth-helper completion ": {"bash", "zsh", "fish"},
+    "oauth-helper show ": set(),
+}
+
+
+async def test_what_fits_is_offered(shell: CompletingShell) -> None:
+    expected = {words: offers for words, offers in FITTING.items() if not (shell.name == "bash" and "=" in words)}
+    offered = await shell.offered(list(expected))
+    assert dict(zip(expected, map(set, offered), strict=True)) == expected

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oauth_helper.cli.console import cut, fitted, padded, width_of
+from oauth_helper.cli.console import cut, padded, width_of, wrapped
 
 ENGLISH = "Nothing was created. Run the command again; --timeout SECONDS (at most 3600) waits longer."
 CHINESE = "什么都没有创建。请重新运行该命令；--timeout SECONDS（最多 3600）可以等得更久。"
@@ -20,7 +20,7 @@ def test_columns() -> None:
 @pytest.mark.parametrize("text", [ENGLISH, CHINESE, WITH_COMMAND])
 @pytest.mark.parametrize("width", [20, 33, 40, 59, 79])
 def test_lines_fit_and_nothing_is_lost(text: str, width: int) -> None:
-    lines = fitted(text, width, indent="  ")
+    lines = wrapped(text, width, indent="  ")
     assert all(width_of(line) <= width or "`" in line for line in lines)
     assert all(line == line.rstrip() for line in lines)
     assert "".join("".join(lines).split()) == "".join(text.split())
@@ -29,24 +29,24 @@ def test_lines_fit_and_nothing_is_lost(text: str, width: int) -> None:
 
 @pytest.mark.parametrize("width", range(20, 60))
 def test_a_command_stays_on_one_line(width: int) -> None:
-    assert any("`oauth-helper link github --name a`" in line for line in fitted(WITH_COMMAND, width))
+    assert any("`oauth-helper link github --name a`" in line for line in wrapped(WITH_COMMAND, width))
 
 
 @pytest.mark.parametrize("width", range(10, 60))
 def test_no_line_begins_with_what_closes(width: int) -> None:
-    assert not [line for line in fitted(CHINESE, width) if line[:1] in "，。、：；？！）"]
+    assert not [line for line in wrapped(CHINESE, width) if line[:1] in "，。、：；？！）"]
 
 
 @pytest.mark.parametrize("width", range(10, 60))
 def test_no_line_ends_with_what_opens(width: int) -> None:
-    assert not [line for line in fitted(CHINESE, width) if line[-1:] in "（「"]
+    assert not [line for line in wrapped(CHINESE, width) if line[-1:] in "（「"]
 
 
 def test_chinese_is_broken_anywhere_else() -> None:
-    assert fitted("授权已创建", 4) == ["授权", "已创", "建"]
-    assert fitted("请运行 `oauth-helper list`。", 20) == ["请运行", "`oauth-helper list`。"]
+    assert wrapped("授权已创建", 4) == ["授权", "已创", "建"]
+    assert wrapped("请运行 `oauth-helper list`。", 20) == ["请运行", "`oauth-helper list`。"]
 
 
 @given(st.text(alphabet="ab 授权。（）`,\n", max_size=60), st.integers(1, 30))
 def test_whatever_it_is_no_word_is_lost(text: str, width: int) -> None:
-    assert "".join("".join(fitted(text, width)).split()) == "".join(text.split())
+    assert "".join("".join(wrapped(text, width)).split()) == "".join(text.split())
