@@ -15,6 +15,7 @@ from canaries import Canary
 
 from oauth_helper.sandbox import Sandbox
 from oauth_helper.sandbox.faults import Call, Fault, Faults, Kind
+from oauth_helper.sandbox.git_host import AuthorizationServer, GitHost
 
 _IN_HEADERS = ("X-Auth-Token", "X-Security-Token", "X-Subject-Token", "Proxy-Authorization")
 _IN_BODIES = ("code", "state", "password")
@@ -66,8 +67,8 @@ class TappedSandbox(Sandbox):
         if value:
             self.learned.setdefault(value, Canary(name, value))
 
-    def _applications(self, git_address: str) -> tuple[web.Application, ...]:
-        *apis, console = super()._applications(git_address)
+    def _applications(self, server: AuthorizationServer, git_host: GitHost) -> tuple[web.Application, ...]:
+        *apis, console = super()._applications(server, git_host)
         for api in apis:
             api.middlewares.insert(0, self._tap)
         return *apis, console

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from aiohttp import ClientSession
-from sandbox_user import NAME, SandboxUser
+from support.sandbox_user import NAME, SandboxUser
 
 from oauth_helper.api import resume_all, run_link
 from oauth_helper.credentials import Credentials

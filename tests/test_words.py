@@ -8,12 +8,12 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from repo_type_contract import TYPES
+from support.repo_type_contract import TYPES
 
 from oauth_helper import errors
 from oauth_helper.errors import IllegalNameError, OAuthHelperError
 from oauth_helper.models import Authorization, LinkRequest, RepoType, default_name, is_legal_name
-from oauth_helper.sandbox.git_host import PLAYED_HOSTS
+from oauth_helper.sandbox.git_host import PROVIDERS
 from oauth_helper.secret import Secret, safe_text
 
 RECORD = {
@@ -111,7 +111,7 @@ def test_what_we_know_of_each_repository_type_is_what_its_documents_say(repo_typ
 
 
 def test_the_documents_have_no_repository_type_that_we_do_not_know() -> None:
-    assert list(TYPES) == list(RepoType) == list(PLAYED_HOSTS)
+    assert list(TYPES) == list(RepoType) == list(PROVIDERS)
 
 
 @given(st.text(), st.sampled_from(RepoType))

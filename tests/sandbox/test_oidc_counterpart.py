@@ -10,7 +10,7 @@ import pytest
 from canary_sandbox import TappedSandbox
 from command import error_of, records, surroundings
 from link_script import delivered, scripted
-from oidc_provider import LOGIN, OidcProvider, go_through, oidc_provider
+from support.oidc_provider import LOGIN, OidcProvider, go_through, oidc_provider
 
 from oauth_helper.errors import CodeOrStateInvalidError
 from oauth_helper.models import Authorization, RepoType

@@ -11,7 +11,7 @@ from browser_session import Browser, Chromium, Firefox, Tab
 from canary_sandbox import TappedSandbox
 from command import surroundings, use_temporary_folder
 from link_script import Script, scripted
-from oidc_provider import LOGIN, OidcProvider, oidc_provider
+from support.oidc_provider import LOGIN, OidcProvider, oidc_provider
 from test_window_links import Told, link, program_of
 from thoroughness import some_of
 
