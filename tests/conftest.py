@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from forked_commands import end_forking
 from hypothesis import settings
+from support.command_runner import CommandRunner, Forking, command_runner
 from support.thoroughness import IS_THOROUGH
 
 _OURS = ("OAUTH_HELPER_", "HUAWEICLOUD_", "HW_")
@@ -77,11 +77,18 @@ def clean_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, request:
     return home
 
 
+@pytest.fixture(autouse=True)
+def commands(clean_surroundings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[CommandRunner]:
+    """Runs commands; at the end of the test its secrets are searched in all that they wrote."""
+    with command_runner(tmp_path / "recorded", monkeypatch) as runner:
+        yield runner
+
+
 @pytest.fixture(scope="session", autouse=True)
 def no_process_that_forks_is_left() -> Iterator[None]:
     """They end before coverage is put together, as they have some to tell."""
     yield
-    end_forking()
+    Forking.end_all()
 
 
 class _SkipWatch:

@@ -13,7 +13,7 @@ from typing import Final
 
 from aiohttp import ClientSession
 from msgspec import structs
-from sandbox_user import NAME, SandboxUser
+from support.sandbox_user import NAME, SandboxUser
 
 from oauth_helper.api import run_link
 from oauth_helper.credentials import Credentials

@@ -4,7 +4,6 @@ import asyncio
 import os
 import shlex
 import sys
-from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from aiohttp import ClientSession
-from command import Ended, ended, running
+from command import Ended, ended, run_command, running
 from support.promised_json import read_event
 from yarl import URL
 
@@ -128,22 +127,7 @@ async def brought(listener: str, redirect: str) -> AsyncIterator[None]:
 
 async def delivered(text: str, environ: Mapping[str, str], *options: str) -> Ended:
     """Hand a text to ``deliver`` by its standard input."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "oauth_helper", "deliver", *options),
-        stdin=PIPE,
-        stdout=PIPE,
-        stderr=PIPE,
-        env=dict(environ),
-    )
-    try:
-        async with asyncio.timeout(30):
-            out, err = await process.communicate(text.encode())
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    assert process.returncode is not None
-    return Ended(process.returncode, out.decode(), err.decode())
+    return await run_command("deliver", *options, environ=environ, given=text)
 
 
 def secrets_of(address: str) -> list[str]:

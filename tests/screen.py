@@ -12,6 +12,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from support.command_runner import CommandRunner
+
 COLUMNS = 80
 WIDE = 500
 """Columns in which no text of ours is broken."""
@@ -27,6 +29,8 @@ class Screen:
     keyboard: int
     transport: asyncio.ReadTransport
     shown: str = ""
+    everything: str = ""
+    """What was shown so far, whatever was looked at."""
 
     async def until(self, words: str) -> None:
         async with asyncio.timeout(30):
@@ -36,7 +40,11 @@ class Screen:
                 except OSError:  # Linux: the last user of the terminal has closed it
                     chunk = b""
                 assert chunk, f"ended without {words!r}: {self.shown}"
-                self.shown += chunk.decode()
+                self._show(chunk)
+
+    def _show(self, chunk: bytes) -> None:
+        self.shown += chunk.decode()
+        self.everything += chunk.decode()
 
     async def line_with(self, words: str) -> str:
         """Wait for a whole line; what was shown before it and in it is not looked at any more."""
@@ -50,7 +58,7 @@ class Screen:
         async with asyncio.timeout(30):
             try:
                 while chunk := await self.reader.read(4096):
-                    self.shown += chunk.decode()
+                    self._show(chunk)
             except OSError:
                 pass
             return await self.process.wait()
@@ -88,10 +96,12 @@ async def terminal(
     )
     screen = Screen(process, reader, ours, transport)
     try:
-        yield screen
+        with CommandRunner.current.watching_files(environ):
+            yield screen
     finally:
         if process.returncode is None:
             process.send_signal(signal.SIGKILL)
             await process.wait()
         if screen.keyboard >= 0:
             screen.hang_up()
+        CommandRunner.current.record_screen(screen.everything)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from oauth_helper.credentials import AccessKey
 from oauth_helper.servicestage.signing import canonical_query, encode, request_target, sign
 
-VECTORS = json.loads((Path(__file__).parent / "vectors" / "request-signing.json").read_text(encoding="utf-8"))
+VECTORS = json.loads((Path(__file__).parent / "data" / "request-signing.json").read_text(encoding="utf-8"))
 ADDED_BY_US = {"X-Sdk-Date", "X-Security-Token"}
 
 

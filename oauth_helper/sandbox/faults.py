@@ -1,4 +1,4 @@
-"""What the sandbox does wrong on request."""
+"""What the sandbox does wrong on request: which call fails, how, and how often."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import asyncio
 import errno
 import os
 import re
-import secrets
 import socket
 import struct
 import time
@@ -14,28 +13,30 @@ from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from email.utils import formatdate
 from enum import StrEnum
 from http import HTTPStatus
-from types import TracebackType
 from typing import Final, Self, TypeVar
 from weakref import WeakSet
 
 from aiohttp import web
-from aiohttp.typedefs import Handler, Middleware
+from aiohttp.typedefs import Handler
 
 from oauth_helper.errors import PortTakenError, UsageError, cannot_listen
 from oauth_helper.i18n import Text, _
-from oauth_helper.secret import is_plain_word
+from oauth_helper.sandbox.gateway import ApiError, GatewayError, InternalError, ServiceError, token_expired
 from oauth_helper.values import BLOCKED_PORTS
 
 DURATION: Final = 2.0
-"""Seconds that a fault lasts, where it is one that takes time."""
+"""Seconds that a fault lasts, if it is one that takes time."""
+LOOPBACK: Final = "127.0.0.1"
+
+_SHUTDOWN_TIMEOUT: Final = 0.1
+"""Seconds for responses under way when a server closes; its cancellation takes as long again, for four servers."""
+_HINT: Final = _("See `oauth-helper sandbox --help`.")
 
 
 class Call(StrEnum):
-    """The calls that can go wrong; the names of the routes that take them, ``LOOK`` apart."""
+    """The calls that can fail; all but ``LOOK`` are the names of their routes."""
 
     LIST = "list"
     REDIRECT_URL = "redirect-url"
@@ -47,7 +48,7 @@ class Call(StrEnum):
 
 
 class Kind(StrEnum):
-    """The ways in which a call can go wrong."""
+    """How a call fails."""
 
     DROP_BEFORE = "drop-before"
     DROP_AFTER = "drop-after"
@@ -70,30 +71,30 @@ class Kind(StrEnum):
 
 
 CALLS: Final[Mapping[Call, Text]] = {
-    Call.LIST: _("the list of authorizations, where it is no look"),
+    Call.LIST: _("the list of authorizations before the exchange"),
     Call.REDIRECT_URL: _("the authorization URL"),
     Call.EXCHANGE: _("code and state, a token or a password for an authorization"),
-    Call.LOOK: _("the list, once an exchange has arrived and until the next authorization URL is asked for"),
+    Call.LOOK: _("the list after an exchange, until the next authorization URL is requested"),
     Call.DELETE: _("the deletion of an authorization"),
     Call.IAM_TOKEN: _("IAM's tokens"),
     Call.IAM_PROJECT: _("IAM's project of a region"),
 }
-"""What each call is for, in words for people."""
+"""What each call is for."""
 
 KINDS: Final[Mapping[Kind, Text]] = {
     Kind.DROP_BEFORE: _("connection reset; not handled"),
-    Kind.DROP_AFTER: _("handled, then connection reset without an answer"),
-    Kind.TRUNCATE: _("handled, then an answer that breaks off halfway"),
-    Kind.HANG: _("no answer ever; not handled"),
-    Kind.HANG_AFTER: _("handled, then no answer ever"),
-    Kind.STALE: _("connection closed as the request arrives, not handled; waits for a call on a kept connection"),
+    Kind.DROP_AFTER: _("handled, then connection reset without a response"),
+    Kind.TRUNCATE: _("handled, then a response that breaks off halfway"),
+    Kind.HANG: _("no response; not handled"),
+    Kind.HANG_AFTER: _("handled, then no response"),
+    Kind.STALE: _("connection closed as the request arrives, not handled; waits for a call on a reused connection"),
     Kind.REFUSE: _(
         "ServiceStage's port closed for {duration:g} s once the call before arrives (list: from the "
         "start; redirect-url: list; exchange, delete: redirect-url; look: exchange)",
         duration=DURATION,
     ),
     Kind.UNAUTHORIZED: _("APIGW.0301, the token has expired; not handled"),
-    Kind.FORBIDDEN: _("IAM.0003, a policy says no; not handled"),
+    Kind.FORBIDDEN: _("IAM.0003, denied by a policy; not handled"),
     Kind.CODE_OR_STATE_INVALID: _("SVCSTG.REPO.0402, code or state invalid; not handled"),
     Kind.NOT_FOUND: _("HTML page of a proxy; not handled"),
     Kind.TOO_MANY_REQUESTS: _("APIGW.0308, throttled; not handled"),
@@ -104,30 +105,29 @@ KINDS: Final[Mapping[Kind, Text]] = {
     Kind.GATEWAY_TIMEOUT: _("APIGW.0203, backend timeout, at once; handled {duration:g} s later", duration=DURATION),
     Kind.GATEWAY_TIMEOUT_BEFORE: _("the same; never handled"),
 }
-"""What happens, in words for people."""
+"""What happens."""
 
-_BEFORE: Final[Mapping[Call, Call | None]] = {
+_PREVIOUS: Final[Mapping[Call, Call | None]] = {
     Call.LIST: None,
     Call.REDIRECT_URL: Call.LIST,
     Call.EXCHANGE: Call.REDIRECT_URL,
     Call.DELETE: Call.REDIRECT_URL,
     Call.LOOK: Call.EXCHANGE,
 }
-"""The call that in a link comes before each of ServiceStage's; None where it is the first."""
-
-_ALWAYS: Final = "always"
-_TIMES: Final = re.compile(r"[1-9][0-9]{0,5}", re.ASCII)
-_HINT: Final = _("See `oauth-helper sandbox --help`.")
+"""For each call to ServiceStage the one before it in a link; None for the first."""
+_HANDLED_FIRST: Final = frozenset({Kind.DROP_AFTER, Kind.TRUNCATE, Kind.HANG_AFTER, Kind.INTERNAL_ERROR_AFTER})
+_WITHOUT_LINGERING: Final = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
+"""``struct linger``, on with a time of zero: closing then resets the connection."""
 
 _Word = TypeVar("_Word", Call, Kind)
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What goes wrong at one call, ``times`` times; None stands for always.
+    """What fails at one call, ``times`` times; None: always.
 
     Raises:
-        UsageError: ``refuse`` is asked for at a call of IAM's, which has no port to close.
+        UsageError: ``refuse`` for a call to IAM, whose port cannot be closed.
     """
 
     call: Call
@@ -135,36 +135,39 @@ class Fault:
     times: int | None = 1
 
     def __post_init__(self) -> None:
-        if self.kind is Kind.REFUSE and self.call not in _BEFORE:
+        if self.kind is Kind.REFUSE and self.call not in _PREVIOUS:
             raise UsageError(
-                _("{call} cannot be refused: it is ServiceStage's port that closes", call=self.call), hint=_HINT
+                _("{call} cannot be refused: only ServiceStage's port can be closed", call=self.call), hint=_HINT
             )
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read ``WHAT=HOW[:TIMES]``, TIMES being a number or ``always``.
+        """Parse ``WHAT=HOW[:TIMES]``, where TIMES is a number or ``always``.
 
         Raises:
-            UsageError: It is not of that form, or a word in it is unknown.
+            UsageError: The text does not have that form, or a word in it is unknown.
         """
-        what, _unused, rest = text.partition("=")
-        how, ngettext, times = rest.partition(":")
-        call, kind = _word(Call, what, "WHAT"), _word(Kind, how, "HOW")
-        if not ngettext:
+        what, _equals, rest = text.partition("=")
+        kind_word, colon, times = rest.partition(":")
+        call, kind = _word(Call, what, "WHAT"), _word(Kind, kind_word, "HOW")
+        if not colon:
             return cls(call, kind)
-        if times != _ALWAYS and not _TIMES.fullmatch(times):
-            raise UsageError(
-                _("TIMES is a number from 1 to 999999 or {always}, not {shown}", always=_ALWAYS, shown=_shown(times)),
-                hint=_HINT,
-            )
-        return cls(call, kind, None if times == _ALWAYS else int(times))
+        if times == "always":
+            return cls(call, kind, None)
+        if not re.fullmatch(r"[1-9][0-9]{0,5}", times, re.ASCII):
+            raise UsageError(_("TIMES is not a number from 1 to 999999 or always"), hint=_HINT)
+        return cls(call, kind, int(times))
+
+
+def _word(words: type[_Word], text: str, place: str) -> _Word:
+    try:
+        return words(text)
+    except ValueError:
+        raise UsageError(_("{place} is not one of {words}", place=place, words=", ".join(words)), hint=_HINT) from None
 
 
 class Faults:
-    """Which fault is due at which call: those of one call in the order given, each until it is used up.
-
-    Nothing in here waits, so that within one event loop no two requests get the same one.
-    """
+    """Which fault is due at which call: those of one call in the given order, each until it is used up."""
 
     def __init__(self, faults: Iterable[Fault] = ()) -> None:
         self._queues: dict[Call, deque[Fault]] = {call: deque() for call in Call}
@@ -172,22 +175,19 @@ class Faults:
             self._queues[fault.call].append(fault)
 
     def take(self, call: Call, *, reused: bool) -> Kind | None:
-        """Return what goes wrong at this request for ``call``; ``reused`` says that its connection bore one before.
+        """Return how this request for ``call`` fails; ``reused``: its connection carried a request before.
 
-        A stale connection waits at the head of its queue for a reused one, and a refusal for the call before.
+        ``stale`` waits at the head of its queue for a reused connection, and ``refuse`` for the call before.
         """
-        match self._head(call):
-            case None | Kind.REFUSE:
-                return None
-            case Kind.STALE if not reused:
-                return None
-            case kind:
-                self._use(call)
-                return kind
+        kind = self._head(call)
+        if kind in {None, Kind.REFUSE} or (kind is Kind.STALE and not reused):
+            return None
+        self._use(call)
+        return kind
 
     def take_refusal(self, arrived: Call | None) -> bool:
-        """Whether connections are to be refused from ``arrived`` on; None stands for the sandbox's start."""
-        due = [call for call, before in _BEFORE.items() if before is arrived and self._head(call) is Kind.REFUSE]
+        """Whether connections are refused from the arrival of ``arrived`` on; None: from the start."""
+        due = [call for call, before in _PREVIOUS.items() if before is arrived and self._head(call) is Kind.REFUSE]
         for call in due:
             self._use(call)
         return bool(due)
@@ -204,46 +204,27 @@ class Faults:
             self._queues[call].appendleft(replace(fault, times=fault.times - 1))
 
 
-def _word(words: type[_Word], text: str, place: str) -> _Word:
-    try:
-        return words(text)
-    except ValueError:
-        raise UsageError(
-            _("{place} is one of {words}, not {shown}", place=place, words=", ".join(words), shown=_shown(text)),
-            hint=_HINT,
-        ) from None
-
-
-def _shown(text: str) -> str:
-    return f"{text!r}" if is_plain_word(text) or not text else "what was given"
-
-
-LOOPBACK: Final = "127.0.0.1"
-
-_SHUTDOWN_TIMEOUT: Final = 0.1
-"""Seconds an answer under way is given; twice that with its cancellation, and four servers close in turn."""
-
-
 def open_port(number: int | None = None) -> socket.socket:
-    """Return a socket that listens on that loopback port, or on a free one.
+    """Return a socket that listens on that loopback port, or on a free one that browsers do not block.
 
     Raises:
         PortTakenError: Port ``number`` is not available.
-        MachineError: Nothing can listen on 127.0.0.1 at all.
+        MachineError: Nothing can listen on 127.0.0.1.
     """
     try:
         with ExitStack() as blocked:
-            while (sock := socket.create_server((LOOPBACK, number or 0))).getsockname()[
-                1
-            ] in BLOCKED_PORTS and not number:
-                blocked.enter_context(sock)  # kept until another one is found
-            return sock
+            while True:
+                listening = socket.create_server((LOOPBACK, number or 0))
+                if number or listening.getsockname()[1] not in BLOCKED_PORTS:
+                    return listening
+                blocked.enter_context(listening)
     except OSError as error:
         if number is None or error.errno not in {errno.EADDRINUSE, errno.EACCES, errno.EPERM}:
             raise cannot_listen(error) from None
+        why = os.strerror(error.errno)
         raise PortTakenError(
-            _("Port {port} on {host} cannot be had ({why})", port=number, host=LOOPBACK, why=os.strerror(error.errno)),
-            hint=_("Name another one, or leave out --console-port to take any."),
+            _("Port {port} on {host} is not available ({why})", port=number, host=LOOPBACK, why=why),
+            hint=_("Choose another one, or leave out --console-port to use any."),
         ) from None
 
 
@@ -254,7 +235,7 @@ def address_of(port: socket.socket) -> str:
 
 
 class ClosablePort:
-    """The port of an application that is served: open, or shut for a while."""
+    """The port of a served application, open or closed for a while."""
 
     def __init__(self, runner: web.AppRunner, port: socket.socket) -> None:
         self._runner = runner
@@ -268,14 +249,14 @@ class ClosablePort:
         await self._site.start()
 
     async def shut(self, seconds: float, *, staying: object = None) -> None:
-        """Refuse connections for so many seconds, and close those that are open, ``staying`` apart.
+        """Refuse connections for so many seconds, and close the open ones except ``staying``.
 
-        A door that is shut already opens when it would have.
+        A port that is closed already reopens at its first time.
         """
         if self._reopening is None or self._reopening.done():
             address = self._port.getsockname()
             await self._site.stop()
-            self._port = _keep_without_listening(address)
+            self._port = _bound_without_listening(address)
             self._site = web.SockSite(self._runner, self._port)
             self._reopening = asyncio.create_task(self._reopen(seconds))
         for connection in self._runner.server.connections if self._runner.server else ():
@@ -293,17 +274,17 @@ class ClosablePort:
             self._port.close()
 
     async def _reopen(self, seconds: float) -> None:
-        # Not cancelled at the end: that would leave a site behind whose start was under way.
+        # Waits for an event instead of being cancelled: a cancelled start would leave a site behind.
         try:
             await asyncio.wait_for(self._closing.wait(), seconds)
         except TimeoutError:
             await self.open()
 
 
-def _keep_without_listening(address: tuple[str, int]) -> socket.socket:
-    """Return a socket bound to ``address``: nobody else gets the port, and whoever connects is refused."""
+def _bound_without_listening(address: tuple[str, int]) -> socket.socket:
+    """Return a socket bound to ``address``: no other program gets the port, and connections are refused."""
     port = socket.socket()
-    # As socket.create_server does; elsewhere the option would let others share the port.
+    # As socket.create_server does; on Windows the option would let other programs share the port.
     if os.name == "posix":  # pragma: no branch - on Windows it is not
         port.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     port.bind(address)
@@ -312,11 +293,8 @@ def _keep_without_listening(address: tuple[str, int]) -> socket.socket:
 
 @asynccontextmanager
 async def serving(application: web.Application, port: socket.socket) -> AsyncIterator[ClosablePort]:
-    """Serve ``application`` on ``port`` within the context; afterwards the port is closed.
-
-    What handles a request is cancelled when its client leaves.
-    """
-    # No access log: the addresses bear codes and states.
+    """Serve ``application`` on ``port`` within the context. A handler is cancelled when its client leaves."""
+    # No access log: the addresses contain codes and states.
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=_SHUTDOWN_TIMEOUT, handler_cancellation=True)
     await runner.setup()
     closable_port = ClosablePort(runner, port)
@@ -327,172 +305,80 @@ async def serving(application: web.Application, port: socket.socket) -> AsyncIte
         await closable_port.close()
 
 
-class ApiError(Exception):
-    """A refusal, in the shape of the one who refuses."""
-
-    def __init__(self, status: int, body: Mapping[str, object], request_id: str) -> None:
-        super().__init__(f"refused with {status}")
-        self.status = status
-        self.body = body
-        self.request_id = request_id
-
-    def answer(self) -> web.Response:
-        """Return the answer that says so."""
-        return web.json_response(self.body, status=self.status, headers={"X-Request-Id": self.request_id})
-
-
-class GatewayError(ApiError):
-    """The API gateway refused, before any service was asked: flat, with the request's id (api-sign-errorcode)."""
-
-    def __init__(self, status: int, code: str, message: str) -> None:
-        request_id = new_request_id()
-        super().__init__(status, {"error_msg": message, "error_code": code, "request_id": request_id}, request_id)
-
-
-class ServiceError(ApiError):
-    """ServiceStage, or a policy of IAM's, refused: flat, the id in the header only (the manual's samples)."""
-
-    def __init__(self, status: int, code: str, message: str) -> None:
-        super().__init__(status, {"error_code": code, "error_msg": message}, new_request_id())
-
-
-class InternalError(ServiceError):
-    """ServiceStage failed. The tables that could be seen have no code for a 500; this one is formed as theirs are."""
-
-    def __init__(self) -> None:
-        super().__init__(500, "SVCSTG.REPO.0500", "internal server error")
-
-
-class KeystoneError(ApiError):
-    """IAM's token call refused: nested, as Keystone does."""
-
-    def __init__(self, status: HTTPStatus, message: str) -> None:
-        error = {"code": status.value, "message": message, "title": status.phrase}
-        super().__init__(status, {"error": error}, new_request_id())
-
-
-def new_request_id() -> str:
-    """Return an id for one request, of the form the gateway gives: 32 hexadecimal digits."""
-    return secrets.token_hex(16)
-
-
-def envelope(now: Callable[[], float]) -> Middleware:
-    """Return the middleware that turns refusals into answers, and gives each answer its id and its date."""
-
-    @web.middleware
-    async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
-        try:
-            response = await _answer(request, handler)
-        except ApiError as error:
-            response = error.answer()
-        response.headers.setdefault("X-Request-Id", new_request_id())
-        # The sandbox's own clock, so that a reader who compares Date with the refusal of a signature sees one time.
-        response.headers["Date"] = formatdate(now(), usegmt=True)
-        return response
-
-    return answer
-
-
-async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
-    if request.match_info.http_exception is not None:
-        raise GatewayError(404, "APIGW.0101", "The API does not exist or has not been published in the environment")
-    try:
-        return await handler(request)
-    except web.HTTPRequestEntityTooLarge:
-        raise GatewayError(413, "APIGW.0201", "Request entity too large") from None
-
-
-_HANDLED_FIRST: Final = frozenset({Kind.DROP_AFTER, Kind.TRUNCATE, Kind.HANG_AFTER, Kind.INTERNAL_ERROR_AFTER})
-_NO_LINGERING: Final = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
-"""``struct linger``, on with a time of zero: closing then resets the connection."""
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Exchange:
-    """A request for an exchange that arrived whole, whatever became of it. Times are seconds of ``time.monotonic``."""
+    """A request for an exchange that arrived completely. Times are seconds of ``time.monotonic``."""
 
     arrived_at: float
     ended_at: float | None = None
-    """When the sandbox was done with it: handled (a late handling included), refused or left; None until then."""
+    """When it was handled (also late), refused or left; None until then."""
     created: bool = False
-    """Whether its handling created an authorization, whatever was answered."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Visit:
-    """One request on its way through the front."""
-
-    request: web.Request
-    handler: Handler
-    exchange: int | None
-    """Where it stands among the exchanges."""
+    """Whether it created an authorization, whatever the response was."""
 
 
 class FaultInjector:
-    """Meets every request to ServiceStage and IAM. An async context manager: at its end no handling goes on.
+    """Middleware for every request to ServiceStage and IAM.
 
-    A fault replaces whatever would have been said, after the request was read whole; who asks is not looked at.
-    ``duration`` is, in seconds, how much later a request answered with 504 is handled, and how long a refusal lasts.
+    A fault replaces the response after the request was read completely, whoever sent it. ``duration`` is how many
+    seconds later a request answered with 504 is handled, and how long a refusal lasts.
     """
 
     def __init__(self, faults: Iterable[Fault], *, now: Callable[[], float], duration: float) -> None:
         self._faults = Faults(faults)
         self._now = now
         self._duration = duration
-        self._closable_port: ClosablePort | None = None
+        self._port: ClosablePort | None = None
         self._late: set[asyncio.Task[None]] = set()
         self._used: WeakSet[asyncio.BaseTransport] = WeakSet()
-        self._is_looking = False
+        self._exchange_arrived = False
         self.calls: Counter[str] = Counter()
         self.exchanges: list[Exchange] = []
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def close(self) -> None:
+        """Stop the handling of requests that is still going on."""
         for task in self._late:
             task.cancel()
         await asyncio.gather(*self._late, return_exceptions=True)
 
-    async def attend(self, closable_port: ClosablePort) -> None:
-        """Take charge of ServiceStage's ``door``: where the first call is to be refused, it closes at once."""
-        self._closable_port = closable_port
+    async def attach(self, port: ClosablePort) -> None:
+        """Control ServiceStage's port; close it at once if the first call is to be refused."""
+        self._port = port
         if self._faults.take_refusal(None):
-            await closable_port.shut(self._duration)
+            await port.shut(self._duration)
 
     @web.middleware
-    async def meet(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Let ``handler`` answer, or go wrong with what is due, by the call whose name the route bears.
+    async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Let ``handler`` respond, or fail as due at the call that the route's name says.
 
-        A route has a name of its own behind a dot where several are the same call, and none where nothing goes wrong.
+        A name may have a suffix behind a dot; routes without a name never fail.
         """
         await request.read()
         if request.match_info.route.name is None:
             return await handler(request)
-        call = self._recognise(request)
+        call = self._call_of(request)
         self.calls[call] += 1
         kind = self._faults.take(call, reused=self._is_reused(request))
-        visit = _Visit(request, handler, self._note_arrival(call))
-        refusing = self._closable_port if self._faults.take_refusal(call) else None
+        exchange = None
+        if call is Call.EXCHANGE:
+            exchange = Exchange(time.monotonic())
+            self.exchanges.append(exchange)
+        refusing = self._port if self._faults.take_refusal(call) else None
         if refusing:
             await refusing.shut(self._duration, staying=request.protocol)
         try:
-            response = await self._answer(visit, kind)
+            response = await self._respond(request, handler, kind, exchange)
         finally:
-            if kind is not Kind.GATEWAY_TIMEOUT:
-                self._note_end(visit)
+            if exchange and kind is not Kind.GATEWAY_TIMEOUT:
+                exchange.ended_at = time.monotonic()
         if refusing:
-            # This connection is the only one left; whoever asks next has to open another.
-            response.force_close()
+            response.force_close()  # the only open connection; the next request needs a new one
         return response
 
-    def _recognise(self, request: web.Request) -> Call:
+    def _call_of(self, request: web.Request) -> Call:
         call = Call((request.match_info.route.name or "").partition(".")[0])
         if call in {Call.EXCHANGE, Call.REDIRECT_URL}:
-            self._is_looking = call is Call.EXCHANGE
-        return Call.LOOK if call is Call.LIST and self._is_looking else call
+            self._exchange_arrived = call is Call.EXCHANGE
+        return Call.LOOK if call is Call.LIST and self._exchange_arrived else call
 
     def _is_reused(self, request: web.Request) -> bool:
         if request.transport is None:  # the client has left
@@ -501,83 +387,74 @@ class FaultInjector:
         self._used.add(request.transport)
         return reused
 
-    async def _answer(self, visit: _Visit, kind: Kind | None) -> web.StreamResponse:
+    async def _respond(
+        self, request: web.Request, handler: Handler, kind: Kind | None, exchange: Exchange | None
+    ) -> web.StreamResponse:
         if kind is None:
-            return await self._handle(visit)
+            return await _handle(request, handler, exchange)
         if kind is Kind.GATEWAY_TIMEOUT:
-            self._start_late(visit)
-        handled = await self._handle(visit) if kind in _HANDLED_FIRST else web.Response()
+            task = asyncio.create_task(self._handle_late(request, handler, exchange))
+            self._late.add(task)
+            task.add_done_callback(self._late.discard)
+        handled = await _handle(request, handler, exchange) if kind in _HANDLED_FIRST else web.Response()
         match kind:
             case Kind.DROP_BEFORE | Kind.DROP_AFTER:
-                return _left_with(visit.request, _reset)
+                return _leave(request, reset=True)
             case Kind.STALE:
-                return _left_with(visit.request, _close)
+                return _leave(request)
             case Kind.TRUNCATE:
-                return _cut(visit.request, handled)
+                return _truncate(request, handled)
             case Kind.HANG | Kind.HANG_AFTER:
-                # Cancelled when the client leaves, or the sandbox closes.
+                # Cancelled when the client leaves or the sandbox closes.
                 return await asyncio.Future[web.Response]()
+            case Kind.UNAUTHORIZED:
+                return token_expired(self._now()).response()
+            case Kind.NOT_FOUND | Kind.BAD_GATEWAY | Kind.UNAVAILABLE:
+                return _proxy_page(HTTPStatus(int(kind)))
             case _:
-                return _ANSWERS[kind](self._now())
+                return _REFUSALS[kind]().response()
 
-    async def _handle(self, visit: _Visit) -> web.StreamResponse:
+    async def _handle_late(self, request: web.Request, handler: Handler, exchange: Exchange | None) -> None:
         try:
-            response = await visit.handler(visit.request)
-        except ApiError as error:
-            return error.answer()
-        if visit.exchange is not None:
-            self.exchanges[visit.exchange] = replace(self.exchanges[visit.exchange], created=True)
-        return response
-
-    def _start_late(self, visit: _Visit) -> None:
-        def end(task: asyncio.Task[None]) -> None:
-            self._late.discard(task)
-            self._note_end(visit)
-
-        handling = asyncio.create_task(self._handle_late(visit))
-        self._late.add(handling)
-        handling.add_done_callback(end)
-
-    async def _handle_late(self, visit: _Visit) -> None:
-        await asyncio.sleep(self._duration)
-        await self._handle(visit)
-
-    def _note_arrival(self, call: Call) -> int | None:
-        if call is not Call.EXCHANGE:
-            return None
-        self.exchanges.append(Exchange(time.monotonic()))
-        return len(self.exchanges) - 1
-
-    def _note_end(self, visit: _Visit) -> None:
-        if visit.exchange is not None:
-            self.exchanges[visit.exchange] = replace(self.exchanges[visit.exchange], ended_at=time.monotonic())
+            await asyncio.sleep(self._duration)
+            await _handle(request, handler, exchange)
+        finally:
+            if exchange:
+                exchange.ended_at = time.monotonic()
 
 
-def _left_with(request: web.Request, leave: Callable[[asyncio.Transport], None]) -> web.Response:
-    """Leave the connection; return an answer that can no longer be sent."""
-    if request.transport is not None:  # pragma: no branch - the client may have left in this very moment
-        leave(request.transport)
+async def _handle(request: web.Request, handler: Handler, exchange: Exchange | None) -> web.StreamResponse:
+    try:
+        response = await handler(request)
+    except ApiError as error:
+        return error.response()
+    if exchange:
+        exchange.created = True
+    return response
+
+
+def _leave(request: web.Request, *, reset: bool = False) -> web.Response:
+    """Close or reset the connection; return a response that can no longer be sent."""
+    transport = request.transport
+    if transport is None:  # pragma: no cover - the client may have left at this moment
+        return web.Response()
+    if reset:
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _WITHOUT_LINGERING)
+        transport.abort()
+    else:
+        transport.close()
     return web.Response()
 
 
-def _close(transport: asyncio.Transport) -> None:
-    transport.close()
-
-
-def _reset(transport: asyncio.Transport) -> None:
-    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGERING)
-    transport.abort()
-
-
-def _cut(request: web.Request, whole: web.StreamResponse) -> web.Response:
-    """Return the first half of an answer that promises a whole one; where there is no body, no answer at all."""
+def _truncate(request: web.Request, whole: web.StreamResponse) -> web.Response:
+    """Return the first half of a response that announces all of it; close the connection if it has no body."""
     body = whole.body if isinstance(whole, web.Response) else None
     if not isinstance(body, bytes) or not body:
-        return _left_with(request, _close)
+        return _leave(request)
     headers = {"Content-Type": whole.headers["Content-Type"], "Content-Length": str(len(body))}
-    cut = web.Response(status=whole.status, body=body[: len(body) // 2], headers=headers)
-    cut.force_close()
-    return cut
+    half = web.Response(status=whole.status, body=body[: len(body) // 2], headers=headers)
+    half.force_close()
+    return half
 
 
 def _proxy_page(status: HTTPStatus) -> web.Response:
@@ -586,33 +463,15 @@ def _proxy_page(status: HTTPStatus) -> web.Response:
     return web.Response(status=status, text=text, content_type="text/html")
 
 
-def _token_expired(now: float) -> web.Response:
-    moment = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    message = f"Incorrect IAM authentication information: token expires, expires_at: {moment}"
-    return GatewayError(401, "APIGW.0301", message).answer()
-
-
-def _backend_timeout(_: float) -> web.Response:
-    return GatewayError(504, "APIGW.0203", "Backend timeout").answer()
-
-
-def _internal_error(_: float) -> web.Response:
-    return InternalError().answer()
-
-
-_ANSWERS: Final[Mapping[Kind, Callable[[float], web.Response]]] = {
-    Kind.UNAUTHORIZED: _token_expired,
-    Kind.FORBIDDEN: lambda _: ServiceError(403, "IAM.0003", "Policy doesn't allow this call to be performed.").answer(),
-    Kind.CODE_OR_STATE_INVALID: lambda _: ServiceError(400, "SVCSTG.REPO.0402", "oauth code or state invalid").answer(),
-    Kind.NOT_FOUND: lambda _: _proxy_page(HTTPStatus.NOT_FOUND),
-    Kind.TOO_MANY_REQUESTS: lambda _: GatewayError(
+_REFUSALS: Final[Mapping[Kind, Callable[[], ApiError]]] = {
+    Kind.FORBIDDEN: lambda: ServiceError(403, "IAM.0003", "Policy doesn't allow this call to be performed."),
+    Kind.CODE_OR_STATE_INVALID: lambda: ServiceError(400, "SVCSTG.REPO.0402", "oauth code or state invalid"),
+    Kind.TOO_MANY_REQUESTS: lambda: GatewayError(
         429, "APIGW.0308", "The throttling threshold has been reached: policy user over ratelimit"
-    ).answer(),
-    Kind.INTERNAL_ERROR: _internal_error,
-    Kind.INTERNAL_ERROR_AFTER: _internal_error,
-    Kind.BAD_GATEWAY: lambda _: _proxy_page(HTTPStatus.BAD_GATEWAY),
-    Kind.UNAVAILABLE: lambda _: _proxy_page(HTTPStatus.SERVICE_UNAVAILABLE),
-    Kind.GATEWAY_TIMEOUT: _backend_timeout,
-    Kind.GATEWAY_TIMEOUT_BEFORE: _backend_timeout,
+    ),
+    Kind.INTERNAL_ERROR: InternalError,
+    Kind.INTERNAL_ERROR_AFTER: InternalError,
+    Kind.GATEWAY_TIMEOUT: lambda: GatewayError(504, "APIGW.0203", "Backend timeout"),
+    Kind.GATEWAY_TIMEOUT_BEFORE: lambda: GatewayError(504, "APIGW.0203", "Backend timeout"),
 }
-"""What is answered, by the sandbox's clock (seconds since the epoch); codes of API Gateway's and IAM's tables."""
+"""Codes of the API Gateway's and IAM's tables."""

@@ -1,4 +1,4 @@
-"""The API gateway and IAM of the sandbox: signatures, tokens, errors."""
+"""The API gateway and IAM of the sandbox: errors, signatures, tokens, permissions."""
 
 from __future__ import annotations
 
@@ -9,130 +9,83 @@ import math
 import re
 import secrets
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from email.utils import formatdate
 from enum import StrEnum
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import quote, unquote_to_bytes
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
+from aiohttp.typedefs import Handler, Middleware
 
 from oauth_helper.credentials import AccessKey, IamToken, IamUser
-from oauth_helper.sandbox.faults import Call, FaultInjector, GatewayError, KeystoneError, ServiceError, envelope
 from oauth_helper.secret import Secret
 
-DATE_HEADER: Final = "x-sdk-date"
-"""The one header that must be signed."""
+CLOCK_TOLERANCE: Final = 15 * 60.0
+"""Seconds by which ``X-Sdk-Date`` may differ from the server's time."""
+FAILURES_BORNE: Final = 5
+"""Refused signatures in a row before the key is locked by the next one."""
+LOCK_TIME: Final = 5 * 60.0
+"""Seconds for which a key stays locked."""
+TOKEN_LIFETIME: Final = 24 * 3600.0
+"""Seconds for which a token of IAM is valid."""
 
 _ALGORITHM: Final = "SDK-HMAC-SHA256"
 _AUTHORIZATION: Final = re.compile(
     rf"{_ALGORITHM} Access=(?P<key>[^\s,]+), SignedHeaders=(?P<headers>[^\s,]+), Signature=(?P<digest>[0-9a-f]{{64}})"
 )
+_DATE_HEADER: Final = "x-sdk-date"
+_DATE_FORMAT: Final = "%Y%m%dT%H%M%SZ"
 
 
-@dataclass(frozen=True, slots=True)
-class ReceivedRequest:
-    """A request as it came over the wire."""
+class ApiError(Exception):
+    """An error response of the gateway, of ServiceStage or of IAM."""
 
-    method: str
-    target: str
-    """Path and query as they stood in the request line, still percent-encoded."""
-    headers: Sequence[tuple[str, str]] = field(repr=False)
-    """Every header line, repeated ones included; bytes beyond UTF-8 as surrogates."""
-    body: bytes = field(repr=False)
+    def __init__(self, status: int, body: Mapping[str, object], request_id: str) -> None:
+        super().__init__(f"refused with {status}")
+        self.status = status
+        self.body = body
+        self.request_id = request_id
 
-    def header(self, name: str) -> str:
-        """Return the one value of the header ``name``, without the blanks around it.
-
-        Raises:
-            ValueError: The header is missing, or was sent more than once, so it cannot be told what was signed.
-        """
-        values = [value for header, value in self.headers if header.lower() == name]
-        if len(values) != 1:
-            raise ValueError(f"{len(values)} headers {name}")
-        return values[0].strip()
+    def response(self) -> web.Response:
+        """Return the HTTP response."""
+        return web.json_response(self.body, status=self.status, headers={"X-Request-Id": self.request_id})
 
 
-@dataclass(frozen=True, slots=True)
-class Signature:
-    """What the header ``Authorization`` says: who signed which headers, and the outcome."""
+class GatewayError(ApiError):
+    """The API gateway refuses before a service is asked; the body has the request id (api-sign-errorcode)."""
 
-    access_key: str
-    signed_headers: tuple[str, ...]
-    digest: str = field(repr=False)
-
-    @classmethod
-    def read(cls, authorization: str) -> Signature:
-        """Read the header's value.
-
-        Raises:
-            ValueError: It is not written as the guide writes it, or does not sign ``X-Sdk-Date``.
-        """
-        match = _AUTHORIZATION.fullmatch(authorization)
-        if match is None:
-            raise ValueError("not a signature of this algorithm")
-        signed = match["headers"].split(";")
-        if signed != sorted({name.lower() for name in signed}) or DATE_HEADER not in signed:
-            raise ValueError("the signed headers are not lower-case, sorted, single and dated")
-        return cls(match["key"], tuple(signed), match["digest"])
-
-    def is_genuine(self, request: ReceivedRequest, secret_key: Secret) -> bool:
-        """Whether the holder of ``secret_key`` signed exactly this request."""
-        try:
-            text = _string_to_sign(request, self.signed_headers)
-        except ValueError:
-            return False
-        digest = hmac.new(secret_key.reveal().encode(), text, hashlib.sha256).hexdigest()
-        return hmac.compare_digest(digest, self.digest)
+    def __init__(self, status: int, code: str, message: str) -> None:
+        request_id = new_request_id()
+        super().__init__(status, {"error_msg": message, "error_code": code, "request_id": request_id}, request_id)
 
 
-def _string_to_sign(request: ReceivedRequest, signed_headers: Sequence[str]) -> bytes:
-    canonical = hashlib.sha256(_canonical_request(request, signed_headers)).hexdigest()
-    return "\n".join((_ALGORITHM, request.header(DATE_HEADER), canonical)).encode("utf-8", "surrogateescape")
+class ServiceError(ApiError):
+    """ServiceStage or a policy of IAM refuses; only the header has the request id (samples of the manual)."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(status, {"error_code": code, "error_msg": message}, new_request_id())
 
 
-def _canonical_request(request: ReceivedRequest, signed_headers: Sequence[str]) -> bytes:
-    path, _, query = request.target.partition("?")
-    lines = (
-        request.method.upper(),
-        _canonical_path(path),
-        _canonical_query(query),
-        *(f"{name}:{request.header(name)}" for name in signed_headers),
-        "",  # every header line ends in a line feed, the last one too
-        ";".join(signed_headers),
-        hashlib.sha256(request.body).hexdigest(),
-    )
-    return "\n".join(lines).encode("utf-8", "surrogateescape")
+class InternalError(ServiceError):
+    """ServiceStage fails. The public tables have no code for a 500; this one follows their pattern."""
+
+    def __init__(self) -> None:
+        super().__init__(500, "SVCSTG.REPO.0500", "internal server error")
 
 
-def _canonical_path(path: str) -> str:
-    """Decode before encoding: an escaped slash is signed as a slash. The signed form ends in one."""
-    decoded = unquote_to_bytes(path)
-    return quote(decoded if decoded.endswith(b"/") else decoded + b"/", safe="/")
+class KeystoneError(ApiError):
+    """IAM's token call refuses, with Keystone's nested body."""
 
-
-def _canonical_query(query: str) -> str:
-    """Sort by the decoded name, then value (upper case before lower); a name without a value keeps its ``=``."""
-    pairs = (pair.partition("=") for pair in query.split("&") if pair)
-    decoded = sorted((unquote_to_bytes(name), unquote_to_bytes(value)) for name, _, value in pairs)
-    return "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in decoded)
-
-
-CLOCK_TOLERANCE: Final = 15 * 60.0
-"""Seconds by which ``X-Sdk-Date`` may differ from the server's time."""
-FAILURES_BORNE: Final = 5
-"""Refused signatures in a row that a key survives; one more locks it."""
-LOCK_TIME: Final = 5 * 60.0
-"""Seconds for which a key stays locked."""
-
-_SIGNING_DATE: Final = "%Y%m%dT%H%M%SZ"
+    def __init__(self, status: HTTPStatus, message: str) -> None:
+        error = {"code": status.value, "message": message, "title": status.phrase}
+        super().__init__(status, {"error": error}, new_request_id())
 
 
 class Action(StrEnum):
-    """What the calls need permission for (permissions chapter of the API reference)."""
+    """What a call needs permission for (permissions chapter of the API reference)."""
 
     LIST = "servicestage:repositoryAuth:list"
     GET = "servicestage:repositoryAuth:get"
@@ -143,8 +96,82 @@ class Action(StrEnum):
 EVERY_ACTION: Final = frozenset(Action)
 
 
+def new_request_id() -> str:
+    """Return a request id in the gateway's form: 32 hexadecimal digits."""
+    return secrets.token_hex(16)
+
+
+def answering_errors(now: Callable[[], float]) -> Middleware:
+    """Return the middleware that turns :class:`ApiError` into responses and adds ``X-Request-Id`` and ``Date``."""
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            if request.match_info.http_exception is not None:
+                message = "The API does not exist or has not been published in the environment"
+                raise GatewayError(404, "APIGW.0101", message)
+            response = await handler(request)
+        except web.HTTPRequestEntityTooLarge:
+            response = GatewayError(413, "APIGW.0201", "Request entity too large").response()
+        except ApiError as error:
+            response = error.response()
+        response.headers.setdefault("X-Request-Id", new_request_id())
+        # The sandbox's clock: a client that compares Date with a refused signature sees one time.
+        response.headers["Date"] = formatdate(now(), usegmt=True)
+        return response
+
+    return middleware
+
+
+def verify_signature(request: web.Request, body: bytes, authorization: re.Match[str], secret_key: Secret) -> bool:
+    """Whether the holder of ``secret_key`` signed exactly this request (SDK-HMAC-SHA256, api-sign-algorithm)."""
+    signed = authorization["headers"].split(";")
+    path, _, query = request.raw_path.partition("?")
+    # Decode before encoding: an escaped slash is signed as a slash. The signed path ends in one.
+    decoded = unquote_to_bytes(path)
+    # Sorted by the decoded name, then value; a name without a value keeps its "=".
+    pairs = sorted(
+        (unquote_to_bytes(name), unquote_to_bytes(value))
+        for name, _, value in (pair.partition("=") for pair in query.split("&") if pair)
+    )
+    try:
+        lines = (
+            request.method.upper(),
+            quote(decoded if decoded.endswith(b"/") else decoded + b"/", safe="/"),
+            "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in pairs),
+            *(f"{name}:{_header(request, name)}" for name in signed),
+            "",
+            ";".join(signed),
+            hashlib.sha256(body).hexdigest(),
+        )
+        canonical = hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
+        text = "\n".join((_ALGORITHM, _header(request, _DATE_HEADER), canonical))
+    except ValueError:
+        return False
+    digest = hmac.new(secret_key.reveal().encode(), text.encode("utf-8", "surrogateescape"), hashlib.sha256)
+    return hmac.compare_digest(digest.hexdigest(), authorization["digest"])
+
+
+def _header(request: web.Request, name: str) -> str:
+    """Return the one value of a header.
+
+    Raises:
+        ValueError: The header is missing or repeated, so it is unclear what was signed.
+    """
+    (value,) = request.headers.getall(name, [])
+    return value.strip()
+
+
+def parse_authorization(header: str) -> re.Match[str] | None:
+    """Parse the header ``Authorization``: key, signed headers, digest. None if it is not written as the guide says."""
+    parsed = _AUTHORIZATION.fullmatch(header)
+    signed = parsed["headers"].split(";") if parsed else []
+    is_usable = signed == sorted({name.lower() for name in signed}) and _DATE_HEADER in signed
+    return parsed if is_usable else None
+
+
 class Gateway:
-    """Knows the keys and tokens that are good, and counts the signatures that were not."""
+    """Holds the valid keys and tokens, and counts refused signatures."""
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
@@ -158,16 +185,15 @@ class Gateway:
         self._keys[key.access_key] = (key.secret_key, actions)
 
     def accept_token(self, token: IamToken, expires_at: float = math.inf) -> None:
-        """Let ``token`` ask for everything, until ``expires_at`` (seconds since the epoch)."""
+        """Let ``token`` make every call until ``expires_at`` (seconds since the epoch)."""
         self._tokens[token.token] = expires_at
 
     def guarded(self, handler: Handler, action: Action | None = None) -> Handler:
-        """Return ``handler`` for those alone who prove who they are and may do ``action``.
+        """Return ``handler`` for authenticated clients that may do ``action``.
 
         The handler raises:
             GatewayError: 401 ``APIGW.0301``, with the reason.
-            ServiceError: 403 ``IAM.0003``: known, but not permitted. The code for a policy that says no, which
-                unlike ``APIGW.0302`` and ``0402`` speaks of this action alone.
+            ServiceError: 403 ``IAM.0003``, the code of a policy that denies this one action.
         """
 
         async def guard(request: web.Request) -> web.StreamResponse:
@@ -184,148 +210,117 @@ class Gateway:
             return EVERY_ACTION
         if "Authorization" not in request.headers:
             raise _unauthenticated("x-auth-token not found")
-        received = ReceivedRequest(request.method, request.raw_path, tuple(request.headers.items()), body)
-        return self._check_signature(request.headers["Authorization"], received)
+        authorization = parse_authorization(request.headers["Authorization"])
+        if authorization is None:
+            raise _unauthenticated("verify aksk signature fail")
+        key = authorization["key"]
+        if self._now() < self._locked_until.get(key, -math.inf):
+            raise _unauthenticated("AK access failed to reach the limit, forbidden")
+        try:
+            self._check_clock(request)
+            secret_key, actions = self._keys.get(key, (None, EVERY_ACTION))
+            if secret_key is None or not verify_signature(request, body, authorization, secret_key):
+                raise _unauthenticated("verify aksk signature fail")
+        except GatewayError:
+            self._failures[key] += 1
+            if self._failures[key] > FAILURES_BORNE:
+                del self._failures[key]
+                self._locked_until[key] = self._now() + LOCK_TIME
+            raise
+        del self._failures[key]
+        return actions
 
     def _check_token(self, token: Secret) -> None:
         expires_at = self._tokens.get(token)
         if expires_at is None:
             raise _unauthenticated("decrypt token fail")
         if self._now() >= expires_at:
-            moment = datetime.fromtimestamp(expires_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-            raise _unauthenticated(f"token expires, expires_at: {moment}")
+            raise token_expired(expires_at)
 
-    def _check_signature(self, authorization: str, request: ReceivedRequest) -> frozenset[Action]:
+    def _check_clock(self, request: web.Request) -> None:
         try:
-            signature = Signature.read(authorization)
-        except ValueError:
-            raise _unauthenticated("verify aksk signature fail") from None
-        key = signature.access_key
-        if self._now() < self._locked_until.get(key, -math.inf):
-            raise _unauthenticated("AK access failed to reach the limit, forbidden")
-        try:
-            actions = self._verify(signature, request)
-        except GatewayError:
-            self._count_failure(key)
-            raise
-        del self._failures[key]
-        return actions
-
-    def _verify(self, signature: Signature, request: ReceivedRequest) -> frozenset[Action]:
-        self._check_clock(request)
-        secret_key, actions = self._keys.get(signature.access_key, (None, frozenset[Action]()))
-        if secret_key is None or not signature.is_genuine(request, secret_key):
-            raise _unauthenticated("verify aksk signature fail")
-        return actions
-
-    def _check_clock(self, request: ReceivedRequest) -> None:
-        try:
-            signed_at = datetime.strptime(request.header(DATE_HEADER), _SIGNING_DATE).replace(tzinfo=UTC)
+            signed_at = datetime.strptime(_header(request, _DATE_HEADER), _DATE_FORMAT).replace(tzinfo=UTC)
         except ValueError:
             raise _unauthenticated("verify aksk signature fail") from None
         here = datetime.fromtimestamp(self._now(), UTC)
         if abs((here - signed_at).total_seconds()) > CLOCK_TOLERANCE:
-            times = f"signature time: {signed_at:{_SIGNING_DATE}}, server time: {here:{_SIGNING_DATE}}"
+            times = f"signature time: {signed_at:{_DATE_FORMAT}}, server time: {here:{_DATE_FORMAT}}"
             raise _unauthenticated(f"signature expired, {times}")
 
-    def _count_failure(self, key: str) -> None:
-        self._failures[key] += 1
-        if self._failures[key] > FAILURES_BORNE:
-            del self._failures[key]
-            self._locked_until[key] = self._now() + LOCK_TIME
+
+def token_expired(expires_at: float) -> GatewayError:
+    """Return the error for a token that was valid until ``expires_at`` (seconds since the epoch)."""
+    moment = datetime.fromtimestamp(expires_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _unauthenticated(f"token expires, expires_at: {moment}")
 
 
 def _unauthenticated(reason: str) -> GatewayError:
     return GatewayError(401, "APIGW.0301", f"Incorrect IAM authentication information: {reason}")
 
 
-TOKEN_LIFETIME: Final = 24 * 3600.0
-"""Seconds for which a token is good."""
-
-
-@dataclass(frozen=True, slots=True)
-class Project:
-    """A project: what a region's name stands for within an account."""
-
-    id: str
-    name: str
-
-    def to_json(self) -> dict[str, object]:
-        """Return IAM's object."""
-        return {"id": self.id, "name": self.name, "enabled": True, "is_domain": False}
-
-
 class Iam:
     """IAM with one account, one user and one project (API reference, api-iam)."""
 
     def __init__(
-        self, *, user: IamUser, project: Project, gateway: Gateway, injector: FaultInjector, now: Callable[[], float]
+        self, *, user: IamUser, project_id: str, region: str, gateway: Gateway, now: Callable[[], float]
     ) -> None:
         self._user = user
-        self._project = project
+        self._project = {"id": project_id, "name": region}
         self._gateway = gateway
-        self._injector = injector
         self._now = now
 
-    def application(self) -> web.Application:
-        """Return what is to be served."""
-        application = web.Application(middlewares=[envelope(self._now), self._injector.meet])
+    def application(self, middlewares: Iterable[Middleware]) -> web.Application:
+        """Return the web application; its route names are those of the faults."""
+        application = web.Application(middlewares=middlewares)
         projects = self._gateway.guarded(self._list_projects)
-        application.router.add_get("/v3/projects", projects, name=Call.IAM_PROJECT, allow_head=False)
-        application.router.add_post("/v3/auth/tokens", self._create_token, name=Call.IAM_TOKEN)
+        application.router.add_get("/v3/projects", projects, name="iam-project", allow_head=False)
+        application.router.add_post("/v3/auth/tokens", self._create_token, name="iam-token")
         return application
 
     async def _list_projects(self, request: web.Request) -> web.Response:
-        wanted = request.query.get("name", self._project.name)
-        projects = [self._project.to_json()] if wanted == self._project.name else []
+        matches = request.query.get("name", self._project["name"]) == self._project["name"]
+        projects = [{**self._project, "enabled": True, "is_domain": False}] if matches else []
         return web.json_response({"projects": projects, "links": {"self": str(request.url)}})
 
     async def _create_token(self, request: web.Request) -> web.Response:
-        scope = _read_token_request(await request.read(), self._user)
-        if not scope or not scope.items() <= {"name": self._project.name, "id": self._project.id}.items():
+        scope = self._read_scope(await request.read())
+        if not scope or not scope.items() <= self._project.items():
             raise KeystoneError(HTTPStatus.UNAUTHORIZED, "The project of the scope is unknown, or is not the user's.")
         token = IamToken(secrets.token_urlsafe(96))
         issued_at = self._now()
         self._gateway.accept_token(token, issued_at + TOKEN_LIFETIME)
-        # The sandbox's catalog is empty; with `nocatalog` there is none at all.
-        catalog: dict[str, object] = {} if request.query.get("nocatalog") else {"catalog": []}
-        return web.json_response(
-            {"token": {**self._describe(issued_at), **catalog}},
-            status=201,
-            headers={"X-Subject-Token": token.token.reveal()},
-        )
-
-    def _describe(self, issued_at: float) -> dict[str, object]:
         domain = {"name": self._user.domain_name}
-        return {
+        described: dict[str, object] = {
             "methods": ["password"],
             "issued_at": _moment(issued_at),
             "expires_at": _moment(issued_at + TOKEN_LIFETIME),
-            "project": {"id": self._project.id, "name": self._project.name, "domain": domain},
+            "project": {**self._project, "domain": domain},
             "user": {"name": self._user.name, "domain": domain},
             "roles": [],
         }
+        if not request.query.get("nocatalog"):
+            described["catalog"] = []
+        headers = {"X-Subject-Token": token.token.reveal()}
+        return web.json_response({"token": described}, status=201, headers=headers)
 
+    def _read_scope(self, body: bytes) -> Mapping[str, object]:
+        """Return name or id of the project, after the body has proved who asks.
 
-def _read_token_request(body: bytes, user: IamUser) -> Mapping[str, object]:
-    """Return name or id of the scope's project, once the body has shown who asks.
-
-    Raises:
-        KeystoneError: 400, the body is not a request by password for a project's token (ServiceStage takes no
-            other: a domain's token is for global services); 401, it is not the user's name, account or password.
-    """
-    try:
-        auth = json.loads(body)["auth"]
-        methods, identity = auth["identity"]["methods"], auth["identity"]["password"]["user"]
-        account = (identity["name"], identity["domain"]["name"])
-        password = identity["password"]
-        scope = dict(auth["scope"]["project"])
-    except (ValueError, KeyError, TypeError, RecursionError):
-        raise KeystoneError(HTTPStatus.BAD_REQUEST, "The request body is not a token request.") from None
-    known = methods == ["password"] and account == (user.name, user.domain_name)
-    if not (known and isinstance(password, str) and user.password.matches(password)):
-        raise KeystoneError(HTTPStatus.UNAUTHORIZED, "The username or password is wrong.")
-    return {key: scope[key] for key in ("name", "id") if key in scope}
+        Raises:
+            KeystoneError: 400: not a request by password for a project's token; 401: wrong name, account or password.
+        """
+        try:
+            auth = json.loads(body)["auth"]
+            methods, identity = auth["identity"]["methods"], auth["identity"]["password"]["user"]
+            account = (identity["name"], identity["domain"]["name"])
+            password = identity["password"]
+            scope = dict(auth["scope"]["project"])
+        except (ValueError, KeyError, TypeError, RecursionError):
+            raise KeystoneError(HTTPStatus.BAD_REQUEST, "The request body is not a token request.") from None
+        is_ours = methods == ["password"] and account == (self._user.name, self._user.domain_name)
+        if not (is_ours and isinstance(password, str) and self._user.password.matches(password)):
+            raise KeystoneError(HTTPStatus.UNAUTHORIZED, "The username or password is wrong.")
+        return {key: scope[key] for key in ("name", "id") if key in scope}
 
 
 def _moment(seconds: float) -> str:

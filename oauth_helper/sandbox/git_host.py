@@ -1,4 +1,4 @@
-"""The Git host and the console of the sandbox."""
+"""The Git host and the cloud console of the sandbox."""
 
 from __future__ import annotations
 
@@ -15,6 +15,17 @@ from aiohttp.typedefs import Handler
 from oauth_helper.models import RepoType
 from oauth_helper.secret import Secret
 
+CALLBACK_PATH: Final = "/servicestage/oauth"
+LOGIN: Final = "octocat"
+"""The only user, always signed in."""
+
+_SIGN_IN_PATH: Final = "/authui/login.html"
+_ISSUER_PATH: Final = "/login/oauth"
+_RFC_ERRORS: Final = "https://datatracker.ietf.org/doc/html/rfc6749#section-4.1.2.1"
+_PROFILE: Final = "read your profile"
+_REPOSITORIES: Final = "read and write your repositories"
+_HOOKS: Final = "write repository hooks"
+
 
 @dataclass(frozen=True, slots=True)
 class OAuthApplication:
@@ -25,12 +36,12 @@ class OAuthApplication:
     redirect_uri: str
     scope: str
     response_type: str | None = "code"
-    """What its authorization requests say that they want (section 3.1.1); None where they leave it out."""
+    """The ``response_type`` of its authorization requests (section 3.1.1); None if they have none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What a Git host tells about its user."""
+    """What a Git host says about its user."""
 
     host: str
     login: str
@@ -39,76 +50,67 @@ class Account:
 
 
 class AuthorizationServer(Protocol):
-    """Asks for consent, hands out codes, and takes them back in exchange."""
+    """Asks for consent, issues codes and exchanges them: the sandbox's Git host, or an OpenID provider."""
 
     def register(self, repo_type: RepoType, *, redirect_uri: str) -> OAuthApplication:
-        """Return ServiceStage's application for a type, whose answers go to ``redirect_uri`` and nowhere else."""
+        """Return ServiceStage's application for a type, whose responses go to ``redirect_uri`` only."""
 
     def authorization_endpoint(self, application: OAuthApplication, /) -> str:
-        """Return the address where it asks for consent (RFC 6749 section 3.1), perhaps with a query of its own."""
+        """Return the URL that asks for consent (RFC 6749 section 3.1), possibly with a query of its own."""
 
     async def exchange(self, application: OAuthApplication, code: Secret) -> Account | None:
-        """Return whose consent ``code`` stands for; None where it refuses.
+        """Return the account whose consent ``code`` represents, or None if the code is refused.
 
         Raises:
-            InternalError: It gave no usable answer.
+            InternalError: The server gave no usable response.
         """
 
 
-_PROFILE: Final = "read your profile"
-_REPOSITORIES: Final = "read and write your repositories"
-_HOOKS: Final = "write repository hooks"
-
-
 @dataclass(frozen=True, slots=True)
-class PlayedHost:
-    """What is to be known of one."""
+class Provider:
+    """A repository type as the sandbox plays it."""
 
-    git_credential: Literal["token", "password"]
-    """What ServiceStage takes for it where there is no browser."""
+    credential: Literal["token", "password"]
+    """What ServiceStage accepts for it without a browser."""
     authorization_path: str = ""
-    """Where it asks for consent; empty where it has no OAuth."""
+    """The path that asks for consent; empty without OAuth."""
     scopes: Mapping[str, str] = field(default_factory=dict)
-    """What ServiceStage's application asks for, and what that means."""
-
-    @property
-    def has_oauth(self) -> bool:
-        """Whether ServiceStage has an application there."""
-        return bool(self.authorization_path)
+    """The scopes of ServiceStage's application, and what they mean."""
 
 
-PLAYED_HOSTS: Final[Mapping[str, PlayedHost]] = {
-    RepoType.GITHUB: PlayedHost(
+PROVIDERS: Final[Mapping[str, Provider]] = {
+    RepoType.GITHUB: Provider(
         "token",
         "/login/oauth/authorize",
         {"read:user": _PROFILE, "repo": _REPOSITORIES, "write:repo_hook": _HOOKS},
     ),
-    RepoType.GITLAB: PlayedHost(
+    RepoType.GITLAB: Provider(
         "token", "/oauth/authorize", {"api": "use the whole API in your name", "read_user": _PROFILE}
     ),
-    RepoType.GITEE: PlayedHost(
+    RepoType.GITEE: Provider(
         "token", "/oauth/authorize", {"user_info": _PROFILE, "projects": _REPOSITORIES, "hook": _HOOKS}
     ),
-    RepoType.BITBUCKET: PlayedHost(
+    RepoType.BITBUCKET: Provider(
         "password",
         "/site/oauth2/authorize",
         {"account": _PROFILE, "repository:write": _REPOSITORIES, "webhook": _HOOKS},
     ),
     # No edition of the manual that has its OAuth says where it asks for consent.
-    RepoType.DEVCLOUD: PlayedHost("password"),
+    RepoType.DEVCLOUD: Provider("password"),
 }
-"""By the word on the wire, which is lower case only."""
+"""By the spelling on the wire, which is lower case."""
 
+REPO_TYPES: Final = tuple(RepoType(word) for word, provider in PROVIDERS.items() if provider.authorization_path)
+"""The types that users link in a browser."""
 
 _HEADERS: Final = {
-    # No `form-action`: Chromium would hold it against the redirect that answers the form, too.
+    # No `form-action`: Chromium would apply it to the redirect that answers the form, too.
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
     "frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
 }
-
 _STYLE: Final = """
 :root { color-scheme: light dark; --ground: #f4f5f7; --card: #fff; --ink: #1c2024; --soft: #5d6570; --line: #d9dde2;
   --main: #1f7a43; --main-ink: #fff; }
@@ -135,7 +137,7 @@ button:focus-visible { outline: 3px solid var(--main); outline-offset: 2px; }
 
 
 def page(title: str, body: str, *, status: int = 200) -> web.Response:
-    """Return a page. ``body`` is HTML, whose foreign parts the caller has escaped; ``title`` is text."""
+    """Return a page. ``body`` is HTML whose variable parts are escaped; ``title`` is text."""
     text = f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{escape(title)}</title><link rel="icon" href="data:,"><style>{_STYLE}</style></head>
@@ -146,40 +148,35 @@ def page(title: str, body: str, *, status: int = 200) -> web.Response:
     return web.Response(text=text, status=status, content_type="text/html", headers=_HEADERS)
 
 
-def avatar(login: str) -> str:
-    """Return a picture (SVG) for an account: its first letter on a disc."""
-    return (
-        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 64 64"><circle cx="32" cy="32" r="32" fill="#1f7a43"/>'
-        '<text x="32" y="43" font-family="sans-serif" font-size="32" text-anchor="middle" fill="#fff">'
-        f"{escape(login[:1].upper())}</text></svg>"
-    )
+def _error_page(title: str, text: str) -> web.Response:
+    return page(title, f"<h1>{escape(title)}</h1><p>{escape(text)}</p>", status=400)
 
 
-CALLBACK_PATH: Final = "/servicestage/oauth"
-
-_SIGN_IN_PATH: Final = "/authui/login.html"
+def _redirect(location: str) -> web.Response:
+    # Not HTTPFound: it would encode the address again, and write `%24` as `$`.
+    return web.Response(status=302, headers={"Location": location, "Cache-Control": "no-store"})
 
 
 class Console:
-    """The console at ``address``, which is ``http://127.0.0.1:PORT``."""
+    """The cloud console at ``address`` (``http://127.0.0.1:PORT``), which shows every link as failed."""
 
     def __init__(self, address: str) -> None:
         self._address = address
-        # Cookies know no ports: the name keeps two sandboxes on one machine apart.
+        # Cookies are shared by all ports: the name keeps two sandboxes on one machine apart.
         self._cookie = f"sandbox_console_{address.rpartition(':')[2]}"
         self._sessions: set[Secret] = set()
         self.requests: int = 0
-        """How many requests reached the console so far, of whatever kind."""
+        """How many requests reached the console so far."""
 
     def redirect_uri(self, repo_type: str) -> str:
-        """Return the address that ServiceStage's OAuth applications are registered with."""
+        """Return the redirect URI that ServiceStage's OAuth applications are registered with."""
         return f"{self._address}{CALLBACK_PATH}?repo_type={repo_type}"
 
     def application(self) -> web.Application:
-        """Return what is to be served."""
+        """Return the web application."""
         application = web.Application(middlewares=[self._count])
         application.router.add_get(CALLBACK_PATH, self._callback)
-        application.router.add_get(_SIGN_IN_PATH, self._ask_to_sign_in)
+        application.router.add_get(_SIGN_IN_PATH, self._sign_in_page)
         application.router.add_post(_SIGN_IN_PATH, self._sign_in)
         return application
 
@@ -196,18 +193,17 @@ class Console:
             "Authorization failed · Console",
             """<p class="host">Console <small>of the sandbox</small></p>
 <h1>Failed to create the authorization</h1>
-<p>Copy the whole address of this page from the address bar, and paste it where it is waited for.</p>
-<p class="note">This is what the real console says here too. Nothing is lost: the code and the state in the address
-were not used.</p>""",
+<p>Copy the whole address of this page from the address bar, and paste it where oauth-helper waits for it.</p>
+<p class="note">The real console says this here, too. The code and the state in the address are still unused.</p>""",
         )
 
-    async def _ask_to_sign_in(self, request: web.Request) -> web.Response:
+    async def _sign_in_page(self, request: web.Request) -> web.Response:
         service = self._own_address(request.query.get("service", ""))
         return page(
             "Sign in · Console",
             f"""<p class="host">Console <small>of the sandbox</small></p>
 <h1>Sign in to the console</h1>
-<p>A stand-in for the real console's sign-in: it needs no account and no password.</p>
+<p>This stands for the sign-in of the real console. It needs no account and no password.</p>
 <form method="post" action="{_SIGN_IN_PATH}"><input type="hidden" name="service" value="{escape(service)}">
 <button class="main" type="submit">Log In</button></form>""",
         )
@@ -221,39 +217,17 @@ were not used.</p>""",
         return response
 
     def _own_address(self, service: str) -> str:
-        """Return where the sign-in leads back to: an address of this console's, never another's."""
+        """Return where the sign-in leads back to, which is always an address of this console."""
         if not service.startswith(f"{self._address}/") or not service.isascii() or not service.isprintable():
             raise web.HTTPBadRequest(text="The sign-in leads back to addresses of this console only.")
         return service
 
 
-def _redirect(location: str) -> web.Response:
-    # Not HTTPFound: it would write the address anew, and `%24` as `$`.
-    return web.Response(status=302, headers={"Location": location, "Cache-Control": "no-store"})
-
-
-LOGIN: Final = "octocat"
-"""The one user, who is always signed in."""
-
-REPO_TYPES: Final = tuple(RepoType(word) for word, host in PLAYED_HOSTS.items() if host.has_oauth)
-"""The types with which users consent."""
-_ISSUER_PATH: Final = "/login/oauth"
-_RFC_ERRORS: Final = "https://datatracker.ietf.org/doc/html/rfc6749#section-4.1.2.1"
-
-
-@dataclass(frozen=True, slots=True)
-class _Grant:
-    """What a code was given out for, and until when (seconds since the epoch)."""
-
-    application: OAuthApplication
-    expires_at: float
-
-
 class GitHost:
-    """A Git host at ``address``, whose codes live for ``code_lifetime`` seconds.
+    """A Git host at ``address``, whose codes are valid for ``code_lifetime`` seconds.
 
-    Where its user has decided before (``decision``, the value of one of the consent form's two buttons), it asks
-    nothing and redirects at once, as GitHub does for consent given before.
+    With ``decision`` (``authorize`` or ``deny``) it does not ask and redirects at once, as GitHub does after an
+    earlier consent.
     """
 
     def __init__(
@@ -264,137 +238,116 @@ class GitHost:
         self._now = now
         self._code_lifetime = code_lifetime
         self._applications: dict[str, OAuthApplication] = {}
-        self._codes: dict[Secret, _Grant] = {}
-        # A prefix as GitHub's tokens have; without one, no scanner of secrets would know it.
+        self._codes: dict[Secret, tuple[OAuthApplication, float]] = {}
+        # With the prefix of GitHub's tokens, secret scanners recognise it.
         self.personal_token: Secret = Secret(f"ghp_{secrets.token_hex(18)}")
-        """Its user's personal access token."""
+        """The user's personal access token."""
         self.password: Secret = Secret(secrets.token_urlsafe(18))
-        """Its user's password."""
+        """The user's password."""
 
     def register(self, repo_type: RepoType, *, redirect_uri: str) -> OAuthApplication:
-        """Register an application, whose answers go to ``redirect_uri`` and nowhere else."""
-        # The manual's sample is for GitHub, and has no response_type; RFC 6749 section 4.1.1 and the others need it.
+        """Register an application, whose responses go to ``redirect_uri`` only."""
+        # The manual's sample for GitHub has no response_type; RFC 6749 section 4.1.1 and the other hosts need it.
         response_type = None if repo_type is RepoType.GITHUB else "code"
-        client_id, scope = secrets.token_hex(10), " ".join(PLAYED_HOSTS[repo_type].scopes)
-        registered = OAuthApplication(repo_type, client_id, redirect_uri, scope, response_type)
-        self._applications[registered.client_id] = registered
-        return registered
+        client_id, scope = secrets.token_hex(10), " ".join(PROVIDERS[repo_type].scopes)
+        application = OAuthApplication(repo_type, client_id, redirect_uri, scope, response_type)
+        self._applications[client_id] = application
+        return application
 
     def authorization_endpoint(self, application: OAuthApplication) -> str:
-        """Return the address where the host asks for consent (RFC 6749 section 3.1)."""
-        return self.address + PLAYED_HOSTS[application.repo_type].authorization_path
+        """Return the URL that asks for consent (RFC 6749 section 3.1)."""
+        return self.address + PROVIDERS[application.repo_type].authorization_path
 
     async def exchange(self, application: OAuthApplication, code: Secret) -> Account | None:
-        """Return whose consent ``code`` stands for; None where it is not good. Either way it is used up.
-
-        The token request (RFC 6749 section 4.1.3), without a socket in between: both ends live in this process.
-        """
-        grant = self._codes.pop(code, None)
-        if grant is None or grant.application != application or self._now() >= grant.expires_at:
-            return None
-        return self.account()
+        """Return the account whose consent ``code`` represents, or None; the code is used up (section 4.1.3)."""
+        issued_for, expires_at = self._codes.pop(code, (None, 0.0))
+        return self.account() if issued_for == application and self._now() < expires_at else None
 
     def account(self) -> Account:
-        """Return what the host tells about its one user."""
+        """Return what the host says about its user."""
         home = f"{self.address}/{LOGIN}"
         return Account(self.address, LOGIN, home, f"{home}/avatar.svg")
 
     def knows_token(self, token: Secret) -> bool:
-        """Whether ``token`` is its user's personal access token."""
+        """Whether ``token`` is the user's personal access token."""
         return token == self.personal_token
 
     def knows_user(self, user: str, password: Secret) -> bool:
-        """Whether its user signs in with these; where users have accounts (``ACCOUNT/USER``), in whichever."""
+        """Whether user and password are right; ``ACCOUNT/USER`` may name any account."""
         return user.rpartition("/")[2] == LOGIN and password == self.password
 
     def application(self) -> web.Application:
-        """Return what is to be served."""
+        """Return the web application."""
         application = web.Application()
-        for path in sorted({host.authorization_path for host in PLAYED_HOSTS.values() if host.has_oauth}):
-            application.router.add_get(path, self._ask)
-            application.router.add_post(path, self._decide)
+        for path in sorted({PROVIDERS[repo_type].authorization_path for repo_type in REPO_TYPES}):
+            application.router.add_get(path, self._authorize)
+            application.router.add_post(path, self._authorize)
         application.router.add_get(f"/{LOGIN}", _profile)
         application.router.add_get(f"/{LOGIN}/avatar.svg", _avatar)
         return application
 
-    async def _ask(self, request: web.Request) -> web.Response:
-        parameters = dict(request.query)
-        refusal = self._refuse(request, parameters)
-        if refusal is not None:
-            return refusal
-        application = self._applications[parameters["client_id"]]
-        if self._decision:
-            return self._carry_out(self._decision, application, parameters)
-        return _consent_page(application, request.path, parameters)
-
-    async def _decide(self, request: web.Request) -> web.Response:
-        # The form brings the request along in hidden fields; a script may leave it in the address (section 3.1).
+    async def _authorize(self, request: web.Request) -> web.Response:
+        # The form repeats the request in hidden fields; a script may leave it in the address (section 3.1).
         form = {name: value for name, value in (await request.post()).items() if isinstance(value, str)}
         parameters = {**request.query, **form}
         refusal = self._refuse(request, parameters)
         if refusal is not None:
             return refusal
-        return self._carry_out(form.get("decision"), self._applications[parameters["client_id"]], parameters)
-
-    def _carry_out(
-        self, decision: str | None, application: OAuthApplication, parameters: Mapping[str, str]
-    ) -> web.Response:
+        application = self._applications[parameters["client_id"]]
+        decision = self._decision if request.method == "GET" else form.get("decision", "")
+        if decision is None:
+            return _consent_page(application, request.path, parameters)
         match decision:
             case "authorize":
-                return self._answer(application, parameters, {"code": self._new_code(application).reveal()})
+                return self._respond(application, parameters, code=self._new_code(application).reveal())
             case "deny":
                 description = "The user has denied your application access."
-                return self._answer_error(application, parameters, "access_denied", description)
+                return self._respond(application, parameters, error="access_denied", error_description=description)
             case _:
                 return _error_page("Neither authorized nor denied", "The form has two buttons; one must be chosen.")
 
     def _refuse(self, request: web.Request, parameters: Mapping[str, str]) -> web.Response | None:
-        """Return the answer to an authorization request that cannot be granted, None for one that can.
+        """Return the response to an invalid authorization request, or None for a valid one.
 
-        Without a trustworthy redirect_uri the user is told and nobody else (RFC 6749 section 4.1.2.1). GitHub
-        alone then turns to the registered one.
+        Without a valid redirect_uri only the user learns of it (RFC 6749 section 4.1.2.1), except from GitHub, which
+        then uses the registered one.
         """
         if len(set(request.query)) != len(request.query):
             return _error_page("Repeated parameter", "A parameter of the request is there more than once.")
         application = self._applications.get(parameters.get("client_id", ""))
-        if application is None or PLAYED_HOSTS[application.repo_type].authorization_path != request.path:
-            return _error_page("Unknown application", "No application is registered under this client id.")
+        if application is None or PROVIDERS[application.repo_type].authorization_path != request.path:
+            return _error_page("Unknown application", "No application is registered with this client id.")
         if parameters.get("redirect_uri") != application.redirect_uri:
             if application.repo_type is not RepoType.GITHUB:
                 return _error_page("Invalid redirect_uri", "The application is not registered with this address.")
             description = "The redirect_uri MUST match the registered callback URL for this application."
-            return self._answer_error(application, parameters, "redirect_uri_mismatch", description)
+            return self._respond(application, parameters, error="redirect_uri_mismatch", error_description=description)
         if application.response_type is not None and parameters.get("response_type") != application.response_type:
             description = "The authorization server does not support this response type."
-            return self._answer_error(application, parameters, "unsupported_response_type", description)
+            return self._respond(
+                application, parameters, error="unsupported_response_type", error_description=description
+            )
         return None
 
     def _new_code(self, application: OAuthApplication) -> Secret:
         # GitHub's codes have 20 hexadecimal digits, Doorkeeper's (GitLab, Gitee) 64; Bitbucket's are undocumented.
         code = Secret(secrets.token_hex(10 if application.repo_type is RepoType.GITHUB else 32))
-        self._codes[code] = _Grant(application, self._now() + self._code_lifetime)
+        self._codes[code] = application, self._now() + self._code_lifetime
         return code
 
-    def _answer_error(
-        self, application: OAuthApplication, parameters: Mapping[str, str], error: str, description: str
-    ) -> web.Response:
-        answer = {"error": error, "error_description": description, "error_uri": _RFC_ERRORS}
-        return self._answer(application, parameters, answer)
-
-    def _answer(
-        self, application: OAuthApplication, parameters: Mapping[str, str], answer: Mapping[str, str]
-    ) -> web.Response:
+    def _respond(self, application: OAuthApplication, parameters: Mapping[str, str], **values: str) -> web.Response:
+        if "error" in values:
+            values["error_uri"] = _RFC_ERRORS
         state = {"state": parameters["state"]} if "state" in parameters else {}
-        # RFC 9207; GitHub sends it since 2026, with refusals too, the others do not.
+        # RFC 9207: GitHub has sent it since 2026, also with errors; the others do not.
         issuer = {"iss": self.address + _ISSUER_PATH} if application.repo_type is RepoType.GITHUB else {}
-        # The registered address has a query of its own. urlencode writes `+` for a space, as the real hosts do here.
-        location = f"{application.redirect_uri}&{urlencode({**answer, **issuer, **state})}"
-        # Not HTTPFound: it would write the address anew, and `%24` as `$`.
-        return web.Response(status=302, headers={"Location": location, "Cache-Control": "no-store"})
+        # The registered URI has a query of its own. urlencode writes `+` for a space, as the real hosts do here.
+        return _redirect(f"{application.redirect_uri}&{urlencode({**values, **issuer, **state})}")
 
 
 def _consent_page(application: OAuthApplication, path: str, parameters: Mapping[str, str]) -> web.Response:
-    meanings = PLAYED_HOSTS[application.repo_type].scopes
+    host = application.repo_type.display_name
+    meanings = PROVIDERS[application.repo_type].scopes
     scopes = "".join(
         f"<li><code>{escape(scope)}</code> <span>{meanings.get(scope, '')}</span></li>"
         for scope in parameters.get("scope", "").split()
@@ -403,25 +356,26 @@ def _consent_page(application: OAuthApplication, path: str, parameters: Mapping[
         f'<input type="hidden" name="{escape(name)}" value="{escape(value)}">' for name, value in parameters.items()
     )
     return page(
-        f"Authorize ServiceStage · {application.repo_type.display_name}",
-        f"""<p class="host">{application.repo_type.display_name} <small>of the sandbox</small></p>
+        f"Authorize ServiceStage · {host}",
+        f"""<p class="host">{host} <small>of the sandbox</small></p>
 <h1>Authorize Huawei Cloud ServiceStage</h1>
-<p>The application <b>ServiceStage</b> asks for access to the account <b>{LOGIN}</b>:</p>
+<p>The application <b>ServiceStage</b> requests access to the account <b>{LOGIN}</b>:</p>
 <ul>{scopes}</ul>
 <form method="post" action="{path}">{hidden}
 <button class="main" type="submit" name="decision" value="authorize">Authorize</button>
 <button type="submit" name="decision" value="deny">Deny</button></form>
-<p class="note">No account is real here. The answer goes to {escape(application.redirect_uri)}</p>""",
+<p class="note">This account is not real. The response goes to {escape(application.redirect_uri)}</p>""",
     )
 
 
-def _error_page(title: str, text: str) -> web.Response:
-    return page(title, f"<h1>{escape(title)}</h1><p>{escape(text)}</p>", status=400)
+async def _profile(_request: web.Request) -> web.Response:
+    return page(LOGIN, f"<h1>{LOGIN}</h1><p>The only account of the sandbox's Git host.</p>")
 
 
-async def _profile(_: web.Request) -> web.Response:
-    return page(LOGIN, f"<h1>{LOGIN}</h1><p>The one account of the sandbox's Git host.</p>")
-
-
-async def _avatar(_: web.Request) -> web.Response:
-    return web.Response(text=avatar(LOGIN), content_type="image/svg+xml")
+async def _avatar(_request: web.Request) -> web.Response:
+    image = (
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 64 64"><circle cx="32" cy="32" r="32" fill="#1f7a43"/>'
+        '<text x="32" y="43" font-family="sans-serif" font-size="32" text-anchor="middle" fill="#fff">'
+        f"{LOGIN[:1].upper()}</text></svg>"
+    )
+    return web.Response(text=image, content_type="image/svg+xml")

@@ -22,7 +22,7 @@ from oauth_helper.models import (
     is_legal_name,
     what_is_wrong_in,
 )
-from oauth_helper.sandbox.git_host import PLAYED_HOSTS
+from oauth_helper.sandbox.git_host import PROVIDERS
 from oauth_helper.secret import Secret
 
 PENDING = Pending(
@@ -135,7 +135,7 @@ def test_the_facts_of_a_repository_type_agree_with_the_documents(repo_type: Repo
 
 
 def test_the_documents_the_package_and_the_sandbox_have_the_same_repository_types() -> None:
-    assert list(TYPES) == list(RepoType) == list(PLAYED_HOSTS)
+    assert list(TYPES) == list(RepoType) == list(PROVIDERS)
 
 
 def test_a_pending_entry_is_read_as_it_was_written_and_shows_no_secret() -> None:

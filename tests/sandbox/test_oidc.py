@@ -1,16 +1,17 @@
-"""The sandbox in front of a Git host outside that is missing, is something else, or answers what nobody can use."""
+"""An OpenID provider as the Git host: what the sandbox requests, and every unusable response."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from aiohttp import web
-from paper_provider import TOKEN, PaperProvider, answering
 
 from oauth_helper.errors import (
     CodeOrStateInvalidError,
@@ -29,12 +30,87 @@ from oauth_helper.secret import Secret
 from oauth_helper.servicestage.client import ServiceStageClient
 
 SECRET = "planted-client-secret"
+TOKEN = {"access_token": "planted-token", "token_type": "bearer"}
+CLAIMS = {"sub": "1"}
+Answer = Callable[[], Awaitable[web.Response]]
+
+
+async def _token() -> web.Response:
+    return web.json_response(TOKEN)
+
+
+async def _claims() -> web.Response:
+    return web.json_response(CLAIMS)
+
+
+@dataclass
+class FakeProvider:
+    """An OpenID provider that answers what a test tells it to."""
+
+    address: str
+    changes: dict[str, Any] = field(default_factory=dict)
+    """Changes to its metadata; None removes a field."""
+    token: Answer = _token
+    claims: Answer = _claims
+    headers: list[dict[str, str]] = field(default_factory=list)
+    """Of the requests to the token endpoint and to userinfo."""
+    forms: list[dict[str, str]] = field(default_factory=list)
+
+    def application(self) -> web.Application:
+        application = web.Application()
+        application.router.add_get("/.well-known/openid-configuration", self._describe)
+        application.router.add_post("/token", self._answer_token)
+        application.router.add_get("/userinfo", self._answer_claims)
+        application.router.add_get("/page/.well-known/openid-configuration", _page)
+        application.router.add_get("/moved/.well-known/openid-configuration", _moved)
+        application.router.add_get("/closed/.well-known/openid-configuration", _closed)
+        return application
+
+    async def _describe(self, _: web.Request) -> web.Response:
+        document = {
+            "issuer": self.address,
+            "authorization_endpoint": f"{self.address}/authorize",
+            "token_endpoint": f"{self.address}/token",
+            "userinfo_endpoint": f"{self.address}/userinfo",
+            "response_types_supported": ["code"],
+        } | self.changes
+        return web.json_response({name: value for name, value in document.items() if value is not None})
+
+    async def _answer_token(self, request: web.Request) -> web.Response:
+        self.headers.append(dict(request.headers))
+        self.forms.append({name: str(value) for name, value in (await request.post()).items()})
+        return await self.token()
+
+    async def _answer_claims(self, request: web.Request) -> web.Response:
+        self.headers.append(dict(request.headers))
+        return await self.claims()
+
+
+async def _page(_: web.Request) -> web.Response:
+    return web.Response(text="<html>", content_type="text/html")
+
+
+async def _moved(_: web.Request) -> web.Response:
+    raise web.HTTPFound("/.well-known/openid-configuration")
+
+
+async def _closed(_: web.Request) -> web.Response:
+    return web.json_response({"error": "temporarily_unavailable"}, status=503)
+
+
+def answering(status: int, body: object, **headers: str) -> Answer:
+    text = body if isinstance(body, str) else json.dumps(body)
+
+    async def answer() -> web.Response:
+        return web.Response(status=status, text=text, headers=headers)
+
+    return answer
 
 
 @pytest.fixture
-async def provider() -> AsyncIterator[PaperProvider]:
+async def provider() -> AsyncIterator[FakeProvider]:
     port = open_port()
-    provider = PaperProvider(address_of(port))
+    provider = FakeProvider(address_of(port))
     async with serving(provider.application(), port):
         yield provider
 
@@ -44,7 +120,7 @@ class User:
     """Makes authorizations of whatever code."""
 
     service: ServiceStageClient
-    said: list[Text]
+    warnings: list[Text]
 
     async def state(self) -> Secret:
         url = await self.service.authorization_url(RepoType.GITHUB)
@@ -57,14 +133,14 @@ class User:
 
 
 @asynccontextmanager
-async def using(provider: PaperProvider, issuer: str | None = None) -> AsyncIterator[User]:
-    said: list[Text] = []
+async def using(provider: FakeProvider, issuer: str | None = None) -> AsyncIterator[User]:
+    warnings: list[Text] = []
     registration = Registration(issuer or provider.address, "id", Secret(SECRET))
     async with (
-        Sandbox(registration=registration, warn=said.append) as sandbox,
+        Sandbox(registration=registration, warn=warnings.append) as sandbox,
         ServiceStageClient(sandbox.endpoint, project_id=sandbox.project_id, credentials=sandbox.access_key) as service,
     ):
-        yield User(service, said)
+        yield User(service, warnings)
 
 
 async def failure(issuer: str) -> OAuthHelperError:
@@ -76,8 +152,8 @@ async def failure(issuer: str) -> OAuthHelperError:
     return failed.value
 
 
-async def test_the_token_request_is_the_one_of_rfc_6749_and_the_account_that_of_userinfo(
-    provider: PaperProvider,
+async def test_the_token_request_follows_rfc_6749_and_the_account_comes_from_userinfo(
+    provider: FakeProvider,
 ) -> None:
     async with using(provider) as user:
         made = await user.create()
@@ -95,7 +171,7 @@ async def test_the_token_request_is_the_one_of_rfc_6749_and_the_account_that_of_
     assert bearer == "Bearer planted-token"
 
 
-async def test_a_git_host_that_is_not_there_is_said_before_anything_is_printed() -> None:
+async def test_a_provider_that_does_not_run_is_an_error() -> None:
     with open_port() as port:
         address = address_of(port)
     error = await failure(address)
@@ -105,14 +181,14 @@ async def test_a_git_host_that_is_not_there_is_said_before_anything_is_printed()
 
 
 @pytest.mark.parametrize("path", ["/page", "/moved", "/closed", "/nowhere"])
-async def test_what_is_no_openid_provider_is_refused(provider: PaperProvider, path: str) -> None:
+async def test_another_server_is_refused(provider: FakeProvider, path: str) -> None:
     error = await failure(provider.address + path)
     assert isinstance(error, UnusableAnswerError)
     assert f"{path}/.well-known/openid-configuration" in error.message
 
 
 @pytest.mark.parametrize("issuer", ["http://git.example.com", "https://git.example.com/?a=b", "ftp://127.0.0.1", ""])
-async def test_an_address_that_no_secret_may_be_sent_to_is_refused(issuer: str) -> None:
+async def test_an_unsafe_issuer_is_refused(issuer: str) -> None:
     assert isinstance(await failure(issuer), SettingsError)
 
 
@@ -138,33 +214,31 @@ async def test_an_address_that_no_secret_may_be_sent_to_is_refused(issuer: str) 
         ("token_endpoint_auth_methods_supported", 5),
     ],
 )
-async def test_what_a_document_lacks_is_named(provider: PaperProvider, field_name: str, value: object) -> None:
+async def test_missing_metadata_is_named(provider: FakeProvider, field_name: str, value: object) -> None:
     provider.changes = {field_name: value}
     error = await failure(provider.address)
     assert isinstance(error, UnusableAnswerError)
-    assert f"lacks what is needed: {field_name}" in error.message
+    assert f"lacks {field_name}" in error.message
 
 
-async def test_a_document_of_another_issuer_is_refused(provider: PaperProvider) -> None:
+async def test_the_metadata_of_another_issuer_is_refused(provider: FakeProvider) -> None:
     provider.changes = {"issuer": "https://git.example.com"}
     assert "https://git.example.com" in (await failure(provider.address)).message
 
 
-async def test_a_slash_at_the_end_of_an_issuer_is_none_of_its_name(provider: PaperProvider) -> None:
+async def test_a_final_slash_of_the_issuer_does_not_matter(provider: FakeProvider) -> None:
     provider.changes = {"issuer": f"{provider.address}/"}
     async with using(provider, f"{provider.address}/") as user:
         assert (await user.create()).name == "my-auth"
 
 
 @pytest.mark.parametrize("error", ["invalid_grant", "invalid_client"])
-async def test_a_refusal_is_the_one_of_a_wrong_code_and_its_reason_is_told_to_who_runs_the_sandbox(
-    provider: PaperProvider, error: str
-) -> None:
+async def test_a_refused_code_is_0402_and_its_reason_is_a_warning(provider: FakeProvider, error: str) -> None:
     provider.token = answering(401 if error == "invalid_client" else 400, {"error": error})
     async with using(provider) as user:
         with pytest.raises(CodeOrStateInvalidError):
             await user.create()
-        assert user.said == [f"The Git host refused the code ({error})"]
+        assert user.warnings == [f"The Git host refused the code ({error})"]
 
 
 @pytest.mark.parametrize(
@@ -176,7 +250,6 @@ async def test_a_refusal_is_the_one_of_a_wrong_code_and_its_reason_is_told_to_wh
         (200, "<html>"),
         (200, "[1]"),
         (200, "[" * 100_000),
-        (200, "{" + " " * 300_000 + "}"),
         (200, {"access_token": "t"}),
         (200, {**TOKEN, "token_type": "DPoP"}),
         (200, {**TOKEN, "access_token": ""}),
@@ -185,9 +258,7 @@ async def test_a_refusal_is_the_one_of_a_wrong_code_and_its_reason_is_told_to_wh
     ],
     ids=str,
 )
-async def test_a_token_that_cannot_be_used_is_servicestages_failure(
-    provider: PaperProvider, status: int, body: object
-) -> None:
+async def test_an_unusable_token_is_an_internal_error(provider: FakeProvider, status: int, body: object) -> None:
     provider.token = answering(status, body, Location="/userinfo")
     await assert_fails(provider)
     assert len(provider.headers) == 1
@@ -196,23 +267,21 @@ async def test_a_token_that_cannot_be_used_is_servicestages_failure(
 @pytest.mark.parametrize(
     ("status", "body"), [(401, {"error": "invalid_token"}), (200, {}), (200, {"sub": 5}), (200, "eyJhbGciOiJub25lIn0")]
 )
-async def test_an_account_that_is_not_told_is_servicestages_failure(
-    provider: PaperProvider, status: int, body: object
-) -> None:
+async def test_a_missing_account_is_an_internal_error(provider: FakeProvider, status: int, body: object) -> None:
     provider.claims = answering(status, body)
     await assert_fails(provider)
 
 
-async def assert_fails(provider: PaperProvider) -> None:
+async def assert_fails(provider: FakeProvider) -> None:
     async with using(provider) as user:
         with pytest.raises(UnusableAnswerError) as failed:
             await user.create()
         assert (failed.value.status, failed.value.code) == (500, "SVCSTG.REPO.0500")
-        assert len(user.said) == 1
+        assert len(user.warnings) == 1
         assert await user.service.list_authorizations() == []
 
 
-async def test_of_two_that_want_one_name_at_the_same_time_one_gets_it(provider: PaperProvider) -> None:
+async def test_of_two_exchanges_for_one_name_one_succeeds(provider: FakeProvider) -> None:
     both = asyncio.Barrier(2)
 
     async def answer_both_together() -> web.Response:

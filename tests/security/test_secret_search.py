@@ -10,14 +10,14 @@ from pathlib import Path
 from urllib.parse import quote, quote_plus
 
 import pytest
-from canaries import Canary, Search
-from canary_exceptions import (
-    entry_without_redirect,
-    page_without_addresses,
-    without_addresses,
-    without_exports,
-    without_start,
-    without_waiting,
+from support.secret_search import (
+    Search,
+    Secret,
+    searched_argv,
+    searched_file,
+    searched_page,
+    searched_stderr,
+    searched_stdout,
 )
 
 STATE = "$2a$10$.uQYThj5yKFs51w9s9ajeuQ0NSGshPH7IUfXoZLPlz7J/oAJ8Babc"
@@ -59,7 +59,7 @@ FORMS: dict[str, Callable[[str], str]] = {
 
 
 def found(text: str | bytes) -> set[str]:
-    hits = Search(Canary(name, value) for name, value in SECRETS.items()).hits(text)
+    hits = Search(Secret(name, value) for name, value in SECRETS.items()).hits(text)
     return {hit.partition(" in ")[0] for hit in hits}
 
 
@@ -88,7 +88,7 @@ def test_bytes_that_are_no_text_are_searched() -> None:
 
 
 def test_nothing_is_found_where_nothing_is() -> None:
-    source = Path(__file__).parent.parent / "oauth_helper"
+    source = Path(__file__).parents[2] / "oauth_helper"
     for path in source.rglob("*.py"):
         assert found(path.read_bytes()) == set()
     assert found("$2a$10$ state=%242a%2410%24 code= ********") == set()
@@ -96,7 +96,7 @@ def test_nothing_is_found_where_nothing_is() -> None:
 
 
 def test_a_short_secret_is_found_whole() -> None:
-    search = Search([Canary("pin", "83-2719"), Canary("none", "")])
+    search = Search([Secret("pin", "83-2719"), Secret("none", "")])
     assert search.hits("x83-2719x")
     assert not search.hits("83-271")
 
@@ -104,26 +104,26 @@ def test_a_short_secret_is_found_whole() -> None:
 def test_only_the_addresses_of_the_event_may_stand_in_it() -> None:
     event = {"event": "waiting", "at": "now", "listener": START, "authorization_url": f"https://x?state={STATE}"}
     line = json.dumps(event) + "\n"
-    assert found(without_waiting(line)) == set()
-    assert "start" not in without_waiting(line)
-    assert found(without_waiting(json.dumps(event | {"listener": f"{START}&{CODE}"}) + "\n")) == {"code"}
-    assert found(without_waiting(json.dumps(event | {"more": STATE}) + "\n")) == {"state"}
-    assert found(without_waiting(line.replace("waiting", "opened"))) == {"state"}
-    assert found(without_waiting(f"{line}{STATE}")) == {"state"}
+    assert found(searched_stdout(line)) == set()
+    assert "start" not in searched_stdout(line)
+    assert found(searched_stdout(json.dumps(event | {"listener": f"{START}&{CODE}"}) + "\n")) == {"code"}
+    assert found(searched_stdout(json.dumps(event | {"more": STATE}) + "\n")) == {"state"}
+    assert found(searched_stdout(line.replace("waiting", "opened"))) == {"state"}
+    assert found(searched_stdout(f"{line}{STATE}")) == {"state"}
 
 
 def test_only_an_address_alone_on_its_line_may_be_said() -> None:
     url = f"https://x?state={STATE}"
     said = f"Open it:\n  {START}\r\n\x1b[2K  {url}\n"
-    assert without_addresses(said, [url]).split() == ["Open", "it:"]
-    assert found(without_addresses(said)) == {"state"}
-    assert found(without_addresses(f"debug {url}\n", [url])) == {"state"}
-    assert START in without_addresses(f"opening {START}\n")
+    assert searched_stderr(said, [url]).split() == ["Open", "it:"]
+    assert found(searched_stderr(said)) == {"state"}
+    assert found(searched_stderr(f"debug {url}\n", [url])) == {"state"}
+    assert START in searched_stderr(f"opening {START}\n")
 
 
 def test_only_the_address_itself_may_stand_among_an_openers_words() -> None:
-    assert without_start(["browser", "--new", START]) == ["browser", "--new"]
-    assert without_start([f"--url={START}"]) == [f"--url={START}"]
+    assert searched_argv(["browser", "--new", START]) == "browser\n--new"
+    assert searched_argv([f"--url={START}"]) == f"--url={START}"
 
 
 def test_only_its_link_and_its_own_addresses_may_stand_in_a_page() -> None:
@@ -133,20 +133,20 @@ def test_only_its_link_and_its_own_addresses_may_stand_in_a_page() -> None:
         f'<meta http-equiv="refresh" content="1; url=/done?k={CODE}"><body data-live="/done?k={CODE}">'
     )
     assert found(page) == {"state", "code"}
-    assert found(page_without_addresses(page)) == set()
-    assert found(page_without_addresses(f"{page}<p>{STATE}</p>")) == {"state"}
-    assert found(page_without_addresses(f'{page}<a href="/servicestage?code={CODE}">')) == {"code"}
+    assert found(searched_page(page)) == set()
+    assert found(searched_page(f"{page}<p>{STATE}</p>")) == {"state"}
+    assert found(searched_page(f'{page}<a href="/servicestage?code={CODE}">')) == {"code"}
 
 
 def test_only_the_lines_for_the_shell_may_hold_what_opens_the_sandbox() -> None:
-    assert without_exports(f"export HUAWEICLOUD_SDK_SK={CODE}\n# export OAUTH_HELPER_TOKEN={CODE}\n").strip() == ""
-    assert found(without_exports(f"export OTHER={CODE}\nHUAWEICLOUD_SDK_SK={CODE}")) == {"code"}
+    assert searched_stdout(f"export HUAWEICLOUD_SDK_SK={CODE}\n# export OAUTH_HELPER_TOKEN={CODE}\n").strip() == ""
+    assert found(searched_stdout(f"export OTHER={CODE}\nHUAWEICLOUD_SDK_SK={CODE}")) == {"code"}
 
 
 def test_only_code_and_state_may_stand_in_an_entry_that_nobody_else_can_read(tmp_path: Path) -> None:
-    entry = tmp_path / "pending"
+    entry = tmp_path / "pending-1.json"
     entry.write_text(json.dumps({"name": "my-auth", "code": CODE, "state": STATE, "more": PASSWORD}))
     entry.chmod(0o644)
-    assert found(entry_without_redirect(entry)) == set(SECRETS)
+    assert found(searched_file(entry)) == set(SECRETS)
     entry.chmod(0o600)
-    assert found(entry_without_redirect(entry)) == {"password"}
+    assert found(searched_file(entry)) == {"password"}

@@ -1,18 +1,21 @@
-"""Every call that the sandbox's ServiceStage serves, made by the vendor's own client, for every type of repository."""
+"""The vendor's Python SDK, unchanged, against the sandbox: every call, every repository type, every refusal."""
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final
 
 import pytest
-from vendor_client import Operation, Vendor, code_and_state, operations, served
+from aiohttp import ClientSession
+from support.repo_type_contract import IN_BROWSER
+from support.vendor_client import Operation, Vendor, VendorIam, code_and_state, operations, served
 
+from oauth_helper.credentials import AccessKey
 from oauth_helper.sandbox import Sandbox
-from oauth_helper.sandbox.faults import FaultInjector
-from oauth_helper.sandbox.gateway import Gateway
+from oauth_helper.sandbox.gateway import Gateway, Iam
 from oauth_helper.sandbox.git_host import GitHost
 from oauth_helper.sandbox.servicestage import ServiceStage
 
@@ -20,9 +23,9 @@ SERVICESTAGE: Final = "huaweicloudsdkservicestage.v2.ServiceStageClient"
 GIT: Final = "/v1/{project_id}/git"
 AUTHS: Final = f"{GIT}/auths"
 REPOS: Final = f"{GIT}/repos"
-SERVED_BY_NONE: Final = frozenset(
+NOT_SERVED: Final = frozenset(
     {
-        # What a pipeline does with a repository once it is linked: no command of ours asks for it.
+        # What a pipeline does with a linked repository; no command of ours calls it.
         *("create_project", "create_tag", "create_hook", "create_file"),
         *("delete_tag", "delete_hook", "delete_file", "update_file"),
         *("list_commits", "list_hooks", "list_tags", "list_trees", "show_content", "show_project_detail"),
@@ -34,7 +37,7 @@ REFUSED_TYPES: Final = frozenset(
         ("create_password_auth", "github")
     }
 )
-"""Types that the SDK names, and the sandbox refuses."""
+"""Types that the SDK names and the sandbox refuses."""
 
 
 @pytest.fixture
@@ -51,7 +54,6 @@ async def vendor(sandbox: Sandbox, clean_surroundings: object) -> AsyncIterator[
 
 
 def served_by_servicestage() -> set[Operation]:
-    injector = FaultInjector((), now=time.time, duration=0)
     git_host = GitHost("http://127.0.0.1:1", now=time.time, code_lifetime=1, decision=None)
     return served(
         ServiceStage(
@@ -60,10 +62,9 @@ def served_by_servicestage() -> set[Operation]:
             authorization_server=git_host,
             git_host=git_host,
             gateway=Gateway(time.time),
-            injector=injector,
             now=time.time,
             password_body="documented",
-        ).application()
+        ).application(())
     )
 
 
@@ -75,7 +76,7 @@ async def show_redirect_url(client: Vendor, sandbox: Sandbox, repo_type: str = "
 
 
 async def create_o_auth(client: Vendor, sandbox: Sandbox, repo_type: str = "github") -> Any:
-    # A type without OAuth has no address to consent at, and is refused whatever the code.
+    # A type without OAuth has no authorization URL; ServiceStage refuses it with any code.
     git_credential = {"code": "0" * 20, "state": "s"}
     if repo_type != "devcloud":
         git_credential = await code_and_state(await show_redirect_url(client, sandbox, repo_type))
@@ -146,13 +147,13 @@ NAMED_TYPES: Final = {
 }
 
 
-def test_no_call_that_the_sandbox_serves_is_left_out() -> None:
+def test_every_call_of_the_sandbox_is_tested() -> None:
     assert set(CALLS) == served_by_servicestage()
 
 
-def test_the_sandbox_and_the_sdk_have_the_same_git_calls_but_those_we_do_not_make() -> None:
+def test_the_sandbox_and_the_sdk_have_the_same_calls() -> None:
     of_sdk = {name: one for name, one in operations(SERVICESTAGE).items() if one[1].startswith(f"{GIT}/")}
-    assert {of_sdk.pop(name) for name in SERVED_BY_NONE}.isdisjoint(CALLS)
+    assert {of_sdk.pop(name) for name in NOT_SERVED}.isdisjoint(CALLS)
     assert of_sdk == {call.__name__: operation for operation, call in CALLS.items()}
 
 
@@ -162,8 +163,8 @@ async def test_the_sdk_makes_each_call(vendor: Vendor, sandbox: Sandbox, operati
     assert operation in {operations(SERVICESTAGE)[name] for name in vendor.called}
 
 
-@pytest.mark.parametrize("name", sorted(SERVED_BY_NONE))
-async def test_a_call_that_we_do_not_make_is_not_there(vendor: Vendor, name: str) -> None:
+@pytest.mark.parametrize("name", sorted(NOT_SERVED))
+async def test_a_call_that_is_not_served_does_not_exist(vendor: Vendor, name: str) -> None:
     request = getattr(vendor.v2, f"{name.title().replace('_', '')}Request")
     given = {key: "some-thing" for key in request.attribute_map if key != "body"}
     with pytest.raises(vendor.errors.ClientRequestException) as caught:
@@ -173,7 +174,7 @@ async def test_a_call_that_we_do_not_make_is_not_there(vendor: Vendor, name: str
 
 @pytest.mark.parametrize("repo_type", ["github", "gitlab", "gitee", "bitbucket", "devcloud"])
 @pytest.mark.parametrize("name", NAMED_TYPES)
-async def test_the_types_that_the_sdk_names_are_those_that_are_served(
+async def test_the_sandbox_serves_the_types_that_the_sdk_names(
     vendor: Vendor, sandbox: Sandbox, name: str, repo_type: str
 ) -> None:
     comment = getattr(vendor.v2, NAMED_TYPES[name]).repo_type.__doc__
@@ -186,3 +187,111 @@ async def test_the_types_that_the_sdk_names_are_those_that_are_served(
         with pytest.raises(vendor.errors.ClientRequestException) as caught:
             await call(vendor, sandbox, repo_type)  # type: ignore[call-arg]
         assert caught.value.error_code == "SVCSTG.REPO.0401"
+
+
+@pytest.fixture
+async def client(sandbox: Sandbox, clean_surroundings: object) -> AsyncIterator[VendorIam]:
+    client = VendorIam(sandbox)
+    yield client
+    client.close()
+
+
+def token_request(v3: Any, sandbox: Sandbox, password: str) -> Any:
+    domain = v3.PwdPasswordUserDomain(name=sandbox.user.domain_name)
+    user = v3.PwdPasswordUser(name=sandbox.user.name, password=password, domain=domain)
+    identity = v3.PwdIdentity(methods=["password"], password=v3.PwdPassword(user=user))
+    scope = v3.AuthScope(project=v3.AuthScopeProject(name=sandbox.region))
+    body = v3.KeystoneCreateUserTokenByPasswordRequestBody(auth=v3.PwdAuth(identity=identity, scope=scope))
+    return v3.KeystoneCreateUserTokenByPasswordRequest(nocatalog="true", body=body)
+
+
+async def test_the_sdk_makes_each_call_to_iam(sandbox: Sandbox, client: VendorIam) -> None:
+    found = await client.call("keystone_list_projects", client.v3.KeystoneListProjectsRequest(name=sandbox.region))
+    assert [(one.id, one.name) for one in found.projects] == [(sandbox.project_id, sandbox.region)]
+    request = token_request(client.v3, sandbox, sandbox.user.password.reveal())
+    issued = await client.call("keystone_create_user_token_by_password", request)
+    assert issued.token.project.id == sandbox.project_id
+    address = f"{sandbox.endpoint}/v1/{sandbox.project_id}/git/auths"
+    async with (
+        ClientSession(headers={"X-Auth-Token": issued.x_subject_token}) as session,
+        session.get(address) as response,
+    ):
+        assert response.status == 200
+    with pytest.raises(client.errors.ClientRequestException) as caught:
+        await client.call("keystone_create_user_token_by_password", token_request(client.v3, sandbox, "wrong"))
+    assert caught.value.status_code == 401
+    iam = Iam(user=sandbox.user, project_id="p", region="r", gateway=Gateway(time.time), now=time.time)
+    assert {operations("huaweicloudsdkiam.v3.IamClient")[name] for name in client.called} == served(iam.application(()))
+
+
+@pytest.mark.parametrize("repo_type", IN_BROWSER)
+@pytest.mark.parametrize("tag", [None, "intl", "a b&c=d/é~*+"])
+async def test_the_sdk_links_and_lists(vendor: Vendor, repo_type: str, tag: str | None) -> None:
+    v2 = vendor.v2
+    shown = await vendor.call("show_redirect_url", v2.ShowRedirectUrlRequest(repo_type=repo_type, tag=tag))
+    body = v2.OAuth(name="my-auth.1_2", **await code_and_state(shown.url))
+    created = await vendor.call("create_o_auth", v2.CreateOAuthRequest(repo_type=repo_type, tag=tag, body=body))
+    assert (created.authorization.repo_user, created.authorization.token_type) == ("octocat", "oauth")
+    listed = await vendor.call("list_authorizations", v2.ListAuthorizationsRequest())
+    (record,) = listed.authorizations
+    assert (record.name, record.repo_type, record.tag, record.status) == ("my-auth.1_2", repo_type, tag, 0)
+    assert record.avartar == created.authorization.avartar
+
+
+async def test_the_sdk_finds_the_project_by_its_region(sandbox: Sandbox, clean_surroundings: object) -> None:
+    client = await asyncio.to_thread(Vendor.of_region, sandbox)
+    assert (await client.call("list_authorizations", client.v2.ListAuthorizationsRequest())).count == 0
+    client.close()
+
+
+async def refusal(vendor: Vendor, name: str, request: Any) -> tuple[int, str]:
+    with pytest.raises(vendor.errors.ClientRequestException) as caught:
+        await vendor.call(name, request)
+    assert len(caught.value.request_id) == 32
+    assert caught.value.error_msg
+    return caught.value.status_code, caught.value.error_code
+
+
+async def test_the_sdk_reads_every_refusal(vendor: Vendor, sandbox: Sandbox) -> None:
+    v2 = vendor.v2
+    unknown = v2.OAuth(name="my-auth", code="0" * 20, state="$2a$10$" + "x" * 53)
+    oauth = v2.CreateOAuthRequest(repo_type="github", body=unknown)
+    assert await refusal(vendor, "create_o_auth", oauth) == (400, "SVCSTG.REPO.0402")
+    wrong = v2.CreatePersonalAuthRequest(repo_type="gitlab", body=v2.AccessToken(name="wrong", token="ghp_" + "0" * 36))
+    assert await refusal(vendor, "create_personal_auth", wrong) == (400, "SVCSTG.REPO.0451")
+    await create_personal_auth(vendor, sandbox)
+    taken = v2.AccessToken(name="my-auth", token=sandbox.personal_token.reveal())
+    request = v2.CreatePersonalAuthRequest(repo_type="gitee", body=taken)
+    assert await refusal(vendor, "create_personal_auth", request) == (400, "SVCSTG.REPO.0403")
+    sandbox.expire("my-auth")
+    for name, code in ((None, "0450"), ("unknown", "0450"), ("my-auth", "0451")):
+        request = v2.ListNamespacesRequest(x_repo_auth=name)
+        assert await refusal(vendor, "list_namespaces", request) == (400, f"SVCSTG.REPO.{code}")
+
+
+async def test_a_key_that_is_wrong_or_may_not_list_is_refused(sandbox: Sandbox, clean_surroundings: object) -> None:
+    wrong = AccessKey(sandbox.access_key.access_key, "0" * 40)
+    for key, expected in ((wrong, (401, "APIGW.0301")), (sandbox.access_key_without_list, (403, "IAM.0003"))):
+        client = Vendor(sandbox.endpoint, key, sandbox.project_id)
+        assert await refusal(client, "list_authorizations", client.v2.ListAuthorizationsRequest()) == expected
+        client.close()
+
+
+async def test_the_sdk_links_a_private_host_with_a_token(vendor: Vendor, sandbox: Sandbox) -> None:
+    v2, host = vendor.v2, "https://192.168.1.1:8080/gitlab"
+    body = v2.AccessToken(name="private", token=sandbox.personal_token.reveal(), host=host)
+    made = await vendor.call("create_personal_auth", v2.CreatePersonalAuthRequest(repo_type="gitlab", body=body))
+    assert (made.authorization.token_type, made.authorization.repo_host) == ("personal", host)
+
+
+async def test_the_sdk_sees_a_namespace_with_a_slash(vendor: Vendor, sandbox: Sandbox) -> None:
+    v2 = vendor.v2
+    await create_personal_auth(vendor, sandbox)
+    seen = await vendor.call("list_namespaces", v2.ListNamespacesRequest(x_repo_auth="my-auth"))
+    assert [one.name for one in seen.namespaces] == ["octocat", "sandbox-group/tools", "sandbox-group/attic"]
+    for namespace in (seen.namespaces[1].name, seen.namespaces[1].id):
+        request = v2.ListProjectsRequest(x_repo_auth="my-auth", namespace=namespace)
+        (project,) = (await vendor.call("list_projects", request)).projects
+        assert project.clone_url.endswith("/sandbox-group/tools/build.tools.git")
+    branches = v2.ListBranchesRequest(x_repo_auth="my-auth", namespace="sandbox-group/tools", project="build.tools")
+    assert (await vendor.call("list_branches", branches)).branches == ["master", "release/1.0"]

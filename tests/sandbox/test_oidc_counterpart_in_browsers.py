@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 from browser_session import Browser, Chromium, Firefox, Tab
-from canary_sandbox import TappedSandbox
 from command import surroundings, use_temporary_folder
 from link_script import Script, scripted
-from oidc_provider import LOGIN, OidcProvider, oidc_provider
+from support.command_runner import CommandRunner
+from support.oidc_provider import LOGIN, OidcProvider, oidc_provider
 from support.recorded_events import RecordedEvents
 from support.thoroughness import some_of
 from support.window_links import link, program_of
@@ -19,6 +19,7 @@ from support.window_links import link, program_of
 from oauth_helper.browsers.discovery import Family
 from oauth_helper.errors import AuthorizationDeniedError
 from oauth_helper.events import Captured, Way
+from oauth_helper.sandbox import Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -61,11 +62,11 @@ async def test_our_window_holds_the_redirect_that_sign_in_and_consent_end_with(f
     told = RecordedEvents()
     async with (
         oidc_provider(hand="authorize") as provider,
-        TappedSandbox(registration=provider.registration) as sandbox,
+        Sandbox(registration=provider.registration) as sandbox,
     ):
         linked = await link(sandbox, family, told)
         assert sandbox.console.requests == 0
-        assert {await asked(provider)} == sandbox.authorization_urls
+        assert {await asked(provider)} == CommandRunner.current.authorization_urls
     assert linked.authorization.repo_user == f"{LOGIN}-of-oidc"
     assert Captured(Way.WINDOW) in told
     assert not list(profiles.iterdir())
@@ -74,7 +75,7 @@ async def test_our_window_holds_the_redirect_that_sign_in_and_consent_end_with(f
 @pytest.mark.parametrize("family", some_of(list(Family), one_in=2))
 async def test_who_signs_in_and_then_cancels_in_our_window_has_denied(family: Family, profiles: Path) -> None:
     await program_of(family)
-    async with oidc_provider(hand="cancel") as provider, TappedSandbox(registration=provider.registration) as sandbox:
+    async with oidc_provider(hand="cancel") as provider, Sandbox(registration=provider.registration) as sandbox:
         with pytest.raises(AuthorizationDeniedError, match="End-User aborted interaction") as denied:
             await link(sandbox, family, RecordedEvents())
         assert sandbox.console.requests == 0
@@ -98,7 +99,7 @@ class OwnBrowser(NamedTuple):
 
 
 @asynccontextmanager
-async def own_browser(kind: type[Browser], sandbox: TappedSandbox) -> AsyncIterator[OwnBrowser]:
+async def own_browser(kind: type[Browser], sandbox: Sandbox) -> AsyncIterator[OwnBrowser]:
     if kind.find() is None:
         pytest.skip(f"none of {', '.join(kind.names)} is installed")
     async with kind() as browser, scripted(environ=surroundings(sandbox)) as script:
@@ -111,7 +112,7 @@ async def own_browser(kind: type[Browser], sandbox: TappedSandbox) -> AsyncItera
 
 @pytest.mark.parametrize("kind", [Chromium, Firefox], ids=["chromium", "firefox"])
 async def test_the_users_own_browser_goes_the_whole_way_the_manual_describes(kind: type[Browser]) -> None:
-    async with oidc_provider() as provider, TappedSandbox(registration=provider.registration) as sandbox:
+    async with oidc_provider() as provider, Sandbox(registration=provider.registration) as sandbox:
         async with own_browser(kind, sandbox) as own:
             await own.host.evaluate(SIGN_IN.replace("LOGIN", json.dumps(LOGIN)))
             await own.host.wait_for(ASKS_FOR_CONSENT)
@@ -120,14 +121,14 @@ async def test_the_users_own_browser_goes_the_whole_way_the_manual_describes(kin
             await own.page.wait_for("document.body.dataset.outcome === 'linked'")
             assert f"{LOGIN}-of-oidc" in await own.page.evaluate("document.body.textContent")
             assert (await own.link.ended()).status == 0
-        assert {await asked(provider)} == sandbox.authorization_urls
+        assert {await asked(provider)} == CommandRunner.current.authorization_urls
 
 
 @pytest.mark.parametrize("kind", some_of([Chromium, Firefox], one_in=2), ids=lambda kind: kind.__name__)
 async def test_the_users_own_browser_brings_a_denial_as_well(kind: type[Browser]) -> None:
     async with (
         oidc_provider() as provider,
-        TappedSandbox(registration=provider.registration) as sandbox,
+        Sandbox(registration=provider.registration) as sandbox,
         own_browser(kind, sandbox) as own,
     ):
         await own.host.evaluate(CANCEL)

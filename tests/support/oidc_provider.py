@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import pytest
 from aiohttp import ClientSession, CookieJar
-from npm_package import npm_package
+from support.npm_package import npm_package
+from support.page_reader import PageReader
 from yarl import URL
 
-from oauth_helper.sandbox import PageReader
 from oauth_helper.sandbox.oidc import Registration
 from oauth_helper.secret import Secret
 
@@ -29,7 +29,7 @@ PACKAGE: Final = "oidc-provider@9.13.3"
 LOGIN: Final = "ada"
 """Who signs in. The provider tells of her as of ``ada-of-oidc``."""
 
-_PROGRAM: Final = Path(__file__).parent / "counterparts" / "provider.mjs"
+_PROGRAM: Final = Path(__file__).parent.parent / "data" / "oidc_provider.mjs"
 _REPO_TYPES: Final = ("github", "gitlab", "gitee", "bitbucket")
 # A port of its own with every sandbox: of a native application's address on loopback, none is compared (RFC 8252
 # section 7.3).

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from canary_sandbox import TappedSandbox
 from command import error_of, records, surroundings
 from link_script import delivered, scripted
-from oidc_provider import LOGIN, OidcProvider, go_through, oidc_provider
+from support.command_runner import CommandRunner
+from support.oidc_provider import LOGIN, OidcProvider, go_through, oidc_provider
 
 from oauth_helper.errors import CodeOrStateInvalidError
 from oauth_helper.models import Authorization, RepoType
+from oauth_helper.sandbox import Sandbox
 from oauth_helper.sandbox.oidc import Registration
 from oauth_helper.secret import Secret
 from oauth_helper.servicestage.client import ServiceStageClient
@@ -31,7 +32,7 @@ class Host(NamedTuple):
     """A provider, a sandbox whose Git host it is, and what the sandbox said to who runs it."""
 
     provider: OidcProvider
-    sandbox: TappedSandbox
+    sandbox: Sandbox
     said: list[Text]
 
     async def code(self) -> Secret:
@@ -61,7 +62,7 @@ def _of(address: str, name: str) -> str:
 @asynccontextmanager
 async def opened(provider: OidcProvider, registration: Registration | None = None) -> AsyncIterator[Host]:
     said: list[Text] = []
-    async with TappedSandbox(registration=registration or provider.registration, warn=said.append) as sandbox:
+    async with Sandbox(registration=registration or provider.registration, warn=said.append) as sandbox:
         yield Host(provider, sandbox, said)
 
 
@@ -145,7 +146,7 @@ async def test_what_is_opened_is_byte_for_byte_what_the_api_gave(query: str) -> 
     async with oidc_provider(endpoint_query=query) as provider, opened(provider) as host:
         async with scripted(environ=surroundings(host.sandbox)) as script:
             authorization_url = (await script.event("waiting"))["authorization_url"]
-        (given,) = host.sandbox.authorization_urls
+        (given,) = CommandRunner.current.authorization_urls
         assert authorization_url == given
         assert query in given
         assert ("code_challenge" in given) is bool(query)

@@ -1,0 +1,341 @@
+"""Runs the command as users and scripts do, in a process of its own; at the end of each test its secrets are searched.
+
+The autouse fixture in conftest.py gives every test one :class:`CommandRunner`. It learns the secrets of every sandbox
+that the test opens from the requests and responses, on the server's side, and records what each command writes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import Any, ClassVar, Final
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from aiohttp import web
+from aiohttp.typedefs import Handler
+from support.secret_search import (
+    LeakError,
+    Search,
+    Secret,
+    searched_argv,
+    searched_file,
+    searched_page,
+    searched_stderr,
+    searched_stdout,
+)
+
+from oauth_helper.sandbox import Sandbox
+
+TESTS: Final = Path(__file__).parents[1]
+BROWSER: Final = TESTS / "scripted_browser.py"
+_RECORDING: Final = str(Path(__file__).parent / "recording")
+_IN_HEADERS: Final = ("X-Auth-Token", "X-Security-Token", "X-Subject-Token", "Proxy-Authorization")
+_IN_BODIES: Final = ("code", "state", "password")
+_OF_THE_TESTS: Final = ("RECORDED_", "COVERAGE_", "PYTEST_", "PYTHONPATH")
+_NOT_SECRET: Final = frozenset(
+    {
+        ("oauth_helper.sandbox.gateway", "new_request_id"),
+        ("oauth_helper.sandbox.git_host", "register"),  # client ids, which authorization URLs contain
+        ("oauth_helper.sandbox", "__init__", 32),  # the project id
+        ("oauth_helper.sandbox", "_new_access_key", 20),  # the public half of an access key
+    }
+)
+"""Module, function, and the length where only values of one length are public."""
+_NO_SECRETS_OF: Final = frozenset({"oauth_helper.browsers.window"})
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a process ended."""
+
+    status: int
+    out: str
+    err: str
+
+
+class CommandRunner:
+    """Runs commands for one test; :meth:`search` fails if a secret is where none may be."""
+
+    current: ClassVar[CommandRunner]
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.secrets: dict[str, Secret] = {}
+        """By value."""
+        self.authorization_urls: set[str] = set()
+        self._outputs: list[tuple[str, bytearray]] = []
+        self._created: set[Path] = set()
+        """Files in the user's folders that commands wrote; tests write others."""
+        folder.mkdir()
+
+    def learn(self, name: str, value: str) -> None:
+        """Take ``value`` for a secret of this test."""
+        if value:
+            self.secrets.setdefault(value, Secret(name, value))
+
+    def environ(self, sandbox: Sandbox | None = None, **more: str) -> dict[str, str]:
+        """Return the environment of a user with the scripted browser, who uses the sandbox with an access key."""
+        of_sandbox = sandbox.environment() if sandbox else {}
+        of_sandbox.pop("OAUTH_HELPER_TOKEN", None)
+        paths = [_RECORDING, *filter(None, [os.environ.get("PYTHONPATH")])]
+        ours = {
+            "BROWSER": shlex.join([sys.executable, str(BROWSER)]),
+            "PYTHONPATH": os.pathsep.join(paths),
+            "RECORDED_IN": str(self.folder),
+        }
+        return dict(os.environ) | ours | of_sandbox | more
+
+    @asynccontextmanager
+    async def running(
+        self, *arguments: str, environ: Mapping[str, str], stdin: int = DEVNULL
+    ) -> AsyncIterator[Process]:
+        """Start ``oauth-helper``; kill it if it still runs at the end."""
+        with self.watching_files(environ):
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "oauth_helper", *arguments),
+                stdin=stdin,
+                stdout=PIPE,
+                stderr=PIPE,
+                env=dict(environ),
+            )
+            self._record(process)
+            try:
+                yield process
+            finally:
+                if process.returncode is None:
+                    process.send_signal(signal.SIGKILL)
+                    await process.wait()
+
+    async def run(self, *arguments: str, environ: Mapping[str, str], given: str | bytes | None = None) -> Ended:
+        """Run ``oauth-helper`` to its end, with ``given`` on standard input."""
+        async with self.running(*arguments, environ=environ, stdin=DEVNULL if given is None else PIPE) as process:
+            return await self.ended(process, given.encode() if isinstance(given, str) else given)
+
+    async def run_forked(self, *arguments: str, environ: Mapping[str, str], given: str | bytes | None = None) -> Ended:
+        """Do the same in a process forked from one that has imported everything: faster, for many commands.
+
+        Standard input is a file. Tests of Python's start, of pipes, or of variables that are read during imports use
+        :meth:`run`.
+        """
+        with tempfile.TemporaryDirectory(prefix="forked-") as name, self.watching_files(environ):
+            folder = Path(name)
+            (folder / "in").write_bytes(given.encode() if isinstance(given, str) else given or b"")
+            status = await Forking.of_all_tests().run(folder, *arguments, environ=environ)
+            out, err = (folder / "out").read_bytes(), (folder / "err").read_bytes()
+        self._outputs += [("stdout", bytearray(out)), ("stderr", bytearray(err))]
+        return Ended(status, out.decode(), err.decode())
+
+    @staticmethod
+    async def ended(process: Process, given: bytes | None = None) -> Ended:
+        """Wait for the end, with ``given`` on standard input."""
+        async with asyncio.timeout(50):
+            out, err = await process.communicate(given)
+        assert process.returncode is not None
+        return Ended(process.returncode, out.decode(), err.decode())
+
+    def record_screen(self, shown: str) -> None:
+        """Search what a terminal showed, too."""
+        self._outputs.append(("screen", bytearray(shown.encode())))
+
+    @contextmanager
+    def watching_files(self, environ: Mapping[str, str]) -> Iterator[None]:
+        """Search the files that appear or change meanwhile in the user's folders."""
+        before = _contents(environ)
+        try:
+            yield
+        finally:
+            after = _contents(environ)
+            self._created |= {path for path, content in after.items() if before.get(path) != content}
+
+    def _record(self, process: Process) -> None:
+        for name, stream in (("stdout", process.stdout), ("stderr", process.stderr)):
+            if stream:
+                self._outputs.append((name, copy := bytearray()))
+                _copy_into(copy, stream)
+
+    def tap(self, sandbox: Sandbox, applications: tuple[web.Application, ...]) -> tuple[web.Application, ...]:
+        """Learn the secrets in requests to a sandbox and in its responses; the console's are searched nowhere."""
+
+        @web.middleware
+        async def tap(request: web.Request, handler: Handler) -> web.StreamResponse:
+            self._learn_from(request.headers, await _body(request))
+            self.learn("signature", request.headers.get("Authorization", "").partition("Signature=")[2])
+            response = await handler(request)
+            body = response.body if isinstance(response, web.Response) and isinstance(response.body, bytes) else b""
+            self._learn_from(response.headers, body)
+            return response
+
+        for application in applications[:-1]:
+            application.middlewares.insert(0, tap)
+        for name, secret in (
+            ("SK", sandbox.access_key.secret_key),
+            ("SK without list", sandbox.access_key_without_list.secret_key),
+            ("token", sandbox.token.token),
+            ("password", sandbox.user.password),
+            ("personal token", sandbox.personal_token),
+            ("Git password", sandbox.git_password),
+        ):
+            self.learn(name, secret.reveal())
+        return applications
+
+    def _learn_from(self, headers: Mapping[str, str], body: bytes) -> None:
+        for name in _IN_HEADERS:
+            self.learn(name, headers.get(name, ""))
+        self._learn_from_url(headers.get("Location", ""))
+        with suppress(ValueError, RecursionError):  # a page, or nothing
+            self._learn_from_document(json.loads(body))
+
+    def _learn_from_document(self, document: object) -> None:
+        for name, value in document.items() if isinstance(document, dict) else ():
+            if isinstance(value, str) and name in _IN_BODIES:
+                self.learn(name, value)
+            elif isinstance(value, str) and name == "url":
+                self.authorization_urls.add(value)
+                self._learn_from_url(value)
+            else:
+                self._learn_from_document(value)
+
+    def _learn_from_url(self, url: str) -> None:
+        query = parse_qs(urlsplit(url).query)
+        for name in ("code", "state"):
+            for value in query.get(name, []):
+                self.learn(name, value)
+
+    def search(self) -> None:
+        """Fail if a secret is where none may be."""
+        issued = [
+            Secret(f"{each['module']}.{each['function']}", each["value"])
+            for each in self._recorded("issued")
+            if _is_secret(**each)
+        ]
+        # The test's own short values, such as the code "wrong", are words that any text may contain.
+        search = Search([*(one for one in self.secrets.values() if len(one.value) >= 20), *issued])
+        found = [f"{name}: {hit}" for name, text in self._places() for hit in search.hits(text)]
+        if found:
+            raise LeakError("\n".join(["", *found]))
+
+    def forget(self) -> None:
+        """Search nothing of what was written so far, for a test that expects a leak."""
+        self._outputs.clear()
+        self._created.clear()
+        for path in self.folder.iterdir():
+            path.unlink()
+
+    def _recorded(self, name: str) -> list[dict[str, Any]]:
+        path = self.folder / name
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+
+    def _places(self) -> Iterator[tuple[str, str | bytes]]:
+        for name, raw in self._outputs:
+            text = raw.decode("utf-8", "backslashreplace")
+            yield name, searched_stdout(text) if name == "stdout" else searched_stderr(text, self.authorization_urls)
+        for child in self._recorded("children"):
+            argv, environ = child["argv"], child["environ"]
+            yield f"argv of {argv[:3]}", searched_argv(argv)
+            theirs = {key: value for key, value in environ.items() if not key.startswith(_OF_THE_TESTS)}
+            yield f"environment of {argv[:3]}", "\n".join(f"{key}={value}" for key, value in theirs.items())
+        for page in self.folder.glob("*.html"):
+            yield "page", searched_page(page.read_text(encoding="utf-8"))
+        for path in sorted(self._created):
+            yield "name of a file", str(path)
+            if path.is_file():
+                yield f"file {path.name}", searched_file(path)
+
+
+def _is_secret(module: str, function: str, value: str) -> bool:
+    is_public = {(module, function), (module, function, len(value))} & _NOT_SECRET
+    return module.startswith("oauth_helper") and module not in _NO_SECRETS_OF and not is_public
+
+
+async def _body(request: web.Request) -> bytes:
+    try:
+        return await request.read()
+    except web.HTTPRequestEntityTooLarge:
+        return b""
+
+
+def _contents(environ: Mapping[str, str]) -> dict[Path, tuple[int, int]]:
+    """Return the files in the user's folders, with what shows a change."""
+    folders = {environ.get(name) for name in ("HOME", "XDG_RUNTIME_DIR", "XDG_STATE_HOME", "TMPDIR")} - {None, ""}
+    found: dict[Path, tuple[int, int]] = {}
+    for folder in folders:
+        for path in Path(str(folder)).rglob("*"):
+            with suppress(OSError):  # it may be gone already
+                if path.is_file():
+                    found[path] = (path.stat().st_mtime_ns, path.stat().st_ino)
+    return found
+
+
+def _copy_into(copy: bytearray, stream: asyncio.StreamReader) -> None:
+    feed = stream.feed_data
+
+    def feed_data(data: bytes) -> None:
+        copy.extend(data)
+        feed(data)
+
+    stream.feed_data = feed_data  # type: ignore[method-assign, assignment]
+
+
+class Forking:
+    """The process that forks commands; it ends with its standard input, and so with this one at the latest."""
+
+    _of_all_tests: ClassVar[dict[bool, Forking]] = {}
+    """By whether their coverage is measured: a command does as the process from which it is forked."""
+
+    def __init__(self) -> None:
+        program = str(Path(__file__).with_name("command_to_fork.py"))
+        environ = dict(os.environ) | {"PYTHONPATH": _RECORDING}
+        self._process = subprocess.Popen(
+            [sys.executable, program], text=True, stdin=PIPE, stdout=PIPE, cwd="/", env=environ
+        )
+        self._one_at_a_time = Lock()
+
+    @classmethod
+    def of_all_tests(cls) -> Forking:
+        is_measured = any(name.startswith("COVERAGE_") for name in os.environ)
+        if is_measured not in cls._of_all_tests:
+            cls._of_all_tests[is_measured] = cls()
+        return cls._of_all_tests[is_measured]
+
+    @classmethod
+    def end_all(cls) -> None:
+        while cls._of_all_tests:
+            cls._of_all_tests.popitem()[1]._process.communicate()
+
+    async def run(self, folder: Path, *arguments: str, environ: Mapping[str, str]) -> int:
+        """Run ``oauth-helper``, whose streams are the files ``in``, ``out`` and ``err``; return its status."""
+        asked = {"arguments": arguments, "environ": dict(environ), "folder": str(folder), "current": str(Path.cwd())}
+        return await asyncio.to_thread(self._send, json.dumps(asked))
+
+    def _send(self, line: str) -> int:
+        with self._one_at_a_time:
+            assert self._process.stdin
+            assert self._process.stdout
+            self._process.stdin.write(f"{line}\n")
+            self._process.stdin.flush()
+            return int(self._process.stdout.readline())
+
+
+@contextmanager
+def command_runner(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[CommandRunner]:
+    """Give a test its runner, which learns the secrets of every sandbox; search at the end."""
+    runner = CommandRunner.current = CommandRunner(folder)
+    applications = Sandbox._applications
+    monkeypatch.setattr(
+        Sandbox, "_applications", lambda sandbox, *others: runner.tap(sandbox, applications(sandbox, *others))
+    )
+    yield runner
+    runner.search()
