@@ -41,7 +41,7 @@ class OAuthHelperError(Exception):
         self.request_id = request_id  # the id that the vendor's support asks for
         self.status = status  # the HTTP status of the answer; None if the error is not an answer
         self.answered_by = answered_by  # who answered, if the answer has none of ServiceStage's codes
-        self.nothing_created = nothing_created  # whether it is certain; the message or hint says so
+        self.nothing_created: bool = nothing_created  # whether it is certain; the message or hint says so
 
     def __str__(self) -> str:
         return self.message

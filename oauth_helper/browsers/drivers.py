@@ -282,7 +282,7 @@ class _BaseDriver:
         self._headless = headless
         self._languages = languages
         self._pages: set[str] = set()
-        self.is_closed = False
+        self.is_closed: bool = False
         """Whether the user has closed the last page."""
 
     def _page_closed(self, page: str) -> None:
@@ -297,7 +297,7 @@ class ChromiumDriver(_BaseDriver):
     ``languages`` is what a page is asked for in ``Accept-Language``; None: whatever the system's language is.
     """
 
-    first_page_seconds = 1.0
+    first_page_seconds: float = 1.0
     """After how many seconds the first page goes on by itself. Usually the tab is driven before that."""
 
     def __init__(self, *, uses_pipe: bool, headless: bool, languages: str | None = None) -> None:
@@ -391,7 +391,7 @@ class FirefoxDriver(_BaseDriver):
 
     uses_pipe = False
     endpoint_path = "/session"
-    first_page_seconds = 3.0
+    first_page_seconds: float = 3.0
 
     def __init__(self, *, headless: bool, platform: str, session_timeout: float, languages: str | None = None) -> None:
         super().__init__(headless=headless, languages=languages)

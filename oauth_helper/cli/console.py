@@ -211,7 +211,7 @@ class BackgroundWriter:
         self._thread: threading.Thread | None = None
         self.error: OSError | ValueError | None = None
         """Why the last failed write failed."""
-        self.is_blocked = False
+        self.is_blocked: bool = False
         """Whether the output did not accept in time what was written."""
         self.has_status_line = False
         """Whether the last line is one that is replaced."""

@@ -269,7 +269,7 @@ class Server(LowLevelServer):
         self._accepting: asyncio.Server
         self._handler = handler
         self.on_rejected = on_rejected
-        self.limiter = _ConnectionLimiter()
+        self.limiter: _ConnectionLimiter = _ConnectionLimiter()
 
     def __call__(self) -> _Connection:
         """Return the protocol of a new connection."""

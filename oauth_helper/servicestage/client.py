@@ -57,7 +57,7 @@ class ServiceStageClient:
         self._connection = Connection(
             endpoint, credentials=credentials, project_id=project_id, ca_bundle=ca_bundle, retries=retries
         )
-        self.endpoint = check_endpoint(endpoint)
+        self.endpoint: str = check_endpoint(endpoint)
         """Without what does not matter: a slash at its end, the scheme's own port."""
         self.project_id = project_id
         """As it was given."""
