@@ -314,31 +314,8 @@ def test_a_credentials_file_gives_credentials_or_an_error_without_secrets(text: 
 @given(
     text_of(
         *(f"{key} = " for key in sorted(FILE_KEYS)),
-        *(
-            '"cn-north-4"',
-            '"https://',
-            "http://127.0.0.1:1",
-            '"none"\n',
-            "30\n",
-            "\n",
-            '"""',
-            "0x",
-            "1e400",
-            "nan",
-            "-0",
-        ),
-        *(
-            "1979-05-27T07:32:00Z",
-            "[[a]]",
-            "{a = 1}",
-            "\\ud800",
-            "\\x1b",
-            "@",
-            "[::1]",
-            "9" * 5000,
-            "[" * 1500,
-            ":99999",
-        ),
+        *('"cn-north-4"', '"https://', "http://127.0.0.1:1", '"none"\n', "30\n", "\n", '"""', "0x", "1e400", "nan"),
+        *("1979-05-27T07:32:00Z", "[[a]]", "{a = 1}", "\\ud800", "\\x1b", "@", "[::1]", "9" * 5000, "[" * 1500),
     )
 )
 @example("timeout = " + "9" * 5000)
