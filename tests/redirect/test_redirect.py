@@ -149,6 +149,7 @@ def test_an_invalid_redirect_is_rejected_with_a_reason(text: str, reason: str) -
         ("https://git.example:8443\\x", False),
         ("https://evil.example", False),
         ("http://1[::1]@", False),
+        ("https://[::1", False),
     ],
 )
 def test_the_issuer_has_scheme_host_and_port_of_the_authorization_url(issuer: str, is_right: bool) -> None:
