@@ -218,16 +218,18 @@ class Pending(Struct, frozen=True):
         """Read what :meth:`to_json` returned.
 
         Raises:
-            ValueError: It is something else. The message may repeat parts of it.
-            OverflowError: A time in it is out of range.
+            ValueError: It is something else.
         """
         if record.get("format") != _FORMAT:
             raise ValueError("unknown format")
         if not all(value and value.isprintable() for value in record.values() if isinstance(value, str)):
             raise ValueError("an empty or unprintable text")
-        pending = msgspec.convert({**record, "target": record}, cls, dec_hook=_secret)
-        for moment in (pending.captured_at, pending.sent_at or pending.captured_at):
-            moment.astimezone(UTC)
+        try:
+            pending = msgspec.convert({**record, "target": record}, cls, dec_hook=_secret)
+            for moment in (pending.captured_at, pending.sent_at or pending.captured_at):
+                moment.astimezone(UTC)
+        except (msgspec.ValidationError, OverflowError):
+            raise ValueError("an unexpected value") from None
         return pending
 
 

@@ -19,11 +19,6 @@ PRINTABLE = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), min_s
     lambda text: not text.isspace()
 )
 ANY_TEXT = st.text(st.characters(codec=None, exclude_categories=()))
-PIECES = (
-    *("code=", "state=", "error=", "iss=", "repo_type=", ENCODED_STATE, STATE, CONSOLE, "https://", "abc"),
-    *("&", "?", "#", "%", "%25", "%FF", "=", "+", "\n", " ", '"', "(", ")", "&amp;", "\\", "\x1b[200~"),
-)
-FRAGMENTS = st.lists(st.sampled_from(PIECES) | ANY_TEXT).map("".join)
 
 
 def result_of(request: AuthorizationRequest, text: str) -> dict[str, str]:
@@ -154,6 +149,7 @@ def test_an_invalid_redirect_is_rejected_with_a_reason(text: str, reason: str) -
         ("https://git.example:8443\\x", False),
         ("https://evil.example", False),
         ("http://1[::1]@", False),
+        ("https://[::1", False),
     ],
 )
 def test_the_issuer_has_scheme_host_and_port_of_the_authorization_url(issuer: str, is_right: bool) -> None:
@@ -300,23 +296,3 @@ def test_a_foreign_state_is_never_accepted(code: str, state: str) -> None:
                 assert rejected.reason == "foreign-state"  # noqa: PT017 - the denied error would pass pytest.raises' tuple
             else:
                 raise AssertionError("accepted a foreign state")
-
-
-@given(FRAGMENTS)
-def test_every_text_is_accepted_denied_or_rejected(text: str) -> None:
-    for judge in (REQUEST.judge, REQUEST.judge_query):
-        try:
-            response = judge(text)
-        except (AuthorizationDeniedError, RedirectRejectedError):
-            continue
-        assert response.state.reveal() == STATE
-
-
-@given(FRAGMENTS)
-def test_every_authorization_url_is_parsed_or_refused(url: str) -> None:
-    try:
-        request = AuthorizationRequest.parse(url, "github")
-    except UnusableAnswerError:
-        return
-    assert request.state.reveal()
-    assert request.url.reveal().isascii()
