@@ -182,11 +182,10 @@ def product_of(program: str) -> Product | None:
     """Return which browser ``program`` is, by its file name or Flathub identifier."""
     name = ntpath.basename(program)  # splits at both kinds of slash
     stem = _CHANNEL.sub("", name.lower().removesuffix(".exe").replace(" ", "-"))
-    return next((one for one in PRODUCTS if name == one.flatpak or stem in map(_without_channel, one.programs)), None)
-
-
-def _without_channel(program: str) -> str:
-    return _CHANNEL.sub("", program)
+    for product in PRODUCTS:
+        if name == product.flatpak or stem in {_CHANNEL.sub("", program) for program in product.programs}:
+            return product
+    return None
 
 
 def _find(program: str, environ: Mapping[str, str], platform: str) -> str | None:
@@ -232,12 +231,7 @@ def _program_of(command: str) -> str:
 
 
 def registry_value(key: str, name: str) -> str:
-    r"""Return a text from Windows' registry; nothing if there is none.
-
-    Args:
-        key: Begins with the root, such as ``HKEY_CURRENT_USER\Software``.
-        name: The value's name; empty for the key's default value.
-    """
+    """Return a text from Windows' registry; nothing if there is none. ``key`` begins with the root."""
     if sys.platform == "win32":  # pragma: no cover - only on Windows
         root, _, path = key.partition("\\")
         try:
@@ -372,21 +366,19 @@ def _beginning_of(path: str) -> bytes:
 async def choose_here(wanted: str, environ: Mapping[str, str], platform: str = sys.platform) -> list[FoundBrowser]:
     """Return the browsers to try, best first. The desktop is asked for its default only if that may change the order.
 
-    Args:
-        wanted: ``auto`` for all browsers, perhaps none; ``chromium`` or ``firefox`` for one family; anything else is
-            one browser's program, by its path or its name on ``PATH``, or on macOS its application.
-        environ: What to search with.
-        platform: As :data:`sys.platform` has it.
+    ``wanted`` is ``auto`` for all browsers, perhaps none; ``chromium`` or ``firefox`` for one family; anything else is
+    one browser's program, by its path or its name on ``PATH``, or on macOS its application.
 
     Raises:
         NoBrowserError: What was demanded is not installed, or no window can open in it.
     """
     if wanted != "auto" and wanted not in set(Family):
         return [_named(wanted, environ, platform)]
-    found = _of_family(wanted, find_browsers(environ, platform))
+    families = set(Family) if wanted == "auto" else {wanted}
+    found = [one for one in find_browsers(environ, platform) if one.family in families]
     if wanted == "auto" or len(found) > 1:
         default = await default_product(environ, platform)
-        found = _of_family(wanted, find_browsers(environ, platform, default=default))
+        found = [one for one in find_browsers(environ, platform, default=default) if one.family in families]
     if not found and wanted != "auto":
         names = ", ".join(product.name for product in PRODUCTS if product.family == wanted)
         _refuse(
@@ -394,10 +386,6 @@ async def choose_here(wanted: str, environ: Mapping[str, str], platform: str = s
             _("Install one ({names}), or give --browser the path of one.", names=names),
         )
     return found
-
-
-def _of_family(wanted: str, found: list[FoundBrowser]) -> list[FoundBrowser]:
-    return [browser for browser in found if wanted in {"auto", browser.family}]
 
 
 def _named(wanted: str, environ: Mapping[str, str], platform: str) -> FoundBrowser:
