@@ -58,7 +58,7 @@ class Product(Struct, frozen=True):
     name: str
     """For people; on macOS also the name of its application."""
     programs: tuple[str, ...]
-    """Names on ``PATH``; on Windows the last one is its program."""
+    """Names on ``PATH``, the usual one first; the shortest one is its program on Windows."""
     bundle: str
     """Its identifier at macOS' LaunchServices, in lower case."""
     flatpak: str
@@ -80,15 +80,15 @@ PRODUCTS: Final = (
         *(_C, "Google Chrome", ("google-chrome", "google-chrome-stable", "chrome")),
         *("com.google.chrome", "com.google.Chrome"),
     ),
-    Product(_C, "Chromium", ("chromium-browser", "chromium"), "org.chromium.chromium", "org.chromium.Chromium"),
+    Product(_C, "Chromium", ("chromium", "chromium-browser"), "org.chromium.chromium", "org.chromium.Chromium"),
     Product(
         *(_C, "Microsoft Edge", ("microsoft-edge", "microsoft-edge-stable", "msedge")),
         *("com.microsoft.edgemac", "com.microsoft.Edge"),
     ),
     Product(_C, "Brave", ("brave-browser", "brave"), "com.brave.browser", "com.brave.Browser", "Brave Browser"),
-    Product(_C, "Vivaldi", ("vivaldi-stable", "vivaldi"), "com.vivaldi.vivaldi", "com.vivaldi.Vivaldi"),
+    Product(_C, "Vivaldi", ("vivaldi", "vivaldi-stable"), "com.vivaldi.vivaldi", "com.vivaldi.Vivaldi"),
     Product(_C, "Opera", ("opera",), "com.operasoftware.opera", "com.opera.Opera"),
-    Product(_F, "Firefox", ("firefox-esr", "firefox"), "org.mozilla.firefox", "org.mozilla.firefox"),
+    Product(_F, "Firefox", ("firefox", "firefox-esr"), "org.mozilla.firefox", "org.mozilla.firefox"),
     Product(_F, "LibreWolf", ("librewolf",), "org.mozilla.librewolf", "io.gitlab.librewolf-community"),
 )
 """Within a family, the most common ones come first."""
@@ -96,20 +96,8 @@ PRODUCTS: Final = (
 GRAPHICAL: Final = (*(name for each in PRODUCTS for name in each.programs), "epiphany", "falkon", "konqueror")
 """Browsers that a Linux desktop may have on ``PATH``."""
 _TEXT_MODE: Final = frozenset(
-    [
-        "browsh",
-        "carbonyl",
-        "cha",
-        "edbrowse",
-        "elinks",
-        "links",
-        "links2",
-        "lynx",
-        "netrik",
-        "retawq",
-        "w3m",
-        "www-browser",
-    ]
+    {"browsh", "carbonyl", "cha", "edbrowse", "elinks", "links", "links2", "lynx", "netrik", "retawq", "w3m"}
+    | {"www-browser"}
 )
 """They would fight with us for the terminal, and no Git host's consent page works in them."""
 _CHANNEL: Final = re.compile(
@@ -216,12 +204,12 @@ def _installed(environ: Mapping[str, str], platform: str) -> Iterator[str]:
         places = [f"{folder}/Applications/{product.app}" for product in PRODUCTS for folder in ("", home)]
     elif platform == "win32":
         roots = ("HKEY_CURRENT_USER", "HKEY_LOCAL_MACHINE")
-        keys = [rf"{root}\{_APP_PATHS}\{product.programs[-1]}.exe" for product in PRODUCTS for root in roots]
+        keys = [rf"{root}\{_APP_PATHS}\{min(product.programs, key=len)}.exe" for product in PRODUCTS for root in roots]
         places = [_program_of(registry_value(key, "")) for key in keys]
     else:
         folders = (f"{environ.get('XDG_DATA_HOME') or f'{home}/.local/share'}/flatpak", "/var/lib/flatpak")
         flatpaks = [f"{folder}/exports/bin/{product.flatpak}" for folder in folders for product in PRODUCTS]
-        places = [*(name for product in PRODUCTS for name in product.programs[::-1]), *flatpaks]
+        places = [*(name for product in PRODUCTS for name in product.programs), *flatpaks]
     return (program for place in places if place and (program := _find(place, environ, platform)))
 
 
