@@ -58,7 +58,7 @@ class Product(Struct, frozen=True):
     name: str
     """For people; on macOS also the name of its application."""
     programs: tuple[str, ...]
-    """Names on ``PATH``; on Windows the last one is its program."""
+    """Names on ``PATH``, the usual one first; the shortest one is its program on Windows."""
     bundle: str
     """Its identifier at macOS' LaunchServices, in lower case."""
     flatpak: str
@@ -80,15 +80,15 @@ PRODUCTS: Final = (
         *(_C, "Google Chrome", ("google-chrome", "google-chrome-stable", "chrome")),
         *("com.google.chrome", "com.google.Chrome"),
     ),
-    Product(_C, "Chromium", ("chromium-browser", "chromium"), "org.chromium.chromium", "org.chromium.Chromium"),
+    Product(_C, "Chromium", ("chromium", "chromium-browser"), "org.chromium.chromium", "org.chromium.Chromium"),
     Product(
         *(_C, "Microsoft Edge", ("microsoft-edge", "microsoft-edge-stable", "msedge")),
         *("com.microsoft.edgemac", "com.microsoft.Edge"),
     ),
     Product(_C, "Brave", ("brave-browser", "brave"), "com.brave.browser", "com.brave.Browser", "Brave Browser"),
-    Product(_C, "Vivaldi", ("vivaldi-stable", "vivaldi"), "com.vivaldi.vivaldi", "com.vivaldi.Vivaldi"),
+    Product(_C, "Vivaldi", ("vivaldi", "vivaldi-stable"), "com.vivaldi.vivaldi", "com.vivaldi.Vivaldi"),
     Product(_C, "Opera", ("opera",), "com.operasoftware.opera", "com.opera.Opera"),
-    Product(_F, "Firefox", ("firefox-esr", "firefox"), "org.mozilla.firefox", "org.mozilla.firefox"),
+    Product(_F, "Firefox", ("firefox", "firefox-esr"), "org.mozilla.firefox", "org.mozilla.firefox"),
     Product(_F, "LibreWolf", ("librewolf",), "org.mozilla.librewolf", "io.gitlab.librewolf-community"),
 )
 """Within a family, the most common ones come first."""
@@ -96,20 +96,8 @@ PRODUCTS: Final = (
 GRAPHICAL: Final = (*(name for each in PRODUCTS for name in each.programs), "epiphany", "falkon", "konqueror")
 """Browsers that a Linux desktop may have on ``PATH``."""
 _TEXT_MODE: Final = frozenset(
-    [
-        "browsh",
-        "carbonyl",
-        "cha",
-        "edbrowse",
-        "elinks",
-        "links",
-        "links2",
-        "lynx",
-        "netrik",
-        "retawq",
-        "w3m",
-        "www-browser",
-    ]
+    {"browsh", "carbonyl", "cha", "edbrowse", "elinks", "links", "links2", "lynx", "netrik", "retawq", "w3m"}
+    | {"www-browser"}
 )
 """They would fight with us for the terminal, and no Git host's consent page works in them."""
 _CHANNEL: Final = re.compile(
@@ -182,11 +170,10 @@ def product_of(program: str) -> Product | None:
     """Return which browser ``program`` is, by its file name or Flathub identifier."""
     name = ntpath.basename(program)  # splits at both kinds of slash
     stem = _CHANNEL.sub("", name.lower().removesuffix(".exe").replace(" ", "-"))
-    return next((one for one in PRODUCTS if name == one.flatpak or stem in map(_without_channel, one.programs)), None)
-
-
-def _without_channel(program: str) -> str:
-    return _CHANNEL.sub("", program)
+    for product in PRODUCTS:
+        if name == product.flatpak or stem in {_CHANNEL.sub("", program) for program in product.programs}:
+            return product
+    return None
 
 
 def _find(program: str, environ: Mapping[str, str], platform: str) -> str | None:
@@ -217,12 +204,12 @@ def _installed(environ: Mapping[str, str], platform: str) -> Iterator[str]:
         places = [f"{folder}/Applications/{product.app}" for product in PRODUCTS for folder in ("", home)]
     elif platform == "win32":
         roots = ("HKEY_CURRENT_USER", "HKEY_LOCAL_MACHINE")
-        keys = [rf"{root}\{_APP_PATHS}\{product.programs[-1]}.exe" for product in PRODUCTS for root in roots]
+        keys = [rf"{root}\{_APP_PATHS}\{min(product.programs, key=len)}.exe" for product in PRODUCTS for root in roots]
         places = [_program_of(registry_value(key, "")) for key in keys]
     else:
         folders = (f"{environ.get('XDG_DATA_HOME') or f'{home}/.local/share'}/flatpak", "/var/lib/flatpak")
         flatpaks = [f"{folder}/exports/bin/{product.flatpak}" for folder in folders for product in PRODUCTS]
-        places = [*(name for product in PRODUCTS for name in product.programs[::-1]), *flatpaks]
+        places = [*(name for product in PRODUCTS for name in product.programs), *flatpaks]
     return (program for place in places if place and (program := _find(place, environ, platform)))
 
 
@@ -232,12 +219,7 @@ def _program_of(command: str) -> str:
 
 
 def registry_value(key: str, name: str) -> str:
-    r"""Return a text from Windows' registry; nothing if there is none.
-
-    Args:
-        key: Begins with the root, such as ``HKEY_CURRENT_USER\Software``.
-        name: The value's name; empty for the key's default value.
-    """
+    """Return a text from Windows' registry; nothing if there is none. ``key`` begins with the root."""
     if sys.platform == "win32":  # pragma: no cover - only on Windows
         root, _, path = key.partition("\\")
         try:
@@ -372,21 +354,19 @@ def _beginning_of(path: str) -> bytes:
 async def choose_here(wanted: str, environ: Mapping[str, str], platform: str = sys.platform) -> list[FoundBrowser]:
     """Return the browsers to try, best first. The desktop is asked for its default only if that may change the order.
 
-    Args:
-        wanted: ``auto`` for all browsers, perhaps none; ``chromium`` or ``firefox`` for one family; anything else is
-            one browser's program, by its path or its name on ``PATH``, or on macOS its application.
-        environ: What to search with.
-        platform: As :data:`sys.platform` has it.
+    ``wanted`` is ``auto`` for all browsers, perhaps none; ``chromium`` or ``firefox`` for one family; anything else is
+    one browser's program, by its path or its name on ``PATH``, or on macOS its application.
 
     Raises:
         NoBrowserError: What was demanded is not installed, or no window can open in it.
     """
     if wanted != "auto" and wanted not in set(Family):
         return [_named(wanted, environ, platform)]
-    found = _of_family(wanted, find_browsers(environ, platform))
+    families = set(Family) if wanted == "auto" else {wanted}
+    found = [one for one in find_browsers(environ, platform) if one.family in families]
     if wanted == "auto" or len(found) > 1:
         default = await default_product(environ, platform)
-        found = _of_family(wanted, find_browsers(environ, platform, default=default))
+        found = [one for one in find_browsers(environ, platform, default=default) if one.family in families]
     if not found and wanted != "auto":
         names = ", ".join(product.name for product in PRODUCTS if product.family == wanted)
         _refuse(
@@ -394,10 +374,6 @@ async def choose_here(wanted: str, environ: Mapping[str, str], platform: str = s
             _("Install one ({names}), or give --browser the path of one.", names=names),
         )
     return found
-
-
-def _of_family(wanted: str, found: list[FoundBrowser]) -> list[FoundBrowser]:
-    return [browser for browser in found if wanted in {"auto", browser.family}]
 
 
 def _named(wanted: str, environ: Mapping[str, str], platform: str) -> FoundBrowser:

@@ -96,11 +96,7 @@ class HeldRequest(Struct, frozen=True):
 
 @contextmanager
 def reading() -> Iterator[None]:
-    """Read what a browser sends.
-
-    Raises:
-        BrowserError: It has an unexpected form.
-    """
+    """Read what a browser sends; BrowserError if it has an unexpected form."""
     try:
         yield
     except (AttributeError, LookupError, TypeError, ValueError) as error:
@@ -234,11 +230,7 @@ class RemoteConnection:
         return result
 
     async def notify(self, method: str, **parameters: object) -> None:
-        """Send a command whose answer may come too late to wait for it.
-
-        Raises:
-            ConnectionLostError: The browser has closed the connection.
-        """
+        """Send a command whose answer may come too late to wait for it; ConnectionLostError as in :meth:`call`."""
         await self._send({"id": next(self._numbers), "method": method, "params": parameters})
 
     async def _send(self, command: JsonObject) -> None:

@@ -189,15 +189,15 @@ class BrowserProcess(asyncio.SubprocessProtocol):
             if self._pipe:
                 transport = await stack.enter_async_context(over_pipe(self._pipe))
             else:
-                endpoint = await self._endpoint_within(timeouts.endpoint) + endpoint_path
+                seconds = timeouts.endpoint
+                await asyncio.wait({self._endpoint}, timeout=seconds)
+                if not self._endpoint.done():
+                    raise BrowserError(
+                        _("did not say within {seconds:g} seconds where it can be driven", seconds=seconds)
+                    )
+                endpoint = self._endpoint.result() + endpoint_path
                 transport = await stack.enter_async_context(over_websocket(endpoint, timeout=timeouts.command))
             yield await stack.enter_async_context(RemoteConnection.over(transport, timeout=timeouts.command))
-
-    async def _endpoint_within(self, seconds: float) -> str:
-        await asyncio.wait({self._endpoint}, timeout=seconds)
-        if not self._endpoint.done():
-            raise BrowserError(_("did not say within {seconds:g} seconds where it can be driven", seconds=seconds))
-        return self._endpoint.result()
 
     async def unless_failed(self, work: Coroutine[Any, Any, Result]) -> Result:
         """Return what ``work`` returns, but cancel it when the browser ends or refuses to be driven.
@@ -336,10 +336,9 @@ def _create_profile(parent: Path) -> tuple[Path, int]:
             lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
             with suppress(OSError):  # a network file system may have no locks
                 fcntl.flock(lock, fcntl.LOCK_EX)
-            if folder.exists():
+            if folder.exists():  # pragma: no branch - see below
                 return folder, lock
-            os.close(lock)
-        # Another process swept it before it was locked.
+            os.close(lock)  # pragma: no cover - another process swept it before it was locked
 
 
 def _remove_profile(folder: Path, lock: int) -> None:

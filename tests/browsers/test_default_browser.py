@@ -39,6 +39,10 @@ DESKTOP = ("/bin/firefox", "/bin/gio", "/bin/xdg-open", "/bin/sensible-browser",
 OPENED = [["/bin/xdg-open", "URL"], ["/bin/gio", "open", "URL"], ["/bin/firefox", "URL"]]
 
 
+BOTH = {"BROWSER": rf'"{FIREFOX}" -new-tab %s;{EDGE}'}
+RUNDLL = r"D:\Win\System32\rundll32.exe"
+
+
 @pytest.mark.parametrize(
     ("environ", "platform", "programs", "expected"),
     [
@@ -46,31 +50,11 @@ OPENED = [["/bin/xdg-open", "URL"], ["/bin/gio", "open", "URL"], ["/bin/firefox"
         ({"WAYLAND_DISPLAY": "wayland-0"}, "linux", DESKTOP, OPENED),
         ({"BROWSER": " : "} | DISPLAY, "linux", DESKTOP, OPENED),
         ({"BROWSER": "firefox"} | DISPLAY, "linux", DESKTOP, [["/bin/firefox", "URL"]]),
-        (
-            WSL,
-            "linux",
-            ("/usr/bin/wslview", "/c/rundll32.exe"),
-            [["/usr/bin/wslview", "URL"], ["/c/rundll32.exe", HANDLER, "URL"]],
-        ),
-        (
-            WSL | DISPLAY,
-            "linux",
-            ("/bin/wslview", "/bin/xdg-open"),
-            [["/bin/wslview", "URL"], ["/bin/xdg-open", "URL"]],
-        ),
+        (WSL, "linux", ("/b/wslview", "/c/rundll32.exe"), [["/b/wslview", "URL"], ["/c/rundll32.exe", HANDLER, "URL"]]),
+        (WSL | DISPLAY, "linux", ("/b/wslview", "/b/xdg-open"), [["/b/wslview", "URL"], ["/b/xdg-open", "URL"]]),
         ({}, "darwin", ("/usr/bin/open",), [["/usr/bin/open", "URL"]]),
-        (
-            {"SystemRoot": r"D:\Win"},
-            "win32",
-            (r"D:\Win\System32\rundll32.exe",),
-            [[r"D:\Win\System32\rundll32.exe", HANDLER, "URL"]],
-        ),
-        (
-            {"BROWSER": rf'"{FIREFOX}" -new-tab %s;{EDGE}'},
-            "win32",
-            (FIREFOX, EDGE),
-            [[FIREFOX, "-new-tab", "URL"], [EDGE, "URL"]],
-        ),
+        ({"SystemRoot": r"D:\Win"}, "win32", (RUNDLL,), [[RUNDLL, HANDLER, "URL"]]),
+        (BOTH, "win32", (FIREFOX, EDGE), [[FIREFOX, "-new-tab", "URL"], [EDGE, "URL"]]),
     ],
 )
 def test_commands_by_machine_best_first(

@@ -80,103 +80,62 @@ def in_short(found: list[FoundBrowser]) -> list[str]:
 
 FLATPAKS = "/var/lib/flatpak/exports/bin"
 MINE = "/home/me/.local/share/flatpak/exports/bin"
+FOUR = Machine(("/usr/bin/firefox", "/usr/bin/chromium", "/usr/bin/brave", "/usr/bin/google-chrome"))
+TWO = Machine(("/usr/bin/firefox-esr", "/usr/bin/firefox", "/usr/bin/chromium"))
+LINKED = Machine(("/usr/local/bin/opera",), links={"/usr/local/bin/opera": "/usr/bin/snap"})
+SHIMS = Machine(
+    ("/usr/bin/chromium-browser", "/snap/bin/chromium", "/usr/bin/firefox"),
+    # The snap of Firefox is not installed, and its shim would only say so.
+    files={f"/usr/bin/{name}": SHIM.format(name=name[:8].strip("-")) for name in ("chromium-browser", "firefox")},
+)
+SCRIPT = Machine(("/usr/bin/firefox",), files={"/usr/bin/firefox": '#!/bin/sh\nexec firefox-esr "$@"\n'})
+FLATPAK = Machine(
+    ("/usr/bin/flatpak", "/usr/bin/chromium", f"{FLATPAKS}/org.mozilla.firefox", f"{MINE}/com.google.Chrome")
+)
+OWN_DATA = Machine(("/bin/flatpak", "/d/flatpak/exports/bin/com.opera.Opera"), {"PATH": "/bin", "XDG_DATA_HOME": "/d"})
+CURRENT_FOLDER = Machine(("/chromium", "./chromium", "/usr/bin/firefox"), {"PATH": ":/usr/bin::"})
+WSL = Machine(("/mnt/c/chrome.exe", "/mnt/c/firefox"), {"PATH": "/mnt/c", "WSL_DISTRO_NAME": "Ubuntu"})
+MAC = Machine(MAC_APPS, {"HOME": "/Users/me"}, "darwin")
+WINDOWS = Machine(
+    (EDGE, CHROME, FIREFOX),
+    {},
+    "win32",
+    registry={
+        (rf"HKEY_LOCAL_MACHINE\{PATHS}\msedge.exe", ""): EDGE,
+        (rf"HKEY_LOCAL_MACHINE\{PATHS}\chrome.exe", ""): f'"{CHROME}"',
+        (rf"HKEY_CURRENT_USER\{PATHS}\firefox.exe", ""): FIREFOX,
+        (rf"HKEY_CURRENT_USER\{PATHS}\brave.exe", ""): r"C:\removed\brave.exe",
+        (rf"HKEY_CURRENT_USER\{PATHS}\opera.exe", ""): "nothing",
+    },
+)
+RUN = "/usr/bin/flatpak run"
 
 
 @pytest.mark.parametrize(
     ("machine", "default", "expected"),
     [
         (Machine(), "", []),
-        (
-            Machine(("/usr/bin/firefox", "/usr/bin/chromium", "/usr/bin/brave", "/usr/bin/google-chrome")),
-            "",
-            ["/usr/bin/google-chrome", "/usr/bin/chromium", "/usr/bin/brave", "/usr/bin/firefox"],
-        ),
-        (
-            Machine(("/usr/bin/firefox-esr", "/usr/bin/firefox", "/usr/bin/chromium")),
-            "firefox-esr",
-            ["/usr/bin/firefox default", "/usr/bin/chromium"],
-        ),
+        (FOUR, "", ["/usr/bin/google-chrome", "/usr/bin/chromium", "/usr/bin/brave", "/usr/bin/firefox"]),
+        (TWO, "firefox-esr", ["/usr/bin/firefox default", "/usr/bin/chromium"]),
         (Machine(("/usr/bin/epiphany", "/usr/bin/chromium")), "vivaldi", ["/usr/bin/chromium"]),
-        # Snaps: by their folder, by the link to snap, and behind the shims of Ubuntu.
         (Machine(("/snap/bin/opera",)), "opera", ["/snap/bin/opera snap default"]),
         (Machine(("/var/lib/snapd/snap/bin/opera",)), "", ["/var/lib/snapd/snap/bin/opera snap"]),
-        (
-            Machine(("/usr/local/bin/opera",), links={"/usr/local/bin/opera": "/usr/bin/snap"}),
-            "",
-            ["/usr/local/bin/opera snap"],
-        ),
-        (
-            Machine(
-                ("/usr/bin/chromium-browser", "/snap/bin/chromium", "/usr/bin/firefox"),
-                # The snap of Firefox is not installed, and its shim would only say so.
-                files={
-                    "/usr/bin/chromium-browser": SHIM.format(name="chromium"),
-                    "/usr/bin/firefox": SHIM.format(name="firefox"),
-                },
-            ),
-            "",
-            ["/snap/bin/chromium snap"],
-        ),
-        (
-            Machine(("/usr/bin/firefox",), files={"/usr/bin/firefox": '#!/bin/sh\nexec firefox-esr "$@"\n'}),
-            "",
-            ["/usr/bin/firefox"],
-        ),
+        (LINKED, "", ["/usr/local/bin/opera snap"]),
+        (SHIMS, "", ["/snap/bin/chromium snap"]),
+        (SCRIPT, "", ["/usr/bin/firefox"]),
         # Flatpaks come last, even the default one, and need flatpak.
         (
-            Machine(
-                (
-                    *("/usr/bin/flatpak", "/usr/bin/chromium"),
-                    *(f"{FLATPAKS}/org.mozilla.firefox", f"{MINE}/com.google.Chrome"),
-                )
-            ),
+            FLATPAK,
             "org.mozilla.firefox",
-            [
-                "/usr/bin/chromium",
-                "/usr/bin/flatpak run org.mozilla.firefox flatpak default",
-                "/usr/bin/flatpak run com.google.Chrome flatpak",
-            ],
+            ["/usr/bin/chromium", f"{RUN} org.mozilla.firefox flatpak default", f"{RUN} com.google.Chrome flatpak"],
         ),
-        (
-            Machine(
-                ("/usr/bin/flatpak", "/data/flatpak/exports/bin/com.opera.Opera"), LINUX | {"XDG_DATA_HOME": "/data"}
-            ),
-            "",
-            ["/usr/bin/flatpak run com.opera.Opera flatpak"],
-        ),
+        (OWN_DATA, "", ["/bin/flatpak run com.opera.Opera flatpak"]),
         (Machine((f"{FLATPAKS}/org.chromium.Chromium",)), "", []),
-        # The current folder is never searched.
-        (Machine(("/chromium", "./chromium", "/usr/bin/firefox"), {"PATH": ":/usr/bin::"}), "", ["/usr/bin/firefox"]),
-        # WSL
-        (
-            Machine(("/mnt/c/chrome.exe", "/mnt/c/firefox"), {"PATH": "/mnt/c", "WSL_DISTRO_NAME": "Ubuntu"}),
-            "",
-            ["/mnt/c/firefox"],
-        ),
-        # macOS
-        (Machine(MAC_APPS, {"HOME": "/Users/me"}, "darwin"), "", [CHROME_APP, BRAVE_APP, FIREFOX_APP]),
-        (
-            Machine(MAC_APPS, {"HOME": "/Users/me"}, "darwin"),
-            "brave",
-            [f"{BRAVE_APP} default", CHROME_APP, FIREFOX_APP],
-        ),
-        # Windows
-        (
-            Machine(
-                (EDGE, CHROME, FIREFOX),
-                {},
-                "win32",
-                registry={
-                    (rf"HKEY_LOCAL_MACHINE\{PATHS}\msedge.exe", ""): EDGE,
-                    (rf"HKEY_LOCAL_MACHINE\{PATHS}\chrome.exe", ""): f'"{CHROME}"',
-                    (rf"HKEY_CURRENT_USER\{PATHS}\firefox.exe", ""): FIREFOX,
-                    (rf"HKEY_CURRENT_USER\{PATHS}\brave.exe", ""): r"C:\removed\brave.exe",
-                    (rf"HKEY_CURRENT_USER\{PATHS}\opera.exe", ""): "nothing",
-                },
-            ),
-            "MSEdge.exe",
-            [f"{EDGE} default", CHROME, FIREFOX],
-        ),
+        (CURRENT_FOLDER, "", ["/usr/bin/firefox"]),
+        (WSL, "", ["/mnt/c/firefox"]),
+        (MAC, "", [CHROME_APP, BRAVE_APP, FIREFOX_APP]),
+        (MAC, "brave", [f"{BRAVE_APP} default", CHROME_APP, FIREFOX_APP]),
+        (WINDOWS, "MSEdge.exe", [f"{EDGE} default", CHROME, FIREFOX]),
     ],
 )
 def test_browsers_are_found_best_first(
@@ -361,7 +320,6 @@ FULL = Machine(
     ),
     links={"/home/me/mine": "/opt/google/chrome/google-chrome"},
 )
-MAC = Machine(MAC_APPS, {"HOME": "/Users/me"}, "darwin")
 ALL = ["Chromium", "Vivaldi", "Firefox", "LibreWolf", "Opera"]
 
 

@@ -16,6 +16,7 @@ from support.real_browsers import chromium
 from support.window_traces import Traces, traces
 from support.window_world import Console, World
 
+from oauth_helper.browsers import launch
 from oauth_helper.browsers.discovery import Family, FoundBrowser, Packaging
 from oauth_helper.browsers.drivers import NoWindowError, Timeouts
 
@@ -226,3 +227,22 @@ async def test_no_secret_stands_in_what_is_shown_of_a_failure(world: World, trac
             await window.open()
     shown = f"{caught.value!r} {caught.value.__cause__!r} {window!r}"
     assert not [secret for secret in ("KEY", "DONEKEY", "/git/secret", "selftest") if secret in shown]
+
+
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [
+        ((sys.executable, str(FAKE), "stubborn"), "did not say within 1 seconds"),
+        (("/nonexistent",), "could not be started"),
+    ],
+)
+async def test_without_a_supervisor_the_browser_and_its_profile_are_removed_too(
+    command: tuple[str, ...], reason: str, world: World, traces: Traces, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on Windows, or in a frozen build."""
+    monkeypatch.setattr(launch, "_CAN_SUPERVISE", False)
+    browser = FoundBrowser(Family.FIREFOX, command, "Fake", Packaging.PLAIN, True)
+    async with world.window(browser, "/git/redirect", environ=traces.environ, timeouts=SHORT) as window:
+        with pytest.raises(NoWindowError, match=reason):
+            await window.open()
+    await traces.gone()
