@@ -92,8 +92,6 @@ def read_secret(what: Text, *, quiet: bool) -> Secret:
         content = read_to_end(sys.stdin.fileno(), waiting, quiet=quiet)
     except OSError as error:
         raise UsageError(_("Standard input cannot be read: {strerror}", strerror=error.strerror), hint=hint) from None
-    if len(content) > MAXIMUM_SECRET:
-        raise UsageError(_("What standard input has is too long for a {what}", what=what), hint=hint)
     return _single_line(content, _("Standard input"), what, hint)
 
 
