@@ -30,8 +30,8 @@ PLACES = [
     "oauth_helper.servicestage.transport:Connection._accepted",
     "oauth_helper.servicestage.transport:sign",
     "oauth_helper.session:Opening.open",
-    "oauth_helper.cli.progress:Narrator._show_addresses",
-    "oauth_helper.cli.output:_fields",
+    "oauth_helper.cli.progress:ProgressReporter._print_addresses",
+    "oauth_helper.cli.output:_json",
     "oauth_helper.single_instance:write_whole",
 ]
 """What fails; what it is called with bears secrets in most."""
