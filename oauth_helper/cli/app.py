@@ -104,7 +104,7 @@ def _lack(exception: BaseException | None) -> str | Text | None:
             return exception.strerror or type(exception).__name__
         case MemoryError():
             return _("memory")
-        case RuntimeError() | ImportError() if any(words in str(exception) for words in _NO_MEMORY):
+        case RuntimeError() | ImportError() if any(text in str(exception) for text in _NO_MEMORY):
             return _("memory or threads")
     return None
 

@@ -156,10 +156,10 @@ class _Apply:
 
     def _print_plan(self) -> None:
         total, missing = len(self.steps), len(self._missing())
-        counts = {"standing": total - missing, "all": total}
-        text = _("{standing} of {all} stand already.", **counts)
+        counts = {"existing": total - missing, "all": total}
+        text = _("{existing} of {all} stand already.", **counts)
         if missing:
-            text = _("{standing} of {all} stand already. {missing} to be created.", **counts, missing=missing)
+            text = _("{existing} of {all} stand already. {missing} to be created.", **counts, missing=missing)
         self.invocation.reporter.print(text)
         if names := self._names_for_browser():
             self.invocation.reporter.print(_("In the browser, one after the other: {names}.", names=", ".join(names)))
@@ -174,7 +174,7 @@ class _Apply:
 
     def progress_text(self) -> Text:
         existing = sum(isinstance(result.outcome, Linked) for result in self.results.values())
-        return _("{standing} of {all} stand", standing=existing, all=len(self.entries))
+        return _("{existing} of {all} stand", existing=existing, all=len(self.entries))
 
     def print_summary(self) -> None:
         """Print what became of each entry, or what would be done about it."""

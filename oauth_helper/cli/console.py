@@ -168,7 +168,7 @@ _VTE_WITH_LINKS: Final = 5000
 def hyperlink(url: str, environ: Mapping[str, str]) -> str:
     """Return ``url`` as a link to itself if the terminal is known to support that; else as it is.
 
-    The form is that of https://gist.github.com/egmontkob/eb114294efbcd5adb1944c9f3cb5feda. A multiplexer stands between
+    The form is that of https://gist.github.com/egmontkob/eb114294efbcd5adb1944c9f3cb5feda. A multiplexer is between
     us and the terminal; not every version passes the sequence on.
     """
     if environ.get("TERM", "dumb").startswith(("dumb", "screen", "tmux")) or environ.get("TMUX"):

@@ -76,7 +76,7 @@ from oauth_helper.secret import safe_text
 from oauth_helper.servicestage.client import ServiceStageClient
 from oauth_helper.servicestage.transport import tls_context
 from oauth_helper.session import BrowserOptions, plan_browser
-from oauth_helper.settings import BROWSER_CHOICES, ENVIRONMENT
+from oauth_helper.settings import BROWSER_CHOICES, ENVIRONMENT, others_can_read
 from oauth_helper.values import Sourced
 
 OK: Final = "ok"
@@ -234,7 +234,7 @@ def _check_credentials(invocation: Invocation) -> tuple[FoundCredentials | None,
         case _:
             kind = _("an IAM user's name and password")
     findings = [Finding("credentials", OK, _("{kind} ({origin})", kind=kind, origin=found.origin))]
-    if invocation.is_readable_by_others(found):
+    if found.file and others_can_read(found.file):
         hint = _("Run: {command}", command=f"chmod 600 {invocation.credentials_file.path}")
         findings.append(Finding("credentials", NOTE, _("others can read the file they lie in"), hint))
     return found, findings

@@ -188,8 +188,8 @@ def _print_all_projects(name: str, invocation: Invocation) -> None:
     if not found:
         invocation.reporter.print(_("It can see no namespaces."))
     elif not any(projects for _namespace, projects in found):
-        counted = ngettext("{count} namespace", "{count} namespaces", len(found))
-        invocation.reporter.print(_("It can see {counted}, and no project in any of them.", counted=counted))
+        namespaces = ngettext("{count} namespace", "{count} namespaces", len(found))
+        invocation.reporter.print(_("It can see {namespaces}, and no project in any of them.", namespaces=namespaces))
     if invocation.as_json:
         print_json([one.to_json() | {"projects": [each.to_json() for each in projects]} for one, projects in found])
     else:
@@ -296,7 +296,7 @@ def resume_command(**options: Any) -> None:  # noqa: C901 - it has many outcomes
     journal = Journal.of_the_user()
     pendings, problems = journal.read_all()
     for problem in problems:
-        reporter.warn(_("What an earlier run left cannot be read: {trouble}.", trouble=problem))
+        reporter.warn(_("What an earlier run left cannot be read: {problem}.", problem=problem))
 
     def connect(target: Target) -> AbstractAsyncContextManager[ServiceStageClient]:
         return open_service(invocation.settings, invocation.credentials, target=target)

@@ -214,7 +214,7 @@ class Invocation:
             if not can_ask():
                 raise no_credentials(self.credentials_file)
             return _ask_for_iam_user(self.reporter)
-        if self.is_readable_by_others(found):
+        if found.file and others_can_read(found.file):
             self.reporter.warn(_("Others can read {path}; run: chmod 600 on it.", path=self.credentials_file.path))
         return found
 
@@ -222,10 +222,6 @@ class Invocation:
     def is_unattended(self) -> bool:
         """Whether no person can authorize, and the user names neither a browser nor a program for that."""
         return is_build_service(self.environ) and not (self.environ.get("BROWSER") or self.settings.names_browser)
-
-    def is_readable_by_others(self, found: FoundCredentials) -> bool:
-        """Whether credentials come from a file that other users can read."""
-        return found.file is not None and others_can_read(found.file)
 
     def run_with_service(self, work: Callable[[ServiceStageClient], Awaitable[T]]) -> T:
         """Open a client, and return what ``work`` returns.

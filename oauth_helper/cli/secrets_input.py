@@ -23,7 +23,7 @@ MAXIMUM_SECRET: Final = 64 * 1024
 """Bytes."""
 _STREAMS: Final = ("/dev/fd/", "/proc/self/fd/")
 """Where a shell puts the output of a command: `<(…)`."""
-_NOTICE_DELAY: Final = 1.0
+_MESSAGE_DELAY: Final = 1.0
 """Seconds without input, after which a message says what is read."""
 
 
@@ -92,8 +92,6 @@ def read_secret(what: Text, *, quiet: bool) -> Secret:
         content = read_to_end(sys.stdin.fileno(), waiting, quiet=quiet)
     except OSError as error:
         raise UsageError(_("Standard input cannot be read: {strerror}", strerror=error.strerror), hint=hint) from None
-    if len(content) > MAXIMUM_SECRET:
-        raise UsageError(_("What standard input has is too long for a {what}", what=what), hint=hint)
     return _single_line(content, _("Standard input"), what, hint)
 
 
@@ -148,19 +146,19 @@ def read_to_end(
     Raises:
         StoppedError: The user pressed Ctrl-C.
     """
-    notice = Timer(_NOTICE_DELAY, Console(quiet=quiet).print, [waiting])
-    notice.daemon = True
+    message = Timer(_MESSAGE_DELAY, Console(quiet=quiet).print, [waiting])
+    message.daemon = True
     content = b""
     try:
         if waiting and not quiet:
-            notice.start()
+            message.start()
         while len(content) <= limit and (piece := os.read(descriptor, limit)):
             content += piece
-            notice.cancel()
+            message.cancel()
     except KeyboardInterrupt:
         raise _interrupted() from None
     finally:
-        notice.cancel()
+        message.cancel()
     return content
 
 
