@@ -62,15 +62,6 @@ async def test_a_page_is_in_the_language_of_the_user_or_of_the_browser(
         assert (page.headers["content-language"], page.headers["vary"]) == (language, "Accept-Language")
 
 
-async def test_two_browsers_are_told_the_same_in_their_own_languages() -> None:
-    async with Listener() as listener:
-        await listener.serve(RedirectReceiver())
-        port = int(listener.address.rpartition(":")[2])
-        for accepted, language in (("en", "en"), (CHINESE, "zh-CN"), ("en", "en")):
-            page = await ask(port, f"{DIRECT}?code=c&state=stale", Accept_Language=accepted)
-            assert f'lang="{language}"' in page.body
-
-
 @pytest.fixture
 def shouted(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pages]:
     """The pages with a catalog that marks every message."""
@@ -104,7 +95,7 @@ def test_every_word_of_a_page_is_a_message(shouted: Pages) -> None:
     assert "<p>«An end.»。</p>" in page.html
 
 
-def test_the_page_of_a_window_that_no_server_gives_out_has_a_language_too() -> None:
+def test_the_page_of_a_held_request_has_a_language() -> None:
     assert '<html lang="zh-CN">' in rejected(Language.CHINESE).html
     assert '<html lang="en">' in rejected().html
 
