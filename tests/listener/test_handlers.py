@@ -183,10 +183,10 @@ async def test_a_direct_redirect_leads_to_the_final_page_without_code_or_state_i
 
 async def test_a_direct_request_that_is_rejected_is_400_and_the_wait_goes_on() -> None:
     async with listening(RedirectReceiver()) as opened:
-        rejected = await ask(opened.port, f"{DIRECT}?code=stray-canary&state=stale")
+        rejected = await ask(opened.port, f"{DIRECT}?code=rejected-canary&state=stale")
         assert rejected.status == 400
         assert "still waits" in rejected.body
-        assert "stray-canary" not in rejected.body
+        assert "rejected-canary" not in rejected.body
         assert not opened.receiver.known.done()
         await genuine(opened)
 
@@ -312,7 +312,7 @@ async def test_a_used_key_opens_neither_redirect_nor_outcome() -> None:
             assert "already opened" in answer.body
         assert not receiver.taken
         assert not receiver.ignored
-        assert receiver.strays == [RejectedRequest.ALREADY_OPENED] * 3
+        assert receiver.rejected == [RejectedRequest.ALREADY_OPENED] * 3
 
 
 async def test_a_form_can_be_the_first_use_of_a_key() -> None:
@@ -341,7 +341,7 @@ async def test_after_a_second_use_the_user_gets_one_new_address() -> None:
         for _ in range(5):
             await begin(opened, opened.first)
         assert len(opened.receiver.new_addresses) == len(set(opened.receiver.new_addresses)) == 2
-        assert opened.receiver.strays == [RejectedRequest.ALREADY_OPENED] * 10
+        assert opened.receiver.rejected == [RejectedRequest.ALREADY_OPENED] * 10
 
 
 async def test_a_rejected_request_does_not_use_up_the_key() -> None:

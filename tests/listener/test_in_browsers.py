@@ -170,7 +170,7 @@ async def test_a_page_requests_no_icon_and_its_policy_forbids_nothing_of_ours(ta
         await paste(tab, ADDRESS)
         await tab.wait_for(SHOWS_LINKED)
         assert await tab.evaluate("window.violations") == []
-        assert opened.receiver.strays == []
+        assert opened.receiver.rejected == []
 
 
 FITS = "document.documentElement.scrollWidth <= innerWidth"
@@ -345,10 +345,10 @@ async def test_the_cookie_is_sent_after_a_redirect_from_another_site(browser: Br
             await come_from(tab, elsewhere)
             await tab.wait_for(f"location.hostname === '127.0.0.1' && {HAS_FORM}")
         assert opened.receiver.visits == 2
-        assert opened.receiver.strays == []
+        assert opened.receiver.rejected == []
         async with type(browser)() as other:
             await other.tab.open(start)
             assert "already opened" in await other.tab.evaluate("document.body.innerText")
             assert not await other.tab.evaluate(HAS_FORM)
-        assert opened.receiver.strays == [RejectedRequest.ALREADY_OPENED]
+        assert opened.receiver.rejected == [RejectedRequest.ALREADY_OPENED]
         assert len(opened.receiver.new_addresses) == 1

@@ -252,10 +252,10 @@ async def test_another_user_is_rejected_on_every_path_and_uses_up_nothing(path: 
                 assert answer.status == 404
                 assert opened.receiver.authorization_url not in answer.body
                 assert opened.receiver.untouched
-                assert opened.receiver.strays == [RejectedRequest.OTHER_USER]
+                assert opened.receiver.rejected == [RejectedRequest.OTHER_USER]
             else:
                 assert answer.status in {200, 303}
-        assert opened.receiver.strays == [RejectedRequest.OTHER_USER]
+        assert opened.receiver.rejected == [RejectedRequest.OTHER_USER]
 
 
 _WITHOUT_PROC = """
@@ -326,7 +326,7 @@ async def test_malformed_http_is_rejected_without_a_body_and_not_logged(
     async with listening(RedirectReceiver()) as opened:
         answer = await say(opened.port, noise)
         assert is_bare(answer, 400) or is_bare(answer, 404)
-        assert len(opened.receiver.strays) == 1
+        assert len(opened.receiver.rejected) == 1
         assert opened.receiver.untouched
         await genuine(opened)
     assert CODE not in caplog.text
@@ -338,7 +338,7 @@ async def test_tls_is_recognised_and_rejected() -> None:
     async with listening(RedirectReceiver()) as opened:
         with pytest.raises((ssl.SSLError, ConnectionError)):
             await asyncio.open_connection("127.0.0.1", opened.port, ssl=ssl.create_default_context())
-        assert opened.receiver.strays == [RejectedRequest.HTTPS]
+        assert opened.receiver.rejected == [RejectedRequest.HTTPS]
         await genuine(opened)
 
 
