@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import socket
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
@@ -37,8 +36,7 @@ _TIMEOUT: Final = 20.0
 _TAB_TIMEOUT: Final = 2.0
 """Seconds that a tab shows nothing because the outcome may come: most exchanges take less time."""
 _REDIRECT_DELAY: Final = 0.02
-"""Seconds before the browser that brought the redirect is answered, so that its next request does not delay the
-exchange."""
+"""Seconds before the browser with the redirect is answered: its next request should not delay the exchange."""
 _FAREWELL: Final = 1.2
 """Seconds at the end for browsers to fetch their final page: a waiting page asks again after one second."""
 _FLUSH: Final = 0.2
@@ -166,22 +164,11 @@ class Listener:
         self._port = port
         self._timeout = timeout
         self._preference = preference
-        self._socket: socket.socket
-        self._ipv6_socket: socket.socket | None
-        self._authority: str
-        self._policy: RequestPolicy
-        self._cookie: _Cookie
         self._server: Server | None = None
         self._entry_links: dict[Secret, EntryLink] = {}
         self._done_links: dict[Secret, _DoneLink] = {}
         self._attempt = 0
         """Counts the attempts at all links that this listener serves."""
-        self._done_key: Secret
-        self._receiver: RedirectReceiver
-        self._pages: dict[Language, Pages]
-        self._outcome: asyncio.Task[Outcome]
-        self._started_over: asyncio.Future[None]
-        self._pending: _PendingResponses
         self._more_to_come = False
         self.handed_on: EntryLink | None = None
         """Where tabs of an earlier attempt or link go on; no tab gets its KEY (see :meth:`_next_attempt_address`)."""
@@ -388,11 +375,9 @@ class Listener:
                 return json_response(text=write_rejection(error, _asked_language(request)), status=status)
             return self._start_page(request, entry, error.reason, status)
         await self._wait_for_outcome(self._timeout)
-        return (
-            self._document(request, entry)
-            if _wants_json(request)
-            else self._outcome_page(request, self._new_done_key(entry))
-        )
+        if _wants_json(request):
+            return self._document(request, entry)
+        return self._outcome_page(request, self._new_done_key(entry))
 
     async def _direct(self, request: BaseRequest, query: str) -> Response:
         try:

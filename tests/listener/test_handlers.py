@@ -40,7 +40,6 @@ from oauth_helper.errors import MachineError, OutcomeUnknownError, PortTakenErro
 from oauth_helper.events import Failed, Linked, Outcome, RejectedRequest, Way
 from oauth_helper.i18n import _
 from oauth_helper.listener.handlers import EntryLink, Listener
-from oauth_helper.listener.pages import PROBLEMS
 from oauth_helper.models import RepoType
 from oauth_helper.single_instance import read_outcome
 
@@ -63,7 +62,7 @@ async def test_start_is_a_page_with_one_link_to_the_git_host_and_one_form() -> N
     assert opened.receiver.untouched
 
 
-async def test_a_pasted_redirect_is_judged_and_answered_with_the_outcome() -> None:
+async def test_a_pasted_redirect_is_answered_with_the_outcome() -> None:
     async with listening(RedirectReceiver()) as opened:
         page = await paste(opened, ADDRESS)
     assert (page.status, told(page)) == (200, "linked")
@@ -73,7 +72,7 @@ async def test_a_pasted_redirect_is_judged_and_answered_with_the_outcome() -> No
     assert CODE not in page.body
 
 
-async def test_a_redirect_delivered_from_another_terminal_is_counted_as_such() -> None:
+async def test_a_delivered_redirect_is_recorded_as_delivered() -> None:
     async with listening(RedirectReceiver()) as opened, aiohttp.ClientSession() as session:
         address = f"{opened.listener.address}/redirect?k={opened.key}"
         async with session.post(address, data={"redirect": ADDRESS, "way": "deliver"}) as answer:
@@ -90,14 +89,7 @@ async def test_a_multipart_form_is_read_too() -> None:
     assert opened.receiver.taken == [Way.PAGE]
 
 
-@pytest.mark.parametrize("reason", sorted(PROBLEMS))
-async def test_every_reason_is_put_in_words_with_what_to_do(reason: str) -> None:
-    what, remedy = PROBLEMS[reason]
-    assert what.endswith(".")
-    assert remedy.endswith(".")
-
-
-async def test_a_text_that_is_not_ours_brings_the_page_again_and_echoes_nothing() -> None:
+async def test_a_rejected_text_shows_the_page_again_and_is_not_echoed() -> None:
     async with listening(RedirectReceiver()) as opened:
         page = await paste(opened, f"https://console.huaweicloud.com{DIRECT}?code=pasted-canary&state=stale")
         assert "belongs to another attempt" in page.body
@@ -159,13 +151,13 @@ async def test_a_form_longer_than_any_address_is_413_and_the_page_again() -> Non
         assert opened.receiver.untouched
 
 
-async def test_a_form_that_never_arrives_whole_is_given_up() -> None:
+async def test_an_incomplete_form_times_out() -> None:
     async with listening(RedirectReceiver(), patience=0.1) as opened:
         page = await ask(opened.port, f"/redirect?k={opened.key}", method="POST", Content_Length="500")
         assert (page.status, opened.receiver.untouched) == (400, True)
 
 
-async def test_a_form_cut_off_by_its_sender_changes_nothing() -> None:
+async def test_a_form_that_its_sender_aborts_has_no_effect() -> None:
     async with listening(RedirectReceiver()) as opened:
         _, writer = await asyncio.open_connection("127.0.0.1", opened.port)
         writer.write(
@@ -189,12 +181,12 @@ async def test_a_direct_redirect_leads_to_the_final_page_without_code_or_state_i
     assert opened.receiver.taken == [Way.DIRECT]
 
 
-async def test_a_direct_request_that_is_not_ours_is_400_and_the_wait_goes_on() -> None:
+async def test_a_direct_request_that_is_rejected_is_400_and_the_wait_goes_on() -> None:
     async with listening(RedirectReceiver()) as opened:
-        rejected = await ask(opened.port, f"{DIRECT}?code=stray-canary&state=stale")
+        rejected = await ask(opened.port, f"{DIRECT}?code=rejected-canary&state=stale")
         assert rejected.status == 400
         assert "still waits" in rejected.body
-        assert "stray-canary" not in rejected.body
+        assert "rejected-canary" not in rejected.body
         assert not opened.receiver.known.done()
         await genuine(opened)
 
@@ -206,7 +198,7 @@ async def test_a_provider_code_of_32_kibibytes_fits() -> None:
         assert told(await ask(opened.port, answer.headers["location"])) == "linked"
 
 
-async def test_the_cookies_of_other_programs_on_this_machine_do_not_matter() -> None:
+async def test_long_cookies_of_other_programs_are_accepted() -> None:
     async with listening(RedirectReceiver()) as opened:
         assert (await ask(opened.port, f"/start?k={opened.key}", Cookie=f"theirs={'c' * 20_000}")).status == 200
 
@@ -235,14 +227,14 @@ OUTCOMES: list[tuple[Outcome, str, tuple[str, ...]]] = [
 
 
 @pytest.mark.parametrize(("outcome", "word", "phrases"), OUTCOMES)
-async def test_the_final_page_tells_the_outcome_as_it_is(outcome: Outcome, word: str, phrases: tuple[str, ...]) -> None:
+async def test_the_final_page_shows_the_outcome(outcome: Outcome, word: str, phrases: tuple[str, ...]) -> None:
     async with listening(RedirectReceiver(ending=outcome)) as opened:
         page = await paste(opened, ADDRESS)
     assert (page.status, told(page)) == (200, word)
     assert [text for text in phrases if text not in page.body] == []
 
 
-async def test_a_denial_by_the_git_host_is_told_with_its_words_escaped() -> None:
+async def test_the_text_of_a_denial_is_escaped() -> None:
     async with listening(RedirectReceiver()) as opened:
         location = (await ask(opened.port, f"{DIRECT}?{DENIAL}")).headers["location"]
         page = await ask(opened.port, location)
@@ -282,7 +274,7 @@ def key_in(address: str | None) -> str:
     return parse_qs(urlsplit(address or "").query)["k"][0]
 
 
-async def test_the_first_use_is_given_a_cookie_of_this_port_that_no_script_sees() -> None:
+async def test_the_first_use_of_a_key_gets_an_httponly_cookie() -> None:
     async with listening(RedirectReceiver()) as opened:
         answer = await begin(opened, opened.first)
         cookie = SimpleCookie(answer.headers["set-cookie"])[f"oauth-helper-{opened.port}"]
@@ -292,7 +284,7 @@ async def test_the_first_use_is_given_a_cookie_of_this_port_that_no_script_sees(
         assert opened.receiver.visits == 1
 
 
-async def test_who_bears_the_cookie_goes_on_and_who_does_not_learns_nothing() -> None:
+async def test_a_used_key_is_accepted_only_with_the_cookie() -> None:
     async with listening(RedirectReceiver()) as opened:
         cookie = cookie_of(await begin(opened, opened.first))
         for _ in range(3):
@@ -307,7 +299,7 @@ async def test_who_bears_the_cookie_goes_on_and_who_does_not_learns_nothing() ->
         assert told(await hand_in(opened, ADDRESS, cookie)) == "linked"
 
 
-async def test_nobody_hands_in_a_redirect_or_asks_for_the_outcome_with_a_used_key() -> None:
+async def test_a_used_key_opens_neither_redirect_nor_outcome() -> None:
     receiver = RedirectReceiver(ending=None)
     async with listening(receiver) as opened:
         await begin(opened, opened.first)
@@ -320,10 +312,10 @@ async def test_nobody_hands_in_a_redirect_or_asks_for_the_outcome_with_a_used_ke
             assert "already opened" in answer.body
         assert not receiver.taken
         assert not receiver.ignored
-        assert receiver.strays == [RejectedRequest.ALREADY_OPENED] * 3
+        assert receiver.rejected == [RejectedRequest.ALREADY_OPENED] * 3
 
 
-async def test_a_form_may_be_the_first_use_and_the_page_that_follows_has_the_cookie() -> None:
+async def test_a_form_can_be_the_first_use_of_a_key() -> None:
     async with listening(RedirectReceiver()) as opened:
         again = await hand_in(opened, NOT_OURS)
         assert again.status == 400
@@ -331,7 +323,7 @@ async def test_a_form_may_be_the_first_use_and_the_page_that_follows_has_the_coo
         assert told(await hand_in(opened, ADDRESS, cookie_of(again))) == "linked"
 
 
-async def test_beside_a_cookie_that_another_port_has_set_ours_is_found() -> None:
+async def test_the_cookie_is_found_beside_a_planted_one() -> None:
     async with listening(RedirectReceiver()) as opened:
         ours = cookie_of(await begin(opened, opened.first))
         planted = f"oauth-helper-{opened.port}=planted"
@@ -339,7 +331,7 @@ async def test_beside_a_cookie_that_another_port_has_set_ours_is_found() -> None
             assert (await begin(opened, opened.first, cookie)).status == 200
 
 
-async def test_the_user_is_told_once_of_a_new_address_until_that_one_is_used() -> None:
+async def test_after_a_second_use_the_user_gets_one_new_address() -> None:
     async with listening(RedirectReceiver()) as opened:
         await begin(opened, opened.first)
         for _ in range(5):
@@ -349,10 +341,10 @@ async def test_the_user_is_told_once_of_a_new_address_until_that_one_is_used() -
         for _ in range(5):
             await begin(opened, opened.first)
         assert len(opened.receiver.new_addresses) == len(set(opened.receiver.new_addresses)) == 2
-        assert opened.receiver.strays == [RejectedRequest.ALREADY_OPENED] * 10
+        assert opened.receiver.rejected == [RejectedRequest.ALREADY_OPENED] * 10
 
 
-async def test_a_request_that_moves_no_tab_uses_no_key_up() -> None:
+async def test_a_rejected_request_does_not_use_up_the_key() -> None:
     async with listening(RedirectReceiver()) as opened:
         assert is_bare(await ask(opened.port, f"/start?k={opened.first}", Sec_Purpose="prefetch"), 404)
         assert is_bare(await ask(opened.port, f"/start?k={opened.first}", method="HEAD"), 405)
@@ -360,7 +352,7 @@ async def test_a_request_that_moves_no_tab_uses_no_key_up() -> None:
         assert (await begin(opened, opened.first)).status == 200
 
 
-async def test_the_page_links_to_an_address_of_its_own_for_a_private_window() -> None:
+async def test_the_page_links_to_another_key_for_a_private_window() -> None:
     async with listening(RedirectReceiver()) as opened:
         page = await begin(opened, opened.first)
         links = [link["href"] for link in Forms(page.body).all("a") if (link["href"] or "").startswith("/start")]
@@ -371,7 +363,7 @@ async def test_the_page_links_to_an_address_of_its_own_for_a_private_window() ->
         assert private not in (await begin(opened, opened.first, cookie_of(page))).body
 
 
-async def test_at_the_end_a_stranger_with_the_used_key_is_not_shown_the_outcome() -> None:
+async def test_a_used_key_does_not_show_the_outcome_without_the_cookie() -> None:
     receiver = RedirectReceiver(ending=None)
     async with listening(receiver) as opened:
         cookie = cookie_of(await begin(opened, opened.first))
@@ -381,14 +373,14 @@ async def test_at_the_end_a_stranger_with_the_used_key_is_not_shown_the_outcome(
 
 
 @pytest.mark.parametrize("held", [True, False])
-async def test_a_revoked_address_is_nobodys(held: bool) -> None:
+async def test_a_revoked_address_is_404(held: bool) -> None:
     async with listening(RedirectReceiver()) as opened:
         start = opened.listener.start(held=held, good_once=False)
         opened.listener.revoke(start)
         assert is_bare(await begin(opened, start.key.reveal()), 404)
 
 
-async def test_who_waits_at_an_address_that_is_revoked_is_shown_nothing() -> None:
+async def test_a_client_that_waits_at_a_revoked_address_gets_404() -> None:
     async with listening(RedirectReceiver()) as opened:
         start = opened.listener.start(held=True, good_once=False)
         waiting = asyncio.create_task(begin(opened, start.key.reveal()))
@@ -419,7 +411,7 @@ async def _where(opened: Open, start: EntryLink) -> str:
     return answer.headers.get("location", f"{answer.status} {'authorize' in answer.body}")
 
 
-async def test_a_held_address_waits_and_then_goes_where_it_is_led() -> None:
+async def test_a_held_address_waits_until_its_target_is_known() -> None:
     async with listening(RedirectReceiver()) as opened:
         start = opened.listener.start(held=True, good_once=False)
         waiting = await asked(opened, start)
@@ -429,7 +421,7 @@ async def test_a_held_address_waits_and_then_goes_where_it_is_led() -> None:
         assert await _where(opened, start) == "https://github.com/login", "who comes later goes on at once"
 
 
-async def test_a_held_address_becomes_the_page_where_nothing_comes_of_the_window() -> None:
+async def test_a_held_address_becomes_the_page_if_the_window_fails() -> None:
     async with listening(RedirectReceiver()) as opened:
         start = opened.listener.start(held=True, good_once=False)
         waiting = await asked(opened, start)
@@ -441,7 +433,7 @@ async def test_a_held_address_becomes_the_page_where_nothing_comes_of_the_window
         assert (await _where(opened, start)).startswith("/done?k=")
 
 
-async def test_every_address_has_a_key_of_its_own_and_all_lead_to_the_page() -> None:
+async def test_every_address_has_its_own_key() -> None:
     async with listening(RedirectReceiver()) as opened:
         starts = [opened.listener.start() for _ in range(3)]
         assert len({start.address for start in starts}) == 3
@@ -450,7 +442,7 @@ async def test_every_address_has_a_key_of_its_own_and_all_lead_to_the_page() -> 
         assert (await ask(opened.port, f"/start?k={opened.key}x")).status == 404
 
 
-async def test_who_is_held_at_the_end_is_let_go_at_once() -> None:
+async def test_closing_releases_held_requests() -> None:
     async with listening(RedirectReceiver()) as opened:
         waiting = await asked(opened, opened.listener.start(held=True, good_once=False))
     assert await waiting == "200 True"
@@ -497,14 +489,14 @@ async def test_a_page_has_a_donekey_of_its_own_and_may_connect_only_to_the_liste
     assert "connect-src 'none'" in final.headers["content-security-policy"]
 
 
-async def test_a_page_waits_for_the_end_before_there_is_a_redirect_and_is_told_it_before_the_listener_is_gone() -> None:
+async def test_a_page_gets_the_outcome_before_the_listener_closes() -> None:
     async with listening(RedirectReceiver()) as opened:
         page = await asking(opened)
         opened.receiver.judge(ADDRESS, Way.TERMINAL)
     assert told(page.result()) == "linked"
 
 
-async def test_a_page_that_was_told_to_ask_again_may_do_so_while_the_listener_closes() -> None:
+async def test_a_page_can_ask_again_while_the_listener_closes() -> None:
     async with asyncio.TaskGroup() as tasks, listening(RedirectReceiver(), patience=0.01) as opened:
         nothing = await ask(opened.port, done(opened), **SCRIPT)
         assert is_bare(nothing, 204)
@@ -513,7 +505,7 @@ async def test_a_page_that_was_told_to_ask_again_may_do_so_while_the_listener_cl
     assert told(page.result()) == "linked"
 
 
-async def test_a_page_that_begins_to_ask_takes_nothing_away_from_a_tab_that_was_sent_to_the_end() -> None:
+async def test_a_page_that_asks_does_not_replace_a_tab_that_was_redirected() -> None:
     receiver = RedirectReceiver()
     async with asyncio.TaskGroup() as tasks, listening(receiver, patience=0.01) as opened:
         sent_on = await ask(opened.port, GENUINE)
@@ -522,14 +514,14 @@ async def test_a_page_that_begins_to_ask_takes_nothing_away_from_a_tab_that_was_
     assert told(page.result()) == "linked"
 
 
-async def test_pages_that_ask_keep_no_listener_open_whose_story_never_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_waiting_pages_do_not_keep_the_listener_open(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("oauth_helper.listener.handlers._FAREWELL", 60)
     async with listening(RedirectReceiver()) as opened:  # which closes within seconds, or fails
         pages = [await asking(opened) for _ in range(3)]
     assert [told(await page) for page in pages] == ["unknown"] * 3
 
 
-async def test_a_page_of_an_attempt_that_is_over_is_told_where_to_go_on() -> None:
+async def test_a_page_of_an_earlier_attempt_is_sent_to_the_next_one() -> None:
     receiver = RedirectReceiver(ending=None)
     async with listening(receiver) as opened:
         before = done(opened)
@@ -560,7 +552,7 @@ async def test_a_page_stays_at_its_own_address_when_the_same_link_starts_over() 
         assert opened.key not in answer.headers["location"]
 
 
-async def test_where_donekey_leads_on_to_the_next_attempt_each_address_is_good_once() -> None:
+async def test_donekey_leads_to_one_time_addresses_of_the_next_attempt() -> None:
     async with listening(RedirectReceiver()) as opened:
         opened.listener.start_over("https://github.com/login?state=second")
 
@@ -592,7 +584,7 @@ async def end_of(opened: Open, **headers: str) -> Answer:
     return await ask(opened.port, f"/outcome?k={opened.key}", **headers)
 
 
-async def test_who_delivers_and_asks_for_json_gets_a_document() -> None:
+async def test_a_delivery_that_accepts_json_gets_json() -> None:
     async with listening(RedirectReceiver()) as opened:
         answer = await handed_over(opened, ADDRESS)
         assert (answer.status, answer.headers["content-type"]) == (200, f"{JSON}; charset=utf-8")
@@ -602,13 +594,13 @@ async def test_who_delivers_and_asks_for_json_gets_a_document() -> None:
 
 
 @pytest.mark.parametrize("accepted", ["text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", "*/*"])
-async def test_who_asks_for_anything_else_gets_the_page(accepted: str) -> None:
+async def test_a_delivery_that_accepts_anything_else_gets_the_page(accepted: str) -> None:
     async with listening(RedirectReceiver()) as opened:
         assert "<form" in (await handed_over(opened, "nothing", Accept=accepted)).body
         assert told(await handed_over(opened, ADDRESS, Accept=accepted)) == "linked"
 
 
-async def test_what_is_not_ours_is_400_with_the_reason_and_a_hint() -> None:
+async def test_a_rejected_delivery_is_400_with_reason_and_hint() -> None:
     async with listening(RedirectReceiver()) as opened:
         answer = await handed_over(opened, f"https://c.example{DIRECT}?code=pasted-canary&state=stale")
         assert answer.status == 400
@@ -620,7 +612,7 @@ async def test_what_is_not_ours_is_400_with_the_reason_and_a_hint() -> None:
         await genuine(opened)
 
 
-async def test_what_cannot_be_read_or_is_too_long_is_said_in_a_document_too() -> None:
+async def test_an_unreadable_or_too_long_delivery_gets_json() -> None:
     async with listening(RedirectReceiver()) as opened:
         too_long = await handed_over(opened, "x" * 70_000)
         unreadable = await handed_over(opened, "x", Content_Type="multipart/form-data")
@@ -629,7 +621,7 @@ async def test_what_cannot_be_read_or_is_too_long_is_said_in_a_document_too() ->
         assert opened.receiver.untouched
 
 
-async def test_the_outcome_is_told_to_who_asks_and_asking_changes_nothing() -> None:
+async def test_outcome_returns_the_outcome_and_changes_nothing() -> None:
     async with listening(RedirectReceiver(), patience=0.05) as opened:
         assert (await end_of(opened)).body == '{"outcome": "waiting"}'
         assert opened.receiver.untouched
@@ -638,7 +630,7 @@ async def test_the_outcome_is_told_to_who_asks_and_asking_changes_nothing() -> N
             assert read_outcome((await end_of(opened)).body) == LINKED
 
 
-async def test_who_waits_when_the_story_ends_is_told_at_once() -> None:
+async def test_a_client_that_waits_for_the_outcome_gets_it_at_once() -> None:
     async with listening(RedirectReceiver(ending=None)) as opened, asyncio.timeout(3), asyncio.TaskGroup() as tasks:
         waits = tasks.create_task(end_of(opened))
         await ask(opened.port, "/")  # answered after the request above came
@@ -646,7 +638,7 @@ async def test_who_waits_when_the_story_ends_is_told_at_once() -> None:
         assert read_outcome((await waits).body) == Linked(LINKED.authorization, kept=True)
 
 
-async def test_who_was_told_to_wait_is_served_while_the_listener_closes() -> None:
+async def test_a_client_that_was_told_to_wait_is_answered_while_the_listener_closes() -> None:
     async with asyncio.TaskGroup() as tasks, listening(RedirectReceiver(ending=None), patience=0.05) as opened:
         for answer in (await end_of(opened), await handed_over(opened, ADDRESS)):
             assert read_outcome(answer.body) is None
@@ -660,7 +652,7 @@ async def _after(seconds: float, opened: Open) -> Answer:
     return await end_of(opened)
 
 
-async def test_a_visitor_takes_no_place_of_a_browser_that_was_promised_the_final_page() -> None:
+async def test_a_request_for_the_outcome_does_not_replace_a_tab_that_was_redirected() -> None:
     async with asyncio.TaskGroup() as tasks, listening(RedirectReceiver(), patience=0.05) as opened:
         location = (await ask(opened.port, GENUINE)).headers["location"]
         await end_of(opened)
@@ -673,7 +665,7 @@ async def _page_after(seconds: float, opened: Open, location: str) -> Answer:
     return await ask(opened.port, location)
 
 
-async def test_who_has_left_while_it_waited_does_not_hold_up_the_end() -> None:
+async def test_a_client_that_left_does_not_delay_the_end() -> None:
     loop = asyncio.get_running_loop()
     async with listening(RedirectReceiver(ending=None), patience=0.3) as opened:
         _, writer = await asyncio.open_connection("127.0.0.1", opened.port)
@@ -703,7 +695,7 @@ async def _end_after(receiver: RedirectReceiver, captures: int) -> None:
     receiver.end(LINKED)
 
 
-async def test_a_browser_is_not_kept_waiting_for_ever_but_given_a_page_that_waits() -> None:
+async def test_a_browser_gets_a_page_that_waits_after_the_timeout() -> None:
     async with listening(RedirectReceiver(ending=None), patience=0.05) as opened:
         page = await paste(opened, ADDRESS)
         assert (page.status, told(page)) == (200, "waiting")
@@ -715,7 +707,7 @@ async def test_a_browser_is_not_kept_waiting_for_ever_but_given_a_page_that_wait
         assert told(await ask(opened.port, address)) == "linked"
 
 
-async def test_the_page_opened_once_more_after_the_capture_leads_to_the_outcome() -> None:
+async def test_start_leads_to_the_outcome_after_the_redirect() -> None:
     async with listening(RedirectReceiver(ending=None), patience=0.05) as opened:
         await paste(opened, ADDRESS)
         start = await ask(opened.port, f"/start?k={opened.key}")
@@ -723,14 +715,14 @@ async def test_the_page_opened_once_more_after_the_capture_leads_to_the_outcome(
         assert told(await ask(opened.port, start.headers["location"])) == "waiting"
 
 
-async def test_the_page_opened_after_the_end_leads_to_the_outcome_however_it_came_about() -> None:
+async def test_start_leads_to_the_outcome_after_the_end() -> None:
     async with listening(RedirectReceiver()) as opened:
         opened.receiver.end(LINKED)
         start = await ask(opened.port, f"/start?k={opened.key}")
         assert told(await ask(opened.port, start.headers["location"])) == "linked"
 
 
-async def test_a_browser_that_waits_when_the_command_is_stopped_is_told_that_the_outcome_is_not_known() -> None:
+async def test_a_waiting_browser_gets_an_unknown_outcome_if_the_command_stops() -> None:
     async with asyncio.TaskGroup() as tasks, listening(RedirectReceiver(ending=None)) as opened:
         page = tasks.create_task(paste(opened, ADDRESS))
         await opened.receiver.arrivals.get()
@@ -738,14 +730,14 @@ async def test_a_browser_that_waits_when_the_command_is_stopped_is_told_that_the
     assert "stopped" in page.result().body
 
 
-async def test_a_browser_sent_to_the_final_page_may_still_fetch_it_while_the_listener_closes() -> None:
+async def test_the_final_page_can_be_fetched_while_the_listener_closes() -> None:
     async with asyncio.TaskGroup() as tasks, listening(RedirectReceiver()) as opened:
         answer = await ask(opened.port, f"{DIRECT}?{OURS}")
         page = tasks.create_task(ask(opened.port, answer.headers["location"]))
     assert told(page.result()) == "linked"
 
 
-async def test_who_connects_before_serving_begins_is_answered_as_soon_as_it_does() -> None:
+async def test_a_client_that_connects_early_is_answered_when_serving_begins() -> None:
     async with Listener() as listener:
         host, _, port = listener.address.removeprefix("http://").partition(":")
         reader, writer = await asyncio.open_connection(host, int(port))
@@ -764,7 +756,7 @@ async def test_the_page_names_the_git_host_that_is_being_linked(repo_type: RepoT
     assert f"Continue to {repo_type.display_name}<" in page.body
 
 
-async def test_the_listener_alone_has_its_port() -> None:
+async def test_no_other_program_can_use_the_port() -> None:
     async with Listener() as listener:
         port = int(listener.address.rpartition(":")[2])
         for address in ("127.0.0.1", "0.0.0.0"):  # noqa: S104 - the attempt must fail
@@ -777,7 +769,7 @@ async def test_the_listener_alone_has_its_port() -> None:
             await Listener(port).__aenter__()
 
 
-async def test_the_port_is_free_at_once_when_the_listener_is_closed_with_connections_open() -> None:
+async def test_the_port_is_free_as_soon_as_the_listener_closes() -> None:
     async with listening(RedirectReceiver()) as opened:
         _, silent = await asyncio.open_connection("127.0.0.1", opened.port)
         assert told(await paste(opened, ADDRESS, Connection="close")) == "linked"
@@ -787,7 +779,7 @@ async def test_the_port_is_free_at_once_when_the_listener_is_closed_with_connect
     await silent.wait_closed()
 
 
-async def test_a_listener_that_never_served_gives_its_port_back_too() -> None:
+async def test_a_listener_that_never_served_frees_its_port() -> None:
     async with Listener() as listener:
         port = int(listener.address.rpartition(":")[2])
     with pytest.raises(ConnectionRefusedError):
@@ -797,7 +789,7 @@ async def test_a_listener_that_never_served_gives_its_port_back_too() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have other options")
-async def test_a_socket_that_listens_shares_nothing() -> None:
+async def test_the_listening_socket_is_not_shared() -> None:
     from oauth_helper.listener.server import listen  # noqa: PLC0415 - the one test beneath the public face
 
     with listen(None) as sock:
@@ -808,7 +800,7 @@ async def test_a_socket_that_listens_shares_nothing() -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no low port is reserved there")
-async def test_a_port_that_the_system_reserves_is_said_to_be_reserved() -> None:
+async def test_a_reserved_port_has_its_own_error() -> None:
     user = os.geteuid()
     os.seteuid(user or 65534)
     try:
@@ -820,7 +812,7 @@ async def test_a_port_that_the_system_reserves_is_said_to_be_reserved() -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no such limit there")
-async def test_a_machine_that_has_no_socket_left_is_said_to_be_at_fault() -> None:
+async def test_no_free_file_descriptor_is_a_machine_error() -> None:
     import resource  # noqa: PLC0415 - there is none on Windows
 
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -832,7 +824,7 @@ async def test_a_machine_that_has_no_socket_left_is_said_to_be_at_fault() -> Non
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
-async def test_the_same_port_of_the_other_family_is_held_while_we_listen_and_nobody_is_answered_there() -> None:
+async def test_the_ipv6_port_is_held_and_refuses_connections() -> None:
     async with listening(RedirectReceiver()) as opened:
         with socket.socket(socket.AF_INET6) as stranger:
             stranger.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -844,7 +836,7 @@ async def test_the_same_port_of_the_other_family_is_held_while_we_listen_and_nob
         next_one.bind(("::1", opened.port))
 
 
-async def test_at_the_end_the_browser_forgets_its_cookie() -> None:
+async def test_the_final_page_deletes_the_cookie() -> None:
     async with listening(RedirectReceiver()) as opened:
         first = await ask(opened.port, f"/start?k={opened.first}")
         answer = await ask(opened.port, GENUINE)

@@ -14,7 +14,7 @@ from aiohttp import web
 from browser_session import Browser, Chromium, Firefox, Tab
 from support.axe import axe_core, violations
 from support.listener import ADDRESS, DENIAL, DIRECT, LINKED, OURS, Open, RedirectReceiver, listening
-from support.listener_pages import PAGES, start
+from support.listener_pages import gallery
 
 from oauth_helper.events import RejectedRequest, Way
 from oauth_helper.models import RepoType
@@ -56,6 +56,10 @@ def tab(browser: Browser) -> Tab:
     return browser.tab
 
 
+def start(opened: Open) -> str:
+    return f"{opened.listener.address}/start?k={opened.key}"
+
+
 async def offer(tab: Tab, how: str, text: str) -> None:
     await tab.evaluate(how.replace("TEXT", json.dumps(text)))
 
@@ -69,32 +73,6 @@ async def paste(tab: Tab, text: str) -> None:
     assert await tab.evaluate("document.querySelector('textarea').value") == ""
     await tab.evaluate("document.activeElement.blur()")
     await tab.chord("v")
-
-
-@asynccontextmanager
-async def tapped(opened: Open) -> AsyncIterator[tuple[str, bytearray]]:
-    """Forward a port of its own to the listener, and keep all that browsers say there."""
-    said = bytearray()
-    port = 0
-    writers: list[asyncio.StreamWriter] = []
-
-    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, kept: bytearray) -> None:
-        while data := await reader.read(65536):
-            kept += data
-            writer.write(data.replace(b"127.0.0.1:%d" % port, b"127.0.0.1:%d" % opened.port))
-        writer.close()
-
-    async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, back = await asyncio.open_connection("127.0.0.1", opened.port)
-        writers.extend((writer, back))
-        await asyncio.gather(carry(reader, back, said), carry(there, writer, bytearray()), return_exceptions=True)
-
-    server = await asyncio.start_server(connect, "127.0.0.1", 0)
-    async with server:
-        port = server.sockets[0].getsockname()[1]
-        yield f"http://127.0.0.1:{port}/start?k={opened.key}", said
-        for writer in writers:  # from Python 3.12 on, a server waits for its connections to end
-            writer.close()
 
 
 async def test_an_address_pasted_anywhere_links(tab: Tab) -> None:
@@ -180,21 +158,19 @@ async def test_consent_happens_in_a_new_tab_that_learns_nothing_of_our_page(brow
         await runner.cleanup()
 
 
-async def test_no_icon_is_asked_for_no_referrer_is_sent_and_the_policy_forbids_nothing_of_ours(tab: Tab) -> None:
-    async with listening(RedirectReceiver()) as opened, tapped(opened) as (address, said):
-        await tab.open(address)
-        assert await tab.evaluate("window.violations") == []
+async def test_a_page_requests_no_icon_and_its_policy_forbids_nothing_of_ours(tab: Tab) -> None:
+    async with listening(RedirectReceiver()) as opened:
+        await tab.open(start(opened))
         assert await tab.evaluate("getComputedStyle(document.body).maxWidth") == "672px"
+        assert await tab.evaluate("window.violations") == []
         await paste(tab, STALE)
-        await tab.wait_for("document.querySelector('[role=alert]') !== null")
+        assert "another attempt" in await tab.wait_for("document.querySelector('[role=alert]')?.innerText")
+        assert await tab.evaluate("document.querySelector('textarea').value") == ""
         assert await tab.evaluate("window.violations") == []
         await paste(tab, ADDRESS)
         await tab.wait_for(SHOWS_LINKED)
         assert await tab.evaluate("window.violations") == []
-        await tab.open("about:blank")
-    lines = re.findall(rb"([A-Z]+ /[^ ?]*)\S* HTTP/1\.1\r\n", said)
-    assert [line for line in lines if line != b"GET /done"] == [b"GET /start", b"POST /redirect", b"POST /redirect"]
-    assert b"referer:" not in said.lower()
+        assert opened.receiver.rejected == []
 
 
 FITS = "document.documentElement.scrollWidth <= innerWidth"
@@ -204,19 +180,22 @@ HAS_ASKED = "performance.getEntriesByName(new URL(document.body.dataset.live, lo
 TAB_STOPS = ["#authorize", "#redirect", "button[type=submit]", "#clipboard", "aside a"]
 
 
-async def faults(browser: Browser, script: str) -> list[str]:
-    """Return what is wrong with any page: its accessibility, what its policy forbade, what does not fit."""
+async def faults(browser: Browser, script: str, addresses: dict[str, str]) -> list[str]:
+    """Return what is wrong with any page: its accessibility, what its policy forbids, what does not fit."""
     found: list[str] = []
-    for name, shown in PAGES.items():
+    for name, address in addresses.items():
         await browser.tab.resize(1000, 700)
-        async with shown(browser.tab):
-            wrong = await violations(browser.tab, script)
-            wrong += await browser.tab.evaluate("violations")
-            for width, zoom in ((320, 100), (500, 100), (640, 200)):
-                await browser.tab.resize(width, 700)
-                await browser.tab.evaluate(f"document.documentElement.style.fontSize = '{zoom}%'")
-                wrong += [] if await browser.tab.evaluate(FITS) else [f"too wide at {width} pixels, {zoom} %"]
-            found += [f"{name}: {fault}" for fault in wrong]
+        await browser.tab.open(address)
+        if name == "lost":
+            await browser.tab.wait_for("document.title === 'oauth-helper is no longer running'")
+            assert await browser.tab.evaluate(TOLD) == "unknown"
+        wrong = await violations(browser.tab, script)
+        wrong += await browser.tab.evaluate("violations")
+        for width, zoom in ((320, 100), (500, 100), (640, 200)):
+            await browser.tab.resize(width, 700)
+            await browser.tab.evaluate(f"document.documentElement.style.fontSize = '{zoom}%'")
+            wrong += [] if await browser.tab.evaluate(FITS) else [f"too wide at {width} pixels, {zoom} %"]
+        found += [f"{name}: {fault}" for fault in wrong]
     return found
 
 
@@ -224,10 +203,11 @@ async def test_every_page_is_accessible_light_and_dark_and_fits_narrow_windows_a
     browsers: list[Browser],
 ) -> None:
     script = axe_core()
-    assert await asyncio.gather(*(faults(browser, script) for browser in browsers)) == [[], []]
+    async with gallery() as addresses:
+        assert await asyncio.gather(*(faults(browser, script, addresses) for browser in browsers)) == [[], []]
 
 
-async def test_the_tab_key_goes_through_the_page_in_its_order(tab: Tab) -> None:
+async def test_the_tab_key_follows_the_order_of_the_page(tab: Tab) -> None:
     async with listening(RedirectReceiver()) as opened:
         await tab.open(start(opened))
         shown = f"{TAB_STOPS!r}.filter((stop) => !document.querySelector(stop).hidden)"
@@ -244,7 +224,7 @@ async def test_the_tab_key_goes_through_the_page_in_its_order(tab: Tab) -> None:
 
 
 @pytest.mark.parametrize(("text", "outcome"), [(ADDRESS, "linked"), (f"https://console.example/?{DENIAL}", "denied")])
-async def test_the_start_page_shows_the_end_of_what_another_way_brought(tab: Tab, text: str, outcome: str) -> None:
+async def test_the_start_page_shows_the_outcome_of_another_way(tab: Tab, text: str, outcome: str) -> None:
     async with listening(RedirectReceiver(), patience=0.1) as opened:
         await tab.open(start(opened))
         await tab.evaluate("window.isStill = true")
@@ -260,7 +240,7 @@ async def test_the_start_page_shows_the_end_of_what_another_way_brought(tab: Tab
     assert await tab.evaluate("violations") == []
 
 
-async def test_a_page_that_waits_shows_the_end_without_being_loaded_anew(tab: Tab) -> None:
+async def test_a_waiting_page_shows_the_outcome_without_a_reload(tab: Tab) -> None:
     async with listening(RedirectReceiver(ending=None), patience=0.1) as opened:
         await tab.open(start(opened))
         opened.receiver.judge(ADDRESS, Way.TERMINAL)
@@ -271,7 +251,7 @@ async def test_a_page_that_waits_shows_the_end_without_being_loaded_anew(tab: Ta
     assert await tab.evaluate("isStill")
 
 
-async def test_a_page_of_an_attempt_that_came_to_nothing_gets_the_fresh_address(tab: Tab) -> None:
+async def test_a_page_shows_the_new_address_after_starting_over(tab: Tab) -> None:
     receiver = RedirectReceiver(ending=None)
     async with listening(receiver, patience=0.1) as opened:
         await tab.open(start(opened))
@@ -286,7 +266,7 @@ async def test_a_page_of_an_attempt_that_came_to_nothing_gets_the_fresh_address(
     await tab.wait_for(f"{TOLD} === 'linked'")
 
 
-async def test_a_page_goes_on_from_one_story_to_the_next(tab: Tab) -> None:
+async def test_a_page_goes_on_to_the_next_link(tab: Tab) -> None:
     first, second = (
         RedirectReceiver(),
         RedirectReceiver(authorization_url="https://gitlab.example/oauth", repo_type=RepoType.GITLAB),
@@ -304,7 +284,7 @@ async def test_a_page_goes_on_from_one_story_to_the_next(tab: Tab) -> None:
     await tab.wait_for(f"{TOLD} === 'linked'")
 
 
-async def test_a_page_that_was_to_go_on_says_that_the_command_has_ended(tab: Tab) -> None:
+async def test_a_page_that_cannot_go_on_says_that_the_command_has_ended(tab: Tab) -> None:
     async with listening(RedirectReceiver(), patience=0.1) as opened:
         await tab.open(await opened.listener.serve(receiver := RedirectReceiver(), more_to_come=True))
         receiver.judge(ADDRESS, Way.TERMINAL)
@@ -354,7 +334,7 @@ async def come_from(tab: Tab, elsewhere: str) -> None:
     await tab.evaluate("document.querySelector('a').click()")
 
 
-async def test_the_page_is_shown_again_to_who_comes_by_a_redirect_from_another_site(browser: Browser) -> None:
+async def test_the_cookie_is_sent_after_a_redirect_from_another_site(browser: Browser) -> None:
     tab = browser.tab
     async with listening(RedirectReceiver()) as opened:
         start = f"{opened.listener.address}/start?k={opened.first}"
@@ -365,10 +345,10 @@ async def test_the_page_is_shown_again_to_who_comes_by_a_redirect_from_another_s
             await come_from(tab, elsewhere)
             await tab.wait_for(f"location.hostname === '127.0.0.1' && {HAS_FORM}")
         assert opened.receiver.visits == 2
-        assert opened.receiver.strays == []
+        assert opened.receiver.rejected == []
         async with type(browser)() as other:
             await other.tab.open(start)
             assert "already opened" in await other.tab.evaluate("document.body.innerText")
             assert not await other.tab.evaluate(HAS_FORM)
-        assert opened.receiver.strays == [RejectedRequest.ALREADY_OPENED]
+        assert opened.receiver.rejected == [RejectedRequest.ALREADY_OPENED]
         assert len(opened.receiver.new_addresses) == 1

@@ -18,7 +18,7 @@ from oauth_helper.browsers.discovery import Family, choose_here
 from oauth_helper.browsers.drivers import Timeouts
 from oauth_helper.browsers.launch import driver_for, launched
 from oauth_helper.browsers.window import rejected
-from oauth_helper.errors import NoBrowserError, RefusedError
+from oauth_helper.errors import NoBrowserError, OAuthHelperError, RefusedError
 from oauth_helper.events import Failed, Linked, Way
 from oauth_helper.i18n import Language, Preference, _
 from oauth_helper.listener import pages
@@ -54,22 +54,13 @@ async def test_a_page_is_in_the_language_of_the_user_or_of_the_browser(
         await listener.serve(receiver := RedirectReceiver())
         port = int(listener.address.rpartition(":")[2])
         key = listener.start(good_once=False).key.reveal()
-        strays = f"{DIRECT}?code=c&state=stale"
-        shown = [await ask(port, target, Accept_Language=accepted) for target in (f"/start?k={key}", strays)]
+        rejected = f"{DIRECT}?code=c&state=stale"
+        shown = [await ask(port, target, Accept_Language=accepted) for target in (f"/start?k={key}", rejected)]
         receiver.judge(ADDRESS, Way.TERMINAL)
         shown.append(await ask(port, listener.done_address.removeprefix(listener.address), Accept_Language=accepted))
     for page in shown:
         assert Forms(page.body).all("html") == [{"lang": language}]
         assert (page.headers["content-language"], page.headers["vary"]) == (language, "Accept-Language")
-
-
-async def test_two_browsers_are_told_the_same_in_their_own_languages() -> None:
-    async with Listener() as listener:
-        await listener.serve(RedirectReceiver())
-        port = int(listener.address.rpartition(":")[2])
-        for accepted, language in (("en", "en"), (CHINESE, "zh-CN"), ("en", "en")):
-            page = await ask(port, f"{DIRECT}?code=c&state=stale", Accept_Language=accepted)
-            assert f'lang="{language}"' in page.body
 
 
 @pytest.fixture
@@ -105,7 +96,23 @@ def test_every_word_of_a_page_is_a_message(shouted: Pages) -> None:
     assert "<p>«An end.»。</p>" in page.html
 
 
-def test_the_page_of_a_window_that_no_server_gives_out_has_a_language_too() -> None:
+def test_the_page_of_a_failure_tells_what_became_of_the_state() -> None:
+    pages = Pages(RepoType.GITHUB, Language.ENGLISH)
+    refused = Failed(RefusedError(_("No"), hint=_("")))
+    assert "state of this attempt is spent" in pages.outcome(refused, has_redirect=True).html
+    assert "given neither a code nor the one-time state" in pages.outcome(refused).html
+    failed = pages.outcome(Failed(OAuthHelperError(_("No"))), has_redirect=True)
+    assert "What it means" not in failed.html
+
+
+def test_a_page_for_rejected_redirects_is_rendered_once_and_its_repr_tells_nothing() -> None:
+    pages = Pages(RepoType.GITHUB, Language.ENGLISH)
+    page = pages.rejected("foreign-state")
+    assert pages.rejected("foreign-state") is page
+    assert repr(page) == "Page()"
+
+
+def test_the_page_of_a_held_request_has_a_language() -> None:
     assert '<html lang="zh-CN">' in rejected(Language.CHINESE).html
     assert '<html lang="en">' in rejected().html
 

@@ -180,7 +180,7 @@ async def test_a_rejected_request_has_no_effect_and_its_answer_tells_nothing() -
         ]
         assert all(is_bare(answer, 404) for answer in answers)
         assert is_bare(await ask(opened.port, GENUINE, method="HEAD"), 405)
-        assert len(opened.receiver.strays) == len(answers) + 1
+        assert len(opened.receiver.rejected) == len(answers) + 1
         assert opened.receiver.untouched
         await genuine(opened)
 

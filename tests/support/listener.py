@@ -1,4 +1,4 @@
-"""A small honest story for the listener's tests, and a client that says on the wire just what it is told to."""
+"""A simple receiver for the listener, and a client that sends exactly the bytes of a test."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ LINKED = Linked(Authorization(name="my-auth", repo_type="github", repo_user="oct
 
 @dataclass
 class RedirectReceiver(receiver.RedirectReceiver):
-    """Knows its state, takes the first redirect that bears it, and ends as ``ending`` says."""
+    """Accepts redirects with its state, and ends with ``ending``."""
 
     ending: Outcome | None = LINKED
-    """How the story ends once the redirect is in hand; None: not before :meth:`end` is called."""
+    """The outcome after the redirect; None: a test calls :meth:`end`."""
     authorization_url: str = 'https://github.com/login/oauth/authorize?client_id=1&state=s"><script>'
     repo_type: RepoType = RepoType.GITHUB
     taken: list[Way] = field(default_factory=list)
     arrivals: asyncio.Queue[Way] = field(default_factory=asyncio.Queue)
-    """Those of ``taken``, for who waits for them."""
+    """Those of ``taken``, for a test that waits for them."""
     ignored: list[str] = field(default_factory=list)
-    strays: list[RejectedRequest] = field(default_factory=list)
+    rejected: list[RejectedRequest] = field(default_factory=list)
     visits: int = 0
     new_addresses: list[str] = field(default_factory=list)
-    """Those that were told after a second use."""
+    """The addresses that were announced after a second use."""
     known: asyncio.Future[Outcome] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     def judge(self, text: str, way: Way) -> None:
@@ -69,7 +69,7 @@ class RedirectReceiver(receiver.RedirectReceiver):
             self.known.set_result(outcome)
 
     def ignore(self, rejected: RejectedRequest) -> None:
-        self.strays.append(rejected)
+        self.rejected.append(rejected)
 
     def visit(self) -> None:
         self.visits += 1
@@ -98,14 +98,14 @@ class Open(NamedTuple):
     receiver: RedirectReceiver
     port: int
     key: str
-    """Not only good once: most tests ask on connections of their own, without cookies."""
+    """Good more than once: most tests use connections of their own, without cookies."""
     first: str
-    """The KEY that a browser would be opened with."""
+    """The one-time KEY that a browser would be opened with."""
 
 
 @asynccontextmanager
 async def listening(receiver: RedirectReceiver, *, patience: float = 20.0) -> AsyncIterator[Open]:
-    """Open a listener for ``desk``; closing it takes less than three seconds, whatever the test left open."""
+    """Open a listener for ``receiver``; closing it takes less than three seconds, whatever the test left open."""
     listener = Listener(timeout=patience)
     await listener.__aenter__()
     try:
@@ -157,7 +157,7 @@ async def paste(opened: Open, text: str, **headers: str) -> Answer:
 
 
 async def genuine(opened: Open) -> None:
-    """Bring the genuine redirect as a browser does, at once and all the way to the final page."""
+    """Send the genuine redirect as a browser does, and follow it to the final page."""
     async with asyncio.timeout(2):
         answer = await ask(opened.port, f"{DIRECT}?{OURS}")
         page = await ask(opened.port, answer.headers["location"])

@@ -1,158 +1,81 @@
-"""Every page there is, as a browser comes to see it."""
+"""Every page of the listener, served as it is to a browser."""
 
 from __future__ import annotations
 
 import asyncio
-import json
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
 
 from aiohttp import web
-from msgspec.structs import replace
-from support.listener import ADDRESS, DENIAL, DIRECT, LINKED, OURS, Open, RedirectReceiver, ask, listening
 
-from oauth_helper.errors import CodeOrStateInvalidError, OutcomeUnknownError
+from oauth_helper.errors import AuthorizationDeniedError, CodeOrStateInvalidError, OAuthHelperError, OutcomeUnknownError
 from oauth_helper.events import Failed, Linked
 from oauth_helper.i18n import Language, _
-from oauth_helper.listener.handlers import _show as show
-from oauth_helper.listener.pages import Pages
-from oauth_helper.models import RepoType
+from oauth_helper.listener.pages import Page, Pages
+from oauth_helper.models import Authorization, RepoType
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
-    from contextlib import AbstractAsyncContextManager
-
-    from browser_session import Tab
-
-LONG = replace(
-    LINKED.authorization,
+_RECORD = Authorization(name="my-auth", repo_type="github", repo_user="octo<b>cat", status=0)
+_LONG_RECORD = Authorization(
     name="an-authorization-with-the-longest-name.that_ServiceStage-takes.",
+    repo_type="github",
     repo_user="a-user-whose-name-is-as-long-as-hosts-let",
+    status=0,
 )
-REFUSED = CodeOrStateInvalidError(
+_REFUSED = CodeOrStateInvalidError(
     _("ServiceStage refused the code or the state"), code="SVCSTG.REPO.0402", request_id="6fb06e5b4bf84ce8b3fc29"
 )
-UNKNOWN = OutcomeUnknownError(_("ServiceStage gave no answer, and nobody knows whether it made the authorization"))
+_UNKNOWN = OutcomeUnknownError(_("ServiceStage gave no answer"))
 
 
-def start(opened: Open) -> str:
-    return f"{opened.listener.address}/start?k={opened.key}"
+def all_pages(language: Language) -> dict[str, Page]:
+    """Return the pages by name. The scripts of ``lost`` find no listener; those of the others wait."""
+    pages = Pages(RepoType.GITHUB, language)
 
+    def start(live: str, reason: str | None = None) -> Page:
+        url = "https://github.example/login/oauth/authorize?state=s"
+        return pages.start("k", authorization_url=url, private_start="/start?k=p", live=live, reason=reason)
 
-def _brought(
-    receiver: Callable[[], RedirectReceiver], query: str = OURS
-) -> Callable[[Tab], AbstractAsyncContextManager[None]]:
-    @asynccontextmanager
-    async def shown(tab: Tab) -> AsyncIterator[None]:
-        async with listening(receiver(), patience=0.2) as opened:
-            await tab.open(f"{opened.listener.address}{DIRECT}?{query}")
-            yield
+    def failed(error: OAuthHelperError) -> Page:
+        return pages.outcome(Failed(error), has_redirect=True)
 
-    return shown
-
-
-@asynccontextmanager
-async def _start(tab: Tab) -> AsyncIterator[None]:
-    async with listening(RedirectReceiver()) as opened:
-        await tab.open(start(opened))
-        yield
-
-
-@asynccontextmanager
-async def _problem(tab: Tab) -> AsyncIterator[None]:
-    async with listening(RedirectReceiver()) as opened:
-        await tab.open(start(opened))
-        stale = json.dumps(ADDRESS.replace("canary", "stale"))
-        await tab.evaluate(f"document.querySelector('textarea').value = {stale}")
-        await tab.evaluate("document.querySelector('button[type=submit]').click()")
-        await tab.wait_for("document.querySelector('[role=alert]') !== null")
-        yield
+    return {
+        "start": start("/done"),
+        "problem": start("/done", "foreign-state"),
+        "waiting": pages.outcome(None, live="/done"),
+        "linked": pages.outcome(Linked(_RECORD)),
+        "kept": pages.outcome(Linked(_LONG_RECORD, kept=True)),
+        "denied": failed(AuthorizationDeniedError("access_denied", "<script>alert(1)</script>")),
+        "failed": failed(_REFUSED),
+        "unknown": failed(_UNKNOWN),
+        "rejected": pages.rejected("foreign-state"),
+        "already-opened": pages.message("already opened"),
+        "other-user": pages.message("other user"),
+        "lost": start("/lost-listener"),
+    }
 
 
 @asynccontextmanager
-async def _already_opened(tab: Tab) -> AsyncIterator[None]:
-    async with listening(RedirectReceiver()) as opened:
-        await ask(opened.port, f"/start?k={opened.first}")
-        await tab.open(f"{opened.listener.address}/start?k={opened.first}")
-        yield
+async def gallery(language: Language = Language.ENGLISH) -> AsyncIterator[dict[str, str]]:
+    """Serve all pages; the value is their addresses by name."""
+    pages = all_pages(language)
+    is_over = asyncio.Event()
 
-
-@asynccontextmanager
-async def _other_user(tab: Tab) -> AsyncIterator[None]:
-    pages = Pages(RepoType.GITHUB, Language.ENGLISH)
-
-    async def answer(_request: web.Request) -> web.Response:
-        return show(pages.message("other user"))
+    async def show(request: web.Request) -> web.Response:
+        name = request.match_info["name"]
+        if name == "done":
+            await is_over.wait()
+        if name not in pages:
+            raise web.HTTPNotFound
+        headers = {"Content-Security-Policy": pages[name].policy}
+        return web.Response(text=pages[name].html, content_type="text/html", headers=headers)
 
     app = web.Application()
-    app.router.add_get("/start", answer)
+    app.router.add_get("/{name}", show)
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     try:
-        await tab.open(f"http://127.0.0.1:{runner.addresses[0][1]}/start")
-        yield
+        yield {name: f"http://127.0.0.1:{runner.addresses[0][1]}/{name}" for name in pages}
     finally:
+        is_over.set()
         await runner.cleanup()
-
-
-@asynccontextmanager
-async def cut_off() -> AsyncIterator[tuple[Open, str, asyncio.Event]]:
-    """Open a listener behind a forwarder; give the page's address, and what cuts the listener off when it is set."""
-    writers: list[asyncio.StreamWriter] = []
-    cut = asyncio.Event()
-
-    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, ours: bytes, theirs: bytes) -> None:
-        while data := await reader.read(65536):
-            writer.write(data.replace(ours, theirs))
-        writer.close()
-
-    async with listening(RedirectReceiver()) as opened:
-
-        async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            there, back = await asyncio.open_connection("127.0.0.1", opened.port)
-            writers.extend((writer, back))
-            ours, theirs = (b"127.0.0.1:%d" % port for port in (server.sockets[0].getsockname()[1], opened.port))
-            await asyncio.gather(
-                carry(reader, back, ours, theirs), carry(there, writer, b"\0", b"\0"), return_exceptions=True
-            )
-
-        async def cutting() -> None:
-            await cut.wait()
-            server.close()
-            for writer in writers:
-                writer.transport.abort()
-
-        server = await asyncio.start_server(connect, "127.0.0.1", 0)
-        task = asyncio.create_task(cutting())
-        try:
-            yield opened, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/start?k={opened.key}", cut
-        finally:
-            cut.set()
-            await task
-
-
-@asynccontextmanager
-async def _lost(tab: Tab) -> AsyncIterator[None]:
-    async with cut_off() as (_, address, cut):
-        await tab.open(address)
-        cut.set()
-        await tab.wait_for("document.title === 'oauth-helper is no longer running'")
-        assert await tab.evaluate("document.body.dataset.outcome") == "unknown"
-        yield
-
-
-PAGES: dict[str, Callable[[Tab], AbstractAsyncContextManager[None]]] = {
-    "start": _start,
-    "problem": _problem,
-    "waiting": _brought(lambda: RedirectReceiver(ending=None)),
-    "linked": _brought(RedirectReceiver),
-    "kept": _brought(lambda: RedirectReceiver(ending=Linked(LONG, kept=True))),
-    "denied": _brought(RedirectReceiver, DENIAL),
-    "failed": _brought(lambda: RedirectReceiver(ending=Failed(REFUSED))),
-    "unknown": _brought(lambda: RedirectReceiver(ending=Failed(UNKNOWN))),
-    "stray": _brought(RedirectReceiver, "code=c&state=stale"),
-    "already-opened": _already_opened,
-    "other-user": _other_user,
-    "lost": _lost,
-}
