@@ -14,7 +14,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 from command import Ended, ended, run_command, surroundings
-from fake_servicestage import PROJECT, TOKEN, FakeServiceStage, Received, answering
+from support.fake_servicestage import PROJECT, TOKEN, FakeServiceStage, Received, answering
 
 import oauth_helper
 from oauth_helper.cli.doctor import check_listener

@@ -11,8 +11,8 @@ from urllib.parse import urlencode
 import pytest
 from aiohttp import ClientSession, web
 from command import ended, error_of, line_with, running, surroundings
-from fake_servicestage import PROJECT, STATE, TOKEN, FakeServiceStage, Received
 from promised_json import read_authorization
+from support.fake_servicestage import PROJECT, STATE, TOKEN, FakeServiceStage, Received
 from yarl import URL
 
 from oauth_helper.sandbox import Sandbox

@@ -1,24 +1,26 @@
 """What fuzzing found once, in its shortest form, so that it stays mended."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from multidict import CIMultiDict
 from redirect_cases import ENCODED_STATE, REQUEST, redirect
 from redirect_cases import STATE as RIGHT_STATE
-from test_servicestage_refusals import NOW, refused
+from support.fake_servicestage import KEY
 from yarl import URL
 
 from oauth_helper.errors import RedirectRejectedError, SettingsError, UnusableAnswerError
 from oauth_helper.i18n import _
 from oauth_helper.redirect import AuthorizationRequest
 from oauth_helper.secret import Secret
-from oauth_helper.servicestage.api_errors import Answer, redirected
+from oauth_helper.servicestage.api_errors import Answer, redirected, refusal
 from oauth_helper.servicestage.transport import proxy_for
 from oauth_helper.session import _can_be_held
 from oauth_helper.settings import Sources, read_config_file, resolve_settings
 from oauth_helper.values import check_endpoint
 
+NOW = datetime(2024, 1, 2, 3, 4, 5, tzinfo=UTC)
 BREAKS_YARL = "http://1[::1]@"
 """yarl 1.25.1 raises IndexError for it, instead of ValueError."""
 SECRET = Secret("planted-S3cret+/=canary")
@@ -87,7 +89,7 @@ def test_a_request_id_that_repeats_a_secret_has_stars_wherever_it_stands() -> No
         error = redirected(answer)
         assert "planted" not in (error.request_id or "")
         assert "planted" not in (answer.unusable(_("is short")).request_id or "")
-        assert "planted" not in (refused(400, headers=dict(headers), secrets=(SECRET,)).request_id or "")
+        assert "planted" not in (refusal(answer, credentials=KEY).request_id or "")
 
 
 def test_a_code_that_is_wrapped_and_followed_by_a_prompt_is_not_cut_off() -> None:

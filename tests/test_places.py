@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 from command import error_of, records, run_command, surroundings
-from contract_server import ContractServer
 from link_script import PatientUser, delivered, until
 from screen import terminal
+from support.fake_servicestage import ContractServer
 
 from oauth_helper.sandbox import Sandbox
 

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 from command import ended, error_of, line_with, running, surroundings
-from fake_servicestage import FakeServiceStage, Received
 from forked_commands import run_command
 from promised_json import read_event
+from support.fake_servicestage import FakeServiceStage, Received
 
 from oauth_helper.cli import main
 from oauth_helper.sandbox import Sandbox
