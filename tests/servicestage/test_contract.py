@@ -40,6 +40,8 @@ REFUSALS = [
     ("namespaces", (401, "APIGW.0301"), 3, "credentials"),
     ("projects", (503, "APIGW.0308"), 7, "unusable-answer"),
     ("branches", (400, "SVCSTG.REPO.0400"), 6, "refused"),
+    ("namespaces", (400, "SVCSTG.REPO.0450"), 6, "no-such-authorization"),
+    ("namespaces", (400, "SVCSTG.REPO.0451"), 6, "refused"),
 ]
 """Of each operation, two ways or one; how each code is understood is tested where that is decided."""
 
@@ -156,16 +158,6 @@ async def test_every_refusal_has_a_status_words_and_json(
     error = error_of(end.err)
     assert (error["kind"], error["code"], error["request_id"]) == (kind, refused[1], "0" * 32)
     assert set(error) == {"kind", "message", "hint", "code", "request_id"}
-
-
-@pytest.mark.parametrize(("code", "kind"), [("0450", "no-such-authorization"), ("0451", "refused")])
-async def test_repos_of_an_authorization_that_is_missing_or_not_good(
-    server: ContractServer, code: str, kind: str
-) -> None:
-    server.refusals["namespaces"] = (400, f"SVCSTG.REPO.{code}")
-    end = await run(server, "repos", "none", "--json")
-    assert (end.status, end.out, error_of(end.err)["kind"]) == (6, "", kind)
-    assert server.calls == {"namespaces": 1}
 
 
 async def test_the_hint_for_a_namespace_that_is_not_there_leads_to_those_that_are(server: ContractServer) -> None:
@@ -375,9 +367,3 @@ async def test_resume_sends_the_kept_redirect_and_has_nothing_to_do_afterwards(s
         assert end.status == 0, end.err
         assert [record["name"] for record in json.loads(end.out)] == expected
     assert server.calls["oauth"] == 2
-
-
-async def test_doctor_asks_for_the_list_alone(server: ContractServer) -> None:
-    end = await run_command("doctor", environ=environment(server))
-    assert end.status == 0, end.out
-    assert server.calls == {"list": 1}
