@@ -10,8 +10,8 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 from aiohttp import web
 from command import Ended, error_of, run_command
-from fake_servicestage import AUTHS, PROJECT, FakeServiceStage, Received
 from link_script import NAME, bring, entries, scripted
+from support.fake_servicestage import AUTHS, PROJECT, FakeServiceStage, Received
 
 STATE = "$2a$10$Kq3vExampleExampleExampleOeSxQ7Yw1bT5uV9cZ2mJ4hN6pRk8Li"
 PAGE = "<!doctype html><title>Access \x1b[31mdenied</title><p>by the gateway"

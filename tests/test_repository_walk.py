@@ -3,7 +3,7 @@
 import pytest
 from aiohttp import web
 from at_once import AtOnce
-from fake_servicestage import KEY, PROJECT, FakeServiceStage, Received
+from support.fake_servicestage import KEY, PROJECT, FakeServiceStage, Received
 
 from oauth_helper import RefusedError, ServiceStageClient, UnavailableError, walk_repositories
 from oauth_helper.servicestage.transport import Retries

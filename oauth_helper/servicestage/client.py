@@ -31,8 +31,7 @@ T = TypeVar("T")
 class ServiceStageClient:
     """Talk to the ServiceStage of one region and project. An async context manager.
 
-    Every call raises CredentialsError, RefusedError or UnavailableError (or an error below them) where it does not
-    return; see :mod:`oauth_helper.errors`.
+    Every call may raise CredentialsError, RefusedError or UnavailableError; see :mod:`oauth_helper.errors`.
 
     Args:
         endpoint: Such as ``https://servicestage.cn-north-4.myhuaweicloud.com``.
@@ -58,9 +57,8 @@ class ServiceStageClient:
             endpoint, credentials=credentials, project_id=project_id, ca_bundle=ca_bundle, retries=retries
         )
         self.endpoint: str = check_endpoint(endpoint)
-        """Without what does not matter: a slash at its end, the scheme's own port."""
+        """Normalised: without a slash at its end and the scheme's own port."""
         self.project_id = project_id
-        """As it was given."""
         self._auths = f"/v1/{encode(project_id)}/git/auths"
         self._repos = f"/v1/{encode(project_id)}/git/repos"
 
@@ -93,7 +91,7 @@ class ServiceStageClient:
     async def list_authorizations(self, *, retry: bool = True) -> list[Authorization]:
         """Return all authorizations of the project (API page "Obtaining All Git Repository Authorizations").
 
-        Without ``retry``, send one request only, whatever comes of it.
+        Without ``retry``, send one request only.
         """
         answer = await self._connection.request("GET", self._auths, is_safe=retry)
         document = answer.json_object()
@@ -102,14 +100,13 @@ class ServiceStageClient:
             return []
         if not isinstance(records, list):
             raise answer.unusable(_("has no list of authorizations"))
-        # A record without a name can be neither ours nor in our way, nor can anything be done with it. One that has
-        # a name but cannot be read must not be dropped: its name would seem to be free.
+        # A record without a name cannot matter. One with a name must not be dropped: the name would seem to be free.
         return [_authorization(answer, record) for record in records if isinstance(record, dict) and record.get("name")]
 
     async def authorization_url(self, repo_type: RepoType, *, tag: str | None = None) -> str:
         """Return a fresh authorization URL of the Git host, exactly as it came.
 
-        Each one bears a state of its own, for a single use (API page "Obtaining an Authorization Redirection URL").
+        Each has its own single-use state (API page "Obtaining an Authorization Redirection URL").
         ``tag`` names the site (``intl``); give the same one to :meth:`create_oauth`.
         """
         path = f"{self._auths}/{repo_type.value}/redirect"

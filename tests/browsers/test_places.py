@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 from command import error_of, records, surroundings
-from contract_server import ContractServer
 from forked_commands import run_command
 from link_script import PatientUser, until
 from screen import terminal
+from support.fake_servicestage import ContractServer
 
 from oauth_helper.sandbox import Sandbox
 

@@ -20,9 +20,9 @@ import pytest
 from aiohttp import web
 from canaries import Canary, Search
 from command import Ended, ended, surroundings
-from fake_servicestage import PROJECT, TOKEN, FakeServiceStage, Received, answering
 from forked_commands import run_command
 from screen import COLUMNS, terminal
+from support.fake_servicestage import PROJECT, TOKEN, FakeServiceStage, Received, answering
 from support.journal_entries import pending
 from support.promised_json import read_error
 

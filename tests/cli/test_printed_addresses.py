@@ -12,15 +12,15 @@ import pytest
 import trustme
 from aiohttp import web
 from command import surroundings
-from fake_servicestage import PROJECT, FakeServiceStage, Received, answering
 from link_script import scripted
-from test_servicestage_proxy import NAME, client, tunnel_to
+from support.fake_servicestage import KEY, PROJECT, FakeServiceStage, Received, answering, tunnel_to
 
 from oauth_helper.errors import UnusableAnswerError
 from oauth_helper.models import RepoType
 from oauth_helper.sandbox import Sandbox
 from oauth_helper.servicestage.client import ServiceStageClient
 
+NAME = "servicestage.oauth-helper.invalid"
 LINK_IN_A_TERMINAL = re.compile(r"""https?://[^\s"'!*(){}|\\^<>`]*[^\s"':,.!?{}|\\^~\[\]`()<>_*-]""")
 """Like the rule of xterm.js; chats also leave out emphasis at the end."""
 BASE = "https://git.example/oauth/authorize?client_id=7&scope=a+b"
@@ -94,7 +94,9 @@ async def test_an_api_elsewhere_cannot_send_the_browser_to_this_machine(
     url = f"https://{host}/authorize?state=s"
     async with FakeServiceStage(answering({"url": url}), tls=tls) as fake, tunnel_to(fake.port) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
-        async with client(f"https://{NAME}", bundle) as service:
+        async with ServiceStageClient(
+            f"https://{NAME}", project_id=PROJECT, credentials=KEY, ca_bundle=bundle
+        ) as service:
             with pytest.raises(UnusableAnswerError, match="this machine") as refused:
                 await service.authorization_url(RepoType.GITHUB)
     assert refused.value.exit_status == 7

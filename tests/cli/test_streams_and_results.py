@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 from command import ended, error_of, line_with, running, surroundings
-from fake_servicestage import FakeServiceStage, Received
 from forked_commands import run_command
+from support.fake_servicestage import FakeServiceStage, Received
 from support.promised_json import read_event
 
 from oauth_helper.cli import main

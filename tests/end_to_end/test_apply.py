@@ -12,10 +12,9 @@ import pytest
 from aiohttp import web
 from at_once import AtOnce
 from command import SCRIPT, Ended, error_of, records, running, surroundings
-from contract_server import TOKEN, ContractServer
-from fake_servicestage import FakeServiceStage, Received
 from forked_commands import run_command
 from link_script import PatientUser, created, kill, until
+from support.fake_servicestage import PERSONAL_TOKEN, ContractServer, FakeServiceStage, Received
 from support.thoroughness import at_most
 
 from oauth_helper.sandbox import Sandbox
@@ -209,7 +208,7 @@ async def test_a_hundred_tokens_are_sent_four_at_a_time(tmp_path: Path) -> None:
         return web.json_response({"authorization": {"name": json.loads(request.body)["name"], "repo_type": "github"}})
 
     async with FakeServiceStage(respond) as fake:
-        environ = ContractServer().keys() | {"OAUTH_HELPER_ENDPOINT": fake.endpoint, "GIT_TOKEN": TOKEN}
+        environ = ContractServer().keys() | {"OAUTH_HELPER_ENDPOINT": fake.endpoint, "GIT_TOKEN": PERSONAL_TOKEN}
         end = await run_command("apply", declare(tmp_path, tokens(100)), "--json", environ=surroundings() | environ)
     assert end.status == 0, end.err
     assert at_once.most == 4
@@ -220,7 +219,7 @@ async def test_the_time_for_many_tokens_is_shown(tmp_path: Path, capsys: pytest.
     took: dict[int, float] = {}
     for number in (10, 100):
         async with ContractServer() as server:
-            environ = surroundings(GIT_TOKEN=TOKEN) | server.environment()
+            environ = surroundings(GIT_TOKEN=PERSONAL_TOKEN) | server.environment()
             began = time.perf_counter()
             end = await run_command("apply", declare(tmp_path, tokens(number)), "--json", environ=environ)
             took[number] = time.perf_counter() - began

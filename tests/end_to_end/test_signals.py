@@ -15,10 +15,10 @@ from urllib.parse import urlencode
 import pytest
 from aiohttp import ClientSession, web
 from command import Ended, ended, error_of, line_with, records, running, surroundings
-from fake_servicestage import PROJECT, STATE, TOKEN, FakeServiceStage, Received
 from forked_commands import run_command
 from link_script import LINK, consent, until
 from screen import COLUMNS, terminal
+from support.fake_servicestage import PROJECT, STATE, TOKEN, FakeServiceStage, Received
 from support.promised_json import read_authorization
 from yarl import URL
 

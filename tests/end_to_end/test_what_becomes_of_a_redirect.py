@@ -12,10 +12,10 @@ import pytest
 from aiohttp import web
 from blocked_cloud import CREATED, EARLIER, Cloud, assert_resumes, behind, gateway, linked, page, redirect_for
 from command import Ended, ended, error_of, line_with, run_command, running, surroundings
-from fake_servicestage import KEY, FakeServiceStage, Received
 from link_script import LINK, NAME, bring, delivered, entries, scripted, until
 from screen import terminal
 from support.fake_link import FakeService, does_nothing, fail_with
+from support.fake_servicestage import KEY, FakeServiceStage, Received
 
 from oauth_helper.errors import DeadlineError
 from oauth_helper.receiver import RedirectReceiver

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import pytest
 from aiohttp import web
-from fake_servicestage import AUTHS, KEY, PROJECT, RECORD, FakeServiceStage, Received
+from support.fake_servicestage import AUTHS, KEY, PROJECT, RECORD, FakeServiceStage, Received
 
 from oauth_helper import (
     NameTakenError,

@@ -16,6 +16,7 @@ from oauth_helper.session import _can_be_intercepted
 from oauth_helper.settings import Sources, read_config_file, resolve_settings
 from oauth_helper.values import check_endpoint
 
+NOW = datetime(2024, 1, 2, 3, 4, 5, tzinfo=UTC)
 BREAKS_YARL = "http://1[::1]@"
 """yarl 1.25.1 raises IndexError for it, instead of ValueError."""
 SECRET = Secret("planted-S3cret+/=canary")

@@ -12,7 +12,7 @@ from email.utils import format_datetime
 import pytest
 from aiohttp import web
 from command import run_command, surroundings
-from fake_servicestage import (
+from support.fake_servicestage import (
     AUTHS,
     CODE,
     KEY,

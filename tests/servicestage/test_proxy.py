@@ -1,4 +1,4 @@
-"""Proxies, as the environment names them."""
+"""The proxy that the environment names: NO_PROXY, user name and password, and messages that name the proxy."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ import asyncio
 import base64
 import json
 import ssl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 import trustme
-from command import run_command, surroundings
-from fake_servicestage import KEY, PROJECT, FakeServiceStage, RawServer, Script, answering
+from command import Ended, run_command, surroundings
+from support.fake_servicestage import KEY, PROJECT, FakeServiceStage, RawServer, answering, tunnel_to
 from yarl import URL
 
-from oauth_helper.errors import SettingsError, UnreachableError
+from oauth_helper.errors import UnreachableError
 from oauth_helper.servicestage.client import ServiceStageClient
 from oauth_helper.servicestage.transport import proxy_for
 
 EMPTY = answering({"authorizations": []})
+
 NAME = "servicestage.oauth-helper.invalid"
 """A name that only the proxy knows (RFC 6761 section 6.4)."""
+
 DIRECT = {
     "https://api.corp.example": [
         *("*.corp.example", ".corp.example", "CORP.example", "a.example,\tCorp.Example ", "a.example corp.example."),
@@ -34,12 +34,15 @@ DIRECT = {
     "https://[2001:db8::5]:8443": ["2001:db8::/32", "[2001:db8::5]", "[2001:DB8:0::5]:8443", "2001:db8::5"],
 }
 """Entries of NO_PROXY that name the endpoint."""
+
 THROUGH_THE_PROXY = {
     "https://api.corp.example": ["orp.example", "api.corp", "api.corp.example:8443", "*corp", "10.0.0.0/8", "/", "."],
     "https://corp.example": ["*.corp.example", "api.corp.example", ".corp.example:80"],
     "https://192.0.2.77": ["192.0.2.0/26", "192.0.2.7", "2.77", "192.0.2.77:80", "::/0", "*.77", "192.0.2.77/x"],
     "https://[2001:db8::5]:8443": ["[2001:db8::5]:443", "2001:db9::/32", "[2001:db8::6]", "0.0.0.0/0"],
 }
+
+Certified = tuple[ssl.SSLContext, Path]
 PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "REQUEST_METHOD")
 
 
@@ -50,15 +53,17 @@ def _no_proxy_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name.lower(), raising=False)
 
 
+@pytest.fixture
+def certified(tmp_path: Path) -> Certified:
+    """Return a server context for NAME, and the bundle that trusts it."""
+    authority, ca_bundle, tls = trustme.CA(), tmp_path / "ca.pem", ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.cert_pem.write_to_path(str(ca_bundle))
+    authority.issue_cert(NAME).configure_cert(tls)
+    return tls, ca_bundle
+
+
 def client(endpoint: str, ca_bundle: Path | str | None) -> ServiceStageClient:
     return ServiceStageClient(endpoint, project_id=PROJECT, credentials=KEY, ca_bundle=ca_bundle)
-
-
-async def failure(endpoint: str, ca_bundle: Path | str | None = None) -> UnreachableError:
-    async with client(endpoint, ca_bundle) as service:
-        with pytest.raises(UnreachableError) as caught:
-            await service.list_authorizations()
-    return caught.value
 
 
 @pytest.mark.parametrize(
@@ -103,42 +108,8 @@ def test_the_environment_names_the_proxy(
     assert (found and found.url) == (URL(proxy) if proxy else None)
 
 
-@pytest.mark.parametrize("address", ["socks5://u:passw0rd@p:1", "http://", "http://u:passw0rd@p:port", "://"])
-def test_a_proxy_that_is_none_is_refused_unseen(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", address)
-    with pytest.raises(SettingsError, match="HTTPS_PROXY") as caught:
-        client("https://x.example", None)
-    assert "passw0rd" not in str(caught.value)
-    assert caught.value.__context__ is None
-
-
-@asynccontextmanager
-async def tunnel_to(port: int) -> AsyncIterator[RawServer]:
-    """Run a proxy that leads every CONNECT to the server at ``port``."""
-
-    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while part := await reader.read(65536):
-            writer.write(part)
-        writer.close()
-
-    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await proxy.read_request(reader)
-        upstream_reader, upstream = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-        try:
-            await asyncio.gather(pump(reader, upstream), pump(upstream_reader, writer))
-        finally:
-            upstream.close()
-            await upstream.wait_closed()
-
-    async with RawServer(script) as proxy:
-        yield proxy
-
-
-async def test_a_proxy_leads_to_a_host_that_only_it_knows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    authority, ca_bundle, tls = trustme.CA(), tmp_path / "ca.pem", ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.cert_pem.write_to_path(str(ca_bundle))
-    authority.issue_cert(NAME).configure_cert(tls)
+async def test_a_proxy_resolves_the_name(certified: Certified, monkeypatch: pytest.MonkeyPatch) -> None:
+    tls, ca_bundle = certified
     async with (
         FakeServiceStage(EMPTY, tls=tls) as fake,
         tunnel_to(fake.port) as proxy,
@@ -156,10 +127,8 @@ async def test_a_proxy_leads_to_a_host_that_only_it_knows(tmp_path: Path, monkey
     assert request.headers["Authorization"] == request.vendor_authorization("AccessKey", "SecretKey")
 
 
-async def test_doctor_names_the_proxy_but_not_its_password(tmp_path: Path) -> None:
-    authority, ca_bundle, tls = trustme.CA(), tmp_path / "ca.pem", ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.cert_pem.write_to_path(str(ca_bundle))
-    authority.issue_cert(NAME).configure_cert(tls)
+async def test_doctor_names_the_proxy_but_not_its_password(certified: Certified) -> None:
+    tls, ca_bundle = certified
     async with FakeServiceStage(EMPTY, tls=tls) as fake, tunnel_to(fake.port) as proxy:
         environ = surroundings(
             OAUTH_HELPER_ENDPOINT=f"https://{NAME}",
@@ -173,10 +142,8 @@ async def test_doctor_names_the_proxy_but_not_its_password(tmp_path: Path) -> No
     assert "passw" not in end.out + end.err
 
 
-async def test_what_stands_ready_is_a_way_through_the_proxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    authority, ca_bundle, tls = trustme.CA(), tmp_path / "ca.pem", ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.cert_pem.write_to_path(str(ca_bundle))
-    authority.issue_cert(NAME).configure_cert(tls)
+async def test_the_open_connection_uses_the_proxy(certified: Certified, monkeypatch: pytest.MonkeyPatch) -> None:
+    tls, ca_bundle = certified
     async with FakeServiceStage(EMPTY, tls=tls) as fake, tunnel_to(fake.port) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", f"http://someone:passw%2Frd@127.0.0.1:{proxy.port}")
         async with client(f"https://{NAME}", ca_bundle) as service:
@@ -192,9 +159,10 @@ async def test_no_proxy_goes_past_the_proxy(monkeypatch: pytest.MonkeyPatch) -> 
     async with tunnel_to(1) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy.endpoint)
         monkeypatch.setenv("NO_PROXY", NAME)
-        error = await failure(f"https://{NAME}")
-    assert error.message == f"There is no address for the name {NAME}"
-    assert not error.sent
+        async with client(f"https://{NAME}", None) as service:
+            with pytest.raises(UnreachableError, match=f"There is no address for the name {NAME}") as caught:
+                await service.list_authorizations()
+    assert not caught.value.sent
     assert proxy.heads == []
 
 
@@ -207,45 +175,125 @@ async def test_this_machine_is_never_reached_through_a_proxy(monkeypatch: pytest
     assert len(fake.received) == 1
 
 
-async def broken_proxy(script: Script, monkeypatch: pytest.MonkeyPatch) -> UnreachableError:
-    async with RawServer(script) as proxy:
-        monkeypatch.setenv("HTTPS_PROXY", f"http://someone:passw0rd@127.0.0.1:{proxy.port}")
-        error = await failure(f"https://{NAME}")
-    assert "127.0.0.1" in error.message or NAME in error.message
-    assert "passw0rd" not in error.message
-    return error
+HINT = "hint: In the user name and the password, write @ as %40, # as %23, / as %2F and ? as %3F."
 
 
-async def test_a_proxy_that_refuses_is_told_with_its_status(monkeypatch: pytest.MonkeyPatch) -> None:
+async def through(proxy: str, *arguments: str) -> Ended:
+    names = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy", "ALL_PROXY", "all_proxy")
+    inherited = {name: value for name, value in surroundings().items() if name not in names}
+    ours = {
+        "HTTPS_PROXY": proxy,
+        "OAUTH_HELPER_ENDPOINT": f"https://{NAME}",
+        "OAUTH_HELPER_PROJECT_ID": PROJECT,
+        "HUAWEICLOUD_SDK_AK": "AccessKey",
+        "HUAWEICLOUD_SDK_SK": "SecretKey",
+    }
+    return await run_command(*(arguments or ("list",)), environ=inherited | ours)
+
+
+def refusing(status: int, *headers: str) -> RawServer:
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 407 \x1b[31mNo\r\nContent-Length: 0\r\n\r\n")
+        await server.read_request(reader)
+        lines = [f"HTTP/1.1 {status} No", "Content-Length: 0", *headers]
+        writer.write("".join(f"{line}\r\n" for line in lines).encode() + b"\r\n")
+        await writer.drain()
 
-    error = await broken_proxy(script, monkeypatch)
-    assert error.message.endswith("refused the user name or password, or needs one (HTTP 407)")
-    assert "HTTPS_PROXY" in error.hint
-    assert not error.sent
-
-
-async def test_a_proxy_that_hangs_up_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def script(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-
-    await broken_proxy(script, monkeypatch)
+    server = RawServer(script)  # the script needs its name
+    return server
 
 
-async def test_a_proxy_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with tunnel_to(1) as proxy:
+@pytest.mark.parametrize(
+    ("login", "sent"),
+    [
+        ("zoë:straße", "zoë:straße"),
+        ("李雷:%E6%9A%97%E5%8F%B7", "李雷:暗号"),
+        ("a%40b.example:p%23%2f%3F%25:x", "a@b.example:p#/?%:x"),
+        ("LAB\\bob:p+w", "LAB\\bob:p+w"),
+        ("bob", "bob:"),
+        ("bob:100%", "bob:100%"),
+    ],
+)
+async def test_user_name_and_password_are_sent_as_utf_8(login: str, sent: str) -> None:
+    async with refusing(403) as proxy:
+        end = await through(f"http://{login}@127.0.0.1:{proxy.port}")
+    (head,) = proxy.heads
+    assert head.startswith(f"CONNECT {NAME}:443 HTTP/1.1\r\n".encode())
+    assert f"Proxy-Authorization: Basic {base64.b64encode(sent.encode()).decode()}\r\n".encode() in head
+    assert end.status == 7
+    assert login not in end.err
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("http://bob:planted@sekret@proxy.invalid:3128", "http://bob:planted#sekret@proxy.invalid:3128"),
+        *("http://bob:planted/sekret@proxy.invalid:3128", "http://bob:planted?sekret@proxy.invalid:3128"),
+        *("bob@corp.example:planted@proxy.invalid:3128", "https://bob:@planted#/@?@proxy.invalid", "bob@planted#9"),
+    ],
+)
+async def test_a_login_that_is_not_escaped_is_refused_and_not_shown(value: str) -> None:
+    for arguments in (["list", "--json", "-vv"], ["doctor"]):
+        end = await through(value, *arguments)
+        said = end.out + end.err
+        assert end.status == 3
+        assert "HTTPS_PROXY cannot be read: its user name or password contains @, #, / or ?" in said
+        assert HINT.removeprefix("hint: ") in " ".join(said.split())
+        for part in ("bob", "planted", "sekret", "corp", "proxy.invalid"):
+            assert part not in said
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ("socks5://bob:planted@proxy.invalid:1080", "HTTPS_PROXY names a SOCKS proxy, which is not supported"),
+        ("socks4a://proxy.invalid", "HTTPS_PROXY names a SOCKS proxy, which is not supported"),
+        *(
+            (value, "HTTPS_PROXY is not the address of an HTTP proxy")
+            for value in (
+                "ftp://bob:planted@proxy.invalid",
+                '"http://bob:planted@proxy.invalid:1"',
+                "http://bob:planted@",
+            )
+        ),
+    ],
+)
+async def test_what_is_no_http_proxy_is_refused_and_not_shown(value: str, told: str) -> None:
+    end = await through(value, "list", "-vv")
+    assert end.status == 3
+    assert f"error: {told}\n" in end.err
+    assert "planted" not in end.err
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "message", "hint"),
+    [
+        (407, ["Proxy-Authenticate: Basic realm=x"], "refused the user name or password, or needs one", "percent-enc"),
+        (407, ["Proxy-Authenticate: NTLM", "Proxy-Authenticate: Negotiate"], "refused the user name", "Basic auth"),
+        (403, [], f"does not allow connections to {NAME}", "administrator"),
+        (502, [], f"did not connect to {NAME}", "http://[USER:PASSWORD@]HOST:PORT"),
+    ],
+)
+async def test_a_proxy_that_refuses_is_blamed(status: int, headers: list[str], message: str, hint: str) -> None:
+    async with refusing(status, *headers) as proxy:
+        end = await through(f"http://bob:planted@127.0.0.1:{proxy.port}")
+    assert end.status == 7
+    error, guidance = end.err.splitlines()
+    assert error.startswith(f"error: The proxy 127.0.0.1:{proxy.port} {message}")
+    assert error.endswith(f"(HTTP {status})")
+    assert hint in guidance
+    assert "HTTPS_PROXY" in guidance
+    for wrong in ("--region", "planted", "bob"):
+        assert wrong not in end.err
+
+
+async def test_a_proxy_that_is_not_found_or_not_there_is_blamed() -> None:
+    async with refusing(403) as proxy:
         pass
-    monkeypatch.setenv("HTTPS_PROXY", proxy.endpoint)
-    error = await failure(f"https://{NAME}")
-    assert error.message.startswith(f"No connection to the proxy 127.0.0.1:{proxy.port}: ")
-    assert not error.sent
-
-
-async def test_a_proxy_without_an_address_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.oauth-helper.invalid:3128")
-    error = await failure("https://x.example")
-    assert error.message == "No address was found for the proxy proxy.oauth-helper.invalid:3128"
-    assert "HTTPS_PROXY (http" in error.hint
-    assert not error.sent
+    for address, message in (
+        ("proxy.oauth-helper.invalid:3128", "No address was found for the proxy proxy.oauth-helper.invalid:3128"),
+        (f"127.0.0.1:{proxy.port}", f"No connection to the proxy 127.0.0.1:{proxy.port}: Connection refused"),
+    ):
+        end = await through(f"http://bob:planted@{address}")
+        assert end.status == 7
+        assert end.err.startswith(f"error: {message}\nhint: Check HTTPS_PROXY")
+        assert "planted" not in end.err

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
-from fake_servicestage import KEY, FakeServiceStage, Received, answering
+from support.fake_servicestage import KEY, FakeServiceStage, Received, answering
 
 from oauth_helper.credentials import IamToken, IamUser
 from oauth_helper.errors import (
@@ -23,7 +23,9 @@ from oauth_helper.secret import Secret
 from oauth_helper.servicestage.iam import fetch_token, find_project_id
 
 ISSUED_TOKEN = "MIIE-token"
+
 USER = IamUser("björn", Secret("pa55 wörd"), "account")
+
 ISSUED = {"token": {"expires_at": "2023-02-13T06:52:13.855000Z", "project": {"id": "p-1", "name": "cn-north-4"}}}
 
 

@@ -1,5 +1,7 @@
 """Settings: flag over environment over file over default, each with its origin."""
 
+from __future__ import annotations
+
 import pytest
 
 from oauth_helper.credentials import AccessKey

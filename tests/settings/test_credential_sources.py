@@ -1,4 +1,6 @@
-"""Which credentials are used, and what half a pair leads to."""
+"""Which credentials are used, and that half a pair is an error."""
+
+from __future__ import annotations
 
 import pytest
 
@@ -9,9 +11,13 @@ from oauth_helper.secret import Secret
 from oauth_helper.values import FileValues
 
 SDK = {"HUAWEICLOUD_SDK_AK": "sdk-ak", "HUAWEICLOUD_SDK_SK": "sdk-sk"}
+
 TERRAFORM = {"HW_ACCESS_KEY": "hw-ak", "HW_SECRET_KEY": "hw-sk"}
+
 USER = {"HW_USER_NAME": "user", "HW_USER_PASSWORD": "word", "HW_DOMAIN_NAME": "domain"}
+
 FILE = FileValues("creds", {"ak": "file-ak", "sk": "file-sk", "security_token": "file-token"})
+
 NO_FILE = FileValues("creds")
 
 

@@ -1,7 +1,8 @@
-"""Signatures: against the vendor's vectors, the vectors of its SDKs' tests, and its SDK itself on anything else."""
+"""Signatures: the vendor's vectors, the vectors of its SDKs, and its SDK itself for any other request."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -13,11 +14,14 @@ from huaweicloudsdkcore.sdk_request import SdkRequest
 from huaweicloudsdkcore.signer.signer import Signer
 from hypothesis import given
 from hypothesis import strategies as st
+from support.fake_servicestage import KEY, PROJECT, FakeServiceStage, answering
 
 from oauth_helper.credentials import AccessKey
 from oauth_helper.servicestage.signing import canonical_query, encode, request_target, sign
+from oauth_helper.servicestage.transport import Connection
 
-VECTORS = json.loads((Path(__file__).parent / "data" / "request-signing.json").read_text(encoding="utf-8"))
+VECTORS = json.loads((Path(__file__).parents[1] / "data" / "request-signing.json").read_text(encoding="utf-8"))
+
 ADDED_BY_US = {"X-Sdk-Date", "X-Security-Token"}
 
 
@@ -48,10 +52,6 @@ def test_a_request_is_signed_and_sent_as_the_vendors_sdk_does(vector: dict[str, 
     )
     assert headers == {**given_headers, "Authorization": vector["authorization"]}
     assert request_target(vector["path"], query) == vector["sent_target"]
-
-
-def test_all_vectors_are_there() -> None:
-    assert len(VECTORS) == 25
 
 
 PYTHON_SDK = {"Host": "service.endpoint.myhuaweicloud.com", "TEST_UNDERSCORE": "ignored"}
@@ -137,8 +137,8 @@ def test_the_keys_do_not_show_in_what_is_signed() -> None:
 
 
 TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=12)
+
 SEGMENTS = st.lists(TEXT.map(encode), max_size=4).map(lambda segments: "/" + "/".join(segments))
-# In a path given raw the vendor's SDK would see "%" sequences that are none; ours are always encoded.
 
 
 @given(
@@ -166,3 +166,32 @@ def test_any_request_is_signed_as_the_vendors_sdk_signs_it(
     theirs = Signer(BasicCredentials("AccessKey", secret)).sign(request)
     assert ours["Authorization"] == theirs.header_params["Authorization"]
     assert request_target(path, query) == theirs.uri
+
+
+def test_requests_arrive_as_the_vendors_sdk_signs_them() -> None:
+    """The HTTP library must not change path, query, headers or body after they are signed."""
+    with asyncio.Runner() as runner:
+        server = FakeServiceStage(answering({}))
+        runner.run(server.__aenter__())
+
+        @given(
+            method=st.sampled_from(["GET", "POST", "PUT", "DELETE"]),
+            path=SEGMENTS,
+            query=st.lists(st.tuples(TEXT.filter(bool), TEXT), max_size=5),
+            value=st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1),
+            body=st.binary(max_size=300),
+        )
+        def check(method: str, path: str, query: list[tuple[str, str]], value: str, body: bytes) -> None:
+            async def send() -> None:
+                async with Connection(server.endpoint, credentials=KEY, project_id=PROJECT) as connection:
+                    await connection.request(method, path, query=query, body=body, headers={"X-More": value})
+
+            runner.run(send())
+            received = server.received.pop()
+            assert received.headers["Authorization"] == received.vendor_authorization("AccessKey", "SecretKey")
+            assert (received.method, received.target) == (method, request_target(path, query))
+            assert received.body == body
+            assert received.headers["X-More"] == value
+
+        check()
+        runner.run(server.__aexit__(None, None, None))

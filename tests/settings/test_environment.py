@@ -1,10 +1,13 @@
-"""Where we run, by the environment alone, and how the user's browser reaches us there."""
+"""Where the program runs."""
+
+from __future__ import annotations
 
 import pytest
 
 from oauth_helper.environment import Environment, Place, find_environment, is_build_service, nobody_could_authorize
 
 CONNECTION = "203.0.113.5 51000 198.51.100.7 22"
+
 SSH = {"SSH_CONNECTION": CONNECTION}
 
 

@@ -1,1 +1,0 @@
-from support.fake_servicestage import *  # noqa: F403
