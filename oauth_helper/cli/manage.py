@@ -25,7 +25,7 @@ from oauth_helper.errors import (
     UsageError,
 )
 from oauth_helper.events import Failed, Linked, Outcome
-from oauth_helper.i18n import Text, _, listed, ngettext
+from oauth_helper.i18n import Language, Text, _, listed, ngettext
 from oauth_helper.journal import Journal
 from oauth_helper.link_steps import Settled
 from oauth_helper.models import Authorization, Namespace, Pending, Project, as_argument
@@ -264,7 +264,7 @@ def deliver_command(address: str | None, **options: Any) -> None:
         )
     elif not (sys.stdin and sys.stdin.isatty()):
         address = _piped(quiet=options["quiet"])
-    taken, outcome = run(_deliver(address, reporter))
+    taken, outcome = run(_deliver(address, reporter, Language.ENGLISH if options["as_json"] else spoken().language))
     match outcome:
         case Failed(error):
             reporter.say(_("The link of {name} took it, and ended so:", name=taken.name))
@@ -295,7 +295,7 @@ def _piped(*, quiet: bool) -> str:
     return given.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace")
 
 
-async def _deliver(address: str | None, reporter: ProgressReporter) -> tuple[InstanceInfo, Outcome]:
+async def _deliver(address: str | None, reporter: ProgressReporter, language: Language) -> tuple[InstanceInfo, Outcome]:
     from oauth_helper.api import deliver_to_waiting, waiting_links  # noqa: PLC0415 - aiohttp costs 0.3 s
 
     waiting = waiting_links()
@@ -303,7 +303,7 @@ async def _deliver(address: str | None, reporter: ProgressReporter) -> tuple[Ins
     reporter.say(_("Waiting for its address: {links}.", links=listed(named)))
     text = await _asked(reporter) if address is None else address
     reporter.say(_("Handing the address over. It may take some seconds until the end is known."))
-    return await deliver_to_waiting(waiting, text, language=spoken().language)
+    return await deliver_to_waiting(waiting, text, language=language)
 
 
 async def _asked(reporter: ProgressReporter) -> str:
