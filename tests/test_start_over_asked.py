@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from command import use_temporary_folder
-from terminal_desk import Terminal, standard_input, terminal
+from support.pseudo_terminal import Terminal, standard_input, terminal
 from test_start_over import ClumsyClient
 from test_window_links import Told, program_of
 
