@@ -24,7 +24,7 @@ from oauth_helper.secret import Secret
 from oauth_helper.servicestage.client import ServiceStageClient
 from oauth_helper.servicestage.transport import Connection, Retries
 
-NAME: Final = "servicestage.example"
+NAME: Final = "localhost"
 AUTHORITY: Final = trustme.CA()
 _TRUSTED: Final = AUTHORITY.issue_cert(NAME)
 _FOREIGN: Final = trustme.CA().issue_cert(NAME)

@@ -28,7 +28,7 @@ def words(guidance: Guidance, *, pastes: bool = True, window: bool = False) -> s
 
 
 @pytest.mark.parametrize(
-    ("advice", "happened", "remedy"),
+    ("guidance", "happened", "remedy"),
     [
         (Guidance.HTTPS, "Your browser forces HTTPS", "http:// in front"),
         (Guidance.LOCALHOST, "asked for localhost", "127.0.0.1"),

@@ -69,7 +69,7 @@ def test_a_browser_outlives_us_and_our_end_is_silent(machine: Machine, fifo: Pat
     machine.install("firefox", hold=fifo)
     script = (
         "import asyncio, sys\n"
-        "from oauth_helper.browsers.default import open_default_browser\n"
+        "from oauth_helper.browsers.launch import open_default_browser\n"
         "environ = {'PATH': sys.argv[1], 'BROWSER': 'firefox'}\n"
         "print(asyncio.run(open_default_browser('http://127.0.0.1/', environ=environ)))\n"
     )

@@ -99,7 +99,7 @@ async def test_what_was_not_carried_out_is_sent_again() -> None:
 
 
 @pytest.mark.parametrize(
-    ("proof", "repo_type", "words"),
+    ("git_credential", "repo_type", "words"),
     [
         (TOKEN, RepoType.GITHUB, "comes from its official site"),
         (PersonalToken(Secret("planted-token"), "https://git.example"), RepoType.GITHUB, "--host"),
@@ -192,7 +192,7 @@ async def test_from_python_the_secret_may_be_a_text_or_a_secret(as_secret: bool)
             await link_with_token(service, RepoType.BITBUCKET, token=token)
         with pytest.raises(UsageError, match="GitHub cannot be linked with a password"):
             await link_with_password(service, RepoType.GITHUB, user="octocat", password=token)
-        with pytest.raises(UsageError, match="not a valid IfExists"):
+        with pytest.raises(UsageError, match="Unknown if_exists"):
             await link_with_token(service, RepoType.GITHUB, token=token, if_exists="perhaps")
     posted = [(request.target, json.loads(request.body)) for request in fake.received if request.method == "POST"]
     assert posted == [

@@ -28,7 +28,7 @@ from oauth_helper.receiver import RedirectReceiver
 
 
 @pytest.mark.parametrize(
-    ("standing", "if_exists", "words"),
+    ("existing", "if_exists", "words"),
     [
         (STANDING, IfExists.FAIL, "exists already"),
         (Authorization(NAME, "gitlab", status=0), IfExists.KEEP, "it is of type gitlab"),

@@ -75,7 +75,7 @@ async def test_with_few_files_to_open_fewer_connections_are_kept() -> None:
 
 
 @pytest.mark.parametrize(
-    ("request_", "stray"),
+    ("request_", "rejected"),
     [
         ("GET /favicon.ico HTTP/1.1\r\nHost: HERE\r\n\r\n", RejectedRequest.UNKNOWN_PATH),
         ("GET /start?k=wrong HTTP/1.1\r\nHost: HERE\r\n\r\n", RejectedRequest.WRONG_KEY),

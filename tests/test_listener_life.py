@@ -152,7 +152,7 @@ async def test_a_port_that_the_system_reserves_is_said_to_be_reserved() -> None:
     os.seteuid(user or 65534)
     try:
         with pytest.raises(PortTakenError, match="is reserved") as caught:
-            await Listener(1).__aenter__()
+            await Listener(2).__aenter__()
     finally:
         os.seteuid(user)
     assert "above 1023" in caught.value.hint

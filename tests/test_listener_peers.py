@@ -122,7 +122,7 @@ async def test_another_user_is_refused_on_every_path_and_uses_nothing_up(path: s
 
 _WITHOUT_PROC = """
 import os, sys
-from oauth_helper.listener.peer import is_another_users
+from oauth_helper.listener.server import is_another_users
 os.setresuid(1, 1, 0)
 told = is_another_users(("127.0.0.1", 1), ("127.0.0.1", 2))
 os.setresuid(0, 0, 0)

@@ -39,7 +39,7 @@ def reporter(*events: Event, quiet: bool = False, takes_pastes: bool = False) ->
     return reporter
 
 
-@pytest.mark.parametrize("advice", list(Guidance))
+@pytest.mark.parametrize("guidance", list(Guidance))
 def test_advice_is_for_who_waits_and_wants_to_hear_it(capsys: pytest.CaptureFixture[str], guidance: Guidance) -> None:
     reporter(WAITING)
     waiting = capsys.readouterr().err

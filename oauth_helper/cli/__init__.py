@@ -7,8 +7,6 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from oauth_helper.cli.app import COMPLETION_VARIABLE
-
 if TYPE_CHECKING:
     import click
 
@@ -21,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.pop("SSLKEYLOGFILE", None)
     try:
         # A Ctrl-C may come while they are imported.
-        if COMPLETION_VARIABLE in os.environ:
+        if "_OAUTH_HELPER_COMPLETE" in os.environ:
             from oauth_helper.cli.app import answer_the_shell  # noqa: PLC0415 - as said
 
             if (status := answer_the_shell(_program)) is not None:

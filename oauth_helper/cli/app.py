@@ -405,7 +405,11 @@ def _escaping(stream: TextIO) -> Iterator[None]:
         yield
         return
     errors = stream.errors
-    stream.reconfigure(errors="backslashreplace")
+    try:
+        stream.reconfigure(errors="backslashreplace")
+    except OSError:  # a terminal that is open for reading too cannot be flushed
+        yield
+        return
     try:
         yield
     finally:

@@ -121,10 +121,11 @@ def delete_command(names: tuple[str, ...], *, yes: bool, **options: Any) -> None
     except OAuthHelperError as error:
         if deleted:
             error.message += _(". Deleted before that: {names}", names=", ".join(deleted))
+            if started.as_json:
+                print_json([one.to_json() for one in existing if one.name in deleted])
         raise
-    finally:
-        if started.as_json:
-            print_json([one.to_json() for one in existing if one.name in deleted])
+    if started.as_json:
+        print_json([one.to_json() for one in existing if one.name in deleted])
 
 
 async def _existing(service: ServiceStageClient, names: tuple[str, ...], started: Run) -> list[Authorization]:

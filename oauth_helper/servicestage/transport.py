@@ -58,8 +58,8 @@ _PROXY_LOGIN: Final = _(
     "percent-encoded."
 )
 _PROXY_NOT_BASIC: Final = _(
-    "The proxy does not accept the user name and password in HTTPS_PROXY (Basic authentication), and oauth-helper "
-    "offers nothing else. Ask its administrator, or list the host in NO_PROXY if it can be reached directly."
+    "The proxy rejected the user name and password in HTTPS_PROXY (Basic authentication). Ask its administrator, or "
+    "list the host in NO_PROXY if it can be reached directly."
 )
 _PROXY_RULES: Final = _("Ask the proxy's administrator to allow this host, or check which proxy HTTPS_PROXY names.")
 

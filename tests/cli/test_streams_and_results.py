@@ -278,7 +278,7 @@ async def test_the_sandboxs_json_is_one_object_of_strings() -> None:
 
 async def test_events_end_with_failed_whatever_happens() -> None:
     code = (
-        "import sys, oauth_helper.wiring as w\n"
+        "import sys, oauth_helper.api as w\n"
         "def broken(*a, **k): raise ZeroDivisionError('planted')\n"
         "w.open_sandbox = broken\n"
         "from oauth_helper.cli import main\n"

@@ -30,7 +30,7 @@ def test_too_few_open_files_are_named(words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "advice"),
+    ("number", "guidance"),
     [(errno.ENFILE, "Close other programs"), (errno.ENOMEM, "`ulimit -v`"), (errno.EIO, "`oauth-helper doctor`")],
 )
 def test_other_limits_are_named(number: int, guidance: str) -> None:
