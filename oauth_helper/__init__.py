@@ -1,7 +1,7 @@
 """Link a Git account to Huawei Cloud ServiceStage.
 
-The public API is what ``__all__`` names, and :mod:`oauth_helper.redirect`. Names are imported when they are first
-used, so that importing the package costs nothing.
+The public API is what ``__all__`` names, and :mod:`oauth_helper.redirect`. A name is imported when it is first used,
+so that importing the package takes no time.
 """
 
 from __future__ import annotations
@@ -85,31 +85,22 @@ __all__ = [
     "walk_repositories",
 ]
 
-_MODULES: Final = {
-    "AccessKey": "credentials",
-    "Applied": "apply_file",
-    "Authorization": "models",
-    "Entry": "apply_file",
-    "IamToken": "credentials",
-    "Method": "apply_file",
-    "Namespace": "models",
-    "Project": "models",
-    "RepoType": "models",
-    "Secret": "secret",
-    "ServiceStageClient": "servicestage.client",
-    "apply": "apply_file",
-    "link": "api",
-    "link_with_password": "api",
-    "link_with_token": "api",
-    "parse_declaration": "apply_file",
-    "walk_repositories": "api",
+_NAMES: Final = {
+    "api": ("link", "link_with_password", "link_with_token", "walk_repositories"),
+    "apply_file": ("Applied", "Entry", "Method", "apply", "parse_declaration"),
+    "credentials": ("AccessKey", "IamToken"),
+    "models": ("Authorization", "Namespace", "Project", "RepoType"),
+    "secret": ("Secret",),
+    "servicestage.client": ("ServiceStageClient",),
 }
+"""The public names of each module; all others are those of ``errors``."""
 
 
 def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(import_module(f"{__name__}.{_MODULES.get(name, 'errors')}"), name)
+    module = next((module for module, names in _NAMES.items() if name in names), "errors")
+    value: object = getattr(import_module(f"{__name__}.{module}"), name)
     globals()[name] = value
     return value
 

@@ -1,4 +1,4 @@
-"""What Python callers and the commands use."""
+"""The functions that Python programs and the commands call."""
 
 from __future__ import annotations
 
@@ -6,24 +6,16 @@ import asyncio
 import getpass
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from oauth_helper.credential_sources import FoundCredentials
-from oauth_helper.credentials import (
-    AccessKey,
-    GitCredential,
-    IamToken,
-    IamUser,
-    PersonalToken,
-    UserPassword,
-    check_type,
-)
+from oauth_helper.credentials import GitCredential, IamUser, PersonalToken, UserPassword, check_type
 from oauth_helper.errors import (
     MachineError,
-    NotPermittedError,
     OAuthHelperError,
     OutcomeUnknownError,
     RedirectRejectedError,
@@ -31,14 +23,12 @@ from oauth_helper.errors import (
     SettingsError,
     UsageError,
 )
-from oauth_helper.events import Event, Failed, Linked, Outcome, Visited, Warned, warning_once
-from oauth_helper.exchange import TIMING, Timing, find_existing
-from oauth_helper.i18n import Language, _, enumerated, listed, ngettext
+from oauth_helper.events import Failed, Linked, Outcome
+from oauth_helper.exchange import TIMING, Exchange, Tell, Timing
+from oauth_helper.i18n import Language, Text, _, enumerated, listed, ngettext
 from oauth_helper.journal import Journal
-from oauth_helper.known_projects import Asked, KnownProjects
-from oauth_helper.link_steps import Doors, Settled, link_directly, list_if_permitted, resume
-from oauth_helper.link_steps import link as link_steps
-from oauth_helper.listener.handlers import Listener
+from oauth_helper.link_steps import check, exchanged
+from oauth_helper.link_steps import link as run_steps
 from oauth_helper.models import (
     Authorization,
     IfExists,
@@ -51,11 +41,12 @@ from oauth_helper.models import (
     default_name,
 )
 from oauth_helper.pasted_text import Query, readings
+from oauth_helper.receiver import Ending
 from oauth_helper.redirect import AuthorizationRequest
 from oauth_helper.secret import Secret
 from oauth_helper.servicestage.client import ServiceStageClient
 from oauth_helper.servicestage.iam import fetch_token, find_project_id
-from oauth_helper.session import BrowserOptions, ListenerForOne, Opening, SharedSession, deliver_pasted
+from oauth_helper.session import BrowserOptions, Session
 from oauth_helper.settings import DEFAULT_TIMEOUT, Settings, UnreadableFileError, read_bytes
 from oauth_helper.single_instance import (
     InstanceInfo,
@@ -68,86 +59,56 @@ from oauth_helper.single_instance import (
 )
 from oauth_helper.values import Sourced
 
+CONCURRENCY: Final = 4
+"""Requests at a time. ServiceStage limits the rate of a whole account, and each Git host limits ServiceStage's."""
+_NOT_ACCEPTED: Final = frozenset({"SVCSTG.REPO.0400", "SVCSTG.REPO.0402", "SVCSTG.REPO.0450", "SVCSTG.REPO.0451"})
+"""The codes with which ServiceStage may refuse a token or password; its documentation names none."""
+
 
 @asynccontextmanager
 async def open_service(
     settings: Settings, credentials: FoundCredentials, *, target: Target | None = None
 ) -> AsyncIterator[ServiceStageClient]:
-    """Open a client for what the settings say; ask IAM for a token or the project's id where they are not given.
+    """Open a client with these settings; ask IAM for a token or the id of the project if they are missing.
 
     With ``target``, endpoint and project are those of an earlier run.
 
     Raises:
-        SettingsError: Something that is needed is set nowhere.
-        CredentialsError: IAM refused them.
+        SettingsError: A setting is missing.
+        CredentialsError: IAM refused the credentials.
         UnavailableError: IAM gave no usable answer.
     """
     endpoint = target.endpoint if target else settings.required_endpoint()
     project_id = target.project_id if target else settings.usable_project_id()
     region, ca_bundle = settings.region.value, settings.ca_bundle.value
-    _require_plain_file(settings.ca_bundle)
+    _check_ca_bundle(settings.ca_bundle)
     identity = credentials.value
-    async with AsyncExitStack() as stack:
-        if isinstance(identity, IamUser):
-            iam = settings.required_iam_endpoint(_("a token for the IAM user"))
-            _require_region_or_project(region or project_id)
-            issued = await fetch_token(iam, identity, region=region, project_id=project_id, ca_bundle=ca_bundle)
-            identity, project_id = issued.token, project_id or issued.project_id
-        elif project_id is None:
-            iam = settings.required_iam_endpoint(_("the project's id"))
-            region = _require_region_or_project(region)
-            project_id = await stack.enter_async_context(_project_of(iam, region, identity, ca_bundle))
-        client = ServiceStageClient(endpoint, project_id=project_id, credentials=identity, ca_bundle=ca_bundle)
-        yield await stack.enter_async_context(client)
+    if isinstance(identity, IamUser):
+        iam = settings.required_iam_endpoint(_("a token for the IAM user"))
+        _require_region_or_project(region or project_id)
+        issued = await fetch_token(iam, identity, region=region, project_id=project_id, ca_bundle=ca_bundle)
+        identity, project_id = issued.token, project_id or issued.project_id
+    elif project_id is None:
+        iam = settings.required_iam_endpoint(_("the project's id"))
+        region = _require_region_or_project(region)
+        project_id = await find_project_id(iam, region, identity, ca_bundle=ca_bundle)
+    async with ServiceStageClient(
+        endpoint, project_id=project_id, credentials=identity, ca_bundle=ca_bundle
+    ) as service:
+        yield service
 
 
-@asynccontextmanager
-async def _project_of(
-    iam: str, region: str, identity: AccessKey | IamToken, ca_bundle: str | None
-) -> AsyncIterator[str]:
-    """Give the project's id, of those that are remembered or of IAM; forget it where it turns out to be wrong."""
-    asked = None
-    if isinstance(identity, AccessKey) and identity.security_token is None:  # a temporary key will not come again
-        asked = Asked(iam, region, identity.access_key)
-    known = KnownProjects.of_the_user()
-    if asked and (remembered := known.find(asked)):
-        try:
-            yield remembered
-        except (NotPermittedError, RefusedError) as error:
-            # The error was told already: its text must not change any more.
-            if _may_mean_the_project(error):
-                known.forget(asked)  # the next run asks IAM again
-            raise
-        return
-    project_id = await find_project_id(iam, region, identity, ca_bundle=ca_bundle)
-    if asked:
-        known.remember(asked, project_id)
-    yield project_id
+def _require_region_or_project(value: str | None) -> str:
+    if value is None:
+        raise SettingsError(
+            _("The project's id is not known, and without a region IAM cannot be asked for it"),
+            hint=_("Give --project-id, or --region."),
+        )
+    return value
 
 
-def _may_mean_the_project(error: OAuthHelperError) -> bool:
-    """Whether it was refused for another reason than ServiceStage itself has for refusing what it was asked."""
-    is_its_own = (error.code or "").startswith("SVCSTG.")
-    return isinstance(error, NotPermittedError) or (type(error) is RefusedError and not is_its_own)
-
-
-@asynccontextmanager
-async def open_sandbox() -> AsyncIterator[tuple[ServiceStageClient, Callable[[str], Awaitable[None]]]]:
-    """Start a sandbox; give a client for it, and the visitor who plays the user where there is no browser."""
-    from oauth_helper.sandbox import (  # noqa: PLC0415 - only --sandbox needs it
-        Sandbox,
-        play_user,
-    )
-
-    async with (
-        Sandbox() as sandbox,
-        ServiceStageClient(sandbox.endpoint, project_id=sandbox.project_id, credentials=sandbox.access_key) as service,
-    ):
-        yield service, play_user
-
-
-def _require_plain_file(ca_bundle: Sourced[str | None]) -> None:
-    """Refuse what OpenSSL would read without end; it says itself what is wrong with a plain file or a folder."""
+def _check_ca_bundle(ca_bundle: Sourced[str | None]) -> None:
+    """Refuse what OpenSSL would read without end; it reports itself what is wrong with a plain file or a folder."""
     path = Path(ca_bundle.value or "")
     if ca_bundle.value is None or path.is_dir():
         return
@@ -162,17 +123,20 @@ def _require_plain_file(ca_bundle: Sourced[str | None]) -> None:
         ) from None
 
 
-def _require_region_or_project(value: str | None) -> str:
-    if value is None:
-        raise SettingsError(
-            _("The project's id is not known, and without a region IAM cannot be asked for it"),
-            hint=_("Give --project-id, or --region."),
-        )
-    return value
+@asynccontextmanager
+async def open_sandbox() -> AsyncIterator[tuple[ServiceStageClient, Callable[[str], Awaitable[None]]]]:
+    """Start a sandbox; return a client for it, and what acts as the user if there is no browser."""
+    from oauth_helper.sandbox import Sandbox, play_user  # noqa: PLC0415 - only --sandbox needs it
+
+    async with (
+        Sandbox() as sandbox,
+        ServiceStageClient(sandbox.endpoint, project_id=sandbox.project_id, credentials=sandbox.access_key) as service,
+    ):
+        yield service, play_user
 
 
 def name_for(repo_type: RepoType) -> str:
-    """Return the name for an authorization that the user gave none."""
+    """Return the default name of an authorization, from the user's login name."""
     try:
         login_name = getpass.getuser()
     except (KeyError, OSError):  # a container may run under a number that has no name
@@ -180,56 +144,28 @@ def name_for(repo_type: RepoType) -> str:
     return default_name(RepoType(repo_type), login_name)
 
 
-def unknown_choice(repo_type: str, if_exists: str) -> UsageError:
-    """Return the error for a Python caller who gave a word that is none of ours."""
-    name, value, choices = "repo_type", repo_type, [one.value for one in RepoType]
-    if repo_type in choices:
-        name, value, choices = "if_exists", if_exists, [one.value for one in IfExists]
-    return UsageError(
-        _("Unknown {name}: {value!r}", name=name, value=str(value)),
-        hint=_("Use one of {choices}.", choices=enumerated(choices)),
-    )
-
-
-AT_ONCE: Final = 4
-"""Requests. Behind each, ServiceStage asks the Git host, which limits how often it may."""
-
-
-class RepositoryService(Protocol):
-    """The two calls that a walk needs."""
-
-    async def list_namespaces(self, authorization_name: str) -> list[Namespace]:
-        """Return the namespaces that an authorization can see."""
-
-    async def list_projects(self, authorization_name: str, namespace: str) -> list[Project]:
-        """Return the projects in one of them."""
-
-
 async def walk_repositories(
-    service: RepositoryService, authorization_name: str
+    service: ServiceStageClient, authorization_name: str
 ) -> list[tuple[Namespace, list[Project]]]:
     """Return each namespace that an authorization can see, in the API's order, with its projects.
 
     Raises:
-        OAuthHelperError: What went wrong first; nothing more is asked after that.
+        OAuthHelperError: The first error; no further request is sent then.
     """
-    policy = asyncio.Semaphore(AT_ONCE)
+    limit = asyncio.Semaphore(CONCURRENCY)
 
     async def projects_of(namespace: Namespace) -> list[Project]:
-        async with policy:
+        async with limit:
             return await service.list_projects(authorization_name, namespace.key)
 
     namespaces = await service.list_namespaces(authorization_name)
-    asking = [asyncio.create_task(projects_of(namespace)) for namespace in namespaces]
+    tasks = [asyncio.create_task(projects_of(namespace)) for namespace in namespaces]
     try:
-        return list(zip(namespaces, await asyncio.gather(*asking), strict=True))
+        return list(zip(namespaces, await asyncio.gather(*tasks), strict=True))
     finally:
-        for task in asking:
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*asking, return_exceptions=True)
-
-
-_OWN_BROWSER_KEY: Final = "b"
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def link(
@@ -241,10 +177,10 @@ async def link(
     if_exists: IfExists | str = IfExists.KEEP,
     browser: str = "auto",
     port: int | None = None,
-    timeout: float = DEFAULT_TIMEOUT,  # noqa: ASYNC109 - the user's deadline, told with an error of its own
-    tell: Callable[[Event], None] = lambda _event: None,
+    timeout: float = DEFAULT_TIMEOUT,  # noqa: ASYNC109 - the user's deadline, which has an error of its own
+    tell: Tell = lambda _event: None,
 ) -> Authorization:
-    """Link a Git account to ServiceStage; return the authorization that stands afterwards.
+    """Link a Git account to ServiceStage; return the authorization that exists afterwards.
 
     Args:
         service: An open client.
@@ -256,106 +192,71 @@ async def link(
             addresses are in the event ``Waiting``.
         port: The listener's port on 127.0.0.1; any free one by default.
         timeout: Seconds to wait for the user.
-        tell: Called with each event of the story.
+        tell: Called with each event of the link.
 
     Raises:
-        OAuthHelperError: What went wrong; its ``hint`` says what to do next.
+        OAuthHelperError: What failed; its ``hint`` says what to do next.
     """
-    try:
-        request = LinkRequest(RepoType(repo_type), name or name_for(repo_type), tag, IfExists(if_exists), timeout)
-    except ValueError:
-        raise unknown_choice(repo_type, if_exists) from None
-    browser_options = BrowserOptions(browser=browser, port=port)
-    linked = await run_link(request, service, browser_options, tell, journal=Journal.of_the_user())
+    request = _link_request(repo_type, name, if_exists, tag=tag, timeout=timeout)
+    options = BrowserOptions(browser=browser, port=port)
+    linked = await run_link(request, service, options, tell, journal=Journal.of_the_user())
     return linked.authorization
+
+
+def _link_request(
+    repo_type: RepoType,
+    name: str | None,
+    if_exists: IfExists | str,
+    *,
+    tag: str | None = None,
+    timeout: float = DEFAULT_TIMEOUT,
+) -> LinkRequest:
+    try:
+        return LinkRequest(RepoType(repo_type), name or name_for(repo_type), tag, IfExists(if_exists), timeout)
+    except ValueError:
+        is_type = repo_type in list(RepoType)
+        parameter, value = ("if_exists", if_exists) if is_type else ("repo_type", repo_type)
+        choices = [one.value for one in (IfExists if is_type else RepoType)]
+        raise UsageError(
+            _("Unknown {name}: {value!r}", name=parameter, value=str(value)),
+            hint=_("Use one of {choices}.", choices=enumerated(choices)),
+        ) from None
 
 
 async def run_link(
     request: LinkRequest,
     service: ServiceStageClient,
-    browser_options: BrowserOptions,
-    tell: Callable[[Event], None],
+    options: BrowserOptions,
+    tell: Tell,
     *,
     journal: Journal | None,
     timing: Timing = TIMING,
-    session: SharedSession | None = None,
-    more_to_come: bool = False,
 ) -> Linked:
-    """Link, and tell whether the authorization stood already; where another run links the same name, end as it does.
+    """Link in a session of its own; see :func:`link_in`."""
+    async with Session(options, tell, journal=journal, timing=timing) as session:
+        return await link_in(session, request, service)
 
-    With ``sitting`` its listener and window are used, and left to the next link if there is ``more_to_come``.
+
+async def link_in(
+    session: Session, request: LinkRequest, service: ServiceStageClient, *, more_to_come: bool = False
+) -> Linked:
+    """Link, and report whether the authorization existed; if another process links the same name, end as it does.
+
+    If the session is shared and there is ``more_to_come``, its window stays open for the next link.
 
     Raises:
         OAuthHelperError: As :func:`link`.
     """
+    run = _single_run(request, service, session.tell, session.outcome_language)
+    async with run.acquired_or_joined(request, session.deliver_pasted if session.has_prompt else None) as joined:
+        return joined or await run_steps(request, service, session, run, more_to_come=more_to_come)
+
+
+def _single_run(
+    request: LinkRequest, service: ServiceStageClient, tell: Tell, language: Language = Language.ENGLISH
+) -> SingleRun:
     target = Target(service.endpoint, service.project_id, request.name)
-    say, language = browser_options.say, browser_options.outcome_language
-    paste = partial(deliver_pasted, say=say, language=language) if say and browser_options.has_prompt else None
-    place = SingleRun.of_the_user(target, request.repo_type, tell, language=language)
-    async with place.acquired_or_joined(request, paste) as joined:
-        if joined:
-            return joined
-        async with _seated(session, browser_options, tell, service) as (listener, opening):
-            doors = Doors(
-                listener=ListenerForOne(listener, more_to_come=more_to_come) if session else listener,
-                prepare=opening.prepare,
-                open_browser=opening.open,
-                prompt=_prompt(browser_options, opening),
-                may_start_over=partial(_may_start_over, browser_options),
-                announced=lambda receiver: place.announced(listener.start(good_once=False).address, receiver.state),
-                journal=journal,
-                tell=_with_an_eye_on_visits(tell, service),
-                timing=timing,
-                kept_ready=service.kept_ready,
-            )
-            return await link_steps(request, service, doors)
-
-
-async def _may_start_over(browser_options: BrowserOptions, error: OAuthHelperError) -> bool:
-    from oauth_helper.session import ask_to_start_over  # noqa: PLC0415 - most runs never ask
-
-    return await ask_to_start_over(error, browser_options)
-
-
-@asynccontextmanager
-async def _seated(
-    session: SharedSession | None,
-    browser_options: BrowserOptions,
-    tell: Callable[[Event], None],
-    service: ServiceStageClient,
-) -> AsyncIterator[tuple[Listener, Opening]]:
-    if session:
-        yield session.listener, session.opening
-        return
-    listener = Listener(browser_options.port, preference=browser_options.preference)
-    async with Opening(browser_options, listener, tell, stirs=service.expect_request) as opening:
-        yield listener, opening
-
-
-def _with_an_eye_on_visits(tell: Callable[[Event], None], service: ServiceStageClient) -> Callable[[Event], None]:
-    def tell_and_expect(event: Event) -> None:
-        if isinstance(event, Visited):
-            service.expect_request()
-        tell(event)
-
-    return tell_and_expect
-
-
-def _prompt(
-    browser_options: BrowserOptions, opening: Opening
-) -> Callable[[Callable[[str], None]], AbstractAsyncContextManager[object]]:
-    say = browser_options.say
-    if say is None or not browser_options.has_prompt:
-        return lambda _offer: nullcontext()
-
-    from oauth_helper.terminal_prompt import TerminalPrompt  # noqa: PLC0415 - the URL is asked for meanwhile
-
-    def prompt(offer: Callable[[str], None]) -> TerminalPrompt:
-        # A Git host or a single sign-on may refuse a window that is driven.
-        more = {_OWN_BROWSER_KEY: opening.go_on_in_the_default_browser} if opening.has_window else {}
-        return TerminalPrompt(offer=offer, say=say, keys={**browser_options.keys, **more})
-
-    return prompt
+    return SingleRun.of_the_user(target, request.repo_type, tell, language=language)
 
 
 async def link_with_token(
@@ -366,9 +267,9 @@ async def link_with_token(
     token: Secret | str,
     host: str | None = None,
     if_exists: IfExists | str = IfExists.KEEP,
-    tell: Callable[[Event], None] = lambda _event: None,
+    tell: Tell = lambda _event: None,
 ) -> Authorization:
-    """Link a GitHub, GitLab or Gitee account by a personal access token; return the authorization that stands then.
+    """Link a GitHub, GitLab or Gitee account with a personal access token; return the authorization.
 
     Args:
         service: An open client.
@@ -377,13 +278,13 @@ async def link_with_token(
         token: The token.
         host: A private Git server, ``https://HOST[:PORT][/PATH]``; by default the official one.
         if_exists: What to do about an authorization of that name: ``keep``, ``replace`` or ``fail``.
-        tell: Called with each event of the story.
+        tell: Called with each event of the link.
 
     Raises:
-        OAuthHelperError: What went wrong; its ``hint`` says what to do next.
+        OAuthHelperError: What failed; its ``hint`` says what to do next.
     """
-    git_credential = PersonalToken(token if isinstance(token, Secret) else Secret(token), host)
-    linked = await run_direct_link(_request(repo_type, name, if_exists), git_credential, service, tell)
+    credential = PersonalToken(token if isinstance(token, Secret) else Secret(token), host)
+    linked = await run_direct_link(_link_request(repo_type, name, if_exists), credential, service, tell)
     return linked.authorization
 
 
@@ -395,100 +296,122 @@ async def link_with_password(
     user: str,
     password: Secret | str,
     if_exists: IfExists | str = IfExists.KEEP,
-    tell: Callable[[Event], None] = lambda _event: None,
+    tell: Tell = lambda _event: None,
 ) -> Authorization:
-    """Link a Bitbucket or CodeArts account by user and password; return the authorization that stands then.
+    """Link a Bitbucket or CodeArts account with user name and password; return the authorization.
 
     Args:
         service: An open client.
         repo_type: The kind of Git host.
         name: 4 to 63 characters of ``A-Za-z0-9._-``; by default ``REPO_TYPE-<login name>``.
-        user: The user's name at the Git host; of CodeArts ``ACCOUNT/USER``.
+        user: The user name at the Git host; of CodeArts ``ACCOUNT/USER``.
         password: The password; of Bitbucket an app password.
         if_exists: What to do about an authorization of that name: ``keep``, ``replace`` or ``fail``.
-        tell: Called with each event of the story.
+        tell: Called with each event of the link.
 
     Raises:
-        OAuthHelperError: What went wrong; its ``hint`` says what to do next.
+        OAuthHelperError: What failed; its ``hint`` says what to do next.
     """
-    git_credential = UserPassword(user, password if isinstance(password, Secret) else Secret(password))
-    linked = await run_direct_link(_request(repo_type, name, if_exists), git_credential, service, tell)
+    credential = UserPassword(user, password if isinstance(password, Secret) else Secret(password))
+    linked = await run_direct_link(_link_request(repo_type, name, if_exists), credential, service, tell)
     return linked.authorization
 
 
 async def run_direct_link(
     request: LinkRequest,
-    git_credential: GitCredential,
+    credential: GitCredential,
     service: ServiceStageClient,
-    tell: Callable[[Event], None],
+    tell: Tell,
     *,
     timing: Timing = TIMING,
     is_checked: bool = False,
     may_list: bool = True,
 ) -> Linked:
-    """Link, and tell whether the authorization stood already; while another run links the name, wait for its end.
+    """Link with a credential of the Git host: steps 1, 7 and 8 of a link. Nothing is saved: it can be run again.
 
-    With ``is_checked`` the caller has just seen that the name is free, or, without ``may_look``, that this account may
-    not list.
+    While another process links the same name, wait for its end. With ``is_checked`` the caller has just seen that the
+    name is free or, without ``may_list``, that this account may not list.
 
     Raises:
         OAuthHelperError: As :func:`link_with_token`.
     """
-    check_type(request.repo_type, type(git_credential))
-    target = Target(service.endpoint, service.project_id, request.name)
-    place = SingleRun.of_the_user(target, request.repo_type, tell)
-    # Nobody can speak to this run: whoever would link the same name waits until it is over, and then looks.
-    async with place.acquired_or_joined(request) as joined:
-        return joined or await link_directly(
-            *(request, git_credential, service, tell), timing=timing, is_checked=is_checked, may_list=may_list
+    check_type(request.repo_type, type(credential))
+    async with _single_run(request, service, tell).acquired_or_joined(request) as joined:
+        if joined:
+            return joined
+        ending = Ending(tell)
+        existing: Authorization | None = None
+        try:
+            if not is_checked:
+                existing, names = await check(request, service, ending.watch)
+                may_list = names is not None
+            if existing and request.if_exists is IfExists.KEEP:
+                linked = Linked(existing, kept=True)
+            else:
+                pending = Pending(
+                    target=Target(service.endpoint, service.project_id, request.name),
+                    repo_type=request.repo_type,
+                    captured_at=datetime.now(UTC),
+                    code=Secret(""),
+                    state=Secret(""),
+                    stood_since=existing.create_time if existing else None,
+                )
+                create = partial(_create, request, credential, service)
+                exchange = Exchange(pending, service, create, ending.watch, timing=timing, may_list=may_list)
+                linked = await exchanged(exchange, request)
+        except OAuthHelperError as error:
+            if isinstance(error, RefusedError) and error.code in _NOT_ACCEPTED:
+                error.hint = _what_to_check(request, credential)
+            ending.tell(Failed(error))
+            raise
+        ending.tell(linked)
+        return linked
+
+
+async def _create(request: LinkRequest, credential: GitCredential, service: ServiceStageClient) -> Authorization:
+    repo_type, name = request.repo_type, request.name
+    if isinstance(credential, PersonalToken):
+        return await service.create_personal(repo_type, name=name, token=credential.token, host=credential.host)
+    return await service.create_password(repo_type, name=name, user=credential.user, password=credential.password)
+
+
+def _what_to_check(request: LinkRequest, credential: GitCredential) -> Text:
+    host = request.repo_type.display_name
+    if isinstance(credential, UserPassword):
+        return _(
+            "Check the user name and the password: that you can sign in to {host} with them over Git's HTTPS.",
+            host=host,
         )
+    if credential.host:
+        return _(
+            "Check the token: that {host} lists it, with the rights to read and write repositories and hooks; and "
+            "--host, that ServiceStage can reach it.",
+            host=host,
+        )
+    return _(
+        "Check the token: that {host} lists it, with the rights to read and write repositories and hooks, and that "
+        "it comes from its official site.",
+        host=host,
+    )
 
 
-async def what_is_kept(
-    request: LinkRequest, service: ServiceStageClient, tell: Callable[[Event], None]
-) -> Linked | None:
-    """Return the authorization that would be kept, so that nobody is asked for a secret that is not needed.
+async def what_is_kept(request: LinkRequest, service: ServiceStageClient) -> Linked | None:
+    """Return the authorization that would be kept, before the user is asked for a secret that is not needed.
 
     Raises:
-        NameTakenError: What bears the name stands in the way.
+        NameTakenError: The authorization that has the name can be neither kept nor replaced.
     """
     if request.if_exists is IfExists.REPLACE:
         return None
-    existing = find_existing(request, await list_if_permitted(request, service, tell) or [])
+    existing, _names = await check(request, service, lambda _event: None)
     return Linked(existing, kept=True) if existing else None
 
 
-def _request(repo_type: RepoType, name: str | None, if_exists: IfExists | str) -> LinkRequest:
-    try:
-        return LinkRequest(RepoType(repo_type), name or name_for(repo_type), if_exists=IfExists(if_exists))
-    except ValueError:
-        raise unknown_choice(repo_type, if_exists) from None
-
-
-async def resume_all(
-    pendings: Sequence[Pending],
-    journal: Journal,
-    connected: Callable[[Target], AbstractAsyncContextManager[ServiceStageClient]],
-    tell: Callable[[Event], None],
-    timing: Timing = TIMING,
-) -> list[Settled]:
-    """Finish these exchanges, one after the other; what another run finishes meanwhile is left out."""
-    settled = []
-    tell = warning_once(tell)
-    for pending in pendings:
-        run = SingleRun.of_the_user(pending.target, pending.repo_type, tell)
-        async with run.acquired(timing.total) as is_ours:
-            if current := _still_there(pending, journal, tell):
-                one = await resume(current, journal, connected, tell, timing) if is_ours else _left_to_another(current)
-                settled.append(one)
-    return settled
-
-
 def waiting_links() -> list[InstanceInfo]:
-    """Return the links of this user that wait for their redirect.
+    """Return the links of this user on this machine that wait for their redirect.
 
     Raises:
-        MachineError: There is none, or they cannot be looked for.
+        MachineError: There is none, or the runtime folder cannot be used.
     """
     waiting = waiting_instances(runtime_folder())
     if not waiting:
@@ -504,39 +427,40 @@ def waiting_links() -> list[InstanceInfo]:
 async def deliver_to_waiting(
     waiting: Sequence[InstanceInfo], text: str, *, language: Language = Language.ENGLISH
 ) -> tuple[InstanceInfo, Outcome]:
-    """Hand a pasted redirect to the one of these links, of which there is one at least, that waits for its state.
+    """Deliver a pasted redirect to the link that waits for its state; return this link and its outcome.
 
-    If there are several, the others are not given it: a foreign redirect would look like a mistake of their users.
-
-    Returns which did, and how it ended.
+    Only this link gets it: to the others it would look like a mistake of their users. ``waiting`` is not empty.
 
     Raises:
-        RedirectRejectedError: None of them takes it.
-        OutcomeUnknownError: One of them has gone, and it is not known whether it took it.
+        RedirectRejectedError: No link accepts it.
+        OutcomeUnknownError: A link has ended, and it is not known whether it took the redirect.
     """
-    rejections: list[RedirectRejectedError] = []
+    states = {
+        digest_of_state(state)
+        for queries in readings(text)
+        for query in queries
+        for state in Query(query).all_of("state")
+    }
+    addressed = [one for one in waiting if one.state in states]
+    addressed = addressed or [one for one in waiting if one.state is None or len(waiting) == 1]
+    rejections = [] if addressed else [_rejection(text, waiting[0].repo_type)]
     gone: InstanceInfo | None = None
-    states = _states_in(text)
-    addressed = [one for one in waiting if one.state in states] or [
-        one for one in waiting if one.state is None or len(waiting) == 1
-    ]
-    if not addressed:
-        rejections.append(_rejection(text, waiting[0].repo_type))
-    for notice in addressed:
+    for instance in addressed:
         try:
-            return notice, await deliver(notice, text, language=language)
+            return instance, await deliver(instance, text, language=language)
         except RedirectRejectedError as error:
             rejections.append(error)
         except RunGoneError:
-            gone = notice
+            gone = instance
     if gone:
         raise OutcomeUnknownError(
             _("The link of {name} has gone without a word", name=gone.name),
             hint=_("If it had taken the address, `oauth-helper resume` finishes it. If not, run `link` again."),
         )
-    # What the one that it belongs to says, rather than all the others.
+    # The rejection by the link that the redirect belongs to explains most.
     known = [error for error in rejections if error.reason not in {"no-redirect", "foreign-state"}]
     rejected = (known or rejections)[0]
+    names = listed([instance.name for instance in waiting])
     raise RedirectRejectedError(
         rejected.reason,
         rejected.message,
@@ -545,37 +469,16 @@ async def deliver_to_waiting(
             "{names} still wait. {hint}",
             len(waiting),
             hint=rejected.hint,
-            names=listed([notice.name for notice in waiting]),
+            names=names,
         ),
     )
 
 
-def _states_in(text: str) -> set[str]:
-    queries = (Query(query) for queries in readings(text) for query in queries)
-    return {digest_of_state(state) for query in queries for state in query.all_of("state")}
-
-
 def _rejection(text: str, repo_type: RepoType) -> RedirectRejectedError:
-    """Return what a link says to a text in which its state is not."""
+    """Return how a link rejects a text that does not have its state."""
     unguessable = Secret(secrets.token_urlsafe())
     try:
         AuthorizationRequest(Secret(""), repo_type, "", unguessable, None).judge(text)
     except RedirectRejectedError as rejected:
         return rejected
     raise RuntimeError("a redirect for a state that did not exist")
-
-
-def _left_to_another(pending: Pending) -> Settled:
-    error = OutcomeUnknownError(
-        _("Another oauth-helper is linking {name}", name=pending.target.name),
-        hint=_("The redirect is kept. Run `oauth-helper resume` again when the other one has ended."),
-    )
-    return Settled(pending, Failed(error))
-
-
-def _still_there(pending: Pending, journal: Journal, tell: Callable[[Event], None]) -> Pending | None:
-    try:
-        return journal.find(pending.target, pending.repo_type)
-    except MachineError as error:
-        tell(Warned(error.message))
-        return None

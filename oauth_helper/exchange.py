@@ -64,6 +64,8 @@ from oauth_helper.servicestage.client import ServiceStageClient
 
 Answer = TypeVar("Answer")
 Found = TypeVar("Found")
+Tell = Callable[[Event], None]
+"""Receives each event."""
 
 ENDED: Final = frozenset({408, 425, 429, 500, 503})
 """HTTP statuses after which the server does not process the request any more."""
@@ -200,9 +202,7 @@ def redirect_creation(pending: Pending, service: ServiceStageClient) -> Callable
 class Verifier:
     """Lists authorizations until the outcome of a request is known."""
 
-    def __init__(
-        self, service: ServiceStageClient, name: str, tell: Callable[[Event], None], timing: Timing, *, may_list: bool
-    ) -> None:
+    def __init__(self, service: ServiceStageClient, name: str, tell: Tell, timing: Timing, *, may_list: bool) -> None:
         self._service = service
         self._name = name
         self._tell = tell
@@ -273,7 +273,7 @@ class Exchange:
         pending: Pending,
         service: ServiceStageClient,
         create: Callable[[], Awaitable[Authorization]],
-        tell: Callable[[Event], None],
+        tell: Tell,
         *,
         journal: Journal | None = None,
         timing: Timing = TIMING,

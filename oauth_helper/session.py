@@ -5,110 +5,107 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
-from enum import StrEnum
-from importlib import import_module
-from types import TracebackType
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
+from datetime import UTC, datetime, timedelta
 from typing import Final, NoReturn, Self
 
-from oauth_helper.browsers.discovery import FoundBrowser
+from msgspec import Struct, field
+
+from oauth_helper.browsers.discovery import (
+    Family,
+    FoundBrowser,
+    choose_here,
+    environment,
+    why_no_browser,
+    why_no_display,
+    why_no_window,
+)
 from oauth_helper.browsers.drivers import NoWindowError
+from oauth_helper.browsers.launch import first_browser, open_default_browser, sweep_all
 from oauth_helper.browsers.window import Window
 from oauth_helper.environment import is_build_service, nobody_could_authorize
-from oauth_helper.errors import (
-    NoBrowserError,
-    OAuthHelperError,
-    RedirectRejectedError,
-)
-from oauth_helper.events import Event, NotOpened, Opened, Warned, Way
+from oauth_helper.errors import NoBrowserError, OAuthHelperError, RedirectRejectedError
+from oauth_helper.events import NotOpened, Opened, Waiting, Warned, Way
+from oauth_helper.exchange import TIMING, Tell, Timing
 from oauth_helper.i18n import N_, NO_TEXT, Language, Preference, Text, _, joined
+from oauth_helper.journal import Journal
 from oauth_helper.listener.handlers import Listener, Start
-from oauth_helper.receiver import RedirectReceiver
+from oauth_helper.receiver import MOMENTS, RedirectReceiver
 from oauth_helper.secret import Secret
 from oauth_helper.single_instance import InstanceInfo, deliver
-from oauth_helper.terminal_prompt import TerminalPrompt
+from oauth_helper.terminal_prompt import TerminalPrompt, can_prompt
 from oauth_helper.values import parse_address
 
-_ENGLISH: Final = Preference(Language.ENGLISH)
+_FINAL_PAGE_TIME: Final = 1.0
+"""Seconds that the browser gets to load the final page before it is closed."""
+_START_OVER_TIMEOUT: Final = 120.0
+"""Seconds. The browser waits as long as the terminal does."""
+_OWN_BROWSER_KEY: Final = "b"
 
 
-@dataclass(frozen=True, slots=True)
-class BrowserOptions:
-    """By which ways the redirect may come."""
+class BrowserOptions(Struct, frozen=True):
+    """How the redirect may come."""
 
     browser: str = "auto"
     """``auto``, ``default``, ``chromium``, ``firefox``, a browser's path, or ``none``."""
     port: int | None = None
     """The listener's; None: any free one."""
     say: Callable[[Text], None] | None = None
-    """Says the terminal prompt's words; None: no prompt, standard input is left alone."""
+    """Prints a message of the terminal prompt; None: no prompt, standard input is not read."""
     keys: Mapping[str, Callable[[], None]] = field(default_factory=dict)
-    """What keys of the caller's do at that prompt, each with Enter behind it."""
+    """Further keys of the prompt, each followed by Enter."""
     simulated_user: Callable[[str], Awaitable[None]] | None = None
-    """Plays the user where there is no browser, in the sandbox."""
+    """Acts as the user if there is no browser; in the sandbox."""
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     has_script: bool = False
-    """Whether a script reads the events, and brings the address to a browser itself where it has to."""
+    """Whether a program reads the events, and opens the address itself if necessary."""
     headless: bool = False
-    """Whether a window of ours shows nothing: for tests and demonstrations."""
-    preference: Preference = _ENGLISH
-    """What the user reads on pages."""
-
-    @property
-    def outcome_language(self) -> Language:
-        """The language in which another process tells its outcome: scripts get English."""
-        return Language.ENGLISH if self.has_script else self.preference.language
+    """Whether the window is invisible; for tests and demonstrations."""
+    preference: Preference = Preference(Language.ENGLISH)
+    """The language of the pages."""
 
     @property
     def has_prompt(self) -> bool:
         """Whether the user can paste into the terminal."""
-        from oauth_helper.terminal_prompt import can_prompt  # noqa: PLC0415 - where nobody speaks, nobody is asked
-
         return self.say is not None and can_prompt()
 
     @property
     def is_apart(self) -> bool:
-        """Whether a browser would come up where the user is not, and none was asked for."""
-        from oauth_helper.browsers.discovery import environment  # noqa: PLC0415 - who wants no browser needs none
-
+        """Whether a browser would open on a screen that the user does not see, and the user demands none."""
         return not self.demands_browser and environment(self.environ).is_apart
 
     @property
     def demands_browser(self) -> bool:
-        """Whether the user says which browser is to be opened."""
+        """Whether the user says which browser to open."""
         return self.browser not in {"auto", "none"} or bool(self.environ.get("BROWSER"))
 
     @property
+    def demands_window(self) -> bool:
+        """Whether the user accepts nothing but a browser window that oauth-helper drives."""
+        return self.browser not in {"auto", "default", "none"}
+
+    @property
     def wants_window(self) -> bool:
-        """Whether a window of our own is to be tried; who sets ``BROWSER`` has chosen another."""
+        """Whether to try such a window; a user who sets ``BROWSER`` has chosen another browser."""
         return self.demands_window or (self.browser == "auto" and not self.environ.get("BROWSER"))
 
     @property
-    def demands_window(self) -> bool:
-        """Whether nothing but a window of our own will do."""
-        return self.browser not in {"auto", "default", "none"}
+    def user_simulation(self) -> Callable[[str], Awaitable[None]] | None:
+        """What acts as the user if no browser can be opened; a user who sets ``BROWSER`` acts alone."""
+        return None if self.environ.get("BROWSER") else self.simulated_user
 
 
-class How(StrEnum):
-    """Who brings the user to the Git host."""
+class BrowserPlan(Struct, frozen=True):
+    """How a link will open a browser. Without windows, default browser and simulated user it prints the addresses."""
 
-    WINDOW = "window"
-    DEFAULT = "default"
-    VISITOR = "visitor"
-    BY_HAND = "by hand"
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What will be done."""
-
-    how: How
     why: Text
-    """What happens, and for which reason, in words for people."""
+    """What happens, and why, for people."""
     windows: tuple[FoundBrowser, ...] = ()
-    """The browsers in which a window is to be tried, best first."""
+    """The browsers in which to try a window, best first."""
+    opens_default: bool = False
+    """Whether the default browser opens the listener's page."""
+    simulates_user: bool = False
     warning: Text = NO_TEXT
     """What the user should know before it happens."""
 
@@ -120,303 +117,382 @@ _OPEN_TO_OTHERS: Final = N_(
 )
 
 
-async def plan_opening(browser_options: BrowserOptions) -> Plan:
-    """Look at the machine and decide.
+async def plan_browser(options: BrowserOptions) -> BrowserPlan:
+    """Decide how to open a browser on this machine.
 
     Raises:
-        NoBrowserError: What the user demands cannot be had here, or nobody could authorize.
+        NoBrowserError: What the user demands is not available here, or nobody could authorize.
     """
-    if browser_options.browser == "none":
-        return Plan(How.BY_HAND, _("the addresses are printed"))
-    if browser_options.is_apart:
+    if options.browser == "none":
+        return BrowserPlan(_("the addresses are printed"))
+    if options.is_apart:
         warning = _("No browser is opened: {why}. --browser or BROWSER demands one.", why=_APART)
-        return _without_browser(browser_options, _APART, warning)
-    from oauth_helper.browsers.discovery import (  # noqa: PLC0415 - as above
-        why_no_browser,
-        why_no_display,
-    )
-
-    no_display = (
-        None
-        if browser_options.headless
-        else await asyncio.to_thread(why_no_display, browser_options.environ, sys.platform)
-    )
-    windows, no_window = await _windows(browser_options, no_display)
+        return _plan_without_browser(options, _APART, warning)
+    no_display = None
+    if not options.headless:
+        no_display = await asyncio.to_thread(why_no_display, options.environ, sys.platform)
+    windows, no_window = await _find_windows(options, no_display)
     if windows:
         first = windows[0]
         why = _("your default browser") if first.is_default else _("installed")
-        warning = _(_OPEN_TO_OTHERS, browser=first.name) if first.is_open_to_others else NO_TEXT
-        how = _("a window of our own in {browser} ({why})", browser=first.name, why=why)
-        return Plan(How.WINDOW, how, tuple(windows), warning)
-    no_default = why_no_browser(browser_options.environ, sys.platform)
-    if no_display and not no_default and why_no_browser(_without_display(browser_options.environ), sys.platform):
+        return BrowserPlan(
+            _("a window of our own in {browser} ({why})", browser=first.name, why=why),
+            windows=tuple(windows),
+            warning=_(_OPEN_TO_OTHERS, browser=first.name) if first.is_open_to_others else NO_TEXT,
+        )
+    no_default = why_no_browser(options.environ, sys.platform)
+    if no_display and not no_default and why_no_browser(_without_display(options.environ), sys.platform):
         no_default = no_display
-    if no_default is None:
-        return _in_the_default_browser(browser_options, no_window)
-    return _without_browser(browser_options, no_default, _("No browser could be opened here: {why}.", why=no_default))
+    if no_default:
+        warning = _("No browser could be opened here: {why}.", why=no_default)
+        return _plan_without_browser(options, no_default, warning)
+    why = _("{browser} opens the page", browser=first_browser(options.environ))
+    if no_window:
+        warning = _("No window of ours ({why}): your default browser shows a page instead.", why=no_window)
+        why = _("{how}; no window of ours: {why}", how=why, why=no_window)
+        return BrowserPlan(why, opens_default=True, warning=warning)
+    return BrowserPlan(why + _(" (BROWSER says so)") if options.environ.get("BROWSER") else why, opens_default=True)
 
 
-def _without_browser(browser_options: BrowserOptions, why: Text, warning: Text) -> Plan:
-    if browser_options.simulated_user and not browser_options.environ.get("BROWSER"):
+def _plan_without_browser(options: BrowserOptions, why: Text, warning: Text) -> BrowserPlan:
+    if options.user_simulation:
         warning = _("No browser ({why}): the sandbox's own visitor plays the user.", why=why)
-        return Plan(How.VISITOR, _("the sandbox's visitor plays the user"), warning=warning)
-    _check_by_hand(browser_options, why)
-    return Plan(How.BY_HAND, _("{why}; the addresses are printed", why=why), warning=warning)
+        return BrowserPlan(_("the sandbox's visitor plays the user"), simulates_user=True, warning=warning)
+    if options.browser == "default":
+        raise NoBrowserError(_("The default browser was demanded, but there is none: {no_default}", no_default=why))
+    if is_build_service(options.environ) and not (options.has_prompt or options.has_script):
+        raise nobody_could_authorize(why)
+    return BrowserPlan(_("{why}; the addresses are printed", why=why), warning=warning)
 
 
 def _without_display(environ: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environ.items() if name not in {"DISPLAY", "WAYLAND_DISPLAY"}}
 
 
-async def _windows(browser_options: BrowserOptions, no_display: Text | None) -> tuple[list[FoundBrowser], Text]:
-    """Return the browsers to try, and where there are none but one was wanted, why."""
-    if not browser_options.wants_window:
+async def _find_windows(options: BrowserOptions, no_display: Text | None) -> tuple[Sequence[FoundBrowser], Text]:
+    """Return the browsers to try; if there are none but a window is wanted, also why."""
+    if not options.wants_window:
         return [], NO_TEXT
-    from oauth_helper.browsers.discovery import choose_here, why_no_window  # noqa: PLC0415 - as above
-
-    reason = None if browser_options.headless else why_no_window(browser_options.environ, sys.platform)
-    if reason and browser_options.demands_window:
-        raise NoBrowserError(_("A window was demanded, but there can be none: {reason}", reason=reason))
-    # A browser that was demanded is tried all the same: it may need no display.
-    if not browser_options.demands_window:
-        reason = reason or no_display
-    found = [] if reason else await choose_here(browser_options.browser, browser_options.environ, sys.platform)
-    if browser_options.demands_window:
-        return found, NO_TEXT
+    reason = None if options.headless else why_no_window(options.environ, sys.platform)
+    if options.demands_window:
+        if reason:
+            raise NoBrowserError(_("A window was demanded, but there can be none: {reason}", reason=reason))
+        # Without a display too: the browser may need none.
+        return await choose_here(options.browser, options.environ, sys.platform), NO_TEXT
+    if reason := reason or no_display:
+        return [], reason
+    found = await choose_here(options.browser, options.environ, sys.platform)
+    if not found:
+        return [], _("no browser of the Chromium family and no Firefox was found")
     safe = [browser for browser in found if not browser.is_open_to_others]
-    if found and not safe:
-        reason = _(
-            "other users of this machine could drive one in {browser}, as it is a snap or flatpak",
-            browser=found[0].name,
-        )
-    return safe, reason or _("no browser of the Chromium family and no Firefox was found")
+    return safe, _(
+        "other users of this machine could drive one in {browser}, as it is a snap or flatpak", browser=found[0].name
+    )
 
 
-def _in_the_default_browser(browser_options: BrowserOptions, no_window: Text) -> Plan:
-    from oauth_helper.browsers.launch import first_browser  # noqa: PLC0415 - as above
+class Session:
+    """One listener, one browser window and one prompt. An async context manager, which closes what it has opened.
 
-    why = _("{browser} opens the page", browser=first_browser(browser_options.environ))
-    if no_window:
-        warning = _("No window of ours ({why}): your default browser shows a page instead.", why=no_window)
-        return Plan(How.DEFAULT, _("{how}; no window of ours: {why}", how=why, why=no_window), warning=warning)
-    return Plan(How.DEFAULT, why + _(" (BROWSER says so)") if browser_options.environ.get("BROWSER") else why)
-
-
-def _check_by_hand(browser_options: BrowserOptions, no_default: Text) -> None:
-    if browser_options.browser == "default":
-        raise NoBrowserError(
-            _("The default browser was demanded, but there is none: {no_default}", no_default=no_default)
-        )
-    if is_build_service(browser_options.environ) and not (browser_options.has_prompt or browser_options.has_script):
-        raise nobody_could_authorize(no_default)
-
-
-async def deliver_pasted(instance: InstanceInfo, say: Callable[[Text], None], language: Language) -> None:
-    """Read the terminal, and deliver what is pasted to the process that already links the target."""
-    rejection: tuple[Text, ...] = ()
-    while True:
-        pasted: asyncio.Queue[str] = asyncio.Queue()
-        async with TerminalPrompt(offer=pasted.put_nowait, say=say):
-            for line in rejection:  # only now: nothing that the user pastes after reading it is echoed
-                say(line)
-            text = await pasted.get()
-        try:
-            await deliver(instance, text, language=language)
-        except RedirectRejectedError as rejected:
-            rejection = (rejected.message, rejected.hint)
-        else:
-            return
-
-
-class Opening:
-    """Opens browsers for one story, and ends with it whatever it has begun. An async context manager.
-
-    With ``keeps_window`` a window of ours stands until the context ends, and serves the stories that follow.
-    ``stirs`` is called whenever something happens in it.
+    Args:
+        options: How redirects may come.
+        tell: Called with each event.
+        journal: Where redirects are saved before the exchange; None: nowhere.
+        timing: How long an exchange waits for what.
+        is_shared: Whether several links use it, one after the other. A window then stays open for the next link.
+        guidance_after: Seconds of waiting after which the user gets guidance.
     """
 
     def __init__(
         self,
-        browser_options: BrowserOptions,
-        listener: Listener,
-        tell: Callable[[Event], None],
+        options: BrowserOptions,
+        tell: Tell,
         *,
-        keeps_window: bool = False,
-        stirs: Callable[[], None] = lambda: None,
+        journal: Journal | None = None,
+        timing: Timing = TIMING,
+        is_shared: bool = False,
+        guidance_after: Sequence[float] = MOMENTS,
     ) -> None:
-        self._browser_options = browser_options
-        self._listener = listener
-        self._tell = tell
-        self._stirs = stirs
-        self._plan = Plan(How.BY_HAND, NO_TEXT)
+        self.journal: Journal | None = journal
+        self.timing: Timing = timing
+        self.tell: Tell = tell
+        self.guidance_after: Sequence[float] = guidance_after
+        self.expires_at: datetime = datetime.max.replace(tzinfo=UTC)
+        """When the wait ends that was reported last."""
+        self._options = options
+        self._is_shared = is_shared
+        self._listener: Listener
+        self._listening = AsyncExitStack()
+        self._plan: BrowserPlan | None = None
         self._sweeping: asyncio.Task[None] | None = None
         self._receiver: RedirectReceiver | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._keeps_window = keeps_window
-        self._kept = AsyncExitStack()
+        self._timeout = 0.0
+        self._opening: asyncio.Task[None] | None = None
+        self._own_browsers: set[asyncio.Task[None]] = set()
         self._window: Window | None = None
+        self._kept_window = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._sweeping:
-            await asyncio.wait({self._sweeping})
-        await self._kept.aclose()
+    async def __aexit__(self, *_error: object) -> None:
+        async with self._kept_window:
+            if self._sweeping:
+                await asyncio.wait({self._sweeping})
+            await self._stop_listening()
 
-    async def prepare(self) -> None:
-        """Decide how to open a browser, and begin to remove what the windows of killed runs left.
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator[None]:
+        """Listen on 127.0.0.1, and decide how to open a browser.
 
-        The desktop's own tools, which this asks, take their time.
+        A shared session with a window does both once, and goes on listening for the next link.
 
         Raises:
-            NoBrowserError: What the user demands cannot be had here.
+            PortTakenError, MachineError: Listening is not possible.
+            NoBrowserError: What the user demands is not available here.
         """
-        self._sweeping = asyncio.create_task(asyncio.to_thread(_sweep, self._browser_options.environ))
-        self._plan = await self._look()
-        if self._plan.warning:
-            self._tell(Warned(self._plan.warning))
-
-    async def _look(self) -> Plan:
-        await asyncio.to_thread(import_module, "oauth_helper.browsers.discovery")
-
-        if not self._browser_options.wants_window:
-            return await plan_opening(self._browser_options)
-        # A window's modules are imported while the desktop's tools are asked.
-        importing = asyncio.create_task(asyncio.to_thread(import_module, "oauth_helper.browsers.window"))
+        is_first = self._plan is None
+        if is_first:
+            listener = Listener(self._options.port, preference=self._options.preference)
+            self._listener = await self._listening.enter_async_context(listener)
         try:
-            return await plan_opening(self._browser_options)
+            if is_first:
+                if self._sweeping is None:
+                    self._sweeping = asyncio.create_task(asyncio.to_thread(sweep_all, self._options.environ))
+                self._plan = await plan_browser(self._options)
+                if self._plan.warning:
+                    self.tell(Warned(self._plan.warning))
+            yield
         finally:
-            await asyncio.wait({importing})
+            if not self._keeps_window:
+                await self._stop_listening()
 
     @property
-    def _is_over(self) -> bool:
-        """Whether the redirect came meanwhile: how it was opened is no news any more."""
+    def _keeps_window(self) -> bool:
+        return self._is_shared and self._plan is not None and bool(self._plan.windows)
+
+    async def _stop_listening(self) -> None:
+        self._plan = None
+        for task in self._own_browsers:
+            task.cancel()
+        await asyncio.gather(*self._own_browsers, return_exceptions=True)
+        await self._listening.aclose()
+
+    @asynccontextmanager
+    async def browsing(
+        self, receiver: RedirectReceiver, *, seconds: float, more_to_come: bool = False
+    ) -> AsyncIterator[None]:
+        """Serve ``receiver`` and open the browser; at the end, give the browser a moment to load the final page."""
+        start = await self._listener.serve(receiver, more_to_come=more_to_come and self._keeps_window)
+        self._timeout = seconds
+        self._open(start, receiver)
+        try:
+            yield
+        finally:
+            try:
+                if receiver.was_answered and self._opening:
+                    await asyncio.wait({self._opening}, timeout=_FINAL_PAGE_TIME)
+            finally:
+                await self._stop_opening()
+
+    async def start_over(self, receiver: RedirectReceiver) -> None:
+        """Send the tab that brought the redirect to the Git host again; open one if there is none."""
+        came_by_window = receiver.way is Way.WINDOW
+        start = self._listener.start_over(receiver.authorization_url if came_by_window else None)
+        is_open = self._opening is not None and not self._opening.done()
+        if receiver.way is Way.PAGE or (came_by_window and is_open):
+            self._tell_waiting(start, receiver)
+        else:
+            await self._stop_opening()
+            self._open(start, receiver)
+
+    def new_address(self) -> str:
+        """Return an address of the listener, with a KEY of its own, for other processes of this user."""
+        return self._listener.start(good_once=False).address
+
+    @property
+    def has_prompt(self) -> bool:
+        """Whether the user can paste into the terminal."""
+        return self._options.has_prompt
+
+    @property
+    def outcome_language(self) -> Language:
+        """The language in which another process reports its outcome: scripts get English."""
+        return Language.ENGLISH if self._options.has_script else self._options.preference.language
+
+    async def deliver_pasted(self, instance: InstanceInfo) -> None:
+        """Read the terminal, and deliver what is pasted to the process that already links the target."""
+        rejection: tuple[Text, ...] = ()
+        while True:
+            pasted: asyncio.Queue[str] = asyncio.Queue()
+            async with TerminalPrompt(offer=pasted.put_nowait, say=self._say):
+                for line in rejection:  # only now: nothing that the user pastes after reading it is echoed
+                    self._say(line)
+                text = await pasted.get()
+            try:
+                await deliver(instance, text, language=self.outcome_language)
+            except RedirectRejectedError as rejected:
+                rejection = (rejected.message, rejected.hint)
+            else:
+                return
+
+    def prompt(self, offer: Callable[[str], None]) -> AbstractAsyncContextManager[object]:
+        """Pass to ``offer`` what the user pastes into the terminal, while the context is open."""
+        if not self.has_prompt:
+            return nullcontext()
+        keys = dict(self._options.keys)
+        if self._plan and self._plan.windows:  # a Git host or a single sign-on may refuse a window that is driven
+            keys[_OWN_BROWSER_KEY] = self._open_own_browser
+        return TerminalPrompt(offer=offer, say=self._say, keys=keys)
+
+    async def may_start_over(self, error: OAuthHelperError, *, seconds: float = _START_OVER_TIMEOUT) -> bool:
+        """Report the error, and return whether the user presses Enter within that time; without a terminal, False."""
+        if not self.has_prompt:
+            return False
+        is_wanted = asyncio.Event()
+
+        def offer(_text: str) -> NoReturn:
+            raise RedirectRejectedError(
+                "foreign-state", _("No address is waited for now"), hint=_("Press Enter to start over.")
+            )
+
+        self._say(_("{message}.", message=error.message))
+        try:
+            async with asyncio.timeout(seconds), TerminalPrompt(offer=offer, say=self._say, keys={"": is_wanted.set}):
+                self._say(_("Press Enter to start over with a fresh state; Ctrl-C stops."))
+                await is_wanted.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def _say(self, text: Text) -> None:
+        if self._options.say:  # pragma: no branch - whoever has a prompt has it
+            self._options.say(text)
+
+    def _open(self, start: str, receiver: RedirectReceiver) -> None:
+        self._tell_waiting(start, receiver)
+        self._opening = asyncio.create_task(self._open_or_give_up(start, receiver))
+
+    def _tell_waiting(self, start: str, receiver: RedirectReceiver) -> None:
+        self.expires_at = datetime.now(UTC) + timedelta(seconds=self._timeout)
+        self.tell(Waiting(start, receiver.printed_url, self.expires_at))
+
+    async def _open_or_give_up(self, start: str, receiver: RedirectReceiver) -> None:
+        try:
+            await self.open_browser(start, receiver)
+        except Exception as error:  # noqa: BLE001 - any failure ends the wait
+            receiver.give_up(error)
+
+    async def _stop_opening(self) -> None:
+        if self._opening:  # pragma: no branch - browsing() has set it
+            self._opening.cancel()
+            await asyncio.gather(self._opening, return_exceptions=True)
+
+    @property
+    def _is_answered(self) -> bool:
+        """Whether the redirect has come: how the browser was opened is not reported any more."""
         return self._receiver is not None and self._receiver.was_answered
 
-    @property
-    def has_window(self) -> bool:
-        """Whether a window of ours will be tried."""
-        return self._plan.how is How.WINDOW
-
-    async def open(self, start: str, receiver: RedirectReceiver) -> None:
-        """Bring ``start`` before the user; end when there is no more to be done.
+    async def open_browser(self, start: str, receiver: RedirectReceiver) -> None:
+        """Show ``start`` to the user; return when there is nothing more to do.
 
         Raises:
-            NoBrowserError: What the user demands could not be had after all.
+            NoBrowserError: What the user demands did not open.
         """
         came_by, self._receiver = self._receiver.way if self._receiver else None, receiver
-        if self._window and self._window.is_open and self._window.holds(receiver.redirect_uri or ""):
-            await self._go_on_in(self._window, receiver, came_by)
+        redirect_uri = receiver.redirect_uri or ""
+        if self._window and self._window.is_open and self._window.holds(redirect_uri):
+            await self._continue_in(self._window, receiver, came_by)
             return
         if self._listener.handed_on:
             self._listener.handed_on.lead(None)
-        match self._plan.how:
-            case How.BY_HAND:
-                self._tell(NotOpened())
-            case How.VISITOR if self._browser_options.simulated_user:
-                await self._browser_options.simulated_user(start)
-            case How.WINDOW if not _can_be_held(receiver.redirect_uri):
-                self._tell(
-                    Warned(_("The Git host does not say where it will redirect to, so no window can wait there."))
-                )
-                await self._open_default(start)
-            case How.WINDOW:
-                if not await self._open_window(receiver, receiver.redirect_uri or "") and not self._is_over:
-                    await self._open_default(start)
-            case _:
-                await self._open_default(start)
+        plan = self._plan or BrowserPlan(NO_TEXT)
+        if plan.windows and not _can_be_intercepted(redirect_uri):
+            self.tell(Warned(_("The Git host does not say where it will redirect to, so no window can wait there.")))
+        elif plan.windows and (await self._open_window(plan.windows, receiver, redirect_uri) or self._is_answered):
+            return
+        if plan.windows or plan.opens_default:
+            await self._open_default(start)
+        elif plan.simulates_user and self._options.simulated_user:
+            await self._options.simulated_user(start)
+        else:
+            self.tell(NotOpened())
 
-    def go_on_in_the_default_browser(self) -> None:
-        """Open the page, with a fresh KEY, in the user's own browser beside whatever else goes on."""
-        task = asyncio.get_running_loop().create_task(self._open_default(self._listener.start().address))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    def _open_own_browser(self) -> None:
+        """Open the page, with a fresh KEY, in the user's own browser too."""
+        task = asyncio.create_task(self._open_default(self._listener.start().address))
+        self._own_browsers.add(task)
+        task.add_done_callback(self._own_browsers.discard)
 
     async def _open_default(self, start: str) -> None:
         try:
-            from oauth_helper.browsers.launch import open_default_browser  # noqa: PLC0415 - as for a window
-
-            browser = await open_default_browser(start, environ=self._browser_options.environ)
+            browser = await open_default_browser(start, environ=self._options.environ)
         except NoBrowserError as error:
-            if self._is_over:
+            if self._is_answered:
                 return
-            if self._browser_options.browser == "default":
+            if self._options.browser == "default":
                 raise
-            if self._browser_options.simulated_user and not self._browser_options.environ.get("BROWSER"):
-                self._tell(Warned(_("{message}: the sandbox's own visitor plays the user.", message=error.message)))
-                await self._browser_options.simulated_user(start)
+            if self._options.user_simulation:
+                self.tell(Warned(_("{message}: the sandbox's own visitor plays the user.", message=error.message)))
+                await self._options.user_simulation(start)
                 return
-            self._tell(Warned(_("{message}.", message=error.message)))
-            self._tell(NotOpened())
+            self.tell(Warned(_("{message}.", message=error.message)))
+            self.tell(NotOpened())
         else:
-            if not self._is_over:
-                self._tell(Opened(browser))
+            if not self._is_answered:
+                self.tell(Opened(browser))
 
-    async def _open_window(self, receiver: RedirectReceiver, redirect_uri: str) -> bool:
-        """Try each browser; return whether a tab stands in which the user can go on, or could until closing it."""
-        from oauth_helper.browsers.discovery import Family  # noqa: PLC0415 - as below
-        from oauth_helper.browsers.drivers import NoWindowError  # noqa: PLC0415 - only who opens one pays for it
-
+    async def _open_window(
+        self, browsers: Sequence[FoundBrowser], receiver: RedirectReceiver, redirect_uri: str
+    ) -> bool:
+        """Try each browser; return whether the user has, or had until closing it, a tab to continue in."""
         failures: list[Text] = []
-        for browser in self._plan.windows:
+        for browser in browsers:
             start = self._listener.start(held=True, good_once=False)
-            async with AsyncExitStack() as until_over:
-                window = self._window_of(browser, start, receiver, redirect_uri)
-                await until_over.enter_async_context(window)
+            async with AsyncExitStack() as stack:
+                window = Window(
+                    browser,
+                    start=start.address,
+                    redirect_uri=redirect_uri,
+                    lead=start.lead,
+                    onward=Secret(receiver.authorization_url),
+                    judge=lambda query: receiver.judge_query(query, Way.WINDOW),
+                    done=self._listener.done_address,
+                    headless=self._options.headless,
+                    language=self._options.preference.language,
+                    environ=self._options.environ,
+                )
+                await stack.enter_async_context(window)
                 try:
                     await window.open()
                 except NoWindowError as error:
                     failures.append(error.message)
-                    if not self._can_be_kept(error, start):
+                    if not self._can_show_page(error, start):
                         continue
-                    self._tell(Opened(browser.name))
+                    self.tell(Opened(browser.name))
                 else:
                     receiver.visit()
-                    self._tell(Opened(browser.name, window=True, marked=browser.family is Family.FIREFOX))
-                if self._keeps_window:
+                    self.tell(Opened(browser.name, window=True, marked=browser.family is Family.FIREFOX))
+                if self._is_shared:
                     self._window = window
-                    self._kept.push_async_exit(until_over.pop_all())
-                await self._until_closed(window)
+                    self._kept_window.push_async_exit(stack.pop_all())
+                await self._wait_until_closed(window)
             return True
-        if self._browser_options.demands_window:
+        if self._options.demands_window:
             raise NoBrowserError(joined(failures))
-        self._tell(Warned(_("No window of ours: {failures}.", failures=joined(failures))))
+        self.tell(Warned(_("No window of ours: {failures}.", failures=joined(failures))))
         return False
 
-    def _window_of(self, browser: FoundBrowser, start: Start, receiver: RedirectReceiver, redirect_uri: str) -> Window:
-        from oauth_helper.browsers.window import Window  # noqa: PLC0415 - as above
-
-        return Window(
-            browser,
-            start=start.address,
-            redirect_uri=redirect_uri,
-            lead=start.lead,
-            onward=Secret(receiver.authorization_url),
-            judge=lambda query: receiver.judge_query(query, Way.WINDOW),
-            done=self._listener.done_address,
-            stirs=self._stirs,
-            headless=self._browser_options.headless,
-            language=self._browser_options.preference.language,
-            environ=self._browser_options.environ,
-        )
-
-    def _can_be_kept(self, error: NoWindowError, start: Start) -> bool:
-        """Whether the tab of a window that came to nothing is good for the page at least; see to it."""
-        if not error.exists or self._browser_options.demands_window:
+    def _can_show_page(self, error: NoWindowError, start: Start) -> bool:
+        """Whether the tab of a window that cannot intercept can at least show the page; if so, show it there."""
+        if not error.exists or self._options.demands_window:
             self._listener.revoke(start)
             return False
         start.lead(None)
-        self._tell(Warned(_("{message}. The page in that window takes the address instead.", message=error.message)))
+        self.tell(Warned(_("{message}. The page in that window takes the address instead.", message=error.message)))
         return True
 
-    async def _go_on_in(self, window: Window, receiver: RedirectReceiver, came_by: Way | None) -> None:
-        if self._listener.handed_on:  # pragma: no branch - with the second story, or attempt, there is one
+    async def _continue_in(self, window: Window, receiver: RedirectReceiver, came_by: Way | None) -> None:
+        if self._listener.handed_on:  # pragma: no branch - the second link, or attempt, always has one
             window.go_on(
                 lead=self._listener.handed_on.lead,
                 onward=Secret(receiver.authorization_url),
@@ -424,116 +500,21 @@ class Opening:
                 done=self._listener.done_address,
             )
         if came_by in {Way.WINDOW, Way.PAGE}:
-            await self._until_closed(window)
-        else:  # no tab waits at the end of what was before: the window's is where the user left it
-            self._tell(NotOpened())
+            await self._wait_until_closed(window)
+        else:  # no tab waits on the final page: the tab of the window is where the user left it
+            self.tell(NotOpened())
 
-    async def _until_closed(self, window: Window) -> None:
+    async def _wait_until_closed(self, window: Window) -> None:
         await window.until_closed()
-        if not self._is_over:
-            self._tell(Warned(_("The window was closed before the redirect came.")))
-            self._tell(NotOpened())
+        if not self._is_answered:
+            self.tell(Warned(_("The window was closed before the redirect came.")))
+            self.tell(NotOpened())
 
 
-def _sweep(environ: Mapping[str, str]) -> None:
-    from oauth_helper.browsers.launch import sweep_all  # noqa: PLC0415 - a request is under way meanwhile
-
-    sweep_all(environ)
-
-
-def _can_be_held(redirect_uri: str | None) -> bool:
-    """Whether the callback has an origin at which a browser can be told to hold requests."""
+def _can_be_intercepted(redirect_uri: str) -> bool:
+    """Whether the callback has an origin for which a browser can intercept requests."""
     try:
-        url = parse_address(redirect_uri or "")
+        url = parse_address(redirect_uri)
     except ValueError:
         return False
     return url.scheme in {"http", "https"} and bool(url.host)
-
-
-class SharedSession:
-    """Keeps both open while its context is. ``stirs`` is called whenever something happens in the window.
-
-    Raises:
-        PortTakenError: On entering, the port cannot be had.
-        MachineError: On entering, there is no listening on 127.0.0.1 at all.
-    """
-
-    def __init__(
-        self,
-        browser_options: BrowserOptions,
-        tell: Callable[[Event], None],
-        *,
-        stirs: Callable[[], None] = lambda: None,
-    ) -> None:
-        self.listener: Listener = Listener(browser_options.port, preference=browser_options.preference)
-        self.opening: Opening = Opening(browser_options, self.listener, tell, keeps_window=True, stirs=stirs)
-        self._stack = AsyncExitStack()
-
-    async def __aenter__(self) -> Self:
-        async with AsyncExitStack() as stack:
-            await stack.enter_async_context(self.opening)
-            await stack.enter_async_context(self.listener)
-            self._stack = stack.pop_all()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._stack.__aexit__(kind, error, trace)
-
-
-class ListenerForOne:
-    """The listener of a sitting, as one story of it knows it: to leave it closes nothing."""
-
-    def __init__(self, listener: Listener, *, more_to_come: bool) -> None:
-        self._listener = listener
-        self._more_to_come = more_to_come
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        return
-
-    async def serve(self, receiver: RedirectReceiver) -> str:
-        """Serve ``desk`` from now on; return the address to open, KEY included."""
-        return await self._listener.serve(receiver, more_to_come=self._more_to_come)
-
-    def start_over(self, onward: str | None) -> str:
-        """See :meth:`Listener.start_over`."""
-        return self._listener.start_over(onward)
-
-
-_PATIENCE: Final = 120.0
-"""Seconds, in which the browser waits too."""
-
-
-async def ask_to_start_over(
-    error: OAuthHelperError, browser_options: BrowserOptions, *, patience: float = _PATIENCE
-) -> bool:
-    """Say what went wrong, and return whether the user presses Enter; where there is no terminal, nobody does.
-
-    Who has not after ``patience`` seconds does not.
-    """
-    if browser_options.say is None or not browser_options.has_prompt:
-        return False
-    is_wanted = asyncio.Event()
-
-    def offer(_text: str) -> NoReturn:
-        raise RedirectRejectedError(
-            "foreign-state", _("No address is waited for now"), hint=_("Press Enter to start over.")
-        )
-
-    browser_options.say(_("{message}.", message=error.message))
-    try:
-        async with (
-            asyncio.timeout(patience),
-            TerminalPrompt(offer=offer, say=browser_options.say, keys={"": is_wanted.set}),
-        ):
-            browser_options.say(_("Press Enter to start over with a fresh state; Ctrl-C stops."))
-            await is_wanted.wait()
-    except TimeoutError:
-        return False
-    return True

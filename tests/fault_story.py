@@ -12,15 +12,17 @@ from pathlib import Path
 from typing import Final
 
 from aiohttp import ClientSession
+from msgspec import structs
 from sandbox_user import NAME, SandboxUser
 
-from oauth_helper.api import resume_all, run_link
+from oauth_helper.api import run_link
 from oauth_helper.credentials import Credentials
 from oauth_helper.errors import OAuthHelperError, RefusedError
 from oauth_helper.events import Event, Exchanging, Failed, Linked, Outcome
 from oauth_helper.exchange import Timing
 from oauth_helper.journal import Journal
 from oauth_helper.models import IfExists, LinkRequest, Pending, RepoType, Target
+from oauth_helper.resume import resume_all
 from oauth_helper.sandbox import Sandbox, play_user
 from oauth_helper.sandbox.faults import Call, Fault, Faults, Kind
 from oauth_helper.servicestage.client import ServiceStageClient
@@ -37,7 +39,7 @@ HURRIED: Final = Timing(
 )
 """Twenty times as fast as for people, but with a fifth of their patience: a busy machine may stand still. What comes to
 a good end in it needs a second."""
-RESIGNED: Final = replace(HURRIED, total=2.2, connecting=1.0, answer=1.1, list_call=0.5)
+RESIGNED: Final = structs.replace(HURRIED, total=2.2, connecting=1.0, answer=1.1, list_call=0.5)
 """For what comes to no good end: as long as a second sending takes, and no longer."""
 AGO: Final = timedelta(seconds=25)
 """After this time nothing comes any more of what an earlier run may have sent."""

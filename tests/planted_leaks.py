@@ -86,8 +86,8 @@ LEAKS = [
     _leak("cli/narration.py:Narrator.tell", 'self.insist(f"{event}")', "stderr 0: state"),
     _leak("cli/event_lines.py:EventLines.tell", "print(event)", f"stdout 0: {_KEY}"),
     _leak(
-        "wiring/opening.py:Opening._open_default",
-        '__import__("os").environ["LAST"] = self._desk.authorization_url',
+        "session.py:Session._open_default",
+        '__import__("os").environ["LAST"] = self._receiver.authorization_url',
         "environment of .*: state",
         by_browser,
     ),

@@ -29,7 +29,7 @@ PLACES = [
     "oauth_helper.servicestage.client:ServiceStageClient.create_oauth",
     "oauth_helper.servicestage.transport:Connection._accepted",
     "oauth_helper.servicestage.transport:sign",
-    "oauth_helper.session:Opening.open",
+    "oauth_helper.session:Session.open_browser",
     "oauth_helper.cli.progress:Narrator._show_addresses",
     "oauth_helper.cli.output:_fields",
     "oauth_helper.single_instance:write_whole",

@@ -1,17 +1,13 @@
 """What the traffic says about a redirect that does not come, and when it is told."""
 
-from dataclasses import replace
-
 import pytest
 from link_script import until
-from paper_doors import NAME, OURS, PaperDoors, PaperService, consents
 from redirect_cases import redirect
+from support.fake_link import OURS, FakeService, FakeSession, link_with
 
 from oauth_helper.cli.progress import ignored_in_words
 from oauth_helper.errors import RedirectRejectedError
 from oauth_helper.events import Advised, Captured, Event, Guidance, Ignored, Linked, RejectedRequest, Way
-from oauth_helper.link_steps import link
-from oauth_helper.models import LinkRequest, RepoType
 from oauth_helper.receiver import MOMENTS, Diagnosis, RedirectReceiver
 
 FOREIGN = redirect(code="x", state="foreign")
@@ -60,25 +56,23 @@ async def test_the_story_tells_the_advice_while_it_waits_and_none_afterwards() -
         receiver.visit()
         offer(receiver, FOREIGN)
         receiver.ignore(RejectedRequest.HTTPS)
-        await until(lambda: len(advised(doors.told)) == 3)
+        await until(lambda: len(advised(session.told)) == 3)
         receiver.judge(OURS, Way.PAGE)
 
-    doors = PaperDoors(waits_long)
-    request = LinkRequest(RepoType.GITHUB, NAME)
-    await link(request, PaperService(), replace(doors.as_doors(), guidance_after=(0.01, 0.02, 0.03)))
-    assert advised(doors.told) == [Guidance.HTTPS, Guidance.OTHER_ATTEMPT, Guidance.UNDECIDED]
+    session = FakeSession(waits_long, guidance_after=(0.01, 0.02, 0.03))
+    await link_with(session, FakeService())
+    assert advised(session.told) == [Guidance.HTTPS, Guidance.OTHER_ATTEMPT, Guidance.UNDECIDED]
 
 
 async def test_where_a_moment_comes_with_nothing_new_nothing_is_told_of_it() -> None:
     async def waits_long(receiver: RedirectReceiver) -> None:
         offer(receiver, FOREIGN)
-        await until(lambda: len(advised(doors.told)) == 2)
+        await until(lambda: len(advised(session.told)) == 2)
         receiver.judge(OURS, Way.PAGE)
 
-    doors = PaperDoors(waits_long)
-    request = LinkRequest(RepoType.GITHUB, NAME)
-    await link(request, PaperService(), replace(doors.as_doors(), guidance_after=(0.01, 0.02, 0.03)))
-    assert advised(doors.told) == [Guidance.OTHER_ATTEMPT, Guidance.UNDECIDED]
+    session = FakeSession(waits_long, guidance_after=(0.01, 0.02, 0.03))
+    await link_with(session, FakeService())
+    assert advised(session.told) == [Guidance.OTHER_ATTEMPT, Guidance.UNDECIDED]
 
 
 def advised(told: list[Event]) -> list[Guidance]:
@@ -94,8 +88,8 @@ async def test_a_flood_is_told_one_by_one_at_first_then_in_sum_and_whole_before_
             offer(receiver, FOREIGN)
         receiver.judge(OURS, Way.PAGE)
 
-    doors = PaperDoors(is_flooded, told=told)
-    await link(LinkRequest(RepoType.GITHUB, NAME), PaperService(), doors.as_doors())
+    session = FakeSession(is_flooded, tell=told.append)
+    await link_with(session, FakeService())
     for reason in (RejectedRequest.UNKNOWN_PATH, "foreign-state"):
         counts = [event.count for event in told if isinstance(event, Ignored) and event.reason == reason]
         assert counts == [*range(1, 11), 1000]
@@ -112,20 +106,20 @@ async def test_a_flood_that_goes_on_is_told_of_about_once_a_second() -> None:
         await until(lambda: any(isinstance(event, Ignored) and event.count == 50 for event in told))
         receiver.judge(OURS, Way.PAGE)
 
-    doors = PaperDoors(goes_on, told=told)
-    await link(LinkRequest(RepoType.GITHUB, NAME), PaperService(), doors.as_doors())
+    session = FakeSession(goes_on, tell=told.append)
+    await link_with(session, FakeService())
     assert [event.count for event in told if isinstance(event, Ignored)] == [*range(1, 11), 50]
 
 
 async def test_nothing_that_comes_to_the_listener_is_told_after_the_end() -> None:
-    doors = PaperDoors(consents)
-    await link(LinkRequest(RepoType.GITHUB, NAME), PaperService(), doors.as_doors())
-    assert doors.receiver
-    doors.receiver.ignore(RejectedRequest.UNKNOWN_PATH)
-    doors.receiver.visit()
-    doors.receiver.warn_of_second_use("http://127.0.0.1:1/start?k=KEY")
-    offer(doors.receiver, FOREIGN)
-    assert isinstance(doors.told[-1], Linked)
+    session = FakeSession()
+    await link_with(session, FakeService())
+    assert session.receiver
+    session.receiver.ignore(RejectedRequest.UNKNOWN_PATH)
+    session.receiver.visit()
+    session.receiver.warn_of_second_use("http://127.0.0.1:1/start?k=KEY")
+    offer(session.receiver, FOREIGN)
+    assert isinstance(session.told[-1], Linked)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from oauth_helper.redirect import AuthorizationRequest
 from oauth_helper.secret import Secret
 from oauth_helper.servicestage.api_errors import Answer, redirected
 from oauth_helper.servicestage.transport import proxy_for
-from oauth_helper.session import _can_be_held
+from oauth_helper.session import _can_be_intercepted
 from oauth_helper.settings import Sources, read_config_file, resolve_settings
 from oauth_helper.values import check_endpoint
 
@@ -53,7 +53,7 @@ def test_a_proxy_that_yarl_stumbles_over_is_refused(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_callback_that_yarl_stumbles_over_is_not_waited_for_in_a_window() -> None:
-    assert not _can_be_held(BREAKS_YARL)
+    assert not _can_be_intercepted(BREAKS_YARL)
 
 
 @pytest.mark.parametrize("endpoint", ["http://1\x007.0.0.1:1", "https://a\x00b.example"])

@@ -12,7 +12,8 @@ from canary_sandbox import TappedSandbox
 from command import surroundings, use_temporary_folder
 from link_script import Script, scripted
 from oidc_provider import LOGIN, OidcProvider, oidc_provider
-from test_window_links import Told, link, program_of
+from support.recorded_events import RecordedEvents
+from support.window_links import link, program_of
 from thoroughness import some_of
 
 from oauth_helper.browsers.discovery import Family
@@ -57,7 +58,7 @@ async def asked(provider: OidcProvider) -> str:
 @pytest.mark.parametrize("family", list(Family))
 async def test_our_window_holds_the_redirect_that_sign_in_and_consent_end_with(family: Family, profiles: Path) -> None:
     await program_of(family)
-    told = Told()
+    told = RecordedEvents()
     async with (
         oidc_provider(hand="authorize") as provider,
         TappedSandbox(registration=provider.registration) as sandbox,
@@ -66,7 +67,7 @@ async def test_our_window_holds_the_redirect_that_sign_in_and_consent_end_with(f
         assert sandbox.console.requests == 0
         assert {await asked(provider)} == sandbox.authorization_urls
     assert linked.authorization.repo_user == f"{LOGIN}-of-oidc"
-    assert Captured(Way.WINDOW) in told.events
+    assert Captured(Way.WINDOW) in told
     assert not list(profiles.iterdir())
 
 
@@ -75,7 +76,7 @@ async def test_who_signs_in_and_then_cancels_in_our_window_has_denied(family: Fa
     await program_of(family)
     async with oidc_provider(hand="cancel") as provider, TappedSandbox(registration=provider.registration) as sandbox:
         with pytest.raises(AuthorizationDeniedError, match="End-User aborted interaction") as denied:
-            await link(sandbox, family, Told())
+            await link(sandbox, family, RecordedEvents())
         assert sandbox.console.requests == 0
     assert denied.value.exit_status == 4
     assert not list(profiles.iterdir())

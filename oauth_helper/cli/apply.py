@@ -19,7 +19,7 @@ from oauth_helper.cli.secrets_input import read_given
 from oauth_helper.credential_sources import FoundCredentials
 from oauth_helper.environment import nobody_could_authorize
 from oauth_helper.errors import NameTakenError, StoppedError, UsageError
-from oauth_helper.events import Failed, Linked
+from oauth_helper.events import Failed, Linked, warning_once
 from oauth_helper.i18n import Text, _
 from oauth_helper.secret import is_plain_path
 from oauth_helper.settings import MAXIMUM_TIMEOUT, UnreadableFileError, decoded
@@ -109,12 +109,12 @@ class _Apply:
     async def carry_out(self) -> None:
         """Plan, say what will be done, and do it."""
         from oauth_helper.api import open_service  # noqa: PLC0415 - aiohttp costs 0.3 s
-        from oauth_helper.apply_file import list_if_permitted  # noqa: PLC0415 - aiohttp costs 0.3 s
+        from oauth_helper.apply_file import list_existing  # noqa: PLC0415 - aiohttp costs 0.3 s
 
         async with AsyncExitStack() as stack:
             stack.callback(self.started.reporter.stop_clock)
             service = await stack.enter_async_context(open_service(self.started.settings, self.credentials))
-            listed = await list_if_permitted(service, self.started.reporter.tell)
+            listed = await list_existing(service, self.started.reporter.tell)
             self.may_list = listed is not None
             self.steps = plan_steps(self.entries, listed or [])
             if self.dry_run:
@@ -124,9 +124,9 @@ class _Apply:
             await self._applying(service)
 
     async def _applying(self, service: ServiceStageClient) -> None:
-        from oauth_helper.apply_file import Applying, without_secrets  # noqa: PLC0415 - as above
+        from oauth_helper.apply_file import apply_steps, without_secrets  # noqa: PLC0415 - as above
         from oauth_helper.journal import Journal  # noqa: PLC0415 - as above
-        from oauth_helper.session import BrowserOptions  # noqa: PLC0415 - as above
+        from oauth_helper.session import BrowserOptions, Session  # noqa: PLC0415 - as above
 
         settings, reporter = self.started.settings, self.started.reporter
         environ = without_secrets(self.started.environ, self.entries)
@@ -138,17 +138,14 @@ class _Apply:
             preference=spoken(),
         )
         reporter.takes_pastes = browser_options.has_prompt
-        applying = Applying(
-            service,
-            browser_options,
-            reporter.tell,
-            self._take,
-            environ=self.started.environ,
-            journal=Journal.of_the_user(),
-            timeout=settings.timeout.value,
-            may_list=self.may_list,
-        )
-        await applying.carry_out(self.steps)
+        tell, journal = warning_once(reporter.tell), Journal.of_the_user()
+        async with Session(browser_options, tell, journal=journal, is_shared=True) as session:
+            await apply_steps(
+                *(self.steps, service, session, self._take),
+                environ=self.started.environ,
+                timeout=settings.timeout.value,
+                may_list=self.may_list,
+            )
 
     def _say_what_comes(self) -> None:
         missing = [step.entry for step in self.steps if step.verdict is Verdict.CREATE]

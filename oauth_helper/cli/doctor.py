@@ -52,7 +52,7 @@ from oauth_helper.journal import Journal
 from oauth_helper.models import Authorization, LinkRequest, RepoType
 from oauth_helper.secret import safe_text
 from oauth_helper.servicestage.client import ServiceStageClient
-from oauth_helper.session import Plan
+from oauth_helper.session import BrowserPlan
 from oauth_helper.settings import BROWSER_CHOICES, ENVIRONMENT
 from oauth_helper.values import Sourced
 
@@ -204,7 +204,7 @@ def check_pending() -> list[Finding]:
 
 async def check_browser(started: Run) -> Finding:
     """Return how a link would open a browser."""
-    from oauth_helper.session import BrowserOptions, plan_opening  # noqa: PLC0415 - aiohttp costs 0.3 s, which --help need not pay
+    from oauth_helper.session import BrowserOptions, plan_browser  # noqa: PLC0415 - aiohttp costs 0.3 s, which --help need not pay
 
     browser = started.settings.browser
     wanted = _("{value} ({origin})", value=browser.value, origin=browser.origin)
@@ -216,7 +216,7 @@ async def check_browser(started: Run) -> Finding:
         has_script=started.is_unattended,
     )
     try:
-        plan = await plan_opening(browser_options)
+        plan = await plan_browser(browser_options)
     except NoBrowserError as error:
         return failed(
             "browser",
@@ -228,26 +228,21 @@ async def check_browser(started: Run) -> Finding:
     return Finding("browser", NOTE, message, _guidance(plan)) if plan.warning else Finding("browser", OK, message)
 
 
-async def _why_no_display(started: Run, plan: Plan) -> Text | None:
+async def _why_no_display(started: Run, plan: BrowserPlan) -> Text | None:
     """Return why no window of a browser that was demanded can come up."""
     from oauth_helper.browsers.discovery import why_no_display  # noqa: PLC0415 - as above
-    from oauth_helper.session import How  # noqa: PLC0415 - as above
 
-    if plan.how is not How.WINDOW:
+    if not plan.windows:
         return None
     return await asyncio.to_thread(why_no_display, started.environ, sys.platform)
 
 
-def _guidance(plan: Plan) -> Text:
-    from oauth_helper.session import How  # noqa: PLC0415 - as above
-
-    match plan.how:
-        case How.WINDOW:
-            return plan.warning
-        case How.DEFAULT:
-            return _("The page takes the address where your browser ends. Chromium or Firefox would save the copy.")
-        case _:
-            return _("Open the address that a link prints in any browser, or have BROWSER name one.")
+def _guidance(plan: BrowserPlan) -> Text:
+    if plan.windows:
+        return plan.warning
+    if plan.opens_default:
+        return _("The page takes the address where your browser ends. Chromium or Firefox would save the copy.")
+    return _("Open the address that a link prints in any browser, or have BROWSER name one.")
 
 
 async def check_listener(port: int | None) -> Finding:

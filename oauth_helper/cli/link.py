@@ -127,7 +127,7 @@ class _DirectLink:
         from oauth_helper.api import open_service, what_is_kept  # noqa: PLC0415 - aiohttp costs 0.3 s
 
         async with open_service(self.started.settings, self.credentials) as service:
-            return await what_is_kept(self.request, service, lambda _event: None)
+            return await what_is_kept(self.request, service)
 
     async def _link(self, git_credential: GitCredential) -> Linked:
         from oauth_helper.api import open_service, run_direct_link  # noqa: PLC0415 - as above

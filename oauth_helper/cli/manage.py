@@ -27,8 +27,8 @@ from oauth_helper.errors import (
 from oauth_helper.events import Failed, Linked, Outcome
 from oauth_helper.i18n import Language, Text, _, listed, ngettext
 from oauth_helper.journal import Journal
-from oauth_helper.link_steps import Settled
 from oauth_helper.models import Authorization, Namespace, Pending, Project, as_argument
+from oauth_helper.resume import Settled
 from oauth_helper.secret import escaped, is_plain_name, safe_text
 from oauth_helper.servicestage.client import ServiceStageClient
 from oauth_helper.single_instance import InstanceInfo
@@ -392,7 +392,8 @@ def _say_how_each_ended(settled: Sequence[Settled], started: Run, *, is_alone: b
 async def _resume(
     pendings: Sequence[Pending], journal: Journal, started: Run, credentials: FoundCredentials
 ) -> list[Settled]:
-    from oauth_helper.api import open_service, resume_all  # noqa: PLC0415 - aiohttp costs 0.3 s
+    from oauth_helper.api import open_service  # noqa: PLC0415 - aiohttp costs 0.3 s
+    from oauth_helper.resume import resume_all  # noqa: PLC0415 - aiohttp costs 0.3 s
 
     return await resume_all(
         pendings,

@@ -14,8 +14,8 @@ from blocked_cloud import CREATED, EARLIER, Cloud, assert_resumes, behind, gatew
 from command import Ended, ended, error_of, line_with, run_command, running, surroundings
 from fake_servicestage import KEY, FakeServiceStage, Received
 from link_script import LINK, NAME, bring, delivered, entries, scripted, until
-from paper_doors import PaperService, does_nothing, failed
 from screen import terminal
+from support.fake_link import FakeService, does_nothing, fail_with
 
 from oauth_helper.errors import DeadlineError
 from oauth_helper.receiver import RedirectReceiver
@@ -169,7 +169,7 @@ async def test_a_wait_ends_when_it_was_said_to_even_if_the_machine_slept(monkeyp
         await does_nothing(receiver)
 
     async with asyncio.timeout(10):
-        await failed(DeadlineError, PaperService(), sleeps, timeout=600)
+        await fail_with(DeadlineError, FakeService(), sleeps, timeout=600)
 
 
 def desktop_tools(folder: Path) -> tuple[dict[str, str], Path]:

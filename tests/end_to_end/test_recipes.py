@@ -18,7 +18,7 @@ from promised_json import read_event
 from oauth_helper.sandbox import Sandbox
 from oauth_helper.sandbox.faults import Fault
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 RECIPES = ROOT / "recipes"
 NAME = "my-team"
 

@@ -12,12 +12,10 @@ from other_users import acting_as, needs_root
 from oauth_helper.api import name_for
 from oauth_helper.errors import CredentialsError, SettingsError
 from oauth_helper.journal import has_entries, journal_folder
-from oauth_helper.known_projects import Asked, KnownProjects
 from oauth_helper.models import RepoType
 from oauth_helper.settings import read_config_file, read_credentials_file
 
 NUMBER = 54_321
-ASKED = Asked("https://iam.example", "cn-north-4", "AKIDEXAMPLE")
 NAMES = ("LOGNAME", "USER", "LNAME", "USERNAME")
 
 pytestmark = needs_root
@@ -45,12 +43,6 @@ def test_a_file_that_is_named_below_a_home_that_there_is_not_is_not_there() -> N
 
 def test_there_is_no_journal() -> None:
     assert not has_entries(journal_folder())
-
-
-def test_no_project_is_remembered() -> None:
-    known = KnownProjects.of_the_user()
-    known.remember(ASKED, "0123456789abcdef")
-    assert known.find(ASKED) is None
 
 
 def test_an_authorization_is_named_after_its_git_host_alone() -> None:

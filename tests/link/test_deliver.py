@@ -1,0 +1,41 @@
+"""Links of this user that wait on this machine, and delivering a redirect to one of them."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from support.other_instances import CONSOLE, LINKED, REDIRECT, TARGET, waiting
+
+from oauth_helper.api import deliver_to_waiting, waiting_links
+from oauth_helper.errors import MachineError, OutcomeUnknownError, RedirectRejectedError
+from oauth_helper.private_files import private_folder
+from oauth_helper.single_instance import runtime_folder
+
+
+async def test_all_waiting_links_are_found() -> None:
+    with pytest.raises(MachineError, match="No link of yours is waiting"):
+        waiting_links()
+    async with waiting(runtime_folder()) as link:
+        assert waiting_links() == [link.info]
+
+
+async def test_a_redirect_reaches_only_the_link_whose_state_it_has(tmp_path: Path) -> None:
+    other = replace(TARGET, name="other")
+    async with waiting(tmp_path, target=other, state="another-state") as foreign, waiting(tmp_path) as link:
+        assert await deliver_to_waiting([foreign.info, link.info], REDIRECT) == (link.info, LINKED)
+        assert foreign.told == []
+        with pytest.raises(RedirectRejectedError) as rejected:
+            await deliver_to_waiting([foreign.info, link.info], f"{CONSOLE}?code=c&state=of-another")
+        assert foreign.told == []
+    assert rejected.value.reason == "foreign-state"
+    assert rejected.value.hint.startswith("other and my-auth still wait")
+
+
+async def test_a_link_that_has_gone_is_skipped_or_its_outcome_is_not_known(tmp_path: Path) -> None:
+    async with waiting(private_folder(tmp_path / "a")) as gone:
+        pass
+    async with waiting(private_folder(tmp_path / "b")) as link:
+        assert await deliver_to_waiting([gone.info, link.info], REDIRECT) == (link.info, LINKED)
+    with pytest.raises(OutcomeUnknownError, match="The link of my-auth has gone without a word") as unknown:
+        await deliver_to_waiting([gone.info], REDIRECT)
+    assert "`oauth-helper resume` finishes it" in unknown.value.hint

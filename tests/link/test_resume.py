@@ -1,0 +1,249 @@
+"""Pending exchanges of earlier runs: finished by the next link of that name or by ``resume``, or reported as lost."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from other_users import NOBODY, acting_as, folder_of_nobody, needs_root
+from support.fake_link import FakeService, FakeSession, User, consents, journal_with, link_with
+from support.scripted_service import CREATED, EXISTING, HURRIED, NAME, MemoryJournal
+
+from oauth_helper.errors import (
+    CodeOrStateInvalidError,
+    NotPermittedError,
+    OAuthHelperError,
+    OutcomeUnknownError,
+    UnreachableError,
+)
+from oauth_helper.events import Event, Failed, Linked, Refused, Resumed, Warned
+from oauth_helper.i18n import _
+from oauth_helper.journal import Journal
+from oauth_helper.models import CODE_LIFETIME, Pending, RepoType, Target
+from oauth_helper.receiver import RedirectReceiver
+from oauth_helper.resume import Settled, resume_all
+from oauth_helper.secret import Secret
+from oauth_helper.single_instance import TargetLock, lock_path, runtime_folder
+
+UNREACHABLE = UnreachableError(_("connection refused"), sent=False)
+USED = CodeOrStateInvalidError(_("code or state is used"))
+
+
+def left_behind(*, is_deleted: bool = False, has_expired: bool = False) -> Pending:
+    """What a run that was just stopped left in the journal."""
+    service = FakeService()
+    return Pending(
+        target=Target(service.endpoint, service.project_id, NAME),
+        repo_type=RepoType.GITHUB,
+        captured_at=datetime.now(UTC) - (CODE_LIFETIME if has_expired else 0 * CODE_LIFETIME),
+        code=Secret("planted-code"),
+        state=Secret("planted-state"),
+        stood_since=EXISTING.create_time if is_deleted else None,
+        is_deleted=is_deleted,
+    )
+
+
+async def linked_again(pending: Pending, service: FakeService, user: User = consents) -> FakeSession:
+    session = FakeSession(user, journal=journal_with(pending))
+    assert await link_with(session, service) == Linked(CREATED)
+    return session
+
+
+def warnings(told: list[Event]) -> list[str]:
+    return [event.message for event in told if isinstance(event, Warned)]
+
+
+@pytest.mark.parametrize("is_deleted", [False, True])
+async def test_an_expired_redirect_is_reported_as_lost_and_the_user_is_asked_for_another(is_deleted: bool) -> None:
+    session = await linked_again(left_behind(is_deleted=is_deleted, has_expired=True), FakeService())
+    gone = f". The authorization that was named {NAME} is deleted" if is_deleted else ""
+    assert warnings(session.told) == [
+        f"An earlier redirect for {NAME} expired before it was known to be exchanged{gone}."
+    ]
+    assert isinstance(session.journal, MemoryJournal)
+    assert session.journal.entries[1] is None, "it is removed before another is written"
+    assert len(session.opened) == 1
+
+
+async def test_a_redirect_that_is_refused_is_reported_and_the_user_is_asked_for_another() -> None:
+    service = FakeService(fails={"create": USED})
+
+    async def consents_now(receiver: RedirectReceiver) -> None:
+        service.fails = {}
+        await consents(receiver)
+
+    session = await linked_again(left_behind(), service, consents_now)
+    assert Refused() in session.told
+    assert warnings(session.told) == [f"The earlier redirect for {NAME} came to nothing: code or state is used."]
+
+
+async def test_a_redirect_whose_outcome_is_unknown_is_kept_and_the_user_is_not_asked() -> None:
+    journal = journal_with(left_behind())
+    session = FakeSession(journal=journal)
+    with pytest.raises(OutcomeUnknownError, match="connection refused"):
+        await link_with(session, FakeService(fails={"create": UNREACHABLE}))
+    assert session.opened == []
+    assert journal.last
+
+
+async def test_a_redirect_that_would_delete_is_not_finished_by_a_link_that_keeps() -> None:
+    would_delete = replace(left_behind(), stood_since=EXISTING.create_time)
+    session, service = FakeSession(journal=journal_with(would_delete)), FakeService([EXISTING])
+    assert await link_with(session, service) == Linked(EXISTING, kept=True)
+    assert service.calls == ["list"]
+
+
+async def resumed(
+    pending: Pending, service: FakeService, journal: Journal | None = None
+) -> tuple[list[Settled], list[Event]]:
+    told: list[Event] = []
+
+    @asynccontextmanager
+    async def connected(target: Target) -> AsyncIterator[FakeService]:
+        assert target == pending.target
+        yield service
+
+    return await resume_all([pending], journal or journal_with(pending), connected, told.append, HURRIED), told
+
+
+async def error_of(pending: Pending, service: FakeService, journal: Journal) -> OAuthHelperError:
+    [settled], told = await resumed(pending, service, journal)
+    assert isinstance(settled.outcome, Failed)
+    assert told[-1] == settled.outcome
+    return settled.outcome.error
+
+
+@pytest.mark.parametrize("has_expired", [False, True])
+async def test_resume_finishes_a_fresh_redirect_and_finds_what_an_expired_one_created(has_expired: bool) -> None:
+    pending = left_behind(has_expired=has_expired)
+    journal = journal_with(pending)
+    [settled], told = await resumed(pending, FakeService([CREATED] if has_expired else []), journal)
+    assert settled.outcome == Linked(CREATED)
+    assert [type(event) for event in told if isinstance(event, Resumed | Linked)] == [Resumed, Linked]
+    assert journal.last is None
+
+
+@pytest.mark.parametrize(
+    ("pending", "fails", "kind", "words", "hint", "is_kept"),
+    [
+        (
+            left_behind(has_expired=True, is_deleted=True),
+            {},
+            CodeOrStateInvalidError,
+            f"no authorization was created from it. The authorization that was named {NAME} is deleted",
+            f"oauth-helper link github --name {NAME}",
+            False,
+        ),
+        (
+            left_behind(has_expired=True),
+            {"list": NotPermittedError(_("may not list"))},
+            OutcomeUnknownError,
+            "whether it was created cannot be known: may not list",
+            f"oauth-helper link github --name {NAME}",
+            False,
+        ),
+        (
+            left_behind(has_expired=True),
+            {"list": UNREACHABLE},
+            OutcomeUnknownError,
+            f"could not be asked about {NAME}: connection refused",
+            "resume",
+            True,
+        ),
+        (left_behind(), {"create": USED}, CodeOrStateInvalidError, "code or state is used", "", False),
+        (left_behind(), {"create": UNREACHABLE}, OutcomeUnknownError, "connection refused", "resume", True),
+    ],
+    ids=["expired", "may not list", "unreachable", "refused", "unknown"],
+)
+async def test_resume_reports_why_it_could_not_finish(
+    pending: Pending,
+    fails: dict[str, OAuthHelperError],
+    kind: type[OAuthHelperError],
+    words: str,
+    hint: str,
+    is_kept: bool,
+) -> None:
+    journal = journal_with(replace(pending, captured_at=pending.captured_at))
+    error = await error_of(pending, FakeService(fails=fails), journal)
+    assert type(error) is kind
+    assert words in error.message
+    assert hint in error.hint
+    assert (journal.last is not None) is is_kept
+
+
+@needs_root
+async def test_an_entry_that_cannot_be_removed_is_reported_and_changes_no_outcome() -> None:
+    pending = left_behind(has_expired=True)
+    with folder_of_nobody() as folder, acting_as(NOBODY):
+        journal = Journal(folder / "pending")
+        journal.write(pending)
+        (folder / "pending").chmod(0o500)
+        [settled], told = await resumed(pending, FakeService([CREATED]), journal)
+        (folder / "pending").chmod(0o700)
+    assert settled.outcome == Linked(CREATED)
+    assert any("cannot be removed (Permission denied)" in warning for warning in warnings(told))
+
+
+@contextmanager
+def locked(target: Target) -> Iterator[None]:
+    lock = TargetLock.try_acquire(lock_path(runtime_folder(), target))
+    assert lock
+    with lock:
+        yield
+
+
+async def test_what_another_process_is_linking_is_left_to_it() -> None:
+    pending, service = left_behind(), FakeService()
+    journal = journal_with(pending)
+    with locked(pending.target):
+        [settled], _told = await resumed(pending, service, journal)
+    assert isinstance(settled.outcome, Failed)
+    assert "Another oauth-helper is linking my-auth" in settled.outcome.error.message
+    assert "when the other one has ended" in settled.outcome.error.hint
+    assert service.calls == []
+    assert journal.last == pending
+
+
+async def test_what_another_process_finished_meanwhile_is_omitted() -> None:
+    pending = left_behind()
+    with locked(pending.target):
+        assert (await resumed(pending, FakeService(), journal_with()))[0] == []
+    assert (await resumed(pending, FakeService(), journal_with()))[0] == []
+
+
+async def test_an_entry_that_was_damaged_meanwhile_is_reported_and_omitted(tmp_path: Path) -> None:
+    pending, service, journal = left_behind(), FakeService(), Journal(tmp_path / "pending")
+    journal.write(pending)
+    next((tmp_path / "pending").iterdir()).write_text("planted")
+    settled, told = await resumed(pending, service, journal)
+    assert (settled, service.calls) == ([], [])
+    assert "is not an entry of this version of oauth-helper" in warnings(told)[0]
+
+
+async def test_without_a_runtime_folder_a_redirect_is_finished_all_the_same() -> None:
+    (Path(os.environ["XDG_RUNTIME_DIR"]) / "oauth-helper").touch()
+    [settled], told = await resumed(left_behind(), FakeService())
+    assert settled.outcome == Linked(CREATED)
+    assert "other runs will not find this one" in warnings(told)[0]
+
+
+async def test_a_journal_that_cannot_be_read_is_reported_and_the_link_continues(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "pending")
+    journal.write(left_behind())
+    next((tmp_path / "pending").iterdir()).write_text("planted")
+    session = FakeSession(journal=journal)
+    assert await link_with(session, FakeService()) == Linked(CREATED)
+    assert warnings(session.told)[0].startswith("What an earlier run left cannot be read: ")
+
+
+@pytest.mark.parametrize("field", ["code", "state", "tag", "endpoint", "project_id"])
+@pytest.mark.parametrize("text", ["a\r\nb", "\ud800", "\x1b[31m"])
+def test_an_entry_with_characters_that_no_run_writes_is_not_read(field: str, text: str) -> None:
+    entry = Pending(Target("https://x.example", "project", NAME), RepoType.GITHUB, datetime.now(UTC), None, None)
+    with pytest.raises(ValueError, match=f"without a usable {field}"):
+        Pending.from_json(entry.to_json() | {field: text})

@@ -1,0 +1,66 @@
+"""The listener when a link starts over, and when one link follows another: where waiting tabs go."""
+
+import asyncio
+
+from listener_desk import ADDRESS, GENUINE, OURS, Forms, RedirectReceiver, ask, listening, paste, told
+
+from oauth_helper.events import Way
+from oauth_helper.models import RepoType
+
+
+async def test_a_waiting_form_gets_the_page_with_the_fresh_address() -> None:
+    receiver = RedirectReceiver(ending=None)
+    async with listening(receiver) as opened:
+        pasting = asyncio.create_task(paste(opened, f"https://console.example/?{OURS}"))
+        await receiver.arrivals.get()
+        receiver.taken.clear()
+        receiver.authorization_url = "https://github.com/login/oauth/authorize?state=fresh"
+        again = opened.listener.start_over(None)
+        answer = await pasting
+        assert answer.status == 303
+        for address in (answer.headers["location"], again):
+            page = await ask(opened.port, address.removeprefix(f"http://127.0.0.1:{opened.port}"))
+            assert "authorize?state=fresh" in page.body
+
+
+async def test_a_tab_that_waits_on_the_final_page_goes_straight_to_the_git_host() -> None:
+    receiver = RedirectReceiver(ending=None)
+    onward = "https://github.com/login/oauth/authorize?state=fresh"
+    async with listening(receiver) as opened:
+        coming = asyncio.create_task(ask(opened.port, GENUINE))
+        await receiver.arrivals.get()
+        receiver.taken.clear()
+        receiver.authorization_url = onward
+        opened.listener.start_over(onward)
+        done = (await coming).headers["location"]
+        again = (await ask(opened.port, done)).headers["location"]
+        target = again.removeprefix(f"http://127.0.0.1:{opened.port}")
+        page = await ask(opened.port, target)
+        assert onward in page.body, "a page begins the navigation, so that it is held"
+        cookie = page.headers["set-cookie"].partition(";")[0]
+        assert (await ask(opened.port, target, Cookie=cookie)).headers["location"] == onward
+
+
+async def test_a_tab_that_has_shown_one_outcome_continues_with_the_next_link() -> None:
+    first, second = (
+        RedirectReceiver(),
+        RedirectReceiver(authorization_url="https://gitlab.example/oauth", repo_type=RepoType.GITLAB),
+    )
+    async with listening(RedirectReceiver()) as opened:
+        await opened.listener.serve(first, more_to_come=True)
+        done = opened.listener.done_address.removeprefix(f"http://127.0.0.1:{opened.port}")
+        first.judge(ADDRESS, Way.WINDOW)
+        page = await ask(opened.port, done)
+        assert told(page) == "linked"
+        refresh = [meta["content"] for meta in Forms(page.body).all("meta") if meta.get("http-equiv") == "refresh"]
+        assert refresh == [f"1; url={done}"]
+        assert "goes on to the next account by itself" in page.body
+        await opened.listener.serve(second)
+        onward = (await ask(opened.port, done)).headers["location"]
+        assert opened.listener.handed_on
+        opened.listener.handed_on.lead(None)
+        page = await ask(opened.port, onward.removeprefix(f"http://127.0.0.1:{opened.port}"))
+        assert "gitlab.example" in page.body
+        assert (await ask(opened.port, f"/start?k={opened.key}")).status == 404, "the story before is over"
+        second.judge(ADDRESS, Way.PAGE)
+        assert "goes on" not in (await ask(opened.port, done)).body
