@@ -25,7 +25,7 @@ from link_script import (
     secrets_of,
     until,
 )
-from thoroughness import some_of
+from support.thoroughness import some_of
 
 from oauth_helper.sandbox import Sandbox
 from oauth_helper.sandbox.faults import Fault

@@ -8,7 +8,7 @@ import pytest
 from command import records, surroundings
 from forked_commands import run_command
 from link_script import Script, brought, consent, created, holding, kill, scripted, secrets_of
-from thoroughness import at_most
+from support.thoroughness import at_most
 
 from oauth_helper.sandbox import Sandbox
 

@@ -13,8 +13,8 @@ from command import Ended, ended, error_of, records, surroundings
 from forked_commands import run_command
 from link_script import LINK, NAME, bring, brought, entries, holding, scripted, secrets_of, until
 from other_users import NOBODY, needs_root
-from promised_json import read_authorizations
 from screen import terminal
+from support.promised_json import read_authorizations
 
 from oauth_helper.sandbox import Sandbox
 from oauth_helper.sandbox.faults import Fault

@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 from fault_network import HurriedClient
 from fault_story import RESIGNED, PassingSandbox, Story, WatchedJournal
-from thoroughness import at_most
+from support.thoroughness import at_most
 
 from oauth_helper.errors import RefusedError
 from oauth_helper.events import Linked
