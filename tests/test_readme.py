@@ -12,8 +12,8 @@ from typing import Final, get_args
 
 import pytest
 from command import surroundings
-from fault_table import COLUMNS, cells
 from promised_json import read_event
+from support.fault_table import COLUMNS, cells
 
 from oauth_helper import errors, events
 from oauth_helper.cli.output import EventLines
