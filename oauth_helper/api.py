@@ -7,8 +7,6 @@ import getpass
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -16,32 +14,28 @@ from oauth_helper.credential_sources import FoundCredentials
 from oauth_helper.credentials import GitCredential, IamUser, PersonalToken, UserPassword, check_type
 from oauth_helper.errors import (
     MachineError,
-    OAuthHelperError,
     OutcomeUnknownError,
     RedirectRejectedError,
-    RefusedError,
     SettingsError,
     UsageError,
 )
-from oauth_helper.events import Failed, Linked, Outcome
-from oauth_helper.exchange import TIMING, Exchange, Tell, Timing
-from oauth_helper.i18n import Language, Text, _, enumerated, listed, ngettext
+from oauth_helper.events import Linked, Outcome
+from oauth_helper.exchange import TIMING, Tell, Timing
+from oauth_helper.i18n import Language, _, enumerated, listed, ngettext
 from oauth_helper.journal import Journal
-from oauth_helper.link_steps import check, exchanged
+from oauth_helper.link_steps import check, link_directly
 from oauth_helper.link_steps import link as run_steps
 from oauth_helper.models import (
     Authorization,
     IfExists,
     LinkRequest,
     Namespace,
-    Pending,
     Project,
     RepoType,
     Target,
     default_name,
 )
 from oauth_helper.pasted_text import Query, interpretations
-from oauth_helper.receiver import Ending
 from oauth_helper.redirect import AuthorizationRequest
 from oauth_helper.secret import Secret
 from oauth_helper.servicestage.client import ServiceStageClient
@@ -61,8 +55,6 @@ from oauth_helper.values import Sourced
 
 CONCURRENCY: Final = 4
 """Requests at a time. ServiceStage limits the rate of a whole account, and each Git host limits ServiceStage's."""
-_NOT_ACCEPTED: Final = frozenset({"SVCSTG.REPO.0400", "SVCSTG.REPO.0402", "SVCSTG.REPO.0450", "SVCSTG.REPO.0451"})
-"""The codes with which ServiceStage may refuse a token or password; its documentation names none."""
 
 
 @asynccontextmanager
@@ -327,72 +319,18 @@ async def run_direct_link(
     is_checked: bool = False,
     may_list: bool = True,
 ) -> Linked:
-    """Link with a credential of the Git host: steps 1, 7 and 8 of a link. Nothing is saved: it can be run again.
+    """Link with a credential of the Git host; see :func:`~oauth_helper.link_steps.link_directly`.
 
-    While another process links the same name, wait for its end. With ``is_checked`` the caller has just seen that the
-    name is free or, without ``may_list``, that this account may not list.
+    While another process links the same name, wait for its end.
 
     Raises:
         OAuthHelperError: As :func:`link_with_token`.
     """
     check_type(request.repo_type, type(credential))
     async with _single_run(request, service, tell).acquired_or_joined(request) as joined:
-        if joined:
-            return joined
-        ending = Ending(tell)
-        existing: Authorization | None = None
-        try:
-            if not is_checked:
-                existing, names = await check(request, service, ending.watch)
-                may_list = names is not None
-            if existing and request.if_exists is IfExists.KEEP:
-                linked = Linked(existing, kept=True)
-            else:
-                pending = Pending(
-                    target=Target(service.endpoint, service.project_id, request.name),
-                    repo_type=request.repo_type,
-                    captured_at=datetime.now(UTC),
-                    code=Secret(""),
-                    state=Secret(""),
-                    stood_since=existing.create_time if existing else None,
-                )
-                create = partial(_create, request, credential, service)
-                exchange = Exchange(pending, service, create, ending.watch, timing=timing, may_list=may_list)
-                linked = await exchanged(exchange, request)
-        except OAuthHelperError as error:
-            if isinstance(error, RefusedError) and error.code in _NOT_ACCEPTED:
-                error.hint = _what_to_check(request, credential)
-            ending.tell(Failed(error))
-            raise
-        ending.tell(linked)
-        return linked
-
-
-async def _create(request: LinkRequest, credential: GitCredential, service: ServiceStageClient) -> Authorization:
-    repo_type, name = request.repo_type, request.name
-    if isinstance(credential, PersonalToken):
-        return await service.create_personal(repo_type, name=name, token=credential.token, host=credential.host)
-    return await service.create_password(repo_type, name=name, user=credential.user, password=credential.password)
-
-
-def _what_to_check(request: LinkRequest, credential: GitCredential) -> Text:
-    host = request.repo_type.display_name
-    if isinstance(credential, UserPassword):
-        return _(
-            "Check the user name and the password: that you can sign in to {host} with them over Git's HTTPS.",
-            host=host,
+        return joined or await link_directly(
+            *(request, credential, service, tell), timing=timing, is_checked=is_checked, may_list=may_list
         )
-    if credential.host:
-        return _(
-            "Check the token: that {host} lists it, with the rights to read and write repositories and hooks; and "
-            "--host, that ServiceStage can reach it.",
-            host=host,
-        )
-    return _(
-        "Check the token: that {host} lists it, with the rights to read and write repositories and hooks, and that "
-        "it comes from its official site.",
-        host=host,
-    )
 
 
 async def what_is_kept(request: LinkRequest, service: ServiceStageClient) -> Linked | None:

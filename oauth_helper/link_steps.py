@@ -1,4 +1,4 @@
-"""The eight steps of a link."""
+"""The eight steps of a link, and the three of a link without a browser."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Final
 
+from oauth_helper.credentials import GitCredential, PersonalToken, UserPassword
 from oauth_helper.errors import (
     CodeOrStateInvalidError,
     CredentialsError,
@@ -18,6 +19,7 @@ from oauth_helper.errors import (
     NotPermittedError,
     OAuthHelperError,
     OutcomeUnknownError,
+    RefusedError,
     StoppedError,
 )
 from oauth_helper.events import (
@@ -30,9 +32,11 @@ from oauth_helper.events import (
     Way,
 )
 from oauth_helper.exchange import (
+    TIMING,
     CannotVerifyError,
     Exchange,
     Tell,
+    Timing,
     find_existing,
     is_list_alone_refused,
     redirect_creation,
@@ -43,10 +47,13 @@ from oauth_helper.models import Authorization, IfExists, LinkRequest, Pending, T
 from oauth_helper.receiver import Ending, RedirectReceiver
 from oauth_helper.redirect import AuthorizationRequest, AuthorizationResponse
 from oauth_helper.resume import finish_earlier
+from oauth_helper.secret import Secret
 from oauth_helper.servicestage.client import ServiceStageClient
 from oauth_helper.session import Session
 from oauth_helper.single_instance import SingleRun
 
+_NOT_ACCEPTED: Final = frozenset({"SVCSTG.REPO.0400", "SVCSTG.REPO.0402", "SVCSTG.REPO.0450", "SVCSTG.REPO.0451"})
+"""The codes with which ServiceStage may refuse a token or password; its documentation names none."""
 _CLOCK_INTERVAL: Final = 1.0
 """Seconds between two readings of the wall clock, which may jump."""
 
@@ -328,4 +335,78 @@ def _stopped(
         )
     return OutcomeUnknownError(
         _("oauth-helper was stopped while ServiceStage was asked to create the authorization"), hint=hint
+    )
+
+
+async def link_directly(
+    request: LinkRequest,
+    credential: GitCredential,
+    service: ServiceStageClient,
+    tell: Tell,
+    *,
+    timing: Timing = TIMING,
+    is_checked: bool = False,
+    may_list: bool = True,
+) -> Linked:
+    """Link with a credential of the Git host: steps 1, 7 and 8 of a link. Nothing is saved: it can be run again.
+
+    With ``is_checked`` the caller has just seen that the name is free or, without ``may_list``, that this account may
+    not list.
+
+    Raises:
+        OAuthHelperError: What failed.
+    """
+    ending = Ending(tell)
+    existing: Authorization | None = None
+    try:
+        if not is_checked:
+            existing, names = await check(request, service, ending.watch)
+            may_list = names is not None
+        if existing and request.if_exists is IfExists.KEEP:
+            linked = Linked(existing, kept=True)
+        else:
+            pending = Pending(
+                target=Target(service.endpoint, service.project_id, request.name),
+                repo_type=request.repo_type,
+                captured_at=datetime.now(UTC),
+                code=Secret(""),
+                state=Secret(""),
+                stood_since=existing.create_time if existing else None,
+            )
+            create = partial(_create, request, credential, service)
+            exchange = Exchange(pending, service, create, ending.watch, timing=timing, may_list=may_list)
+            linked = await exchanged(exchange, request)
+    except OAuthHelperError as error:
+        if isinstance(error, RefusedError) and error.code in _NOT_ACCEPTED:
+            error.hint = _what_to_check(request, credential)
+        ending.tell(Failed(error))
+        raise
+    ending.tell(linked)
+    return linked
+
+
+async def _create(request: LinkRequest, credential: GitCredential, service: ServiceStageClient) -> Authorization:
+    repo_type, name = request.repo_type, request.name
+    if isinstance(credential, PersonalToken):
+        return await service.create_personal(repo_type, name=name, token=credential.token, host=credential.host)
+    return await service.create_password(repo_type, name=name, user=credential.user, password=credential.password)
+
+
+def _what_to_check(request: LinkRequest, credential: GitCredential) -> Text:
+    host = request.repo_type.display_name
+    if isinstance(credential, UserPassword):
+        return _(
+            "Check the user name and the password: that you can sign in to {host} with them over Git's HTTPS.",
+            host=host,
+        )
+    if credential.host:
+        return _(
+            "Check the token: that {host} lists it, with the rights to read and write repositories and hooks; and "
+            "--host, that ServiceStage can reach it.",
+            host=host,
+        )
+    return _(
+        "Check the token: that {host} lists it, with the rights to read and write repositories and hooks, and that "
+        "it comes from its official site.",
+        host=host,
     )

@@ -27,9 +27,9 @@ from oauth_helper.redirect import AuthorizationRequest, AuthorizationResponse
 from oauth_helper.secret import Secret
 
 MOMENTS: Final = (15.0, 30.0, 60.0)
-"""Seconds of waiting, after which advice is given."""
+"""Seconds of waiting after which guidance is given."""
 
-_MEANS: Final = {
+_GUIDANCE: Final = {
     RejectedRequest.HTTPS: Guidance.HTTPS,
     RejectedRequest.LOCALHOST: Guidance.LOCALHOST,
     RejectedRequest.OTHER_USER: Guidance.OTHER_USER,
@@ -39,11 +39,15 @@ _MEANS: Final = {
     "missing-code": Guidance.NOT_WHOLE,
     "repeated-parameter": Guidance.NOT_WHOLE,
 }
-"""What stands in the way if a request of this kind was the user's, the most telling first."""
+"""What is probably wrong if a request was rejected for this reason, the most telling reason first."""
+_TOLD_AT_ONCE: Final = 10
+"""Of each reason. A flood of requests must not flood the terminal, or a script that reads slowly."""
+_REPORT_EVERY: Final = 1.0
+"""Seconds between two reports of further rejected requests."""
 
 
 class Diagnosis:
-    """What is known of one wait."""
+    """What has reached this process during one wait, and what may keep the redirect away."""
 
     def __init__(self) -> None:
         self._reasons: set[str] = set()
@@ -51,14 +55,14 @@ class Diagnosis:
         self._given: set[Guidance] = set()
 
     def reached(self, reason: str | None = None) -> None:
-        """Know that something has reached us; where it was ignored, for what ``reason``."""
+        """Note a request; ``reason`` is why it was rejected."""
         self._is_reached = True
         if reason:
             self._reasons.add(reason)
 
     def guidance(self, *, is_last: bool) -> Guidance | None:
-        """Return what to say now that was not said before, if anything; ``is_last``: there will be no more of it."""
-        candidates = [guidance for reason, guidance in _MEANS.items() if reason in self._reasons]
+        """Return the next guidance that was not given before; ``is_last``: this is the last call."""
+        candidates = [guidance for reason, guidance in _GUIDANCE.items() if reason in self._reasons]
         if not self._is_reached:
             candidates.append(Guidance.UNREACHED)
         elif is_last:
@@ -69,19 +73,13 @@ class Diagnosis:
         return guidance
 
 
-_TOLD_AT_ONCE: Final = 10
-"""Of each reason. Who floods us shall not flood the terminal, nor a script that reads slowly."""
-_PAUSE: Final = 1.0
-"""Seconds between two tellings of more."""
-
-
 class RejectedRequestCounter:
-    """Counts what is ignored, and tells of it."""
+    """Counts rejected requests by reason, and reports them: the first ones at once, the others once per second."""
 
     def __init__(self, tell: Callable[[Event], None]) -> None:
         self._tell = tell
         self._counts: Counter[str] = Counter()
-        self._untold: dict[str, None] = {}
+        self._unreported: dict[str, None] = {}
         self._timer: asyncio.TimerHandle | None = None
 
     def add(self, reason: str) -> None:
@@ -90,39 +88,39 @@ class RejectedRequestCounter:
         if self._counts[reason] <= _TOLD_AT_ONCE:
             self._tell(Ignored(reason, self._counts[reason]))
             return
-        self._untold[reason] = None
+        self._unreported[reason] = None
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(_PAUSE, self.tell_rest)
+            self._timer = asyncio.get_running_loop().call_later(_REPORT_EVERY, self.report)
 
-    def tell_rest(self) -> None:
-        """Tell now what was counted since."""
+    def report(self) -> None:
+        """Report now what was counted since the last report."""
         if self._timer:
             self._timer.cancel()
             self._timer = None
-        untold, self._untold = self._untold, {}
-        for reason in untold:
+        unreported, self._unreported = self._unreported, {}
+        for reason in unreported:
             self._tell(Ignored(reason, self._counts[reason]))
 
 
 class Ending:
-    """Tells the events of a link, and its end once: before anything is closed, and with what it means."""
+    """Passes the events of a link on, and its outcome exactly once."""
 
     def __init__(self, tell: Callable[[Event], None]) -> None:
         self._tell = tell
         self.progress: Progress = Progress()
 
     def watch(self, event: Event) -> None:
-        """Tell an event, and remember how far the link is."""
+        """Pass an event on, and note the progress."""
         self.progress.take(event)
         self._tell(event)
 
     def explain(self, error: OAuthHelperError) -> None:
-        """Say in an error that nothing was created, if that is certain. Further calls change nothing."""
+        """Add to an error that nothing was created, if that is certain. Further calls change nothing."""
         if not self.progress.may_be_created:
             error.say_that_nothing_was_created()
 
     def tell(self, outcome: Outcome) -> None:
-        """Tell the end, unless it is told."""
+        """Pass the outcome on, unless there was one before."""
         if self.progress.is_over:
             return
         if isinstance(outcome, Failed):
@@ -131,27 +129,33 @@ class Ending:
 
 
 class RedirectReceiver:
-    """Where every way brings what it caught: one judge, one winner, one outcome for all."""
+    """Validates the redirects of all ways; the first valid one wins, and all ways learn the same outcome."""
 
     def __init__(self, request: AuthorizationRequest, tell: Callable[[Event], None]) -> None:
-        self._request = request
         self._tell = tell
         self._rejected = RejectedRequestCounter(tell)
-        self._diagnosis = Diagnosis()
         self._is_denied = False
-        self._way: Way | None = None
-        self._is_refused = False
-        self._redirect: asyncio.Future[AuthorizationResponse] = asyncio.get_running_loop().create_future()
         self._outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self.way: Way | None = None
+        """How the last valid redirect came, a denial included."""
+        self.start_over(request)
+
+    def start_over(self, request: AuthorizationRequest) -> None:
+        """Wait for the redirect of this request; the one before, if any, was refused."""
+        self._request = request
+        self._diagnosis = Diagnosis()
+        self._redirect: asyncio.Future[AuthorizationResponse] = asyncio.get_running_loop().create_future()
+        self.is_refused: bool = False
+        """Whether ServiceStage has refused the redirect that came."""
 
     @property
     def authorization_url(self) -> str:
-        """The address at the Git host; it contains the state."""
+        """The authorization URL, which contains the state."""
         return self._request.url.reveal()
 
     @property
     def printed_url(self) -> str:
-        """The same address as people and scripts get it: in terminals and chats it is one whole link."""
+        """The authorization URL for people and scripts: terminals and chats recognize it as one link."""
         return self._request.printed_url.reveal()
 
     @property
@@ -161,109 +165,87 @@ class RedirectReceiver:
 
     @property
     def state(self) -> Secret:
-        """What the redirect has to bring back."""
+        """The state that a redirect must have."""
         return self._request.state
 
     @property
     def redirect_uri(self) -> str | None:
-        """Where the Git host will send the browser, where it is known."""
+        """Where the Git host will redirect to, if that is known."""
         return self._request.redirect_uri
 
     def judge(self, text: str, way: Way) -> None:
-        """Judge a pasted text; return when it is ours.
+        """Take the redirect from a pasted text.
 
         Raises:
-            RedirectRejectedError: It is not ours, or not whole; the wait goes on.
+            RedirectRejectedError: It is not the redirect of this link, or not complete; the wait goes on.
         """
-        self._decide(self._request.judge, text, way)
+        self._take(self._request.judge, text, way)
 
     def judge_query(self, query: str, way: Way) -> None:
-        """Judge the raw query of a request; as :meth:`judge`, but nothing is searched or unwrapped."""
-        self._decide(self._request.judge_query, query, way)
+        """Take the redirect from the raw query of a request. Raises as :meth:`judge`."""
+        self._take(self._request.judge_query, query, way)
 
-    def _decide(self, judge: Callable[[str], AuthorizationResponse], offered: str, way: Way) -> None:
+    def _take(self, judge: Callable[[str], AuthorizationResponse], offered: str, way: Way) -> None:
         try:
             response = judge(offered)
         except RedirectRejectedError as rejected:
-            self._ignore(rejected.reason)
+            self.ignore(rejected.reason)
             raise
         except AuthorizationDeniedError as denied:
-            self._rejected.tell_rest()
+            self._rejected.report()
             if not self._redirect.done():
-                self._is_denied = True
-                self._way = way
+                self._is_denied, self.way = True, way
             self.give_up(denied)
         else:
             if not self._redirect.done():
                 self._redirect.set_result(response)
-                self._way = way
-                self._rejected.tell_rest()
+                self.way = way
+                self._rejected.report()
                 self._tell(Captured(way))
 
-    def ignore(self, rejected: RejectedRequest) -> None:
-        """Count a request to the listener that got no further."""
-        self._ignore(rejected)
-
-    def _ignore(self, reason: str) -> None:
-        if self._outcome.done():
-            return  # The end is told, and nothing comes after it.
-        self._diagnosis.reached(reason)
-        self._rejected.add(reason)
+    def ignore(self, reason: str) -> None:
+        """Count a rejected request, or a rejected redirect."""
+        if not self._outcome.done():  # the outcome is the last event
+            self._diagnosis.reached(reason)
+            self._rejected.add(reason)
 
     def visit(self) -> None:
-        """Know that a browser that can reach us begins."""
+        """Note that a browser has reached the listener."""
         self._diagnosis.reached()
         if not self._redirect.done():
             self._tell(Visited())
 
     def warn_of_second_use(self, listener: str) -> None:
-        """Have the user told that an address that is good once was used again, and of a new one."""
+        """Report that an address that is good once was used again, and a new address."""
         if not self._redirect.done():
             self._tell(OpenedTwice(listener))
 
     def guidance(self, *, is_last: bool) -> Guidance | None:
-        """Return what may keep the redirect from coming, unless that was said; see :class:`Diagnosis`."""
+        """Return what may keep the redirect away, unless that was given before; see :class:`Diagnosis`."""
         return self._diagnosis.guidance(is_last=is_last)
 
     @property
     def has_redirect(self) -> bool:
-        """Whether the redirect is in hand."""
+        """Whether the redirect came."""
         return self._redirect.done() and not self._redirect.cancelled() and self._redirect.exception() is None
 
     @property
     def was_answered(self) -> bool:
-        """Whether a redirect of ours came, be it a denial."""
+        """Whether the redirect or a denial came."""
         return self.has_redirect or self._is_denied
 
-    @property
-    def way(self) -> Way | None:
-        """How the redirect in hand, or the last one that was, came; a denial is one too."""
-        return self._way
-
-    @property
-    def is_refused(self) -> bool:
-        """Whether the redirect in hand is worth nothing any more."""
-        return self._is_refused
-
     def refuse(self) -> None:
-        """Know that ServiceStage will not have the redirect in hand."""
-        self._is_refused = True
+        """Note that ServiceStage has refused the redirect."""
+        self.is_refused = True
         self._tell(Refused())
 
-    def start_over(self, request: AuthorizationRequest) -> None:
-        """Wait for the redirect that answers ``request``: the one in hand came to nothing."""
-        self._request = request
-        self._is_refused = False
-        self._diagnosis = Diagnosis()
-        self._redirect = asyncio.get_running_loop().create_future()
-
     def give_up(self, error: BaseException) -> None:
-        """End the wait with ``error``, unless the redirect is in hand."""
+        """End the wait with ``error``, unless the redirect came."""
         if not self._redirect.done():
             self._redirect.set_exception(error)
 
     async def redirect(self) -> AuthorizationResponse:
-        """Wait for the first redirect that is ours.
+        """Wait for the first valid redirect.
 
         Raises:
             AuthorizationDeniedError: It says that the Git host or the user refused.
@@ -271,11 +253,11 @@ class RedirectReceiver:
         return await asyncio.shield(self._redirect)
 
     async def outcome(self) -> Outcome:
-        """Wait for the end of the story."""
+        """Wait for the outcome of the link."""
         return await asyncio.shield(self._outcome)
 
     def end(self, outcome: Outcome) -> None:
-        """Let everybody who waits know how the story ended."""
-        self._rejected.tell_rest()
+        """Give the outcome to all that wait for it."""
+        self._rejected.report()
         self._outcome.set_result(outcome)
         self._redirect.cancel()

@@ -11,23 +11,24 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from enum import StrEnum
 from types import FrameType, MappingProxyType, TracebackType
 from typing import Final, NamedTuple, Self
+
+from msgspec import Struct
 
 from oauth_helper.errors import RedirectRejectedError
 from oauth_helper.i18n import Text, _, ngettext
 
 LONGEST: Final = 65_536
-"""Bytes. What is longer is no address; of it just enough is kept to see that it is too long."""
+"""Bytes. A longer text is not an address; only as much of it is kept as shows that it is too long."""
 
 _PASTE_BEGINS: Final = b"\x1b[200~"
 _PASTE_ENDS_LENGTH: Final = 6
 
 
 class Kind(StrEnum):
-    """What came; the values are the groups of the pattern below."""
+    """What the user did; the values are the groups of the pattern below."""
 
     PASTE = "paste"
     TEXT = "text"
@@ -38,7 +39,7 @@ class Kind(StrEnum):
 
 
 class Input(NamedTuple):
-    """One thing that came from the terminal."""
+    """One input from the terminal."""
 
     kind: Kind
     text: str
@@ -65,11 +66,11 @@ _UNFINISHED: Final = re.compile(rb"\x1b\[200~ | \x1b (?: O | \[ [0-?]{0,32} [\ -
 
 
 class Keyboard:
-    """Cuts what a terminal sends into inputs, wherever one read ended and the next began."""
+    """Splits what a terminal sends into inputs, however it is divided into reads."""
 
     def __init__(self) -> None:
         self._has_gap = False
-        """Whether something was left out since the last text: the texts before and behind it are not one."""
+        """Whether something was left out since the last text, so that the texts before and after it are separate."""
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._pending = b""
 
@@ -79,12 +80,12 @@ class Keyboard:
         return self._pending.startswith(_PASTE_BEGINS)
 
     def reset(self) -> None:
-        """Forget what has begun and not ended."""
+        """Drop an incomplete input."""
         self._pending = b""
         self._decoder.reset()
 
     def feed(self, data: bytes) -> list[Input]:
-        """Return the inputs that ``data`` ends; what it begins is kept for the next call."""
+        """Return the inputs that ``data`` completes; an incomplete one is kept for the next call."""
         self._pending += data
         inputs: list[Input] = []
         position = 0
@@ -120,12 +121,14 @@ else:
 _INPUT_FLAGS: Final = 0
 _LOCAL_FLAGS: Final = 3
 _CONTROL_CHARACTERS: Final = 6
-"""Places in what :func:`termios.tcgetattr` returns."""
+"""Indexes into what :func:`termios.tcgetattr` returns."""
 
-_MOMENT: Final = 0.1
-"""Seconds."""
+_OUTPUT_TIMEOUT: Final = 0.1
+"""Seconds to wait for blocked output."""
+_CHECK_FOREGROUND_EVERY: Final = 1.0
+"""Seconds. Shells send no signal to a background job that was not stopped when it comes to the foreground."""
 
-_DEADLY: Final = ("SIGQUIT", "SIGALRM", "SIGUSR1", "SIGUSR2", "SIGXCPU", "SIGVTALRM", "SIGPROF")
+_DEADLY_SIGNALS: Final = ("SIGQUIT", "SIGALRM", "SIGUSR1", "SIGUSR2", "SIGXCPU", "SIGVTALRM", "SIGPROF")
 """Signals that end a program at once, unless it handles them."""
 
 Handler = Callable[[int, FrameType | None], object] | int | None
@@ -135,10 +138,10 @@ _BRACKETED_PASTE_OFF: Final = b"\x1b[?2004l"
 
 
 def can_prompt(fd: int = 0) -> bool:
-    """Tell whether ``fd`` is a terminal that is ours to read: no other job of our session is in its foreground.
+    """Return whether ``fd`` is a terminal that we may read: no other job of our session is in its foreground.
 
-    A terminal that does not control our session counts too: job control stops nobody there, and who started us
-    with it as standard input (``setsid``, a program that plays the user) means us to read it.
+    A terminal that does not control our session counts too: job control stops no process there, and a program that
+    started us with it as standard input (``setsid``) wants us to read it.
 
     Always False on Windows, whose consoles have no such settings; there the page takes the address.
     """
@@ -146,32 +149,32 @@ def can_prompt(fd: int = 0) -> bool:
 
 
 def is_lent_to_others(fd: int) -> bool:
-    """Tell whether another job of our session is in the foreground.
+    """Return whether another job of our session is in the foreground.
 
-    Whoever reads the terminal then, or changes its settings, is stopped by SIGTTIN or SIGTTOU (POSIX, General
+    A process that reads the terminal then, or changes its settings, is stopped by SIGTTIN or SIGTTOU (POSIX, General
     Terminal Interface, 11.1.4).
     """
     try:
         return os.tcgetpgrp(fd) != os.getpgrp()
-    except OSError:  # not the terminal that controls our session: nobody stops us
+    except OSError:  # not the terminal that controls our session
         return False
 
 
 @contextmanager
-def put_in_order_before_death(put_in_order: Callable[[], None], *more: str) -> Iterator[None]:
-    """Within the context, a signal that ends the process at once puts the terminal in order first.
+def restored_before_death(restore: Callable[[], None], *more: str) -> Iterator[None]:
+    """Within the context, call ``restore`` before a signal without a handler ends the process as it always does.
 
-    It then ends the process as it always does. ``more`` are further signals, beside those that nothing else handles.
+    ``more`` are further signals, which other code usually handles.
     """
     replaced: dict[int, Handler] = {}
 
     def die(number: int, _frame: FrameType | None) -> None:
-        put_in_order()
+        restore()
         signal.signal(number, signal.SIG_DFL)
         signal.raise_signal(number)
 
     if threading.current_thread() is threading.main_thread():  # signals can be handled nowhere else
-        for name in (*_DEADLY, *more):
+        for name in (*_DEADLY_SIGNALS, *more):
             number = getattr(signal, name, None)
             if number and signal.getsignal(number) is signal.SIG_DFL:
                 replaced[number] = signal.signal(number, die)
@@ -185,26 +188,26 @@ def put_in_order_before_death(put_in_order: Callable[[], None], *more: str) -> I
 
 @contextmanager
 def hidden_typing(fd: int) -> Iterator[None]:
-    """Do not show what is typed at the terminal ``fd`` within the context; edit lines as usual.
+    """Do not echo what is typed at the terminal ``fd`` within the context; lines can be edited as usual.
 
-    While Ctrl-Z stops the process, and after every signal that ends it, the terminal is as it was found.
+    While Ctrl-Z stops the process, and after every signal that ends it, the terminal has its former settings.
 
     Raises:
-        termios.error: It is no terminal.
+        termios.error: It is not a terminal.
     """
-    found = termios.tcgetattr(fd)
+    saved = termios.tcgetattr(fd)
     hidden = termios.tcgetattr(fd)
     hidden[_LOCAL_FLAGS] &= ~termios.ECHO
 
     def hide() -> None:
-        # Not after the output is written: Ctrl-S may hold it for any time. Typed before, it was shown: drop it.
+        # At once: Ctrl-S may stop the output for any time. What was typed before was echoed: drop it.
         termios.tcflush(fd, termios.TCIFLUSH)
         termios.tcsetattr(fd, termios.TCSANOW, hidden)
 
     def show() -> None:
         if not is_lent_to_others(fd):
             with suppress(termios.error):  # hung up
-                termios.tcsetattr(fd, termios.TCSANOW, found)
+                termios.tcsetattr(fd, termios.TCSANOW, saved)
 
     def stop(number: int, _frame: FrameType | None) -> None:
         show()
@@ -218,7 +221,7 @@ def hidden_typing(fd: int) -> Iterator[None]:
     )
     hide()
     try:
-        with put_in_order_before_death(show, "SIGTERM", "SIGHUP"):
+        with restored_before_death(show, "SIGTERM", "SIGHUP"):
             if can_be_stopped:
                 signal.signal(signal.SIGTSTP, stop)
             yield
@@ -228,26 +231,62 @@ def hidden_typing(fd: int) -> Iterator[None]:
         show()
 
 
-class SilentTerminal:
-    """A terminal that echoes nothing, hands over every byte at once and marks what is pasted.
+class TerminalReader:
+    """Reads a terminal without echo, byte by byte and with marked pastes, while this process is in its foreground.
 
-    Ctrl-C, Ctrl-Z and the like stay signals.
+    Ctrl-C, Ctrl-Z and the like stay signals. ``received`` is called with what was read, and with nothing at the
+    terminal's end.
     """
 
-    def __init__(self, fd: int, *, marks_pastes: bool = True) -> None:
+    def __init__(self, fd: int, received: Callable[[bytes], None], *, marks_pastes: bool) -> None:
         self._fd = fd
+        self._received = received
         self._marks_pastes = marks_pastes
-        self._found: list[int | list[bytes | int]] | None = None
+        self._saved: list[int | list[bytes | int]] | None = None
+        self._is_open = self._has_read = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._until_closed = ExitStack()
+        self._handlers: dict[signal.Signals, Handler] = {}
 
-    def take(self) -> None:
-        """Silence the terminal; again, where another program has changed it since.
+    def open(self) -> None:
+        """Start to read, within the running loop.
 
         Raises:
-            termios.error: It is no terminal.
+            OSError: The loop cannot watch it.
+            termios.error: It is not a terminal.
         """
+        self._loop = asyncio.get_running_loop()
+        self._is_open = True
+        try:
+            self._take()
+        except BaseException:
+            self._restore()
+            raise
+        self._until_closed.enter_context(restored_before_death(self._restore))
+        if threading.current_thread() is threading.main_thread():  # signals can be handled nowhere else
+            self._handle(signal.SIGCONT, self._take)
+            if signal.getsignal(signal.SIGTSTP) is signal.SIG_DFL:
+                self._handle(signal.SIGTSTP, self._stop)
+
+    def close(self) -> None:
+        """Restore the terminal, and leave nothing of a paste to the shell; a second call does nothing."""
+        self._is_open = False
+        self._until_closed.close()
+        while self._handlers:
+            number, handler = self._handlers.popitem()
+            signal.signal(number, handler or signal.SIG_DFL)
+        self._release(flush=self._has_read)
+
+    def _take(self) -> None:
+        """Silence the terminal and read it; again after another program has changed it."""
+        self._cancel_timer()
+        if not self._is_open:  # a signal of a moment ago
+            return
+        if is_lent_to_others(self._fd):
+            self._timer = self._loop.call_later(_CHECK_FOREGROUND_EVERY, self._take)
+            return
         silent = termios.tcgetattr(self._fd)
-        if self._found is None:
-            self._found = termios.tcgetattr(self._fd)
+        self._saved = self._saved or termios.tcgetattr(self._fd)
         # Not canonical: the kernel would cut a line at 4096 bytes. And no carriage return becomes a line feed: CRLF
         # would look like a blank line, which ends an address.
         silent[_LOCAL_FLAGS] &= ~(termios.ECHO | termios.ICANON)
@@ -255,99 +294,37 @@ class SilentTerminal:
         silent[_INPUT_FLAGS] &= ~(termios.ICRNL | termios.INLCR | termios.IGNCR | termios.IXON)
         silent[_CONTROL_CHARACTERS][termios.VMIN] = 1
         silent[_CONTROL_CHARACTERS][termios.VTIME] = 0
-        # At once: to wait for output could be to wait for ever, where the user holds it with Ctrl-S.
+        # At once: to wait until output is written could take forever if the user stops it with Ctrl-S.
         termios.tcsetattr(self._fd, termios.TCSANOW, silent)
-        self._tell(_BRACKETED_PASTE_ON)
-
-    def give_back(self, *, flush: bool = False) -> None:
-        """Set everything as it was found; with ``flush``, what nobody has read yet is thrown away."""
-        if self._found is None:
-            return
-        found, self._found = self._found, None
-        if is_lent_to_others(self._fd):
-            return  # the settings are another job's by now
-        self._tell(_BRACKETED_PASTE_OFF)
-        with suppress(termios.error):  # it was hung up: there is nothing to give back
-            if flush:  # while nothing is echoed
-                termios.tcflush(self._fd, termios.TCIFLUSH)
-            termios.tcsetattr(self._fd, termios.TCSANOW, found)
-
-    def _tell(self, sequence: bytes) -> None:
-        # To the terminal itself: standard output and error may lead elsewhere.
-        if self._marks_pastes and select.select([], [self._fd], [], _MOMENT)[1]:  # else its output is blocked
-            with suppress(OSError):  # opened for reading only, or hung up: without the marks, quiet ends a paste
-                os.write(self._fd, sequence)
-
-
-_READ_AT_ONCE: Final = 65_536
-_AGAIN_OURS: Final = 1.0
-"""Seconds between two looks whether a job in the background was brought to the foreground. Shells send no signal
-to a job that was not stopped."""
-
-
-class TerminalReader:
-    """Hold a terminal silent and read it, whenever this process is in its foreground.
-
-    ``received`` is called with what was read, and with nothing at the terminal's end.
-    """
-
-    def __init__(self, fd: int, received: Callable[[bytes], None], *, marks_pastes: bool) -> None:
-        self._fd = fd
-        self._received = received
-        self._terminal = SilentTerminal(fd, marks_pastes=marks_pastes)
-        self._is_open = self._has_read = False
-        self._verify_again: asyncio.TimerHandle | None = None
-        self._until_closed = ExitStack()
-        self._replaced: dict[signal.Signals, Handler] = {}
-
-    def open(self) -> None:
-        """Begin, within the running loop.
-
-        Raises:
-            OSError: The loop cannot watch it.
-            termios.error: It is no terminal.
-        """
-        self._loop = asyncio.get_running_loop()
-        self._is_open = True
-        try:
-            self._take()
-        except BaseException:
-            self._terminal.give_back()
-            raise
-        self._until_closed.enter_context(put_in_order_before_death(self._terminal.give_back))
-        if threading.current_thread() is threading.main_thread():  # signals can be handled nowhere else
-            self._handle(signal.SIGCONT, self._take)
-            if signal.getsignal(signal.SIGTSTP) is signal.SIG_DFL:
-                self._handle(signal.SIGTSTP, self._stop)
-
-    def close(self) -> None:
-        """Give the terminal back as it was found, and nothing of a paste to the shell; a second call does nothing."""
-        self._is_open = False
-        self._until_closed.close()
-        while self._replaced:
-            number, handler = self._replaced.popitem()
-            signal.signal(number, handler or signal.SIG_DFL)
-        self._let_go(flush=self._has_read)
-
-    def _take(self) -> None:
-        self._stop_looking()
-        if not self._is_open:  # a signal of a moment ago
-            return
-        if is_lent_to_others(self._fd):
-            self._verify_again = self._loop.call_later(_AGAIN_OURS, self._take)
-            return
-        self._terminal.take()
+        self._write(_BRACKETED_PASTE_ON)
         self._loop.add_reader(self._fd, self._read)
 
-    def _let_go(self, *, flush: bool) -> None:
-        self._stop_looking()
+    def _release(self, *, flush: bool) -> None:
+        self._cancel_timer()
         self._loop.remove_reader(self._fd)
-        self._terminal.give_back(flush=flush)
+        self._restore(flush=flush)
 
-    def _stop_looking(self) -> None:
-        if self._verify_again:
-            self._verify_again.cancel()
-            self._verify_again = None
+    def _restore(self, *, flush: bool = False) -> None:
+        """Restore the settings; ``flush`` drops what was not read yet."""
+        saved, self._saved = self._saved, None
+        if saved is None or is_lent_to_others(self._fd):  # the settings are another job's by now
+            return
+        self._write(_BRACKETED_PASTE_OFF)
+        with suppress(termios.error):  # it was hung up
+            if flush:  # while nothing is echoed
+                termios.tcflush(self._fd, termios.TCIFLUSH)
+            termios.tcsetattr(self._fd, termios.TCSANOW, saved)
+
+    def _write(self, sequence: bytes) -> None:
+        # To the terminal itself: standard output and error may lead elsewhere.
+        if self._marks_pastes and select.select([], [self._fd], [], _OUTPUT_TIMEOUT)[1]:  # else its output is blocked
+            with suppress(OSError):  # opened for reading only, or hung up: without marks, silence ends a paste
+                os.write(self._fd, sequence)
+
+    def _cancel_timer(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
 
     def _read(self) -> None:
         if is_lent_to_others(self._fd):
@@ -355,26 +332,26 @@ class TerminalReader:
             self._take()
             return
         try:
-            data = os.read(self._fd, _READ_AT_ONCE)
-        except BlockingIOError:  # somebody else was faster
+            data = os.read(self._fd, LONGEST)
+        except BlockingIOError:  # another process has read it
             return
         except OSError:  # pragma: no cover - EIO while the terminal is being hung up; as a rule it has been by now
             data = b""
         self._has_read = True
         if not data:
-            self._let_go(flush=False)
+            self._release(flush=False)
         self._received(data)
 
-    def _handle(self, number: signal.Signals, what: Callable[[], None]) -> None:
+    def _handle(self, number: signal.Signals, action: Callable[[], None]) -> None:
         def handler(_number: int, _frame: FrameType | None) -> None:
-            self._loop.call_soon_threadsafe(what)
+            self._loop.call_soon_threadsafe(action)
 
-        self._replaced[number] = signal.signal(number, handler)
+        self._handlers[number] = signal.signal(number, handler)
 
     def _stop(self) -> None:
-        # Shells differ in whether they mend the settings of a terminal that a stopped job left behind, so we leave
-        # it in order, stop as Ctrl-Z always stops a program, and begin anew when we are continued.
-        self._let_go(flush=False)
+        # Not every shell restores the settings of a terminal that a stopped job changed. So restore them, stop as
+        # Ctrl-Z always stops a program, and silence the terminal again when the process continues.
+        self._release(flush=False)
         handler = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
         signal.raise_signal(signal.SIGTSTP)
         signal.signal(signal.SIGTSTP, handler)
@@ -387,35 +364,34 @@ _UNFINISHED_PASTE: Final = _("The end of the paste did not arrive; paste the add
 _CLOSED: Final = _("The prompt is closed; the page still takes the address.")
 
 
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long the prompt waits for what, in seconds."""
+class PromptTiming(Struct, frozen=True):
+    """How long the prompt waits, in seconds."""
 
     quiet: float = 0.25
-    """Without anything more after a line break, before a text without marks is taken to be whole."""
+    """Without input after a line break, before a text without marks is complete."""
     reminder: float = 2.0
-    """Before somebody who has pasted or typed, and sees nothing of it, is told that Enter is awaited."""
+    """Before a user who has typed, and sees nothing of it, is reminded to press Enter."""
     end_of_paste: float = 5.0
-    """Without anything more within a bracketed paste, before its end is not expected any longer."""
-    next_piece: float = 10.0
-    """In which a rejected text may turn out to have been the first piece of a paste."""
+    """Without input within a bracketed paste, before its end is not expected any more."""
+
+
+_TIMING: Final = PromptTiming()
 
 
 class TerminalPrompt:
-    """Read the terminal ``fd`` while the context is open, and bring every pasted text to ``offer``.
+    """Read the terminal ``fd`` while the context is open, and pass every pasted text to ``offer``.
 
-    Nothing that is typed or pasted is echoed: it bears the code. A bracketed paste ends at its mark. Without marks,
-    a text ends when its last character is a line break and then nothing comes for a quarter of a second: a
-    wrapped address arrives as several lines, and judging the first of them could take a code that is cut off.
+    Nothing that is typed or pasted is echoed: it contains the code. A bracketed paste ends at its mark. Without marks,
+    a text ends with a line break that is followed by a quarter of a second without input: a wrapped address arrives
+    as several lines, and the first of them could contain a part of the code.
 
     Args:
-        offer: Judges a text. It raises :class:`RedirectRejectedError` where the text is not ours, and the prompt
-            goes on; it returns where the text is ours, and the prompt is done.
-        say: Says something to the user.
-        keys: What a word does that is typed alone, with Enter behind it; the wait goes on.
-        fd: A terminal, of which :func:`can_prompt` said that it is ours.
-        patience: How long it waits for what.
-        environ: A terminal that calls itself dumb (``TERM``) is not asked to mark pastes.
+        offer: Takes a text; it raises :class:`RedirectRejectedError` if the wait goes on.
+        say: Prints a message.
+        keys: The actions of words that are typed alone and followed by Enter; the wait goes on.
+        fd: A terminal for which :func:`can_prompt` is true.
+        timing: How long it waits.
+        environ: If ``TERM`` is ``dumb``, the terminal is not asked to mark pastes.
     """
 
     def __init__(
@@ -425,18 +401,16 @@ class TerminalPrompt:
         say: Callable[[Text], None],
         keys: Mapping[str, Callable[[], None]] = MappingProxyType({}),
         fd: int = 0,
-        patience: Patience = Patience(),
+        timing: PromptTiming = _TIMING,
         environ: Mapping[str, str] = os.environ,
     ) -> None:
         self._offer = offer
         self._say = say
         self._keys = keys
-        self._patience = patience
+        self._timing = timing
         self._reader = TerminalReader(fd, self._received, marks_pastes=environ.get("TERM") != "dumb")
         self._keyboard = Keyboard()
         self._typed = ""
-        self._rejected = ""
-        self._rejected_at = 0.0
         self._is_done = False
         self._timer: asyncio.TimerHandle | None = None
 
@@ -448,13 +422,13 @@ class TerminalPrompt:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._end()
+        self._finish()
         self._reader.close()
 
     def _received(self, data: bytes) -> None:
         if self._is_done:
-            return  # read all the same: the tail of a paste is no command for the user's shell
-        self._wait_for(None)
+            return  # what follows is read and dropped: the end of a paste is not a command for the user's shell
+        self._schedule(None)
         if not data:
             self._close()
             return
@@ -462,16 +436,16 @@ class TerminalPrompt:
             if not self._is_done:
                 self._take(each)
         if self._keyboard.paste_is_open:
-            self._wait_for(self._give_the_paste_up, self._patience.end_of_paste)
+            self._schedule(self._abandon_paste, self._timing.end_of_paste)
         elif self._typed.endswith(("\r", "\n")):
-            self._wait_for(self._submit_typed, self._patience.quiet)
+            self._schedule(self._submit_typed, self._timing.quiet)
         elif self._typed.strip():
-            self._wait_for(self._remind, self._patience.reminder)
+            self._schedule(self._remind, self._timing.reminder)
 
     def _take(self, entered: Input) -> None:
         match entered.kind:
             case Kind.PASTE:
-                self._typed = ""  # a key pressed by mistake, or the tail of a paste that was given up
+                self._typed = ""  # keys pressed by mistake, or the end of an abandoned paste
                 self._submit(entered.text)
             case Kind.TEXT | Kind.ENTER:
                 self._typed = (self._typed + entered.text)[-LONGEST - 1 :]
@@ -496,34 +470,13 @@ class TerminalPrompt:
             self._say(_TOO_LONG)
         else:
             self._say(ngettext("received {count} character", "received {count} characters", len(text.strip())))
-            self._judge(text)
-
-    def _judge(self, text: str) -> None:
-        """Offer ``text``, and after it what it may be the end of.
-
-        A slow link delivers a paste in pieces. The piece alone goes first: where it is taken it has "code=" itself,
-        so the code is not cut off at its front, and at its end it is no different with the earlier piece before it.
-        The other order could take a wrong code, a cut-off address with a whole one glued to it. For the same reason
-        nothing is put before a text that begins an address of its own.
-        """
-        is_recent = self._loop.time() - self._rejected_at <= self._patience.next_piece
-        joined = self._rejected + text if is_recent and "://" not in text else text
-        try:
-            self._offer_either(text, joined)
-        except RedirectRejectedError as rejected:
-            self._rejected, self._rejected_at = joined[-LONGEST:], self._loop.time()
-            self._say(rejected.message)
-            self._say(rejected.hint)
-        else:
-            self._end()
-
-    def _offer_either(self, text: str, joined: str) -> None:
-        try:
-            self._offer(text)
-        except RedirectRejectedError:
-            if joined == text:
-                raise
-            self._offer(joined)
+            try:
+                self._offer(text)
+            except RedirectRejectedError as rejected:
+                self._say(rejected.message)
+                self._say(rejected.hint)
+            else:
+                self._finish()
 
     def _remind(self) -> None:
         self._say(
@@ -534,22 +487,22 @@ class TerminalPrompt:
             )
         )
 
-    def _give_the_paste_up(self) -> None:
+    def _abandon_paste(self) -> None:
         self._keyboard.reset()
         self._say(_UNFINISHED_PASTE)
 
     def _close(self) -> None:
-        self._end()
+        self._finish()
         self._reader.close()
         self._say(_CLOSED)
 
-    def _end(self) -> None:
+    def _finish(self) -> None:
         self._is_done = True
-        self._wait_for(None)
-        self._typed = self._rejected = ""
+        self._schedule(None)
+        self._typed = ""
         self._keyboard.reset()
 
-    def _wait_for(self, what: Callable[[], None] | None, seconds: float = 0.0) -> None:
+    def _schedule(self, what: Callable[[], None] | None, seconds: float = 0.0) -> None:
         if self._timer:
             self._timer.cancel()
         self._timer = self._loop.call_later(seconds, what) if what else None

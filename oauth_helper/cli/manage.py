@@ -24,7 +24,7 @@ from oauth_helper.errors import (
     UsageError,
 )
 from oauth_helper.events import Failed, Linked
-from oauth_helper.i18n import _, listed, ngettext
+from oauth_helper.i18n import Language, _, listed, ngettext
 from oauth_helper.journal import Journal
 from oauth_helper.models import Authorization, Namespace, Project, Target, as_argument
 from oauth_helper.secret import escaped, is_plain_name, safe_text
@@ -224,7 +224,9 @@ def deliver_command(address: str | None, **options: Any) -> None:
         console.warn(text)
     elif not (sys.stdin and sys.stdin.isatty()):
         address = _read_address(quiet=options["quiet"])
-    authorization = run(_deliver(address, console))
+    authorization = run(
+        _deliver(address, console, Language.ENGLISH if options["as_json"] else language_preference().language)
+    )
     console.print(_("Linked {name}.", name=authorization.name))
     print_authorization(authorization, as_json=options["as_json"])
 
@@ -249,7 +251,7 @@ def _read_address(*, quiet: bool) -> str:
     return content.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace")
 
 
-async def _deliver(address: str | None, console: Console) -> Authorization:
+async def _deliver(address: str | None, console: Console, language: Language) -> Authorization:
     from oauth_helper.api import deliver_to_waiting, waiting_links  # noqa: PLC0415 - see _print_all_projects()
 
     waiting = waiting_links()
@@ -257,7 +259,7 @@ async def _deliver(address: str | None, console: Console) -> Authorization:
     console.print(_("Waiting for its address: {links}.", links=links))
     text = await _ask_for_address(console) if address is None else address
     console.print(_("Handing the address over. It may take some seconds until the end is known."))
-    instance, outcome = await deliver_to_waiting(waiting, text, language=language_preference().language)
+    instance, outcome = await deliver_to_waiting(waiting, text, language=language)
     if isinstance(outcome, Failed):
         console.print(_("The link of {name} took it, and ended so:", name=instance.name))
         raise outcome.error

@@ -12,10 +12,10 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 from command import surroundings
-from job_shell import in_session
 from link_script import consent, delivered, scripted, until
 from screen import terminal as screen_of
-from terminal_desk import Terminal, terminal
+from support.job_session import in_session
+from support.pseudo_terminal import Terminal, terminal
 
 from oauth_helper.sandbox import Sandbox
 

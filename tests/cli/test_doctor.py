@@ -10,7 +10,6 @@ import time
 from asyncio.subprocess import DEVNULL, PIPE, create_subprocess_exec
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, date, datetime
 from email.utils import formatdate
 from pathlib import Path
@@ -21,6 +20,7 @@ from aiohttp import web
 from canaries import Canary, Search
 from command import Ended, ended, surroundings
 from forked_commands import run_command
+from msgspec.structs import replace
 from screen import COLUMNS, terminal
 from support.fake_servicestage import PROJECT, TOKEN, FakeServiceStage, Received, answering
 from support.journal_entries import pending

@@ -11,8 +11,8 @@ from typing import get_args
 
 import pytest
 from command import surroundings
-from fault_table import COLUMNS, cells
 from support.examples import EVENTS
+from support.fault_table import COLUMNS, cells
 from support.promised_json import read_event
 from support.readme import (
     PYPROJECT,

@@ -1,9 +1,8 @@
-"""``apply``: what a file declares comes about, once, and goes on where it stopped."""
+"""``apply`` creates what a file declares, once, and continues where it stopped."""
 
 import json
 import random
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -51,7 +50,7 @@ def summary(end: Ended) -> dict[str, str]:
     return {one["name"]: one["result"] for one in told}
 
 
-async def test_all_of_it_comes_about_and_a_second_run_changes_nothing_and_opens_nothing(tmp_path: Path) -> None:
+async def test_everything_is_created_and_a_second_run_changes_and_opens_nothing(tmp_path: Path) -> None:
     file = declare(tmp_path, eight())
     async with Sandbox() as sandbox:
         first = await run_command("apply", file, "--json", environ=environment(sandbox))
@@ -69,7 +68,7 @@ async def test_all_of_it_comes_about_and_a_second_run_changes_nothing_and_opens_
     assert "8 of 8 stand already." in again.err
 
 
-async def test_the_plan_is_told_and_nothing_done(tmp_path: Path) -> None:
+async def test_a_dry_run_prints_the_plan_and_does_nothing(tmp_path: Path) -> None:
     file = declare(tmp_path, eight())
     async with Sandbox() as sandbox:
         end = await run_command("apply", file, "--dry-run", environ=environment(sandbox))
@@ -80,7 +79,7 @@ async def test_the_plan_is_told_and_nothing_done(tmp_path: Path) -> None:
     ]
 
 
-async def test_what_is_in_the_way_is_told_before_anything_is_done(tmp_path: Path) -> None:
+async def test_a_blocked_entry_is_reported_before_anything_is_done(tmp_path: Path) -> None:
     entries = eight()
     async with Sandbox() as sandbox:
         environ = environment(sandbox)
@@ -97,7 +96,7 @@ async def test_what_is_in_the_way_is_told_before_anything_is_done(tmp_path: Path
     ("text", "status", "words"),
     [(None, 2, "cannot be read: No such file"), ("nonsense", 2, "cannot be read"), ("", 2, "it has no [[auth")],
 )
-async def test_a_file_that_is_none_is_wrong_usage(tmp_path: Path, text: str | None, status: int, words: str) -> None:
+async def test_an_unusable_file_is_a_usage_error(tmp_path: Path, text: str | None, status: int, words: str) -> None:
     file = tmp_path / "team.toml"
     if text is not None:
         file.write_text(text)
@@ -108,7 +107,7 @@ async def test_a_file_that_is_none_is_wrong_usage(tmp_path: Path, text: str | No
     assert words in error_of(end.err)["message"]
 
 
-async def test_a_secret_that_is_not_set_ends_it_before_anything_is_done(tmp_path: Path) -> None:
+async def test_a_missing_secret_is_reported_before_anything_is_done(tmp_path: Path) -> None:
     file = declare(tmp_path, eight())
     async with Sandbox() as sandbox:
         end = await run_command("apply", file, "--json", environ=environment(sandbox) | {"GIT_TOKEN": ""})
@@ -117,7 +116,7 @@ async def test_a_secret_that_is_not_set_ends_it_before_anything_is_done(tmp_path
     assert "The secrets of entries 2, 4, 6, 8 are not environment variables" in error_of(end.err)["message"]
 
 
-async def test_a_denial_ends_its_entry_alone_and_a_wrong_token_too(tmp_path: Path) -> None:
+async def test_a_denial_and_a_wrong_token_fail_only_their_entries(tmp_path: Path) -> None:
     entries = [*eight()[:3], {"name": "wrong", "repo_type": "gitee", "method": "token", "secret": "WRONG"}]
     file = declare(tmp_path, entries)
     async with Sandbox() as sandbox:
@@ -133,7 +132,7 @@ async def test_a_denial_ends_its_entry_alone_and_a_wrong_token_too(tmp_path: Pat
     assert "not-the-token" not in end.out + end.err
 
 
-async def test_what_would_fail_the_next_one_too_ends_it_and_they_are_not_reached(tmp_path: Path) -> None:
+async def test_a_failure_that_would_meet_the_next_entries_too_ends_the_command(tmp_path: Path) -> None:
     file = declare(tmp_path, eight())
     async with Sandbox() as sandbox:
         environ = environment(sandbox, SCRIPTED_USER="nothing")
@@ -142,7 +141,7 @@ async def test_what_would_fail_the_next_one_too_ends_it_and_they_are_not_reached
     assert list(summary(end).values()) == ["failed", *["created", "not reached"] * 3, "created"]
 
 
-async def test_without_the_browser_that_was_demanded_what_needs_none_stands_all_the_same(tmp_path: Path) -> None:
+async def test_without_a_demanded_browser_the_other_entries_are_created(tmp_path: Path) -> None:
     file = declare(tmp_path, eight()[:4])
     async with Sandbox() as sandbox:
         environ = environment(sandbox, BROWSER="", PATH=str(tmp_path))
@@ -151,7 +150,7 @@ async def test_without_the_browser_that_was_demanded_what_needs_none_stands_all_
     assert list(summary(end).values()) == ["failed", "created", "not reached", "created"]
 
 
-async def test_a_browser_inherits_no_secret_that_the_file_names(tmp_path: Path) -> None:
+async def test_the_browser_inherits_no_secret_that_the_file_names(tmp_path: Path) -> None:
     seen, spy = tmp_path / "seen", tmp_path / "spy"
     spy.write_text(f'#!/bin/sh\nenv >"{seen}"\nexec "{sys.executable}" "{SCRIPT}" "$1"\n')
     spy.chmod(0o755)
@@ -162,7 +161,7 @@ async def test_a_browser_inherits_no_secret_that_the_file_names(tmp_path: Path) 
         assert "OAUTH_HELPER_ENDPOINT=" in seen.read_text()
 
 
-async def test_an_interrupt_says_how_far_it_got_and_the_next_run_goes_on(tmp_path: Path) -> None:
+async def test_an_interrupt_reports_the_progress_and_the_next_run_continues(tmp_path: Path) -> None:
     file, user = declare(tmp_path, eight()), PatientUser(tmp_path)
     async with Sandbox() as sandbox:
         async with running("apply", file, environ=environment(sandbox) | user.browser) as process:
@@ -213,17 +212,3 @@ async def test_a_hundred_tokens_are_sent_four_at_a_time(tmp_path: Path) -> None:
     assert end.status == 0, end.err
     assert at_once.most == 4
     assert len(fake.received) == 101, "one list, and one request for each"
-
-
-async def test_the_time_for_many_tokens_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    took: dict[int, float] = {}
-    for number in (10, 100):
-        async with ContractServer() as server:
-            environ = surroundings(GIT_TOKEN=PERSONAL_TOKEN) | server.environment()
-            began = time.perf_counter()
-            end = await run_command("apply", declare(tmp_path, tokens(number)), "--json", environ=environ)
-            took[number] = time.perf_counter() - began
-            assert end.status == 0, end.err
-            assert len(server.records) == number
-    with capsys.disabled():
-        sys.stdout.write(f"\napply: {took[10]:.2f} s for 10 tokens, {took[100]:.2f} s for 100\n")

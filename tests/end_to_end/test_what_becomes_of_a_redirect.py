@@ -65,7 +65,7 @@ async def test_what_is_not_kept_is_not_said_to_be() -> None:
         place.touch()
         end, html = await stopped(cloud, dict(environ) | {"XDG_STATE_HOME": str(place)}, "create")
     assert end.status == 130
-    assert "could not be written down" in end.err
+    assert "could not be saved" in end.err
     assert entries() == []
     for said in (end.err, html):
         assert "is kept" not in said

@@ -1,4 +1,4 @@
-"""The package as a library: what the README's example promises."""
+"""The package as a library."""
 
 import os
 import sys
@@ -6,7 +6,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from aiohttp import web
+from at_once import AtOnce
 from command import surroundings
+from support.fake_servicestage import KEY, PROJECT, FakeServiceStage, Received
 
 from oauth_helper import (
     AuthorizationDeniedError,
@@ -15,15 +18,19 @@ from oauth_helper import (
     NameTakenError,
     NoBrowserError,
     PortTakenError,
+    RefusedError,
     RepoType,
     ServiceStageClient,
+    UnavailableError,
     UsageError,
     link,
+    walk_repositories,
 )
 from oauth_helper.apply_file import Entry, Method, apply
 from oauth_helper.events import Captured, Event, Failed, Linked, NotOpened, Opened, Waiting, Warned
 from oauth_helper.listener.handlers import Listener
 from oauth_helper.sandbox import Sandbox
+from oauth_helper.servicestage.transport import Retries
 
 
 @pytest.fixture
@@ -54,7 +61,7 @@ async def test_link_returns_the_authorization_and_prints_nothing(
         await link(service, RepoType.GITHUB, name="my-auth", if_exists="fail")
 
 
-async def test_errors_are_raised_as_they_are(service: ServiceStageClient, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_errors_are_raised(service: ServiceStageClient, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(IllegalNameError):
         await link(service, RepoType.GITHUB, name="?")
     monkeypatch.setenv("SCRIPTED_USER", "deny")
@@ -66,7 +73,7 @@ async def test_errors_are_raised_as_they_are(service: ServiceStageClient, monkey
             await link(service, RepoType.GITHUB, port=int(taken.address.rpartition(":")[2]))
 
 
-async def test_a_browser_that_fails_at_once_is_an_error_where_it_was_demanded(
+async def test_a_demanded_browser_that_fails_at_once_is_an_error(
     service: ServiceStageClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BROWSER", "false")
@@ -75,12 +82,12 @@ async def test_a_browser_that_fails_at_once_is_an_error_where_it_was_demanded(
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="Windows knows its users by name")
-async def test_the_default_name_is_legal_even_where_the_user_has_none(service: ServiceStageClient) -> None:
+async def test_there_is_a_default_name(service: ServiceStageClient) -> None:
     authorization = await link(service, RepoType.GITEE)
     assert authorization.name.startswith("gitee-")
 
 
-async def test_it_is_told_whether_a_browser_was_opened(
+async def test_an_event_says_whether_a_browser_was_opened(
     service: ServiceStageClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[Event] = []
@@ -94,7 +101,7 @@ async def test_it_is_told_whether_a_browser_was_opened(
     assert NotOpened() in told
 
 
-async def test_what_is_no_repository_type_or_choice_is_wrong_usage(service: ServiceStageClient) -> None:
+async def test_an_unknown_repository_type_or_choice_is_a_usage_error(service: ServiceStageClient) -> None:
     with pytest.raises(UsageError, match="Unknown repo_type: 'svn'") as refused:
         await link(service, "svn")  # type: ignore[arg-type]  # what a program without types may do
     assert refused.value.hint == "Use one of github, gitlab, gitee, bitbucket, devcloud."
@@ -102,7 +109,7 @@ async def test_what_is_no_repository_type_or_choice_is_wrong_usage(service: Serv
         await link(service, RepoType.GITHUB, if_exists="perhaps")
 
 
-async def test_a_declaration_is_brought_about_and_what_came_of_each_entry_returned(service: ServiceStageClient) -> None:
+async def test_apply_creates_the_entries_and_returns_their_outcomes(service: ServiceStageClient) -> None:
     declared = [Entry("my-github", RepoType.GITHUB), Entry("my-gitee", RepoType.GITEE)]
     told: list[Event] = []
     applied = await apply(service, declared, tell=told.append)
@@ -116,7 +123,7 @@ async def test_a_declaration_is_brought_about_and_what_came_of_each_entry_return
     assert told == []
 
 
-async def test_of_what_needs_no_browser_only_what_the_user_should_know_is_told(service: ServiceStageClient) -> None:
+async def test_apply_reports_only_warnings_of_links_without_a_browser(service: ServiceStageClient) -> None:
     (Path(os.environ["XDG_RUNTIME_DIR"]) / "oauth-helper").touch()
     told: list[Event] = []
     declared = Entry("my-github", RepoType.GITHUB, Method.TOKEN, secret="GIT_TOKEN")
@@ -125,3 +132,42 @@ async def test_of_what_needs_no_browser_only_what_the_user_should_know_is_told(s
     [warned] = told
     assert isinstance(warned, Warned)
     assert "other runs will not find this one" in warned.message
+
+
+NAMESPACES = 25
+
+
+async def test_a_walk_sends_four_requests_at_a_time_and_keeps_the_order() -> None:
+    at_once = AtOnce(NAMESPACES)
+
+    async def respond(request: Received) -> web.Response:
+        if request.target.endswith("/namespaces"):
+            return web.json_response({"namespaces": [{"id": str(n), "name": f"n{n}"} for n in range(NAMESPACES)]})
+        await at_once.meet()
+        name = request.target.split("/")[-2]
+        return web.json_response({"projects": [{"id": "1", "name": f"of-{name}", "clone_url": "https://x"}]})
+
+    async with (
+        FakeServiceStage(respond) as fake,
+        ServiceStageClient(fake.endpoint, project_id=PROJECT, credentials=KEY, retries=Retries(pauses=())) as service,
+    ):
+        tree = await walk_repositories(service, "my-auth")
+    assert [namespace.name for namespace, _ in tree] == [f"n{number}" for number in range(NAMESPACES)]
+    assert [projects[0].name for _, projects in tree] == [f"of-n{number}" for number in range(NAMESPACES)]
+    assert at_once.most == 4
+
+
+@pytest.mark.parametrize(("status", "error"), [(400, RefusedError), (503, UnavailableError)])
+async def test_a_walk_ends_at_the_first_error(status: int, error: type[Exception]) -> None:
+    def respond(request: Received) -> web.Response:
+        if request.target.endswith("/namespaces"):
+            return web.json_response({"namespaces": [{"id": str(n), "name": f"n{n}"} for n in range(NAMESPACES)]})
+        return web.json_response({"error_code": "SVCSTG.REPO.0400"}, status=status)
+
+    async with (
+        FakeServiceStage(respond) as fake,
+        ServiceStageClient(fake.endpoint, project_id=PROJECT, credentials=KEY, retries=Retries(pauses=())) as service,
+    ):
+        with pytest.raises(error):
+            await walk_repositories(service, "my-auth")
+    assert len(fake.received) <= 1 + 2 * 4

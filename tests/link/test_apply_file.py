@@ -1,4 +1,4 @@
-"""What a file for ``apply`` may declare, how a slip in it is named, and what the plan makes of it."""
+"""The file of ``apply``: what it may declare, how errors in it are reported, and the plan."""
 
 from contextlib import suppress
 
@@ -42,7 +42,7 @@ def parsed(text: str) -> tuple[Entry, ...]:
     return parse_declaration(text, origin="team.toml")
 
 
-def test_every_method_is_read_with_what_belongs_to_it() -> None:
+def test_entries_of_each_method_are_read() -> None:
     assert parsed(WHOLE) == (
         Entry("team-github", RepoType.GITHUB, Method.OAUTH, tag="intl"),
         Entry(
@@ -87,7 +87,7 @@ def test_every_method_is_read_with_what_belongs_to_it() -> None:
         (one(user="a\\u001bb"), "user is not a text on one line"),
     ],
 )
-def test_a_slip_is_named_with_its_place(text: str, words: str) -> None:
+def test_an_error_in_the_file_is_reported_with_its_place(text: str, words: str) -> None:
     with pytest.raises(UsageError) as refused:
         parsed(text)
     assert words in refused.value.message
@@ -96,7 +96,7 @@ def test_a_slip_is_named_with_its_place(text: str, words: str) -> None:
 
 
 @given(st.text(max_size=300))
-def test_no_text_raises_anything_but_that_error(text: str) -> None:
+def test_any_text_is_read_or_a_usage_error(text: str) -> None:
     for offered in (text, WHOLE.replace("github", text, 1), f"{WHOLE}\n{text}"):
         with suppress(UsageError):
             parsed(offered)
@@ -106,7 +106,7 @@ def existing(name: str, repo_type: str, status: int = 0) -> Authorization:
     return Authorization(name, repo_type, status=status)
 
 
-def test_what_stands_is_kept_what_is_missing_created_and_what_is_in_the_way_named() -> None:
+def test_what_exists_is_kept_what_is_missing_created_and_what_is_blocked_reported() -> None:
     entries = parsed(WHOLE)
     steps = plan_steps(entries, [existing("team-github", "github"), existing("team-gitlab", "gitee")])
     assert [step.verdict for step in steps] == [Verdict.KEEP, Verdict.BLOCKED, Verdict.CREATE]
@@ -114,20 +114,20 @@ def test_what_stands_is_kept_what_is_missing_created_and_what_is_in_the_way_name
         check_steps(steps, {"BITBUCKET_PASSWORD": "x", "GITLAB_TOKEN": "x"})
 
 
-def test_of_many_that_are_in_the_way_the_first_is_named_and_the_others_are_counted() -> None:
+def test_the_first_blocked_entry_is_named_and_the_others_are_counted() -> None:
     in_the_way = [existing(name, "gitee") for name in ("team-github", "team-gitlab", "team-bitbucket")]
     with pytest.raises(NameTakenError, match=r"team-github exists .* gitee \(and 2 more\)\. Nothing was done"):
         check_steps(plan_steps(parsed(WHOLE), in_the_way), {})
 
 
-def test_a_secret_that_is_set_nowhere_is_named_before_anything_is_done_but_not_one_that_is_not_needed() -> None:
+def test_a_missing_secret_is_reported_only_if_it_is_needed() -> None:
     steps = plan_steps(parsed(WHOLE), [existing("team-gitlab", "gitlab")])
     with pytest.raises(CredentialsError, match=r"secret of entry 3 is not an environment variable that is set"):
         check_steps(steps, {})
     check_steps(steps, {"BITBUCKET_PASSWORD": "x"})
 
 
-def test_what_does_not_work_is_in_the_way() -> None:
+def test_an_authorization_that_does_not_work_blocks_its_entry() -> None:
     steps = plan_steps(parsed(WHOLE), [existing("team-github", "github", status=1)])
     assert steps[0].verdict is Verdict.BLOCKED
     assert "does not work" in steps[0].why

@@ -1,4 +1,4 @@
-"""A link without a browser, where its outcome is not plain or the name is taken meanwhile: what is sent, and said."""
+"""Links with a token or password: what is sent, and what is reported if the outcome is unclear or the name is taken."""
 
 import json
 from collections.abc import Callable, Iterable, Sequence
@@ -20,7 +20,7 @@ from oauth_helper import (
 )
 from oauth_helper.api import run_direct_link
 from oauth_helper.credentials import GitCredential, PersonalToken, UserPassword
-from oauth_helper.events import Deleted, Deleting, Event, Exchanging, Linked, Looking
+from oauth_helper.events import Event, Exchanging, Linked
 from oauth_helper.exchange import Timing
 from oauth_helper.models import IfExists, LinkRequest
 
@@ -73,33 +73,93 @@ def methods(received: Iterable[Received]) -> str:
     return " ".join(request.method for request in received)
 
 
-NO_TEXT, OURS, FOREIGN = listing, lambda: listing(MADE), lambda: listing(OTHERS)
-TAKEN = lambda: refusing(400, "SVCSTG.REPO.0403")  # noqa: E731 - one of a table
-BROKEN = lambda: web.Response(status=502, text="<html>")  # noqa: E731 - as above
-BUSY = lambda: refusing(503, "APIGW.0308")  # noqa: E731 - as above
-GONE = lambda: web.Response(status=204)  # noqa: E731 - as above
+def nothing() -> web.Response:
+    return listing()
 
 
-async def test_after_no_usable_answer_it_is_looked_at_before_anything_is_sent_again() -> None:
-    async with scripted(get=[NO_TEXT, OURS], post=[BROKEN]) as fake:
-        result, told = await linked(fake)
-    assert result.authorization.create_time == 2
-    assert methods(fake.received) == "GET POST GET"
-    assert [type(event) for event in told][1:] == [Exchanging, Looking, Linked]
+def ours() -> web.Response:
+    return listing(MADE)
 
 
-async def test_what_was_not_carried_out_is_sent_again() -> None:
-    async with scripted(get=[NO_TEXT], post=[BUSY, BROKEN, creating]) as fake:
-        result, told = await linked(fake)
-    assert not result.kept
-    assert [event.attempt for event in told if isinstance(event, Exchanging)] == [1, 2, 3]
-    assert methods(fake.received).split().count("POST") == 3
-    bodies = {request.body for request in fake.received if request.method == "POST"}
-    assert [json.loads(body) for body in bodies] == [{"name": "my-auth", "token": "planted-token"}]
+def foreign() -> web.Response:
+    return listing(OTHERS)
+
+
+def taken() -> web.Response:
+    return refusing(400, "SVCSTG.REPO.0403")
+
+
+def broken() -> web.Response:
+    return web.Response(status=502, text="<html>")
+
+
+def busy() -> web.Response:
+    return refusing(503, "APIGW.0308")
+
+
+def gone() -> web.Response:
+    return web.Response(status=204)
+
+
+def forbidden() -> web.Response:
+    return refusing(403, "IAM.0003")
 
 
 @pytest.mark.parametrize(
-    ("git_credential", "repo_type", "words"),
+    ("if_exists", "get", "post", "requests", "is_kept"),
+    [
+        ("keep", [nothing, ours], [broken], "GET POST GET", False),
+        ("keep", [nothing, nothing, ours], [busy, taken], "GET POST GET POST GET", False),
+        ("keep", [foreign], [], "GET", True),
+        ("keep", [nothing, foreign], [taken], "GET POST GET", True),
+        ("replace", [nothing, foreign], [taken, creating], "GET POST GET DELETE POST", False),
+        ("replace", [foreign], [creating], "GET DELETE POST", False),
+    ],
+    ids=["unclear", "created by the first POST", "exists", "taken, kept", "taken, replaced", "replaced"],
+)
+async def test_a_link_without_a_clear_answer_or_with_a_taken_name_succeeds(
+    if_exists: str,
+    get: Sequence[Callable[[], web.Response]],
+    post: Sequence[Callable[[], web.Response]],
+    requests: str,
+    is_kept: bool,
+) -> None:
+    async with scripted(get=get, post=post, delete=[gone]) as fake:
+        result, told = await linked(fake, if_exists)
+    assert (result.kept, result.authorization.create_time) == (is_kept, 1 if is_kept else 2)
+    assert methods(fake.received) == requests
+    assert told[-1] == result
+
+
+async def test_a_post_that_was_not_processed_is_sent_again() -> None:
+    async with scripted(get=[nothing], post=[busy, broken, creating]) as fake:
+        _result, told = await linked(fake)
+    assert [event.attempt for event in told if isinstance(event, Exchanging)] == [1, 2, 3]
+    bodies = [json.loads(request.body) for request in fake.received if request.method == "POST"]
+    assert bodies == [{"name": "my-auth", "token": "planted-token"}] * 3
+
+
+@pytest.mark.parametrize(
+    ("if_exists", "get", "requests"),
+    [
+        ("fail", [nothing, foreign], "GET POST"),
+        ("keep", [forbidden], "GET POST"),
+        ("keep", [nothing, nothing], "GET POST GET"),
+        ("keep", [nothing, forbidden], "GET POST GET"),
+        ("replace", [foreign], "GET DELETE POST GET"),
+    ],
+)
+async def test_a_taken_name_that_may_not_be_used_fails_the_link(
+    if_exists: str, get: Sequence[Callable[[], web.Response]], requests: str
+) -> None:
+    async with scripted(get=get, post=[taken], delete=[gone]) as fake:
+        with pytest.raises(NameTakenError):
+            await linked(fake, if_exists)
+    assert methods(fake.received) == requests
+
+
+@pytest.mark.parametrize(
+    ("credential", "repo_type", "words"),
     [
         (TOKEN, RepoType.GITHUB, "comes from its official site"),
         (PersonalToken(Secret("planted-token"), "https://git.example"), RepoType.GITHUB, "--host"),
@@ -107,24 +167,23 @@ async def test_what_was_not_carried_out_is_sent_again() -> None:
     ],
     ids=["token", "token of a private server", "password"],
 )
-async def test_what_is_not_accepted_is_to_be_checked(
-    git_credential: GitCredential, repo_type: RepoType, words: str
+async def test_the_hint_says_what_to_check_if_the_credential_is_refused(
+    credential: GitCredential, repo_type: RepoType, words: str
 ) -> None:
-    refused = lambda: refusing(400, "SVCSTG.REPO.0451")  # noqa: E731 - as above
-    request = LinkRequest(repo_type, "my-auth")
     async with (
-        scripted(get=[NO_TEXT], post=[refused]) as fake,
+        scripted(get=[nothing], post=[lambda: refusing(400, "SVCSTG.REPO.0451")]) as fake,
         ServiceStageClient(fake.endpoint, project_id=PROJECT, credentials=KEY) as service,
     ):
+        request = LinkRequest(repo_type, "my-auth")
         with pytest.raises(RefusedError) as raised:
-            await run_direct_link(request, git_credential, service, lambda _event: None, timing=TIMING)
+            await run_direct_link(request, credential, service, lambda _event: None, timing=TIMING)
     assert words in raised.value.hint
     assert "planted" not in raised.value.message + raised.value.hint
     assert methods(fake.received) == "GET POST"
 
 
-async def test_what_stays_unknown_says_so_and_promises_no_resume() -> None:
-    async with scripted(get=[NO_TEXT, BROKEN], post=[BROKEN]) as fake:
+async def test_an_unknown_outcome_is_reported_without_a_promise_to_resume() -> None:
+    async with scripted(get=[nothing, broken], post=[broken]) as fake:
         with pytest.raises(OutcomeUnknownError) as unknown:
             await linked(fake)
     assert unknown.value.exit_status == 8
@@ -133,56 +192,11 @@ async def test_what_stays_unknown_says_so_and_promises_no_resume() -> None:
     assert methods(fake.received).split().count("POST") == 1
 
 
-async def test_a_name_refused_after_an_earlier_sending_is_that_ones_work() -> None:
-    async with scripted(get=[NO_TEXT, NO_TEXT, OURS], post=[BUSY, TAKEN]) as fake:
-        result, _ = await linked(fake)
-    assert result.authorization.create_time == 2
-    assert not result.kept
-
-
-@pytest.mark.parametrize(("if_exists", "kept"), [("keep", True), ("fail", None), ("replace", False)])
-async def test_a_name_that_is_taken_meanwhile_is_treated_as_one_that_stood(if_exists: str, kept: bool | None) -> None:
-    async with scripted(get=[NO_TEXT, FOREIGN], post=[TAKEN, creating], delete=[GONE]) as fake:
-        if kept is None:
-            with pytest.raises(NameTakenError):
-                await linked(fake, if_exists)
-            return
-        result, told = await linked(fake, if_exists)
-    assert result.kept is kept
-    assert result.authorization.create_time == (1 if kept else 2)
-    assert methods(fake.received) == ("GET POST GET" if kept else "GET POST GET DELETE POST")
-    assert isinstance(told[-1], Linked)
-
-
-async def test_what_is_taken_and_cannot_be_listed_stays_taken() -> None:
-    forbidden = lambda: refusing(403, "IAM.0003")  # noqa: E731 - as above
-    async with scripted(get=[forbidden], post=[TAKEN]) as fake:
-        with pytest.raises(NameTakenError):
-            await linked(fake)
-    async with scripted(get=[NO_TEXT, NO_TEXT], post=[TAKEN]) as fake:
-        with pytest.raises(NameTakenError):
-            await linked(fake)
-    async with scripted(get=[NO_TEXT, forbidden], post=[TAKEN]) as fake:
-        with pytest.raises(NameTakenError):
-            await linked(fake)
-
-
-async def test_what_is_replaced_is_deleted_right_before_and_never_twice() -> None:
-    async with scripted(get=[FOREIGN], post=[creating], delete=[GONE]) as fake:
-        _, told = await linked(fake, "replace")
-    assert methods(fake.received) == "GET DELETE POST"
-    assert [type(event) for event in told][1:] == [Deleting, Deleted, Exchanging, Linked]
-    async with scripted(get=[FOREIGN], post=[TAKEN], delete=[GONE]) as fake:
-        with pytest.raises(NameTakenError, match="is deleted"):
-            await linked(fake, "replace")
-    assert methods(fake.received) == "GET DELETE POST GET"
-
-
 @pytest.mark.parametrize("as_secret", [True, False])
-async def test_from_python_the_secret_may_be_a_text_or_a_secret(as_secret: bool) -> None:
+async def test_the_secret_may_be_a_str_or_a_secret(as_secret: bool) -> None:
     token = Secret("planted") if as_secret else "planted"
     async with (
-        scripted(get=[NO_TEXT], post=[creating]) as fake,
+        scripted(get=[nothing], post=[creating]) as fake,
         ServiceStageClient(fake.endpoint, project_id=PROJECT, credentials=KEY) as service,
     ):
         made = await link_with_token(service, RepoType.GITHUB, name="my-auth", token=token, host="https://git.example")
@@ -210,7 +224,7 @@ async def test_from_python_the_secret_may_be_a_text_or_a_secret(as_secret: bool)
         ('"planted"', "has quotes around it"),
     ],
 )
-def test_what_can_be_no_password_is_refused_before_anything_is_sent(password: str, words: str) -> None:
+def test_an_impossible_password_is_refused_before_anything_is_sent(password: str, words: str) -> None:
     with pytest.raises(UsageError, match=f"The password {words}") as refused:
         UserPassword("octocat", Secret(password))
     assert "planted" not in refused.value.message + refused.value.hint

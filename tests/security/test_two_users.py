@@ -96,10 +96,10 @@ def keys_in_arguments() -> set[str]:
 
 
 def keys_on_disk(machine: Machine) -> dict[str, str]:
-    """Return the KEYs in the first user's files: the notice, and the page that a window is started on."""
+    """Return the KEYs in the first user's files: the lock file, and the page that a window is started on."""
     pages = [page for page in SHARED.glob("oauth-helper-*/start.html") if page.stat().st_uid == machine.first.number]
-    files = [*(machine.first.runtime / "oauth-helper").glob("*.json"), *pages]
-    return {f"KEY in {file.name}": re.findall(r"\bk=([\w-]{43})", file.read_text())[0] for file in files}
+    files = [*(machine.first.runtime / "oauth-helper").glob("*.lock"), *pages]
+    return {f"KEY in {file.name}": re.findall(r'(?:\bk=|"key":")([\w-]{43})', file.read_text())[0] for file in files}
 
 
 def found(secrets: dict[str, str], seen: Report | str) -> set[str]:

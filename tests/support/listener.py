@@ -68,8 +68,8 @@ class RedirectReceiver(receiver.RedirectReceiver):
         if not self.known.done():
             self.known.set_result(outcome)
 
-    def ignore(self, rejected: RejectedRequest) -> None:
-        self.rejected.append(rejected)
+    def ignore(self, reason: str) -> None:
+        self.rejected.append(RejectedRequest(reason))
 
     def visit(self) -> None:
         self.visits += 1

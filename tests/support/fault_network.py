@@ -29,10 +29,8 @@ AUTHORITY: Final = trustme.CA()
 _TRUSTED: Final = AUTHORITY.issue_cert(NAME)
 _FOREIGN: Final = trustme.CA().issue_cert(NAME)
 
-_LIMITS: Final = aiohttp.ClientTimeout(total=5.0, connect=4.5)
+_LIMIT: Final = 5.0
 """Less than the client's own, in seconds, and more than a busy machine stands still."""
-_RETRIES: Final = Retries(pauses=(0.02, 0.05, 0.1), within=3.0)
-"""A call that times out is not retried, as with the client's own limits."""
 
 
 class Weather(Enum):
@@ -141,10 +139,19 @@ def _port_of(listening: Any) -> int:
 
 
 class HurriedClient(ServiceStageClient):
-    """Has a twentieth of the usual patience."""
+    """Has shorter timeouts; ``limit`` is the number of seconds for one answer.
+
+    As with the client's own limits, a call that times out is not retried.
+    """
 
     def __init__(
-        self, endpoint: str, *, project_id: str, credentials: Credentials, ca_bundle: Path | None = None
+        self,
+        endpoint: str,
+        *,
+        project_id: str,
+        credentials: Credentials,
+        ca_bundle: Path | None = None,
+        limit: float = _LIMIT,
     ) -> None:
         super().__init__(endpoint, project_id=project_id, credentials=credentials, ca_bundle=ca_bundle)
         self._connection = Connection(
@@ -152,8 +159,8 @@ class HurriedClient(ServiceStageClient):
             credentials=credentials,
             project_id=project_id,
             ca_bundle=ca_bundle,
-            timeout=_LIMITS,
-            retries=_RETRIES,
+            timeout=aiohttp.ClientTimeout(total=limit, connect=limit * 0.9),
+            retries=Retries(pauses=(0.02, 0.05, 0.1), within=limit * 0.6),
         )
 
 

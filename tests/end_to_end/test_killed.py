@@ -1,9 +1,11 @@
 """kill -9 at each of the eight steps: nothing is wasted that need not be, and no secret stays."""
 
+import asyncio
 import json
+import random
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from link_script import (
     Script,
     bring,
     brought,
+    consent,
     created,
     entries,
     holding,
@@ -25,7 +28,7 @@ from link_script import (
     secrets_of,
     until,
 )
-from support.thoroughness import some_of
+from support.thoroughness import at_most, some_of
 
 from oauth_helper.sandbox import Sandbox
 from oauth_helper.sandbox.faults import Fault
@@ -220,3 +223,34 @@ async def test_the_next_command_deletes_an_expired_redirect_and_says_so(command:
         end = await run_command("resume", "--json", environ=environ)
         assert (end.status, end.out) == (0, "[]\n"), end.err
         assert "warning" not in end.err
+
+
+@pytest.mark.parametrize("seed", range(40, 40 + at_most(20, by_default=4)))
+async def test_killed_at_any_moment(seed: int) -> None:
+    chance = random.Random(seed)  # noqa: S311 - moments, not secrets
+    events, seconds = (chance.randint(0, 5), 30.0) if seed % 2 else (99, chance.uniform(0.0, 0.7))
+    seen: list[str] = []
+    async with Sandbox() as sandbox:
+        environ = surroundings(sandbox)
+        async with scripted(environ=environ) as script:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await play(script, seen, events)
+            await kill(script.process)
+        end = await run_command("resume", environ=environ)
+        assert end.status == 0, end.err
+        async with scripted(environ=environ) as script:
+            await play(script, seen)
+            assert (await script.ended()).status == 0
+        assert len(await records(sandbox)) == created(sandbox) == 1
+        assert holding(*(secret for address in seen for secret in secrets_of(address))) == []
+
+
+async def play(script: Script, seen: list[str], events: int = 99) -> None:
+    """Play the user until so many events were told; note the addresses seen."""
+    async with AsyncExitStack() as stack:
+        while len(script.events) < events and (event := await script.next()):
+            if event["event"] == "waiting":
+                seen.append(event["authorization_url"])
+                seen.append(await consent(seen[-1]))
+                await stack.enter_async_context(brought(event["listener"], seen[-1]))

@@ -81,20 +81,24 @@ async def test_both_sides_are_told_what_comes_of_it(sandbox: Sandbox, decision: 
         assert f"The link of {NAME} took it, and ended so:\nerror: The Git host refused" in took.err
 
 
-async def test_how_it_ended_is_told_in_the_language_of_who_delivers(sandbox: Sandbox) -> None:
-    environ = surroundings(sandbox)
+@pytest.mark.parametrize("as_json", [True, False])
+async def test_the_outcome_is_in_the_language_of_who_delivers_or_english_for_json(
+    sandbox: Sandbox, as_json: bool
+) -> None:
+    environ, options = surroundings(sandbox), ["--lang", "zh", *["--json"] * as_json]
     async with scripted(environ=environ) as script:
         redirect = await script.consent("deny")
-        rejected = await delivered("garbage", environ, "--lang", "zh", "--json")
-        failed = await delivered(redirect, environ, "--lang", "zh", "--json")
+        rejected = await delivered("garbage", environ, *options)
+        failed = await delivered(redirect, environ, *options)
         assert (await script.ended()).status == failed.status == 4
-    for end, said in ((rejected, RedirectRejectedError), (failed, AuthorizationDeniedError)):
-        *_, message, hint, last = end.err.splitlines()
-        english = read_error(last)
-        assert english["kind"] == said.kind
-        assert not message.isascii()
-        assert not hint.isascii()
-        assert english["message"].isascii()
+    for end, error in ((rejected, RedirectRejectedError), (failed, AuthorizationDeniedError)):
+        if as_json:
+            last = read_error(end.err.splitlines()[-1])
+            assert last["kind"] == error.kind
+            assert last["message"].isascii()
+        else:
+            assert not end.err.splitlines()[-2].isascii()
+            assert not end.err.splitlines()[-1].isascii()
 
 
 async def test_with_no_link_waiting_there_is_nobody_to_take_it(sandbox: Sandbox) -> None:
@@ -138,8 +142,8 @@ async def test_another_user_reaches_no_link_of_ours(sandbox: Sandbox, borrowed: 
         environ = surroundings(sandbox, XDG_RUNTIME_DIR=ours)
         async with scripted(environ=environ) as script:
             redirect = await script.consent()
-            [notice] = Path(ours).rglob("*.json")
-            assert notice.stat().st_mode & 0o777 == 0o600
+            [file] = Path(ours).rglob("*.lock")
+            assert file.stat().st_mode & 0o777 == 0o600
             other = {"HOME": theirs, "XDG_RUNTIME_DIR": ours if borrowed else theirs}
             refused = await asyncio.to_thread(
                 subprocess.run,

@@ -1,4 +1,4 @@
-"""A terminal to type into, a prompt in it, and a desk that judges what is pasted there."""
+"""A terminal to type into, a prompt in it, and a receiver that takes what is pasted there."""
 
 import asyncio
 import os
@@ -12,7 +12,7 @@ import pytest
 from support.redirect_cases import REQUEST, STATE, redirect
 
 from oauth_helper.errors import RedirectRejectedError
-from oauth_helper.terminal_prompt import Patience, TerminalPrompt
+from oauth_helper.terminal_prompt import PromptTiming, TerminalPrompt
 
 CODE = "0123456789planted-code9876543210"
 ADDRESS = redirect(code=CODE, state=STATE)
@@ -21,7 +21,7 @@ FOREIGN = redirect(code=CODE, state="$2a$10$foreign")
 
 ON, OFF = b"\x1b[?2004h", b"\x1b[?2004l"
 
-HASTE = Patience(quiet=0.05, reminder=0.3, end_of_paste=0.3)
+HASTE = PromptTiming(quiet=0.05, reminder=0.3, end_of_paste=0.3)
 
 
 def bracketed(text: str) -> bytes:
@@ -29,7 +29,7 @@ def bracketed(text: str) -> bytes:
 
 
 class RedirectReceiver:
-    """Judges as the product does, and lets a test wait for what was offered and said."""
+    """Judges as the product does, and lets a test wait for what was offered and printed."""
 
     def __init__(self) -> None:
         self.offered: list[str] = []
@@ -60,7 +60,7 @@ class RedirectReceiver:
 
 
 class Terminal:
-    """A pty: we are the terminal program and its user, the prompt gets the other end."""
+    """A pseudo terminal: the test is the terminal program and its user, the prompt has the other end."""
 
     def __init__(self) -> None:
         self.ours, self.theirs = os.openpty()
@@ -128,13 +128,13 @@ def standard_input(terminal: Terminal) -> Iterator[None]:
 
 @asynccontextmanager
 async def prompting(
-    terminal: Terminal, receiver: RedirectReceiver, patience: Patience = HASTE
+    terminal: Terminal, receiver: RedirectReceiver, timing: PromptTiming = HASTE
 ) -> AsyncIterator[TerminalPrompt]:
     async with TerminalPrompt(
         offer=receiver.offer,
         say=receiver.said.put_nowait,
         fd=terminal.theirs,
-        patience=patience,
+        timing=timing,
         environ={"TERM": "xterm"},
     ) as prompt:
         yield prompt

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,10 +12,12 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from fault_network import AUTHORITY, HurriedClient, Relay, TravellingClient, Weather
-from fault_story import HURRIED, RESIGNED, PassingSandbox, Story, WatchedJournal
-from fault_table import COLUMNS, LINKED, CannotBe, Case, Trouble, cases, cells
+from support.fault_network import AUTHORITY, HurriedClient, Relay, TravellingClient, Weather
+from support.fault_story import HURRIED, RESIGNED, PassingSandbox, Story, WatchedJournal
+from support.fault_table import COLUMNS, LINKED, CannotBe, Case, Trouble, cases, cells
+from support.thoroughness import at_most
 
+from oauth_helper.errors import RefusedError
 from oauth_helper.events import Event, Exchanging, Linked, Looking, Outcome
 from oauth_helper.models import IfExists
 from oauth_helper.sandbox.faults import Call, Fault, Kind
@@ -73,7 +76,12 @@ class Journey:
         """Open the client to which it happens."""
         sandbox, key = self.story.sandbox, self.story.credentials
         if self.case.trouble not in WEATHERS:
-            async with HurriedClient(sandbox.endpoint, project_id=sandbox.project_id, credentials=key) as service:
+            # A call without any answer lasts until the client's limit.
+            is_silent = self.case.trouble in {Trouble.SILENT, Trouble.SILENT_AFTER}
+            limit = 0.7 if is_silent and self.case.call in {Call.LIST, Call.REDIRECT_URL} else 5.0
+            async with HurriedClient(
+                sandbox.endpoint, project_id=sandbox.project_id, credentials=key, limit=limit
+            ) as service:
                 yield service
             return
         async with Relay(sandbox.endpoint) as relay:
@@ -172,3 +180,47 @@ async def test_a_kept_connection_that_closes_just_as_the_post_leaves_is_no_answe
         assert second - first >= HURRIED.lost_after
         assert sum(isinstance(event, Looking) for event in story.told) >= len(HURRIED.verify_after)
         assert [one.created for one in sandbox.exchanges] == [True], "the first POST got nowhere"
+
+
+EXAMPLES: Final = 40
+TIMES: Final = (1, 1, 1, 2, 3, None)
+"""Mostly what passes; None stands for always."""
+
+
+def draw(seed: int) -> list[Fault]:
+    """Return one to three faults, the same for the same seed."""
+    chance = random.Random(seed)  # noqa: S311 - a sequence to be repeated, not a secret
+    calls = [Call.EXCHANGE, *(chance.choice((Call.EXCHANGE, Call.LOOK)) for _ in range(chance.randrange(3)))]
+    return [Fault(call, chance.choice(list(Kind)), chance.choice(TIMES)) for call in calls]
+
+
+def name(faults: list[Fault]) -> str:
+    return " ".join(f"{fault.call}={fault.kind}:{fault.times or 'always'}" for fault in faults)
+
+
+@pytest.mark.parametrize("faults", [draw(seed) for seed in range(at_most(EXAMPLES, by_default=16))], ids=name)
+async def test_whatever_follows_on_what_nothing_is_lost_and_nothing_made_twice(
+    faults: list[Fault], tmp_path: Path
+) -> None:
+    async with PassingSandbox(faults) as sandbox:
+        story = Story(sandbox, WatchedJournal(tmp_path / "pending"), sandbox.access_key)
+        async with HurriedClient(
+            sandbox.endpoint, project_id=sandbox.project_id, credentials=sandbox.access_key
+        ) as service:
+            outcome = await story.link(service, RESIGNED)
+        story.check_sendings(RESIGNED)
+        if isinstance(outcome, Linked):
+            story.check_linked(outcome, sandbox.endpoint)
+            return
+        story.check_failed(outcome)
+        if isinstance(outcome.error, RefusedError):
+            story.check_dropped(outcome, sandbox.endpoint)
+        else:
+            assert outcome.error.exit_status in {3, 8}
+            await story.check_kept(sandbox.endpoint)
+
+
+def test_the_sequences_have_every_kind_of_fault_at_either_call() -> None:
+    drawn = {(fault.call, fault.kind) for seed in range(EXAMPLES) for fault in draw(seed)}
+    assert {kind for call, kind in drawn if call is Call.EXCHANGE} == set(Kind)
+    assert len({kind for call, kind in drawn if call is Call.LOOK}) > len(Kind) // 2

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from terminal_desk import Terminal
+from support.pseudo_terminal import Terminal
 
 JOB = """
     import asyncio, signal
@@ -65,7 +65,7 @@ SHELL = """
             case ["read"]:
                 print("shell read", input(), flush=True)
 """
-"""As little of a shell as controls a job. It mends no settings, as dash does not."""
+"""A minimal shell with one job. Like dash, it does not restore the terminal's settings."""
 
 
 class Session:
@@ -79,7 +79,7 @@ class Session:
             stdout=subprocess.PIPE,
             pass_fds=[told],
             start_new_session=True,
-            cwd=Path(__file__).parent.parent,
+            cwd=Path(__file__).parents[2],
             env=os.environ | {"TERM": "xterm"},
         )
         os.close(told)
