@@ -20,14 +20,14 @@ __all__ = ["SCRIPT", "Ended"]
 
 
 def surroundings(sandbox: Sandbox | None = None, **more: str) -> dict[str, str]:
-    return CommandRunner.current.environ(sandbox, **more)
+    return CommandRunner.current().environ(sandbox, **more)
 
 
 @asynccontextmanager
 async def running(
     *arguments: str, environ: Mapping[str, str], stdin: int = asyncio.subprocess.DEVNULL
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    async with CommandRunner.current.running(*arguments, environ=environ, stdin=stdin) as process:
+    async with CommandRunner.current().running(*arguments, environ=environ, stdin=stdin) as process:
         yield process
 
 
@@ -36,7 +36,7 @@ async def ended(process: asyncio.subprocess.Process, given: bytes | None = None)
 
 
 async def run_command(*arguments: str, environ: Mapping[str, str], given: str | bytes | None = None) -> Ended:
-    return await CommandRunner.current.run(*arguments, environ=environ, given=given)
+    return await CommandRunner.current().run(*arguments, environ=environ, given=given)
 
 
 def use_temporary_folder(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:

@@ -6,4 +6,4 @@ from support.command_runner import CommandRunner, Ended
 
 
 async def run_command(*arguments: str, environ: Mapping[str, str], given: str | bytes | None = None) -> Ended:
-    return await CommandRunner.current.run_forked(*arguments, environ=environ, given=given)
+    return await CommandRunner.current().run_forked(*arguments, environ=environ, given=given)

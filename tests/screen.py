@@ -96,7 +96,7 @@ async def terminal(
     )
     screen = Screen(process, reader, ours, transport)
     try:
-        with CommandRunner.current.watching_files(environ):
+        with CommandRunner.current().watching_files(environ):
             yield screen
     finally:
         if process.returncode is None:
@@ -104,4 +104,4 @@ async def terminal(
             await process.wait()
         if screen.keyboard >= 0:
             screen.hang_up()
-        CommandRunner.current.record_screen(screen.everything)
+        CommandRunner.current().record_screen(screen.everything)

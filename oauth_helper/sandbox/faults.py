@@ -319,7 +319,7 @@ class Exchange:
 class FaultInjector:
     """Middleware for every request to ServiceStage and IAM.
 
-    A fault replaces the response after the request was read completely, whoever sent it. ``duration`` is how many
+    A fault replaces the response after the request was read completely, before authentication. ``duration`` is how many
     seconds later a request answered with 504 is handled, and how long a refusal lasts.
     """
 

@@ -23,7 +23,7 @@ from oauth_helper.secret import Secret, safe_text
 from oauth_helper.values import check_endpoint, is_loopback, parse_address
 
 Warn = Callable[[Text], None]
-"""Shows a warning to whoever runs the sandbox; ServiceStage's own responses do not give the reason."""
+"""Shows a warning on the terminal of the sandbox; ServiceStage's own responses do not give the reason."""
 
 _HINT: Final = _("Set --git-host to the issuer of a running OpenID provider, such as https://git.example.com.")
 _WELL_KNOWN: Final = "/.well-known/openid-configuration"

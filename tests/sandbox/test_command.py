@@ -10,8 +10,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from command import Ended, ended, error_of, line_with, run_command, running, surroundings
+from command import error_of, line_with
 from link_script import delivered, scripted
+from support.command_runner import CommandRunner, Ended
 from support.oidc_provider import LOGIN, OidcProvider, go_through, oidc_provider
 from support.promised_json import read_authorization
 from yarl import URL
@@ -21,79 +22,79 @@ from oauth_helper.sandbox.faults import CALLS, KINDS
 SECRET = "planted-client-secret"
 
 
-async def test_the_sandbox_command_prints_its_lines_and_serves_until_it_is_stopped() -> None:
-    async with running("sandbox", environ=surroundings()) as process:
+async def test_the_command_prints_exports_and_serves_until_it_is_stopped(commands: CommandRunner) -> None:
+    async with commands.running("sandbox", environ=commands.environ()) as process:
         assert process.stdout
         lines = [await line_with(process.stdout, "export ") for _ in range(6)]
-        environ = surroundings()
+        environ = commands.environ()
         for line in lines[:-1]:
             name, _, value = line.removeprefix("export ").partition("=")
             environ[name] = value
         assert lines[-1].startswith("# export OAUTH_HELPER_TOKEN=")
-        end = await run_command("link", "github", "--json", environ=environ)
+        end = await commands.run("link", "github", "--json", environ=environ)
         assert end.status == 0, end.err
         process.send_signal(signal.SIGTERM)
-        assert (await ended(process)).status == 0
+        assert (await commands.ended(process)).status == 0
 
 
-async def test_the_sandbox_command_gives_json_to_scripts() -> None:
-    async with running("sandbox", "--json", "--quiet", environ=surroundings()) as process:
+async def test_the_command_prints_json(commands: CommandRunner) -> None:
+    async with commands.running("sandbox", "--json", "--quiet", environ=commands.environ()) as process:
         assert process.stdout
-        environ = surroundings() | json.loads(await process.stdout.readline())
-        assert (await run_command("list", environ=environ)).status == 0
+        environ = commands.environ() | json.loads(await process.stdout.readline())
+        assert (await commands.run("list", environ=environ)).status == 0
         process.send_signal(signal.SIGINT)
-        end = await ended(process)
+        end = await commands.ended(process)
     assert (end.status, end.err) == (0, "")
 
 
-async def test_faults_are_injected_in_order() -> None:
+async def test_faults_are_injected_in_order(commands: CommandRunner) -> None:
     faults = ("--fault", "list=403", "--fault", "list=429:4")
-    async with running("sandbox", "--json", *faults, environ=surroundings()) as process:
+    async with commands.running("sandbox", "--json", *faults, environ=commands.environ()) as process:
         assert process.stdout
-        environ = surroundings() | json.loads(await process.stdout.readline())
-        ends = [await run_command("list", "--json", environ=environ) for _ in range(3)]
+        environ = commands.environ() | json.loads(await process.stdout.readline())
+        ends = [await commands.run("list", "--json", environ=environ) for _ in range(3)]
     assert [end.status for end in ends] == [3, 7, 0]
     assert [error_of(end.err)["code"] for end in ends[:2]] == ["IAM.0003", "APIGW.0308"]
 
 
-async def test_the_console_port_can_be_chosen() -> None:
+async def test_the_console_port_can_be_chosen(commands: CommandRunner) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        end = await run_command("sandbox", "--json", "--console-port", port, environ=surroundings())
+        end = await commands.run("sandbox", "--json", "--console-port", port, environ=commands.environ())
         assert (end.status, end.out, error_of(end.err)["kind"]) == (9, "", "port-taken")
         assert f"Port {port} on 127.0.0.1 is not available (Address already in use)" in error_of(end.err)["message"]
         assert "--console-port" in error_of(end.err)["hint"]
     for _ in range(2):
-        async with running("sandbox", "--json", "--console-port", port, environ=surroundings()) as process:
+        async with commands.running("sandbox", "--json", "--console-port", port, environ=commands.environ()) as process:
             assert process.stdout
-            environ = surroundings() | json.loads(await process.stdout.readline())
+            environ = commands.environ() | json.loads(await process.stdout.readline())
             async with scripted(environ=environ) as script:
                 address = URL((await script.event("waiting"))["authorization_url"])
         assert URL(address.query["redirect_uri"]).origin() == URL(f"http://127.0.0.1:{port}")
 
 
 @pytest.mark.parametrize("fault", ["tea=429", "list=418", "list=429:often"])
-async def test_an_unknown_fault_is_a_usage_error(fault: str) -> None:
-    end = await run_command("sandbox", "--json", "--fault", fault, environ=surroundings())
+async def test_an_unknown_fault_is_a_usage_error(commands: CommandRunner, fault: str) -> None:
+    end = await commands.run("sandbox", "--json", "--fault", fault, environ=commands.environ())
     assert (end.status, end.out) == (2, "")
     assert error_of(end.err)["kind"] == "usage"
     assert error_of(end.err)["hint"] == "See `oauth-helper sandbox --help`."
 
 
-async def test_the_help_lists_every_fault() -> None:
-    end = await run_command("sandbox", "--help", environ=surroundings())
+async def test_the_help_lists_every_fault(commands: CommandRunner) -> None:
+    end = await commands.run("sandbox", "--help", environ=commands.environ())
     assert end.status == 0
     told = end.out.partition("WHAT goes wrong:")[2]
     for word, meaning in (*CALLS.items(), *KINDS.items()):
         assert f"{word} {meaning}" in " ".join(told.split())
 
 
-async def test_link_with_sandbox_needs_no_settings_and_no_browser() -> None:
-    end = await run_command("link", "github", "--sandbox", "--json", environ=surroundings(BROWSER=""))
+async def test_link_with_sandbox_needs_no_settings_and_no_browser(commands: CommandRunner) -> None:
+    end = await commands.run("link", "github", "--sandbox", "--json", environ=commands.environ(BROWSER=""))
     assert end.status == 0, end.err
     assert read_authorization(end.out)["repo_user"]
     assert "the sandbox's own visitor plays the user" in end.err
-    with_browser = await run_command("link", "gitee", "--sandbox", environ=surroundings())
+    with_browser = await commands.run("link", "gitee", "--sandbox", environ=commands.environ())
     assert with_browser.status == 0, with_browser.err
     assert "visitor" not in with_browser.err
 
@@ -115,19 +116,21 @@ def secret_file(folder: Path, text: str, mode: int = 0o600) -> Path:
     return path
 
 
-async def exported(process: asyncio.subprocess.Process) -> dict[str, str]:
+async def exported(commands: CommandRunner, process: asyncio.subprocess.Process) -> dict[str, str]:
     """Return the environment of a shell that has run the first five lines."""
-    environ = surroundings()
+    environ = commands.environ()
     for _ in range(5):
         name, _, value = (await line_with(process.stdout, "export ")).removeprefix("export ").partition("=")
         environ[name] = value
     return environ
 
 
-async def test_a_user_authorizes_at_the_provider(provider: OidcProvider, tmp_path: Path) -> None:
+async def test_a_user_authorizes_at_the_provider(
+    commands: CommandRunner, provider: OidcProvider, tmp_path: Path
+) -> None:
     path = secret_file(tmp_path, provider.registration.client_secret.reveal() + "\n")
-    async with running("sandbox", *options(provider.issuer, path), environ=surroundings()) as process:
-        environ = await exported(process)
+    async with commands.running("sandbox", *options(provider.issuer, path), environ=commands.environ()) as process:
+        environ = await exported(commands, process)
         addresses = [await line_with(process.stdout, "# redirect URI for ") for _ in range(4)]
         async with scripted(environ=environ) as script:
             redirect = await go_through((await script.event("waiting"))["authorization_url"])
@@ -135,80 +138,86 @@ async def test_a_user_authorizes_at_the_provider(provider: OidcProvider, tmp_pat
             assert (await delivered(redirect, environ)).status == 0
             linked = (await script.ended()).out
         process.terminate()
-        end = await ended(process)
+        end = await commands.ended(process)
     assert f"{LOGIN}-of-oidc" in linked
     assert (end.status, "warning" in end.err) == (0, False)
 
 
-async def test_the_reason_of_a_refused_code_is_a_warning(provider: OidcProvider, tmp_path: Path) -> None:
+async def test_the_reason_of_a_refused_code_is_a_warning(
+    commands: CommandRunner, provider: OidcProvider, tmp_path: Path
+) -> None:
     path = secret_file(tmp_path, SECRET, mode=0o644)
-    async with running("sandbox", *options(provider.issuer, path), environ=surroundings()) as process:
-        environ = await exported(process)
+    async with commands.running("sandbox", *options(provider.issuer, path), environ=commands.environ()) as process:
+        environ = await exported(commands, process)
         async with scripted(environ=environ) as script:
             redirect = await go_through((await script.event("waiting"))["authorization_url"])
             assert (await delivered(redirect, environ)).status == 6
         process.terminate()
-        end = await ended(process)
+        end = await commands.ended(process)
     assert f"Others can read {path}" in end.err
     assert "warning: The Git host refused the code (invalid_client)" in end.err
     assert SECRET not in end.out + end.err
 
 
-async def refused(*arguments: str) -> tuple[Ended, str]:
+async def refused(commands: CommandRunner, *arguments: str) -> tuple[Ended, str]:
     """Run a sandbox that cannot start; return its end and the message."""
-    end = await run_command("sandbox", "--json", *arguments, environ=surroundings())
+    end = await commands.run("sandbox", "--json", *arguments, environ=commands.environ())
     assert end.out == ""
     assert SECRET not in end.err
     return end, str(error_of(end.err)["message"])
 
 
-async def test_a_provider_that_does_not_run_is_an_error(tmp_path: Path) -> None:
+async def test_a_provider_that_does_not_run_is_an_error(commands: CommandRunner, tmp_path: Path) -> None:
     server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
     host, port = server.sockets[0].getsockname()
     server.close()
     await server.wait_closed()
-    end, message = await refused(*options(f"http://{host}:{port}", secret_file(tmp_path, SECRET)))
+    end, message = await refused(commands, *options(f"http://{host}:{port}", secret_file(tmp_path, SECRET)))
     assert end.status == 7
     assert f"http://{host}:{port}/.well-known/openid-configuration" in message
 
 
-async def test_an_address_that_is_not_an_issuer_is_an_error(provider: OidcProvider, tmp_path: Path) -> None:
+async def test_an_address_that_is_not_an_issuer_is_an_error(
+    commands: CommandRunner, provider: OidcProvider, tmp_path: Path
+) -> None:
     path = secret_file(tmp_path, SECRET)
-    end, message = await refused(*options(f"{provider.issuer}/nowhere", path))
+    end, message = await refused(commands, *options(f"{provider.issuer}/nowhere", path))
     assert (end.status, "/nowhere/.well-known/openid-configuration" in message) == (7, True)
-    end, message = await refused(*options(provider.issuer.replace("127.0.0.1", "localhost"), path))
+    end, message = await refused(commands, *options(provider.issuer.replace("127.0.0.1", "localhost"), path))
     assert (end.status, f"another issuer, {provider.issuer}" in message) == (7, True)
-    end, message = await refused(*options("http://git.example.com", path))
+    end, message = await refused(commands, *options("http://git.example.com", path))
     assert (end.status, "plain http" in message) == (3, True)
 
 
 @pytest.mark.parametrize("left_out", ["--git-host", "--client-id", "--client-secret-file"])
-async def test_the_three_options_go_together(tmp_path: Path, left_out: str) -> None:
+async def test_the_three_options_go_together(commands: CommandRunner, tmp_path: Path, left_out: str) -> None:
     given = options("http://127.0.0.1:9", secret_file(tmp_path, SECRET))
     place = given.index(left_out)
-    end, message = await refused(*given[:place], *given[place + 2 :])
+    end, message = await refused(commands, *given[:place], *given[place + 2 :])
     assert end.status == 2
     assert left_out in message
     assert error_of(end.err)["hint"] == "See `oauth-helper sandbox --help`."
 
 
 @pytest.mark.parametrize(
-    ("text", "trouble"),
+    ("text", "reason"),
     [("", "is empty"), ("\n\n", "is empty"), (f"{SECRET}\n{SECRET}", "has more than one line"), ("x" * 70_000, "long")],
     ids=["empty", "blank", "two lines", "huge"],
 )
-async def test_a_secret_file_must_have_one_line(tmp_path: Path, text: str, trouble: str) -> None:
+async def test_a_secret_file_must_have_one_line(
+    commands: CommandRunner, tmp_path: Path, text: str, reason: str
+) -> None:
     path = secret_file(tmp_path, text)
-    end, message = await refused(*options("http://127.0.0.1:9", path))
+    end, message = await refused(commands, *options("http://127.0.0.1:9", path))
     assert end.status == 2
     assert str(path) in message
-    assert trouble in message
+    assert reason in message
 
 
-async def test_a_secret_file_must_be_readable_text(tmp_path: Path) -> None:
-    end, message = await refused(*options("http://127.0.0.1:9", tmp_path / "none"))
+async def test_a_secret_file_must_be_readable_text(commands: CommandRunner, tmp_path: Path) -> None:
+    end, message = await refused(commands, *options("http://127.0.0.1:9", tmp_path / "none"))
     assert (end.status, "No such file" in message) == (2, True)
     binary = secret_file(tmp_path, "")
     binary.write_bytes(b"planted\xff")
-    end, message = await refused(*options("http://127.0.0.1:9", binary))
+    end, message = await refused(commands, *options("http://127.0.0.1:9", binary))
     assert (end.status, "is no text" in message) == (2, True)

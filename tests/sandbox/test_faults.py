@@ -41,19 +41,19 @@ ENDINGS: dict[Kind, tuple[type[OAuthHelperError], str | None]] = {
     Kind.GATEWAY_TIMEOUT: (UnusableAnswerError, "APIGW.0203"),
     Kind.GATEWAY_TIMEOUT_BEFORE: (UnusableAnswerError, "APIGW.0203"),
 }
-"""What the client raises, with which code. Those that take a connection or a time of their own are tested below."""
+"""What the client raises, with which code. Faults of connections are tested below."""
 HANDLED = {Kind.DROP_AFTER, Kind.TRUNCATE, Kind.HANG_AFTER, Kind.INTERNAL_ERROR_AFTER}
 
 
 async def is_done(user: SandboxUser, call: Call) -> bool:
-    """Whether ServiceStage has done what was asked for, by what stands there afterwards."""
+    """Whether ServiceStage has handled the call."""
     exists = NAME in await user.names()
     return exists if call is Call.EXCHANGE else not exists
 
 
 @pytest.mark.parametrize("kind", ENDINGS)
 @pytest.mark.parametrize("call", Call)
-async def test_a_call_goes_wrong_as_it_was_asked_to(call: Call, kind: Kind) -> None:
+async def test_a_call_fails_as_requested(call: Call, kind: Kind) -> None:
     # Always: what answers nothing to a GET or DELETE is asked a second time by the HTTP library itself.
     async with sandbox_user(f"{call}={kind}:always") as user:
         await user.prepare(call)
@@ -72,7 +72,7 @@ async def test_a_call_goes_wrong_as_it_was_asked_to(call: Call, kind: Kind) -> N
 
 @pytest.mark.parametrize("kind", [Kind.HANG, Kind.HANG_AFTER])
 @pytest.mark.parametrize("call", Call)
-async def test_a_call_that_hangs_is_never_answered(call: Call, kind: Kind) -> None:
+async def test_a_hanging_call_gets_no_response(call: Call, kind: Kind) -> None:
     async with sandbox_user(f"{call}={kind}") as user:
         await user.prepare(call)
         making = asyncio.create_task(user.make(call))
@@ -85,7 +85,7 @@ async def test_a_call_that_hangs_is_never_answered(call: Call, kind: Kind) -> No
             assert await is_done(user, call) == (kind in HANDLED)
 
 
-async def test_faults_of_one_call_take_their_turns_and_those_of_others_wait() -> None:
+async def test_the_faults_of_one_call_come_in_order() -> None:
     async with sandbox_user("list=403:2", "delete=500", "list=429") as user:
         for error in (NotPermittedError, NotPermittedError, UnusableAnswerError):
             with pytest.raises(error):
@@ -94,7 +94,7 @@ async def test_faults_of_one_call_take_their_turns_and_those_of_others_wait() ->
         assert user.sandbox.calls == {"list": 4}
 
 
-async def test_a_list_is_a_look_from_an_exchanges_arrival_to_the_next_authorization_url() -> None:
+async def test_a_list_after_an_exchange_is_a_look() -> None:
     async with sandbox_user("look=500:always", "exchange=drop-before") as user:
         await user.consent()
         await user.names()
@@ -108,7 +108,7 @@ async def test_a_list_is_a_look_from_an_exchanges_arrival_to_the_next_authorizat
         assert user.sandbox.calls == {"list": 2, "look": 2, "redirect-url": 2, "exchange": 1}
 
 
-async def test_a_fault_comes_before_the_credentials_are_looked_at() -> None:
+async def test_a_fault_comes_before_authentication() -> None:
     async with sandbox_user("list=429", key=AccessKey("AK", "SK")) as user:
         with pytest.raises(UnusableAnswerError):
             await user.names()
@@ -116,7 +116,7 @@ async def test_a_fault_comes_before_the_credentials_are_looked_at() -> None:
             await user.names()
 
 
-async def test_a_gateway_that_gave_up_leaves_the_exchange_at_work() -> None:
+async def test_after_a_gateway_timeout_the_exchange_is_still_handled() -> None:
     async with sandbox_user("exchange=504", duration=0.3) as user:
         await user.consent()
         with pytest.raises(UnusableAnswerError):
@@ -129,7 +129,7 @@ async def test_a_gateway_that_gave_up_leaves_the_exchange_at_work() -> None:
         assert user.sandbox.exchanges[0].created
 
 
-async def test_the_record_shows_an_exchange_that_was_sent_too_early() -> None:
+async def test_the_exchanges_show_one_that_was_sent_too_early() -> None:
     async with sandbox_user("exchange=504", duration=0.2) as user:
         await user.consent()
         with pytest.raises(UnusableAnswerError):
@@ -157,7 +157,7 @@ async def test_a_refused_exchange_created_nothing() -> None:
         assert not record.created
 
 
-async def test_a_hanging_exchange_is_over_when_its_client_leaves() -> None:
+async def test_a_hanging_exchange_ends_when_its_client_leaves() -> None:
     async with sandbox_user("exchange=hang") as user:
         await user.consent()
         with pytest.raises(TimeoutError):
@@ -181,7 +181,7 @@ async def test_a_proxy_answers_with_a_page(status: int, text: str) -> None:
 @pytest.mark.parametrize(("times", "meant"), [("", 1), (":1", 1), (":12", 12), (":always", None)])
 @pytest.mark.parametrize("kind", Kind)
 @pytest.mark.parametrize("call", OF_SERVICESTAGE)
-def test_every_fault_can_be_asked_for(call: Call, kind: Kind, times: str, meant: int | None) -> None:
+def test_every_fault_can_be_parsed(call: Call, kind: Kind, times: str, meant: int | None) -> None:
     assert Fault.parse(f"{call}={kind}{times}") == Fault(call, kind, meant)
     assert CALLS[call]
     assert KINDS[kind]
@@ -206,7 +206,7 @@ def test_every_fault_can_be_asked_for(call: Call, kind: Kind, times: str, meant:
         ("iam-token=refuse", ("ServiceStage",)),
     ],
 )
-def test_an_unknown_word_is_wrong_usage_and_the_known_ones_are_told(text: str, known: Iterable[str]) -> None:
+def test_an_unknown_word_is_a_usage_error_that_lists_the_known_ones(text: str, known: Iterable[str]) -> None:
     with pytest.raises(UsageError) as caught:
         Fault.parse(text)
     assert all(word in caught.value.message for word in known)
@@ -214,7 +214,7 @@ def test_an_unknown_word_is_wrong_usage_and_the_known_ones_are_told(text: str, k
 
 
 @pytest.mark.parametrize("call", OF_SERVICESTAGE)
-async def test_a_refused_call_was_never_sent(call: Call) -> None:
+async def test_a_refused_call_is_not_sent(call: Call) -> None:
     async with sandbox_user(f"{call}=refuse", "exchange=429") as user:
         match call:
             case Call.LIST:
@@ -252,7 +252,7 @@ async def test_after_a_refusal_the_same_port_is_open_again() -> None:
         await user.consent()
 
 
-async def test_a_refusal_closes_all_connections_that_were_kept() -> None:
+async def test_a_refusal_closes_all_idle_connections() -> None:
     async with sandbox_user("exchange=refuse") as user:
         await asyncio.gather(*(user.names() for _ in range(3)))
         await user.consent()
@@ -262,7 +262,7 @@ async def test_a_refusal_closes_all_connections_that_were_kept() -> None:
             assert not caught.value.sent
 
 
-async def test_a_door_that_is_shut_already_opens_when_it_would_have() -> None:
+async def test_a_closed_port_reopens_at_its_first_time() -> None:
     with closing(open_port()) as port:
         address = address_of(port)
         async with serving(web.Application(), port) as closable_port, ClientSession() as session:
@@ -279,7 +279,7 @@ async def test_a_door_that_is_shut_already_opens_when_it_would_have() -> None:
             assert status == 404
 
 
-async def test_a_stale_connection_is_one_that_was_used_before() -> None:
+async def test_a_stale_fault_closes_a_reused_connection() -> None:
     async with sandbox_user("exchange=stale") as user:
         await user.consent()
         with pytest.raises(UnreachableError, match="closed the connection") as caught:
@@ -289,7 +289,7 @@ async def test_a_stale_connection_is_one_that_was_used_before() -> None:
         await user.exchange()
 
 
-async def test_on_a_fresh_connection_nothing_is_stale_yet() -> None:
+async def test_a_stale_fault_waits_on_a_fresh_connection() -> None:
     async with sandbox_user("list=stale", "list=403") as user:
         await user.names()
         assert user.sandbox.calls["list"] == 1
@@ -300,7 +300,7 @@ async def test_on_a_fresh_connection_nothing_is_stale_yet() -> None:
 
 
 @pytest.mark.parametrize("fault", ["exchange=hang", "exchange=hang-after", "exchange=504", "look=refuse"])
-async def test_a_sandbox_closes_quickly_whatever_goes_on_in_it(fault: str) -> None:
+async def test_a_sandbox_closes_quickly_during_a_fault(fault: str) -> None:
     async with AsyncExitStack() as stack:
         user = await stack.enter_async_context(sandbox_user(fault))
         await user.consent()

@@ -1,4 +1,4 @@
-"""A machine on which nothing can listen: the sandbox, alone and for a link, says which limit it is, with status 9."""
+"""On a machine where nothing can listen, the command names the limit and exits with status 9."""
 
 import errno
 import shutil

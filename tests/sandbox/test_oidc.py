@@ -117,7 +117,7 @@ async def provider() -> AsyncIterator[FakeProvider]:
 
 @dataclass
 class User:
-    """Makes authorizations of whatever code."""
+    """Exchanges any code."""
 
     service: ServiceStageClient
     warnings: list[Text]

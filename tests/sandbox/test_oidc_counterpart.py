@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from command import error_of, records, surroundings
+from command import error_of, records
 from link_script import delivered, scripted
 from support.command_runner import CommandRunner
 from support.oidc_provider import LOGIN, OidcProvider, go_through, oidc_provider
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
     from oauth_helper.i18n import Text
 
 CHALLENGE = "?code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&code_challenge_method=S256&a=%7Eb+c%24"
-"""RFC 7636 appendix B, and what a browser or a library might spell in another way."""
+"""RFC 7636 appendix B, and characters that a library might encode again."""
 
 
 class Host(NamedTuple):
-    """A provider, a sandbox whose Git host it is, and what the sandbox said to who runs it."""
+    """A provider, a sandbox that uses it, and the sandbox's warnings."""
 
     provider: OidcProvider
     sandbox: Sandbox
-    said: list[Text]
+    warnings: list[Text]
 
     async def code(self) -> Secret:
         """Consent; return the code."""
@@ -61,9 +61,9 @@ def _of(address: str, name: str) -> str:
 
 @asynccontextmanager
 async def opened(provider: OidcProvider, registration: Registration | None = None) -> AsyncIterator[Host]:
-    said: list[Text] = []
-    async with Sandbox(registration=registration or provider.registration, warn=said.append) as sandbox:
-        yield Host(provider, sandbox, said)
+    warnings: list[Text] = []
+    async with Sandbox(registration=registration or provider.registration, warn=warnings.append) as sandbox:
+        yield Host(provider, sandbox, warnings)
 
 
 @pytest.fixture
@@ -73,8 +73,8 @@ async def host() -> AsyncIterator[Host]:
 
 
 @pytest.mark.parametrize("repo_type", ["github", "gitlab", "gitee", "bitbucket"])
-async def test_a_link_ends_with_the_account_that_signed_in_there(host: Host, repo_type: str) -> None:
-    environ = surroundings(host.sandbox)
+async def test_a_link_has_the_account_of_the_provider(commands: CommandRunner, host: Host, repo_type: str) -> None:
+    environ = commands.environ(host.sandbox)
     async with scripted("link", repo_type, environ=environ) as script:
         redirect = await go_through((await script.event("waiting"))["authorization_url"])
         assert _of(redirect, "iss") == host.provider.issuer
@@ -84,11 +84,11 @@ async def test_a_link_ends_with_the_account_that_signed_in_there(host: Host, rep
     assert (record["repo_user"], record["repo_host"]) == (f"{LOGIN}-of-oidc", host.provider.issuer)
     assert record["repo_home"].startswith(host.provider.issuer)
     assert await host.provider.next("granted")
-    assert host.said == []
+    assert host.warnings == []
 
 
-async def test_cancelling_there_is_a_denial(host: Host) -> None:
-    environ = surroundings(host.sandbox)
+async def test_cancelling_is_a_denial(commands: CommandRunner, host: Host) -> None:
+    environ = commands.environ(host.sandbox)
     async with scripted(environ=environ) as script:
         redirect = await go_through((await script.event("waiting"))["authorization_url"], cancels=True)
         assert (_of(redirect, "error"), _of(redirect, "iss")) == ("access_denied", host.provider.issuer)
@@ -100,8 +100,8 @@ async def test_cancelling_there_is_a_denial(host: Host) -> None:
     assert await records(host.sandbox) == []
 
 
-async def test_a_code_that_has_expired_there_is_refused(host: Host) -> None:
-    environ = surroundings(host.sandbox)
+async def test_an_expired_code_is_refused(commands: CommandRunner, host: Host) -> None:
+    environ = commands.environ(host.sandbox)
     async with scripted(environ=environ) as script:
         redirect = await go_through((await script.event("waiting"))["authorization_url"])
         await host.provider.advance(600)
@@ -109,11 +109,11 @@ async def test_a_code_that_has_expired_there_is_refused(host: Host) -> None:
         assert (await script.ended()).status == refused.status == 6
     assert error_of(refused.err)["code"] == "SVCSTG.REPO.0402"
     assert (await host.provider.next("refused"))["error"] == "invalid_grant"
-    assert host.said == ["The Git host refused the code (invalid_grant)"]
+    assert host.warnings == ["The Git host refused the code (invalid_grant)"]
     assert await records(host.sandbox) == []
 
 
-async def test_a_code_used_twice_is_refused_and_costs_what_its_first_use_made(host: Host) -> None:
+async def test_a_code_used_twice_is_refused_and_its_token_is_revoked(host: Host) -> None:
     code = await host.code()
     assert (await host.create("first", code)).repo_user == f"{LOGIN}-of-oidc"
     with pytest.raises(CodeOrStateInvalidError):
@@ -126,8 +126,8 @@ async def test_a_code_used_twice_is_refused_and_costs_what_its_first_use_made(ho
     assert [record["name"] for record in await records(host.sandbox)] == ["first"]
 
 
-async def test_a_redirect_of_another_issuer_is_ignored_and_the_genuine_one_still_counts(host: Host) -> None:
-    environ = surroundings(host.sandbox)
+async def test_a_redirect_of_another_issuer_is_ignored(commands: CommandRunner, host: Host) -> None:
+    environ = commands.environ(host.sandbox)
     async with scripted(environ=environ) as script:
         redirect = await go_through((await script.event("waiting"))["authorization_url"])
         genuine, _, _ = redirect.partition("&iss=")
@@ -142,11 +142,11 @@ async def test_a_redirect_of_another_issuer_is_ignored_and_the_genuine_one_still
 
 
 @pytest.mark.parametrize("query", ["", CHALLENGE], ids=["no challenge", "a challenge"])
-async def test_what_is_opened_is_byte_for_byte_what_the_api_gave(query: str) -> None:
+async def test_the_authorization_url_is_opened_unchanged(commands: CommandRunner, query: str) -> None:
     async with oidc_provider(endpoint_query=query) as provider, opened(provider) as host:
-        async with scripted(environ=surroundings(host.sandbox)) as script:
+        async with scripted(environ=commands.environ(host.sandbox)) as script:
             authorization_url = (await script.event("waiting"))["authorization_url"]
-        (given,) = CommandRunner.current.authorization_urls
+        (given,) = CommandRunner.current().authorization_urls
         assert authorization_url == given
         assert query in given
         assert ("code_challenge" in given) is bool(query)
@@ -154,7 +154,7 @@ async def test_what_is_opened_is_byte_for_byte_what_the_api_gave(query: str) -> 
         assert (await provider.next("asked"))["target"] == given.removeprefix(provider.issuer)
 
 
-async def test_a_challenge_is_for_the_one_who_made_it_and_no_verifier_is_made_up() -> None:
+async def test_a_code_with_a_challenge_is_refused() -> None:
     async with oidc_provider(endpoint_query=CHALLENGE) as provider, opened(provider) as host:
         code = await host.code()
         with pytest.raises(CodeOrStateInvalidError):
@@ -163,16 +163,16 @@ async def test_a_challenge_is_for_the_one_who_made_it_and_no_verifier_is_made_up
         assert (refused["error"], refused["detail"]) == ("invalid_grant", "code_verifier must be provided")
 
 
-async def test_a_wrong_secret_refuses_every_code_and_is_told_to_who_runs_the_sandbox(host: Host) -> None:
+async def test_with_a_wrong_client_secret_every_code_is_refused(host: Host) -> None:
     known = host.provider.registration
     async with opened(host.provider, Registration(known.issuer, known.client_id, Secret("wrong"))) as wrong:
         code = await wrong.code()
         with pytest.raises(CodeOrStateInvalidError):
             await wrong.create("my-auth", code)
-        assert wrong.said == ["The Git host refused the code (invalid_client)"]
+        assert wrong.warnings == ["The Git host refused the code (invalid_client)"]
 
 
-async def test_id_and_secret_are_form_encoded_before_they_prove_who_asks() -> None:
+async def test_client_id_and_secret_are_form_encoded() -> None:
     odd = oidc_provider(client_id="service:stage 100%+~", client_secret="a:b c%2Fd+e~f&=" * 3)
     async with odd as provider, opened(provider) as host:
         assert (await host.create("my-auth", await host.code())).repo_user == f"{LOGIN}-of-oidc"

@@ -52,12 +52,12 @@ def profiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 async def asked(provider: OidcProvider) -> str:
-    """What the provider was asked for consent with, as the browser wrote it."""
+    """Return the authorization request that the provider received."""
     return provider.issuer + str((await provider.next("asked"))["target"])
 
 
 @pytest.mark.parametrize("family", list(Family))
-async def test_our_window_holds_the_redirect_that_sign_in_and_consent_end_with(family: Family, profiles: Path) -> None:
+async def test_a_window_captures_the_redirect(family: Family, profiles: Path) -> None:
     await program_of(family)
     told = RecordedEvents()
     async with (
@@ -66,14 +66,14 @@ async def test_our_window_holds_the_redirect_that_sign_in_and_consent_end_with(f
     ):
         linked = await link(sandbox, family, told)
         assert sandbox.console.requests == 0
-        assert {await asked(provider)} == CommandRunner.current.authorization_urls
+        assert {await asked(provider)} == CommandRunner.current().authorization_urls
     assert linked.authorization.repo_user == f"{LOGIN}-of-oidc"
     assert Captured(Way.WINDOW) in told
     assert not list(profiles.iterdir())
 
 
 @pytest.mark.parametrize("family", some_of(list(Family), one_in=2))
-async def test_who_signs_in_and_then_cancels_in_our_window_has_denied(family: Family, profiles: Path) -> None:
+async def test_cancelling_in_a_window_is_a_denial(family: Family, profiles: Path) -> None:
     await program_of(family)
     async with oidc_provider(hand="cancel") as provider, Sandbox(registration=provider.registration) as sandbox:
         with pytest.raises(AuthorizationDeniedError, match="End-User aborted interaction") as denied:
@@ -84,14 +84,14 @@ async def test_who_signs_in_and_then_cancels_in_our_window_has_denied(family: Fa
 
 
 class OwnBrowser(NamedTuple):
-    """The user's own: our page in its first tab, the provider's in the one that this opened."""
+    """Our page in the first tab, the provider's in the second."""
 
     page: Tab
     host: Tab
     link: Script
 
     async def copy_the_address_over(self) -> None:
-        """Sign in at the console too, wait for its page, and paste the address of that into ours."""
+        """Sign in at the console, and paste the address of its page into ours."""
         await self.host.wait_for(CONSOLE_ASKS_WHO_YOU_ARE)
         await self.host.evaluate(PRESS)
         redirect = await self.host.wait_for(AT_THE_END)
@@ -111,7 +111,7 @@ async def own_browser(kind: type[Browser], sandbox: Sandbox) -> AsyncIterator[Ow
 
 
 @pytest.mark.parametrize("kind", [Chromium, Firefox], ids=["chromium", "firefox"])
-async def test_the_users_own_browser_goes_the_whole_way_the_manual_describes(kind: type[Browser]) -> None:
+async def test_the_users_own_browser_follows_the_manual(kind: type[Browser]) -> None:
     async with oidc_provider() as provider, Sandbox(registration=provider.registration) as sandbox:
         async with own_browser(kind, sandbox) as own:
             await own.host.evaluate(SIGN_IN.replace("LOGIN", json.dumps(LOGIN)))
@@ -121,11 +121,11 @@ async def test_the_users_own_browser_goes_the_whole_way_the_manual_describes(kin
             await own.page.wait_for("document.body.dataset.outcome === 'linked'")
             assert f"{LOGIN}-of-oidc" in await own.page.evaluate("document.body.textContent")
             assert (await own.link.ended()).status == 0
-        assert {await asked(provider)} == CommandRunner.current.authorization_urls
+        assert {await asked(provider)} == CommandRunner.current().authorization_urls
 
 
 @pytest.mark.parametrize("kind", some_of([Chromium, Firefox], one_in=2), ids=lambda kind: kind.__name__)
-async def test_the_users_own_browser_brings_a_denial_as_well(kind: type[Browser]) -> None:
+async def test_a_denial_in_the_users_own_browser(kind: type[Browser]) -> None:
     async with (
         oidc_provider() as provider,
         Sandbox(registration=provider.registration) as sandbox,

@@ -205,7 +205,7 @@ def token_request(v3: Any, sandbox: Sandbox, password: str) -> Any:
     return v3.KeystoneCreateUserTokenByPasswordRequest(nocatalog="true", body=body)
 
 
-async def test_the_sdk_makes_each_call_to_iam(sandbox: Sandbox, client: VendorIam) -> None:
+async def test_the_sdk_makes_each_call_of_iam(sandbox: Sandbox, client: VendorIam) -> None:
     found = await client.call("keystone_list_projects", client.v3.KeystoneListProjectsRequest(name=sandbox.region))
     assert [(one.id, one.name) for one in found.projects] == [(sandbox.project_id, sandbox.region)]
     request = token_request(client.v3, sandbox, sandbox.user.password.reveal())

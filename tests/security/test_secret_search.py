@@ -1,4 +1,4 @@
-"""The search for planted secrets: what it finds, what it passes over, and what may stand where."""
+"""The search for secrets: what it finds, and what may be where."""
 
 from __future__ import annotations
 
@@ -83,11 +83,11 @@ def test_a_part_is_found_wherever_it_stands(at: int) -> None:
         assert found("x" * at + part + "x" * 9) == {"code"}
 
 
-def test_bytes_that_are_no_text_are_searched() -> None:
+def test_binary_data_is_searched() -> None:
     assert found(b"\xff\x00\xfe" + CODE.encode() + b"\x80") == {"code"}
 
 
-def test_nothing_is_found_where_nothing_is() -> None:
+def test_nothing_is_found_in_the_source() -> None:
     source = Path(__file__).parents[2] / "oauth_helper"
     for path in source.rglob("*.py"):
         assert found(path.read_bytes()) == set()
@@ -101,7 +101,7 @@ def test_a_short_secret_is_found_whole() -> None:
     assert not search.hits("83-271")
 
 
-def test_only_the_addresses_of_the_event_may_stand_in_it() -> None:
+def test_the_event_may_contain_only_its_addresses() -> None:
     event = {"event": "waiting", "at": "now", "listener": START, "authorization_url": f"https://x?state={STATE}"}
     line = json.dumps(event) + "\n"
     assert found(searched_stdout(line)) == set()
@@ -112,7 +112,7 @@ def test_only_the_addresses_of_the_event_may_stand_in_it() -> None:
     assert found(searched_stdout(f"{line}{STATE}")) == {"state"}
 
 
-def test_only_an_address_alone_on_its_line_may_be_said() -> None:
+def test_a_message_may_be_only_an_address() -> None:
     url = f"https://x?state={STATE}"
     said = f"Open it:\n  {START}\r\n\x1b[2K  {url}\n"
     assert searched_stderr(said, [url]).split() == ["Open", "it:"]
@@ -121,12 +121,12 @@ def test_only_an_address_alone_on_its_line_may_be_said() -> None:
     assert START in searched_stderr(f"opening {START}\n")
 
 
-def test_only_the_address_itself_may_stand_among_an_openers_words() -> None:
+def test_the_arguments_of_a_browser_may_contain_only_the_address() -> None:
     assert searched_argv(["browser", "--new", START]) == "browser\n--new"
     assert searched_argv([f"--url={START}"]) == f"--url={START}"
 
 
-def test_only_its_link_and_its_own_addresses_may_stand_in_a_page() -> None:
+def test_a_page_may_contain_only_its_link_and_addresses() -> None:
     page = (
         f'<a id="authorize" class="button" href="https://x?state={STATE}">'
         f'<form method="post" action="/redirect?k={CODE}"><a href="/start?k={CODE}">'
@@ -138,12 +138,12 @@ def test_only_its_link_and_its_own_addresses_may_stand_in_a_page() -> None:
     assert found(searched_page(f'{page}<a href="/servicestage?code={CODE}">')) == {"code"}
 
 
-def test_only_the_lines_for_the_shell_may_hold_what_opens_the_sandbox() -> None:
+def test_only_exports_may_contain_the_keys_of_the_sandbox() -> None:
     assert searched_stdout(f"export HUAWEICLOUD_SDK_SK={CODE}\n# export OAUTH_HELPER_TOKEN={CODE}\n").strip() == ""
     assert found(searched_stdout(f"export OTHER={CODE}\nHUAWEICLOUD_SDK_SK={CODE}")) == {"code"}
 
 
-def test_only_code_and_state_may_stand_in_an_entry_that_nobody_else_can_read(tmp_path: Path) -> None:
+def test_a_private_entry_may_contain_only_code_and_state(tmp_path: Path) -> None:
     entry = tmp_path / "pending-1.json"
     entry.write_text(json.dumps({"name": "my-auth", "code": CODE, "state": STATE, "more": PASSWORD}))
     entry.chmod(0o644)

@@ -44,7 +44,8 @@ BROWSER: Final = TESTS / "scripted_browser.py"
 _RECORDING: Final = str(Path(__file__).parent / "recording")
 _IN_HEADERS: Final = ("X-Auth-Token", "X-Security-Token", "X-Subject-Token", "Proxy-Authorization")
 _IN_BODIES: Final = ("code", "state", "password")
-_OF_THE_TESTS: Final = ("RECORDED_", "COVERAGE_", "PYTEST_", "PYTHONPATH")
+_OTHER_VARIABLES: Final = ("RECORDED_", "COVERAGE_", "PYTEST_", "PYTHONPATH", "GIT_")
+"""Variables of the tests, and those that a user of ``apply`` named: a browser inherits them."""
 _NOT_SECRET: Final = frozenset(
     {
         ("oauth_helper.sandbox.gateway", "new_request_id"),
@@ -69,7 +70,7 @@ class Ended:
 class CommandRunner:
     """Runs commands for one test; :meth:`search` fails if a secret is where none may be."""
 
-    current: ClassVar[CommandRunner]
+    _current: ClassVar[CommandRunner | None] = None
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -80,6 +81,13 @@ class CommandRunner:
         self._created: set[Path] = set()
         """Files in the user's folders that commands wrote; tests write others."""
         folder.mkdir()
+
+    @classmethod
+    def current(cls) -> CommandRunner:
+        """Return the runner of this test. Programs such as `make torture` get one that is not searched."""
+        if cls._current is None:
+            cls._current = cls(Path(tempfile.mkdtemp(prefix="oauth-helper-tests-")) / "recorded")
+        return cls._current
 
     def learn(self, name: str, value: str) -> None:
         """Take ``value`` for a secret of this test."""
@@ -245,13 +253,13 @@ class CommandRunner:
         for child in self._recorded("children"):
             argv, environ = child["argv"], child["environ"]
             yield f"argv of {argv[:3]}", searched_argv(argv)
-            theirs = {key: value for key, value in environ.items() if not key.startswith(_OF_THE_TESTS)}
+            theirs = {key: value for key, value in environ.items() if not key.startswith(_OTHER_VARIABLES)}
             yield f"environment of {argv[:3]}", "\n".join(f"{key}={value}" for key, value in theirs.items())
         for page in self.folder.glob("*.html"):
             yield "page", searched_page(page.read_text(encoding="utf-8"))
         for path in sorted(self._created):
             yield "name of a file", str(path)
-            if path.is_file():
+            if path.is_file() and self.folder not in path.parents:
                 yield f"file {path.name}", searched_file(path)
 
 
@@ -281,6 +289,7 @@ def _contents(environ: Mapping[str, str]) -> dict[Path, tuple[int, int]]:
 
 def _copy_into(copy: bytearray, stream: asyncio.StreamReader) -> None:
     feed = stream.feed_data
+    copy.extend(stream._buffer)  # type: ignore[attr-defined]  # what has arrived already
 
     def feed_data(data: bytes) -> None:
         copy.extend(data)
@@ -332,7 +341,7 @@ class Forking:
 @contextmanager
 def command_runner(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[CommandRunner]:
     """Give a test its runner, which learns the secrets of every sandbox; search at the end."""
-    runner = CommandRunner.current = CommandRunner(folder)
+    runner = CommandRunner._current = CommandRunner(folder)
     applications = Sandbox._applications
     monkeypatch.setattr(
         Sandbox, "_applications", lambda sandbox, *others: runner.tap(sandbox, applications(sandbox, *others))

@@ -14,12 +14,12 @@ _PACKAGE = Path(oauth_helper.__file__).parent
 
 @dataclass(frozen=True)
 class Plant:
-    """A line, and the function it is to stand in."""
+    """A line, and the function that gets it."""
 
     module: str
     """Its file, below the package."""
     function: str
-    """With its class, as in ``Desk.judge``."""
+    """With its class, as in ``Journal.write``."""
     line: str
 
     def __str__(self) -> str:
@@ -27,7 +27,7 @@ class Plant:
 
 
 def planted(plant: Plant, folder: Path) -> Path:
-    """Copy the package into ``folder`` with ``plant`` in it; return what is to stand on PYTHONPATH.
+    """Copy the package into ``folder`` with ``plant`` in it; return the folder for PYTHONPATH.
 
     Raises:
         LookupError: There is no such function any more.
@@ -54,7 +54,7 @@ def _function(tree: ast.Module, plant: Plant) -> ast.FunctionDef | ast.AsyncFunc
 
 
 def _first_statement(function: ast.FunctionDef | ast.AsyncFunctionDef) -> ast.stmt:
-    """The first behind the docstring."""
+    """Return the first statement after the docstring."""
     if ast.get_docstring(function, clean=False) is not None and len(function.body) > 1:
         return function.body[1]
     return function.body[0]

@@ -1,4 +1,4 @@
-"""Packages of npm's that tests need, each fetched once, into a folder of the clone that git ignores."""
+"""Packages of npm, each fetched once into a folder of the clone that git ignores."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import Final
 import pytest
 
 _ENVIRON: Final = dict(os.environ)
-"""As it was before any test: npm finds its registry by what lies in the user's own home folder."""
+"""The environment before any test: npm reads its registry from the user's home folder."""
 _SWITCHES: Final = ("--silent", "--no-fund", "--no-audit", "--ignore-scripts")
 
 
 def npm_package(package: str, *, under: str) -> Path:
-    """Return the folder in which ``package`` (``NAME@VERSION``) is installed; skip the test where it cannot be had.
+    """Return the folder in which ``package`` (``NAME@VERSION``) is installed; skip the test if it is not available.
 
     It lies under ``under``, a folder of the clone.
     """

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 PACKAGE: Final = "oidc-provider@9.13.3"
 LOGIN: Final = "ada"
-"""Who signs in. The provider tells of her as of ``ada-of-oidc``."""
+"""The user who signs in. The provider's claims call her ``ada-of-oidc``."""
 
 _PROGRAM: Final = Path(__file__).parent.parent / "data" / "oidc_provider.mjs"
 _REPO_TYPES: Final = ("github", "gitlab", "gitee", "bitbucket")
@@ -41,7 +41,7 @@ Hand = Literal["authorize", "cancel"]
 
 @dataclass
 class OidcProvider:
-    """One that runs; ``registration`` is what it knows ServiceStage as."""
+    """A running provider, at which ServiceStage is registered."""
 
     process: asyncio.subprocess.Process
     registration: Registration
@@ -52,7 +52,7 @@ class OidcProvider:
         return self.registration.issuer
 
     async def next(self, happened: str) -> dict[str, Any]:
-        """Wait until it tells that this happened."""
+        """Wait for an event of the provider."""
         assert self.process.stdout
         async with asyncio.timeout(30):
             while line := await self.process.stdout.readline():
@@ -62,7 +62,7 @@ class OidcProvider:
         raise AssertionError(f"no {happened} in {self.told}")
 
     async def advance(self, seconds: float) -> None:
-        """Set its clock ahead."""
+        """Advance its clock."""
         assert self.process.stdin
         self.process.stdin.write(json.dumps({"advance": seconds}).encode() + b"\n")
         await self.next("advanced")
@@ -76,7 +76,7 @@ async def oidc_provider(
     client_id: str = "servicestage",
     client_secret: str | None = None,
 ) -> AsyncIterator[OidcProvider]:
-    """Run one with a single client; skip the test where it cannot be had.
+    """Run one with a single client; skip the test if it is not available.
 
     With ``hand`` its pages are gone through by themselves; its authorization endpoint has ``endpoint_query``.
     """
@@ -107,7 +107,7 @@ async def oidc_provider(
 
 
 async def go_through(authorization_url: str, *, cancels: bool = False) -> str:
-    """Sign in and consent, or cancel there, in a browser without JavaScript; return where its answer sends that."""
+    """Sign in and consent (or cancel), without JavaScript; return the redirect."""
     async with ClientSession(cookie_jar=CookieJar(unsafe=True)) as browser:
         address, fields = authorization_url, None
         for _ in range(20):

@@ -1,4 +1,4 @@
-"""The repository types as ServiceStage and the Git hosts document them, read by no code of ours: a line each.
+"""The repository types as ServiceStage and the Git hosts document them, one line each, independent of our code.
 
 Source: the ServiceStage API reference, chapter "Git Repository Access"; each host's page on OAuth.
 """
@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 @dataclass(frozen=True)
 class Contract:
-    """What is to be known of one."""
+    """What the documents say about one type."""
 
     authorization_path: str
     """Where its host asks for consent; empty where most editions of the manual have no OAuth."""
@@ -30,5 +30,5 @@ IN_BROWSER: Final = tuple(name for name, contract in TYPES.items() if contract.a
 
 
 def types_with(git_credential: str) -> set[str]:
-    """Those that are linked without a browser by that call."""
+    """Return the types that this call links without a browser."""
     return {name for name, contract in TYPES.items() if contract.git_credential == git_credential}

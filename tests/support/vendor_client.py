@@ -79,7 +79,7 @@ class VendorIam(_VendorClient):
 
 
 def operations(client: str) -> dict[str, Operation]:
-    """Return what an SDK client, such as ``huaweicloudsdkiam.v3.IamClient``, can ask for, by its methods' names."""
+    """Return the operations of an SDK client (``huaweicloudsdkiam.v3.IamClient``) by the names of its methods."""
     module, _, name = client.rpartition(".")
     of_client = getattr(import_module(module), name)
     empty = type("Request", (), {"attribute_map": {}})()
@@ -92,13 +92,13 @@ def operations(client: str) -> dict[str, Operation]:
 
 
 async def code_and_state(authorization_url: str) -> dict[str, str]:
-    """Consent at the sandbox's Git host; return the code and the state that come back."""
+    """Authorize at the sandbox's Git host; return code and state."""
     came_back = dict(parse_qsl(urlsplit(await consent(authorization_url)).query))
     return {name: came_back[name] for name in ("code", "state")}
 
 
 def served(application: web.Application) -> set[Operation]:
-    """Return what an application of the sandbox's answers."""
+    """Return the operations that an application serves."""
     return {(route.method, route.resource.canonical) for route in application.router.routes() if route.resource}
 
 
