@@ -179,9 +179,11 @@ class CommandRunner:
 
         @web.middleware
         async def tap(request: web.Request, handler: Handler) -> web.StreamResponse:
-            self._learn_from(request.headers, await _body(request))
             self.learn("signature", request.headers.get("Authorization", "").partition("Signature=")[2])
-            response = await handler(request)
+            try:
+                response = await handler(request)
+            finally:
+                self._learn_from(request.headers, request._read_bytes or b"")
             body = response.body if isinstance(response, web.Response) and isinstance(response.body, bytes) else b""
             self._learn_from(response.headers, body)
             return response
@@ -266,13 +268,6 @@ class CommandRunner:
 def _is_secret(module: str, function: str, value: str) -> bool:
     is_public = {(module, function), (module, function, len(value))} & _NOT_SECRET
     return module.startswith("oauth_helper") and module not in _NO_SECRETS_OF and not is_public
-
-
-async def _body(request: web.Request) -> bytes:
-    try:
-        return await request.read()
-    except web.HTTPRequestEntityTooLarge:
-        return b""
 
 
 def _contents(environ: Mapping[str, str]) -> dict[Path, tuple[int, int]]:
