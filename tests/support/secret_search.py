@@ -33,7 +33,6 @@ _CONTROL_SEQUENCE: Final = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _BLANK: Final = re.compile(r"\s+")
 
 _START: Final = re.compile(r"http://127\.0\.0\.1:\d+/start\?k=[\w-]+")
-_OWN_ADDRESS: Final = re.compile(b'"' + _START.pattern.encode() + b'"')
 _PAGE_ADDRESSES: Final = re.compile(
     r'(?<=<form method="post" action=")/redirect\?k=[\w-]+(?=")'
     r'|(?<=<a href=")/start\?k=[\w-]+(?=">)'
@@ -175,17 +174,14 @@ def searched_page(page: str) -> str:
 def searched_file(path: Path) -> bytes:
     """Return a file; if only its owner can read it, without what such files of ours contain.
 
-    These are code and state in an entry of the journal, and the listener's address in the file that other processes
-    of the user find.
+    These are code and state in an entry of the journal, and KEY in the file by which other processes find a listener.
     """
     content = path.read_bytes()
     if path.stat().st_mode & 0o777 != 0o600:
         return content
-    content = _OWN_ADDRESS.sub(b'""', content)
-    if not path.name.startswith("pending-"):
-        return content
+    own = {".lock": {"key"}, ".json": {"code", "state"} if path.name.startswith("pending-") else set()}
     try:
         record = json.loads(content)
-    except ValueError:
+        return json.dumps({name: value for name, value in record.items() if name not in own[path.suffix]}).encode()
+    except (ValueError, AttributeError, KeyError):  # not a file of ours
         return content
-    return json.dumps({name: value for name, value in record.items() if name not in {"code", "state"}}).encode()
