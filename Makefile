@@ -53,28 +53,28 @@ package: .venv-package/installed
 
 # Times, memory and size, compared with other tools. All parts take about a quarter of an hour.
 bench: .venv-bench/installed
-	PYTHONPATH=tests .venv-bench/bin/python -m benchmark $(PARTS)
+	PYTHONPATH=tests .venv-bench/bin/python -m tools.benchmark $(PARTS)
 
 # Send hostile traffic to `oauth-helper link`; fail if one attack succeeds.
 torture: $(if $(PEERS),.venv-torture/installed,$(VENV)/installed-for-development)
-	PYTHONPATH=tests $(if $(PEERS),.venv-torture,$(VENV))/bin/python -m torture $(if $(PEERS),--peers)
+	PYTHONPATH=tests $(if $(PEERS),.venv-torture,$(VENV))/bin/python -m tools.torture $(if $(PEERS),--peers)
 
 # Fuzz every parser of foreign input, guided by coverage. Needs Linux on x86-64.
 fuzz: .venv-fuzz/installed
-	PYTHONPATH=tests .venv-fuzz/bin/python -m fuzz --seconds $(SECONDS)
+	PYTHONPATH=tests .venv-fuzz/bin/python -m tools.fuzz --seconds $(SECONDS)
 
 # Update the translations from the sources; `make test` fails until every message is translated. CHECK=--check changes
 # nothing, and fails if something would change.
 catalogs: $(VENV)/installed-for-development
 	PYTHONPATH=tests $(BIN)/pybabel --quiet extract --mapping-file=babel.cfg --keywords="_ N_ ngettext:1,2" \
 		--no-default-keywords --sort-by-file --add-location=file --project=oauth-helper --output-file=$(POT) \
-		oauth_helper tests/message_sources.py
+		oauth_helper tests/support/message_sources.py
 	$(BIN)/pybabel --quiet update $(CHECK) --domain=oauth_helper --input-file=$(POT) --output-dir=oauth_helper/locale \
 		--width=100 --no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date
 
 # The pictures in docs/. Needs Chromium and a font with Chinese characters.
 pictures: .venv-pictures/installed
-	PYTHONPATH=tests .venv-pictures/bin/python tests/pictures.py
+	PYTHONPATH=tests .venv-pictures/bin/python tests/tools/pictures.py
 
 # Raise the versions in requirements-dev.txt to the newest ones.
 lock: .venv-package/installed

@@ -40,7 +40,7 @@ from oauth_helper.models import (
     Target,
     default_name,
 )
-from oauth_helper.pasted_text import Query, readings
+from oauth_helper.pasted_text import Query, interpretations
 from oauth_helper.receiver import Ending
 from oauth_helper.redirect import AuthorizationRequest
 from oauth_helper.secret import Secret
@@ -437,7 +437,7 @@ async def deliver_to_waiting(
     """
     states = {
         digest_of_state(state)
-        for queries in readings(text)
+        for queries in interpretations(text)
         for query in queries
         for state in Query(query).all_of("state")
     }

@@ -1,32 +1,4 @@
-"""The error tree. No I/O.
-
-Every error a user can meet says what happened (``message``), what to do next (``hint``), and with which status
-the command ends (``exit_status``)::
-
-    OAuthHelperError                      1  a fault of ours
-    ├── UsageError                        2  wrong usage
-    │   └── IllegalNameError              2  the name has characters or a length ServiceStage refuses
-    ├── RedirectRejectedError             2  what was offered as the redirect is not ours or not whole
-    ├── SettingsError                     3  settings missing or unusable
-    │   └── CredentialsError              3  credentials missing, half given, or refused (401)
-    │       ├── ClockSkewError            3  signatures are refused because the clocks differ
-    │       └── NotPermittedError         3  the account may not make this call (403)
-    ├── AuthorizationDeniedError          4  the Git host or the user said no
-    ├── DeadlineError                     5  the deadline passed
-    ├── RefusedError                      6  ServiceStage refused; its code is shown
-    │   ├── RepositoryNotImplementedError 6  SVCSTG.REPO.0401
-    │   ├── CodeOrStateInvalidError       6  SVCSTG.REPO.0402
-    │   ├── NameTakenError                6  SVCSTG.REPO.0403, or seen before asking
-    │   └── NoSuchAuthorizationError      6  there is none of that name
-    ├── UnavailableError                  7  ServiceStage or IAM gave no usable answer
-    │   ├── UnreachableError              7  no connection, or none that lasted
-    │   └── UnusableAnswerError           7  an answer that cannot be used: 5xx, 429, 3xx, not JSON
-    ├── OutcomeUnknownError               8  the exchange was not delivered, or its outcome is not known
-    ├── MachineError                      9  this machine: port, browser, folder
-    │   ├── PortTakenError                9  the listener's port is taken
-    │   └── NoBrowserError                9  no browser could be opened
-    └── StoppedError               128 + n  signal n ended the run: 129, 130 or 143
-"""
+"""The exceptions. Each has a message, a hint (what to do next) and the exit status of the command."""
 
 from __future__ import annotations
 
@@ -40,16 +12,15 @@ from oauth_helper.i18n import Text, _
 from oauth_helper.secret import safe_text
 
 TRY_AGAIN: Final = frozenset({408, 425, 429})
-"""The request was not looked at: late, early, or one too many (RFC 9110 section 15.5.9, RFC 8470, RFC 6585)."""
-_ABOUT_CREDENTIALS: Final = frozenset({401, 403})
+"""Statuses after which a request may be sent again (RFC 9110 section 15.5.9, RFC 8470, RFC 6585)."""
 
 
 class OAuthHelperError(Exception):
-    """The root: a fault of ours, where no error below describes the situation better."""
+    """The base class. An instance of it is a bug of oauth-helper."""
 
     exit_status: int = 1
     kind: str = "fault"
-    """One word for scripts; it does not change between releases."""
+    """The name of the error for scripts. It does not change between releases."""
     default_hint: str = "This is a fault in oauth-helper. Please report what -vv shows: no secret is in it."
 
     def __init__(
@@ -66,56 +37,43 @@ class OAuthHelperError(Exception):
         super().__init__(message)
         self.message: Text = message
         self.hint: Text = hint or _(self.default_hint)
-        self.code = code
-        """The API's error code, such as ``SVCSTG.REPO.0402``."""
-        self.request_id = request_id
-        """What the vendor's support asks for."""
-        self.status = status
-        """The answer's HTTP status; None if the error is not an answer."""
-        self.answered_by = answered_by
-        """Who answered, if it was not ServiceStage: an answer without one of its codes."""
-        self.nothing_created = nothing_created
-        """Whether the error says that nothing was created. It is certain then."""
+        self.code = code  # the API's error code, such as SVCSTG.REPO.0402
+        self.request_id = request_id  # the id that the vendor's support asks for
+        self.status = status  # the HTTP status of the answer; None if the error is not an answer
+        self.answered_by = answered_by  # who answered, if the answer has none of ServiceStage's codes
+        self.nothing_created = nothing_created  # whether it is certain; the message or hint says so
 
     def __str__(self) -> str:
         return self.message
 
     @property
     def is_foreign_refusal(self) -> bool:
-        """Whether something between this machine and ServiceStage answered a request with a redirect or a refusal.
-
-        ServiceStage then did not get the request. Statuses after which a request is sent again, and those that are
-        about the credentials, are not refusals in this sense.
-        """
-        return (
-            self.status is not None
-            and 300 <= self.status < 500
-            and self.status not in _ABOUT_CREDENTIALS | TRY_AGAIN
-            and not self._is_servicestages
-        )
+        """Whether a proxy, firewall or gateway refused or redirected the request, so ServiceStage did not get it."""
+        is_refusal = self.status is not None and 300 <= self.status < 500
+        return is_refusal and self.status not in {401, 403} | TRY_AGAIN and not self._has_servicestage_code
 
     @property
     def is_foreign_denial(self) -> bool:
-        """Whether an answer without a code of ServiceStage says 401 or 403."""
-        return self.status in _ABOUT_CREDENTIALS and not self._is_servicestages
+        """Whether the status is 401 or 403, but without a code of ServiceStage."""
+        return self.status in {401, 403} and not self._has_servicestage_code
 
     @property
-    def _is_servicestages(self) -> bool:
+    def _has_servicestage_code(self) -> bool:
         return (self.code or "").startswith("SVCSTG.")
 
     def say_that_nothing_was_created(self) -> None:
-        """Put it before the hint, once."""
+        """Add that to the hint, once."""
         if not self.nothing_created:
             self.nothing_created = True
             self.hint = _("Nothing was created. {what_to_do}", what_to_do=self.hint)
 
     def to_json(self) -> dict[str, str | None]:
-        """Return what a script is told."""
+        """Return the error as scripts read it."""
         return {name: getattr(self, name) for name in ("kind", "message", "hint", "code", "request_id")}
 
 
 class UsageError(OAuthHelperError):
-    """Wrong usage."""
+    """The command or the library was used wrongly."""
 
     exit_status = 2
     kind = "usage"
@@ -130,7 +88,7 @@ class IllegalNameError(UsageError):
 
 
 class RedirectRejectedError(OAuthHelperError):
-    """What was offered as the redirect is not ours, or not whole. The wait for the right one goes on."""
+    """A text or request is not our redirect, or not the whole of it. The wait goes on."""
 
     exit_status = 2
     kind = "redirect-rejected"
@@ -139,7 +97,7 @@ class RedirectRejectedError(OAuthHelperError):
     def __init__(self, reason: str, message: Text, *, hint: Text | None = None) -> None:
         super().__init__(message, hint=hint)
         self.reason = reason
-        """Why: ``no-redirect``, ``foreign-state``, or another reason that ``schema/output.schema.json`` lists."""
+        """``no-redirect``, ``foreign-state``, or another reason from ``schema/output.schema.json``."""
 
 
 class SettingsError(OAuthHelperError):
@@ -151,7 +109,7 @@ class SettingsError(OAuthHelperError):
 
 
 class CredentialsError(SettingsError):
-    """Credentials are missing, half given, or were refused."""
+    """Credentials are missing, incomplete or refused."""
 
     kind = "credentials"
     default_hint = "Set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK anew; `oauth-helper doctor` checks them."
@@ -165,14 +123,14 @@ class ClockSkewError(CredentialsError):
 
 
 class NotPermittedError(CredentialsError):
-    """The account is known, but may not make this call."""
+    """The account lacks a permission for this call."""
 
     kind = "not-permitted"
     default_hint = "Ask the administrator for servicestage:repositoryAuth:list, :get, :create and :delete."
 
 
 class AuthorizationDeniedError(OAuthHelperError):
-    """The Git host or its user said no (RFC 6749 section 4.1.2.1)."""
+    """The Git host or the user denied the authorization (RFC 6749 section 4.1.2.1)."""
 
     exit_status = 4
     kind = "denied"
@@ -180,11 +138,12 @@ class AuthorizationDeniedError(OAuthHelperError):
 
     def __init__(self, error: str, description: str = "", *, hint: Text | None = None) -> None:
         self.error: str = safe_text(error, limit=64)
-        """RFC 6749's word, such as ``access_denied``; provider text, made presentable."""
+        """RFC 6749's error code, such as ``access_denied``."""
         self.description: str = safe_text(description)
-        said, detail = _("The Git host refused the authorization ({error})", error=self.error), self.description
-        said = _("{message}: {detail}", message=said, detail=detail.rstrip(".")) if detail else said
-        super().__init__(said, hint=hint, nothing_created=True)
+        message = _("The Git host refused the authorization ({error})", error=self.error)
+        if self.description:
+            message = _("{message}: {detail}", message=message, detail=self.description.rstrip("."))
+        super().__init__(message, hint=hint, nothing_created=True)
 
 
 class DeadlineError(OAuthHelperError):
@@ -218,7 +177,7 @@ class CodeOrStateInvalidError(RefusedError):
 
 
 class NameTakenError(RefusedError):
-    """``SVCSTG.REPO.0403``, or seen before asking: an authorization of that name stands in the way."""
+    """``SVCSTG.REPO.0403``, or found before: an authorization of that name exists."""
 
     kind = "name-taken"
     default_hint = "Choose another --name, or replace the authorization with --if-exists replace."
@@ -239,21 +198,13 @@ class UnavailableError(OAuthHelperError):
     default_hint = "Try again in a moment; `oauth-helper doctor` checks the endpoint."
 
     def __init__(
-        self,
-        message: Text,
-        *,
-        sent: bool,
-        retry_after: float | None = None,
-        is_transient: bool = False,
-        **about: Any,
+        self, message: Text, *, sent: bool, retry_after: float | None = None, is_transient: bool = False, **about: Any
     ) -> None:
         super().__init__(message, **about)
-        self.sent = sent
-        """Whether the request may have reached the server. False only where no connection came about."""
+        self.sent = sent  # whether the request may have reached the server; False only if there was no connection
         self.retry_after = retry_after
         """Seconds to wait before the next request, if a 408, 425, 429 or 5xx answer names them (RFC 9110 10.2.3)."""
-        self.is_transient = is_transient
-        """Whether the same request may succeed a moment later: the server is busy, or the connection broke."""
+        self.is_transient = is_transient  # whether the same request may succeed a moment later
 
 
 class UnreachableError(UnavailableError):
@@ -264,13 +215,13 @@ class UnreachableError(UnavailableError):
 
 
 class UnusableAnswerError(UnavailableError):
-    """The answer cannot be used: a server error, a redirect, or not the promised JSON."""
+    """The answer is a server error, a redirect, or not the expected JSON."""
 
     kind = "unusable-answer"
 
 
 class OutcomeUnknownError(OAuthHelperError):
-    """The redirect was in hand, but the exchange was not delivered or its outcome is not known."""
+    """The redirect came, but the exchange was not delivered or its outcome is unknown."""
 
     exit_status = 8
     kind = "outcome-unknown"
@@ -278,7 +229,7 @@ class OutcomeUnknownError(OAuthHelperError):
 
 
 class MachineError(OAuthHelperError):
-    """Something about this machine stands in the way."""
+    """Something on this machine prevents the link."""
 
     exit_status = 9
     kind = "machine"
@@ -312,8 +263,8 @@ class StoppedError(OAuthHelperError):
 
 
 def cannot_listen(error: OSError) -> MachineError:
-    """Return the error for a socket that cannot listen on 127.0.0.1, whatever the port."""
-    why = os.strerror(error.errno or 0)  # asyncio and socket add words of their own to ``strerror``
+    """Return the error for a socket that cannot listen on 127.0.0.1 on any port."""
+    why = os.strerror(error.errno or 0)  # asyncio and socket extend ``error.strerror``
     return MachineError(_("Cannot listen on 127.0.0.1: {why}", why=why), hint=limit_hint(error))
 
 
@@ -330,20 +281,22 @@ def limit_hint(error: OSError) -> Text | None:
     return None
 
 
-def trace_of(error: BaseException) -> str:
-    """Return the trace of ``error`` and of what led to it: our own errors in their words, others by their kind."""
-    return "\n".join(_told(error, set()))
+def safe_traceback(error: BaseException) -> str:
+    """Return the traceback of ``error`` and its causes, with messages of our own exceptions only.
+
+    The message of any other exception may contain a secret.
+    """
+    return "\n".join(_tracebacks(error, set()))
 
 
-def _told(error: BaseException, seen: set[int]) -> Iterator[str]:
+def _tracebacks(error: BaseException, seen: set[int]) -> Iterator[str]:
     if id(error) in seen:
         return
     seen.add(id(error))
     before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-    if before:
-        yield from _told(before, seen)
-    for each in error.exceptions if isinstance(error, BaseExceptionGroup) else ():
-        yield from _told(each, seen)
-    words = f": {error}" if isinstance(error, OAuthHelperError) else ""
+    nested = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
+    for other in (*([before] if before else []), *nested):
+        yield from _tracebacks(other, seen)
+    message = f": {error}" if isinstance(error, OAuthHelperError) else ""
     frames = "".join(traceback.format_tb(error.__traceback__))
-    yield f"Traceback (most recent call last):\n{frames}{type(error).__qualname__}{words}"
+    yield f"Traceback (most recent call last):\n{frames}{type(error).__qualname__}{message}"

@@ -1,11 +1,12 @@
-"""What the story of a link tells while it runs, as frozen data. No I/O."""
+"""What a link reports while it runs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+
+from msgspec import Struct
 
 from oauth_helper.errors import OAuthHelperError
 from oauth_helper.i18n import Text
@@ -13,7 +14,7 @@ from oauth_helper.models import Authorization, RepoType
 
 
 class Way(StrEnum):
-    """How a redirect came to us."""
+    """How a redirect reached us."""
 
     WINDOW = "window"
     PAGE = "page"
@@ -23,210 +24,171 @@ class Way(StrEnum):
 
 
 class RejectedRequest(StrEnum):
-    """What came to the listener and no further: it is neither for a page of ours nor for the redirect's path."""
+    """Why the listener rejected a request."""
 
-    HTTPS = "https"
-    """The beginning of TLS: a browser that forces HTTPS, or a program that tries it."""
+    HTTPS = "https"  # the first bytes of a TLS connection
     NOT_HTTP = "not-http"
     FOREIGN_HOST = "foreign-host"
-    LOCALHOST = "localhost"
-    """Our port, but under the name ``localhost``."""
+    LOCALHOST = "localhost"  # our port, but under the name localhost
     UNKNOWN_PATH = "unknown-path"
     WRONG_METHOD = "wrong-method"
     WRONG_KEY = "wrong-key"
-    ALREADY_OPENED = "already-opened"
-    """A KEY that is used up, without the cookie that its first use was given."""
-    OTHER_USER = "other-user"
-    """A KEY, in the hands of another user of this machine."""
+    ALREADY_OPENED = "already-opened"  # a used KEY, without the cookie that its first use set
+    OTHER_USER = "other-user"  # a KEY, from another user of this machine
     FOREIGN_ORIGIN = "foreign-origin"
     PREFETCH = "prefetch"
-    SUB_RESOURCE = "sub-resource"
-    """Asked for by a page as an image, a frame, a script."""
+    SUB_RESOURCE = "sub-resource"  # a page requests it as an image, a frame or a script
 
 
-@dataclass(frozen=True, slots=True)
-class Warned:
-    """Something a user should know; the story goes on."""
+class Guidance(StrEnum):
+    """Why no redirect may have come yet, as far as the requests so far show."""
+
+    HTTPS = "https"  # a browser insists on HTTPS, which no loopback listener speaks
+    LOCALHOST = "localhost"  # the listener was requested by a name that is not its own
+    OTHER_USER = "other-user"  # another user of this machine requested the page
+    OTHER_ATTEMPT = "other-attempt"  # a redirect of another attempt came, most likely of an earlier one
+    NOT_WHOLE = "not-whole"  # an incomplete redirect came
+    UNREACHED = "unreached"  # no request has reached the listener
+    UNDECIDED = "undecided"  # the page or the window is open, and nothing has come back
+
+
+class Warned(Struct, frozen=True):
+    """Something that the user should know; the link goes on."""
 
     message: Text
-    once: bool = False
-    """Whether it is about this machine and is the same for every link of a command."""
+    once: bool = False  # about this machine, and so the same for every link of a command
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """All that can be known before a browser opens is in order."""
+class Checked(Struct, frozen=True):
+    """All checks before the browser opens have passed."""
 
     name: str
     repo_type: RepoType
 
 
-@dataclass(frozen=True, slots=True)
-class Resumed:
-    """A redirect that an earlier run had captured is being exchanged."""
+class Resumed(Struct, frozen=True):
+    """The exchange of a redirect that an earlier run captured begins."""
 
     name: str
-    captured_at: datetime
-    """When it came (UTC)."""
+    captured_at: datetime  # UTC
 
 
-@dataclass(frozen=True, slots=True)
-class Joined:
-    """Another process is linking the same name already; its end will be ours."""
+class Joined(Struct, frozen=True):
+    """Another process is linking the same name; its outcome will be ours."""
 
     name: str
     can_deliver: bool = True
-    """Whether an address can be delivered to it. It cannot while that process starts, and if it uses no browser."""
+    """Whether it accepts a delivered address. It does not while it starts, or if it uses no browser."""
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """The listener serves, and the redirect is waited for."""
+class Waiting(Struct, frozen=True):
+    """The listener accepts requests, and the wait for the redirect begins. Both addresses are secret."""
 
-    listener: str
-    """Address of the listener's ``/start``, KEY included: for the user's browser and eyes only."""
-    authorization_url: str
-    """Bears the state: for the user's browser and eyes only."""
-    expires_at: datetime
-    """When the wait ends (UTC)."""
+    listener: str  # the address of /start with the KEY, for the user only
+    authorization_url: str  # with the state, for the user only
+    expires_at: datetime  # when the wait ends (UTC)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(expires_at={self.expires_at!r})"
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(Struct, frozen=True):
     """A browser was started."""
 
     browser: str
-    window: bool = False
-    """Whether it is a window of ours, from which the redirect comes by itself."""
-    marked: bool = False
-    """Whether the browser shows in its address bar that somebody drives it."""
+    window: bool = False  # a window of ours, in which we see the redirect
+    marked: bool = False  # its address bar shows that a program controls it
 
 
-@dataclass(frozen=True, slots=True)
-class NotOpened:
-    """No browser was started: the user opens one of the addresses by hand."""
+class NotOpened(Struct, frozen=True):
+    """No browser was started; the user opens one of the addresses."""
 
 
-@dataclass(frozen=True, slots=True)
-class Visited:
-    """A browser that can reach us begins: it has asked the listener for an address, or is a window of ours."""
+class Visited(Struct, frozen=True):
+    """A browser has requested an address of the listener, or a window of ours has opened."""
 
 
-@dataclass(frozen=True, slots=True)
-class OpenedTwice:
-    """An address that is good once was used again, by another browser or program. Told once for each new address."""
+class OpenedTwice(Struct, frozen=True):
+    """Another browser or program used an address that works once. It is reported once for each new address."""
 
-    listener: str
-    """A new address to begin at, KEY included, for a user who did it: for the user's eyes only."""
+    listener: str  # a new address with a KEY, for the user only
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
 
 
-@dataclass(frozen=True, slots=True)
-class Ignored:
-    """Something came that is not our redirect; the wait goes on.
+class Ignored(Struct, frozen=True):
+    """A request or a text was not our redirect; the wait goes on.
 
-    The first ten of a reason are told one by one, more of them once a second.
+    The first ten of a reason are reported one by one, further ones once a second.
     """
 
     reason: str
-    """A :class:`Stray`, or the reason of a :class:`~oauth_helper.errors.RedirectRejectedError`."""
-    count: int
-    """How often something was ignored for this reason so far."""
+    """A :class:`RejectedRequest`, or the reason of a :class:`~oauth_helper.errors.RedirectRejectedError`."""
+    count: int  # how often something was ignored for this reason so far
 
 
-class Guidance(StrEnum):
-    """What may keep the redirect from coming, as far as the traffic so far tells."""
-
-    HTTPS = "https"
-    """A browser insists on HTTPS, which no loopback listener speaks."""
-    LOCALHOST = "localhost"
-    """The listener was asked for by a name that is not its own."""
-    OTHER_USER = "other-user"
-    """The page was asked for by another user of this machine."""
-    OTHER_ATTEMPT = "other-attempt"
-    """What came belongs to another attempt, most likely to an earlier one."""
-    NOT_WHOLE = "not-whole"
-    """What came is no whole redirect."""
-    UNREACHED = "unreached"
-    """Nothing at all has reached the listener."""
-    UNDECIDED = "undecided"
-    """The page or the window stands open, and nothing has come back yet."""
-
-
-@dataclass(frozen=True, slots=True)
-class Advised:
-    """The wait takes long; this may be why."""
+class Advised(Struct, frozen=True):
+    """The wait is long; this may be why."""
 
     guidance: Guidance
 
 
-@dataclass(frozen=True, slots=True)
-class Captured:
-    """The redirect is in hand."""
+class Captured(Struct, frozen=True):
+    """The redirect came."""
 
     way: Way
 
 
-@dataclass(frozen=True, slots=True)
-class Exchanging:
-    """Code and state are on their way to ServiceStage."""
+class Exchanging(Struct, frozen=True):
+    """Code and state are sent to ServiceStage."""
 
-    attempt: int = 1
-    """1, or more where they are sent again because nothing came of it before."""
-    replaces: bool = False
-    """Whether an authorization was deleted that this one is to replace."""
-    kept: bool = False
-    """Whether they are written down, so that another run can finish it."""
+    attempt: int = 1  # more if they are sent again because the attempt before had no effect
+    replaces: bool = False  # an authorization was deleted that the new one replaces
+    kept: bool = False  # they are saved, so that another run can finish the exchange
 
 
-@dataclass(frozen=True, slots=True)
-class Looking:
-    """What came of the exchange is not plain: ServiceStage is asked what stands."""
+class Looking(Struct, frozen=True):
+    """The outcome of the exchange is unclear, so ServiceStage is asked which authorizations exist."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """ServiceStage will not have the redirect in hand; the story may go on with another."""
+class Refused(Struct, frozen=True):
+    """ServiceStage refused the redirect; the link may go on with another one."""
 
-    may_be_created: bool = False
-    """Whether something may have been created from it nevertheless."""
+    may_be_created: bool = False  # an authorization may have been created from it all the same
 
 
-@dataclass(frozen=True, slots=True)
-class Deleting:
+class Deleting(Struct, frozen=True):
     """ServiceStage is asked to delete the authorization that is to be replaced."""
 
     name: str
-    kept: bool = False
-    """Whether the redirect is written down, so that another run can finish it."""
+    kept: bool = False  # the redirect is saved, so that another run can finish the exchange
 
 
-@dataclass(frozen=True, slots=True)
-class Deleted:
-    """The authorization that is to be replaced is gone; the exchange comes next."""
+class Deleted(Struct, frozen=True):
+    """The authorization that is to be replaced is deleted; the exchange is next."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Linked:
-    """The end: the authorization stands."""
+class Linked(Struct, frozen=True):
+    """The end: the authorization exists."""
 
     authorization: Authorization
-    kept: bool = False
-    """True where it stood already and was left as it is."""
+    kept: bool = False  # it existed before and was not changed
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """The end: it did not come about, or is not known to have."""
+class Failed(Struct, frozen=True):
+    """The end: the authorization was not created, or that is unknown."""
 
     error: OAuthHelperError
 
 
 Outcome = Linked | Failed
-"""How a story ends."""
+"""How a link ends."""
+
 
 Event = (
     Warned
@@ -246,31 +208,23 @@ Event = (
     | Refused
     | Deleting
     | Deleted
-    | Linked
-    | Failed
+    | Outcome
 )
 
 
-@dataclass(slots=True)
-class Progress:
-    """How far a link is, as its events tell. Give each of them to :meth:`take`."""
+class Progress(Struct):
+    """How far a link is. Pass each of its events to :meth:`take`."""
 
-    has_redirect: bool = False
-    """Whether a redirect is in hand whose end is not known."""
-    is_kept: bool = False
-    """Whether it is written down."""
-    may_be_created: bool = False
-    """Whether ServiceStage may have created something, or is asked to replace it, for this run or for another one."""
-    is_deleting: bool = False
-    """Whether ServiceStage was asked to delete what is to be replaced, with no answer yet."""
-    has_deleted: bool = False
-    """Whether an authorization was deleted that was to be replaced."""
-    has_joined: bool = False
-    """Whether another process did the linking."""
+    has_redirect: bool = False  # there is a redirect whose outcome is unknown
+    is_kept: bool = False  # it is saved
+    may_be_created: bool = False  # this run or another one asked ServiceStage to create or replace something
+    is_deleting: bool = False  # ServiceStage was asked to delete the one to be replaced, and has not answered
+    has_deleted: bool = False  # it was deleted
+    has_joined: bool = False  # another process does the linking
     is_over: bool = False
 
     def take(self, event: Event) -> None:
-        """Take note of an event."""
+        """Update the progress."""
         match event:
             case Captured():
                 self.has_redirect, self.is_kept = True, False
@@ -293,7 +247,7 @@ class Progress:
 
 
 def warning_once(tell: Callable[[Event], None]) -> Callable[[Event], None]:
-    """Return a ``tell`` for several links that tells only the first warning that is the same for all of them."""
+    """Return a ``tell`` for several links that passes on only the first warning with ``once`` set."""
     is_told = False
 
     def tell_once(event: Event) -> None:

@@ -9,20 +9,20 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache, reduce
 from gettext import NullTranslations, translation
 from typing import Final, Self
+
+from msgspec import Struct
 
 DOMAIN: Final = "oauth_helper"
 FOLDER: Final = os.path.join(os.path.dirname(__file__), "locale")  # noqa: PTH118, PTH120 - pathlib slows --help down
 _ENGLISH: Final = NullTranslations()
 
 
-@dataclass(frozen=True, slots=True)
-class Sentence:
-    """A message id with the values that fill its ``{names}``."""
+class Sentence(Struct, frozen=True):
+    """A message id and the values for its ``{names}``."""
 
     template: str
     values: Mapping[str, object]
@@ -157,8 +157,7 @@ def language_of_browser(accept_language: str) -> Language | None:
     return _first(tag for weight, tag in sorted(weighted, key=lambda pair: -pair[0]) if weight > 0)
 
 
-@dataclass(frozen=True, slots=True)
-class Preference:
+class Preference(Struct, frozen=True):
     """The language that a user reads."""
 
     language: Language

@@ -48,7 +48,7 @@ from oauth_helper.session import Session
 from oauth_helper.single_instance import SingleRun
 
 _CLOCK_INTERVAL: Final = 1.0
-"""Seconds between two readings of the wall clock, which may jump."""
+"""Seconds between two interpretations of the wall clock, which may jump."""
 
 
 async def link(

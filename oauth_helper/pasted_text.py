@@ -8,13 +8,48 @@ from itertools import islice
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
+MAXIMUM_LENGTH: Final = 65_536
+"""Characters of a pasted text; a longer one holds no address."""
+COMPARABLE: Final = 3
+"""How many of the first interpretations cover the whole text, so that their results can be compared."""
+
+_MAXIMUM_QUERIES: Final = 400
+_MAXIMUM_LINES: Final = 12
+_MAXIMUM_NESTING: Final = 3
+_MAXIMUM_CUTS: Final = 100
+
+_ESCAPE_SEQUENCE: Final = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
+_PASTE_MARK: Final = re.compile(r"(?:\^\[)?\[20[01]~|201~(?=\s|$)")
+"""The marks of a bracketed paste (xterm) that have lost their Escape."""
+_REST_OF_PASTE_MARKS: Final = re.compile(r"(?:\[?2)?0?0~(.*?)(?:\[?2)?0?1~", re.DOTALL)
+_INVISIBLE: Final = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
+_LINE_BREAK: Final = re.compile(r"\r\n|\r")
+_ADDRESS_AT_LINE_START: Final = re.compile(r"[<\"'(\[]?https?://", re.IGNORECASE)
+_PROMPTS: Final = frozenset("$#%")
+"""A shell's prompt, or its end, that was selected along with the address."""
+_EQUALS: Final = re.compile(r"=|%(?:25)*3d", re.IGNORECASE)
+_SPACES: Final = re.compile(r"[\s\x00-\x1f\x7f]+")
+_DELIMITERS: Final = re.compile(r"(?:[\s\x00-\x1f\x7f<>\"`“”„«»，。；、！（）【】《》「」『』]|\]\()+")
+"""A browser escapes all of these in an address."""
+_MARKUP: Final = re.compile(r"[\[\]{}|]+")
+"""Slack, Jira, Org mode, BBCode, AsciiDoc and LaTeX put these around an address. Git hosts escape them in a code."""
+_ADDRESS_START: Final = re.compile(r"(?=https?://)", re.IGNORECASE)
+_HOST: Final = re.compile(r"https?://(?:[^\s/?#@]*@)?([^\s/?#:]+)", re.IGNORECASE)
+_SHELL_ESCAPE: Final = re.compile(r"[\\^`](?=[?&=$%#/])")
+_CLOSERS: Final = {"(": ")", "[": "]", "{": "}", "'": "'", "‘": "’", "_": "_", "*": "*", "~": "~"}
+_PUNCTUATION: Final = ",;:!?)]}*|'’…"
+"""Characters that people put behind an address. Git hosts escape them at the end of a query; not so a full stop."""
+_NOT_IN_CODE: Final = re.compile(r"[^\x21-\x7e]")
+_USUAL_CODE_BEFORE_FULL_STOP: Final = re.compile(r"[A-Za-z0-9]{16,}\.+")
+_NOT_IN_NAME: Final = re.compile(r"\A[^A-Za-z0-9%]+")
+_NO_LETTER_OR_DIGIT: Final = re.compile(r"[^A-Za-z0-9]")
+
 
 class Query:
-    """The parameters of a raw query, in order, repeats included.
+    """The parameters of a raw query, in order and with repeats.
 
-    ``+`` stays a plus: neither code nor state is ever written with a space, and an address that was decoded by hand
-    has its pluses bare. Only texts for people, such as ``error_description``, take it for a space
-    (:meth:`text_of`), as RFC 6749 appendix B has it.
+    ``+`` stays a plus: code and state never contain a space, and an address that was decoded by hand has bare pluses.
+    Only in texts for people (:meth:`text_of`) it is a space, as in RFC 6749 appendix B.
     """
 
     def __init__(self, raw: str) -> None:
@@ -30,13 +65,13 @@ class Query:
         return self._pairs[-1] if self._pairs else ("", "")
 
     def count(self, name: str) -> int:
-        """How often the parameter stands in the query, with or without a value."""
+        """How often the parameter occurs, with or without a value."""
         return sum(1 for other, _ in self._pairs if other == name)
 
     def all_of(self, name: str) -> list[str]:
         """Every value of a parameter that can be decoded and is not empty.
 
-        A parameter without a value counts as left out (RFC 6749 section 3.1).
+        A parameter without a value counts as omitted (RFC 6749 section 3.1).
         """
         return [decoded for other, value in self._pairs if other == name and (decoded := decode(value))]
 
@@ -45,7 +80,7 @@ class Query:
         return next(iter(self.all_of(name)), None)
 
     def has_value(self, name: str) -> bool:
-        """Whether the parameter has a value at all, be it one that cannot be decoded."""
+        """Whether the parameter has a value, even one that cannot be decoded."""
         return any(other == name and value for other, value in self._pairs)
 
     def text_of(self, name: str) -> str:
@@ -54,12 +89,12 @@ class Query:
         return _octets(value.replace("+", " ")).decode("utf-8", "replace")
 
     def values(self) -> list[str]:
-        """All values that can be decoded, whatever their names."""
+        """All values that can be decoded, of all parameters."""
         return [decoded for _, value in self._pairs if (decoded := decode(value))]
 
 
 def decode(raw: str) -> str | None:
-    """Percent-decode once; None where that does not give UTF-8."""
+    """Percent-decode once; return None if the result is not UTF-8."""
     try:
         return _octets(raw).decode("utf-8")
     except UnicodeDecodeError:
@@ -67,61 +102,22 @@ def decode(raw: str) -> str | None:
 
 
 def _octets(raw: str) -> bytes:
-    # A terminal may hand over half a character as a lone surrogate; it must not raise, only fail to decode.
+    # A terminal can pass half a character as a lone surrogate.
     return unquote_to_bytes(raw.encode("utf-8", "surrogatepass"))
 
 
-MAXIMUM_LENGTH: Final = 65_536
-"""Characters; what is longer is no address."""
+def interpretations(text: str) -> Iterator[Iterator[str]]:
+    """Yield interpretations of ``text``; each yields the raw queries that may be meant, the likeliest first.
 
-COMPARABLE_READINGS: Final = 3
-"""How many of the first readings are of one text as it is; what they find is to be compared."""
-
-_MAXIMUM_QUERIES: Final = 400
-_MAXIMUM_LINES: Final = 12
-_MAXIMUM_NESTING: Final = 3
-
-_ESCAPE_SEQUENCE: Final = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
-_PASTE_MARK: Final = re.compile(r"(?:\^\[)?\[20[01]~|201~(?=\s|$)")
-"""The marks of a bracketed paste (xterm) that have lost their Escape on the way."""
-_REST_OF_PASTE_MARKS: Final = re.compile(r"(?:\[?2)?0?0~(.*?)(?:\[?2)?0?1~", re.DOTALL)
-_INVISIBLE: Final = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
-_LINE_BREAK: Final = re.compile(r"\r\n|\r")
-_ADDRESS_BEGINS: Final = re.compile(r"[<\"'(\[]?https?://", re.IGNORECASE)
-_PROMPTS: Final = frozenset("$#%")
-"""What a shell's prompt is, or ends with, where it was selected along with the address."""
-_EQUALS: Final = re.compile(r"=|%(?:25)*3d", re.IGNORECASE)
-_BLANKS: Final = re.compile(r"[\s\x00-\x1f\x7f]+")
-_DELIMITERS: Final = re.compile(r"(?:[\s\x00-\x1f\x7f<>\"`“”„«»，。；、！（）【】《》「」『』]|\]\()+")
-"""A browser escapes all of these in an address."""
-_MARKUP: Final = re.compile(r"[\[\]{}|]+")
-"""Slack, Jira, Org mode, BBCode, AsciiDoc and LaTeX put these around an address. Git hosts escape them in a code."""
-_ADDRESS_START: Final = re.compile(r"(?=https?://)", re.IGNORECASE)
-_HOST: Final = re.compile(r"https?://(?:[^\s/?#@]*@)?([^\s/?#:]+)", re.IGNORECASE)
-_SHELL_ESCAPE: Final = re.compile(r"[\\^`](?=[?&=$%#/])")
-_CLOSERS: Final = {"(": ")", "[": "]", "{": "}", "'": "'", "‘": "’", "_": "_", "*": "*", "~": "~"}
-_PUNCTUATION: Final = ",;:!?)]}*|'’…"
-"""What a writer puts behind an address, and no Git host at the end of a query without an escape; a full stop may be
-either."""
-_NOT_IN_CODE: Final = re.compile(r"[^\x21-\x7e]")
-_USUAL_CODE_BEFORE_FULL_STOP: Final = re.compile(r"[A-Za-z0-9]{16,}\.+")
-_NOT_IN_NAME: Final = re.compile(r"\A[^A-Za-z0-9%]+")
-_PUNCTUATION_OR_LETTER_ABROAD: Final = re.compile(r"[^A-Za-z0-9]")
-_MAXIMUM_CUTS: Final = 100
-
-
-def readings(text: str) -> Iterator[Iterator[str]]:
-    """Yield readings of ``text``, each of them the raw queries that may be meant, likeliest first.
-
-    First the three that tell a wrap from a separator in different ways: line breaks are wraps; nothing is; blanks are
-    too. They agree, unless white space stands beside a code that comes last. Then those for texts in which none of the
-    three finds anything.
+    The first three treat white space differently: line breaks are wraps; they are separators; spaces are wraps too.
+    They agree unless there is white space next to a code at the end. The others are for texts in which the first three
+    find nothing.
     """
     stripped = text.strip()
     if len(stripped) > MAXIMUM_LENGTH:
         return
-    for reading in _tellings(_LINE_BREAK.sub("\n", stripped)):
-        tokens = dict.fromkeys(token for part in reading for token in _tokens(part))
+    for parts in _interpretations(_LINE_BREAK.sub("\n", stripped)):
+        tokens = dict.fromkeys(token for part in parts for token in _tokens(part))
         yield islice(_queries_by_nesting(tokens), _MAXIMUM_QUERIES)
 
 
@@ -130,7 +126,7 @@ def hosts_in(text: str) -> list[str]:
     return [host.casefold() for host in _HOST.findall(_INVISIBLE.sub("", text[:MAXIMUM_LENGTH]))]
 
 
-def _tellings(pasted: str) -> Iterator[Iterable[str]]:
+def _interpretations(pasted: str) -> Iterator[Iterable[str]]:
     separated = _ESCAPE_SEQUENCE.sub(" ", pasted).strip()
     text = _PASTE_MARK.sub(" ", separated).strip()
     if marked := _REST_OF_PASTE_MARKS.fullmatch(separated):
@@ -140,18 +136,18 @@ def _tellings(pasted: str) -> Iterator[Iterable[str]]:
     paragraphs = list(_paragraphs(lines))
     yield [_unwrapped_lines(paragraph) for paragraph in paragraphs]
     yield [_INVISIBLE.sub(" ", separated)]
-    # With their marks: where only they tell a wrap from another line, this reading must not agree with the first.
-    yield [_BLANKS.sub("", "".join(paragraph)) for paragraph in paragraphs]
+    # The marks at the ends of lines stay: if a line is only a wrap without them, the first interpretation is uncertain.
+    yield [_SPACES.sub("", "".join(paragraph)) for paragraph in paragraphs]
     unescaped = _SHELL_ESCAPE.sub("", text.replace("&amp;", "&").replace("\\u0026", "&"))
     if unescaped != text:
         yield [_unwrapped_lines(unescaped.split("\n"))]
     lines = lines[:_MAXIMUM_LINES]
     yield [_unwrapped_lines(lines[first:last]) for first in range(len(lines)) for last in range(first + 2, len(lines))]
-    yield ["&".join(text.split())]  # code and state picked out by hand, a line each
+    yield ["&".join(text.split())]  # only code and state, a line each
 
 
 def _without_marks(line: str) -> str:
-    """Return a line without the marks that a shell, a reply to a letter, or a table puts at its ends."""
+    """Return a line without the marks that a shell, an email reply or a table puts at its ends."""
     bare = line.rstrip(" \t|│┃").removesuffix("\\").rstrip(" \t").lstrip(" \t>|│┃")
     return "" if bare in _PROMPTS else bare
 
@@ -161,11 +157,11 @@ def _unwrapped_lines(lines: list[str]) -> str:
 
 
 def _paragraphs(lines: list[str]) -> Iterator[list[str]]:
-    """Group lines that may have been one: up to an empty one, or one that begins an address."""
+    """Group lines that may be one wrapped line. A group ends before an empty line or the start of an address."""
     paragraph: list[str] = []
     for line in lines:
         bare = _without_marks(line)
-        if paragraph and (not bare or _ADDRESS_BEGINS.match(bare)):
+        if paragraph and (not bare or _ADDRESS_AT_LINE_START.match(bare)):
             yield paragraph
             paragraph = []
         paragraph.append(line)
@@ -180,7 +176,7 @@ def _tokens(text: str) -> Iterator[str]:
 
 
 def _pasted_once(token: str) -> str:
-    # A prompt that echoes nothing invites pasting twice.
+    # People paste twice if the prompt echoes nothing.
     addresses = [address for address in _ADDRESS_START.split(token) if address]
     return addresses[0] if len(addresses) > 1 and len(set(addresses)) == 1 else token
 
@@ -214,22 +210,22 @@ def _queries_by_nesting(level: Iterable[str]) -> Iterator[str]:
 
 def _queries_of(address: str) -> Iterator[str]:
     head, _, fragment = address.partition("#")
-    found = [
+    queries = [
         head.partition("?")[2] if "?" in head else _NOT_IN_NAME.sub("", head),
         fragment.partition("?")[2] or fragment,
     ]
-    for query in found:
+    for query in queries:
         if "=" in query:
             yield from _cuts(query)
-            if "?" in query:  # a Git host that appended to a redirect_uri with a query as if it had none
+            if "?" in query:  # a Git host that appends "?code=…" to any redirect_uri
                 yield query.replace("?", "&")
 
 
 def _cuts(query: str) -> Iterator[str]:
-    """Yield the query, and what is left of it if its end belongs to the text around the address.
+    """Yield the query, and shorter ones in case its end belongs to the text around the address.
 
-    If the state comes last, every cut before a character that is no letter or digit is offered: only the right one
-    matches the state. Nothing tells where a code ends, so punctuation behind a code is cut off.
+    If the state is last, cut before each character that is no letter or digit: only the right cut matches the state.
+    Nothing shows where a code ends, so punctuation behind a code is always cut off.
     """
     others, ampersand, last = query.rpartition("&")
     name, _, value = last.partition("=")
@@ -242,6 +238,6 @@ def _cuts(query: str) -> Iterator[str]:
         yield query
     yield bare
     if name == "state":
-        positions = [found.start() for found in _PUNCTUATION_OR_LETTER_ABROAD.finditer(value)]
+        positions = [match.start() for match in _NO_LETTER_OR_DIGIT.finditer(value)]
         for position in positions[: -_MAXIMUM_CUTS - 1 : -1]:
             yield f"{others}{ampersand}{name}={value[:position]}"

@@ -1,4 +1,4 @@
-"""Secret values, and provider text made safe to show."""
+"""Secret values, and text from others made safe to show."""
 
 from __future__ import annotations
 
@@ -11,15 +11,21 @@ from collections.abc import Collection
 from typing import Final
 from urllib.parse import quote, quote_plus
 
-_STARS: Final = "********"
+_MASK: Final = "********"
+_HIDDEN_CATEGORIES: Final = frozenset({"Cc", "Cf", "Co", "Cn", "Cs", "Zl", "Zp"})
+"""Unicode's control, format, private, unassigned and surrogate characters, and line and paragraph separators."""
+_ESCAPED_CATEGORIES: Final = _HIDDEN_CATEGORIES - {"Co", "Cn"}
+_WORD: Final = re.compile(r"(?:[A-Za-z]{1,12}[0-9]{0,4}|[0-9]{1,4})(?:[._-](?:[A-Za-z]{1,12}[0-9]{0,4}|[0-9]{1,4}))*")
+_TOKEN: Final = re.compile(r"gh[a-z]_|github_pat|gl[a-z]{2,6}-|ATBB|AKIA|eyJ|sk-|xox")
+"""How the tokens of Git hosts and other services begin."""
+_SHORT: Final = 16
 
 
 class Secret:
-    """Hold a code, state, token, key or password so that it cannot be shown by accident.
+    """A code, state, token, key or password that cannot be shown by accident.
 
-    ``str``, ``repr``, formatting and dataclass helpers give stars. Only :meth:`reveal` gives the value, so a
-    search for that word finds every place where a secret leaves its wrapper. It cannot be pickled, and a plain
-    class with slots is not unpacked by ``dataclasses.asdict``.
+    ``str``, ``repr`` and formatting return a mask, and it cannot be pickled. Only :meth:`reveal` returns the value, so
+    a search for that word finds every place where a secret leaves its wrapper.
     """
 
     __slots__ = ("_value",)
@@ -45,13 +51,13 @@ class Secret:
         return hash((Secret, self._value))
 
     def __repr__(self) -> str:
-        return f"Secret({_STARS!r})"
+        return f"Secret({_MASK!r})"
 
     def __str__(self) -> str:
-        return _STARS
+        return _MASK
 
     def __format__(self, format_spec: str) -> str:
-        return format(_STARS, format_spec)
+        return format(_MASK, format_spec)
 
     def __copy__(self) -> Secret:
         return self
@@ -60,18 +66,14 @@ class Secret:
         return self
 
     def __reduce__(self) -> tuple[object, ...]:
-        raise TypeError("a Secret is not pickled: it would be written out in the clear")
-
-
-_HIDDEN_CATEGORIES: Final = frozenset({"Cc", "Cf", "Co", "Cn", "Cs", "Zl", "Zp"})
-"""Control, format (bidirectional overrides, zero widths), private, unassigned, surrogates, separators."""
+        raise TypeError("a Secret cannot be pickled")
 
 
 def safe_text(text: str, *, limit: int = 200) -> str:
-    """Return ``text`` without control characters, on one line, cut to ``limit`` characters.
+    """Return ``text`` on one line, without control and invisible characters, cut to ``limit`` characters.
 
-    A Git host's or server's text is hostile until shown otherwise: an escape sequence could rewrite the
-    terminal, a line break could forge a line of ours (RFC 6749 section 4.1.2.1 leaves the text to the host).
+    The text of a Git host or server is hostile: an escape sequence could change the terminal, and a line break could
+    forge a line of ours.
     """
     spaced = "".join(" " if character in "\t\r\n" else character for character in text[: limit * 4])
     visible = "".join(c for c in spaced if unicodedata.category(c) not in _HIDDEN_CATEGORIES)
@@ -79,57 +81,10 @@ def safe_text(text: str, *, limit: int = 200) -> str:
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
-_ESCAPED_CATEGORIES: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-_WORD: Final = re.compile(r"(?:[A-Za-z]{1,12}[0-9]{0,4}|[0-9]{1,4})(?:[._-](?:[A-Za-z]{1,12}[0-9]{0,4}|[0-9]{1,4}))*")
-_TOKEN: Final = re.compile(r"gh[a-z]_|github_pat|gl[a-z]{2,6}-|ATBB|AKIA|eyJ|sk-|xox")
-"""With what the tokens of Git hosts and others begin."""
-_SHORT: Final = 16
-
-
-def escaped(text: str, *, keep: str = "") -> str:
-    """Return ``text`` with an escape for each control and invisible character that is not in ``keep``.
-
-    A path or an argument may bear an escape sequence that would rewrite the terminal.
-    """
-    if text.isprintable():
-        return text
-    hidden = {one for one in text if unicodedata.category(one) in _ESCAPED_CATEGORIES}.difference(keep)
-    return "".join(code_of(character) if character in hidden else character for character in text)
-
-
-def code_of(character: str) -> str:
-    """Return a character as Python writes it in a string."""
-    code = ord(character)
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
-
-
-def is_plain_word(text: str) -> bool:
-    """Whether ``text`` can be repeated in an error: it is a short word in small letters, so no token, key or code.
-
-    A user may have put a secret where something else belongs.
-    """
-    return len(text) <= _SHORT and text == text.lower() and is_plain_name(text)
-
-
-def is_plain_name(text: str) -> bool:
-    """Whether the name of something that does not exist can be repeated: it is made of words, as names are."""
-    return _WORD.fullmatch(text) is not None and not _TOKEN.match(text)
-
-
-def is_plain_path(path: str) -> bool:
-    """Whether the name of a file that does not exist can be repeated."""
-    parts = (part for part in path.split("/") if part not in {"", ".", "..", "~"})
-    return all(is_plain_name(part.removeprefix(".")) for part in parts)
-
-
-_MASK: Final = "********"
-
-
 def redact(text: str, secrets: Collection[Secret], *, limit: int) -> str:
-    """Return provider text presentable, cut to ``limit`` characters, with stars where it repeats a secret of ours.
+    """Return ``text`` as :func:`safe_text` does, with each of our secrets masked in every form that a server may echo.
 
-    The gateway echoes the request it could not verify, a security token included. Stars come before the cut: the
-    first half of a secret is too much.
+    The mask comes before the cut, so no part of a secret is left.
     """
     line = safe_text(text, limit=max(len(text), 1))
     forms = {form for secret in secrets for form in _forms(secret.reveal())} - {""}
@@ -139,6 +94,35 @@ def redact(text: str, secrets: Collection[Secret], *, limit: int) -> str:
 
 
 def _forms(value: str) -> tuple[str, ...]:
-    escaped = (quoted(value, safe=safe, errors="replace") for quoted in (quote, quote_plus) for safe in ("", "/"))
-    as_shown = safe_text(value, limit=max(len(value), 1))
-    return (value, as_shown, json.dumps(value)[1:-1], html.escape(value), *escaped)
+    encoded = (encode(value, safe=safe, errors="replace") for encode in (quote, quote_plus) for safe in ("", "/"))
+    return (value, safe_text(value, limit=max(len(value), 1)), json.dumps(value)[1:-1], html.escape(value), *encoded)
+
+
+def escaped(text: str, *, keep: str = "") -> str:
+    """Return ``text``, such as a path, with each control and invisible character that is not in ``keep`` escaped."""
+    if text.isprintable():
+        return text
+    hidden = {one for one in text if unicodedata.category(one) in _ESCAPED_CATEGORIES}.difference(keep)
+    return "".join(code_of(character) if character in hidden else character for character in text)
+
+
+def code_of(character: str) -> str:
+    """Return a character as a Python escape."""
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def is_plain_word(text: str) -> bool:
+    """Whether ``text`` is a short word in small letters. It is then no secret, so an error may repeat it."""
+    return len(text) <= _SHORT and text == text.lower() and is_plain_name(text)
+
+
+def is_plain_name(text: str) -> bool:
+    """Whether ``text`` consists of words and does not look like a token. An error may then repeat it."""
+    return _WORD.fullmatch(text) is not None and not _TOKEN.match(text)
+
+
+def is_plain_path(path: str) -> bool:
+    """Whether an error may repeat the path of a file that does not exist."""
+    parts = (part for part in path.split("/") if part not in {"", ".", "..", "~"})
+    return all(is_plain_name(part.removeprefix(".")) for part in parts)

@@ -22,8 +22,8 @@ from canary_sandbox import TappedSandbox
 from command import surroundings
 from forked_commands import Forking
 from link_script import until
-from promised_json import read_event
 from screen import Screen, terminal
+from support.promised_json import read_event
 from yarl import URL
 
 TESTS = Path(__file__).parent

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from promised_json import read_authorizations, read_error
+from support.promised_json import read_authorizations, read_error
 
 from oauth_helper.sandbox import Sandbox
 from oauth_helper.servicestage.client import ServiceStageClient

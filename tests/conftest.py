@@ -1,6 +1,6 @@
-"""Fixtures for all tests, and the rule that nothing may be skipped where everything is installed.
+"""Fixtures for all tests. With OAUTH_HELPER_TESTS_MAY_NOT_SKIP=1 a skipped test is a failure.
 
-The one exception is a machine that hides other users' processes (``hidepid``): no package changes that.
+The one exception is a machine that hides the processes of other users (``hidepid``): no package changes that.
 """
 
 import os
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from forked_commands import end_forking
 from hypothesis import settings
-from thoroughness import IS_THOROUGH
+from support.thoroughness import IS_THOROUGH
 
 _OURS = ("OAUTH_HELPER_", "HUAWEICLOUD_", "HW_")
 _ALSO_READ = ("BROWSER", "CI", "SSL_CERT_FILE", "DISPLAY", "WAYLAND_DISPLAY", "SSH_CONNECTION", "NO_COLOR")
@@ -28,7 +28,7 @@ _MANY_PROCESSES = (
     *("test_canar", "test_cookie", "test_killed"),
     *("test_journal", "test_private_files", "test_recipes", "test_torture", "test_two_users"),
 )
-"""Tests that start so many that to count their coverage takes a third of their time; what they run, others count."""
+"""Tests that start many processes. Their coverage is not measured: it is slow, and other tests cover the same code."""
 
 _skips_are_failures = os.environ.get(_SWITCH) == "1"
 _ALLOWED_SKIP = "hidepid"
@@ -36,17 +36,17 @@ _skipped: list[str] = []
 
 
 for _number, _usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
-    # A shell that starts us in the background, or nohup, ignores these for every process that we start as well.
+    # A shell that starts us in the background, and nohup, ignore these signals, which child processes inherit.
     if signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, _usual)
 
-# Else each of a thousand processes would compile the package, and each worker rewrite the tests' assertions, anew.
+# Otherwise each of a thousand processes compiles the package, and each worker rewrites the assertions of the tests.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
-# Users' commands have a buffer before a pipe, and may find at the very end that nobody reads it.
+# A command has a buffer before a pipe, and may notice only at the end that the reader is gone.
 os.environ.pop("PYTHONUNBUFFERED", None)
 
-# No deadline: a slow machine is no fault of what is tested.
+# No deadline: a slow machine is no failure.
 settings.register_profile("by default", settings.default, max_examples=25, deadline=None)
 settings.register_profile("thorough", settings.default, deadline=None)
 settings.load_profile("thorough" if IS_THOROUGH else "by default")
@@ -54,7 +54,7 @@ settings.load_profile("thorough" if IS_THOROUGH else "by default")
 
 @pytest.fixture(autouse=True)
 def clean_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, request: pytest.FixtureRequest) -> Path:
-    """No variable and no file of whoever runs the tests takes part in them; give the empty home folder."""
+    """Remove all variables of the user who runs the tests; return an empty home folder."""
     if request.path.name.startswith(_MANY_PROCESSES):
         for name in [name for name in os.environ if name.startswith("COVERAGE_")]:
             monkeypatch.delenv(name)
@@ -78,14 +78,14 @@ def clean_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, request:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def no_process_that_forks_is_left() -> Iterator[None]:
-    """They end before coverage is put together, as they have some to tell."""
+def end_forking_processes() -> Iterator[None]:
+    """End the processes of ``forked_commands`` before their coverage is combined."""
     yield
     end_forking()
 
 
 class _SkipWatch:
-    """Counts what was skipped. Where a browser is missing, what only it can reach is not held against coverage."""
+    """Count skipped tests. With one, coverage is not checked: a missing browser lowers it."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config

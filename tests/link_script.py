@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from aiohttp import ClientSession
 from command import Ended, ended, running
-from promised_json import read_event
+from support.promised_json import read_event
 from yarl import URL
 
 from oauth_helper.sandbox import Sandbox

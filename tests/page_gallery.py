@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 from listener_desk import ADDRESS, DENIAL, DIRECT, LINKED, OURS, Open, RedirectReceiver, ask, listening
+from msgspec.structs import replace
 
 from oauth_helper.errors import CodeOrStateInvalidError, OutcomeUnknownError
 from oauth_helper.events import Failed, Linked

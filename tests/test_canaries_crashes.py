@@ -12,7 +12,7 @@ from canary_exceptions import START
 from canary_play import waiting
 from canary_run import Run, Started, searched_run
 from link_script import LINK, consent, until
-from thoroughness import some_of
+from support.thoroughness import some_of
 
 DEBUG = {"PYTHONASYNCIODEBUG": "1"}
 

@@ -11,7 +11,7 @@ import pytest
 from canary_play import bring, listener, straight, waiting
 from canary_run import searched_run
 from link_script import LINK, brought, consent, secrets_of, until
-from thoroughness import some_of
+from support.thoroughness import some_of
 
 DEBUG = {"PYTHONASYNCIODEBUG": "1"}
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]

@@ -10,8 +10,8 @@ import pytest
 from canary_play import listener
 from canary_run import Run, Started, searched_run
 from link_script import LINK, NAME, brought, consent, secrets_of, until
+from support.thoroughness import some_of
 from test_canaries_credentials import by_key_alone, by_password
-from thoroughness import some_of
 
 from oauth_helper.models import RepoType
 from oauth_helper.sandbox.faults import Call, Kind

@@ -12,7 +12,7 @@ from canary_run import TESTS, Run
 from canary_sandbox import TappedSandbox
 from mutated_package import Plant, planted
 from planted_leaks import LEAKS, Leak
-from thoroughness import some_of
+from support.thoroughness import some_of
 
 
 def with_copy(run: Run, copy: Path) -> None:

@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
 from canaries import Canary, Search
 from command import run_command, surroundings
+from msgspec.structs import replace
 from support.journal_entries import pending
 
 from oauth_helper.cli.doctor import redacted, short_host

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 from command import ended, error_of, line_with, records, run_command, running, surroundings
-from promised_json import read_authorization
 from repo_type_contract import IN_BROWSER
+from support.promised_json import read_authorization
 
 from oauth_helper.sandbox import Sandbox
 

@@ -4,15 +4,15 @@ import json
 import socket
 import time
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from command import Ended, surroundings
 from forked_commands import run_command
-from promised_json import read_error
+from msgspec.structs import replace
 from support.journal_entries import pending
+from support.promised_json import read_error
 
 from oauth_helper.journal import Journal
 from oauth_helper.sandbox import Sandbox

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from command import error_of, records, surroundings
 from forked_commands import run_command
-from promised_json import read_authorization, read_authorizations
+from support.promised_json import read_authorization, read_authorizations
 
 from oauth_helper.credentials import AccessKey
 from oauth_helper.sandbox import Sandbox

@@ -7,7 +7,7 @@ import socket
 import pytest
 from command import ended, error_of, line_with, run_command, running, surroundings
 from link_script import scripted
-from promised_json import read_authorization
+from support.promised_json import read_authorization
 from yarl import URL
 
 from oauth_helper.sandbox.faults import CALLS, KINDS

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from command import Ended, error_of, records, running, surroundings
 from link_script import LINK, NAME, PatientUser, Script, bring, delivered, scripted
-from promised_json import read_authorization
+from support.promised_json import read_authorization
 
 from oauth_helper.sandbox import Sandbox
 from oauth_helper.sandbox.faults import Fault

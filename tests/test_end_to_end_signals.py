@@ -12,7 +12,7 @@ import pytest
 from aiohttp import ClientSession, web
 from command import ended, error_of, line_with, running, surroundings
 from fake_servicestage import PROJECT, STATE, TOKEN, FakeServiceStage, Received
-from promised_json import read_authorization
+from support.promised_json import read_authorization
 from yarl import URL
 
 from oauth_helper.sandbox import Sandbox

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 from babel.messages.pofile import read_po
-from message_sources import PACKAGE, english_of, translations_of
+from support.message_sources import PACKAGE, english_of, translations_of
 
 from oauth_helper.cli.console import fitted, width_of
 from oauth_helper.errors import (
@@ -140,7 +140,11 @@ def test_no_text_of_ours_is_longer_than_three_lines() -> None:
         catalog = read_po(file)
     for message in catalog:
         places = {place for place, _ in message.locations}
-        if message.id and "tests/message_sources.py" not in places and not any(p.endswith(".html") for p in places):
+        if (
+            message.id
+            and "tests/support/message_sources.py" not in places
+            and not any(p.endswith(".html") for p in places)
+        ):
             for text in (*english_of(message), *translations_of(message)):
                 bare = re.sub(r"\{[^}]*\}", "12345678", text)
                 assert len(fitted(bare, WIDTH, indent="      ")) <= LINES, text

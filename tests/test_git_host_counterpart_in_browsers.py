@@ -13,8 +13,8 @@ from command import surroundings, use_temporary_folder
 from link_script import Script, scripted
 from oidc_provider import LOGIN, OidcProvider, oidc_provider
 from support.recorded_events import RecordedEvents
+from support.thoroughness import some_of
 from support.window_links import link, program_of
-from thoroughness import some_of
 
 from oauth_helper.browsers.discovery import Family
 from oauth_helper.errors import AuthorizationDeniedError

@@ -2,7 +2,7 @@
 
 import click
 import pytest
-from promised_json import read_authorization, read_error
+from support.promised_json import read_authorization, read_error
 
 from oauth_helper.cli import main
 from oauth_helper.cli.app import print_error, program

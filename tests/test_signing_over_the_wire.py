@@ -17,7 +17,7 @@ from fake_servicestage import PROJECT, RECORD, FakeServiceStage, Received, answe
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
-from thoroughness import at_most
+from support.thoroughness import at_most
 from vendor_client import Vendor
 
 from oauth_helper.credentials import AccessKey

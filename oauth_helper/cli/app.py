@@ -39,9 +39,9 @@ _NO_MEMORY: Final = ("can't start new thread", "failed to map segment", "Cannot 
 def print_error(error: OAuthHelperError, *, as_json: bool, trace: bool) -> None:
     """Say on standard error what happened and what to do next; with ``as_json`` the last line is for scripts."""
     if trace:
-        from oauth_helper.errors import trace_of  # noqa: PLC0415 - who uses it wrongly need not wait for it
+        from oauth_helper.errors import safe_traceback  # noqa: PLC0415 - who uses it wrongly need not wait for it
 
-        ErrorStream().lines([escaped(trace_of(error), keep="\n")])
+        ErrorStream().lines([escaped(safe_traceback(error), keep="\n")])
     message = error.message
     if error.request_id:
         message = _("{message} (request id {request_id})", message=message, request_id=error.request_id)

@@ -45,10 +45,12 @@ def _log_fault(_loop: asyncio.AbstractEventLoop, context: Mapping[str, Any]) -> 
     """Log what no task is there to raise; asyncio would show what errors say, and what callbacks are called with."""
     import logging  # noqa: PLC0415 - nothing fails, as a rule
 
-    from oauth_helper.errors import trace_of  # noqa: PLC0415 - as above
+    from oauth_helper.errors import safe_traceback  # noqa: PLC0415 - as above
 
     fault = context.get("exception")
-    logging.getLogger(__name__).error("A fault of oauth-helper:\n%s", trace_of(fault) if fault else context["message"])
+    logging.getLogger(__name__).error(
+        "A fault of oauth-helper:\n%s", safe_traceback(fault) if fault else context["message"]
+    )
 
 
 async def _until_stopped(work: Coroutine[Any, Any, T]) -> T:

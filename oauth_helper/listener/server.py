@@ -22,7 +22,7 @@ from aiohttp.http import HttpProcessingError, RawRequestMessage, StreamWriter
 from aiohttp.streams import StreamReader
 from multidict import CIMultiDict
 
-from oauth_helper.errors import MachineError, PortTakenError, UsageError, cannot_listen, trace_of
+from oauth_helper.errors import MachineError, PortTakenError, UsageError, cannot_listen, safe_traceback
 from oauth_helper.events import RejectedRequest
 from oauth_helper.i18n import _
 from oauth_helper.values import BLOCKED_PORTS
@@ -335,7 +335,7 @@ class Connection(web.RequestHandler):
             status = HTTPStatus.BAD_REQUEST
         else:
             # aiohttp's own log shows what libraries say, and they may say what they were called with.
-            _log.error("A fault in an answer:\n%s", trace_of(exc) if exc else message)
+            _log.error("A fault in an answer:\n%s", safe_traceback(exc) if exc else message)
         answer = web.Response(status=status)
         answer.force_close()
         return answer

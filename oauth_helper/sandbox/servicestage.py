@@ -8,11 +8,12 @@ import json
 import secrets
 import string
 from collections.abc import Callable, Container, Mapping, MutableMapping, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, Literal
 from urllib.parse import quote, urlencode
 
 from aiohttp import web
+from msgspec import structs
 
 from oauth_helper.models import Authorization, is_legal_name
 from oauth_helper.sandbox.faults import Call, FaultInjector, ServiceError, envelope
@@ -274,7 +275,7 @@ class ServiceStage:
 
     def expire(self, name: str) -> None:
         """Have the authorization of that name no longer be good, as where its user revokes it at the Git host."""
-        self._authorizations[name] = replace(self._authorizations[name], status=1)
+        self._authorizations[name] = structs.replace(self._authorizations[name], status=1)
 
     def application(self) -> web.Application:
         """Return what is to be served."""

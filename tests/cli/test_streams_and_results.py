@@ -16,7 +16,7 @@ from aiohttp import web
 from command import ended, error_of, line_with, running, surroundings
 from fake_servicestage import FakeServiceStage, Received
 from forked_commands import run_command
-from promised_json import read_event
+from support.promised_json import read_event
 
 from oauth_helper.cli import main
 from oauth_helper.sandbox import Sandbox

@@ -15,7 +15,7 @@ from contract_server import TOKEN, ContractServer
 from fake_servicestage import FakeServiceStage, Received
 from forked_commands import run_command
 from link_script import PatientUser, created, kill, until
-from thoroughness import at_most
+from support.thoroughness import at_most
 
 from oauth_helper.sandbox import Sandbox
 

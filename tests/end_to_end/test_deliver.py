@@ -13,8 +13,8 @@ from command import error_of, records, surroundings
 from forked_commands import run_command
 from link_script import NAME, consent, delivered, scripted, secrets_of
 from other_users import NOBODY, needs_root
-from promised_json import read_error
 from screen import terminal
+from support.promised_json import read_error
 
 from oauth_helper.errors import AuthorizationDeniedError, RedirectRejectedError
 from oauth_helper.sandbox import Sandbox

@@ -28,7 +28,7 @@ from link_script import (
     secrets_of,
     until,
 )
-from thoroughness import at_most, some_of
+from support.thoroughness import at_most, some_of
 
 from oauth_helper.sandbox import Sandbox
 from oauth_helper.sandbox.faults import Fault

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 from command import Ended, records, surroundings
-from promised_json import read_event
+from support.promised_json import read_event
 
 from oauth_helper.sandbox import Sandbox
 from oauth_helper.sandbox.faults import Fault

@@ -14,8 +14,8 @@ from command import Ended, ended, error_of, records, running, surroundings
 from forked_commands import run_command
 from link_script import LINK, NAME, bring, brought, entries, holding, scripted, secrets_of, spend, until
 from other_users import NOBODY, needs_root
-from promised_json import read_authorizations
 from screen import terminal
+from support.promised_json import read_authorizations
 
 from oauth_helper.sandbox import Sandbox
 from oauth_helper.sandbox.faults import Fault

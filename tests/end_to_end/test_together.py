@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from command import Ended, ended, error_of, line_with, records, run_command, running, surroundings
 from link_script import LINK, NAME, PatientUser, bring, scripted, until
-from promised_json import read_authorization
 from screen import terminal
+from support.promised_json import read_authorization
 
 from oauth_helper.sandbox import Sandbox
 

@@ -1,9 +1,9 @@
 """Links of this user that wait on this machine, and delivering a redirect to one of them."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from support.other_instances import CONSOLE, LINKED, REDIRECT, TARGET, waiting
 
 from oauth_helper.api import deliver_to_waiting, waiting_links

@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import Callable, Collection, Sequence
 from contextvars import Context
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVarTuple
 
 import pytest
+from msgspec.structs import replace
 from support.scripted_service import (
     CREATED,
     EXISTING,

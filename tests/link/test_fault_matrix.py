@@ -15,7 +15,7 @@ import pytest
 from support.fault_network import AUTHORITY, HurriedClient, Relay, TravellingClient, Weather
 from support.fault_story import HURRIED, RESIGNED, PassingSandbox, Story, WatchedJournal
 from support.fault_table import COLUMNS, LINKED, CannotBe, Case, Trouble, cases, cells
-from thoroughness import at_most
+from support.thoroughness import at_most
 
 from oauth_helper.errors import RefusedError
 from oauth_helper.events import Event, Exchanging, Linked, Looking, Outcome

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from redirect_cases import AUTHORIZATION_URL, ENCODED_STATE, STATE, redirect
+from msgspec.structs import replace
 from support.fake_link import (
     OURS,
     FakeService,
@@ -21,6 +21,7 @@ from support.fake_link import (
     journal_with,
     link_with,
 )
+from support.redirect_cases import AUTHORIZATION_URL, ENCODED_STATE, STATE, redirect
 from support.scripted_service import CREATED, EXISTING, NAME
 from yarl import URL
 

@@ -2,8 +2,8 @@
 
 import pytest
 from link_script import until
-from redirect_cases import redirect
 from support.fake_link import OURS, FakeService, FakeSession, link_with
+from support.redirect_cases import redirect
 
 from oauth_helper.cli.progress import ignored_in_words
 from oauth_helper.errors import RedirectRejectedError

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 from command import surroundings, use_temporary_folder
-from redirect_cases import AUTHORIZATION_URL
 from support.fake_link import OURS
 from support.pseudo_terminal import Terminal, standard_input, terminal
 from support.recorded_events import RecordedEvents
+from support.redirect_cases import AUTHORIZATION_URL
 from support.window_links import REQUEST, client, link, program_of
 from yarl import URL
 

@@ -1,6 +1,6 @@
-"""What strangers write: every reader returns a value that is safe to use, or raises an error that is safe to show.
+"""Hostile input: every parser returns a valid value, or raises an error that is safe to show.
 
-``make test`` tries a few inputs of each; ``make fuzz`` lets coverage guide millions of them.
+``make test`` tries a few inputs of each; ``make fuzz`` tries millions, guided by coverage.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from urllib.parse import parse_qsl, quote, unquote, unquote_to_bytes
 from hypothesis import example, given
 from hypothesis import strategies as st
 from multidict import CIMultiDict, CIMultiDictProxy
-from redirect_cases import AUTHORIZATION_URL, CONSOLE, ENCODED_STATE, REQUEST, STATE
+from support.redirect_cases import AUTHORIZATION_URL, CONSOLE, ENCODED_STATE, REQUEST, STATE
 
 from oauth_helper.credential_sources import find_credentials
 from oauth_helper.credentials import AccessKey, IamToken, IamUser
@@ -54,12 +54,12 @@ REASONS: Final = {
 
 
 def text_of(*words: str) -> st.SearchStrategy[str]:
-    """Text that is put together from what the reader looks for and from anything else."""
+    """Text that consists of these words and of anything else."""
     return st.lists(st.sampled_from(words) | ANY_TEXT, max_size=12).map("".join)
 
 
 def assert_shown(error: OAuthHelperError, most: int = 400) -> None:
-    """The words of an error are one line of bounded length each, and repeat no secret."""
+    """Message and hint are one line of limited length each, and contain no secret."""
     for text in (error.message, error.hint):
         assert text.isprintable(), ascii(text)
         assert len(text) <= most
@@ -68,7 +68,7 @@ def assert_shown(error: OAuthHelperError, most: int = 400) -> None:
 
 
 def assert_rejected(rejected: RedirectRejectedError) -> None:
-    """A rejection has one of the known reasons, and does not show the state."""
+    """A rejection has a documented reason, and does not show the state."""
     assert rejected.reason in REASONS
     assert STATE not in rejected.message + rejected.hint
     assert_shown(rejected)
@@ -82,7 +82,7 @@ REDIRECTS: Final = text_of(
 WRAPPING: Final = re.compile(r"[\s>|\\\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]|\x1b\[[0-?]*[ -/]*[@-~]")
 
 
-def readings(text: str) -> Iterator[str]:
+def decodings(text: str) -> Iterator[str]:
     """The text as it is and without wrapping, each decoded up to five times."""
     for level in (text, WRAPPING.sub("", text)):
         decoded = level
@@ -98,7 +98,7 @@ def is_spread_in(part: str, text: str) -> bool:
 
 
 @given(REDIRECTS)
-def test_a_pasted_text_gives_only_what_is_in_it(text: str) -> None:
+def test_a_code_is_always_part_of_the_text(text: str) -> None:
     try:
         code = REQUEST.judge(text).code.reveal()
     except RedirectRejectedError as rejected:
@@ -107,14 +107,14 @@ def test_a_pasted_text_gives_only_what_is_in_it(text: str) -> None:
     except AuthorizationDeniedError as denied:
         assert_shown(denied)
         code = ""
-    found = list(readings(text))
+    found = list(decodings(text))
     assert any(is_spread_in(STATE, each) for each in found)
     assert any(is_spread_in(code, each) for each in found)
     assert code.isprintable()
 
 
 @given(REDIRECTS)
-def test_a_query_is_read_as_the_standard_library_reads_it(query: str) -> None:
+def test_a_query_is_parsed_as_by_the_standard_library(query: str) -> None:
     given_ = [pair for pair in parse_qsl(query.replace("+", "%2B"), keep_blank_values=True) if pair[1]]
     values = {name: [value for other, value in given_ if other == name] for name in ("state", "code", "error")}
     try:
@@ -137,7 +137,7 @@ def test_a_query_is_read_as_the_standard_library_reads_it(query: str) -> None:
     quotes=st.sampled_from([("", ""), ('"', '"'), ("<", ">"), ("(", ")"), ("“", "”"), ("[x](", ")"), ("**", "**")]),
     around=st.tuples(ANY_TEXT, ANY_TEXT),
 )
-def test_a_genuine_redirect_in_any_wrapping_gives_its_own_code_or_none(
+def test_a_wrapped_redirect_gives_its_code_or_is_rejected(
     code: str,
     *,
     is_code_first: bool,
@@ -155,7 +155,7 @@ def test_a_genuine_redirect_in_any_wrapping_gives_its_own_code_or_none(
     if width:
         address = line_break.join(address[at : at + width] for at in range(0, len(address), width))
     before, after = (text.replace("=", "").replace("%", "") for text in around)
-    # A word on the next line cannot be told from the rest of a wrapped code.
+    # A word on the next line may be the rest of a wrapped code.
     after = re.sub(f"^(?:{WRAPPING.pattern})+", "", after)
     try:
         response = REQUEST.judge(f"{before}\n\n{quotes[0]}{address}{quotes[1]}\n\n{after}")
@@ -261,7 +261,7 @@ def calls() -> Mapping[str, Callable[[], Coroutine[Any, Any, object]]]:
 
 
 @given(st.data(), HEADERS, ANSWERS)
-def test_any_answer_that_says_success_is_what_the_call_promises_or_an_error(
+def test_every_successful_answer_gives_a_result_or_an_error(
     data: st.DataObject, headers: dict[str, str], text: str
 ) -> None:
     AnsweringConnection.answer = answer_of(200, headers, text)
@@ -299,7 +299,7 @@ def written(name: str, text: str) -> str:
         *("[", "]", "ak", "sk", " = ", ": ", "#", ";", "%(sk)s", "\ufeff", "\x00", "\u2028", "\x85", PLANTED),
     )
 )
-def test_a_credentials_file_gives_credentials_or_an_error_that_does_not_quote_it(text: str) -> None:
+def test_a_credentials_file_gives_credentials_or_an_error_without_secrets(text: str) -> None:
     try:
         values = read_credentials_file({"HUAWEICLOUD_SDK_CREDENTIALS_FILE": written("credentials", text)})
         found = find_credentials({}, values)
@@ -314,31 +314,8 @@ def test_a_credentials_file_gives_credentials_or_an_error_that_does_not_quote_it
 @given(
     text_of(
         *(f"{key} = " for key in sorted(FILE_KEYS)),
-        *(
-            '"cn-north-4"',
-            '"https://',
-            "http://127.0.0.1:1",
-            '"none"\n',
-            "30\n",
-            "\n",
-            '"""',
-            "0x",
-            "1e400",
-            "nan",
-            "-0",
-        ),
-        *(
-            "1979-05-27T07:32:00Z",
-            "[[a]]",
-            "{a = 1}",
-            "\\ud800",
-            "\\x1b",
-            "@",
-            "[::1]",
-            "9" * 5000,
-            "[" * 1500,
-            ":99999",
-        ),
+        *('"cn-north-4"', '"https://', "http://127.0.0.1:1", '"none"\n', "30\n", "\n", '"""', "0x", "1e400", "nan"),
+        *("1979-05-27T07:32:00Z", "[[a]]", "{a = 1}", "\\ud800", "\\x1b", "@", "[::1]", "9" * 5000, "[" * 1500),
     )
 )
 @example("timeout = " + "9" * 5000)
@@ -368,7 +345,7 @@ def test_a_config_file_gives_settings_or_an_error_on_one_line(text: str) -> None
 )
 @example("GET", f"/start?k={KEY}", [("Host", AUTHORITY)])
 @example("POST", f"/redirect?k={KEY}", [("Host", AUTHORITY), ("Origin", "null"), ("Sec-Fetch-Site", "same-origin")])
-def test_the_listener_takes_only_navigations_to_its_own_addresses(
+def test_the_listener_accepts_only_navigations_to_its_own_addresses(
     method: str, target: str, pairs: list[tuple[str, str]]
 ) -> None:
     headers = CIMultiDictProxy(CIMultiDict(pairs))

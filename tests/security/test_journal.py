@@ -9,13 +9,13 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from other_users import NOBODY, acting_as, folder_of_nobody, mode_of, names_in, needs_root
 from support.journal_entries import ENTRY, NOW, SECOND, TARGET, made_at, pending, without_secrets
 
@@ -354,9 +354,9 @@ def test_no_content_of_an_entry_does_any_harm(
 PREAMBLE = f"""
 import sys
 sys.path.insert(0, {str(Path(__file__).parent.parent)!r})
-from dataclasses import replace
 from itertools import count
 from pathlib import Path
+from msgspec.structs import replace
 from support.journal_entries import NOW, pending
 from oauth_helper.journal import Journal
 journal = Journal(Path(sys.argv[1]))

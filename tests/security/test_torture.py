@@ -2,8 +2,8 @@
 
 import pytest
 from security.attacks import ATTACKS, Attack
-from thoroughness import IS_THOROUGH
-from torture import OK, our_link, peer, provider, verdict
+from support.thoroughness import IS_THOROUGH
+from tools.torture import OK, our_link, peer, provider, verdict
 
 TRIED = [one for number, one in enumerate(ATTACKS) if IS_THOROUGH or one.is_loud or number % 4 == 0]
 

@@ -19,7 +19,7 @@ from link_script import LINK, NAME, Script, consent, created, secrets_of, until
 from other_users import needs_root
 from security.second_user import Report
 from security.two_users import BROWSERS, SHARED, TESTS, Machine, two_users
-from thoroughness import some_of
+from support.thoroughness import some_of
 
 from oauth_helper.sandbox import Sandbox
 

@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcon
 from dataclasses import dataclass, field
 
 import pytest
-from redirect_cases import AUTHORIZATION_URL, STATE, redirect
+from support.redirect_cases import AUTHORIZATION_URL, STATE, redirect
 from support.scripted_service import CREATED, HURRIED, NAME, MemoryJournal
 
 from oauth_helper.errors import OAuthHelperError

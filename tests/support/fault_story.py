@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -219,7 +219,7 @@ class Story:
             heal()
         # The user comes back half a minute later: what was sent is settled then, however it went.
         if entry.sent_at:
-            entry = replace(
+            entry = structs.replace(
                 entry,
                 captured_at=entry.captured_at - timedelta(seconds=25),
                 sent_at=entry.sent_at - timedelta(seconds=25),

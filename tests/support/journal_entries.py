@@ -1,9 +1,10 @@
 """Entries that tests of the journal write."""
 
 import os
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from oauth_helper.models import Pending, RepoType, Target
 from oauth_helper.secret import Secret

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 import pytest
-from redirect_cases import REQUEST, STATE, redirect
+from support.redirect_cases import REQUEST, STATE, redirect
 
 from oauth_helper.errors import RedirectRejectedError
 from oauth_helper.terminal_prompt import PromptTiming, TerminalPrompt

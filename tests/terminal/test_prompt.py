@@ -3,7 +3,6 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from redirect_cases import REQUEST, STATE, redirect
 from support.pseudo_terminal import (
     ADDRESS,
     CODE,
@@ -16,6 +15,7 @@ from support.pseudo_terminal import (
     bracketed,
     prompting,
 )
+from support.redirect_cases import REQUEST, STATE, redirect
 
 from oauth_helper.terminal_prompt import LONGEST, Input, Keyboard, Kind, PromptTiming
 

@@ -1,7 +1,7 @@
 """Fuzz for long: each test of Hypothesis that needs no fixture, guided by coverage, in a process of its own.
 
-``make fuzz`` runs all of them; ``PYTHONPATH=tests .venv-fuzz/bin/python -m fuzz pasted --seconds 60`` those whose name
-contains a word. Hypothesis remembers a failing input in ``.hypothesis``, so that the test itself fails from then on.
+``make fuzz`` runs all of them; ``PYTHONPATH=tests .venv-fuzz/bin/python -m tools.fuzz pasted --seconds 60`` runs those
+whose name contains a word. Hypothesis saves a failing input in ``.hypothesis``, so that the test itself fails as well.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-TESTS = Path(__file__).parent
+TESTS = Path(__file__).parents[1]
 
 
 def targets() -> Iterator[str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 SECRET = re.compile(r"[?&]k=(?!KEY)|\b(state|code)=|\$2a\$|ghp_")
 
 

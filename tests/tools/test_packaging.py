@@ -11,15 +11,15 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 LOCK = (ROOT / "requirements-dev.txt").read_text(encoding="utf-8")
 
 
 def group(name: str) -> list[str]:
     """A dependency group, with the groups that it includes."""
-    found = PROJECT["dependency-groups"][name]
-    return [text for each in found for text in ([each] if isinstance(each, str) else group(each["include-group"]))]
+    texts = PROJECT["dependency-groups"][name]
+    return [text for each in texts for text in ([each] if isinstance(each, str) else group(each["include-group"]))]
 
 
 def test_the_locked_versions_are_those_of_the_project() -> None:

@@ -64,9 +64,9 @@ class _Gullible(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Repeat whatever was sent wherever that is possible; look at nothing but the state."""
-        said = unquote(self.path)
-        sys.stdout.write(f"{said}\n")
-        self.wfile.write(f"HTTP/1.0 200 OK\r\nContent-Type: text/html\r\nX-Said: {said}\r\n\r\n{said}".encode())
+        path = unquote(self.path)
+        sys.stdout.write(f"{path}\n")
+        self.wfile.write(f"HTTP/1.0 200 OK\r\nContent-Type: text/html\r\nX-Said: {path}\r\n\r\n{path}".encode())
         query = parse_qs(urlsplit(self.path).query)
         if query.get("state") == ["the-state"]:
             _Gullible.code = query["code"][0]

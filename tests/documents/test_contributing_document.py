@@ -1,19 +1,24 @@
-"""CONTRIBUTING.md fits on one screen, and everything that it names exists."""
+"""CONTRIBUTING.md is short, names every module, and everything that it names exists."""
 
 import re
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 DOCUMENT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 QUOTED = re.findall(r"`([^`]+)`", DOCUMENT)
 TARGETS = set(re.findall(r"[\w-]+", MAKEFILE.partition(".PHONY:")[2].partition("\n")[0]))
 
 
-def test_it_fits_on_one_screen() -> None:
-    lines = DOCUMENT.splitlines()
-    assert len(lines) <= 45
-    assert max(map(len, lines)) <= 110
+def test_it_fits_on_two_screens() -> None:
+    assert len(DOCUMENT.splitlines()) <= 90
+
+
+def test_it_names_every_module() -> None:
+    modules = (path.relative_to(ROOT / "oauth_helper") for path in (ROOT / "oauth_helper").rglob("*.py"))
+    for module in modules:
+        if module.name not in {"__init__.py", "known_projects.py"} and module.parts[0] != "sandbox":
+            assert str(module) in QUOTED
 
 
 def test_the_make_targets_are_few_and_those_that_it_names_exist() -> None:
@@ -26,9 +31,10 @@ def test_the_make_targets_are_few_and_those_that_it_names_exist() -> None:
 
 
 def test_the_files_that_it_names_exist() -> None:
-    named = {word for quoted in QUOTED for word in quoted.split() if re.search(r"/|\.(md|txt|toml)$", word)}
-    for path in named - {"dist/", ".venv/bin/python"}:
-        assert list(ROOT.glob(path.rstrip("/"))), path
+    words = {word for quoted in QUOTED for word in quoted.split() if re.search(r"/|\.(py|md|txt|toml)$", word)}
+    for path in words - {"dist/", ".venv/bin/python"}:
+        folders = (ROOT, ROOT / "oauth_helper", ROOT / "tests", ROOT / "tests" / "support")
+        assert any(list(folder.glob(path.rstrip("/"))) for folder in folders), path
 
 
 def test_the_tools_that_it_requires_are_those_of_the_run_that_decides() -> None:

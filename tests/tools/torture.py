@@ -1,7 +1,7 @@
 """Attack ``oauth-helper link`` while it waits, then bring the genuine redirect; fail if one attack succeeds.
 
 ``make torture`` attacks ours, ``make torture PEERS=1`` three other tools as well, and prints the table for
-docs/security-results.md. ``PYTHONPATH=tests .venv/bin/python -m torture favicon`` runs the attacks of that name.
+docs/security-results.md. ``PYTHONPATH=tests .venv/bin/python -m tools.torture favicon`` runs the attacks of that name.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 from aiohttp import web
 from command import surroundings
-from json_process import JsonProcess, json_process
 from link_script import consent
 from security.attacks import ATTACKS, SCRIPT, STOLEN, Answer, Attack, Attacker, Callback, connect, read_answer
+from support.json_process import JsonProcess, json_process
 
 from oauth_helper.sandbox import Sandbox
 
@@ -101,8 +101,8 @@ class Provider:
         """Take any code; the identity token is one that sigstore can read."""
         self.codes[request.match_info["client"]] += map(str, (await request.post()).getall("code", []))
         now = int(time.time())
-        claims = {"iss": "http://127.0.0.1", "sub": "ada", "aud": "sigstore", "iat": now, "exp": now + 600}
-        parts = (json.dumps(part).encode() for part in ({"alg": "none"}, claims))
+        payload = {"iss": "http://127.0.0.1", "sub": "ada", "aud": "sigstore", "iat": now, "exp": now + 600}
+        parts = (json.dumps(part).encode() for part in ({"alg": "none"}, payload))
         identity = b".".join(base64.urlsafe_b64encode(part).rstrip(b"=") for part in (*parts, b"none")).decode()
         return web.json_response({"access_token": identity, "token_type": "Bearer", "expires_in": 600})
 
@@ -176,12 +176,12 @@ async def verdict(attack: Attack, waiting: Waiting, *, limit: float = LIMIT) -> 
 
 async def bring(callback: Callback, deadline: float) -> Answer | None:
     """Bring the genuine redirect as a browser does, and follow the answer on the same host."""
-    said = callback.genuine
+    request = callback.genuine
     answer = None
     try:
         async with asyncio.timeout_at(deadline):
             for _ in range(2):
-                reader, writer = await connect(callback.port, said)
+                reader, writer = await connect(callback.port, request)
                 try:
                     answer = await read_answer(reader)
                 finally:
@@ -189,7 +189,7 @@ async def bring(callback: Callback, deadline: float) -> Answer | None:
                 onward = urlsplit(answer.header("location") if answer else "")
                 if not onward.path or onward.netloc not in {"", callback.authority}:
                     break
-                said = callback.raw("GET", f"{onward.path}?{onward.query}")
+                request = callback.raw("GET", f"{onward.path}?{onward.query}")
     except (OSError, TimeoutError):
         answer = None
     return answer
@@ -212,13 +212,13 @@ def judge(victim: Victim, problem: str, brought: Sequence[Answer | None], answer
             return "header injected", ""
         if SCRIPT.encode() in answer.body and "html" in (answer.header("content-type") or "html"):
             return "script in a page", ""
-    return ("escape codes printed" if b"\x1b" in b"".join(victim.process.said) else OK), ""
+    return ("escape codes printed" if b"\x1b" in b"".join(victim.process.output) else OK), ""
 
 
 async def torture(words: Sequence[str], *, with_peers: bool) -> int:
     """Run the attacks, two at a time unless they are loud; print the table; return how many have succeeded on ours."""
     attacks = [one for one in ATTACKS if not words or any(word in one.name for word in words)]
-    found: dict[tuple[str, str], tuple[str, str]] = {}
+    results: dict[tuple[str, str], tuple[str, str]] = {}
     async with provider() as serving:
         tools: dict[str, Waiting] = {OURS: our_link}
         if with_peers:
@@ -226,7 +226,7 @@ async def torture(words: Sequence[str], *, with_peers: bool) -> int:
 
         async def cell(attack: Attack, name: str, places: asyncio.Semaphore) -> None:
             async with places:
-                word, why = found[attack.name, name] = await verdict(attack, tools[name])
+                word, why = results[attack.name, name] = await verdict(attack, tools[name])
             sys.stderr.write(f"{name}, {attack.name}: {word} {' '.join(why.split())[:200]}\n")
 
         for at_once, is_loud in ((2, False), (1, True)):
@@ -234,12 +234,12 @@ async def torture(words: Sequence[str], *, with_peers: bool) -> int:
             cells = (cell(one, name, places) for one in attacks if one.is_loud == is_loud for name in tools)
             await asyncio.gather(*cells)
     rows = [["case", *(f"{name} {version(name)}" for name in tools)], ["---"] * (len(tools) + 1)]
-    rows += [[one.name, *(found[one.name, name][0] for name in tools)] for one in attacks]
-    ngettext = {name: [found[one.name, name][0] for one in attacks if one.name != "no attack"] for name in tools}
-    scores = {name: [word for word in words if word != NOT_HOSTILE] for name, words in ngettext.items()}
+    rows += [[one.name, *(results[one.name, name][0] for name in tools)] for one in attacks]
+    verdicts = {name: [results[one.name, name][0] for one in attacks if one.name != "no attack"] for name in tools}
+    scores = {name: [word for word in words if word != NOT_HOSTILE] for name, words in verdicts.items()}
     rows.append(["**score**", *(f"**{score.count(OK)} of {len(score)}**" for score in scores.values())])
     sys.stdout.write("".join(f"| {' | '.join(row)} |\n" for row in rows))
-    return sum(word not in {OK, NOT_HOSTILE} for (_, name), (word, _) in found.items() if name == OURS)
+    return sum(word not in {OK, NOT_HOSTILE} for (_, name), (word, _) in results.items() if name == OURS)
 
 
 def main() -> int:

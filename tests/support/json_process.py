@@ -11,22 +11,22 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-TESTS = Path(__file__).parent
+TESTS = Path(__file__).parents[1]
 
 
 class JsonProcess:
-    """The objects that a process has told, and everything else that it has said."""
+    """The objects that a process has printed, and all of its output."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.process = process
-        self.said: list[bytes] = []
+        self.output: list[bytes] = []
         self._told: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
-        self._reading = asyncio.create_task(self._read())
+        self._task = asyncio.create_task(self._read())
 
     async def _read(self) -> None:
         assert self.process.stdout
         async for line in self.process.stdout:
-            self.said.append(line)
+            self.output.append(line)
             with suppress(ValueError):
                 told = json.loads(line)
                 if isinstance(told, dict):
@@ -42,7 +42,7 @@ class JsonProcess:
         while told := await self._told.get():
             if told.keys() & set(keys):
                 return told
-        raise EOFError(b"".join(self.said).decode(errors="replace")[-2000:])
+        raise EOFError(b"".join(self.output).decode(errors="replace")[-2000:])
 
     def ask(self, line: str) -> None:
         """Write a line to the process."""
@@ -54,7 +54,7 @@ class JsonProcess:
         with suppress(ProcessLookupError):
             self.process.kill()
         await self.process.wait()
-        await self._reading
+        await self._task
 
 
 @asynccontextmanager

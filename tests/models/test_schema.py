@@ -1,4 +1,4 @@
-"""The schema in the package: strict, described, true of everything the code can tell, and never changed in silence."""
+"""The schema of the output: strict, described, valid for every event, and versioned in the CHANGELOG."""
 
 import hashlib
 import io
@@ -15,10 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator, ValidationError
-from promised_json import read_event, validator
-from support.any_error import TEXTS, errors_of
-from test_readme import EVENTS
-from test_words import RECORD, error_classes
+from support.examples import EVENTS, RECORD, TEXTS, error_classes, errors_of
+from support.promised_json import read_event, validator
 
 from oauth_helper import events
 from oauth_helper.cli.output import EventLines
@@ -28,9 +26,9 @@ from oauth_helper.schema import OUTPUT_SCHEMA, Document, schema_of
 
 SCHEMA: Final[dict[str, Any]] = json.loads(files("oauth_helper.schema").joinpath(OUTPUT_SCHEMA).read_text("utf-8"))
 DEFINITIONS: Final = SCHEMA["$defs"]
-CHANGELOG: Final = (Path(__file__).parent.parent / "CHANGELOG.md").read_text(encoding="utf-8")
+CHANGELOG: Final = (Path(__file__).parents[2] / "CHANGELOG.md").read_text(encoding="utf-8")
 REASONS: Final = (*events.RejectedRequest, *(PROBLEMS.keys() - {"too-long", "unreadable"}))
-"""What is read, or left, before it is judged is no more than refused: of those two nobody is told."""
+"""Texts that cannot be read cause no event."""
 NAMES: Final = st.from_regex(r"[A-Za-z0-9._-]{4,63}", fullmatch=True)
 NUMBERS: Final = st.integers(min_value=1)
 ZONES: Final = st.integers(-14, 14).map(lambda hours: timezone(timedelta(hours=hours)))
@@ -47,7 +45,7 @@ RECORDS: Final = st.fixed_dictionaries(
         "something_new": st.dictionaries(TEXTS, TEXTS),
     },
 )
-TOLD: Final = st.one_of(
+EVENTS_OF_SCRIPTS: Final = st.one_of(
     st.builds(events.Checked, NAMES, st.sampled_from(RepoType)),
     st.builds(
         events.Waiting,
@@ -63,24 +61,24 @@ TOLD: Final = st.one_of(
     st.builds(events.Linked, RECORDS.map(Authorization.from_json), st.booleans()),
     st.builds(events.Failed, st.sampled_from(error_classes()).flatmap(lambda each: errors_of(each, TEXTS))),
 )
-"""Every event of which scripts are told, with everything in it that it can hold."""
+"""Every event in the output for scripts, with all values that it can have."""
 
 
 def line_of(event: events.Event) -> str:
-    """What a script reads of an event; nothing where it is for people alone."""
+    """The line of an event; empty if the event is for people only."""
     with redirect_stdout(io.StringIO()) as out:
         EventLines().tell(event)
     return out.getvalue()
 
 
 def fingerprint(schema: object) -> str:
-    """Tell one schema from another; words for people alone may be mended."""
+    """A hash of the schema without its titles and descriptions."""
 
     def bare(value: object) -> object:
         if isinstance(value, list):
             return [bare(each) for each in value]
         if isinstance(value, dict):
-            # A property may well be called `description`; then it is a schema, not a text.
+            # A property may be called `description`; it is a schema then, not a text.
             texts = {key for key in ("title", "description") if isinstance(value.get(key), str)}
             return {key: bare(each) for key, each in value.items() if key not in texts}
         return value
@@ -89,7 +87,7 @@ def fingerprint(schema: object) -> str:
 
 
 def objects(schema: object, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """The objects that a schema describes, each with where it stands."""
+    """The objects that a schema describes, each with its place."""
     if isinstance(schema, dict):
         if "properties" in schema:
             yield path, schema
@@ -97,22 +95,21 @@ def objects(schema: object, path: str = "") -> Iterator[tuple[str, dict[str, Any
             yield from objects(value, f"{path}/{key}")
 
 
-def test_a_change_of_the_schema_is_told_in_the_changelog() -> None:
-    """The CHANGELOG says of each edition of the schema which fingerprint it has, in a line of its own.
+def test_the_changelog_has_the_fingerprint_of_the_schema() -> None:
+    """The CHANGELOG has a line with the fingerprint of each edition of the schema.
 
-    A change gives another fingerprint, so this fails until CHANGELOG.md is changed too. Where the line of the newest
-    edition is below "Unreleased", nobody relies on it yet: correct its fingerprint, and say there what changed. Where
-    it is in a released section, it stays as it is: raise the number in the schema's `$id`, and give the new edition a
-    line below "Unreleased". Titles and descriptions are left out: who only mends words need not say so.
+    After a change: if the line of the newest edition is below "Unreleased", correct its fingerprint there. If it is in
+    a released section, raise the number in the schema's `$id` and add a line below "Unreleased". Titles and
+    descriptions do not count.
     """
-    told = re.findall(r"^.*edition (\d+), fingerprint ([0-9a-f]{12}).*$", CHANGELOG, re.MULTILINE)
-    numbers = [int(number) for number, _ in told]
-    assert numbers == list(range(len(told), 0, -1)), "newest first, one line each"
+    editions = re.findall(r"^.*edition (\d+), fingerprint ([0-9a-f]{12}).*$", CHANGELOG, re.MULTILINE)
+    numbers = [int(number) for number, _ in editions]
+    assert numbers == list(range(len(editions), 0, -1)), "newest first, one line each"
     assert SCHEMA["$id"] == f"urn:oauth-helper:output:{numbers[0]}"
-    assert told[0][1] == fingerprint(SCHEMA)
+    assert editions[0][1] == fingerprint(SCHEMA)
 
 
-def test_a_fingerprint_tells_every_change_but_that_of_words() -> None:
+def test_the_fingerprint_depends_on_all_but_titles_and_descriptions() -> None:
     shown = fingerprint(SCHEMA)
     assert fingerprint(SCHEMA | {"title": "Other words"}) == shown
     assert fingerprint(SCHEMA | {"description": "Other words"}) == shown
@@ -122,7 +119,7 @@ def test_a_fingerprint_tells_every_change_but_that_of_words() -> None:
 
 
 @pytest.mark.parametrize("document", get_args(Document))
-def test_each_schema_is_complete_in_itself(document: Document) -> None:
+def test_each_schema_is_self_contained(document: Document) -> None:
     schema = schema_of(document)
     Draft202012Validator.check_schema(schema)
     assert schema["description"]
@@ -143,7 +140,7 @@ def test_every_field_is_described_and_every_object_but_the_apis_is_closed() -> N
             assert schema["required"] == list(schema["properties"]), path
 
 
-def test_the_words_in_the_schema_are_the_ones_there_are() -> None:
+def test_the_schema_has_the_values_that_the_code_has() -> None:
     def field(of: str, name: str, keyword: str) -> object:
         return DEFINITIONS[of]["properties"][name][keyword]
 
@@ -155,12 +152,12 @@ def test_the_words_in_the_schema_are_the_ones_there_are() -> None:
     assert known == Authorization("n", "github").to_json().keys()
 
 
-@given(TOLD)
-def test_whatever_the_code_can_tell_is_valid(event: events.Event) -> None:
+@given(EVENTS_OF_SCRIPTS)
+def test_every_event_is_valid(event: events.Event) -> None:
     validator("event").validate(json.loads(line_of(event)))
 
 
-def test_each_event_needs_all_of_its_fields_and_may_have_no_other() -> None:
+def test_each_event_has_all_of_its_fields_and_no_other() -> None:
     lines = [line for event in EVENTS if (line := line_of(event))]
     assert {read_event(line)["event"] for line in lines} == {
         reference["$ref"].rpartition("/")[2] for reference in DEFINITIONS["event"]["oneOf"]
@@ -191,7 +188,7 @@ def test_a_value_of_the_wrong_form_is_refused(wrong: dict[str, object]) -> None:
         read_event(json.dumps(told | wrong))
 
 
-def test_what_servicestage_sends_besides_is_passed_on_and_not_refused() -> None:
+def test_an_authorization_may_have_unknown_fields() -> None:
     validator("authorization").validate(RECORD)
     with pytest.raises(ValidationError):
         validator("authorization").validate({key: value for key, value in RECORD.items() if key != "name"})

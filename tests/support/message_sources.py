@@ -1,6 +1,6 @@
-"""What Babel cannot find on its own: the ``[[…]]`` of templates, help texts, hints of errors, and click's own messages.
+"""Extractors for Babel: the ``[[…]]`` of templates, help texts, hints of errors, and messages of click.
 
-``babel.cfg`` names the extractors. Babel calls the second one once, for this file.
+``babel.cfg`` names them. Babel calls the second one once, for this file.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from babel.messages.catalog import Message
 from oauth_helper.cli.app import program
 from oauth_helper.errors import OAuthHelperError
 
-PACKAGE: Final = Path(__file__).parents[1] / "oauth_helper"
-Found = tuple[int, str, str | tuple[str, str], list[str]]
+PACKAGE: Final = Path(__file__).parents[2] / "oauth_helper"
+Match = tuple[int, str, str | tuple[str, str], list[str]]
 
 CLICK: Final[tuple[str | tuple[str, str], ...]] = (
     "Usage:",
@@ -52,13 +52,13 @@ CLICK: Final[tuple[str | tuple[str, str], ...]] = (
 """The messages of click 8.1.8 to 8.5 that a user of our commands can see."""
 
 
-def templates(fileobj: IO[bytes], keywords: object, comment_tags: object, options: dict[str, Any]) -> Iterator[Found]:
-    """Find the messages of a page's template."""
+def templates(fileobj: IO[bytes], keywords: object, comment_tags: object, options: dict[str, Any]) -> Iterator[Match]:
+    """Find the messages of a template."""
     for message in re.findall(r"\[\[(.*?)\]\]", fileobj.read().decode(), re.DOTALL):
         yield 0, "", " ".join(message.split()), []
 
 
-def run_time(fileobj: object, keywords: object, comment_tags: object, options: dict[str, Any]) -> Iterator[Found]:
+def run_time(fileobj: object, keywords: object, comment_tags: object, options: dict[str, Any]) -> Iterator[Match]:
     """Find the messages that exist only when the program runs."""
     for message in (*CLICK, *_helps(program), *_hints(OAuthHelperError)):
         yield 0, "ngettext" if isinstance(message, tuple) else "", message, []
@@ -70,8 +70,8 @@ def _helps(command: click.Command) -> Iterator[str]:
     if isinstance(command, click.Group):
         context = click.Context(command)
         for name in command.list_commands(context):
-            if found := command.get_command(context, name):
-                yield from _helps(found)
+            if subcommand := command.get_command(context, name):
+                yield from _helps(subcommand)
 
 
 def _hints(error: type[OAuthHelperError]) -> Iterable[str]:

@@ -23,6 +23,6 @@ def redirect(**parameters: str) -> str:
 
 
 def recorded_cases() -> list[dict[str, Any]]:
-    text = (Path(__file__).parent / "vectors" / "redirects.json").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[1] / "data" / "redirects.json").read_text(encoding="utf-8")
     cases: list[dict[str, Any]] = json.loads(text)
     return cases

@@ -1,4 +1,4 @@
-"""How many of many alike are tried: enough to notice by default, and all with ``OAUTH_HELPER_TESTS_THOROUGH=1``."""
+"""How many of many similar cases are tested: some by default, and all with ``OAUTH_HELPER_TESTS_THOROUGH=1``."""
 
 import os
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from typing import Final, TypeVar
 T = TypeVar("T")
 
 IS_THOROUGH: Final = os.environ.get("OAUTH_HELPER_TESTS_THOROUGH") == "1"
-"""Whether nothing is left out, as in ``.ci/run``."""
+"""Whether all cases are tested, as in ``.ci/run``."""
 
 
 def at_most(number: int, *, by_default: int) -> int:
@@ -16,5 +16,5 @@ def at_most(number: int, *, by_default: int) -> int:
 
 
 def some_of(cases: Sequence[T], *, one_in: int) -> Sequence[T]:
-    """Return the first of ``cases`` and each ``one_in``-th behind it, of such as cost seconds each; or all."""
+    """Return the first of ``cases`` and each ``one_in``-th after it; or all."""
     return cases if IS_THOROUGH else cases[::one_in]

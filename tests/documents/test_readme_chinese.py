@@ -1,4 +1,4 @@
-"""The Chinese README is the English one in other words: the same parts, code, options and numbers; and it is true."""
+"""The Chinese README has the same parts, code, options and numbers as the English one, and agrees with the package."""
 
 import re
 import subprocess
@@ -9,23 +9,22 @@ from functools import cache
 import pytest
 from babel.messages.pofile import read_po
 from command import surroundings
-from message_sources import PACKAGE, english_of, translations_of
-from test_readme import PYPROJECT, README, ROOT, blocks, help_of, without_what_varies, words_of_help
-from test_speech import CHINESE, ENGLISH_WORDS
+from support.message_sources import PACKAGE, english_of, translations_of
+from support.readme import README, TRANSLATED, blocks, help_of, without_what_varies, words_of_help
 
-TRANSLATED = (ROOT / "README.zh-CN.md").read_text(encoding="utf-8")
+CHINESE = {"LANG": "zh_CN.UTF-8"}
+ENGLISH_WORDS = re.compile(r"\b[a-z]{2,} [a-z]{2,} [a-z]{2,}\b")
+"""Three words in a row that are no name, value or option."""
 BOTH = (README, TRANSLATED)
-ENDS = {"linked": "已关联", "cannot be": "不会发生", ", kept": "，保留"}
-"""How the table of faults says how a link ends."""
-SAID = {"error: …": "错误: …", "hint: …": "提示: …", "received 212 characters": "已收到 212 个字符"}
-"""What is quoted of the terminal outside of the table of messages."""
+QUOTED = {"error: …": "错误: …", "hint: …": "提示: …", "received 212 characters": "已收到 212 个字符"}
+"""Messages that are quoted outside of the table of messages."""
 ONLY_CHINESE = {"LANG=zh_CN.UTF-8", "--lang zh"}
-"""How to have the transcripts in Chinese."""
+"""The settings that show the transcripts in Chinese."""
 
 _CODE = re.compile(r"`([^`\n]+)`")
 _LEFT_OUT = re.compile(r"…|600")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
-_TARGET = re.compile(r"\]\(([^)\s]+)\)")
+_LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
 def prose(text: str) -> str:
@@ -38,7 +37,7 @@ def headings(text: str) -> list[str]:
 
 
 def sections(text: str) -> list[str]:
-    """What stands below each heading, as far as the next one."""
+    """The text below each heading, without its subsections."""
     return re.split(r"^#+ .*$", prose(text), flags=re.MULTILINE)[1:]
 
 
@@ -48,36 +47,23 @@ def rows(text: str) -> list[list[str]]:
 
 @cache
 def quoted() -> list[tuple[str, str]]:
-    """The messages in the table of troubles, in English and in Chinese."""
+    """The messages in the table of problems, in English and in Chinese."""
     (number,) = (number for number, heading in enumerate(headings(README)) if heading == "## Troubleshooting")
     columns = ([_CODE.findall(row[0]) for row in rows(sections(text)[number])] for text in BOTH)
     return [pair for english, chinese in zip(*columns, strict=True) for pair in zip(english, chinese, strict=True)]
 
 
 def codes(text: str, *, translate: bool = False) -> list[str]:
-    """The code words of a piece; of English, with what the terminal says put into Chinese."""
-    said = SAID | dict(quoted()) if translate else {}
-    return sorted(said.get(word, word) for word in _CODE.findall(text.replace("\n", " ")))
+    """The code words of a text, with the messages of the terminal in Chinese if ``translate`` is set."""
+    messages = QUOTED | dict(quoted()) if translate else {}
+    return sorted(messages.get(word, word) for word in _CODE.findall(text.replace("\n", " ")))
 
 
 def shape(text: str) -> list[tuple[str, int]]:
     """The paragraphs, lists and tables, with how many items or rows each has."""
     parts = re.split(r"\n{2,}", text.strip())
     items = re.compile(r"^(\||- |\d\. )", re.MULTILINE)
-    return [(re.sub(r"\d", "1", found[0]) if (found := items.findall(part)) else "", len(found)) for part in parts]
-
-
-def anchor(heading: str) -> str:
-    """Where GitHub lets a link lead to a heading."""
-    return "#" + re.sub(r"[^\w -]", "", heading.lstrip("# ").lower()).replace(" ", "-")
-
-
-def targets(text: str, *, other: str) -> list[str]:
-    """Where its links lead, headings by their number, and the other README by one name."""
-    places = {anchor(heading): f"heading {number}" for number, heading in enumerate(headings(text))} | {other: "other"}
-    found = _TARGET.findall(prose(text))
-    assert all(target in places for target in found if target.startswith("#")), found
-    return sorted(places.get(target, target) for target in found)
+    return [(re.sub(r"\d", "1", kinds[0]) if (kinds := items.findall(part)) else "", len(kinds)) for part in parts]
 
 
 def without_comments(block: str) -> str:
@@ -99,9 +85,11 @@ def test_it_has_the_same_code() -> None:
     assert kinds[0] == kinds[1]
 
 
-def test_its_links_lead_to_the_same_places() -> None:
-    assert targets(TRANSLATED, other="README.md") == targets(README, other="README.zh-CN.md")
-    assert "/README.zh-CN.md" in PYPROJECT["tool"]["hatch"]["build"]["targets"]["sdist"]["include"]
+def test_its_links_lead_to_the_same_pages() -> None:
+    english, chinese = (
+        sorted(re.sub(r"\.zh-CN|#.*", "", link) for link in _LINK.findall(prose(text))) for text in BOTH
+    )
+    assert chinese == english
 
 
 def test_it_names_the_same_options_variables_fields_and_numbers() -> None:
@@ -113,29 +101,17 @@ def test_it_names_the_same_options_variables_fields_and_numbers() -> None:
         assert Counter(_NUMBER.findall(english)) <= Counter(_NUMBER.findall(chinese)), heading
 
 
-def test_its_tables_name_the_same_in_every_cell() -> None:
+def test_its_tables_have_the_same_code_in_every_cell() -> None:
     for english, chinese in zip(*map(rows, BOTH), strict=True):
         assert [codes(cell) for cell in chinese] == [codes(cell, translate=True) for cell in english]
 
 
-def test_its_table_of_faults_has_the_same_ends() -> None:
-    def faults(text: str) -> list[list[str]]:
-        (table,) = (part for part in re.split(r"\n{2,}", text) if "| `list` | `redirect-url` |" in part)
-        return [row[1:] for row in rows(table)]
-
-    expected = "\n".join(map(" | ".join, faults(README)))
-    for word, translated in ENDS.items():
-        expected = expected.replace(word, translated)
-    assert "\n".join(map(" | ".join, faults(TRANSLATED))) == expected
-
-
-def test_it_quotes_messages_as_they_are_said_in_chinese() -> None:
-    """A message for which the catalog has no words yet is quoted in English."""
+def test_quoted_messages_are_those_of_the_catalog() -> None:
     with (PACKAGE / "locale" / "zh_CN" / "LC_MESSAGES" / "oauth_helper.po").open("rb") as file:
-        said = [(english_of(message)[0], translations_of(message)[0]) for message in read_po(file) if message.id]
+        messages = [(english_of(message)[0], translations_of(message)[0]) for message in read_po(file) if message.id]
     for ours, theirs in quoted():
         in_full = max(_LEFT_OUT.split(ours), key=len).strip()
-        translations = [translation for known, translation in said if in_full in known] or [ours]
+        translations = [translation for english, translation in messages if in_full in english] or [ours]
         pieces = [piece.strip() for piece in _LEFT_OUT.split(theirs)]
         assert any(all(piece in one for piece in pieces) for one in translations), (theirs, translations)
 
@@ -145,13 +121,13 @@ def test_it_quotes_messages_as_they_are_said_in_chinese() -> None:
     [block for block in blocks("text", TRANSLATED) if block.startswith("$ ")],
     ids=lambda block: block.splitlines()[0],
 )
-def test_help_texts_are_what_the_command_prints(block: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_help_texts_are_the_output_of_the_command(block: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LANG", CHINESE["LANG"])
     command, _, printed = block.partition("\n")
     assert "".join(words_of_help(help_of(command))) == "".join(words_of_help(printed)), "lines break within words"
 
 
-def test_the_transcript_is_what_the_demo_prints() -> None:
+def test_the_transcript_is_the_output_of_the_demo() -> None:
     def without_times_and_name(text: str) -> str:
         (name,) = re.findall(r"^名称 +(\S+)$", text, re.MULTILINE)
         return re.sub(r"\d\d:\d\d:\d\d", "WHEN", without_what_varies(text.replace(name, "my-auth")))
@@ -169,8 +145,8 @@ def test_the_transcript_is_what_the_demo_prints() -> None:
     assert without_times_and_name(blocks("text", TRANSLATED)[0]) == without_times_and_name(shown)
 
 
-def test_nothing_in_it_is_left_in_english() -> None:
+def test_no_sentence_is_english() -> None:
     plain = re.sub(
-        r"<!--.*?-->|<[^>]*?\balt=|</?\w[^>]*>|https?://\S+", "", _TARGET.sub("]", _CODE.sub("", prose(TRANSLATED)))
+        r"<!--.*?-->|<[^>]*?\balt=|</?\w[^>]*>|https?://\S+", "", _LINK.sub("]", _CODE.sub("", prose(TRANSLATED)))
     )
     assert not ENGLISH_WORDS.findall(plain)

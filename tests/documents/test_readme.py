@@ -1,107 +1,47 @@
-"""The README is true: its commands, its transcript, its help texts, its tables."""
+"""The README agrees with the commands, messages, settings and tables of the package."""
 
+import ast
+import asyncio
 import re
 import subprocess
 import sys
-import tomllib
 from collections import defaultdict
-from datetime import UTC, datetime
 from importlib.metadata import version
-from pathlib import Path
-from typing import Final, get_args
+from typing import get_args
 
 import pytest
 from command import surroundings
-from promised_json import read_event
+from support.examples import EVENTS
 from support.fault_table import COLUMNS, cells
+from support.promised_json import read_event
+from support.readme import (
+    PYPROJECT,
+    README,
+    ROOT,
+    blocks,
+    first_cells,
+    help_of,
+    section,
+    without_what_varies,
+    words_of_help,
+)
 
+import oauth_helper
 from oauth_helper import errors, events
+from oauth_helper.apply_file import Method, parse_declaration
 from oauth_helper.cli.output import EventLines
 from oauth_helper.exchange import TIMING
-from oauth_helper.i18n import _
-from oauth_helper.models import CODE_LIFETIME, Authorization, RepoType
+from oauth_helper.models import CODE_LIFETIME, RepoType
+from oauth_helper.sandbox import Sandbox
 from oauth_helper.sandbox.faults import CALLS, DURATION, KINDS
 from oauth_helper.settings import ENVIRONMENT
 from oauth_helper.version import VERSION
 
-ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-_VARIES = (
-    (r"127\.0\.0\.1:\d+", "127.0.0.1:PORT"),
-    (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "WHEN"),
-    (r"until \d\d:\d\d:\d\d", "until WHEN"),
-    (r"\bgithub-[A-Za-z0-9._-]+?(?=[.`\s])", "github-LOGIN"),
-)
-_NOW: Final = datetime.now(UTC)
-_AUTHORIZATION: Final = Authorization.from_json(
-    {"name": "my-auth", "repo_type": "github", "token_type": "oauth", "create_time": 1, "update_time": 1, "status": 0}
-)
-EVENTS: Final[tuple[events.Event, ...]] = (
-    events.Warned(_("a word")),
-    events.Checked("my-auth", RepoType.GITHUB),
-    events.Resumed("my-auth", _NOW),
-    events.Joined("my-auth"),
-    events.Waiting("http://127.0.0.1:1/start?k=KEY", "https://github.com/login/oauth/authorize", _NOW),
-    events.Opened("Firefox"),
-    events.NotOpened(),
-    events.Visited(),
-    events.OpenedTwice("http://127.0.0.1:1/start?k=KEY"),
-    events.Advised(events.Guidance.UNREACHED),
-    events.Ignored("foreign-state", 1),
-    events.Captured(events.Way.PAGE),
-    events.Exchanging(),
-    events.Looking("my-auth"),
-    events.Refused(),
-    events.Deleting("my-auth"),
-    events.Deleted("my-auth"),
-    events.Linked(_AUTHORIZATION),
-    events.Failed(errors.DeadlineError(_("late"))),
-)
-"""One of each kind."""
 
-
-def section(title: str) -> str:
-    """What stands below a heading, up to the next one that is not below it."""
-    marks, _, _ = title.partition(" ")
-    _, found, rest = README.partition(f"\n{title}\n")
-    assert found, title
-    return re.split(rf"^#{{2,{len(marks)}}} ", rest, maxsplit=1, flags=re.MULTILINE)[0]
-
-
-def first_cells(text: str) -> list[set[str]]:
-    """The quoted words in the first column of the tables."""
-    return [set(re.findall(r"`(.+?)`", cell)) for cell in re.findall(r"^\| (`.*?`) \|", text, re.MULTILINE)]
-
-
-def blocks(language: str, text: str = README) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-
-
-def help_of(command: str) -> str:
-    """What is printed by a command that a block begins with."""
-    arguments = command.removeprefix("$ oauth-helper ").split()
-    return subprocess.run(
-        [sys.executable, "-m", "oauth_helper", *arguments], capture_output=True, text=True, check=True, timeout=30
-    ).stdout
-
-
-def words_of_help(text: str) -> list[str]:
-    """Releases of click wrap lines and write ranges each in their own way; the words are what is promised."""
-    return re.sub(r"\[?\s*\d+<=x<=[\d.]+\s*\]?|;|\[|\]", "", text).split()
-
-
-def without_what_varies(text: str) -> str:
-    for pattern, word in _VARIES:
-        text = re.sub(pattern, word, text)
-    return text
-
-
-def test_the_transcript_is_what_the_demo_prints() -> None:
+def test_the_transcript_is_the_output_of_the_demo() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     assert "$ make demo" in README
     assert "oauth-helper link github --sandbox" in makefile.partition("demo:")[2].splitlines()[1]
-    # As a terminal has it: what is said and what is printed in one stream.
     end = subprocess.run(
         [sys.executable, "-m", "oauth_helper", "link", "github", "--sandbox"],
         env=surroundings(BROWSER=""),
@@ -117,12 +57,12 @@ def test_the_transcript_is_what_the_demo_prints() -> None:
 @pytest.mark.parametrize(
     "block", [block for block in blocks("text") if block.startswith("$ ")], ids=lambda block: block.splitlines()[0]
 )
-def test_help_texts_are_what_the_command_prints(block: str) -> None:
+def test_help_texts_are_the_output_of_the_command(block: str) -> None:
     command, _, printed = block.partition("\n")
     assert words_of_help(help_of(command)) == words_of_help(printed)
 
 
-def test_every_git_host_that_is_linked_in_a_browser_is_named_at_once() -> None:
+def test_the_introduction_names_every_git_host_that_is_linked_in_a_browser() -> None:
     beginning = README.partition("## Commands")[0]
     assert f"({', '.join(one.display_name for one in RepoType if one.has_oauth)})" in beginning
 
@@ -140,12 +80,12 @@ def test_every_exit_status_is_explained() -> None:
     assert explained == raised | {0, 129, 143}
 
 
-def test_every_event_stands_in_the_table_with_its_fields_in_order(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_table_of_events_has_every_field_in_order(capsys: pytest.CaptureFixture[str]) -> None:
     assert {type(event) for event in EVENTS} == set(get_args(events.Event))
     table = section("### Events")
     printed = set()
     for event in EVENTS:
-        lines = EventLines()  # a new one each time, because each ends with its first end
+        lines = EventLines()
         lines.tell(event)
         for line in capsys.readouterr().out.splitlines():
             told = read_event(line)
@@ -156,11 +96,11 @@ def test_every_event_stands_in_the_table_with_its_fields_in_order(capsys: pytest
             positions = [row.index(f"`{field}`") for field in fields]
             assert positions == sorted(positions)
     assert set().union(*first_cells(table)) == printed
-    (browser_options,) = re.findall(r"^\| `captured` \| `way`: (.*) \|$", table, re.MULTILINE)
-    assert re.findall(r"`(.+?)`", browser_options) == list(events.Way)
+    (captured,) = re.findall(r"^\| `captured` \| `way`: (.*) \|$", table, re.MULTILINE)
+    assert re.findall(r"`(.+?)`", captured) == list(events.Way)
 
 
-def test_whatever_the_sandbox_can_do_wrong_stands_in_its_section() -> None:
+def test_the_section_about_the_sandbox_has_every_fault() -> None:
     told = section("### The sandbox")
     named = [word for words in first_cells(told) for word in words]
     assert sorted(named) == sorted(KINDS)
@@ -169,19 +109,19 @@ def test_whatever_the_sandbox_can_do_wrong_stands_in_its_section() -> None:
     assert f"{DURATION:g} seconds" in told
 
 
-def test_the_table_of_faults_is_the_one_that_is_tested_in_short() -> None:
+def test_the_table_of_faults_agrees_with_the_tests() -> None:
     ends = defaultdict(list)
-    for trouble, _unused, cell in cells():
-        ends[trouble].append(str(cell))
+    for cause, _call, cell in cells():
+        ends[cause].append(str(cell))
     alike = defaultdict(list)
-    for trouble, row in ends.items():
-        alike[tuple(row)].append(trouble)
+    for cause, row in ends.items():
+        alike[tuple(row)].append(cause)
     head = f"| what goes wrong | {' | '.join(f'`{call}`' for call in COLUMNS)} |\n| --- |{' --- |' * len(COLUMNS)}\n"
-    rows = (f"| {'; '.join(troubles)} | {' | '.join(row)} |\n" for row, troubles in alike.items())
+    rows = (f"| {'; '.join(causes)} | {' | '.join(row)} |\n" for row, causes in alike.items())
     assert head + "".join(rows) in section("## The redirect is not wasted")
 
 
-def test_the_rules_of_sending_again_are_told_with_the_numbers_they_have() -> None:
+def test_the_rules_for_sending_again_have_the_numbers_of_the_code() -> None:
     told = section("## The redirect is not wasted")
     *first, last = (f"{after:g}" for after in TIMING.verify_after)
     assert f"{', '.join(first)} and {last} seconds after" in told
@@ -190,7 +130,7 @@ def test_the_rules_of_sending_again_are_told_with_the_numbers_they_have() -> Non
     assert f"{CODE_LIFETIME.total_seconds() / 60:g} minutes after the redirect came" in told
 
 
-def test_every_setting_stands_in_the_table_with_its_variables_in_order() -> None:
+def test_the_table_of_settings_has_every_variable_in_order() -> None:
     for key, variables in ENVIRONMENT.items():
         row = next(line for line in README.splitlines() if line.startswith(f"| `--{key.replace('_', '-')}` |"))
         positions = [row.index(f"`{variable}`") for variable in variables]
@@ -198,7 +138,7 @@ def test_every_setting_stands_in_the_table_with_its_variables_in_order() -> None
         assert f"| `{key}` |" in row
 
 
-def test_every_runtime_dependency_is_explained_and_its_lower_bound_is_the_one_tested() -> None:
+def test_every_dependency_is_explained_and_its_lowest_version_is_tested() -> None:
     tested = dict(line.split("==") for line in (ROOT / "tests" / "lowest-versions.txt").read_text().split())
     for requirement in PYPROJECT["project"]["dependencies"]:
         name, bound = requirement.split(">=")
@@ -222,7 +162,7 @@ def test_quoted_messages_and_options_exist() -> None:
         assert option in options or f'"{option}"' in source, option
 
 
-def test_the_version_stands_in_one_place() -> None:
+def test_the_version_is_in_one_place() -> None:
     shown = subprocess.run(
         [sys.executable, "-m", "oauth_helper", "--version"], capture_output=True, text=True, check=True, timeout=30
     )
@@ -230,3 +170,32 @@ def test_the_version_stands_in_one_place() -> None:
     assert PYPROJECT["tool"]["hatch"]["version"]["path"] == "oauth_helper/version.py"
     assert version("oauth-helper") == VERSION
     assert not re.search(r"\d+\.\d+\.\d+", (ROOT / "oauth_helper" / "__init__.py").read_text(encoding="utf-8"))
+
+
+def test_the_python_example_imports_public_names() -> None:
+    (example,) = blocks("python")
+    tree = ast.parse(example)
+    (imported,) = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
+    assert {alias.name for alias in imported.names} <= set(oauth_helper.__all__)
+
+
+async def test_the_python_example_links() -> None:
+    (example,) = blocks("python")
+    async with Sandbox() as sandbox:
+        key = sandbox.access_key
+        for shown, real in (
+            ("https://servicestage.cn-north-4.myhuaweicloud.com", sandbox.endpoint),
+            ('project_id="…"', f"project_id={sandbox.project_id!r}"),
+            ('AccessKey("…", "…")', f"AccessKey({key.access_key!r}, {key.secret_key.reveal()!r})"),
+        ):
+            assert shown in example
+            example = example.replace(shown, real)
+        command = (sys.executable, "-c", example)
+        process = await asyncio.create_subprocess_exec(*command, env=surroundings(), stdout=asyncio.subprocess.PIPE)
+        out, _ = await process.communicate()
+    assert (process.returncode, out) == (0, b"octocat\n")
+
+
+def test_the_apply_file_is_valid() -> None:
+    (example,) = blocks("toml")
+    assert [entry.method for entry in parse_declaration(example, origin="README.md")] == list(Method)

@@ -1,21 +1,27 @@
-"""Reading the authorization URL, and judging what is offered as the redirect."""
+"""Authorization URLs are parsed, and redirects are found in pasted text and validated."""
 
 from typing import Any
 from urllib.parse import quote
 
 import pytest
-from redirect_cases import AUTHORIZATION_URL, CONSOLE, ENCODED_STATE, REQUEST, STATE, recorded_cases, redirect
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from support.redirect_cases import AUTHORIZATION_URL, CONSOLE, ENCODED_STATE, REQUEST, STATE, recorded_cases, redirect
 
 from oauth_helper.errors import AuthorizationDeniedError, RedirectRejectedError, UnusableAnswerError
 from oauth_helper.models import RepoType
-from oauth_helper.pasted_text import MAXIMUM_LENGTH
+from oauth_helper.pasted_text import MAXIMUM_LENGTH, decode
 from oauth_helper.redirect import AuthorizationRequest
 
 WHOLE = redirect(code="abc123", state=STATE)
 CODE_LAST = redirect(state=STATE, code="abc123")
+PRINTABLE = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), min_size=1).filter(
+    lambda text: not text.isspace()
+)
+ANY_TEXT = st.text(st.characters(codec=None, exclude_categories=()))
 
 
-def reading_of(request: AuthorizationRequest, text: str) -> dict[str, str]:
+def result_of(request: AuthorizationRequest, text: str) -> dict[str, str]:
     try:
         response = request.judge(text)
     except AuthorizationDeniedError as denied:
@@ -26,12 +32,12 @@ def reading_of(request: AuthorizationRequest, text: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("case", recorded_cases(), ids=lambda case: case["title"])
-def test_recorded_redirects_are_read_as_recorded(case: dict[str, Any]) -> None:
+def test_recorded_redirects(case: dict[str, Any]) -> None:
     request = AuthorizationRequest.parse(case["authorization_url"], case["repo_type"])
     expected = case["expect"]
     if "code_is" in expected:
         expected = {"code": expected["code_is"], "state": request.state.reveal()}
-    assert reading_of(request, case["offered"]) == expected
+    assert result_of(request, case["offered"]) == expected
 
 
 @pytest.mark.parametrize(
@@ -92,7 +98,7 @@ def test_recorded_redirects_are_read_as_recorded(case: dict[str, Any]) -> None:
     ],
 )
 def test_a_pasted_address_is_found(text: str) -> None:
-    assert reading_of(REQUEST, text) == {"code": "abc123", "state": STATE}
+    assert result_of(REQUEST, text) == {"code": "abc123", "state": STATE}
 
 
 @pytest.mark.parametrize(
@@ -119,8 +125,8 @@ def test_a_pasted_address_is_found(text: str) -> None:
         ("https://[console/?code=a", "foreign-state"),
     ],
 )
-def test_what_is_not_ours_or_not_whole_is_rejected_with_its_reason(text: str, reason: str) -> None:
-    assert reading_of(REQUEST, text) == {"rejected": reason}
+def test_an_invalid_redirect_is_rejected_with_a_reason(text: str, reason: str) -> None:
+    assert result_of(REQUEST, text) == {"rejected": reason}
 
 
 @pytest.mark.parametrize(
@@ -142,6 +148,7 @@ def test_what_is_not_ours_or_not_whole_is_rejected_with_its_reason(text: str, re
         (" https://git.example:8443", False),
         ("https://git.example:8443\\x", False),
         ("https://evil.example", False),
+        ("http://1[::1]@", False),
     ],
 )
 def test_the_issuer_has_scheme_host_and_port_of_the_authorization_url(issuer: str, is_right: bool) -> None:
@@ -154,7 +161,7 @@ def test_the_issuer_has_scheme_host_and_port_of_the_authorization_url(issuer: st
             request.judge_query(query)
 
 
-def test_a_direct_query_is_neither_searched_nor_unwrapped() -> None:
+def test_the_query_of_a_request_is_not_searched() -> None:
     with pytest.raises(RedirectRejectedError) as rejected:
         REQUEST.judge_query(f"service={quote(WHOLE, safe='')}")
     assert rejected.value.reason == "no-redirect"
@@ -162,13 +169,13 @@ def test_a_direct_query_is_neither_searched_nor_unwrapped() -> None:
 
 def test_a_denial_is_shown_without_control_characters() -> None:
     denied = redirect(state=STATE, error="access_denied", error_description="no\x1b[2J\nway" + "!" * 500)
-    reading = reading_of(REQUEST, denied)
-    assert reading["denied"] == "access_denied"
-    assert reading["description"].startswith("no[2J way!")
-    assert len(reading["description"]) == 200
+    result = result_of(REQUEST, denied)
+    assert result["denied"] == "access_denied"
+    assert result["description"].startswith("no[2J way!")
+    assert len(result["description"]) == 200
 
 
-def test_neither_request_nor_response_shows_its_secrets() -> None:
+def test_neither_request_nor_response_shows_secrets() -> None:
     shown = repr(REQUEST) + repr(REQUEST.judge(WHOLE))
     assert "abc123" not in shown
     assert "2a$10" not in shown
@@ -187,19 +194,104 @@ def test_neither_request_nor_response_shows_its_secrets() -> None:
         ("https://user:word@github.com/a?state=1", "user name"),
         ("https://github.com/a?state=1\r\nX: y", "control characters"),
         ("https://[github/a?state=1", "cannot be read"),
+        ("http://1[::1]@?state=1", "cannot be read|no host"),
+        (f"https://github.com/a?state=1&b={'a' * 8192}", "longer than 8 KB"),
         ("https:///a?state=1", "no host"),
         ("", "no host"),
     ],
 )
-def test_an_authorization_url_that_cannot_be_used_is_refused(url: str, words: str) -> None:
+def test_an_invalid_authorization_url_is_refused(url: str, words: str) -> None:
     with pytest.raises(UnusableAnswerError, match=words):
         AuthorizationRequest.parse(url, "github")
 
 
-def test_an_authorization_url_is_opened_as_it_came() -> None:
+def test_an_authorization_url_is_not_changed() -> None:
     assert REQUEST.url.reveal() == AUTHORIZATION_URL
     assert REQUEST.redirect_uri == CONSOLE
     assert REQUEST.repo_type is RepoType.GITHUB
     loopback = AuthorizationRequest.parse("http://127.0.0.1:8080/a?state=1&scope=a b", "github")
     assert loopback.url.reveal() == "http://127.0.0.1:8080/a?state=1&scope=a%20b"
     assert loopback.redirect_uri is None
+
+
+@pytest.mark.parametrize(
+    ("url", "printed"),
+    [
+        ("https://git.example/a?state=x$y$", "https://git.example/a?state=x$y%24"),
+        ("https://git.example/a?state=1&scope=a(b)&", "https://git.example/a?state=1&scope=a%28b%29"),
+        ("https://git.example/a?state=1&scope=", "https://git.example/a?scope=&state=1"),
+        ("https://git.example/a?state=1+", "https://git.example/a?state=1%20"),
+        ("https://git.example/a?state=1==", "https://git.example/a?state=1=%3D"),
+    ],
+)
+def test_the_printed_url_is_one_link_in_terminals_and_chats(url: str, printed: str) -> None:
+    assert AuthorizationRequest.parse(url, "gitlab").printed_url.reveal() == printed
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (CODE_LAST[: CODE_LAST.index("state=") + 20], "cut off: it ends in the state"),
+        (CODE_LAST[: CODE_LAST.index("state=") + 20] + "...", "cut off: it ends in the state"),
+        (redirect(code="abc123"), "cut off: it ends before the state"),
+        (AUTHORIZATION_URL.replace("state=", "other="), "Sign in and authorize first"),
+        ("https://github.com/settings", "Sign in and authorize first"),
+        (redirect(code="abc123", state="another"), "do not pass it through a shell"),
+    ],
+)
+def test_a_rejection_says_what_the_mistake_was(text: str, words: str) -> None:
+    with pytest.raises(RedirectRejectedError) as rejected:
+        REQUEST.judge(text)
+    assert words in rejected.value.message + rejected.value.hint
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        ("access_denied", "choose Authorize"),
+        ("Server_Error", "a problem of its own"),
+        ("login_required", "Sign in at github.com"),
+        ("invalid_scope", "Report this error to Huawei Cloud. Until then, try --with-token."),
+        ("something_else", "documentation of github.com"),
+    ],
+)
+def test_a_denial_has_a_hint_for_its_error(error: str, words: str) -> None:
+    with pytest.raises(AuthorizationDeniedError) as denied:
+        REQUEST.judge(redirect(state=STATE, error=error))
+    assert denied.value.hint.startswith("Nothing was created")
+    assert words in denied.value.hint
+    assert denied.value.nothing_created
+
+
+def test_a_wrapped_code_with_a_prompt_behind_it_is_not_cut() -> None:
+    address = redirect(state=STATE, code="0123456789abcdef")
+    inside_the_state, inside_the_code = address.index("state=") + 20, len(address) - 6
+    lines = (address[:inside_the_state], address[inside_the_state:inside_the_code], address[inside_the_code:])
+    try:
+        code = REQUEST.judge("\n".join((*lines, "\ue0b0 ~"))).code.reveal()
+    except RedirectRejectedError as rejected:
+        code = rejected.reason
+    assert code in {"0123456789abcdef", "missing-code"}
+
+
+@given(PRINTABLE)
+def test_every_printable_code_is_read_as_it_was_sent(code: str) -> None:
+    assert decode(quote(code, safe="")) == code
+    assert REQUEST.judge(redirect(code=code, state=STATE)).code.reveal() == code
+    assert REQUEST.judge(redirect(state=STATE, code=code)).code.reveal() == code
+    assert REQUEST.judge_query(f"state={ENCODED_STATE}&code={quote(code, safe='')}").code.reveal() == code
+
+
+@given(PRINTABLE, PRINTABLE | ANY_TEXT)
+def test_a_foreign_state_is_never_accepted(code: str, state: str) -> None:
+    assume(state != STATE)
+    encoded = quote(state.encode("utf-8", "surrogatepass"), safe="")
+    for parameters in (f"code={quote(code, safe='')}", "error=access_denied"):
+        query = f"repo_type=github&{parameters}&state={encoded}"
+        for judge in (REQUEST.judge_query, REQUEST.judge):
+            try:
+                judge(query)
+            except RedirectRejectedError as rejected:
+                assert rejected.reason == "foreign-state"  # noqa: PT017 - the denied error would pass pytest.raises' tuple
+            else:
+                raise AssertionError("accepted a foreign state")

@@ -12,7 +12,7 @@ from string import Formatter
 import pytest
 from babel.messages.catalog import Message
 from babel.messages.pofile import read_po
-from message_sources import PACKAGE, english_of, translations_of
+from support.message_sources import PACKAGE, english_of, translations_of
 
 from oauth_helper.i18n import DOMAIN, Language, catalog_of
 
@@ -63,13 +63,13 @@ def test_every_message_is_translated_and_keeps_its_placeholders(path: Path) -> N
 def fields(text: str) -> set[str]:
     try:
         parsed = list(Formatter().parse(text))
-    except ValueError:  # a page's template, which has other placeholders
+    except ValueError:  # the template of a page has other placeholders
         return set()
     return {f"{name}!{conversion}:{form}" for _, name, form, conversion in parsed if name is not None}
 
 
-def test_a_message_is_never_put_together_by_an_f_string() -> None:
-    """Babel could not find it."""
+def test_no_message_is_an_f_string() -> None:
+    """Babel cannot extract it."""
     for path in sorted(PACKAGE.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):

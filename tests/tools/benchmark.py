@@ -31,10 +31,10 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pyperf
 import trustme
-from json_process import JsonProcess, json_process
 from security.attacks import Callback, connect, read_answer
+from support.json_process import JsonProcess, json_process
 
-TESTS = Path(__file__).parent
+TOOLS = Path(__file__).parent
 OURS, SDK, GOOGLE, MSAL = "oauth-helper", "huaweicloudsdkservicestage", "google-auth-oauthlib", "msal"
 NAMES = {SDK: "vendor SDK script", "browser": "the browser alone", "click": "bare click `--help`"}
 CONSOLE = "https://console.huaweicloud.com/servicestage/oauth?repo_type=github"
@@ -99,9 +99,9 @@ def python_of(package: str) -> str:
     if not folder.exists():
         progress(f"install {package}")
         venv.create(folder, with_pip=True)
-        subprocess.run([*pip, str(TESTS.parent) if package == OURS else package], check=True)
+        subprocess.run([*pip, str(TOOLS.parents[1]) if package == OURS else package], check=True)
     elif package == OURS:
-        subprocess.run([*pip, "--no-deps", "--force-reinstall", str(TESTS.parent)], check=True)
+        subprocess.run([*pip, "--no-deps", "--force-reinstall", str(TOOLS.parents[1])], check=True)
     return python
 
 
@@ -115,10 +115,12 @@ def home() -> Iterator[dict[str, str]]:
     """The environment variables of a user with an empty home folder and no display."""
     ignored = ("OAUTH_HELPER_", "HUAWEICLOUD_", "HW_", "XDG_", "SSH_")
     ignored_too = {"BROWSER", "CI", "PYTHONPATH", "SSL_CERT_FILE", "DISPLAY", "WAYLAND_DISPLAY"}
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(ignored)}
-    kept = {name: value for name, value in kept.items() if name not in ignored_too and "PROXY" not in name.upper()}
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(ignored)}
+    environ = {
+        name: value for name, value in environ.items() if name not in ignored_too and "PROXY" not in name.upper()
+    }
     with TemporaryDirectory(prefix="oauth-helper-bench-", ignore_cleanup_errors=True) as folder:
-        yield kept | dict.fromkeys(("HOME", "XDG_RUNTIME_DIR", "XDG_STATE_HOME", "XDG_CACHE_HOME"), folder)
+        yield environ | dict.fromkeys(("HOME", "XDG_RUNTIME_DIR", "XDG_STATE_HOME", "XDG_CACHE_HOME"), folder)
 
 
 @dataclass
@@ -311,9 +313,9 @@ async def login(tool: str, serving: Cloud, port: int, *options: str, **environ: 
         way = options or ("--browser", "none")
         command = [our_command(), "link", "github", "--name", "my-auth", "--events", *way]
     elif tool == SDK:
-        command = [python_of(SDK), str(TESTS / "benchmark_peers.py"), "vendor", endpoint, who, bundle]
+        command = [python_of(SDK), str(TOOLS / "benchmark_peers.py"), "vendor", endpoint, who, bundle]
     else:
-        command = [python_of(tool), str(TESTS / "torture_peers.py"), tool, f"{endpoint}/{who}"]
+        command = [python_of(tool), str(TOOLS / "torture_peers.py"), tool, f"{endpoint}/{who}"]
     with home() as variables:
         began = time.perf_counter()
         async with json_process(*command, environ=variables | settings | environ) as process:
@@ -333,7 +335,7 @@ async def in_turn(runs: int, measures: dict[str, Callable[[], Awaitable[float]]]
 
 async def start(runs: int) -> list[Row]:
     """From the process's start to the request for the authorization URL, which in ours comes after the list call."""
-    found = []
+    measured = []
     async with cloud() as serving:
         for milliseconds in (0, 50):
             async with far_away(serving.port, milliseconds / 1000) as port:
@@ -344,13 +346,13 @@ async def start(runs: int) -> list[Row]:
                         return (serving.moments[one.who, "url"] - one.began) * 1000
 
                 took = await in_turn(runs, {tool: lambda tool=tool: asked_after(tool) for tool in (OURS, SDK)})  # type: ignore[misc]
-            found += rows(f"start → URL request, {milliseconds} ms", took)
-    return found
+            measured += rows(f"start → URL request, {milliseconds} ms", took)
+    return measured
 
 
 async def exchange(runs: int) -> list[Row]:
     """From the redirect to the POST, with users who take 3 s and 90 s; the slow ones wait all at once."""
-    found = []
+    measured = []
     async with cloud() as serving, far_away(serving.port, 0.05) as port:
         for user_time, batches in ((3, runs), (90, 1)):
             took: defaultdict[str, list[float]] = defaultdict(list)
@@ -365,19 +367,19 @@ async def exchange(runs: int) -> list[Row]:
                     for one, since in waiting:
                         await asyncio.sleep(max(0.0, since + user_time - time.perf_counter()))
                         took[one.tool].append(await one.posts_after())
-            found += rows(f"capture → POST, 50 ms, after {user_time} s", took)
-    return found
+            measured += rows(f"capture → POST, 50 ms, after {user_time} s", took)
+    return measured
 
 
 @asynccontextmanager
 async def screen() -> AsyncIterator[str]:
     """An X display of our own."""
-    reading, writing = os.pipe()
-    command = ("Xvfb", "-displayfd", str(writing), "-screen", "0", "1280x900x24", "-nolisten", "tcp")
-    server = await asyncio.create_subprocess_exec(*command, pass_fds=[writing], stderr=asyncio.subprocess.DEVNULL)
-    os.close(writing)
-    with os.fdopen(reading) as said:
-        number = (await asyncio.to_thread(said.readline)).strip()
+    read_end, write_end = os.pipe()
+    command = ("Xvfb", "-displayfd", str(write_end), "-screen", "0", "1280x900x24", "-nolisten", "tcp")
+    server = await asyncio.create_subprocess_exec(*command, pass_fds=[write_end], stderr=asyncio.subprocess.DEVNULL)
+    os.close(write_end)
+    with os.fdopen(read_end) as pipe:
+        number = (await asyncio.to_thread(pipe.readline)).strip()
     yield f":{number}"
     server.terminate()
     await server.wait()
@@ -393,7 +395,7 @@ def browser_alone(family: str, folder: str) -> list[str]:
 
 async def window(runs: int) -> list[Row]:
     """From Enter, and from the authorization URL, to the Git host's first request, beside the browser alone."""
-    found = []
+    measured = []
     async with cloud() as serving, screen() as display:
         for family in ("Chromium", "Firefox"):
             if not shutil.which(browser_alone(family, "")[0]):
@@ -432,15 +434,15 @@ async def window(runs: int) -> list[Row]:
                         process.wait()
 
             took = await in_turn(runs, {OURS: ours, "browser": alone})
-            found += rows(f"window, {family}", {OURS: from_url[1:], "browser": took["browser"]})
-            found += rows(f"Enter → Git host, {family}", took)
-    return sorted(found, key=lambda row: row.what.startswith("Enter"))
+            measured += rows(f"window, {family}", {OURS: from_url[1:], "browser": took["browser"]})
+            measured += rows(f"Enter → Git host, {family}", took)
+    return sorted(measured, key=lambda row: row.what.startswith("Enter"))
 
 
 async def commands(runs: int) -> list[Row]:
     """`--help` beside that of a click application which does nothing."""
     ours = [our_command(), "--help"]
-    bare = [python_of(OURS), str(TESTS / "benchmark_peers.py"), "click"]
+    bare = [python_of(OURS), str(TOOLS / "benchmark_peers.py"), "click"]
     took: dict[str, list[float]] = {}
     for name, command in ((OURS, ours), ("click", bare)):
         with TemporaryDirectory() as folder:
@@ -484,8 +486,8 @@ async def weight(_runs: int) -> list[Row]:
     sizes: dict[str, list[float]] = {}
     for package in (OURS, SDK, GOOGLE, MSAL):
         (folder,) = Path(python_of(package)).parents[1].glob("lib/python3*/site-packages")
-        found = [path for path in folder.iterdir() if not path.name.startswith(ignored)]
-        files = [file for path in found for file in (path.rglob("*") if path.is_dir() else [path]) if file.is_file()]
+        paths = [path for path in folder.iterdir() if not path.name.startswith(ignored)]
+        files = [file for path in paths for file in (path.rglob("*") if path.is_dir() else [path]) if file.is_file()]
         sizes[package] = [sum(file.stat().st_size for file in files) / 1e6]
     return rows("installed", sizes, "MB")
 
@@ -502,9 +504,9 @@ def main() -> int:
     if unknown := set(asked.parts) - set(PARTS):
         parser.error(f"no such part: {', '.join(sorted(unknown))}")
     load = os.getloadavg()[0]
-    found: Sequence[Row] = [row for part in asked.parts or PARTS for row in asyncio.run(PARTS[part](asked.runs))]
+    measured: Sequence[Row] = [row for part in asked.parts or PARTS for row in asyncio.run(PARTS[part](asked.runs))]
     head = ("what", OURS, "beside it", "ratio", "limit")
-    sys.stdout.write("\n".join((f"| {' | '.join(head)} |", f"| {' | '.join(['---'] * 5)} |", *map(str, found))))
+    sys.stdout.write("\n".join((f"| {' | '.join(head)} |", f"| {' | '.join(['---'] * 5)} |", *map(str, measured))))
     sys.stdout.write(f"\n\nMedians of {asked.runs} runs; load before: {load:.1f} on {os.cpu_count()} cores.\n")
     return 0
 

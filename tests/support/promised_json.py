@@ -1,4 +1,4 @@
-"""Reads what a script reads, and holds it against the schema in the package: a test that reads it has checked it."""
+"""Read the output for scripts, and validate it with the schema of the package."""
 
 import json
 from datetime import datetime
@@ -25,7 +25,7 @@ def _is_address(value: object) -> bool:
 
 @cache
 def validator(what: Document) -> Draft202012Validator:
-    """What judges one kind of document."""
+    """The validator of one kind of document."""
     return Draft202012Validator(schema_of(what), format_checker=_FORMATS)
 
 
@@ -65,5 +65,5 @@ def _read(what: Document, text: str | bytes) -> Any:
 
 
 def _assert_documented(record: dict[str, Any]) -> None:
-    """The schema lets a record have more, because ServiceStage may send more; the tests' servers have no more."""
+    """The schema allows unknown fields, because ServiceStage may send them; the servers of the tests send none."""
     assert record.keys() <= schema_of("authorization")["$defs"]["authorization"]["properties"].keys()

@@ -1,7 +1,7 @@
 """Make the pictures in docs/ from runs in the sandbox: a link in a terminal as SVG, and the pages as PNG.
 
-``PYTHONPATH=tests .venv-pictures/bin/python -m pictures /tmp`` makes them in another folder than ``make pictures``.
-It needs Chromium, Xvfb, and a font with Chinese characters (Debian: fonts-noto-cjk).
+``PYTHONPATH=tests .venv-pictures/bin/python tests/tools/pictures.py /tmp`` makes them in /tmp instead of docs/. It
+needs Chromium, Xvfb, and a font with Chinese characters (Debian: fonts-noto-cjk).
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import aiohttp
 import pyte
@@ -30,10 +31,7 @@ from yarl import URL
 
 from oauth_helper.sandbox import Sandbox
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-DOCS: Final = Path(__file__).parents[1] / "docs"
+DOCS: Final = Path(__file__).parents[2] / "docs"
 LINK: Final = ("link", "github", "--name", "github-ada")
 LANGUAGES: Final = {"en": "en_US.UTF-8", "zh": "zh_CN.UTF-8"}
 PAGES: Final[dict[str, dict[str, Any]]] = {
@@ -138,12 +136,12 @@ async def page(name: str, language: str, scheme: str) -> bytes:
 
 async def make(folder: Path) -> None:
     """Make all pictures."""
-    reading, writing = os.pipe()
-    xvfb = ("Xvfb", "-displayfd", str(writing), "-screen", "0", "1280x900x24", "-nolisten", "tcp")
-    server = await asyncio.create_subprocess_exec(*xvfb, pass_fds=[writing], stderr=asyncio.subprocess.DEVNULL)
-    os.close(writing)
-    with os.fdopen(reading) as said:
-        display = f":{(await asyncio.to_thread(said.readline)).strip()}"
+    read_end, write_end = os.pipe()
+    xvfb = ("Xvfb", "-displayfd", str(write_end), "-screen", "0", "1280x900x24", "-nolisten", "tcp")
+    server = await asyncio.create_subprocess_exec(*xvfb, pass_fds=[write_end], stderr=asyncio.subprocess.DEVNULL)
+    os.close(write_end)
+    with os.fdopen(read_end) as pipe:
+        display = f":{(await asyncio.to_thread(pipe.readline)).strip()}"
     try:
         for language in LANGUAGES:
             picture = await link_in_a_terminal(language, display)

@@ -1,0 +1,191 @@
+"""The API's records, names, and what is known of the repository types."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from repo_type_contract import TYPES
+from support.examples import RECORD
+
+from oauth_helper.errors import IllegalNameError
+from oauth_helper.models import (
+    Authorization,
+    LinkRequest,
+    Namespace,
+    Pending,
+    Project,
+    RepoType,
+    Target,
+    as_argument,
+    default_name,
+    is_legal_name,
+    what_is_wrong_in,
+)
+from oauth_helper.sandbox.git_host import PLAYED_HOSTS
+from oauth_helper.secret import Secret
+
+PENDING = Pending(
+    Target("https://servicestage.example", "a-project", "my-auth"),
+    RepoType.GITHUB,
+    datetime(2025, 3, 1, 12, tzinfo=UTC),
+    Secret("planted-code"),
+    Secret("planted-state"),
+)
+
+
+def test_a_record_is_read_and_written_with_unknown_fields_and_in_its_order() -> None:
+    authorization = Authorization.from_json(RECORD)
+    assert authorization.avartar == RECORD["avartar"]
+    assert authorization.create_time == 1679036601735
+    assert authorization.works
+    assert authorization.is_of(RepoType.GITHUB)
+    assert list(authorization.to_json().items()) == list(RECORD.items())
+    known = Authorization.from_json({key: value for key, value in RECORD.items() if key != "something_new"})
+    assert authorization == known
+    assert len({authorization, known}) == 1
+    assert authorization != Authorization("my-auth", "github")
+    assert authorization != RECORD
+
+
+@pytest.mark.parametrize(
+    ("sent", "field", "value"),
+    [
+        ({}, "repo_user", ""),
+        ({"create_time": None}, "create_time", 0),
+        ({"create_time": "1679036601735"}, "create_time", 1679036601735),
+        ({"create_time": 5.0}, "create_time", 5),
+        ({"create_time": "now"}, "create_time", 0),
+        ({"create_time": True}, "create_time", 0),
+        ({"repo_user": ["octocat"]}, "repo_user", ""),
+        ({"tag": "intl"}, "tag", "intl"),
+        ({"tag": {}}, "tag", None),
+        ({"status": "1"}, "status", 1),
+        ({"status": []}, "status", None),
+    ],
+)
+def test_a_missing_or_unusable_field_has_its_default(sent: dict[str, object], field: str, value: object) -> None:
+    assert getattr(Authorization.from_json({"name": "n"} | sent), field) == value
+
+
+def test_an_authorization_works_unless_its_status_says_otherwise() -> None:
+    assert Authorization("n").works
+    assert not Authorization("n", status=1).works
+    assert not Authorization("n", "Svn").is_of(RepoType.GITHUB)
+    assert Authorization("n", "GitHub").is_of(RepoType.GITHUB)
+
+
+def test_a_record_that_cannot_be_identified_is_refused() -> None:
+    for kind, record in ((Authorization, {"repo_type": "github"}), (Project, {"id": "1"}), (Namespace, {"name": ""})):
+        with pytest.raises(ValueError, match="without a name"):
+            kind.from_json(record)
+    assert Namespace.from_json({"id": 7}) == Namespace("7")
+    assert Namespace("7").key == "7"
+    assert Project.from_json({"name": "a", "id": 7}) == Project("7", "a")
+
+
+def test_a_record_of_our_own_is_written_with_the_names_of_the_api() -> None:
+    written = Authorization("my-auth", "github", status=0).to_json()
+    assert list(written) == [*(name for name in RECORD if name != "something_new"), "tag"]
+
+
+@pytest.mark.parametrize("name", ["abcd", "a" * 63, "A.b_c-1"])
+def test_legal_names_are_accepted(name: str) -> None:
+    assert LinkRequest(RepoType.GITHUB, name).name == name
+
+
+@pytest.mark.parametrize("name", ["abc", "a" * 64, "näme", "with space", "a/bc", "abcd\n", "", "名字名字"])
+def test_illegal_names_are_refused(name: str) -> None:
+    with pytest.raises(IllegalNameError) as refused:
+        LinkRequest(RepoType.GITHUB, name)
+    assert refused.value.exit_status == 2
+    assert "--name" in refused.value.hint
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("abc", 'Invalid name "abc": it has 3 characters'),
+        ("a/bc", 'Invalid name: character 2 is "/" (U+002F SOLIDUS)'),
+        ("abcd\n", "Invalid name: character 5 is U+000A LINE FEED"),
+    ],
+)
+def test_the_message_says_what_is_wrong_with_a_name(name: str, message: str) -> None:
+    assert what_is_wrong_in(name) == message
+
+
+@pytest.mark.parametrize(("name", "argument"), [("my-auth", "my-auth"), ("-name", "-- -name"), ("a b", "'a b'")])
+def test_a_name_is_quoted_for_a_shell(name: str, argument: str) -> None:
+    assert as_argument(name) == argument
+
+
+@given(st.text(), st.sampled_from(RepoType))
+def test_the_default_name_is_always_legal(login_name: str, repo_type: RepoType) -> None:
+    name = default_name(repo_type, login_name)
+    assert is_legal_name(name)
+    assert name.startswith(f"{repo_type}-")
+
+
+@pytest.mark.parametrize("repo_type", RepoType)
+def test_the_facts_of_a_repository_type_agree_with_the_documents(repo_type: RepoType) -> None:
+    contract = TYPES[repo_type.value]
+    assert repo_type.git_credential == ("token" if contract.git_credential == "personal" else "password")
+    assert repo_type.has_oauth is bool(contract.authorization_path)
+    assert repo_type.display_name.isprintable()
+
+
+def test_the_documents_the_package_and_the_sandbox_have_the_same_repository_types() -> None:
+    assert list(TYPES) == list(RepoType) == list(PLAYED_HOSTS)
+
+
+def test_a_pending_entry_is_read_as_it_was_written_and_shows_no_secret() -> None:
+    later = datetime(2025, 3, 1, 14, 1, tzinfo=UTC)
+    for entry in (PENDING, Pending(PENDING.target, RepoType.GITEE, later, None, None, "intl", later, 7, True)):
+        assert Pending.from_json(entry.to_json()) == entry
+        assert "planted" not in repr(entry)
+    assert PENDING.to_json()["code"] == "planted-code"
+
+
+def test_an_entry_of_an_earlier_release_is_read() -> None:
+    written = {
+        "format": 1,
+        "endpoint": "https://servicestage.example",
+        "project_id": "a-project",
+        "name": "my-auth",
+        "repo_type": "github",
+        "tag": None,
+        "captured_at": "2025-03-01T13:00:00+01:00",
+        "sent_at": None,
+        "stood_since": None,
+        "is_deleted": False,
+        "code": "planted-code",
+        "state": "planted-state",
+    }
+    assert Pending.from_json(written) == PENDING
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        *({field: text} for field in ("code", "state", "tag", "endpoint", "project_id") for text in ("", "a\nb", 5)),
+        {"format": 2},
+        {"name": "a"},
+        {"repo_type": "svn"},
+        {"captured_at": "2025-03-01T12:00:00"},
+        {"captured_at": "0001-01-01T00:00:00+14:00"},
+        {"sent_at": "yesterday"},
+        {"stood_since": "7"},
+        {"is_deleted": 1},
+    ],
+    ids=str,
+)
+def test_an_entry_that_we_did_not_write_is_refused(changed: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"unknown|unprintable|unexpected"):
+        Pending.from_json(PENDING.to_json() | changed)
+
+
+@pytest.mark.parametrize(
+    ("minutes", "is_fresh"), [(0, True), (9.9, True), (10, False), (-9.9, True), (-10, False)], ids=str
+)
+def test_a_pending_entry_is_fresh_for_ten_minutes(minutes: float, is_fresh: bool) -> None:
+    assert PENDING.is_fresh(PENDING.captured_at + timedelta(minutes=minutes)) is is_fresh
