@@ -37,7 +37,7 @@ from oauth_helper.errors import (
 )
 from oauth_helper.events import Event, Failed, Joined, Linked, Outcome, Warned
 from oauth_helper.exchange import check_existing
-from oauth_helper.i18n import Language, Text, _, catalog_of
+from oauth_helper.i18n import Language, Text, _, catalog_of, translated
 from oauth_helper.models import Authorization, LinkRequest, RepoType, Target, as_argument, is_legal_name
 from oauth_helper.private_files import private_folder, read_private
 from oauth_helper.secret import Secret, safe_text
@@ -515,7 +515,7 @@ def write_rejection(rejection: RedirectRejectedError, language: Language = Langu
 
 def _words(error: OAuthHelperError, language: Language) -> dict[str, str]:
     catalog = catalog_of(language)
-    return {"message": error.message.translated(catalog), "hint": error.hint.translated(catalog)}
+    return {name: f"{translated(text, catalog)}" for name, text in (("message", error.message), ("hint", error.hint))}
 
 
 def _facts(attributes: dict[str, object]) -> dict[str, object]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.any_error import CLASSES, TEXTS, errors_of
+from support.examples import TEXTS, error_classes, errors_of
 
 from oauth_helper.errors import (
     AuthorizationDeniedError,
@@ -26,7 +26,7 @@ HOSTILE = "\x1b]0;owned\x07\r\nerror: \u202eforged\ud800 <script>"
 RECORD = {"name": "my-auth", "repo_type": "github", "repo_user": HOSTILE, "status": 0, "something_new": {"kept": True}}
 
 
-@pytest.mark.parametrize("error_class", CLASSES, ids=lambda each: each.__name__)
+@pytest.mark.parametrize("error_class", error_classes(), ids=lambda each: each.__name__)
 @given(data=st.data())
 def test_an_error_arrives_as_it_was(error_class: type[OAuthHelperError], data: st.DataObject) -> None:
     error = data.draw(errors_of(error_class, TEXTS.map(safe_text)))
@@ -40,7 +40,7 @@ def test_an_error_arrives_as_it_was(error_class: type[OAuthHelperError], data: s
     assert read.error.to_json() == error.to_json()
 
 
-@pytest.mark.parametrize("error_class", CLASSES, ids=lambda each: each.__name__)
+@pytest.mark.parametrize("error_class", error_classes(), ids=lambda each: each.__name__)
 @given(data=st.data())
 def test_hostile_text_arrives_as_one_line_without_controls(
     error_class: type[OAuthHelperError], data: st.DataObject
