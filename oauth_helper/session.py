@@ -121,7 +121,7 @@ async def plan_browser(options: BrowserOptions) -> BrowserPlan:
     """Decide how to open a browser on this machine.
 
     Raises:
-        NoBrowserError: What the user demands is not available here, or nobody could authorize.
+        NoBrowserError: What the user demands is not available here, or no user could authorize.
     """
     if options.browser == "none":
         return BrowserPlan(_("the addresses are printed"))
@@ -365,7 +365,7 @@ class Session:
         return True
 
     def _say(self, text: Text) -> None:
-        if self._options.say:  # pragma: no branch - whoever has a prompt has it
+        if self._options.say:  # pragma: no branch - called only with a prompt
             self._options.say(text)
 
     def _open(self, start: str, receiver: RedirectReceiver) -> None:
