@@ -3,7 +3,8 @@
 
 ``SCRIPTED_USER`` says what the user does: ``page`` (the default: paste into the page's form), ``direct`` (swap the
 host in the address bar), ``deny``, ``stranger`` (offer somebody else's redirect first), ``nothing``. What the user sees
-at the end is written to ``SCRIPTED_SIGHT``. With ``SCRIPTED_REDIRECT`` the redirect is written there, not brought back.
+at the end is written to ``SCRIPTED_SIGHT``, and the browser's cookies to ``SCRIPTED_COOKIES``. With
+``SCRIPTED_REDIRECT`` the redirect is written there, not brought back.
 It reads pages with the standard library alone, and shares no code with the product.
 """
 
@@ -73,7 +74,8 @@ def main(start: str) -> None:
     does = os.environ.get("SCRIPTED_USER", "page")
     if does == "nothing":
         return
-    browser = build_opener(ProxyHandler({}), HTTPCookieProcessor(CookieJar()), StopAtTheConsole())
+    cookies = CookieJar()
+    browser = build_opener(ProxyHandler({}), HTTPCookieProcessor(cookies), StopAtTheConsole())
     html, address = fetch(browser, start)
     if start.startswith("file:"):  # what a window of ours is started on
         start = Page(html).onward
@@ -94,6 +96,8 @@ def main(start: str) -> None:
         html, address = fetch(browser, f"http://{urlsplit(start).netloc}/servicestage/oauth?{urlsplit(redirect).query}")
     else:
         html, address = fetch(browser, form, {"redirect": redirect})
+    if path := os.environ.get("SCRIPTED_COOKIES"):
+        Path(path).write_text("; ".join(f"{cookie.name}={cookie.value}" for cookie in cookies), encoding="utf-8")
     if sight := os.environ.get("SCRIPTED_SIGHT"):
         Path(sight).write_text(f"{Page(html).outcome}\n{address}\n{html}", encoding="utf-8")
     sys.stdout.write("chatter that must not reach anybody's standard output")

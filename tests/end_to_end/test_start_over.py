@@ -54,16 +54,18 @@ async def test_the_tab_that_brought_the_redirect_shows_the_way_on(tmp_path: Path
     sight = tmp_path / "sight"
     os.mkfifo(sight)
     async with Sandbox(faults=[Fault.parse("exchange=0402")]) as sandbox:
-        environ = surroundings(sandbox, SCRIPTED_SIGHT=str(sight))
+        cookies = tmp_path / "cookies"
+        environ = surroundings(sandbox, SCRIPTED_SIGHT=str(sight), SCRIPTED_COOKIES=str(cookies))
         async with terminal(*LINK, environ=environ) as screen:
             await screen.until(REFUSED)
             screen.type("\n")
             _, address, html = (await asyncio.to_thread(sight.read_text)).split("\n", 2)
+            headers = {"Cookie": cookies.read_text()}
             page = Page(html)
             form = {"redirect": await consent(page.authorize)} | page.hidden
             async with (
                 ClientSession() as browser,
-                browser.post(urljoin(address, page.action), data=form) as answer,
+                browser.post(urljoin(address, page.action), data=form, headers=headers) as answer,
             ):
                 assert 'data-outcome="linked"' in await answer.text()
             assert await screen.ended() == 0, screen.shown

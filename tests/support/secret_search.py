@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
-from urllib.parse import unquote_to_bytes
+from urllib.parse import unquote, unquote_to_bytes
 
 SHORTEST_PART: Final = 12
 """A part of a secret counts from this many characters on: a truncated code is a leak, too."""
@@ -156,9 +156,10 @@ def _event_without_addresses(line: str) -> str:
 
 
 def searched_stderr(text: str, authorization_urls: Collection[str] = ()) -> str:
-    """Return messages without the lines that are only an address to open by hand."""
+    """Return messages without the lines that are only an address to open by hand, percent-encoded or not."""
     lines = [_CONTROL_SEQUENCE.sub("", line).strip() for line in re.split(r"[\r\n]+", text)]
-    return "\n".join(line for line in lines if not _START.fullmatch(line) and line not in authorization_urls)
+    plain_urls = {unquote(url) for url in authorization_urls}
+    return "\n".join(line for line in lines if not _START.fullmatch(line) and unquote(line) not in plain_urls)
 
 
 def searched_argv(argv: Sequence[str]) -> str:
