@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from command import Ended
 from forked_commands import run_command
-from repo_type_contract import TYPES
 from support.completing_shells import SHELLS as REAL_SHELLS
 from support.completing_shells import CompletingShell
 from support.journal_entries import pending
+from support.repo_type_contract import TYPES
 
 from oauth_helper.journal import Journal
 

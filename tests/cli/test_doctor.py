@@ -17,7 +17,6 @@ from pathlib import Path
 import aiohttp
 import pytest
 from aiohttp import web
-from canaries import Canary, Search
 from command import Ended, ended, surroundings
 from forked_commands import run_command
 from msgspec.structs import replace
@@ -25,6 +24,7 @@ from screen import COLUMNS, terminal
 from support.fake_servicestage import PROJECT, TOKEN, FakeServiceStage, Received, answering
 from support.journal_entries import pending
 from support.promised_json import read_error
+from support.secret_search import Search, Secret
 
 import oauth_helper
 from oauth_helper.cli.doctor import check_listener, redacted, short_host
@@ -233,7 +233,7 @@ async def report(environ: dict[str, str], *options: str) -> tuple[int, str]:
 
 def assert_discreet(shown: str, *more: str) -> None:
     values = [*PLANTED.values(), *more, "canary", "203.0.113.55", "198.51.100.77"]
-    assert Search(Canary(value, value) for value in values).hits(shown) == []
+    assert Search(Secret(value, value) for value in values).hits(shown) == []
 
 
 async def test_it_tells_what_it_takes_to_help(sandbox: Sandbox) -> None:

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from command import ended, error_of, line_with, records, running, surroundings
 from forked_commands import run_command
-from repo_type_contract import IN_BROWSER
 from support.promised_json import read_authorization, read_authorizations
+from support.repo_type_contract import IN_BROWSER
 
 from oauth_helper.credentials import AccessKey
 from oauth_helper.sandbox import Sandbox

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from repo_type_contract import TYPES
 from support.examples import RECORD
+from support.repo_type_contract import TYPES
 
 from oauth_helper.errors import IllegalNameError
 from oauth_helper.models import (

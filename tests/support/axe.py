@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from npm_package import npm_package
+from support.npm_package import npm_package
 
 if TYPE_CHECKING:
     from browser_session import Tab

@@ -1,1 +1,0 @@
-from support.npm_package import *  # noqa: F403

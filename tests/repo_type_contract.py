@@ -1,1 +1,0 @@
-from support.repo_type_contract import *  # noqa: F403

@@ -1,1 +1,0 @@
-from support.sandbox_user import *  # noqa: F403

@@ -1,1 +1,0 @@
-from support.vendor_client import *  # noqa: F403
