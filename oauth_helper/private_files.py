@@ -50,10 +50,16 @@ def private_folder(path: Path) -> Path:
 def has_private_folder(path: Path) -> bool:
     """Return whether this folder exists; create nothing. If other users can read it, close it to them.
 
+    A folder below one that this user may not enter counts as missing: this user has written nothing in it.
+
     Raises:
         MachineError: As :func:`private_folder` does.
     """
     try:
+        try:
+            path.lstat()
+        except PermissionError:
+            return False
         _make_ours_alone(path)
     except (FileNotFoundError, NotADirectoryError):
         return False

@@ -14,6 +14,7 @@ import pytest
 from command import surroundings
 from link_script import consent, delivered, scripted, until
 from screen import terminal as screen_of
+from support.command_runner import CommandRunner
 from support.job_session import in_session
 from support.pseudo_terminal import Terminal, terminal
 
@@ -205,7 +206,7 @@ sys.exit(main())
 """Windows has neither settings nor process groups of a terminal."""
 
 
-async def test_deliver_asks_on_a_console_without_terminal_settings(sandbox: Sandbox) -> None:
+async def test_deliver_asks_on_a_console_without_terminal_settings(commands: CommandRunner, sandbox: Sandbox) -> None:
     environ = surroundings(sandbox)
     async with scripted("link", "github", environ=environ) as script:
         redirect = await script.consent()
@@ -214,3 +215,4 @@ async def test_deliver_asks_on_a_console_without_terminal_settings(sandbox: Sand
             screen.type(f"{redirect}\n")
             assert await screen.ended() == 0, screen.shown
         assert (await script.ended()).status == 0
+    commands.forget()  # the pseudo-terminal echoes what is typed, as no console of Windows does

@@ -275,10 +275,11 @@ def _contents(environ: Mapping[str, str]) -> dict[Path, tuple[int, int]]:
     folders = {environ.get(name) for name in ("HOME", "XDG_RUNTIME_DIR", "XDG_STATE_HOME", "TMPDIR")} - {None, ""}
     found: dict[Path, tuple[int, int]] = {}
     for folder in folders:
-        for path in Path(str(folder)).rglob("*"):
-            with suppress(OSError):  # it may be gone already
-                if path.is_file():
-                    found[path] = (path.stat().st_mtime_ns, path.stat().st_ino)
+        for parent, _, names in os.walk(str(folder)):
+            for path in (Path(parent, name) for name in names):
+                with suppress(OSError):  # it may be gone already
+                    if path.is_file():
+                        found[path] = (path.stat().st_mtime_ns, path.stat().st_ino)
     return found
 
 
