@@ -228,7 +228,14 @@ class BackgroundWriter:
             self._queued += len(text)
             if self._thread is None or not self._thread.is_alive():  # a fork leaves the thread behind
                 self._thread = threading.Thread(target=self._run, name="output", daemon=True)
-                self._thread.start()
+                try:
+                    self._thread.start()
+                except RuntimeError:  # the system has no memory for a thread: the message that says so needs none
+                    self._is_file = False
+                    while self._queue:
+                        self._write(self._queue.popleft())
+                    self._queued = 0
+                    return
             self._changed.notify_all()
             if not self.is_blocked:
                 self.is_blocked = not self._changed.wait_for(lambda: not self._queued, _USUAL_WAIT)
