@@ -113,6 +113,9 @@ class Relay:
                 both.create_task(_pump(reader, upstream))
                 both.create_task(_pump(onward, writer))
         finally:
+            # A task that is cancelled before its first step does not run its own `finally`.
+            upstream.close()
+            writer.close()
             self._streams.discard(writer)
             self._tasks.discard(task)
 
