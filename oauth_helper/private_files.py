@@ -50,7 +50,7 @@ def private_folder(path: Path) -> Path:
 def has_private_folder(path: Path) -> bool:
     """Return whether this folder exists; create nothing. If other users can read it, close it to them.
 
-    A folder below one that this user may not enter counts as missing: this user has written nothing in it.
+    A folder below one that this user may not enter counts as missing: HOME is often the home of another user.
 
     Raises:
         MachineError: As :func:`private_folder` does.
