@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from support.command_runner import CommandRunner, Forking, command_runner
+from support.command_runner import Forking, searched_commands
 from support.thoroughness import IS_THOROUGH
 
 _OURS = ("OAUTH_HELPER_", "HUAWEICLOUD_", "HW_")
@@ -78,15 +78,15 @@ def clean_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, request:
 
 
 @pytest.fixture(autouse=True)
-def commands(clean_surroundings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[CommandRunner]:
-    """Runs commands; at the end of the test its secrets are searched in all that they wrote."""
-    with command_runner(tmp_path / "recorded", monkeypatch) as runner:
-        yield runner
+def recorded_commands(clean_surroundings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """At the end of the test, search its secrets in all that its commands wrote."""
+    with searched_commands(tmp_path / "recorded", monkeypatch):
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)
 def end_forking_processes() -> Iterator[None]:
-    """End the processes of ``forked_commands`` before their coverage is combined."""
+    """End the processes that fork commands before their coverage is combined."""
     yield
     Forking.end_all()
 

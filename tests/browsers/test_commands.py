@@ -9,10 +9,9 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import forked_commands
 import pytest
-from command import ended, line_with, run_command, running, surroundings
-from screen import terminal
+from support.command_runner import commands, line_with
+from support.screen import terminal
 from support.xvfb_display import display, needs_xvfb
 
 from oauth_helper.sandbox import Sandbox
@@ -57,8 +56,8 @@ async def window(
     browser: str, sandbox: Sandbox, display: str, **more: str
 ) -> AsyncIterator[tuple[asyncio.subprocess.Process, int, int]]:
     """A link whose window is open: its process, the supervisor's number, and the browser's."""
-    environ = surroundings(sandbox, BROWSER="", DISPLAY=display, **more)
-    async with running("link", "github", "--browser", browser, environ=environ) as process:
+    environ = commands.environ(sandbox, BROWSER="", DISPLAY=display, **more)
+    async with commands.running("link", "github", "--browser", browser, environ=environ) as process:
         await line_with(process.stderr, "A window was opened")
         [supervisor] = children(process.pid)
         [first] = children(supervisor)
@@ -84,11 +83,11 @@ async def until_gone(process: int) -> None:
 @pytest.mark.parametrize("wanted", ["auto", "firefox"])
 async def test_a_window_opens_and_the_link_needs_no_copying(display: str, temporary: Path, wanted: str) -> None:
     async with Sandbox(decision="authorize") as sandbox:
-        environ = surroundings(sandbox, BROWSER="", DISPLAY=display, TMPDIR=str(temporary))
-        doctor = await forked_commands.run_command("doctor", "--browser", wanted, environ=environ)
+        environ = commands.environ(sandbox, BROWSER="", DISPLAY=display, TMPDIR=str(temporary))
+        doctor = await commands.run_forked("doctor", "--browser", wanted, environ=environ)
         if "a window of our own" not in doctor.out:
             pytest.skip("no browser is installed that can be a window")
-        end = await forked_commands.run_command("link", "github", "--browser", wanted, environ=environ)
+        end = await commands.run_forked("link", "github", "--browser", wanted, environ=environ)
         assert end.status == 0, end.err
         assert "A window was opened" in end.err
         assert "Received the redirect from the window." in end.err
@@ -100,10 +99,10 @@ async def test_a_window_opens_and_the_link_needs_no_copying(display: str, tempor
 @pytest.mark.skipif(not shutil.which("chromium"), reason="Chromium is not installed")
 async def test_a_key_continues_in_the_users_own_browser(display: str, temporary: Path, tmp_path: Path) -> None:
     own = tmp_path / "x-www-browser"
-    own.write_text(f'#!/bin/sh\nexec {surroundings()["BROWSER"]} "$1"\n')
+    own.write_text(f'#!/bin/sh\nexec {commands.environ()["BROWSER"]} "$1"\n')
     own.chmod(0o755)
     async with Sandbox() as sandbox:
-        environ = surroundings(
+        environ = commands.environ(
             sandbox, BROWSER="", DISPLAY=display, TMPDIR=str(temporary), PATH=f"{tmp_path}:{os.environ['PATH']}"
         )
         async with terminal("link", "github", "--browser", "chromium", environ=environ) as screen:
@@ -126,7 +125,7 @@ async def test_if_we_and_the_supervisor_are_killed_the_next_command_removes_the_
             os.kill(supervisor, signal.SIGKILL)
             await until_gone(first)
         assert list(temporary.glob("oauth-helper-*")), "there is something to remove"
-        await run_command(*next_command, environ=surroundings(sandbox, TMPDIR=str(temporary)))
+        await commands.run(*next_command, environ=commands.environ(sandbox, TMPDIR=str(temporary)))
 
 
 @needs_xvfb
@@ -139,7 +138,7 @@ async def test_if_a_signal_ends_the_link_nothing_is_left(
         window(browser, sandbox, display, TMPDIR=str(temporary)) as (process, supervisor, first),
     ):
         process.send_signal(number)
-        assert (await ended(process)).status == status
+        assert (await commands.ended(process)).status == status
         await until_gone(supervisor)
         await until_gone(first)
 
@@ -180,8 +179,8 @@ async def test_a_temporary_folder_that_every_user_can_change_gets_no_profile(
 
 
 async def test_a_browser_that_ends_at_once_is_reported_with_its_last_lines(temporary: Path, browser: str) -> None:
-    environ = surroundings(BROWSER="", DISPLAY=":7777", WAYLAND_DISPLAY="", TMPDIR=str(temporary))
-    end = await forked_commands.run_command("link", "github", "--sandbox", "--browser", browser, environ=environ)
+    environ = commands.environ(BROWSER="", DISPLAY=":7777", WAYLAND_DISPLAY="", TMPDIR=str(temporary))
+    end = await commands.run_forked("link", "github", "--sandbox", "--browser", browser, environ=environ)
     assert end.status == 9
     assert {"chromium": "Missing X server", "firefox": "display"}[browser] in end.err
     assert "k=" not in end.err
@@ -190,8 +189,8 @@ async def test_a_browser_that_ends_at_once_is_reported_with_its_last_lines(tempo
 @pytest.mark.parametrize("browser", ["chromium"], indirect=True)
 async def test_if_the_loader_complains_the_message_names_its_variable(tmp_path: Path, browser: str) -> None:
     (tmp_path / "libnss3.so").touch()
-    environ = surroundings(BROWSER="", DISPLAY=":7777", LD_LIBRARY_PATH=str(tmp_path))
-    end = await run_command("link", "github", "--sandbox", "--browser", browser, environ=environ)
+    environ = commands.environ(BROWSER="", DISPLAY=":7777", LD_LIBRARY_PATH=str(tmp_path))
+    end = await commands.run("link", "github", "--sandbox", "--browser", browser, environ=environ)
     assert end.status == 9
     assert "file too short" in end.err
     assert "LD_LIBRARY_PATH is set, which may be the cause" in " ".join(end.err.split())
@@ -209,17 +208,17 @@ DEAD = {
 def with_display(display: dict[str, str], folder: Path) -> dict[str, str]:
     folder.chmod(0o700)
     none = {"BROWSER": "", "DISPLAY": "", "WAYLAND_DISPLAY": "", "SSH_CONNECTION": "", "XDG_RUNTIME_DIR": str(folder)}
-    return surroundings() | none | display
+    return commands.environ() | none | display
 
 
 @pytest.mark.parametrize("which", DEAD)
 async def test_doctor_and_link_report_a_display_that_cannot_be_opened(which: str, tmp_path: Path) -> None:
     environ = with_display(DEAD[which], tmp_path)
-    doctor = await forked_commands.run_command("doctor", "--json", environ=environ)
+    doctor = await commands.run_forked("doctor", "--json", environ=environ)
     [browser] = [line for line in doctor.out.splitlines() if "cannot be opened" in line]
     for name, value in DEAD[which].items():
         assert f'the display {name}=\\"{value}\\" cannot be opened' in browser
-    link = await forked_commands.run_command("link", "github", "--sandbox", "--timeout", "20", environ=environ)
+    link = await commands.run_forked("link", "github", "--sandbox", "--timeout", "20", environ=environ)
     assert "cannot be opened" in link.err
     assert link.status == 0, "the simulated user authorizes instead"
 
@@ -229,7 +228,7 @@ async def test_doctor_fails_if_a_browser_is_demanded_without_a_display(
     browser: str, status: str, tmp_path: Path
 ) -> None:
     environ = with_display(DEAD["unix"], tmp_path)
-    end = await forked_commands.run_command("doctor", "--browser", browser, environ=environ)
+    end = await commands.run_forked("doctor", "--browser", browser, environ=environ)
     [line] = [line for line in end.out.splitlines() if line.split()[1:2] == ["browser"]]
     assert line.split()[0] == status
 
@@ -239,5 +238,5 @@ async def test_one_display_that_answers_is_enough(tmp_path: Path) -> None:
         wayland.bind(str(tmp_path / "wayland-1"))
         wayland.listen()
         environ = with_display({"WAYLAND_DISPLAY": "wayland-1", "DISPLAY": ":7777"}, tmp_path)
-        doctor = await forked_commands.run_command("doctor", environ=environ)
+        doctor = await commands.run_forked("doctor", environ=environ)
     assert "cannot be opened" not in doctor.out

@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
-from other_users import NOBODY, acting_as_nobody, folder_of_nobody, needs_root
+from support.other_users import NOBODY, acting_as_nobody, folder_of_nobody, needs_root
 
 from oauth_helper.browsers.discovery import Family, FoundBrowser, Packaging
 from oauth_helper.browsers.drivers import Answer, BrowserError, Timeouts

@@ -4,11 +4,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from command import error_of, records, surroundings
-from forked_commands import run_command
-from link_script import PatientUser, until
-from screen import terminal
+from support.command_runner import commands, error_of, records
 from support.fake_servicestage import ContractServer
+from support.link_script import PatientUser, until
+from support.screen import terminal
 
 from oauth_helper.sandbox import Sandbox
 
@@ -45,7 +44,7 @@ def display(tmp_path: Path) -> dict[str, str]:
 async def test_over_ssh_nothing_is_opened_and_the_steps_stand_in_their_order(
     sandbox: Sandbox, display: dict[str, str], tmp_path: Path
 ) -> None:
-    environ = surroundings(sandbox, **SSH) | display
+    environ = commands.environ(sandbox, **SSH) | display
     async with terminal("link", "github", environ=environ) as screen:
         await screen.until("/login/oauth/authorize")
         order = ["No browser is opened: over SSH", "First, on the machine in front of you", "ssh -L ", "Then open"]
@@ -59,7 +58,7 @@ async def test_over_ssh_nothing_is_opened_and_the_steps_stand_in_their_order(
 
 async def test_over_ssh_a_browser_that_was_demanded_is_opened(sandbox: Sandbox, tmp_path: Path) -> None:
     user = PatientUser(tmp_path)
-    async with terminal("link", "github", environ=surroundings(sandbox, **SSH) | user.browser) as screen:
+    async with terminal("link", "github", environ=commands.environ(sandbox, **SSH) | user.browser) as screen:
         await screen.until("Your browser was opened")
         await until(lambda: user.opened)
         user.go_on()
@@ -78,7 +77,7 @@ async def test_where_something_stands_between_the_browser_and_us_it_is_told(
     sandbox: Sandbox, tmp_path: Path, place: dict[str, str], words: str
 ) -> None:
     user = PatientUser(tmp_path)
-    async with terminal("link", "github", environ=surroundings(sandbox, **place) | user.browser) as screen:
+    async with terminal("link", "github", environ=commands.environ(sandbox, **place) | user.browser) as screen:
         await screen.until(words)
         await screen.until("press a and Enter")
         user.go_on()
@@ -86,7 +85,7 @@ async def test_where_something_stands_between_the_browser_and_us_it_is_told(
 
 
 async def test_in_a_codespace_without_its_helper_the_command_that_forwards_is_shown(sandbox: Sandbox) -> None:
-    environ = surroundings(sandbox, BROWSER="", CODESPACES="true", CODESPACE_NAME="fluffy-disco")
+    environ = commands.environ(sandbox, BROWSER="", CODESPACES="true", CODESPACE_NAME="fluffy-disco")
     async with terminal("link", "github", environ=environ) as screen:
         command = await screen.line_with("gh codespace ports forward")
         page = await screen.line_with("/start?k=")
@@ -100,7 +99,7 @@ async def test_on_a_build_service_nobody_is_asked_for_anything(
     display: dict[str, str], keys: dict[str, str], tmp_path: Path
 ) -> None:
     async with ContractServer() as server:
-        environ = surroundings(None, **IN_CI) | display | server.environment() | keys
+        environ = commands.environ(None, **IN_CI) | display | server.environment() | keys
         async with terminal("link", "github", environ=environ) as screen:
             assert await screen.ended() == 9, screen.shown
         assert not server.calls
@@ -110,20 +109,22 @@ async def test_on_a_build_service_nobody_is_asked_for_anything(
 
 
 async def test_on_a_build_service_credentials_are_not_asked_for_either() -> None:
-    environ = surroundings(None, **IN_CI, OAUTH_HELPER_ENDPOINT="http://127.0.0.1:9")
+    environ = commands.environ(None, **IN_CI, OAUTH_HELPER_ENDPOINT="http://127.0.0.1:9")
     async with terminal("list", environ=environ) as screen:
         assert await screen.ended() == 3
     assert "No credentials were found" in screen.shown
 
 
 async def test_on_a_build_service_every_other_way_goes_on(sandbox: Sandbox) -> None:
-    environ = surroundings(sandbox, **IN_CI)
+    environ = commands.environ(sandbox, **IN_CI)
     token = sandbox.personal_token.reveal()
-    took = await run_command("link", "github", "--with-token", "--name", "by-token", environ=environ, given=token)
+    took = await commands.run_forked(
+        "link", "github", "--with-token", "--name", "by-token", environ=environ, given=token
+    )
     assert took.status == 0, took.err
-    played = await run_command("link", "github", "--sandbox", environ=surroundings(None, **IN_CI))
+    played = await commands.run_forked("link", "github", "--sandbox", environ=commands.environ(None, **IN_CI))
     assert played.status == 0, played.err
-    late = await run_command("link", "gitee", "--browser", "none", "--timeout", "1", environ=environ)
+    late = await commands.run_forked("link", "gitee", "--browser", "none", "--timeout", "1", environ=environ)
     assert late.status == 5, late.err
 
 
@@ -131,14 +132,14 @@ async def test_on_a_build_service_apply_creates_nothing_where_an_entry_needs_a_b
     sandbox: Sandbox, tmp_path: Path
 ) -> None:
     (file := tmp_path / "team.toml").write_text(TOKEN_AND_OAUTH)
-    environ = surroundings(sandbox, **IN_CI, THE_TOKEN=sandbox.personal_token.reveal())
+    environ = commands.environ(sandbox, **IN_CI, THE_TOKEN=sandbox.personal_token.reveal())
     for options in ((), ("--dry-run",)):
-        refused = await run_command("apply", str(file), "--json", *options, environ=environ)
+        refused = await commands.run_forked("apply", str(file), "--json", *options, environ=environ)
         assert refused.status == 9
         assert error_of(refused.err)["kind"] == "no-browser"
         assert "in-browser would need one. Nothing was done" in refused.err
     assert await records(sandbox) == []
     file.write_text(TOKEN_AND_OAUTH.partition("\n\n")[0])
-    took = await run_command("apply", str(file), environ=environ)
+    took = await commands.run_forked("apply", str(file), environ=environ)
     assert took.status == 0, took.err
     assert [one["name"] for one in await records(sandbox)] == ["by-token"]

@@ -11,12 +11,11 @@ from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
-from command import surroundings
-from link_script import consent, delivered, scripted, until
-from screen import terminal as screen_of
-from support.command_runner import CommandRunner
+from support.command_runner import commands
 from support.job_session import in_session
+from support.link_script import consent, delivered, scripted, until
 from support.pseudo_terminal import Terminal, terminal
+from support.screen import terminal as screen_of
 
 from oauth_helper.sandbox import Sandbox
 
@@ -69,7 +68,7 @@ async def test_a_reader_that_pauses_stops_neither_listener_nor_end(
         stdin=DEVNULL,
         stdout=theirs if blocked == "stdout" else DEVNULL,
         stderr=theirs if blocked == "stderr" else DEVNULL,
-        env=surroundings(sandbox),
+        env=commands.environ(sandbox),
     )
     try:
         assert await is_listening(unused_tcp_port)
@@ -88,7 +87,7 @@ async def test_a_reader_that_pauses_stops_neither_listener_nor_end(
 async def test_a_redirect_is_delivered_while_the_terminal_shows_nothing(
     sandbox: Sandbox, unused_tcp_port: int, terminal: Terminal
 ) -> None:
-    environ = surroundings(sandbox, TERM="xterm")
+    environ = commands.environ(sandbox, TERM="xterm")
     process = await asyncio.create_subprocess_exec(
         *(*LINK, "--events", "--port", str(unused_tcp_port)), stdin=DEVNULL, stdout=PIPE, stderr=terminal.theirs,
         env=environ,
@@ -117,7 +116,7 @@ async def test_lines_that_a_slow_terminal_has_missed_come_later_without_the_coun
 ) -> None:
     process = await asyncio.create_subprocess_exec(
         *(*LINK, "--port", str(unused_tcp_port)), stdin=DEVNULL, stderr=terminal.theirs,
-        env=surroundings(sandbox, TERM="xterm"),
+        env=commands.environ(sandbox, TERM="xterm"),
     )  # fmt: skip
     try:
         await terminal.shows(b"left")
@@ -138,7 +137,7 @@ async def test_lines_that_a_slow_terminal_has_missed_come_later_without_the_coun
 async def test_a_signal_at_a_prompt_ends_the_process_and_restores_the_terminal(
     sandbox: Sandbox, options: tuple[str, ...], number: signal.Signals
 ) -> None:
-    async with screen_of("link", "github", *options, environ=surroundings(sandbox, TERM="xterm")) as screen:
+    async with screen_of("link", "github", *options, environ=commands.environ(sandbox, TERM="xterm")) as screen:
         found = termios.tcgetattr(screen.keyboard)
         await screen.until("left" if "--no-browser" in options else "token of GitHub: ")
         assert not termios.tcgetattr(screen.keyboard)[3] & termios.ECHO
@@ -186,7 +185,7 @@ async def test_control_z_at_the_token_prompt_shows_typing_while_the_process_is_s
 
 
 async def test_log_lines_stand_on_lines_of_their_own_and_in_order(sandbox: Sandbox) -> None:
-    environ = surroundings(sandbox, TERM="xterm")
+    environ = commands.environ(sandbox, TERM="xterm")
     async with screen_of("link", "github", "-vv", environ=environ) as screen:
         assert await screen.ended() == 0, screen.shown
     shown = screen.shown.replace("\r\x1b[2K", "\n")
@@ -206,8 +205,8 @@ sys.exit(main())
 """Windows has neither settings nor process groups of a terminal."""
 
 
-async def test_deliver_asks_on_a_console_without_terminal_settings(commands: CommandRunner, sandbox: Sandbox) -> None:
-    environ = surroundings(sandbox)
+async def test_deliver_asks_on_a_console_without_terminal_settings(sandbox: Sandbox) -> None:
+    environ = commands.environ(sandbox)
     async with scripted("link", "github", environ=environ) as script:
         redirect = await script.consent()
         async with screen_of("deliver", environ=environ, program=(sys.executable, "-c", LIKE_WINDOWS)) as screen:

@@ -9,8 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from command import Ended
-from forked_commands import run_command
+from support.command_runner import Ended, commands
 from support.completing_shells import SHELLS as REAL_SHELLS
 from support.completing_shells import CompletingShell
 from support.journal_entries import pending
@@ -63,7 +62,7 @@ async def test_help_and_scripts_need_no_socket_and_no_aiohttp(arguments: list[st
 
 
 async def test_an_empty_variable_is_no_shell_that_asks() -> None:
-    end = await run_command("--version", environ=dict(os.environ) | {"_OAUTH_HELPER_COMPLETE": ""})
+    end = await commands.run_forked("--version", environ=dict(os.environ) | {"_OAUTH_HELPER_COMPLETE": ""})
     assert (end.status, end.err) == (0, "")
     assert end.out.startswith("oauth-helper ")
 
@@ -111,7 +110,7 @@ async def test_names_are_not_looked_up(command: str) -> None:
 )
 @pytest.mark.parametrize("shell", [*SHELLS, "powershell", "tcsh", ""])
 async def test_odd_words_do_no_harm(words: str, position: object, shell: str) -> None:
-    end = await run_command(environ=at_tab(words, position, shell))
+    end = await commands.run_forked(environ=at_tab(words, position, shell))
     assert end.status in {0, 1}
     assert end.err == ""
     assert end.status == 0 or end.out == ""
@@ -152,23 +151,23 @@ async def test_neither_tab_nor_a_shell_that_starts_sweeps_the_journal(clean_surr
     before = {path: path.read_bytes() for path in entry.parent.iterdir()}
     assert b"planted-code" in before[entry]
     for arguments, environ in ((["completion", "fish"], dict(os.environ)), ([], at_tab("oauth-helper resume ", 2))):
-        assert (await run_command(*arguments, environ=environ)).err == ""
+        assert (await commands.run_forked(*arguments, environ=environ)).err == ""
         assert {path: path.read_bytes() for path in entry.parent.iterdir()} == before
-    swept = await run_command("resume", environ=dict(os.environ))
+    swept = await commands.run_forked("resume", environ=dict(os.environ))
     assert "planted-code" not in "".join(path.read_text() for path in entry.parent.iterdir()), swept.err
 
 
 @pytest.mark.parametrize("shell", SHELLS)
 async def test_the_script_is_for_that_shell_and_names_the_command(shell: str) -> None:
-    end = await run_command("completion", shell, environ=dict(os.environ))
+    end = await commands.run_forked("completion", shell, environ=dict(os.environ))
     assert (end.status, end.err) == (0, "")
     assert f"_OAUTH_HELPER_COMPLETE={shell}_complete" in end.out
-    asked = await run_command(environ=dict(os.environ) | {"_OAUTH_HELPER_COMPLETE": f"{shell}_source"})
+    asked = await commands.run_forked(environ=dict(os.environ) | {"_OAUTH_HELPER_COMPLETE": f"{shell}_source"})
     assert asked.out == end.out
 
 
 async def test_another_shell_is_wrong_usage() -> None:
-    end = await run_command("completion", "tcsh", environ=dict(os.environ))
+    end = await commands.run_forked("completion", "tcsh", environ=dict(os.environ))
     assert (end.status, end.out) == (2, "")
     assert all(shell in end.err for shell in SHELLS)
 

@@ -17,13 +17,12 @@ from pathlib import Path
 import aiohttp
 import pytest
 from aiohttp import web
-from command import Ended, ended, surroundings
-from forked_commands import run_command
 from msgspec.structs import replace
-from screen import COLUMNS, terminal
+from support.command_runner import Ended, commands
 from support.fake_servicestage import PROJECT, TOKEN, FakeServiceStage, Received, answering
 from support.journal_entries import pending
 from support.promised_json import read_error
+from support.screen import COLUMNS, terminal
 from support.secret_search import Search, Secret
 
 import oauth_helper
@@ -60,7 +59,7 @@ def install(program: Path) -> None:
 
 
 async def finding(subject: str, *options: str, environ: Mapping[str, str]) -> dict[str, str]:
-    end = await run_command("doctor", "--json", *options, environ=environ)
+    end = await commands.run_forked("doctor", "--json", *options, environ=environ)
     [found] = [one for one in json.loads(end.out) if one["subject"] == subject]
     return dict(found)
 
@@ -70,7 +69,7 @@ async def test_a_window_that_others_could_drive_is_had_where_it_is_demanded_and_
 ) -> None:
     install(programs / "snap")
     (programs / "chromium").symlink_to("snap")
-    environ = surroundings(sandbox, BROWSER="", DISPLAY=":of-nobody", PATH=str(programs))
+    environ = commands.environ(sandbox, BROWSER="", DISPLAY=":of-nobody", PATH=str(programs))
     found = await finding("browser", "--browser", str(programs / "chromium"), environ=environ)
     assert found["verdict"] == "note"
     assert "a window of our own in Chromium" in found["message"]
@@ -82,7 +81,7 @@ async def test_where_only_an_opener_is_installed_the_default_browser_shows_the_p
 ) -> None:
     install(programs / "xdg-open")
     found = await finding(
-        "browser", environ=surroundings(sandbox, BROWSER="", DISPLAY=":of-nobody", PATH=str(programs))
+        "browser", environ=commands.environ(sandbox, BROWSER="", DISPLAY=":of-nobody", PATH=str(programs))
     )
     assert found["verdict"] == "note"
     assert "xdg-open opens the page; no window of ours" in found["message"]
@@ -125,12 +124,12 @@ async def test_a_server_that_does_not_tell_the_time_is_no_judge_of_the_clock(has
         return answer
 
     async with FakeServiceStage(respond) as server:
-        environ = surroundings(
+        environ = commands.environ(
             OAUTH_HELPER_ENDPOINT=server.endpoint,
             OAUTH_HELPER_PROJECT_ID=PROJECT,
             OAUTH_HELPER_TOKEN=TOKEN.token.reveal(),
         )
-        end = await run_command("doctor", "--json", environ=environ)
+        end = await commands.run_forked("doctor", "--json", environ=environ)
     assert ("clock" in {one["subject"] for one in json.loads(end.out)}) is has_clock
     assert end.status == 0
 
@@ -149,12 +148,12 @@ async def from_a_checkout(*arguments: str, folder: Path, environ: Mapping[str, s
         stderr=PIPE,
         env=dict(environ),
     )
-    return await ended(process)
+    return await commands.ended(process)
 
 
 async def test_a_report_from_a_checkout_says_so(sandbox: Sandbox, tmp_path: Path) -> None:
     (folder := tmp_path / "site").mkdir()
-    end = await from_a_checkout("doctor", "--report", folder=folder, environ=surroundings(sandbox))
+    end = await from_a_checkout("doctor", "--report", folder=folder, environ=commands.environ(sandbox))
     assert end.status == 0, end.err
     first, _, packages, *_ = end.out.splitlines()
     assert first == "oauth-helper of a checkout"
@@ -174,7 +173,7 @@ async def lines_of(environ: dict[str, str], *options: str, columns: int = COLUMN
 
 
 async def test_it_fits_one_screen_and_every_line_its_width(sandbox: Sandbox) -> None:
-    environ = surroundings(sandbox, OAUTH_HELPER_REGION="cn-north-4")
+    environ = commands.environ(sandbox, OAUTH_HELPER_REGION="cn-north-4")
     for more in ({}, {"BROWSER": ""}, {"BROWSER": "", "SSH_CONNECTION": "203.0.113.5 40000 203.0.113.9 22"}):
         status, lines = await lines_of(environ | more)
         assert status == 0
@@ -188,7 +187,7 @@ async def test_it_fits_one_screen_and_every_line_its_width(sandbox: Sandbox) -> 
 
 
 async def test_what_fails_says_how_to_mend_it_and_the_first_stands_first(sandbox: Sandbox) -> None:
-    environ = surroundings(sandbox, OAUTH_HELPER_ENDPOINT="", HUAWEICLOUD_SDK_AK="", BROWSER="")
+    environ = commands.environ(sandbox, OAUTH_HELPER_ENDPOINT="", HUAWEICLOUD_SDK_AK="", BROWSER="")
     status, lines = await lines_of(environ, "--browser", "default")
     assert status == 3
     failed = [number for number, line in enumerate(lines) if line.startswith("fail")]
@@ -205,10 +204,10 @@ async def test_the_place_is_told_with_what_follows(sandbox: Sandbox) -> None:
         ({"CODESPACES": "true"}, "place        a codespace"),
         ({"WSL_DISTRO_NAME": "Ubuntu"}, "place        WSL"),
     ):
-        end = await run_command("doctor", environ=surroundings(sandbox, **more))
+        end = await commands.run_forked("doctor", environ=commands.environ(sandbox, **more))
         assert end.status == 0
         assert words in end.out
-    end = await run_command("doctor", environ=surroundings(sandbox, CI="true", BROWSER=""))
+    end = await commands.run_forked("doctor", environ=commands.environ(sandbox, CI="true", BROWSER=""))
     assert end.status == 9
     assert end.out.startswith("fail  place        Nobody could authorize in a browser here: CI is set")
 
@@ -226,7 +225,7 @@ PLANTED = {
 
 
 async def report(environ: dict[str, str], *options: str) -> tuple[int, str]:
-    end = await run_command("doctor", "--report", *options, environ=environ)
+    end = await commands.run_forked("doctor", "--report", *options, environ=environ)
     assert end.err == ""
     return end.status, end.out
 
@@ -237,7 +236,7 @@ def assert_discreet(shown: str, *more: str) -> None:
 
 
 async def test_it_tells_what_it_takes_to_help(sandbox: Sandbox) -> None:
-    environ = surroundings(sandbox, OAUTH_HELPER_REGION="cn-north-4", TERM="xterm-256color", LC_ALL="zh_CN.UTF-8")
+    environ = commands.environ(sandbox, OAUTH_HELPER_REGION="cn-north-4", TERM="xterm-256color", LC_ALL="zh_CN.UTF-8")
     status, shown = await report(environ | {"OAUTH_HELPER_IAM_ENDPOINT": "", "BROWSER": "", "CODESPACES": "true"})
     assert status == 0
     for told in (
@@ -256,7 +255,7 @@ async def test_nothing_private_is_in_it(sandbox: Sandbox, tmp_path: Path, clean_
     config.parent.mkdir()
     config.write_text('browser = "/canary-path/canary-program"\n')
     private = {"OAUTH_HELPER_CONFIG": str(config), "SSL_CERT_FILE": "", "NO_PROXY": "127.0.0.1"}
-    environ = surroundings(sandbox, **PLANTED, **private)
+    environ = commands.environ(sandbox, **PLANTED, **private)
     keys = (sandbox.access_key.access_key, sandbox.access_key.secret_key.reveal(), sandbox.project_id)
     status, shown = await report(environ, "--name", "canary-name")
     assert status == 9, "the browser that is named is not there"
@@ -285,7 +284,7 @@ async def test_nothing_private_is_in_it(sandbox: Sandbox, tmp_path: Path, clean_
     ids=lambda more: next(iter(more.values())),
 )
 async def test_an_error_is_told_without_what_it_is_about(sandbox: Sandbox, more: dict[str, str]) -> None:
-    status, shown = await report(surroundings(sandbox, NO_PROXY="*") | more)
+    status, shown = await report(commands.environ(sandbox, NO_PROXY="*") | more)
     assert_discreet(shown)
     assert status in {0, 3, 7, 9}
     assert ("fail" in shown) is (status != 0)
@@ -294,7 +293,7 @@ async def test_an_error_is_told_without_what_it_is_about(sandbox: Sandbox, more:
 
 
 async def test_it_goes_with_people_not_with_scripts() -> None:
-    end = await run_command("doctor", "--report", "--json", environ=surroundings())
+    end = await commands.run_forked("doctor", "--report", "--json", environ=commands.environ())
     assert end.status == 2
     assert json.loads(end.err.splitlines()[-1])["error"]["kind"] == "usage"
 
@@ -348,8 +347,8 @@ def findings(end: Ended) -> dict[str, dict[str, str]]:
 
 async def test_all_is_well(sandbox: Sandbox, tmp_path: Path) -> None:
     sight = tmp_path / "sight"
-    environ = surroundings(sandbox, SCRIPTED_SIGHT=str(sight), OAUTH_HELPER_TAG="intl")
-    end = await run_command("doctor", "--name", "my-auth", environ=environ)
+    environ = commands.environ(sandbox, SCRIPTED_SIGHT=str(sight), OAUTH_HELPER_TAG="intl")
+    end = await commands.run_forked("doctor", "--name", "my-auth", environ=environ)
     assert end.status == 0, end.out
     *lines, conclusion = end.out.splitlines()
     assert conclusion == "All is well: `oauth-helper link github` can start."
@@ -368,29 +367,31 @@ async def test_all_is_well(sandbox: Sandbox, tmp_path: Path) -> None:
 
 
 async def test_what_is_wrong_is_told_with_the_status_a_link_would_end_with(sandbox: Sandbox) -> None:
-    wrong = await run_command("doctor", "--json", environ=surroundings(sandbox, HUAWEICLOUD_SDK_SK="wrong"))
+    wrong = await commands.run_forked("doctor", "--json", environ=commands.environ(sandbox, HUAWEICLOUD_SDK_SK="wrong"))
     assert wrong.status == 3
     assert findings(wrong)["service"]["verdict"] == "fail"
-    none = await run_command(
-        "doctor", "--json", environ=surroundings(sandbox, HUAWEICLOUD_SDK_AK="", HUAWEICLOUD_SDK_SK="")
+    none = await commands.run_forked(
+        "doctor", "--json", environ=commands.environ(sandbox, HUAWEICLOUD_SDK_AK="", HUAWEICLOUD_SDK_SK="")
     )
     assert none.status == 3
     assert findings(none)["credentials"]["verdict"] == "fail"
     assert "not asked" in findings(none)["service"]["message"]
-    away = await run_command(
-        "doctor", "--json", environ=surroundings(sandbox, OAUTH_HELPER_ENDPOINT="http://127.0.0.1:9")
+    away = await commands.run_forked(
+        "doctor", "--json", environ=commands.environ(sandbox, OAUTH_HELPER_ENDPOINT="http://127.0.0.1:9")
     )
     assert away.status == 7
-    illegal = await run_command("doctor", "--json", "--name", "a b", environ=surroundings(sandbox))
+    illegal = await commands.run_forked("doctor", "--json", "--name", "a b", environ=commands.environ(sandbox))
     assert (illegal.status, findings(illegal)["name"]["verdict"]) == (2, "fail")
 
 
 async def test_a_setting_that_cannot_be_used_is_one_finding_among_others(sandbox: Sandbox) -> None:
-    unusable = await run_command("doctor", "--json", environ=surroundings(sandbox, OAUTH_HELPER_TIMEOUT="soon"))
+    unusable = await commands.run_forked(
+        "doctor", "--json", environ=commands.environ(sandbox, OAUTH_HELPER_TIMEOUT="soon")
+    )
     assert unusable.status == 3
     assert findings(unusable)["settings"]["verdict"] == "fail"
     assert findings(unusable)["listener"]["verdict"] == "ok"
-    nowhere = await run_command("doctor", "--json", environ=surroundings(sandbox, OAUTH_HELPER_ENDPOINT=""))
+    nowhere = await commands.run_forked("doctor", "--json", environ=commands.environ(sandbox, OAUTH_HELPER_ENDPOINT=""))
     assert nowhere.status == 3
     assert findings(nowhere)["endpoint"]["verdict"] == "fail"
     assert findings(nowhere)["service"]["verdict"] == "note"
@@ -398,7 +399,7 @@ async def test_a_setting_that_cannot_be_used_is_one_finding_among_others(sandbox
 
 async def test_a_clock_that_is_off_is_noted_before_signatures_are_refused() -> None:
     async with Sandbox(now=lambda: time.time() + 300) as ahead:
-        end = await run_command("doctor", "--json", environ=surroundings(ahead))
+        end = await commands.run_forked("doctor", "--json", environ=commands.environ(ahead))
     assert end.status == 0
     assert findings(end)["clock"]["verdict"] == "note"
     assert "behind the server's" in findings(end)["clock"]["message"]
@@ -409,36 +410,44 @@ async def test_this_machine_is_looked_at(sandbox: Sandbox) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        end = await run_command("doctor", "--json", "--port", port, environ=surroundings(sandbox, BROWSER=""))
+        end = await commands.run_forked(
+            "doctor", "--json", "--port", port, environ=commands.environ(sandbox, BROWSER="")
+        )
     assert end.status == 9
     assert findings(end)["listener"]["verdict"] == "fail"
     assert findings(end)["browser"]["verdict"] == "note"
-    demanded = await run_command("doctor", "--json", "--browser", "default", environ=surroundings(sandbox, BROWSER=""))
+    demanded = await commands.run_forked(
+        "doctor", "--json", "--browser", "default", environ=commands.environ(sandbox, BROWSER="")
+    )
     assert demanded.status == 9
     assert findings(demanded)["browser"]["verdict"] == "fail"
-    unwanted = await run_command("doctor", "--json", "--browser", "none", environ=surroundings(sandbox, BROWSER=""))
+    unwanted = await commands.run_forked(
+        "doctor", "--json", "--browser", "none", environ=commands.environ(sandbox, BROWSER="")
+    )
     assert unwanted.status == 0
     assert "addresses are printed" in findings(unwanted)["browser"]["message"]
-    built = await run_command("doctor", "--json", environ=surroundings(sandbox, BROWSER="", CI="true"))
+    built = await commands.run_forked("doctor", "--json", environ=commands.environ(sandbox, BROWSER="", CI="true"))
     assert built.status == 9, "as a link would end"
-    window = await run_command("doctor", "--json", "--browser", "chromium", environ=surroundings(sandbox, BROWSER=""))
+    window = await commands.run_forked(
+        "doctor", "--json", "--browser", "chromium", environ=commands.environ(sandbox, BROWSER="")
+    )
     assert window.status == 9
     assert "there can be none" in findings(window)["browser"]["message"]
 
 
 async def test_a_taken_name_and_a_list_that_is_not_permitted_are_notes(sandbox: Sandbox) -> None:
-    environ = surroundings(sandbox)
-    assert (await run_command("link", "gitee", "--name", "mine", environ=environ)).status == 0
-    end = await run_command("doctor", "gitee", "--json", "--name", "mine", environ=environ)
+    environ = commands.environ(sandbox)
+    assert (await commands.run_forked("link", "gitee", "--name", "mine", environ=environ)).status == 0
+    end = await commands.run_forked("doctor", "gitee", "--json", "--name", "mine", environ=environ)
     assert end.status == 0
     assert findings(end)["name"]["message"] == "mine exists already; a link keeps it as it is"
-    other_type = await run_command("doctor", "github", "--json", "--name", "mine", environ=environ)
+    other_type = await commands.run_forked("doctor", "github", "--json", "--name", "mine", environ=environ)
     assert other_type.status == 6, "as a link would end"
     assert findings(other_type)["name"]["verdict"] == "fail"
     assert read_error(other_type.err.splitlines()[-1])["kind"] == "name-taken"
     key = sandbox.access_key_without_list
     unlisted = {"HUAWEICLOUD_SDK_AK": key.access_key, "HUAWEICLOUD_SDK_SK": key.secret_key.reveal()}
-    end = await run_command("doctor", "--json", environ=environ | unlisted)
+    end = await commands.run_forked("doctor", "--json", environ=environ | unlisted)
     assert end.status == 0
     assert findings(end)["service"]["verdict"] == "note"
 
@@ -450,7 +459,7 @@ async def test_a_taken_name_and_a_list_that_is_not_permitted_are_notes(sandbox: 
 async def test_the_kind_of_credentials_is_named(
     sandbox: Sandbox, environment: str, kind: str, clean_surroundings: Path
 ) -> None:
-    environ = surroundings(sandbox, HUAWEICLOUD_SDK_AK="", HUAWEICLOUD_SDK_SK="")
+    environ = commands.environ(sandbox, HUAWEICLOUD_SDK_AK="", HUAWEICLOUD_SDK_SK="")
     if environment == "token":
         environ["OAUTH_HELPER_TOKEN"] = sandbox.token.token.reveal()
     elif environment == "user":
@@ -462,7 +471,7 @@ async def test_the_kind_of_credentials_is_named(
         file.parent.mkdir()
         file.write_text("[basic]\nak = a\nsk = s\nsecurity_token = t\n")
         file.chmod(0o644)
-    end = await run_command("doctor", environ=environ)
+    end = await commands.run_forked("doctor", environ=environ)
     assert f"credentials  {kind}" in end.out
     assert ("others can read" in end.out) is (environment == "file")
 
@@ -474,7 +483,7 @@ async def test_what_is_pending_is_noted_and_what_cannot_be_read_too(sandbox: San
     journal.write(spoilt)
     [path] = Path.home().rglob(f"pending-{spoilt.target.digest}-github.json")
     path.write_text("{")
-    end = await run_command("doctor", environ=surroundings(sandbox))
+    end = await commands.run_forked("doctor", environ=commands.environ(sandbox))
     assert end.status == 0
     assert "cut-off: the redirect came, but it is not known to be exchanged" in end.out
     assert "`oauth-helper resume` finishes it." in end.out

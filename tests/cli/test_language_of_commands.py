@@ -5,9 +5,9 @@ import re
 from collections.abc import AsyncIterator
 
 import pytest
-from command import run_command, surroundings
-from screen import terminal
 from support.chinese import CHINESE, ENGLISH_WORDS
+from support.command_runner import commands
+from support.screen import terminal
 
 from oauth_helper.sandbox import Sandbox
 from oauth_helper.sandbox.faults import Fault
@@ -50,7 +50,7 @@ async def sandbox() -> AsyncIterator[Sandbox]:
 
 @pytest.mark.parametrize("command", COMMANDS)
 async def test_help(command: str) -> None:
-    end = await run_command(*command.split(), "--help", environ=surroundings(None, **CHINESE))
+    end = await commands.run(*command.split(), "--help", environ=commands.environ(None, **CHINESE))
     assert end.status == 0
     assert said(end.out).startswith("用法: oauth-helper")
     assert "选项:" in end.out
@@ -74,25 +74,25 @@ async def test_help(command: str) -> None:
 async def test_who_is_spoken_to_in_chinese(
     arguments: tuple[str, ...], environ: dict[str, str], is_chinese: bool
 ) -> None:
-    end = await run_command("show", *arguments, environ=surroundings(None, **environ))
+    end = await commands.run("show", *arguments, environ=commands.environ(None, **environ))
     assert end.status == 2
     assert end.err.startswith("错误: 缺少参数 NAME" if is_chinese else "error: Missing argument NAME")
 
 
 async def test_what_stands_behind_two_dashes_is_no_option_but_a_name(sandbox: Sandbox) -> None:
-    end = await run_command("show", "--", "--lang=zh", environ=surroundings(sandbox))
+    end = await commands.run("show", "--", "--lang=zh", environ=commands.environ(sandbox))
     assert end.status == 6
     assert end.err.startswith("error: There is no authorization of that name")
 
 
 async def test_a_language_that_nobody_speaks_here_is_refused() -> None:
-    end = await run_command("list", "--lang", "tlh", environ=surroundings())
+    end = await commands.run("list", "--lang", "tlh", environ=commands.environ())
     assert (end.status, '--lang: "tlh" is not one of en, zh' in end.err) == (2, True)
 
 
 @pytest.mark.parametrize("arguments", [("link", "nowhere"), ("link",), ("--nope",), ("nope",), ("link", "github", "x")])
 async def test_usage_errors(arguments: tuple[str, ...]) -> None:
-    end = await run_command(*arguments, environ=surroundings(None, **CHINESE))
+    end = await commands.run(*arguments, environ=commands.environ(None, **CHINESE))
     assert end.status == 2
     assert said(end.err).startswith("错误: ")
     assert "\n提示: " in end.err
@@ -100,14 +100,14 @@ async def test_usage_errors(arguments: tuple[str, ...]) -> None:
 
 
 async def test_a_link_is_told_in_chinese(sandbox: Sandbox) -> None:
-    end = await run_command(*LINK, environ=surroundings(sandbox, **CHINESE))
+    end = await commands.run(*LINK, environ=commands.environ(sandbox, **CHINESE))
     assert end.status == 0
     assert "已关联 my-auth。" in said(end.err)
     assert "名称      my-auth" in said(end.out)
     for command in (("list",), ("show", "my-auth"), ("repos", "my-auth"), ("doctor",)):
-        end = await run_command(*command, environ=surroundings(sandbox, **CHINESE))
+        end = await commands.run(*command, environ=commands.environ(sandbox, **CHINESE))
         said(end.out + end.err)
-    end = await run_command("delete", "--yes", "my-auth", environ=surroundings(sandbox, **CHINESE))
+    end = await commands.run("delete", "--yes", "my-auth", environ=commands.environ(sandbox, **CHINESE))
     assert "已删除 my-auth" in said(end.err)
 
 
@@ -127,7 +127,7 @@ async def test_a_link_is_told_in_chinese(sandbox: Sandbox) -> None:
 )
 async def test_errors(sandbox: Sandbox, more: dict[str, str], status: int, words: str) -> None:
     timeout = ("--timeout", "1") if status == 5 else ()
-    end = await run_command(*LINK, *timeout, environ=surroundings(sandbox, **CHINESE, **more))
+    end = await commands.run(*LINK, *timeout, environ=commands.environ(sandbox, **CHINESE, **more))
     assert end.status == status, end.err
     assert words in said(end.err)
     *_, error, hint = end.err.splitlines()
@@ -137,27 +137,27 @@ async def test_errors(sandbox: Sandbox, more: dict[str, str], status: int, words
 
 async def test_what_only_servers_say_stays_as_it_is() -> None:
     async with Sandbox(faults=[Fault.parse("exchange=0402")]) as sandbox:
-        end = await run_command(*LINK, environ=surroundings(sandbox, **CHINESE))
+        end = await commands.run(*LINK, environ=commands.environ(sandbox, **CHINESE))
     assert end.status == 6
     assert "SVCSTG.REPO.0402" in end.err
     assert "请重新运行" in end.err
 
 
 async def test_scripts_read_english_whoever_sits_there(sandbox: Sandbox) -> None:
-    environ = surroundings(sandbox, **CHINESE)
-    end = await run_command("show", "missing", "--json", environ=environ)
+    environ = commands.environ(sandbox, **CHINESE)
+    end = await commands.run("show", "missing", "--json", environ=environ)
     assert end.err.startswith("错误: ")
     told = json.loads(end.err.splitlines()[-1])["error"]
     assert told["message"] == "There is no authorization named missing"
     assert told["hint"] == "`oauth-helper list` shows the authorizations there are."
-    events = (await run_command(*LINK, "--events", environ=environ)).out
+    events = (await commands.run(*LINK, "--events", environ=environ)).out
     assert events.isascii()
-    doctor = json.loads((await run_command("doctor", "--json", environ=environ)).out)
+    doctor = json.loads((await commands.run("doctor", "--json", environ=environ)).out)
     assert all(finding["message"].isascii() for finding in doctor)
 
 
 async def test_a_terminal_of_60_columns(sandbox: Sandbox) -> None:
-    environ = surroundings(sandbox, SCRIPTED_USER="nothing", TERM="xterm", **CHINESE)
+    environ = commands.environ(sandbox, SCRIPTED_USER="nothing", TERM="xterm", **CHINESE)
     async with terminal(*LINK, environ=environ, columns=60) as screen:
         await screen.until("请将重定向地址粘贴到此处")
         screen.type("?\r")

@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from command import error_of, line_with, running, surroundings
-from forked_commands import run_command
+from support.command_runner import commands, error_of, line_with
 
 from oauth_helper.sandbox import Sandbox
 
@@ -57,7 +56,9 @@ async def test_what_is_given_in_the_wrong_place_is_not_repeated(place: tuple[str
         given = [part.format(secret) for part in place]
         if given[0] not in {"sandbox", "completion"} and number % 2:
             given.append("--json")
-        end = await run_command(*given, environ=surroundings(None, LANG=("C.UTF-8", "zh_CN.UTF-8")[number % 2]))
+        end = await commands.run_forked(
+            *given, environ=commands.environ(None, LANG=("C.UTF-8", "zh_CN.UTF-8")[number % 2])
+        )
         assert end.status in {2, 3}, end.err
         assert "planted" not in end.out + end.err, given
 
@@ -78,7 +79,7 @@ async def test_what_is_given_in_the_wrong_place_is_not_repeated(place: tuple[str
     ],
 )
 async def test_the_place_of_a_slip_is_named(given: tuple[str, ...], words: str) -> None:
-    end = await run_command(*given, environ=surroundings())
+    end = await commands.run_forked(*given, environ=commands.environ())
     assert (end.status, end.out) == (2, "")
     assert end.err.startswith(f"error: {words}"), end.err
 
@@ -87,9 +88,9 @@ async def test_a_name_that_does_not_exist_is_repeated_only_if_it_is_one() -> Non
     async with Sandbox() as sandbox:
         for command in (("show",), ("delete", "--yes")):
             for secret in TOKENS:
-                end = await run_command(*command, "--json", "--", secret, environ=surroundings(sandbox))
+                end = await commands.run_forked(*command, "--json", "--", secret, environ=commands.environ(sandbox))
                 assert (end.status, "planted" in end.err) == (6, False)
-            end = await run_command(*command, "web-team2", environ=surroundings(sandbox))
+            end = await commands.run_forked(*command, "web-team2", environ=commands.environ(sandbox))
             assert end.err.startswith("error: There is no authorization named web-team2")
 
 
@@ -114,7 +115,7 @@ async def test_nothing_in_a_file_that_may_be_a_secret_is_repeated(more: str, sta
             lines = [f'{key} = "{value}"' for key, value in usual.items() if f"\n{key} =" not in more]
             file.write_text("\n".join(["[[authorization]]", *lines, more.format(secret)]))
             for options in ((), ("--json",), ("--dry-run",), ("--dry-run", "--json")):
-                end = await run_command("apply", str(file), *options, environ=surroundings(sandbox))
+                end = await commands.run_forked("apply", str(file), *options, environ=commands.environ(sandbox))
                 assert end.status == status, end.err
                 assert "planted" not in end.out + end.err
                 assert status != 3 or "entry 1" in end.err
@@ -145,10 +146,10 @@ async def test_control_characters_in_paths_and_arguments_are_escaped(tmp_path: P
                 {},
             ),
         ):
-            end = await run_command(*given, environ=surroundings(sandbox, **more))
+            end = await commands.run_forked(*given, environ=commands.environ(sandbox, **more))
             assert end.status
             assert not {"\x1b", "\x07", "\u202e"} & set(end.out + end.err), given
-        end = await run_command("apply", str(file), environ=surroundings(sandbox))
+        end = await commands.run_forked("apply", str(file), environ=commands.environ(sandbox))
     assert r"a\x1b]52;c;cGxhbnRlZA==\x07\x1b[31m\u202eb.toml" in end.err
 
 
@@ -162,7 +163,7 @@ def core_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
 
 
 async def test_a_command_that_is_aborted_leaves_no_core_file(core_files: Path) -> None:
-    async with running("sandbox", environ=surroundings()) as process:
+    async with commands.running("sandbox", environ=commands.environ()) as process:
         await line_with(process.stdout, "HUAWEICLOUD_SDK_SK")
         limits = Path(f"/proc/{process.pid}/limits").read_text()
         assert "Max core file size        0 " in limits
@@ -172,21 +173,21 @@ async def test_a_command_that_is_aborted_leaves_no_core_file(core_files: Path) -
 
 
 async def test_json_is_asked_for_by_an_option_and_nothing_else() -> None:
-    environ = surroundings()
+    environ = commands.environ()
     for given in (("show", "a", "b", "--", "--json"), ("show", "--region", "--json", "a", "b")):
-        end = await run_command(*given, environ=environ)
+        end = await commands.run_forked(*given, environ=environ)
         assert (end.status, "{" in end.err) == (2, False)
-    end = await run_command("show", "a", "b", "--json", environ=environ)
+    end = await commands.run_forked("show", "a", "b", "--json", environ=environ)
     assert error_of(end.err)["kind"] == "usage"
-    end = await run_command("show", "a", "b", "-qvv", environ=environ)
+    end = await commands.run_forked("show", "a", "b", "-qvv", environ=environ)
     assert end.err.startswith("Traceback")
-    assert json.loads((await run_command("resume", "--json", environ=environ)).out) == []
+    assert json.loads((await commands.run_forked("resume", "--json", environ=environ)).out) == []
 
 
 async def test_interrupts_are_no_fault() -> None:
-    environ = surroundings(OAUTH_HELPER_ENDPOINT="https://127.0.0.1:9", OAUTH_HELPER_TOKEN="t")
+    environ = commands.environ(OAUTH_HELPER_ENDPOINT="https://127.0.0.1:9", OAUTH_HELPER_TOKEN="t")
     command = ("link", "github", "--with-token")
-    async with running(*command, environ=environ, stdin=asyncio.subprocess.PIPE) as process:
+    async with commands.running(*command, environ=environ, stdin=asyncio.subprocess.PIPE) as process:
         await line_with(process.stderr, "Reading the token from standard input")
         process.send_signal(signal.SIGINT)
         assert await process.wait() == 130

@@ -11,9 +11,9 @@ import aiohttp
 import pytest
 import trustme
 from aiohttp import web
-from command import surroundings
-from link_script import scripted
+from support.command_runner import commands
 from support.fake_servicestage import KEY, PROJECT, FakeServiceStage, Received, answering, tunnel_to
+from support.link_script import scripted
 
 from oauth_helper.errors import UnusableAnswerError
 from oauth_helper.models import RepoType
@@ -46,7 +46,7 @@ def decoded(url: str) -> list[tuple[str, str]]:
 
 async def check_printed(end: str) -> None:
     async with answer(end) as service:
-        environ = surroundings(OAUTH_HELPER_ENDPOINT=service.endpoint, OAUTH_HELPER_PROJECT_ID=PROJECT,
+        environ = commands.environ(OAUTH_HELPER_ENDPOINT=service.endpoint, OAUTH_HELPER_PROJECT_ID=PROJECT,
                                OAUTH_HELPER_TOKEN="MIIE-token")  # fmt: skip
         async with scripted("link", "gitlab", "--name", "mine", environ=environ) as script:
             waiting = await script.event("waiting")

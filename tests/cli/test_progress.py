@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from aiohttp import ClientSession
-from command import surroundings
-from link_script import LINK
-from screen import terminal
+from support.command_runner import commands
+from support.link_script import LINK
+from support.screen import terminal
 
 from oauth_helper.cli.console import hyperlink
 from oauth_helper.cli.progress import (
@@ -260,7 +260,7 @@ def test_in_a_window_there_is_nothing_to_paste() -> None:
 
 
 async def test_a_second_use_is_told_on_the_terminal_with_an_address_that_works() -> None:
-    async with Sandbox() as sandbox, terminal(*LINK, "--no-browser", environ=surroundings(sandbox)) as screen:
+    async with Sandbox() as sandbox, terminal(*LINK, "--no-browser", environ=commands.environ(sandbox)) as screen:
         first = (await screen.line_with("/start?k=")).split()[-1]
         async with ClientSession() as browser:
             for status, title in ((200, "Link your GitHub account"), (404, "This page was already opened")):
@@ -276,7 +276,7 @@ async def test_a_second_use_is_told_on_the_terminal_with_an_address_that_works()
 
 async def test_in_quiet_it_is_told_all_the_same() -> None:
     quiet = (*LINK, "--no-browser", "--quiet")
-    async with Sandbox() as sandbox, terminal(*quiet, environ=surroundings(sandbox)) as screen:
+    async with Sandbox() as sandbox, terminal(*quiet, environ=commands.environ(sandbox)) as screen:
         first = (await screen.line_with("/start?k=")).split()[-1]
         async with ClientSession() as browser:
             for _ in range(2):

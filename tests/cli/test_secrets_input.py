@@ -11,9 +11,8 @@ from contextlib import asynccontextmanager
 from typing import BinaryIO
 
 import pytest
-from command import ended, error_of, records, running, surroundings
-from forked_commands import run_command
-from screen import Screen, terminal
+from support.command_runner import commands, error_of, records
+from support.screen import Screen, terminal
 
 from oauth_helper.sandbox import Sandbox
 
@@ -36,7 +35,7 @@ async def fed(
     if sys.platform == "linux":
         fcntl.fcntl(writers, fcntl.F_SETPIPE_SZ, 4096)
     with os.fdopen(writers, "wb", buffering=0) as pipe:
-        async with running(*arguments, environ=environ, stdin=ours) as process:
+        async with commands.running(*arguments, environ=environ, stdin=ours) as process:
             os.close(ours)
             assert await asyncio.to_thread(pipe.write, b"t" * 40_000) == 40_000
             yield process, pipe
@@ -69,7 +68,9 @@ async def fed(
 async def test_options_that_make_no_sense_are_wrong_usage(
     sandbox: Sandbox, arguments: tuple[str, ...], words: str
 ) -> None:
-    end = await run_command("link", *arguments, "--json", environ=surroundings(sandbox), given="planted-token\n")
+    end = await commands.run_forked(
+        "link", *arguments, "--json", environ=commands.environ(sandbox), given="planted-token\n"
+    )
     assert (end.status, end.out) == (2, "")
     assert words in " ".join((error_of(end.err)["message"], error_of(end.err)["hint"]))
     assert "planted" not in end.err
@@ -79,7 +80,7 @@ async def test_options_that_make_no_sense_are_wrong_usage(
 @pytest.mark.parametrize("form", ["{}", "{}\n", "{}\r\n", "{}\n\n\n", "\ufeff{}\n"])
 async def test_a_line_is_taken_however_it_ends(sandbox: Sandbox, form: str) -> None:
     token = sandbox.personal_token.reveal()
-    end = await run_command(*TOKEN, "--json", environ=surroundings(sandbox), given=form.format(token))
+    end = await commands.run_forked(*TOKEN, "--json", environ=commands.environ(sandbox), given=form.format(token))
     assert end.status == 0, end.err
     assert json.loads(end.out)["token_type"] == "personal"
 
@@ -102,7 +103,7 @@ async def test_a_line_is_taken_however_it_ends(sandbox: Sandbox, form: str) -> N
     ],
 )
 async def test_what_is_no_line_with_a_token_is_not_sent(sandbox: Sandbox, given: bytes, words: str) -> None:
-    end = await run_command(*TOKEN, "--json", environ=surroundings(sandbox), given=given)
+    end = await commands.run_forked(*TOKEN, "--json", environ=commands.environ(sandbox), given=given)
     assert (end.status, end.out) == (2, "")
     assert words in error_of(end.err)["message"]
     assert "planted" not in end.err
@@ -110,26 +111,28 @@ async def test_what_is_no_line_with_a_token_is_not_sent(sandbox: Sandbox, given:
 
 
 async def test_a_password_may_have_blanks_and_whatever_else(sandbox: Sandbox) -> None:
-    end = await run_command(*PASSWORD, "--user", "octocat", "--json", environ=surroundings(sandbox), given=" pl n: /\n")
+    end = await commands.run_forked(
+        *PASSWORD, "--user", "octocat", "--json", environ=commands.environ(sandbox), given=" pl n: /\n"
+    )
     assert (end.status, error_of(end.err)["code"]) == (6, "SVCSTG.REPO.0451")
     assert "Check the user name and the password" in error_of(end.err)["hint"]
 
 
 async def test_the_writer_is_read_even_where_what_stands_is_kept(sandbox: Sandbox) -> None:
     """Else a script with ``pipefail`` would see a writer that was broken off."""
-    environ = surroundings(sandbox)
-    assert (await run_command(*TOKEN, environ=environ, given=sandbox.personal_token.reveal())).status == 0
+    environ = commands.environ(sandbox)
+    assert (await commands.run_forked(*TOKEN, environ=environ, given=sandbox.personal_token.reveal())).status == 0
     async with fed(*TOKEN, "--json", environ=environ) as (process, pipe):
         pipe.close()
-        end = await ended(process)
+        end = await commands.ended(process)
     assert (end.status, json.loads(end.out)["name"]) == (0, "my-auth")
     assert sandbox.calls["exchange"] == 1
 
 
 async def test_control_c_while_standard_input_is_read_creates_nothing(sandbox: Sandbox) -> None:
-    async with fed(*TOKEN, "--json", environ=surroundings(sandbox)) as (process, pipe):
+    async with fed(*TOKEN, "--json", environ=commands.environ(sandbox)) as (process, pipe):
         process.send_signal(signal.SIGINT)
-        end = await ended(process)
+        end = await commands.ended(process)
         pipe.close()
     assert (end.status, error_of(end.err)["message"]) == (130, "Interrupted. Nothing was created")
     assert sandbox.calls.total() == 0
@@ -138,8 +141,8 @@ async def test_control_c_while_standard_input_is_read_creates_nothing(sandbox: S
 async def test_a_standard_input_that_cannot_be_read_is_told(sandbox: Sandbox) -> None:
     to_write = os.open(os.devnull, os.O_WRONLY)
     try:
-        async with running(*TOKEN, "--json", environ=surroundings(sandbox), stdin=to_write) as process:
-            end = await ended(process)
+        async with commands.running(*TOKEN, "--json", environ=commands.environ(sandbox), stdin=to_write) as process:
+            end = await commands.ended(process)
     finally:
         os.close(to_write)
     assert (end.status, error_of(end.err)["message"]) == (2, "Standard input cannot be read: Bad file descriptor")
@@ -152,9 +155,9 @@ async def test_who_has_no_standard_input_is_told_so(sandbox: Sandbox, command: t
         *("sh", "-c", 'exec "$@" <&-', "sh", sys.executable, "-m", "oauth_helper", *command, "--json"),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        env=surroundings(sandbox),
+        env=commands.environ(sandbox),
     )
-    end = await ended(process)
+    end = await commands.ended(process)
     assert (end.status, error_of(end.err)["kind"]) == (2, "usage")
     assert sandbox.calls.total() == 0
 
@@ -166,12 +169,12 @@ async def typed(screen: Screen, question: str, answer: str) -> None:
 
 async def test_a_terminal_asks_and_does_not_show_the_answer(sandbox: Sandbox) -> None:
     token, password = sandbox.personal_token.reveal(), sandbox.git_password.reveal()
-    async with terminal(*TOKEN, environ=surroundings(sandbox)) as screen:
+    async with terminal(*TOKEN, environ=commands.environ(sandbox)) as screen:
         await typed(screen, "Personal access token of GitHub: ", token)
         assert await screen.ended() == 0, screen.shown
     assert "Type      personal" in screen.shown
     assert token not in screen.shown
-    async with terminal(*PASSWORD[:3], environ=surroundings(sandbox)) as screen:
+    async with terminal(*PASSWORD[:3], environ=commands.environ(sandbox)) as screen:
         await typed(screen, "User name at Bitbucket: ", sandbox.git_user)
         await typed(screen, "Password: ", password)
         assert await screen.ended() == 0, screen.shown
@@ -181,8 +184,8 @@ async def test_a_terminal_asks_and_does_not_show_the_answer(sandbox: Sandbox) ->
 
 
 async def test_nobody_is_asked_for_what_is_not_needed(sandbox: Sandbox) -> None:
-    environ = surroundings(sandbox)
-    assert (await run_command(*TOKEN, environ=environ, given=sandbox.personal_token.reveal())).status == 0
+    environ = commands.environ(sandbox)
+    assert (await commands.run_forked(*TOKEN, environ=environ, given=sandbox.personal_token.reveal())).status == 0
     async with terminal(*TOKEN, "--events", environ=environ) as screen:
         assert await screen.ended() == 0
     assert "Personal access token" not in screen.shown
@@ -194,9 +197,9 @@ async def test_nobody_is_asked_for_what_is_not_needed(sandbox: Sandbox) -> None:
 
 
 async def test_who_replaces_what_stands_is_asked(sandbox: Sandbox) -> None:
-    environ = surroundings(sandbox)
+    environ = commands.environ(sandbox)
     token = sandbox.personal_token.reveal()
-    assert (await run_command(*TOKEN, environ=environ, given=token)).status == 0
+    assert (await commands.run_forked(*TOKEN, environ=environ, given=token)).status == 0
     async with terminal(*TOKEN, "--if-exists", "replace", environ=environ) as screen:
         await typed(screen, "Personal access token of GitHub: ", token)
         assert await screen.ended() == 0, screen.shown
@@ -205,7 +208,7 @@ async def test_who_replaces_what_stands_is_asked(sandbox: Sandbox) -> None:
 
 
 async def test_control_c_at_the_question_creates_nothing(sandbox: Sandbox) -> None:
-    async with terminal(*TOKEN, "--events", environ=surroundings(sandbox)) as screen:
+    async with terminal(*TOKEN, "--events", environ=commands.environ(sandbox)) as screen:
         await typed(screen, "Personal access token of GitHub: ", "\x03")
         assert await screen.ended() == 130
     assert "Interrupted. Nothing was created" in screen.shown

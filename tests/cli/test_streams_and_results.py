@@ -13,8 +13,7 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
-from command import ended, error_of, line_with, running, surroundings
-from forked_commands import run_command
+from support.command_runner import commands, error_of, line_with
 from support.fake_servicestage import FakeServiceStage, Received
 from support.promised_json import read_event
 
@@ -43,7 +42,7 @@ def fake(record: dict[str, object] = RECORD) -> FakeServiceStage:
 
 def access(service: FakeServiceStage, **more: str) -> dict[str, str]:
     keys = {"OAUTH_HELPER_ENDPOINT": service.endpoint, "OAUTH_HELPER_PROJECT_ID": "0" * 32, "OAUTH_HELPER_TOKEN": "t"}
-    return surroundings(None, **keys, **more)
+    return commands.environ(None, **keys, **more)
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
@@ -78,16 +77,20 @@ async def test_no_encoding_makes_an_error_of_a_success(encoding: str) -> None:
 
 async def test_utf_16_on_standard_input_is_named() -> None:
     async with Sandbox() as sandbox:
-        environ = surroundings(sandbox)
-        token = await run_command("link", "gitee", "--with-token", environ=environ, given="token\r\n".encode("utf-16"))
-        listed = await run_command("apply", "-", environ=environ, given=ENTRY.encode("utf-16"))
-        async with running("link", "github", "--name", "web-team", "--browser", "none", environ=environ) as link:
+        environ = commands.environ(sandbox)
+        token = await commands.run_forked(
+            "link", "gitee", "--with-token", environ=environ, given="token\r\n".encode("utf-16")
+        )
+        listed = await commands.run_forked("apply", "-", environ=environ, given=ENTRY.encode("utf-16"))
+        async with commands.running(
+            "link", "github", "--name", "web-team", "--browser", "none", environ=environ
+        ) as link:
             await line_with(link.stderr, "127.0.0.1")
             for encoding in ("utf-16", "utf-16-le", "utf-16-be"):
                 text = "https://console.example/?code=a&state=b\r\n".encode(encoding)
-                delivered = await run_command("deliver", environ=environ, given=text)
+                delivered = await commands.run_forked("deliver", environ=environ, given=text)
                 assert (delivered.status, "UTF-16" in delivered.err) == (2, True)
-            latin = await run_command("deliver", environ=environ, given="Übrigens: nothing".encode("latin-1"))
+            latin = await commands.run_forked("deliver", environ=environ, given="Übrigens: nothing".encode("latin-1"))
             assert latin.status == 2
             assert "UnicodeDecodeError" not in latin.err
     for end in (token, listed):
@@ -105,12 +108,12 @@ async def test_utf_16_on_standard_input_is_named() -> None:
 async def test_a_pipe_that_brings_nothing_is_named_after_a_moment(given: tuple[str, ...], words: str) -> None:
     async with Sandbox() as sandbox:
         token = sandbox.personal_token.reveal()
-        environ = surroundings(sandbox, GITEE_TOKEN=f"{token}\n")
-        async with running(*given, environ=environ, stdin=asyncio.subprocess.PIPE) as process:
+        environ = commands.environ(sandbox, GITEE_TOKEN=f"{token}\n")
+        async with commands.running(*given, environ=environ, stdin=asyncio.subprocess.PIPE) as process:
             await line_with(process.stderr, words)
-            end = await ended(process, (token if "link" in given else ENTRY).encode())
+            end = await commands.ended(process, (token if "link" in given else ENTRY).encode())
         assert end.status == (9 if given == ("deliver",) else 0), end.err
-        quick = await run_command(*given, environ=environ, given=token if "link" in given else ENTRY)
+        quick = await commands.run_forked(*given, environ=environ, given=token if "link" in given else ENTRY)
         assert "Reading" not in quick.err
 
 
@@ -120,8 +123,8 @@ async def test_a_pipe_that_brings_nothing_is_named_after_a_moment(given: tuple[s
 )
 async def test_a_secret_of_apply_that_can_be_none_is_named_by_its_variable(value: str, words: str) -> None:
     async with Sandbox() as sandbox:
-        environ = surroundings(sandbox, GITEE_TOKEN=value)
-        end = await run_command("apply", "-", "--json", environ=environ, given=ENTRY)
+        environ = commands.environ(sandbox, GITEE_TOKEN=value)
+        end = await commands.run_forked("apply", "-", "--json", environ=environ, given=ENTRY)
         assert sandbox.calls.total() == 1, "the list"
     message = error_of(end.err)["message"]
     assert end.status == 2
@@ -132,7 +135,7 @@ async def test_a_secret_of_apply_that_can_be_none_is_named_by_its_variable(value
 
 async def test_apply_reads_what_a_command_prints(tmp_path: Path) -> None:
     async with Sandbox() as sandbox:
-        environ = surroundings(sandbox, GITEE_TOKEN=sandbox.personal_token.reveal())
+        environ = commands.environ(sandbox, GITEE_TOKEN=sandbox.personal_token.reveal())
         (tmp_path / "team.toml").write_bytes(b"\xef\xbb\xbf" + ENTRY.replace("\n", "\r\n").encode())
         command = f"{shlex.quote(sys.executable)} -m oauth_helper apply"
         for script in (
@@ -164,8 +167,8 @@ async def test_credentials_of_the_cloud_are_never_sent_to_a_git_host(variable: s
     text = ENTRY.replace("GITEE_TOKEN", variable) + 'host = "https://git.example"\n'
     async with Sandbox() as sandbox:
         for options in ((), ("--dry-run",)):
-            end = await run_command(
-                "apply", "-", *options, environ=surroundings(sandbox, **{variable: "value"}), given=text
+            end = await commands.run_forked(
+                "apply", "-", *options, environ=commands.environ(sandbox, **{variable: "value"}), given=text
             )
             assert (end.status, sandbox.calls.total()) == (3, 0)
             assert "entry 1" in end.err
@@ -175,10 +178,10 @@ async def test_the_plan_shows_each_variable_and_where_it_is_sent() -> None:
     text = ENTRY + ENTRY.replace("web-team", "own-host") + 'host = "https://git.example:8443/x"\n'
     text += '[[authorization]]\nname = "in-browser"\nrepo_type = "gitlab"\n'
     async with Sandbox() as sandbox:
-        environ = surroundings(sandbox, GITEE_TOKEN="t")
-        end = await run_command("apply", "-", "--dry-run", "--json", environ=environ, given=text)
+        environ = commands.environ(sandbox, GITEE_TOKEN="t")
+        end = await commands.run_forked("apply", "-", "--dry-run", "--json", environ=environ, given=text)
         shown = [(one["plan"], one["secret"], one["host"]) for one in json.loads(end.out)]
-        table = (await run_command("apply", "-", "--dry-run", environ=environ, given=text)).out
+        table = (await commands.run_forked("apply", "-", "--dry-run", environ=environ, given=text)).out
     assert shown == [
         ("create", "GITEE_TOKEN", "https://gitee.com"),
         ("create", "GITEE_TOKEN", "https://git.example:8443/x"),
@@ -191,8 +194,8 @@ async def test_a_result_is_one_of_four_words_and_prose_is_in_the_error() -> None
     text = ENTRY + ENTRY.replace("web-team", "web-other")
     async with fake(RECORD | {"repo_type": "github"}) as service:
         environ = access(service, GITEE_TOKEN="t")
-        end = await run_command("apply", "-", "--json", environ=environ, given=text)
-        plan = await run_command("apply", "-", "--json", "--dry-run", environ=environ, given=text)
+        end = await commands.run_forked("apply", "-", "--json", environ=environ, given=text)
+        plan = await commands.run_forked("apply", "-", "--json", "--dry-run", environ=environ, given=text)
     assert (end.status, plan.status) == (6, 6)
     assert [one["result"] for one in json.loads(end.out)] == ["failed", "not reached"]
     assert [one["plan"] for one in json.loads(plan.out)] == ["blocked", "create"]
@@ -213,32 +216,32 @@ async def test_a_result_is_one_of_four_words_and_prose_is_in_the_error() -> None
     ],
 )
 async def test_what_is_wrong_in_a_name_is_shown(name: str, words: str) -> None:
-    end = await run_command(
-        "link", "gitee", "--with-token", "--name", name, "--json", environ=surroundings(), given="t"
+    end = await commands.run_forked(
+        "link", "gitee", "--with-token", "--name", name, "--json", environ=commands.environ(), given="t"
     )
     assert (end.status, words in error_of(end.err)["message"]) == (2, True), end.err
 
 
 async def test_printed_commands_run_whatever_the_name() -> None:
     async with Sandbox() as sandbox:
-        environ = surroundings(sandbox)
+        environ = commands.environ(sandbox)
         given = sandbox.personal_token.reveal()
-        end = await run_command("link", "gitee", "--with-token", "--name=-lead", environ=environ, given=given)
+        end = await commands.run_forked("link", "gitee", "--with-token", "--name=-lead", environ=environ, given=given)
         printed = re.findall("`(oauth-helper [^`]*)`", end.err)
         assert printed == ["oauth-helper repos -- -lead"]
-        end = await run_command(*shlex.split(printed[0])[1:], environ=environ)
+        end = await commands.run_forked(*shlex.split(printed[0])[1:], environ=environ)
         assert end.status == 0, end.err
 
 
 async def test_users_whose_names_have_other_letters_do_not_share_an_authorization() -> None:
     async with Sandbox() as sandbox:
-        given, names, environ = sandbox.personal_token.reveal(), [], surroundings(sandbox)
+        given, names, environ = sandbox.personal_token.reveal(), [], commands.environ(sandbox)
         for user in ("王芳", "赵敏", "王芳", "renée", "renèe", "renee", "MSHOME\\ada"):
             environ |= {"LOGNAME": user, "USER": user}
-            end = await run_command("link", "gitee", "--with-token", "--json", environ=environ, given=given)
+            end = await commands.run_forked("link", "gitee", "--with-token", "--json", environ=environ, given=given)
             assert end.status == 0, end.err
             names.append(json.loads(end.out)["name"])
-        again = await run_command("link", "gitee", "--with-token", environ=environ, given=given)
+        again = await commands.run_forked("link", "gitee", "--with-token", environ=environ, given=given)
     assert names[0] == names[2]
     assert len(set(names)) == 6
     assert names[5:] == ["gitee-renee", "gitee-MSHOME-ada"]
@@ -252,7 +255,7 @@ async def test_json_tells_what_was_deleted_before_a_failure() -> None:
         return web.json_response({"authorizations": [RECORD | {"name": name} for name in ("first", "second", "third")]})
 
     async with FakeServiceStage(respond) as service:
-        end = await run_command("delete", "-yq", "first", "second", "third", "--json", environ=access(service))
+        end = await commands.run_forked("delete", "-yq", "first", "second", "third", "--json", environ=access(service))
     assert end.status == 6
     assert [one["name"] for one in json.loads(end.out)] == ["first"]
     assert "Deleted before that: first" in error_of(end.err)["message"]
@@ -262,11 +265,11 @@ async def test_text_of_providers_is_not_cut_on_standard_output() -> None:
     user = "u" * 300
     async with fake(RECORD | {"repo_user": user}) as service:
         for given in (("list",), ("show", "web-team")):
-            assert user in (await run_command(*given, environ=access(service))).out
+            assert user in (await commands.run_forked(*given, environ=access(service))).out
 
 
 async def test_the_sandboxs_json_is_one_object_of_strings() -> None:
-    async with running("sandbox", "--json", environ=surroundings()) as process:
+    async with commands.running("sandbox", "--json", environ=commands.environ()) as process:
         assert process.stdout
         told = json.loads(await process.stdout.readline())
     assert set(told) == {
@@ -285,7 +288,12 @@ async def test_events_end_with_failed_whatever_happens() -> None:
         "sys.exit(main(['link', 'github', '--sandbox', '--events']))\n"
     )
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", code, env=surroundings(), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        sys.executable,
+        "-c",
+        code,
+        env=commands.environ(),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
     )
     out, err = await process.communicate()
     last = read_event(out.splitlines()[-1])
@@ -299,7 +307,7 @@ async def test_what_the_machine_lacks_is_status_9(script: str) -> None:
         f"{script}; exec {shlex.quote(sys.executable)} -m oauth_helper link github --sandbox --browser none --timeout 2"
     )
     process = await asyncio.create_subprocess_exec(
-        *("bash", "-c", command), env=surroundings(), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        *("bash", "-c", command), env=commands.environ(), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
     _, err = await process.communicate()
     assert process.returncode == 9, err.decode()
@@ -320,7 +328,7 @@ def test_the_language_that_was_chosen_is_not_inherited(tmp_path: Path) -> None:
     opener = tmp_path / "opener"
     opener.write_text(f'#!/bin/sh\nenv >"{tmp_path}/seen"\n')
     opener.chmod(0o755)
-    environ = surroundings(BROWSER=str(opener), LANG="zh_CN.UTF-8") | {"LANGUAGE": ""}
+    environ = commands.environ(BROWSER=str(opener), LANG="zh_CN.UTF-8") | {"LANGUAGE": ""}
     command = [sys.executable, "-m", "oauth_helper", "link", "github", "--sandbox", "--lang", "en", "--timeout", "1"]
     subprocess.run(command, env=environ, check=False, capture_output=True, timeout=50)
     assert "LANGUAGE=en" not in (tmp_path / "seen").read_text()

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from typing import get_args
 
 import pytest
-from command import surroundings
+from support.command_runner import commands
 from support.examples import EVENTS
 from support.fault_table import COLUMNS, cells
 from support.promised_json import read_event
@@ -44,7 +44,7 @@ def test_the_transcript_is_the_output_of_the_demo() -> None:
     assert "oauth-helper link github --sandbox" in makefile.partition("demo:")[2].splitlines()[1]
     end = subprocess.run(
         [sys.executable, "-m", "oauth_helper", "link", "github", "--sandbox"],
-        env=surroundings(BROWSER=""),
+        env=commands.environ(BROWSER=""),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -191,7 +191,7 @@ async def test_the_python_example_links() -> None:
             assert shown in example
             example = example.replace(shown, real)
         command = (sys.executable, "-c", example)
-        process = await asyncio.create_subprocess_exec(*command, env=surroundings(), stdout=asyncio.subprocess.PIPE)
+        process = await asyncio.create_subprocess_exec(*command, env=commands.environ(), stdout=asyncio.subprocess.PIPE)
         out, _ = await process.communicate()
     assert (process.returncode, out) == (0, b"octocat\n")
 

@@ -8,8 +8,8 @@ from functools import cache
 
 import pytest
 from babel.messages.pofile import read_po
-from command import surroundings
 from support.chinese import CHINESE, ENGLISH_WORDS
+from support.command_runner import commands
 from support.message_sources import PACKAGE, english_of, translations_of
 from support.readme import README, TRANSLATED, blocks, help_of, without_what_varies, words_of_help
 
@@ -132,7 +132,7 @@ def test_the_transcript_is_the_output_of_the_demo() -> None:
 
     shown = subprocess.run(
         [sys.executable, "-m", "oauth_helper", "link", "github", "--sandbox"],
-        env=surroundings(None, BROWSER="", **CHINESE),
+        env=commands.environ(None, BROWSER="", **CHINESE),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

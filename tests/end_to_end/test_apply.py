@@ -9,11 +9,10 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from at_once import AtOnce
-from command import SCRIPT, Ended, error_of, records, running, surroundings
-from forked_commands import run_command
-from link_script import PatientUser, created, kill, until
+from support.at_once import AtOnce
+from support.command_runner import BROWSER, Ended, commands, error_of, records
 from support.fake_servicestage import PERSONAL_TOKEN, ContractServer, FakeServiceStage, Received
+from support.link_script import PatientUser, created, kill, until
 from support.thoroughness import at_most
 
 from oauth_helper.sandbox import Sandbox
@@ -42,7 +41,7 @@ def eight() -> list[dict[str, str]]:
 
 
 def environment(sandbox: Sandbox, **more: str) -> dict[str, str]:
-    return surroundings(sandbox, GIT_TOKEN=sandbox.personal_token.reveal(), **more)
+    return commands.environ(sandbox, GIT_TOKEN=sandbox.personal_token.reveal(), **more)
 
 
 def summary(end: Ended) -> dict[str, str]:
@@ -53,13 +52,13 @@ def summary(end: Ended) -> dict[str, str]:
 async def test_everything_is_created_and_a_second_run_changes_and_opens_nothing(tmp_path: Path) -> None:
     file = declare(tmp_path, eight())
     async with Sandbox() as sandbox:
-        first = await run_command("apply", file, "--json", environ=environment(sandbox))
+        first = await commands.run_forked("apply", file, "--json", environ=environment(sandbox))
         assert first.status == 0, first.err
         assert set(summary(first).values()) == {"created"}
         stood = await records(sandbox)
         calls = sandbox.calls.copy()
         spy = PatientUser(tmp_path)
-        again = await run_command("apply", file, "--json", environ=environment(sandbox) | spy.browser)
+        again = await commands.run_forked("apply", file, "--json", environ=environment(sandbox) | spy.browser)
         assert again.status == 0, again.err
         assert set(summary(again).values()) == {"kept"}
         assert (sandbox.calls - calls).total() == 1, "one list"
@@ -71,7 +70,7 @@ async def test_everything_is_created_and_a_second_run_changes_and_opens_nothing(
 async def test_a_dry_run_prints_the_plan_and_does_nothing(tmp_path: Path) -> None:
     file = declare(tmp_path, eight())
     async with Sandbox() as sandbox:
-        end = await run_command("apply", file, "--dry-run", environ=environment(sandbox))
+        end = await commands.run_forked("apply", file, "--dry-run", environ=environment(sandbox))
         assert (end.status, await records(sandbox)) == (0, [])
     assert end.out.splitlines()[:2] == [
         "NAME             TYPE       METHOD  PLAN    SECRET     SENT TO",
@@ -83,10 +82,10 @@ async def test_a_blocked_entry_is_reported_before_anything_is_done(tmp_path: Pat
     entries = eight()
     async with Sandbox() as sandbox:
         environ = environment(sandbox)
-        await run_command("link", "gitee", "--name", entries[0]["name"], environ=environ)
+        await commands.run_forked("link", "gitee", "--name", entries[0]["name"], environ=environ)
         file = declare(tmp_path, entries)
         for options in ((), ("--dry-run",)):
-            end = await run_command("apply", file, "--json", *options, environ=environ)
+            end = await commands.run_forked("apply", file, "--json", *options, environ=environ)
             assert end.status == 6
             assert "it is of type gitee. Nothing was done" in error_of(end.err)["message"]
             assert len(await records(sandbox)) == 1
@@ -101,7 +100,7 @@ async def test_an_unusable_file_is_a_usage_error(tmp_path: Path, text: str | Non
     if text is not None:
         file.write_text(text)
     async with Sandbox() as sandbox:
-        end = await run_command("apply", str(file), "--json", environ=environment(sandbox))
+        end = await commands.run_forked("apply", str(file), "--json", environ=environment(sandbox))
         assert sandbox.calls.total() == 0
     assert (end.status, end.out) == (status, "")
     assert words in error_of(end.err)["message"]
@@ -110,7 +109,7 @@ async def test_an_unusable_file_is_a_usage_error(tmp_path: Path, text: str | Non
 async def test_a_missing_secret_is_reported_before_anything_is_done(tmp_path: Path) -> None:
     file = declare(tmp_path, eight())
     async with Sandbox() as sandbox:
-        end = await run_command("apply", file, "--json", environ=environment(sandbox) | {"GIT_TOKEN": ""})
+        end = await commands.run_forked("apply", file, "--json", environ=environment(sandbox) | {"GIT_TOKEN": ""})
         assert await records(sandbox) == []
     assert end.status == 3
     assert "The secrets of entries 2, 4, 6, 8 are not environment variables" in error_of(end.err)["message"]
@@ -121,7 +120,7 @@ async def test_a_denial_and_a_wrong_token_fail_only_their_entries(tmp_path: Path
     file = declare(tmp_path, entries)
     async with Sandbox() as sandbox:
         environ = environment(sandbox, SCRIPTED_USER="deny", WRONG="not-the-token")
-        end = await run_command("apply", file, "--json", environ=environ)
+        end = await commands.run_forked("apply", file, "--json", environ=environ)
     assert summary(end) == {
         "oauth-github": "failed",
         "token-0": "created",
@@ -136,7 +135,7 @@ async def test_a_failure_that_would_meet_the_next_entries_too_ends_the_command(t
     file = declare(tmp_path, eight())
     async with Sandbox() as sandbox:
         environ = environment(sandbox, SCRIPTED_USER="nothing")
-        end = await run_command("apply", file, "--json", "--timeout", "1", environ=environ)
+        end = await commands.run_forked("apply", file, "--json", "--timeout", "1", environ=environ)
     assert end.status == 5
     assert list(summary(end).values()) == ["failed", *["created", "not reached"] * 3, "created"]
 
@@ -145,17 +144,19 @@ async def test_without_a_demanded_browser_the_other_entries_are_created(tmp_path
     file = declare(tmp_path, eight()[:4])
     async with Sandbox() as sandbox:
         environ = environment(sandbox, BROWSER="", PATH=str(tmp_path))
-        end = await run_command("apply", file, "--json", "--browser", "default", environ=environ)
+        end = await commands.run_forked("apply", file, "--json", "--browser", "default", environ=environ)
     assert end.status == 9
     assert list(summary(end).values()) == ["failed", "created", "not reached", "created"]
 
 
 async def test_the_browser_inherits_no_secret_that_the_file_names(tmp_path: Path) -> None:
     seen, spy = tmp_path / "seen", tmp_path / "spy"
-    spy.write_text(f'#!/bin/sh\nenv >"{seen}"\nexec "{sys.executable}" "{SCRIPT}" "$1"\n')
+    spy.write_text(f'#!/bin/sh\nenv >"{seen}"\nexec "{sys.executable}" "{BROWSER}" "$1"\n')
     spy.chmod(0o755)
     async with Sandbox() as sandbox:
-        end = await run_command("apply", declare(tmp_path, eight()[:2]), environ=environment(sandbox, BROWSER=str(spy)))
+        end = await commands.run_forked(
+            "apply", declare(tmp_path, eight()[:2]), environ=environment(sandbox, BROWSER=str(spy))
+        )
         assert end.status == 0, end.err
         assert sandbox.personal_token.reveal() not in seen.read_text()
         assert "OAUTH_HELPER_ENDPOINT=" in seen.read_text()
@@ -164,14 +165,14 @@ async def test_the_browser_inherits_no_secret_that_the_file_names(tmp_path: Path
 async def test_an_interrupt_reports_the_progress_and_the_next_run_continues(tmp_path: Path) -> None:
     file, user = declare(tmp_path, eight()), PatientUser(tmp_path)
     async with Sandbox() as sandbox:
-        async with running("apply", file, environ=environment(sandbox) | user.browser) as process:
+        async with commands.running("apply", file, environ=environment(sandbox) | user.browser) as process:
             await until(lambda: user.opened)
             process.terminate()
             out, err = await process.communicate()
         assert process.returncode == 143
         assert b"Terminated. 4 of 8 stand" in err
         assert out.count(b"created") == out.count(b"not reached") == 4
-        end = await run_command("apply", file, environ=environment(sandbox))
+        end = await commands.run_forked("apply", file, environ=environment(sandbox))
         assert end.status == 0
         assert len(await records(sandbox)) == created(sandbox) == 8
 
@@ -183,10 +184,10 @@ async def test_killed_at_any_moment_the_next_run_completes_it(tmp_path: Path, se
     async with Sandbox() as sandbox:
         # Between the first request and the last answer, wherever that falls today.
         after = chance.randrange(1, 26)
-        async with running("apply", file, environ=environment(sandbox)) as process:
+        async with commands.running("apply", file, environ=environment(sandbox)) as process:
             await until(lambda: sandbox.calls.total() >= after or process.returncode is not None)
             await kill(process)
-        end = await run_command("apply", file, "--json", environ=environment(sandbox))
+        end = await commands.run_forked("apply", file, "--json", environ=environment(sandbox))
         assert end.status == 0, end.err
         assert set(summary(end).values()) <= {"kept", "created"}
         assert len(await records(sandbox)) == created(sandbox) == 8
@@ -208,7 +209,9 @@ async def test_a_hundred_tokens_are_sent_four_at_a_time(tmp_path: Path) -> None:
 
     async with FakeServiceStage(respond) as fake:
         environ = ContractServer().keys() | {"OAUTH_HELPER_ENDPOINT": fake.endpoint, "GIT_TOKEN": PERSONAL_TOKEN}
-        end = await run_command("apply", declare(tmp_path, tokens(100)), "--json", environ=surroundings() | environ)
+        end = await commands.run_forked(
+            "apply", declare(tmp_path, tokens(100)), "--json", environ=commands.environ() | environ
+        )
     assert end.status == 0, end.err
     assert at_once.most == 4
     assert len(fake.received) == 101, "one list, and one request for each"

@@ -9,12 +9,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from command import error_of, records, surroundings
-from forked_commands import run_command
-from link_script import NAME, consent, delivered, scripted, secrets_of
-from other_users import NOBODY, needs_root
-from screen import terminal
+from support.command_runner import commands, error_of, records
+from support.link_script import NAME, consent, delivered, scripted, secrets_of
+from support.other_users import NOBODY, needs_root
 from support.promised_json import read_error
+from support.screen import terminal
 
 from oauth_helper.errors import AuthorizationDeniedError, RedirectRejectedError
 from oauth_helper.sandbox import Sandbox
@@ -27,9 +26,9 @@ async def sandbox() -> AsyncIterator[Sandbox]:
 
 
 async def test_as_an_argument_it_is_taken_with_a_warning(sandbox: Sandbox) -> None:
-    environ = surroundings(sandbox)
+    environ = commands.environ(sandbox)
     async with scripted(environ=environ) as script:
-        took = await run_command("deliver", await script.consent(), environ=environ)
+        took = await commands.run_forked("deliver", await script.consent(), environ=environ)
         assert (await script.ended()).status == 0
     assert took.status == 0, took.err
     assert "warning: The address now stands in your shell's history" in took.err
@@ -37,7 +36,7 @@ async def test_as_an_argument_it_is_taken_with_a_warning(sandbox: Sandbox) -> No
 
 
 async def test_a_prompt_takes_it_unseen(sandbox: Sandbox) -> None:
-    environ = surroundings(sandbox)
+    environ = commands.environ(sandbox)
     async with scripted(environ=environ) as script:
         redirect = await script.consent()
         async with terminal("deliver", environ=environ) as screen:
@@ -51,7 +50,7 @@ async def test_a_prompt_takes_it_unseen(sandbox: Sandbox) -> None:
 
 @pytest.mark.parametrize("text", ["", "garbage", "https://console.example/?code=abc&state=foreign"])
 async def test_what_no_link_takes_ends_with_wrong_usage_and_the_link_waits_on(sandbox: Sandbox, text: str) -> None:
-    environ = surroundings(sandbox)
+    environ = commands.environ(sandbox)
     async with scripted(environ=environ) as script:
         redirect = await script.consent()
         refused = await delivered(text, environ, "--json")
@@ -64,7 +63,7 @@ async def test_what_no_link_takes_ends_with_wrong_usage_and_the_link_waits_on(sa
 
 @pytest.mark.parametrize("decision", ["authorize", "deny"])
 async def test_both_sides_are_told_what_comes_of_it(sandbox: Sandbox, decision: str) -> None:
-    environ = surroundings(sandbox)
+    environ = commands.environ(sandbox)
     async with terminal("link", "github", "--no-browser", "--name", NAME, environ=environ) as link:
         redirect = await consent((await link.line_with("/login/oauth/authorize")).split()[-1], decision)
         reading = asyncio.create_task(link.until("Status" if decision == "authorize" else "hint:"))
@@ -85,7 +84,7 @@ async def test_both_sides_are_told_what_comes_of_it(sandbox: Sandbox, decision: 
 async def test_the_outcome_is_in_the_language_of_who_delivers_or_english_for_json(
     sandbox: Sandbox, as_json: bool
 ) -> None:
-    environ, options = surroundings(sandbox), ["--lang", "zh", *["--json"] * as_json]
+    environ, options = commands.environ(sandbox), ["--lang", "zh", *["--json"] * as_json]
     async with scripted(environ=environ) as script:
         redirect = await script.consent("deny")
         rejected = await delivered("garbage", environ, *options)
@@ -102,14 +101,14 @@ async def test_the_outcome_is_in_the_language_of_who_delivers_or_english_for_jso
 
 
 async def test_with_no_link_waiting_there_is_nobody_to_take_it(sandbox: Sandbox) -> None:
-    end = await delivered("garbage", surroundings(sandbox), "--json")
+    end = await delivered("garbage", commands.environ(sandbox), "--json")
     assert (end.status, end.out) == (9, "")
     assert error_of(end.err)["kind"] == "machine"
     assert "No link of yours is waiting" in end.err
 
 
 async def test_of_two_links_the_one_takes_it_whose_state_it_bears(sandbox: Sandbox) -> None:
-    environ = surroundings(sandbox)
+    environ = commands.environ(sandbox)
     async with (
         scripted("link", "github", "--name", "first", environ=environ) as first,
         scripted("link", "gitlab", "--name", "second", environ=environ) as second,
@@ -139,7 +138,7 @@ sys.exit(run_program(["deliver"]))
 async def test_another_user_reaches_no_link_of_ours(sandbox: Sandbox, borrowed: bool, words: str) -> None:
     with tempfile.TemporaryDirectory() as ours, tempfile.TemporaryDirectory() as theirs:
         os.chown(theirs, NOBODY, NOBODY)
-        environ = surroundings(sandbox, XDG_RUNTIME_DIR=ours)
+        environ = commands.environ(sandbox, XDG_RUNTIME_DIR=ours)
         async with scripted(environ=environ) as script:
             redirect = await script.consent()
             [file] = Path(ours).rglob("*.lock")

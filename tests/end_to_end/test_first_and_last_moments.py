@@ -8,7 +8,7 @@ from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Iterator
 
 import pytest
-from command import Ended, surroundings
+from support.command_runner import Ended, commands
 
 from oauth_helper.sandbox import Sandbox
 
@@ -60,14 +60,14 @@ async def run_with_output(out: int, *arguments: str, environ: dict[str, str]) ->
 @pytest.mark.parametrize("arguments", [["--version"], ["link", "--help"], ["list", "--json"]], ids=str)
 async def test_a_reader_who_has_gone_is_no_fault(pipe_nobody_reads: int, arguments: list[str]) -> None:
     async with Sandbox() as sandbox:
-        end = await run_with_output(pipe_nobody_reads, *arguments, environ=surroundings(sandbox))
+        end = await run_with_output(pipe_nobody_reads, *arguments, environ=commands.environ(sandbox))
     assert (end.status, end.err) == (1, "")
 
 
 async def test_an_error_keeps_its_status_where_nobody_reads_the_events(pipe_nobody_reads: int) -> None:
     """And nothing follows the last line, which is for scripts."""
     async with Sandbox() as sandbox:
-        environ = surroundings(sandbox, HUAWEICLOUD_SDK_SK="another")
+        environ = commands.environ(sandbox, HUAWEICLOUD_SDK_SK="another")
         end = await run_with_output(pipe_nobody_reads, "link", "github", "--events", environ=environ)
     assert end.status == 3
     message, _, last = end.err.splitlines()[-3:]
@@ -85,7 +85,7 @@ async def test_nobody_listening_to_what_is_said_changes_no_status(
             stdin=DEVNULL,
             stdout=DEVNULL,
             stderr=pipe_nobody_reads,
-            env=surroundings(sandbox),
+            env=commands.environ(sandbox),
         )
         async with asyncio.timeout(50):
             assert await process.wait() == status
@@ -93,7 +93,7 @@ async def test_nobody_listening_to_what_is_said_changes_no_status(
 
 async def test_a_link_that_nobody_is_told_of_stands_and_says_so_by_its_status(pipe_nobody_reads: int) -> None:
     async with Sandbox(decision="authorize") as sandbox:
-        end = await run_with_output(pipe_nobody_reads, "link", "github", "--events", environ=surroundings(sandbox))
+        end = await run_with_output(pipe_nobody_reads, "link", "github", "--events", environ=commands.environ(sandbox))
         assert sum(exchange.created for exchange in sandbox.exchanges) == 1
     assert end.status == 1
     assert "Traceback" not in end.err

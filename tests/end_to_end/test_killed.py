@@ -11,9 +11,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from command import Ended, records, running, surroundings
-from forked_commands import run_command
-from link_script import (
+from support.command_runner import Ended, commands, records
+from support.link_script import (
     LINK,
     NAME,
     PatientUser,
@@ -51,10 +50,10 @@ async def linked_by_hand(environ: dict[str, str]) -> None:
 
 async def assert_clean(sandbox: Sandbox, *secrets: str) -> None:
     """Nothing was in hand: the next command leaves no secret, nothing is pending, and a link begins anew."""
-    environ = surroundings(sandbox)
-    assert (await run_command("list", environ=environ)).status == 0
+    environ = commands.environ(sandbox)
+    assert (await commands.run_forked("list", environ=environ)).status == 0
     assert holding(*secrets) == []
-    resumed = await run_command("resume", "--json", environ=environ)
+    resumed = await commands.run_forked("resume", "--json", environ=environ)
     assert (resumed.status, resumed.out) == (0, "[]\n"), resumed.err
     assert await records(sandbox) == []
     await linked_by_hand(environ)
@@ -63,7 +62,7 @@ async def assert_clean(sandbox: Sandbox, *secrets: str) -> None:
 
 async def test_killed_while_it_checks() -> None:
     async with misbehaving("list=hang") as sandbox:
-        async with scripted(environ=surroundings(sandbox)) as script:
+        async with scripted(environ=commands.environ(sandbox)) as script:
             await until(lambda: sandbox.calls["list"])
             await kill(script.process)
         await assert_clean(sandbox)
@@ -78,7 +77,7 @@ async def test_killed_as_it_begins_to_listen() -> None:
             return simulated_user.connect_ex(("127.0.0.1", port)) == 0
 
     async with misbehaving("redirect-url=hang") as sandbox:
-        async with scripted(*LINK, "--port", str(port), environ=surroundings(sandbox)) as script:
+        async with scripted(*LINK, "--port", str(port), environ=commands.environ(sandbox)) as script:
             # It listens while it asks; what hangs is to be this run's request, not the next one's.
             await until(lambda: is_taken() and sandbox.calls["redirect-url"])
             await kill(script.process)
@@ -87,7 +86,7 @@ async def test_killed_as_it_begins_to_listen() -> None:
 
 async def test_killed_while_it_asks_for_the_authorization_url() -> None:
     async with misbehaving("redirect-url=hang") as sandbox:
-        async with scripted(environ=surroundings(sandbox)) as script:
+        async with scripted(environ=commands.environ(sandbox)) as script:
             await until(lambda: sandbox.calls["redirect-url"])
             await kill(script.process)
         await assert_clean(sandbox)
@@ -96,7 +95,7 @@ async def test_killed_while_it_asks_for_the_authorization_url() -> None:
 async def test_killed_as_the_browser_opens(tmp_path: Path) -> None:
     user = PatientUser(tmp_path)
     async with Sandbox() as sandbox:
-        async with running(*LINK, "--events", environ=surroundings(sandbox) | user.browser) as process:
+        async with commands.running(*LINK, "--events", environ=commands.environ(sandbox) | user.browser) as process:
             waiting = await Script(process).event("waiting")
             await until(lambda: user.opened)
             await kill(process)
@@ -106,7 +105,7 @@ async def test_killed_as_the_browser_opens(tmp_path: Path) -> None:
 
 async def test_killed_while_it_waits() -> None:
     async with Sandbox() as sandbox:
-        async with scripted(environ=surroundings(sandbox)) as script:
+        async with scripted(environ=commands.environ(sandbox)) as script:
             redirect = await script.consent()
             await bring(script.listener, "https://console.example/?code=abc&state=foreign")
             await script.event("ignored")
@@ -119,7 +118,7 @@ async def test_killed_while_it_waits() -> None:
 async def killed(sandbox: Sandbox, call: str, *options: str) -> AsyncIterator[list[str]]:
     """Bring the redirect to a link, and kill it when ``call`` has arrived; give the code and the state."""
     before = sandbox.calls[call]
-    async with scripted(*LINK, *options, environ=surroundings(sandbox)) as script:
+    async with scripted(*LINK, *options, environ=commands.environ(sandbox)) as script:
         redirect = await script.consent()
         async with brought(script.listener, redirect):
             await until(lambda: sandbox.calls[call] > before)
@@ -131,10 +130,10 @@ async def killed(sandbox: Sandbox, call: str, *options: str) -> AsyncIterator[li
 
 async def finished(way: str, sandbox: Sandbox) -> Ended:
     """Finish what is pending, by ``resume`` or by the next ``link``, which need not ask anybody for that."""
-    environ = surroundings(sandbox, **NO_BROWSER)
+    environ = commands.environ(sandbox, **NO_BROWSER)
     if way == "resume":
-        return await run_command("resume", environ=environ)
-    return await run_command(*LINK, "--if-exists", "replace", "--browser", "default", environ=environ)
+        return await commands.run_forked("resume", environ=environ)
+    return await commands.run_forked(*LINK, "--if-exists", "replace", "--browser", "default", environ=environ)
 
 
 WAYS_ON = pytest.mark.parametrize("way", some_of(["link", "resume"], one_in=2))
@@ -143,9 +142,9 @@ WAYS_ON = pytest.mark.parametrize("way", some_of(["link", "resume"], one_in=2))
 @WAYS_ON
 async def test_killed_as_the_redirect_is_written_down(way: str) -> None:
     async with misbehaving("delete=hang") as sandbox:
-        await linked_by_hand(surroundings(sandbox))
+        await linked_by_hand(commands.environ(sandbox))
         [old] = await records(sandbox)
-        async with scripted(*LINK, "--if-exists", "replace", environ=surroundings(sandbox)) as script:
+        async with scripted(*LINK, "--if-exists", "replace", environ=commands.environ(sandbox)) as script:
             redirect = await script.consent()
             async with brought(script.listener, redirect):
                 await until(entries)
@@ -177,7 +176,7 @@ async def test_killed_during_the_exchange(way: str, faults: tuple[str, ...], cal
         assert [one["name"] for one in await records(sandbox)] == [NAME]
         assert created(sandbox) == 1
         assert holding(*secrets) == []
-        assert (await run_command("resume", environ=surroundings(sandbox))).err == "Nothing is pending.\n"
+        assert (await commands.run_forked("resume", environ=commands.environ(sandbox))).err == "Nothing is pending.\n"
 
 
 async def test_killed_while_an_exchange_runs_that_never_ends() -> None:
@@ -192,14 +191,14 @@ async def test_killed_while_an_exchange_runs_that_never_ends() -> None:
 
 async def test_killed_as_it_tells_the_truth() -> None:
     async with Sandbox() as sandbox:
-        environ = surroundings(sandbox)
+        environ = commands.environ(sandbox)
         async with scripted(environ=environ) as script:
             redirect = await script.consent()
             async with brought(script.listener, redirect):
                 await script.event("linked")
                 await kill(script.process)
         assert holding(*secrets_of(redirect)) == []
-        assert (await run_command("resume", "--json", environ=environ)).out == "[]\n"
+        assert (await commands.run_forked("resume", "--json", environ=environ)).out == "[]\n"
         assert len(await records(sandbox)) == created(sandbox) == 1
 
 
@@ -215,13 +214,13 @@ def age(minutes: float) -> None:
 @pytest.mark.parametrize("command", [("list",), ("deliver",), ("link", "--help"), ("resume", "--json")], ids=" ".join)
 async def test_the_next_command_deletes_an_expired_redirect_and_says_so(command: tuple[str, ...]) -> None:
     async with misbehaving("exchange=hang") as sandbox, killed(sandbox, "exchange") as secrets:
-        environ = surroundings(sandbox)
+        environ = commands.environ(sandbox)
         age(11)
-        end = await run_command(*command, environ=environ)
+        end = await commands.run_forked(*command, environ=environ)
         assert f'warning: The interrupted link "{NAME}" was not finished within 10 minutes' in end.err
         assert "`oauth-helper list`" in end.err
         assert (holding(*secrets), entries()) == ([], [])
-        end = await run_command("resume", "--json", environ=environ)
+        end = await commands.run_forked("resume", "--json", environ=environ)
         assert (end.status, end.out) == (0, "[]\n"), end.err
         assert "warning" not in end.err
 
@@ -232,7 +231,7 @@ async def test_killed_at_any_moment(seed: int) -> None:
     events, seconds = (chance.randint(0, 5), 30.0) if seed % 2 else (99, chance.uniform(0.0, 0.7))
     seen: list[str] = []
     async with Sandbox() as sandbox:
-        environ = surroundings(sandbox)
+        environ = commands.environ(sandbox)
         async with scripted(environ=environ) as script:
             with suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
@@ -240,7 +239,7 @@ async def test_killed_at_any_moment(seed: int) -> None:
             await kill(script.process)
         for path in Path(environ["HOME"]).rglob("being-written-*"):
             os.utime(path, (0, 0))  # a young one may be in the hands of another process
-        end = await run_command("resume", environ=environ)
+        end = await commands.run_forked("resume", environ=environ)
         assert end.status == 0, end.err
         async with scripted(environ=environ) as script:
             await play(script, seen)

@@ -10,8 +10,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from command import ended, error_of, line_with, records, running, surroundings
-from forked_commands import run_command
+from support.command_runner import commands, error_of, line_with, records
 from support.promised_json import read_authorization, read_authorizations
 from support.repo_type_contract import IN_BROWSER
 
@@ -32,12 +31,12 @@ async def sandbox() -> AsyncIterator[Sandbox]:
 async def test_a_git_account_is_linked_and_standard_output_is_the_apis_record(
     sandbox: Sandbox, repo_type: str, with_token: bool, tmp_path: Path
 ) -> None:
-    environ = surroundings(sandbox, SCRIPTED_SIGHT=str(tmp_path / "sight"))
+    environ = commands.environ(sandbox, SCRIPTED_SIGHT=str(tmp_path / "sight"))
     if with_token:
         environ["OAUTH_HELPER_TOKEN"] = sandbox.token.token.reveal()
         environ["HUAWEICLOUD_SDK_SK"] = "wrong: the token comes first"
     tag = ("--tag", "intl") if with_token else ()
-    end = await run_command(
+    end = await commands.run_forked(
         *("link", repo_type.upper(), "--name", "my-auth", "--browser", "default", *tag, "--json"), environ=environ
     )
     assert end.status == 0, end.err
@@ -56,8 +55,8 @@ async def test_each_way_leads_to_the_final_page(sandbox: Sandbox, user: str, tmp
     sight = tmp_path / "sight"
     os.mkfifo(sight)
     seen = asyncio.create_task(asyncio.to_thread(sight.read_text))
-    environ = surroundings(sandbox, SCRIPTED_USER=user, SCRIPTED_SIGHT=str(sight))
-    end = await run_command("link", "github", "-v", environ=environ)
+    environ = commands.environ(sandbox, SCRIPTED_USER=user, SCRIPTED_SIGHT=str(sight))
+    end = await commands.run_forked("link", "github", "-v", environ=environ)
     assert end.status == 0, end.err
     assert "Received the redirect " + ("straight from the browser" if user == "direct" else "from the page") in end.err
     if user == "stranger":
@@ -70,28 +69,28 @@ async def test_each_way_leads_to_the_final_page(sandbox: Sandbox, user: str, tmp
 
 
 async def test_a_name_that_stands_is_kept_replaced_or_refused(sandbox: Sandbox) -> None:
-    environ = surroundings(sandbox)
+    environ = commands.environ(sandbox)
     command = ("link", "github", "--name", "my-auth", "--json")
-    first = await run_command(*command, environ=environ)
-    kept = await run_command(*command, environ=environ | {"BROWSER": "/nonexistent"})
+    first = await commands.run_forked(*command, environ=environ)
+    kept = await commands.run_forked(*command, environ=environ | {"BROWSER": "/nonexistent"})
     assert kept.status == 0
     assert read_authorization(kept.out) == read_authorization(first.out) | {"tag": None}
     assert "--if-exists replace" in kept.err
-    refused = await run_command(*command, "--if-exists", "fail", environ=environ)
+    refused = await commands.run_forked(*command, "--if-exists", "fail", environ=environ)
     assert refused.status == 6
     assert error_of(refused.err)["kind"] == "name-taken"
-    other_type = await run_command("link", "gitlab", "--name", "my-auth", environ=environ)
+    other_type = await commands.run_forked("link", "gitlab", "--name", "my-auth", environ=environ)
     assert other_type.status == 6
     assert "of type github" in other_type.err
-    replaced = await run_command(*command, "--if-exists", "replace", environ=environ)
+    replaced = await commands.run_forked(*command, "--if-exists", "replace", environ=environ)
     assert replaced.status == 0, replaced.err
     assert len(await records(sandbox)) == 1
 
 
 async def test_what_is_replaced_is_told_when_it_is_gone(sandbox: Sandbox) -> None:
-    environ = surroundings(sandbox)
-    assert (await run_command("link", "github", "--name", "mine", environ=environ)).status == 0
-    end = await run_command("link", "gitlab", "--name", "mine", "--if-exists", "replace", environ=environ)
+    environ = commands.environ(sandbox)
+    assert (await commands.run_forked("link", "github", "--name", "mine", environ=environ)).status == 0
+    end = await commands.run_forked("link", "gitlab", "--name", "mine", "--if-exists", "replace", environ=environ)
     assert end.status == 0, end.err
     received, deleted = (
         end.err.index("Received the redirect"),
@@ -101,15 +100,15 @@ async def test_what_is_replaced_is_told_when_it_is_gone(sandbox: Sandbox) -> Non
 
 
 async def test_both_addresses_are_printed_where_no_browser_is_wanted_and_the_wait_goes_on(sandbox: Sandbox) -> None:
-    environ = surroundings(sandbox)
-    async with running("link", "github", "--no-browser", "--quiet", environ=environ) as process:
+    environ = commands.environ(sandbox)
+    async with commands.running("link", "github", "--no-browser", "--quiet", environ=environ) as process:
         start = await line_with(process.stderr, "/start?k=")
         await line_with(process.stderr, "/login/oauth/authorize?")
         script = Path(__file__).parents[1] / "scripted_browser.py"
         user = await asyncio.create_subprocess_exec(
             sys.executable, str(script), start, env=environ, stdout=asyncio.subprocess.DEVNULL
         )
-        end = await ended(process)
+        end = await commands.ended(process)
         assert await user.wait() == 0
     assert end.status == 0
     assert "Account   octocat" in end.out
@@ -117,15 +116,15 @@ async def test_both_addresses_are_printed_where_no_browser_is_wanted_and_the_wai
 
 
 async def test_over_ssh_the_tunnel_is_shown(sandbox: Sandbox) -> None:
-    environ = surroundings(sandbox, BROWSER="", LOGNAME="ada", SSH_CONNECTION="203.0.113.5 40000 203.0.113.9 2222")
-    async with running("link", "github", environ=environ) as process:
+    environ = commands.environ(sandbox, BROWSER="", LOGNAME="ada", SSH_CONNECTION="203.0.113.5 40000 203.0.113.9 2222")
+    async with commands.running("link", "github", environ=environ) as process:
         tunnel = await line_with(process.stderr, "ssh -L")
         page = await line_with(process.stderr, "/start?k=")
         port = tunnel.split(":")[-1].split()[0]
         assert tunnel == f"ssh -L {port}:127.0.0.1:{port} -p 2222 ada@203.0.113.9"
         assert page.startswith(f"http://127.0.0.1:{port}/"), "the tunnel comes first"
         process.send_signal(signal.SIGTERM)
-        assert (await ended(process)).status == 143
+        assert (await commands.ended(process)).status == 143
 
 
 async def test_no_secret_reaches_any_output_or_the_command_line(sandbox: Sandbox, tmp_path: Path) -> None:
@@ -135,15 +134,15 @@ async def test_no_secret_reaches_any_output_or_the_command_line(sandbox: Sandbox
     spy.write_text(f'#!/bin/sh\nps -eo args > "{seen}"\nexec "{sys.executable}" "{script}" "$1"\n')
     spy.chmod(0o755)
     sight = tmp_path / "sight"
-    environ = surroundings(sandbox, BROWSER=str(spy), SCRIPTED_SIGHT=str(sight), PYTHONASYNCIODEBUG="1")
-    end = await run_command("link", "github", "-vv", environ=environ)
+    environ = commands.environ(sandbox, BROWSER=str(spy), SCRIPTED_SIGHT=str(sight), PYTHONASYNCIODEBUG="1")
+    end = await commands.run_forked("link", "github", "-vv", environ=environ)
     assert end.status == 0, end.err
-    denied = await run_command(
+    denied = await commands.run_forked(
         "link", "github", "-vv", "--name", "other", environ=environ | {"SCRIPTED_USER": "deny", "BROWSER": str(spy)}
     )
     assert "Traceback" in denied.err
     async with Sandbox(code_lifetime=-1) as strict:
-        refused = await run_command("link", "github", "-vv", environ=surroundings(strict))
+        refused = await commands.run_forked("link", "github", "-vv", environ=commands.environ(strict))
     assert "oauth_helper.servicestage.transport: POST 127.0.0.1" in end.err, "every call is told"
     everything = end.out + end.err + denied.out + denied.err + refused.out + refused.err + seen.read_text()
     for words in ("$2a$10$", "%242a%2410", "?code=", "&code=", sandbox.access_key.secret_key.reveal()):
@@ -158,7 +157,7 @@ async def test_a_full_disk_is_no_fault_of_ours(sandbox: Sandbox) -> None:
         stdin=asyncio.subprocess.DEVNULL,
         stdout=full,
         stderr=asyncio.subprocess.PIPE,
-        env=surroundings(sandbox),
+        env=commands.environ(sandbox),
     )
     os.close(full)
     _, err = await process.communicate()
@@ -174,7 +173,7 @@ async def test_output_nobody_reads_is_no_fault(sandbox: Sandbox) -> None:
         stdin=asyncio.subprocess.DEVNULL,
         stdout=writing,
         stderr=asyncio.subprocess.PIPE,
-        env=surroundings(sandbox),
+        env=commands.environ(sandbox),
     )
     os.close(writing)
     _, err = await process.communicate()
@@ -187,33 +186,33 @@ async def test_closed_streams_change_no_status() -> None:
     for closed, status in (("2>&-", 2), (">&- 2>&-", 2)):
         process = await asyncio.create_subprocess_exec(
             *("/bin/sh", "-c", f'"$0" -m oauth_helper link github --name "?" {closed}', sys.executable),
-            env=surroundings(),
+            env=commands.environ(),
         )
         assert await process.wait() == status
 
 
 async def test_list_show_and_delete_work_on_what_stands(sandbox: Sandbox) -> None:
-    environ = surroundings(sandbox)
-    empty = await run_command("list", environ=environ)
+    environ = commands.environ(sandbox)
+    empty = await commands.run_forked("list", environ=environ)
     assert (empty.status, empty.out) == (0, "")
-    assert (await run_command("list", "--json", environ=environ)).out == "[]\n"
+    assert (await commands.run_forked("list", "--json", environ=environ)).out == "[]\n"
     for name in ("first", "second"):
-        assert (await run_command("link", "github", "--name", name, environ=environ)).status == 0
-    table = (await run_command("list", environ=environ)).out.splitlines()
+        assert (await commands.run_forked("link", "github", "--name", name, environ=environ)).status == 0
+    table = (await commands.run_forked("list", environ=environ)).out.splitlines()
     assert table[0].split() == ["NAME", "GIT", "HOST", "ACCOUNT", "TYPE", "STATUS"]
     assert [line.split()[0] for line in table[1:]] == ["first", "second"]
-    shown = await run_command("show", "first", "--json", environ=environ)
+    shown = await commands.run_forked("show", "first", "--json", environ=environ)
     assert read_authorization(shown.out)["name"] == "first"
-    assert "Status    0 (normal)" in (await run_command("show", "first", environ=environ)).out
-    missing = await run_command("show", "third", "--json", environ=environ)
+    assert "Status    0 (normal)" in (await commands.run_forked("show", "first", environ=environ)).out
+    missing = await commands.run_forked("show", "third", "--json", environ=environ)
     assert (missing.status, error_of(missing.err)["kind"]) == (6, "no-such-authorization")
 
-    unasked = await run_command("delete", "first", "--json", environ=environ)
+    unasked = await commands.run_forked("delete", "first", "--json", environ=environ)
     assert (unasked.status, error_of(unasked.err)["kind"]) == (2, "usage")
-    none = await run_command("delete", "first", "third", "--yes", environ=environ)
+    none = await commands.run_forked("delete", "first", "third", "--yes", environ=environ)
     assert none.status == 6
     assert len(await records(sandbox)) == 2, "all or none"
-    gone = await run_command("delete", "first", "second", "first", "--yes", "--json", environ=environ)
+    gone = await commands.run_forked("delete", "first", "second", "first", "--yes", "--json", environ=environ)
     assert gone.status == 0, gone.err
     assert [one["name"] for one in read_authorizations(gone.out)] == ["first", "second"]
     assert await records(sandbox) == []
@@ -221,15 +220,15 @@ async def test_list_show_and_delete_work_on_what_stands(sandbox: Sandbox) -> Non
 
 async def test_who_may_not_list_can_still_delete(sandbox: Sandbox) -> None:
     key = sandbox.access_key_without_list
-    environ = surroundings(sandbox, HUAWEICLOUD_SDK_AK=key.access_key, HUAWEICLOUD_SDK_SK=key.secret_key.reveal())
-    assert (await run_command("link", "github", "--name", "mine", environ=environ)).status == 0
-    assert (await run_command("delete", "mine", "--yes", environ=environ)).status == 0
+    environ = commands.environ(sandbox, HUAWEICLOUD_SDK_AK=key.access_key, HUAWEICLOUD_SDK_SK=key.secret_key.reveal())
+    assert (await commands.run_forked("link", "github", "--name", "mine", environ=environ)).status == 0
+    assert (await commands.run_forked("delete", "mine", "--yes", environ=environ)).status == 0
     assert await records(sandbox) == []
 
 
 async def test_the_projects_id_is_asked_of_iam_and_a_user_gets_a_token(sandbox: Sandbox) -> None:
-    environ = surroundings(sandbox, OAUTH_HELPER_PROJECT_ID="", OAUTH_HELPER_REGION=sandbox.region)
-    assert (await run_command("list", environ=environ)).status == 0
+    environ = commands.environ(sandbox, OAUTH_HELPER_PROJECT_ID="", OAUTH_HELPER_REGION=sandbox.region)
+    assert (await commands.run_forked("list", environ=environ)).status == 0
     user = {
         "HUAWEICLOUD_SDK_AK": "",
         "HUAWEICLOUD_SDK_SK": "",
@@ -237,11 +236,11 @@ async def test_the_projects_id_is_asked_of_iam_and_a_user_gets_a_token(sandbox: 
         "HW_USER_PASSWORD": sandbox.user.password.reveal(),
         "HW_DOMAIN_NAME": sandbox.user.domain_name,
     }
-    assert (await run_command("list", environ=environ | user)).status == 0
-    wrong = await run_command("list", "--json", environ=environ | user | {"HW_USER_PASSWORD": "planted"})
+    assert (await commands.run_forked("list", environ=environ | user)).status == 0
+    wrong = await commands.run_forked("list", "--json", environ=environ | user | {"HW_USER_PASSWORD": "planted"})
     assert (wrong.status, error_of(wrong.err)["kind"]) == (3, "credentials")
     assert "planted" not in wrong.err
-    nowhere = await run_command("list", "--json", environ=environ | {"OAUTH_HELPER_REGION": ""})
+    nowhere = await commands.run_forked("list", "--json", environ=environ | {"OAUTH_HELPER_REGION": ""})
     assert (nowhere.status, error_of(nowhere.err)["kind"]) == (3, "settings")
 
 
@@ -251,14 +250,14 @@ async def test_a_credentials_file_that_others_can_read_is_warned_of(sandbox: San
     key: AccessKey = sandbox.access_key
     file.write_text(f"[basic]\nak = {key.access_key}\nsk = {key.secret_key.reveal()}\n")
     file.chmod(0o644)
-    environ = surroundings(sandbox, HUAWEICLOUD_SDK_AK="", HUAWEICLOUD_SDK_SK="")
-    end = await run_command("list", environ=environ)
+    environ = commands.environ(sandbox, HUAWEICLOUD_SDK_AK="", HUAWEICLOUD_SDK_SK="")
+    end = await commands.run_forked("list", environ=environ)
     assert end.status == 0
     assert f"warning: Others can read {file}" in end.err
 
 
 async def test_a_denial_ends_with_its_status(sandbox: Sandbox) -> None:
-    end = await run_command("link", "github", "--json", environ=surroundings(sandbox, SCRIPTED_USER="deny"))
+    end = await commands.run_forked("link", "github", "--json", environ=commands.environ(sandbox, SCRIPTED_USER="deny"))
     assert end.status == 4
     assert end.out == ""
     assert error_of(end.err)["kind"] == "denied"
@@ -267,20 +266,20 @@ async def test_a_denial_ends_with_its_status(sandbox: Sandbox) -> None:
 
 
 async def test_the_deadline_ends_with_its_status(sandbox: Sandbox) -> None:
-    environ = surroundings(sandbox, SCRIPTED_USER="nothing")
-    end = await run_command("link", "github", "--timeout", "1", "--json", environ=environ)
+    environ = commands.environ(sandbox, SCRIPTED_USER="nothing")
+    end = await commands.run_forked("link", "github", "--timeout", "1", "--json", environ=environ)
     assert end.status == 5
     assert error_of(end.err)["kind"] == "deadline"
 
 
 async def test_what_servicestage_refuses_is_shown_with_its_code() -> None:
     async with Sandbox(code_lifetime=-1) as sandbox:
-        end = await run_command("link", "github", "--json", environ=surroundings(sandbox))
+        end = await commands.run_forked("link", "github", "--json", environ=commands.environ(sandbox))
         assert end.status == 6
         error = error_of(end.err)
         assert error["code"] == "SVCSTG.REPO.0402"
         assert error["request_id"]
-        end = await run_command("link", "devcloud", "--json", environ=surroundings(sandbox))
+        end = await commands.run_forked("link", "devcloud", "--json", environ=commands.environ(sandbox))
         assert end.status == 6
         assert error_of(end.err)["code"] == "SVCSTG.REPO.0401"
         assert "undocumented" in end.err
@@ -290,18 +289,18 @@ async def test_an_account_that_may_not_list_can_link_and_learns_of_a_taken_name_
     sandbox: Sandbox,
 ) -> None:
     key = sandbox.access_key_without_list
-    environ = surroundings(sandbox, HUAWEICLOUD_SDK_AK=key.access_key, HUAWEICLOUD_SDK_SK=key.secret_key.reveal())
-    end = await run_command("link", "github", "--name", "my-auth", "--json", environ=environ)
+    environ = commands.environ(sandbox, HUAWEICLOUD_SDK_AK=key.access_key, HUAWEICLOUD_SDK_SK=key.secret_key.reveal())
+    end = await commands.run_forked("link", "github", "--name", "my-auth", "--json", environ=environ)
     assert end.status == 0, end.err
     assert "warning: This account may not list authorizations" in end.err
-    end = await run_command("link", "github", "--name", "my-auth", "--json", environ=environ)
+    end = await commands.run_forked("link", "github", "--name", "my-auth", "--json", environ=environ)
     assert end.status == 6
     assert error_of(end.err)["code"] == "SVCSTG.REPO.0403"
 
 
 async def test_all_that_can_be_known_is_told_before_a_browser_opens(sandbox: Sandbox, tmp_path: Path) -> None:
     sight = tmp_path / "sight"
-    environ = surroundings(sandbox, SCRIPTED_SIGHT=str(sight))
+    environ = commands.environ(sandbox, SCRIPTED_SIGHT=str(sight))
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -324,7 +323,7 @@ async def test_all_that_can_be_known_is_told_before_a_browser_opens(sandbox: San
             (9, "no-browser", ("github",), {"BROWSER": "", "CI": "true"}),
         ]
         for status, kind, arguments, more in cases:
-            end = await run_command("link", *arguments, "--json", environ=environ | more)
+            end = await commands.run_forked("link", *arguments, "--json", environ=environ | more)
             assert (end.status, end.out) == (status, ""), (arguments, end.err)
             assert error_of(end.err)["kind"] == kind
     assert not sight.exists()

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
-from command import Ended, records, surroundings
+from support.command_runner import Ended, commands, records
 from support.promised_json import read_event
 
 from oauth_helper.sandbox import Sandbox
@@ -31,7 +31,7 @@ async def sandbox() -> AsyncIterator[Sandbox]:
 
 def at_desk(sandbox: Sandbox, **more: str) -> dict[str, str]:
     """The environment of a user, with the command and this Python on the path."""
-    return surroundings(sandbox, PATH=f"{Path(sys.executable).parent}:{os.environ['PATH']}", **more)
+    return commands.environ(sandbox, PATH=f"{Path(sys.executable).parent}:{os.environ['PATH']}", **more)
 
 
 def in_ci(sandbox: Sandbox) -> dict[str, str]:

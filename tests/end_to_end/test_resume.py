@@ -10,12 +10,11 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
-from command import Ended, ended, error_of, records, running, surroundings
-from forked_commands import run_command
-from link_script import LINK, NAME, bring, brought, entries, holding, scripted, secrets_of, spend, until
-from other_users import NOBODY, needs_root
-from screen import terminal
+from support.command_runner import Ended, commands, error_of, records
+from support.link_script import LINK, NAME, bring, brought, entries, holding, scripted, secrets_of, spend, until
+from support.other_users import NOBODY, needs_root
 from support.promised_json import read_authorizations
+from support.screen import terminal
 
 from oauth_helper.sandbox import Sandbox
 from oauth_helper.sandbox.faults import Fault
@@ -47,7 +46,7 @@ async def cut_off(environ: dict[str, str]) -> Ended:
 
 
 async def assert_resumes(sandbox: Sandbox) -> None:
-    end = await run_command("resume", "--json", environ=surroundings(sandbox, **NO_BROWSER))
+    end = await commands.run_forked("resume", "--json", environ=commands.environ(sandbox, **NO_BROWSER))
     assert end.status == 0, end.err
     [record], [listed] = read_authorizations(end.out), await records(sandbox)
     assert record["name"] == listed["name"] == NAME
@@ -56,16 +55,16 @@ async def assert_resumes(sandbox: Sandbox) -> None:
 
 
 async def test_nothing_pending_is_no_error(sandbox: Sandbox) -> None:
-    end = await run_command("resume", environ=surroundings(sandbox))
+    end = await commands.run_forked("resume", environ=commands.environ(sandbox))
     assert (end.status, end.out, end.err) == (0, "", "Nothing is pending.\n")
-    end = await run_command("resume", "--json", environ=surroundings(sandbox))
+    end = await commands.run_forked("resume", "--json", environ=commands.environ(sandbox))
     assert (end.status, end.out, end.err) == (0, "[]\n", "")
 
 
 @pytest.mark.parametrize(("fault", "kind"), [("exchange=401", "credentials"), ("exchange=403", "not-permitted")])
 async def test_credentials_refused_in_the_exchange_cost_nothing(fault: str, kind: str) -> None:
     async with misbehaving(fault) as sandbox:
-        end = await cut_off(surroundings(sandbox))
+        end = await cut_off(commands.environ(sandbox))
         assert end.status == 3
         assert error_of(end.err)["kind"] == kind
         assert "The redirect is kept: `oauth-helper resume` finishes it, until" in end.err
@@ -76,7 +75,7 @@ async def test_who_may_not_list_cannot_know_and_who_may_finishes_it() -> None:
     async with misbehaving("exchange=500-after") as sandbox:
         key = sandbox.access_key_without_list
         limited = {"HUAWEICLOUD_SDK_AK": key.access_key, "HUAWEICLOUD_SDK_SK": key.secret_key.reveal()}
-        end = await cut_off(surroundings(sandbox, **limited))
+        end = await cut_off(commands.environ(sandbox, **limited))
         assert end.status == 8
         assert "whether it did cannot be known, as it may not be listed" in end.err
         await assert_resumes(sandbox)
@@ -85,7 +84,7 @@ async def test_who_may_not_list_cannot_know_and_who_may_finishes_it() -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 async def test_a_signal_during_the_exchange_leaves_the_redirect(number: signal.Signals) -> None:
     async with misbehaving("exchange=hang-after") as sandbox:
-        async with scripted(environ=surroundings(sandbox)) as script:
+        async with scripted(environ=commands.environ(sandbox)) as script:
             redirect = await script.consent()
             async with brought(script.listener, redirect):
                 await until(lambda: sandbox.calls["exchange"])
@@ -99,7 +98,7 @@ async def test_a_signal_during_the_exchange_leaves_the_redirect(number: signal.S
 
 async def test_a_terminal_closed_during_the_exchange_leaves_the_redirect() -> None:
     async with misbehaving("exchange=hang-after") as sandbox:
-        async with terminal(*LINK, environ=surroundings(sandbox)) as screen:
+        async with terminal(*LINK, environ=commands.environ(sandbox)) as screen:
             await screen.until("Asking ServiceStage")
             await until(lambda: sandbox.calls["exchange"])
             screen.hang_up()
@@ -109,8 +108,8 @@ async def test_a_terminal_closed_during_the_exchange_leaves_the_redirect() -> No
 
 async def test_the_next_link_of_that_name_finishes_it_first_and_opens_no_browser() -> None:
     async with misbehaving("exchange=401") as sandbox:
-        await cut_off(surroundings(sandbox))
-        async with scripted(environ=surroundings(sandbox)) as script:
+        await cut_off(commands.environ(sandbox))
+        async with scripted(environ=commands.environ(sandbox)) as script:
             assert (await script.ended()).status == 0
         assert script.names == ["exchanging", "linked"]
         assert script.events[-1]["kept"] is False
@@ -158,15 +157,15 @@ async def test_an_entry_that_is_not_to_be_trusted_is_named_and_stops_no_link(
     spoil: Callable[[Path], None], words: str
 ) -> None:
     async with misbehaving("exchange=401") as sandbox:
-        await cut_off(surroundings(sandbox))
+        await cut_off(commands.environ(sandbox))
         [entry] = entries()
         spoil(entry)
         warning = f"warning: What an earlier run left cannot be read: {words.format(entry=entry)}.\n"
-        end = await run_command("resume", "--json", environ=surroundings(sandbox))
+        end = await commands.run_forked("resume", "--json", environ=commands.environ(sandbox))
         assert (end.status, end.out) == (9, "[]\n")
         assert error_of(end.err)["kind"] == "machine"
         assert warning in end.err
-        end = await run_command(*LINK, environ=surroundings(sandbox))
+        end = await commands.run_forked(*LINK, environ=commands.environ(sandbox))
         assert end.status == 0, end.err
         assert warning in end.err
         assert "Traceback" not in end.err
@@ -176,10 +175,10 @@ async def test_an_entry_that_is_not_to_be_trusted_is_named_and_stops_no_link(
 
 async def test_an_entry_that_others_could_read_is_warned_about_and_finished() -> None:
     async with misbehaving("exchange=401") as sandbox:
-        await cut_off(surroundings(sandbox))
+        await cut_off(commands.environ(sandbox))
         [entry] = entries()
         entry.chmod(0o644)
-        end = await run_command("list", environ=surroundings(sandbox))
+        end = await commands.run_forked("list", environ=commands.environ(sandbox))
         assert (end.status, entry.stat().st_mode & 0o777) == (0, 0o600)
         assert f'warning: Other users could read "{entry}".\n' in end.err
         await assert_resumes(sandbox)
@@ -187,11 +186,11 @@ async def test_an_entry_that_others_could_read_is_warned_about_and_finished() ->
 
 async def test_a_link_works_where_no_state_folder_can_be_made(sandbox: Sandbox, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    environ = surroundings(sandbox, XDG_STATE_HOME=str(tmp_path / "file" / "state"))
-    end = await run_command(*LINK, environ=environ)
+    environ = commands.environ(sandbox, XDG_STATE_HOME=str(tmp_path / "file" / "state"))
+    end = await commands.run_forked(*LINK, environ=environ)
     assert end.status == 0, end.err
     assert "warning: The redirect could not be saved" in end.err
-    assert (await run_command("resume", environ=environ)).status == 0
+    assert (await commands.run_forked("resume", environ=environ)).status == 0
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no limits to set")
@@ -204,11 +203,11 @@ async def test_a_link_works_where_nothing_can_be_written(sandbox: Sandbox) -> No
         # Neither coverage nor the record of the run's secrets can be written.
         env={
             name: value
-            for name, value in surroundings(sandbox).items()
+            for name, value in commands.environ(sandbox).items()
             if not name.startswith(("COVERAGE_", "RECORDED_")) and name != "PYTHONPATH"
         },
     )
-    end = await ended(process)
+    end = await commands.ended(process)
     assert end.status == 0, end.err
     assert "warning: The redirect could not be saved" in end.err
     assert "other runs will not find this one." in end.err
@@ -218,14 +217,14 @@ async def test_a_link_works_where_nothing_can_be_written(sandbox: Sandbox) -> No
 
 
 async def test_the_commands_own_sandbox_leaves_no_journal(clean_surroundings: Path) -> None:
-    end = await run_command("link", "github", "--sandbox", environ=surroundings())
+    end = await commands.run_forked("link", "github", "--sandbox", environ=commands.environ())
     assert end.status == 0, end.err
     assert not list(clean_surroundings.rglob("pending*"))
 
 
 async def cut_off_by_credentials(name: str, sandbox: Sandbox) -> str:
     """Link up to where ServiceStage refuses the credentials; return the redirect, which is kept."""
-    async with scripted("link", "github", "--name", name, environ=surroundings(sandbox)) as script:
+    async with scripted("link", "github", "--name", name, environ=commands.environ(sandbox)) as script:
         redirect = await script.consent()
         await bring(script.listener, redirect)
         assert (await script.ended()).status == 3
@@ -236,7 +235,7 @@ async def test_of_several_each_is_told_how_it_ended_and_the_first_failure_is_the
     async with misbehaving("exchange=401", "exchange=401") as sandbox:
         await cut_off_by_credentials("the-first", sandbox)
         await spend(sandbox, await cut_off_by_credentials("the-second", sandbox))
-        end = await run_command("resume", "--json", environ=surroundings(sandbox))
+        end = await commands.run_forked("resume", "--json", environ=commands.environ(sandbox))
         assert [one["name"] for one in await records(sandbox)] == ["the-first"]
     assert (end.status, error_of(end.err)["code"]) == (6, "SVCSTG.REPO.0402")
     assert [one["name"] for one in json.loads(end.out)] == ["the-first"]
@@ -249,17 +248,17 @@ async def test_of_several_each_is_told_how_it_ended_and_the_first_failure_is_the
 async def test_a_signal_leaves_what_is_not_finished_to_the_next_resume() -> None:
     async with misbehaving("exchange=401", "exchange=hang") as sandbox:
         redirect = await cut_off_by_credentials("my-auth", sandbox)
-        environ = surroundings(sandbox)
-        async with running("resume", environ=environ) as process:
+        environ = commands.environ(sandbox)
+        async with commands.running("resume", environ=environ) as process:
             await until(lambda: sandbox.calls["exchange"] == 2)
             process.send_signal(signal.SIGTERM)
-            end = await ended(process)
+            end = await commands.ended(process)
         assert end.status == 143
         assert "error: Terminated" in end.err
         assert "hint: What is not finished is kept: run `oauth-helper resume` again." in end.err
         [entry] = entries()
         assert secrets_of(redirect)[0] in await asyncio.to_thread(entry.read_text)
-        end = await run_command("resume", environ=environ)
+        end = await commands.run_forked("resume", environ=environ)
         assert end.status == 0, end.err
         assert "Name      my-auth" in end.out
     assert entries() == []

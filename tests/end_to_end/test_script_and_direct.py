@@ -11,9 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from command import Ended, ended, error_of, line_with, records, running, surroundings
-from forked_commands import run_command
-from link_script import LINK, NAME, PatientUser, Script, bring, created, delivered, scripted, until
+from support.command_runner import Ended, commands, error_of, line_with, records
+from support.link_script import LINK, NAME, PatientUser, Script, bring, created, delivered, scripted, until
 from support.promised_json import read_authorization
 
 from oauth_helper.sandbox import Sandbox
@@ -39,7 +38,7 @@ async def sandbox() -> AsyncIterator[Sandbox]:
 
 
 def in_ci(sandbox: Sandbox) -> dict[str, str]:
-    return surroundings(sandbox, CI="true", BROWSER="")
+    return commands.environ(sandbox, CI="true", BROWSER="")
 
 
 def moment(text: str) -> datetime:
@@ -92,7 +91,7 @@ async def test_what_stands_already_is_linked_and_kept(sandbox: Sandbox) -> None:
 
 async def test_a_browser_that_was_opened_is_an_event(sandbox: Sandbox, tmp_path: Path) -> None:
     user = PatientUser(tmp_path)
-    async with running(*LINK, "--events", environ=surroundings(sandbox) | user.browser) as process:
+    async with commands.running(*LINK, "--events", environ=commands.environ(sandbox) | user.browser) as process:
         script = Script(process)
         assert (await script.event("opened"))["browser"].startswith("python")
         user.go_on()
@@ -178,26 +177,26 @@ async def sandbox_with(*faults: str) -> AsyncIterator[Sandbox]:
 
 async def link(sandbox: Sandbox, *options: str) -> Ended:
     given = sandbox.personal_token.reveal()
-    return await run_command(*TOKEN_LINK, *options, environ=surroundings(sandbox), given=given)
+    return await commands.run_forked(*TOKEN_LINK, *options, environ=commands.environ(sandbox), given=given)
 
 
 async def test_a_link_and_all_that_it_can_see() -> None:
     async with sandbox_with() as sandbox:
-        environ = surroundings(sandbox)
+        environ = commands.environ(sandbox)
         assert (await link(sandbox)).status == 0
-        tree = json.loads((await run_command("repos", "my-auth", "--json", environ=environ)).out)
+        tree = json.loads((await commands.run_forked("repos", "my-auth", "--json", environ=environ)).out)
         assert [(one["name"], len(one["projects"])) for one in tree] == [
             ("octocat", 3),
             ("sandbox-group/tools", 1),
             ("sandbox-group/attic", 0),
         ]
         for namespace in (tree[1]["name"], tree[1]["id"]):
-            end = await run_command("repos", "my-auth", namespace, "build.tools", "--json", environ=environ)
+            end = await commands.run_forked("repos", "my-auth", namespace, "build.tools", "--json", environ=environ)
             assert json.loads(end.out) == ["master", "release/1.0"]
-        unknown = await run_command("repos", "other", "--json", environ=environ)
+        unknown = await commands.run_forked("repos", "other", "--json", environ=environ)
         assert (unknown.status, error_of(unknown.err)["kind"]) == (6, "no-such-authorization")
         sandbox.expire("my-auth")
-        expired = await run_command("repos", "my-auth", "--json", environ=environ)
+        expired = await commands.run_forked("repos", "my-auth", "--json", environ=environ)
         assert (expired.status, error_of(expired.err)["code"]) == (6, "SVCSTG.REPO.0451")
         assert "--if-exists replace" in error_of(expired.err)["hint"]
         renewed = await link(sandbox, "--if-exists", "replace")
@@ -208,9 +207,9 @@ async def test_a_link_and_all_that_it_can_see() -> None:
 @pytest.mark.parametrize("body", ["documented", "terraform"])
 async def test_a_password_is_taken_whichever_body_the_server_knows(body: str) -> None:
     async with Sandbox(password_body="terraform" if body == "terraform" else "documented") as sandbox:
-        end = await run_command(
+        end = await commands.run_forked(
             *("link", "devcloud", "--with-password", "--user", "account/octocat", "--json"),
-            environ=surroundings(sandbox),
+            environ=commands.environ(sandbox),
             given=sandbox.git_password.reveal(),
         )
         assert end.status == 0, end.err
@@ -237,14 +236,14 @@ async def test_an_outcome_that_is_not_plain_is_looked_after(faults: tuple[str, .
 
 async def test_who_stops_it_is_told_what_may_stand() -> None:
     async with sandbox_with("exchange=hang-after") as sandbox:
-        environ = surroundings(sandbox)
-        async with running(*TOKEN_LINK, "--events", environ=environ, stdin=asyncio.subprocess.PIPE) as process:
+        environ = commands.environ(sandbox)
+        async with commands.running(*TOKEN_LINK, "--events", environ=environ, stdin=asyncio.subprocess.PIPE) as process:
             assert process.stdin
             process.stdin.write(sandbox.personal_token.reveal().encode())
             process.stdin.close()
             await line_with(process.stdout, '"exchanging"')
             process.send_signal(signal.SIGTERM)
-            end = await ended(process)
+            end = await commands.ended(process)
         assert end.status == 143
         error = error_of(end.err)
         assert error["message"] == "Terminated while ServiceStage was asked to create my-auth"
@@ -266,15 +265,15 @@ async def test_who_stops_it_earlier_is_told_that_too(call: str, words: str) -> N
     async with sandbox_with(f"{call}=hang") as sandbox:
         if call == "delete":
             assert (await link(sandbox)).status == 0
-        environ = surroundings(sandbox)
+        environ = commands.environ(sandbox)
         replace = (*TOKEN_LINK, "--if-exists", "replace", "--json")
-        async with running(*replace, environ=environ, stdin=asyncio.subprocess.PIPE) as process:
+        async with commands.running(*replace, environ=environ, stdin=asyncio.subprocess.PIPE) as process:
             assert process.stdin
             process.stdin.write(sandbox.personal_token.reveal().encode())
             process.stdin.close()
             await until(lambda: sandbox.calls[call])
             process.send_signal(signal.SIGTERM)
-            end = await ended(process)
+            end = await commands.ended(process)
         assert (end.status, error_of(end.err)["message"]) == (143, words)
 
 

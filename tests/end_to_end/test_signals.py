@@ -14,12 +14,11 @@ from urllib.parse import urlencode
 
 import pytest
 from aiohttp import ClientSession, web
-from command import Ended, ended, error_of, line_with, records, running, surroundings
-from forked_commands import run_command
-from link_script import LINK, consent, until
-from screen import COLUMNS, terminal
+from support.command_runner import Ended, commands, error_of, line_with, records
 from support.fake_servicestage import PROJECT, STATE, TOKEN, FakeServiceStage, Received
+from support.link_script import LINK, consent, until
 from support.promised_json import read_authorization
+from support.screen import COLUMNS, terminal
 from yarl import URL
 
 from oauth_helper.sandbox import Sandbox
@@ -38,10 +37,12 @@ async def sandbox() -> AsyncIterator[Sandbox]:
 async def test_a_signal_ends_the_wait_in_order_and_frees_the_port(
     sandbox: Sandbox, number: signal.Signals, word: str
 ) -> None:
-    async with running("link", "github", "--no-browser", "--json", environ=surroundings(sandbox)) as process:
+    async with commands.running(
+        "link", "github", "--no-browser", "--json", environ=commands.environ(sandbox)
+    ) as process:
         start = await line_with(process.stderr, "/start?k=")
         process.send_signal(number)
-        end = await ended(process)
+        end = await commands.ended(process)
     assert end.status == 128 + number
     assert f"error: {word}. Nothing was created" in end.err
     assert error_of(end.err)["kind"] == "stopped"
@@ -60,14 +61,14 @@ async def waiting_redirect(process: asyncio.subprocess.Process) -> str:
 
 async def test_a_signal_after_the_link_takes_nothing_of_it_back() -> None:
     async with Sandbox(decision="authorize") as sandbox:
-        environ = surroundings(sandbox)
-        async with running("link", "github", "--no-browser", "--json", environ=environ) as process:
+        environ = commands.environ(sandbox)
+        async with commands.running("link", "github", "--no-browser", "--json", environ=environ) as process:
             redirect = await waiting_redirect(process)
             async with ClientSession() as browser:
                 async with browser.get(URL(redirect, encoded=True), allow_redirects=False) as answer:
                     assert answer.status == 303
                 process.send_signal(signal.SIGINT)
-                end = await ended(process)
+                end = await commands.ended(process)
     assert end.status == 0, end.err
     assert read_authorization(end.out)["repo_user"] == "octocat"
 
@@ -80,7 +81,7 @@ async def test_nobody_listening_to_what_is_said_takes_nothing_of_the_link_back()
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=writing,
-            env=surroundings(sandbox),
+            env=commands.environ(sandbox),
         )
         os.close(writing)
         said = asyncio.StreamReader()
@@ -104,12 +105,12 @@ async def test_a_hang_up_that_is_ignored_stays_ignored(sandbox: Sandbox) -> None
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        env=surroundings(sandbox),
+        env=commands.environ(sandbox),
     )
     await line_with(process.stderr, "/start?k=")
     process.send_signal(signal.SIGHUP)
     process.send_signal(signal.SIGTERM)
-    assert (await ended(process)).status == 143
+    assert (await commands.ended(process)).status == 143
 
 
 async def test_a_signal_during_the_exchange_says_that_the_outcome_is_not_known() -> None:
@@ -124,12 +125,12 @@ async def test_a_signal_during_the_exchange_says_that_the_outcome_is_not_known()
         return web.json_response({"authorizations": [], "count": 0})
 
     async with FakeServiceStage(respond) as server:
-        environ = surroundings(
+        environ = commands.environ(
             OAUTH_HELPER_ENDPOINT=server.endpoint,
             OAUTH_HELPER_PROJECT_ID=PROJECT,
             OAUTH_HELPER_TOKEN=TOKEN.token.reveal(),
         )
-        async with running("link", "github", "--no-browser", environ=environ) as process:
+        async with commands.running("link", "github", "--no-browser", environ=environ) as process:
             start = await line_with(process.stderr, "/start?k=")
             origin = start.partition("/start")[0]
             query = urlencode({"code": "abc", "state": STATE.reveal()})
@@ -139,7 +140,7 @@ async def test_a_signal_during_the_exchange_says_that_the_outcome_is_not_known()
                 process.send_signal(signal.SIGTERM)
                 async with await waiting as answer:
                     assert 'data-outcome="unknown"' in await answer.text()
-            end = await ended(process)
+            end = await commands.ended(process)
             over.set()
     assert end.status == 143
     assert "error: Terminated while ServiceStage was asked to create github-" in end.err
@@ -180,9 +181,9 @@ async def link_with(token: str, sandbox: Sandbox) -> Ended:
         stdin=PIPE,
         stdout=PIPE,
         stderr=PIPE,
-        env=surroundings(sandbox),
+        env=commands.environ(sandbox),
     )
-    return await ended(process, token.encode())
+    return await commands.ended(process, token.encode())
 
 
 async def test_a_direct_link_that_has_ended_well_stays_so() -> None:
@@ -204,7 +205,7 @@ async def test_a_direct_link_that_has_failed_keeps_its_reason() -> None:
 async def test_a_link_whose_redirect_was_refused_keeps_its_reason() -> None:
     async with Sandbox(faults=[Fault.parse("exchange=0402")]) as sandbox:
         command = ("link", "github", "--no-browser", "--events")
-        async with running(*command, environ=surroundings(sandbox), stdin=DEVNULL) as process:
+        async with commands.running(*command, environ=commands.environ(sandbox), stdin=DEVNULL) as process:
             assert process.stdout
             async with asyncio.timeout(30):
                 while (event := json.loads(await process.stdout.readline()))["event"] != "waiting":
@@ -221,7 +222,7 @@ async def test_a_link_whose_redirect_was_refused_keeps_its_reason() -> None:
                         pass
                 # The browser has not yet fetched the page that tells of it, and the listener waits for that.
                 process.send_signal(signal.SIGTERM)
-                end = await ended(process)
+                end = await commands.ended(process)
     assert (end.status, error_of(end.err)["code"]) == (6, "SVCSTG.REPO.0402")
 
 
@@ -232,13 +233,13 @@ async def test_who_stops_a_replacement_is_told_that_the_old_one_is_gone(number: 
         token = sandbox.personal_token.reveal()
         assert (await link_with(token, sandbox)).status == 0
         command = (*WITH_TOKEN, "--if-exists", "replace", "--json")
-        async with running(*command, environ=surroundings(sandbox), stdin=PIPE) as process:
+        async with commands.running(*command, environ=commands.environ(sandbox), stdin=PIPE) as process:
             assert process.stdin
             process.stdin.write(token.encode())
             process.stdin.close()
             await until(lambda: sandbox.calls["exchange"] == 2)
             process.send_signal(number)
-            end = await ended(process)
+            end = await commands.ended(process)
         assert await records(sandbox) == []
     assert end.status == 128 + number
     assert error_of(end.err)["message"].endswith(
@@ -254,7 +255,7 @@ def wrapped(text: str) -> str:
 async def test_a_wrapped_paste_is_taken_unseen(sandbox: Sandbox, tmp_path: Path, bracketed: bool) -> None:
     fifo = tmp_path / "redirect"
     os.mkfifo(fifo)
-    environ = surroundings(sandbox, SCRIPTED_REDIRECT=str(fifo))
+    environ = commands.environ(sandbox, SCRIPTED_REDIRECT=str(fifo))
     async with terminal("link", "github", environ=environ) as screen:
         redirect = await asyncio.to_thread(fifo.read_text)
         await screen.until("Paste the redirect's address here")
@@ -271,7 +272,7 @@ async def test_a_wrapped_paste_is_taken_unseen(sandbox: Sandbox, tmp_path: Path,
 
 
 async def test_the_clock_counts_down_and_control_c_leaves_the_terminal_as_it_was(sandbox: Sandbox) -> None:
-    environ = surroundings(sandbox, SCRIPTED_USER="nothing")
+    environ = commands.environ(sandbox, SCRIPTED_USER="nothing")
     async with terminal("link", "github", "--timeout", "100", environ=environ) as screen:
         await screen.until("1:40 left")
         await screen.until("1:38 left")
@@ -285,17 +286,17 @@ async def test_the_clock_counts_down_and_control_c_leaves_the_terminal_as_it_was
 
 
 async def test_colours_are_left_out_where_the_user_wants_none(sandbox: Sandbox) -> None:
-    async with terminal("show", "none", environ=surroundings(sandbox)) as screen:
+    async with terminal("show", "none", environ=commands.environ(sandbox)) as screen:
         assert await screen.ended() == 6
     assert "\x1b[31m" in screen.shown
-    async with terminal("show", "none", environ=surroundings(sandbox, NO_COLOR="1")) as screen:
+    async with terminal("show", "none", environ=commands.environ(sandbox, NO_COLOR="1")) as screen:
         assert await screen.ended() == 6
     assert "\x1b" not in screen.shown
 
 
 @pytest.mark.parametrize(("answer", "left"), [("n", 1), ("y", 0)])
 async def test_delete_asks_on_a_terminal(sandbox: Sandbox, answer: str, left: int) -> None:
-    environ = surroundings(sandbox)
+    environ = commands.environ(sandbox)
     async with terminal("link", "github", "--name", "mine", environ=environ) as screen:
         assert await screen.ended() == 0, screen.shown
     async with terminal("delete", "mine", environ=environ) as screen:
@@ -308,8 +309,8 @@ async def test_delete_asks_on_a_terminal(sandbox: Sandbox, answer: str, left: in
 
 
 async def test_a_deletion_that_is_declined_is_an_empty_list_to_scripts(sandbox: Sandbox) -> None:
-    environ = surroundings(sandbox)
-    assert (await run_command("link", "github", "--name", "mine", environ=environ)).status == 0
+    environ = commands.environ(sandbox)
+    assert (await commands.run_forked("link", "github", "--name", "mine", environ=environ)).status == 0
     async with terminal("delete", "mine", "--json", environ=environ) as screen:
         await screen.until("Delete mine? [y/N]: ")
         screen.type("n\n")
@@ -319,7 +320,7 @@ async def test_a_deletion_that_is_declined_is_an_empty_list_to_scripts(sandbox: 
 
 
 async def test_who_has_no_credentials_is_asked_for_an_iam_user(sandbox: Sandbox) -> None:
-    environ = surroundings(sandbox, HUAWEICLOUD_SDK_AK="", HUAWEICLOUD_SDK_SK="")
+    environ = commands.environ(sandbox, HUAWEICLOUD_SDK_AK="", HUAWEICLOUD_SDK_SK="")
     async with terminal("list", environ=environ) as screen:
         for question, answer in (
             ("Account name", sandbox.user.domain_name),

@@ -8,10 +8,10 @@ from urllib.parse import urljoin
 
 import pytest
 from aiohttp import ClientSession
-from command import error_of, records, run_command, surroundings
-from link_script import LINK, bring, consent, entries, holding, scripted, secrets_of, spend
-from screen import Screen, terminal
 from scripted_browser import Page
+from support.command_runner import commands, error_of, records
+from support.link_script import LINK, bring, consent, entries, holding, scripted, secrets_of, spend
+from support.screen import Screen, terminal
 
 from oauth_helper.sandbox import Sandbox
 from oauth_helper.sandbox.faults import Fault
@@ -31,7 +31,7 @@ async def authorization_url(screen: Screen) -> str:
 
 
 async def test_enter_begins_again_with_a_fresh_state(sandbox: Sandbox) -> None:
-    async with terminal(*LINK, "--no-browser", environ=surroundings(sandbox)) as screen:
+    async with terminal(*LINK, "--no-browser", environ=commands.environ(sandbox)) as screen:
         first = await consent(await authorization_url(screen))
         await spend(sandbox, first)
         screen.type(f"{first}\n")
@@ -55,7 +55,7 @@ async def test_the_tab_that_brought_the_redirect_shows_the_way_on(tmp_path: Path
     os.mkfifo(sight)
     async with Sandbox(faults=[Fault.parse("exchange=0402")]) as sandbox:
         cookies = tmp_path / "cookies"
-        environ = surroundings(sandbox, SCRIPTED_SIGHT=str(sight), SCRIPTED_COOKIES=str(cookies))
+        environ = commands.environ(sandbox, SCRIPTED_SIGHT=str(sight), SCRIPTED_COOKIES=str(cookies))
         async with terminal(*LINK, environ=environ) as screen:
             await screen.until(REFUSED)
             screen.type("\n")
@@ -73,7 +73,7 @@ async def test_the_tab_that_brought_the_redirect_shows_the_way_on(tmp_path: Path
 
 
 async def test_control_c_at_the_question_leaves_nothing(sandbox: Sandbox) -> None:
-    async with terminal(*LINK, "--no-browser", environ=surroundings(sandbox)) as screen:
+    async with terminal(*LINK, "--no-browser", environ=commands.environ(sandbox)) as screen:
         first = await consent(await authorization_url(screen))
         await spend(sandbox, first)
         screen.type(f"{first}\n")
@@ -87,7 +87,7 @@ async def test_control_c_at_the_question_leaves_nothing(sandbox: Sandbox) -> Non
 
 
 async def test_control_c_in_the_second_wait_leaves_nothing(sandbox: Sandbox) -> None:
-    async with terminal(*LINK, "--no-browser", environ=surroundings(sandbox)) as screen:
+    async with terminal(*LINK, "--no-browser", environ=commands.environ(sandbox)) as screen:
         first = await consent(await authorization_url(screen))
         await spend(sandbox, first)
         screen.type(f"{first}\n")
@@ -101,7 +101,7 @@ async def test_control_c_in_the_second_wait_leaves_nothing(sandbox: Sandbox) -> 
 
 
 async def test_without_a_terminal_it_is_refused(sandbox: Sandbox) -> None:
-    async with scripted(environ=surroundings(sandbox)) as script:
+    async with scripted(environ=commands.environ(sandbox)) as script:
         redirect = await script.consent()
         await spend(sandbox, redirect)
         page = await bring(script.listener, redirect)
@@ -114,6 +114,6 @@ async def test_without_a_terminal_it_is_refused(sandbox: Sandbox) -> None:
 
 async def test_an_expired_code_is_refused_too() -> None:
     async with Sandbox(code_lifetime=-1) as sandbox:
-        end = await run_command(*LINK, "--json", environ=surroundings(sandbox))
+        end = await commands.run(*LINK, "--json", environ=commands.environ(sandbox))
     assert end.status == 6
     assert error_of(end.err)["kind"] == "code-or-state-invalid"

@@ -8,10 +8,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
-from command import Ended, ended, error_of, line_with, records, run_command, running, surroundings
-from link_script import LINK, NAME, PatientUser, bring, scripted, until
-from screen import terminal
+from support.command_runner import Ended, commands, error_of, line_with, records
+from support.link_script import LINK, NAME, PatientUser, bring, scripted, until
 from support.promised_json import read_authorization
+from support.screen import terminal
 
 from oauth_helper.sandbox import Sandbox
 
@@ -38,7 +38,9 @@ def user(tmp_path: Path) -> PatientUser:
 async def together(environ: Mapping[str, str], number: int = FOUR) -> AsyncIterator[tuple[Process, list[Process]]]:
     """Start so many at once, and give the one that opened the browser and those that wait for it."""
     async with AsyncExitStack() as stack:
-        started = [await stack.enter_async_context(running(*LINK, "--json", environ=environ)) for _ in range(number)]
+        started = [
+            await stack.enter_async_context(commands.running(*LINK, "--json", environ=environ)) for _ in range(number)
+        ]
         waiting = await asyncio.gather(*map(is_waiting, started))
         [first] = [process for process, waits in zip(started, waiting, strict=True) if not waits]
         yield first, [process for process in started if process is not first]
@@ -55,13 +57,13 @@ async def is_waiting(process: Process) -> bool:
 
 
 async def ends(processes: list[Process]) -> list[Ended]:
-    return await asyncio.gather(*map(ended, processes))
+    return await asyncio.gather(*map(commands.ended, processes))
 
 
 async def test_ten_at_once_open_one_browser_and_all_end_well(sandbox: Sandbox, user: PatientUser) -> None:
-    async with together(surroundings(sandbox) | user.browser, TEN) as (first, others):
+    async with together(commands.environ(sandbox) | user.browser, TEN) as (first, others):
         user.go_on()
-        made = await ended(first)
+        made = await commands.ended(first)
         kept = await ends(others)
     assert made.status == 0, made.err
     for end in kept:
@@ -72,7 +74,7 @@ async def test_ten_at_once_open_one_browser_and_all_end_well(sandbox: Sandbox, u
 
 
 async def test_when_the_first_is_killed_another_takes_its_place(sandbox: Sandbox, user: PatientUser) -> None:
-    async with together(surroundings(sandbox) | user.browser) as (first, others):
+    async with together(commands.environ(sandbox) | user.browser) as (first, others):
         first.kill()
         await first.wait()
         await until(lambda: user.opened > 1)
@@ -85,7 +87,7 @@ async def test_when_the_first_is_killed_another_takes_its_place(sandbox: Sandbox
 
 
 async def test_when_the_user_says_no_to_the_first_all_have_heard_it(sandbox: Sandbox, user: PatientUser) -> None:
-    async with together(surroundings(sandbox, SCRIPTED_USER="deny") | user.browser) as (first, others):
+    async with together(commands.environ(sandbox, SCRIPTED_USER="deny") | user.browser) as (first, others):
         user.go_on()
         for end in await ends([first, *others]):
             assert (end.status, end.out) == (4, "")
@@ -95,60 +97,60 @@ async def test_when_the_user_says_no_to_the_first_all_have_heard_it(sandbox: San
 
 
 async def test_a_link_of_another_type_under_that_name_finds_it_taken(sandbox: Sandbox, user: PatientUser) -> None:
-    environ = surroundings(sandbox) | user.browser
+    environ = commands.environ(sandbox) | user.browser
     other = ("link", "gitlab", "--name", NAME, "--json")
-    async with running(*LINK, environ=environ) as first, running(*other, environ=environ) as second:
+    async with commands.running(*LINK, environ=environ) as first, commands.running(*other, environ=environ) as second:
         waiting = await asyncio.gather(is_waiting(first), is_waiting(second))
         user.go_on()
         late, early = (first, second) if waiting[0] else (second, first)
-        assert (await ended(early)).status == 0
-        end = await ended(late)
+        assert (await commands.ended(early)).status == 0
+        end = await commands.ended(late)
     assert end.status == 6, end.err
     assert "of type" in end.err
     assert len(await records(sandbox)) == user.opened == 1
 
 
 async def test_when_the_first_is_interrupted_the_second_asks_the_user(sandbox: Sandbox, user: PatientUser) -> None:
-    environ = surroundings(sandbox) | user.browser
-    async with running(*LINK, environ=environ) as first:
+    environ = commands.environ(sandbox) | user.browser
+    async with commands.running(*LINK, environ=environ) as first:
         await line_with(first.stderr, OPENED)
-        async with running(*LINK, "--json", environ=environ) as second:
+        async with commands.running(*LINK, "--json", environ=environ) as second:
             await line_with(second.stderr, JOINED)
             first.send_signal(signal.SIGINT)
-            assert (await ended(first)).status == 130
+            assert (await commands.ended(first)).status == 130
             await line_with(second.stderr, OPENED)
             user.go_on()
-            end = await ended(second)
+            end = await commands.ended(second)
     assert end.status == 0, end.err
     assert len(await records(sandbox)) == 1
     assert user.opened == 2
 
 
 async def test_where_nothing_can_be_locked_a_link_goes_on_alone_and_says_so(sandbox: Sandbox) -> None:
-    environ = surroundings(sandbox)
-    assert (await run_command(*LINK, environ=environ)).status == 0
+    environ = commands.environ(sandbox)
+    assert (await commands.run(*LINK, environ=environ)).status == 0
     [lock] = Path(environ["XDG_RUNTIME_DIR"]).rglob("*.lock")
     lock.unlink()
     lock.mkdir()
-    end = await run_command(*LINK, "--if-exists", "replace", environ=environ)
+    end = await commands.run(*LINK, "--if-exists", "replace", environ=environ)
     assert end.status == 0, end.err
     assert f"{lock} cannot be locked: Is a directory; other runs will not find this one." in end.err
 
 
 async def test_where_runs_cannot_meet_a_link_goes_on_alone_and_says_so(sandbox: Sandbox) -> None:
-    environ = surroundings(sandbox)
+    environ = commands.environ(sandbox)
     place = Path(environ["XDG_RUNTIME_DIR"]) / "oauth-helper"
     place.touch()
-    end = await run_command(*LINK, environ=environ)
+    end = await commands.run(*LINK, environ=environ)
     assert end.status == 0, end.err
     assert f'"{place}" is not a folder; other runs will not find this one.' in end.err
 
 
 async def test_who_will_not_wait_any_longer_for_the_first_leaves_it_to_go_on(sandbox: Sandbox) -> None:
-    environ = surroundings(sandbox)
+    environ = commands.environ(sandbox)
     async with scripted(environ=environ) as first:
         redirect = await first.consent()
-        end = await run_command(*LINK, "--timeout", "1", "--json", environ=environ)
+        end = await commands.run(*LINK, "--timeout", "1", "--json", environ=environ)
         assert (end.status, end.out) == (5, "")
         assert "Another oauth-helper is still linking my-auth" in end.err
         assert "`oauth-helper show my-auth` tells how it ended" in end.err
@@ -157,7 +159,7 @@ async def test_who_will_not_wait_any_longer_for_the_first_leaves_it_to_go_on(san
 
 
 async def test_what_is_pasted_into_the_second_is_taken_by_the_first_and_ends_both(sandbox: Sandbox) -> None:
-    environ = surroundings(sandbox)
+    environ = commands.environ(sandbox)
     async with scripted(environ=environ) as first:
         redirect = await first.consent()
         async with terminal(*LINK, environ=environ) as second:

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
-from blocked_cloud import CREATED, EARLIER, Cloud, assert_resumes, behind, gateway, linked, page, redirect_for
-from command import Ended, ended, error_of, line_with, run_command, running, surroundings
-from link_script import LINK, NAME, bring, delivered, entries, scripted, until
-from screen import terminal
+from support.blocked_cloud import CREATED, EARLIER, Cloud, assert_resumes, behind, gateway, linked, page, redirect_for
+from support.command_runner import Ended, commands, error_of, line_with
 from support.fake_link import FakeService, does_nothing, fail_with
 from support.fake_servicestage import KEY, FakeServiceStage, Received
+from support.link_script import LINK, NAME, bring, delivered, entries, scripted, until
+from support.screen import terminal
 
 from oauth_helper.errors import DeadlineError
 from oauth_helper.receiver import RedirectReceiver
@@ -124,7 +124,7 @@ async def test_what_appears_in_the_meantime_is_not_said_to_be_the_consoles_work(
 
 async def test_a_delivered_redirect_reaches_no_link_but_its_own() -> None:
     async with Sandbox() as sandbox:
-        environ = surroundings(sandbox)
+        environ = commands.environ(sandbox)
         async with (
             scripted("link", "github", "--name", "first", environ=environ) as first,
             scripted("link", "gitlab", "--name", "second", environ=environ) as second,
@@ -155,7 +155,7 @@ async def test_the_last_event_says_what_the_error_line_says_after_a_remembered_p
             "HUAWEICLOUD_SDK_AK": KEY.access_key,
             "HUAWEICLOUD_SDK_SK": KEY.secret_key.reveal(),
         }
-        assert (await run_command("list", environ=environ)).status == 0
+        assert (await commands.run("list", environ=environ)).status == 0
         cloud.blocked["create"] = gateway(403, "IAM.0003")
         end, _ = await linked(environ)
         assert end.status == 3
@@ -184,7 +184,7 @@ def desktop_tools(folder: Path) -> tuple[dict[str, str], Path]:
 async def test_a_link_that_keeps_what_exists_starts_no_desktop_program(tmp_path: Path) -> None:
     more, asked = desktop_tools(tmp_path)
     async with behind(Cloud(records=[EARLIER])) as environ:
-        end = await run_command(*LINK, environ=dict(environ) | more)
+        end = await commands.run(*LINK, environ=dict(environ) | more)
     assert end.status == 0, end.err
     assert not asked.exists()
 
@@ -194,17 +194,17 @@ async def test_a_link_that_waits_for_one_without_a_browser_says_so() -> None:
     cloud.blocked["create"] = cloud.never
     async with (
         behind(cloud) as environ,
-        running(*LINK, "--with-token", environ=environ, stdin=asyncio.subprocess.PIPE) as holder,
+        commands.running(*LINK, "--with-token", environ=environ, stdin=asyncio.subprocess.PIPE) as holder,
     ):
         assert holder.stdin
         holder.stdin.write(b"ghp_planted\n")
         holder.stdin.close()
         await until(lambda: "create" in cloud.calls)
-        async with running(*LINK, "--no-browser", environ=environ) as waiting:
+        async with commands.running(*LINK, "--no-browser", environ=environ) as waiting:
             await line_with(waiting.stderr, f"Another oauth-helper is linking {NAME}. Waiting for it.")
             cloud.records.append(CREATED)
             holder.send_signal(signal.SIGKILL)
-            end = await ended(waiting)
+            end = await commands.ended(waiting)
     assert end.status == 0, end.err
     assert f"Linked {NAME}: the other oauth-helper did." in end.err
 
@@ -220,7 +220,7 @@ async def test_apply_warns_and_goes_on_if_the_account_may_not_list(tmp_path: Pat
     cloud = Cloud({"get": gateway(403, "IAM.0003")})
     async with behind(cloud) as environ:
         given = ("apply", declared(tmp_path, ["team-a", "team-b"]), "--json")
-        end = await run_command(*given, environ=dict(environ) | {"GIT_TOKEN": "ghp_planted"})
+        end = await commands.run(*given, environ=dict(environ) | {"GIT_TOKEN": "ghp_planted"})
     assert end.status == 0, end.err
     assert {one["result"] for one in json.loads(end.out)} == {"created"}
     assert end.err.count("This account may not list authorizations") == 1
@@ -230,7 +230,7 @@ async def test_apply_says_once_that_other_runs_will_not_find_it(tmp_path: Path) 
     async with behind(Cloud()) as environ:
         (Path(environ["XDG_RUNTIME_DIR"]) / "oauth-helper").touch()
         given = ("apply", declared(tmp_path, ["team-a", "team-b", "team-c"]))
-        end = await run_command(*given, environ=dict(environ) | {"GIT_TOKEN": "ghp_planted"})
+        end = await commands.run(*given, environ=dict(environ) | {"GIT_TOKEN": "ghp_planted"})
     assert end.status == 0, end.err
     assert end.err.count("other runs will not find this one") == 1
 
@@ -247,7 +247,7 @@ async def test_resume_fails_if_an_entry_was_refused(with_good_one: bool) -> None
         else:
             entry.rename(planted)
         cloud.blocked.clear()
-        end = await run_command("resume", "--json", environ=environ)
+        end = await commands.run("resume", "--json", environ=environ)
     assert end.status == 9, end.err
     assert error_of(end.err)["kind"] == "machine"
     assert planted.name in end.err
@@ -262,7 +262,7 @@ async def test_resume_keeps_the_redirect_if_iam_answers_with_a_page() -> None:
         cloud.blocked["post"] = page(404)
         signed_in = {key: value for key, value in environ.items() if key != "OAUTH_HELPER_TOKEN"} | user
         iam = {"OAUTH_HELPER_IAM_ENDPOINT": environ["OAUTH_HELPER_ENDPOINT"], "OAUTH_HELPER_REGION": "cn-north-4"}
-        end = await run_command("resume", environ=signed_in | iam)
+        end = await commands.run("resume", environ=signed_in | iam)
         assert end.status == 8, end.err
         assert "The redirect is kept. Run `oauth-helper resume` again in a moment." in end.err
         await assert_resumes(cloud, environ)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
-from at_once import AtOnce
-from command import surroundings
+from support.at_once import AtOnce
+from support.command_runner import commands
 from support.fake_servicestage import KEY, PROJECT, FakeServiceStage, Received
 
 from oauth_helper import (
@@ -44,7 +44,7 @@ async def service() -> AsyncIterator[ServiceStageClient]:
 
 @pytest.fixture(autouse=True)
 def browser(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BROWSER", surroundings()["BROWSER"])
+    monkeypatch.setenv("BROWSER", commands.environ()["BROWSER"])
 
 
 async def test_link_returns_the_authorization_and_prints_nothing(

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from other_users import acting_as, needs_root
+from support.other_users import acting_as, needs_root
 
 from oauth_helper.api import name_for
 from oauth_helper.errors import CredentialsError, SettingsError

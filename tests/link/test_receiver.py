@@ -1,8 +1,8 @@
 """What the traffic says about a redirect that does not come, and when it is told."""
 
 import pytest
-from link_script import until
 from support.fake_link import OURS, FakeService, FakeSession, link_with
+from support.link_script import until
 from support.redirect_cases import redirect
 
 from oauth_helper.cli.progress import ignored_text

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
-from other_users import NOBODY, acting_as, folder_of_nobody, needs_root
 from support.fake_link import FakeService, FakeSession, User, consents, journal_with, link_with
+from support.other_users import NOBODY, acting_as, folder_of_nobody, needs_root
 from support.scripted_service import CREATED, EXISTING, HURRIED, NAME, MemoryJournal
 
 from oauth_helper.errors import (

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from command import surroundings, use_temporary_folder
+from support.command_runner import commands, use_temporary_folder
 from support.fake_link import OURS
 from support.pseudo_terminal import Terminal, standard_input, terminal
 from support.recorded_events import RecordedEvents
@@ -277,12 +277,12 @@ async def test_a_demanded_browser_that_cannot_be_a_window_is_an_error(tmp_path: 
 async def test_without_a_window_the_page_takes_the_address(
     tmp_path: Path, profiles: Path, script: str, warning: str
 ) -> None:
-    user = surroundings()["BROWSER"]
+    user = commands.environ()["BROWSER"]
     program(tmp_path, "chromium", script.format(user=user, sleep=shutil.which("sleep")))
     program(tmp_path, "xdg-open", f'exec {user} "$1"')
     told = RecordedEvents()
     async with Sandbox() as sandbox:
-        environ = surroundings(PATH=str(tmp_path), BROWSER="", DISPLAY=":of-nobody")
+        environ = commands.environ(PATH=str(tmp_path), BROWSER="", DISPLAY=":of-nobody")
         linked = await link(sandbox, "auto", told, environ=environ)
     assert linked.authorization.repo_user == "octocat"
     assert Captured(Way.PAGE) in told
@@ -394,7 +394,7 @@ async def test_the_same_window_goes_to_the_git_host_again(family: Family) -> Non
 
 async def test_the_page_in_the_users_own_browser_takes_the_second_address_too(tmp_path: Path) -> None:
     told = RecordedEvents()
-    environ = surroundings(PATH=str(tmp_path), BROWSER="", DISPLAY="")
+    environ = commands.environ(PATH=str(tmp_path), BROWSER="", DISPLAY="")
     async with Sandbox() as sandbox:
         linking = asyncio.create_task(
             link_twice(sandbox, BrowserOptions(simulated_user=play_user, environ=environ), told)

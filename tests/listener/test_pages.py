@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
-from command import use_temporary_folder
+from support.command_runner import use_temporary_folder
 from support.listener import ADDRESS, DIRECT, Forms, RedirectReceiver, ask
 
 from oauth_helper.browsers.discovery import Family, choose_here

@@ -16,8 +16,7 @@ from contextlib import ExitStack, closing, contextmanager
 from urllib.parse import quote, urlencode, urlsplit
 
 import pytest
-from command import error_of, run_command, surroundings
-from other_users import acting_as, needs_root
+from support.command_runner import commands, error_of
 from support.listener import (
     ADDRESS,
     CODE,
@@ -37,6 +36,7 @@ from support.listener import (
     say,
     told,
 )
+from support.other_users import acting_as, needs_root
 
 from oauth_helper import RepoType, UsageError, link
 from oauth_helper.errors import AuthorizationDeniedError
@@ -399,7 +399,7 @@ COMMANDS = (("link", "github", "--sandbox", "--port"), ("doctor", "--port"), ("s
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
 @pytest.mark.parametrize("port", ["22", "3659", "6679"])
 async def test_a_port_that_browsers_block_is_wrong_usage(command: tuple[str, ...], port: str) -> None:
-    end = await run_command(*command, port, "--json", environ=surroundings())
+    end = await commands.run(*command, port, "--json", environ=commands.environ())
     assert (end.status, end.out) == (2, "")
     error = error_of(end.err)
     assert error["kind"] == "usage"

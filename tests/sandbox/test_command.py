@@ -10,9 +10,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from command import error_of, line_with
-from link_script import delivered, scripted
-from support.command_runner import CommandRunner, Ended
+from support.command_runner import Ended, commands, error_of, line_with
+from support.link_script import delivered, scripted
 from support.oidc_provider import LOGIN, OidcProvider, go_through, oidc_provider
 from support.promised_json import read_authorization
 from yarl import URL
@@ -22,7 +21,7 @@ from oauth_helper.sandbox.faults import CALLS, KINDS
 SECRET = "planted-client-secret"
 
 
-async def test_the_command_prints_exports_and_serves_until_it_is_stopped(commands: CommandRunner) -> None:
+async def test_the_command_prints_exports_and_serves_until_it_is_stopped() -> None:
     async with commands.running("sandbox", environ=commands.environ()) as process:
         assert process.stdout
         lines = [await line_with(process.stdout, "export ") for _ in range(6)]
@@ -37,7 +36,7 @@ async def test_the_command_prints_exports_and_serves_until_it_is_stopped(command
         assert (await commands.ended(process)).status == 0
 
 
-async def test_the_command_prints_json(commands: CommandRunner) -> None:
+async def test_the_command_prints_json() -> None:
     async with commands.running("sandbox", "--json", "--quiet", environ=commands.environ()) as process:
         assert process.stdout
         environ = commands.environ() | json.loads(await process.stdout.readline())
@@ -47,7 +46,7 @@ async def test_the_command_prints_json(commands: CommandRunner) -> None:
     assert (end.status, end.err) == (0, "")
 
 
-async def test_faults_are_injected_in_order(commands: CommandRunner) -> None:
+async def test_faults_are_injected_in_order() -> None:
     faults = ("--fault", "list=403", "--fault", "list=429:4")
     async with commands.running("sandbox", "--json", *faults, environ=commands.environ()) as process:
         assert process.stdout
@@ -57,7 +56,7 @@ async def test_faults_are_injected_in_order(commands: CommandRunner) -> None:
     assert [error_of(end.err)["code"] for end in ends[:2]] == ["IAM.0003", "APIGW.0308"]
 
 
-async def test_the_console_port_can_be_chosen(commands: CommandRunner) -> None:
+async def test_the_console_port_can_be_chosen() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         end = await commands.run("sandbox", "--json", "--console-port", port, environ=commands.environ())
@@ -74,14 +73,14 @@ async def test_the_console_port_can_be_chosen(commands: CommandRunner) -> None:
 
 
 @pytest.mark.parametrize("fault", ["tea=429", "list=418", "list=429:often"])
-async def test_an_unknown_fault_is_a_usage_error(commands: CommandRunner, fault: str) -> None:
+async def test_an_unknown_fault_is_a_usage_error(fault: str) -> None:
     end = await commands.run("sandbox", "--json", "--fault", fault, environ=commands.environ())
     assert (end.status, end.out) == (2, "")
     assert error_of(end.err)["kind"] == "usage"
     assert error_of(end.err)["hint"] == "See `oauth-helper sandbox --help`."
 
 
-async def test_the_help_lists_every_fault(commands: CommandRunner) -> None:
+async def test_the_help_lists_every_fault() -> None:
     end = await commands.run("sandbox", "--help", environ=commands.environ())
     assert end.status == 0
     told = end.out.partition("WHAT goes wrong:")[2]
@@ -89,7 +88,7 @@ async def test_the_help_lists_every_fault(commands: CommandRunner) -> None:
         assert f"{word} {meaning}" in " ".join(told.split())
 
 
-async def test_link_with_sandbox_needs_no_settings_and_no_browser(commands: CommandRunner) -> None:
+async def test_link_with_sandbox_needs_no_settings_and_no_browser() -> None:
     end = await commands.run("link", "github", "--sandbox", "--json", environ=commands.environ(BROWSER=""))
     assert end.status == 0, end.err
     assert read_authorization(end.out)["repo_user"]
@@ -116,7 +115,7 @@ def secret_file(folder: Path, text: str, mode: int = 0o600) -> Path:
     return path
 
 
-async def exported(commands: CommandRunner, process: asyncio.subprocess.Process) -> dict[str, str]:
+async def exported(process: asyncio.subprocess.Process) -> dict[str, str]:
     """Return the environment of a shell that has run the first five lines."""
     environ = commands.environ()
     for _ in range(5):
@@ -125,12 +124,10 @@ async def exported(commands: CommandRunner, process: asyncio.subprocess.Process)
     return environ
 
 
-async def test_a_user_authorizes_at_the_provider(
-    commands: CommandRunner, provider: OidcProvider, tmp_path: Path
-) -> None:
+async def test_a_user_authorizes_at_the_provider(provider: OidcProvider, tmp_path: Path) -> None:
     path = secret_file(tmp_path, provider.registration.client_secret.reveal() + "\n")
     async with commands.running("sandbox", *options(provider.issuer, path), environ=commands.environ()) as process:
-        environ = await exported(commands, process)
+        environ = await exported(process)
         addresses = [await line_with(process.stdout, "# redirect URI for ") for _ in range(4)]
         async with scripted(environ=environ) as script:
             redirect = await go_through((await script.event("waiting"))["authorization_url"])
@@ -143,12 +140,10 @@ async def test_a_user_authorizes_at_the_provider(
     assert (end.status, "warning" in end.err) == (0, False)
 
 
-async def test_the_reason_of_a_refused_code_is_a_warning(
-    commands: CommandRunner, provider: OidcProvider, tmp_path: Path
-) -> None:
+async def test_the_reason_of_a_refused_code_is_a_warning(provider: OidcProvider, tmp_path: Path) -> None:
     path = secret_file(tmp_path, SECRET, mode=0o644)
     async with commands.running("sandbox", *options(provider.issuer, path), environ=commands.environ()) as process:
-        environ = await exported(commands, process)
+        environ = await exported(process)
         async with scripted(environ=environ) as script:
             redirect = await go_through((await script.event("waiting"))["authorization_url"])
             assert (await delivered(redirect, environ)).status == 6
@@ -159,7 +154,7 @@ async def test_the_reason_of_a_refused_code_is_a_warning(
     assert SECRET not in end.out + end.err
 
 
-async def refused(commands: CommandRunner, *arguments: str) -> tuple[Ended, str]:
+async def refused(*arguments: str) -> tuple[Ended, str]:
     """Run a sandbox that cannot start; return its end and the message."""
     end = await commands.run("sandbox", "--json", *arguments, environ=commands.environ())
     assert end.out == ""
@@ -167,33 +162,31 @@ async def refused(commands: CommandRunner, *arguments: str) -> tuple[Ended, str]
     return end, str(error_of(end.err)["message"])
 
 
-async def test_a_provider_that_does_not_run_is_an_error(commands: CommandRunner, tmp_path: Path) -> None:
+async def test_a_provider_that_does_not_run_is_an_error(tmp_path: Path) -> None:
     server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
     host, port = server.sockets[0].getsockname()
     server.close()
     await server.wait_closed()
-    end, message = await refused(commands, *options(f"http://{host}:{port}", secret_file(tmp_path, SECRET)))
+    end, message = await refused(*options(f"http://{host}:{port}", secret_file(tmp_path, SECRET)))
     assert end.status == 7
     assert f"http://{host}:{port}/.well-known/openid-configuration" in message
 
 
-async def test_an_address_that_is_not_an_issuer_is_an_error(
-    commands: CommandRunner, provider: OidcProvider, tmp_path: Path
-) -> None:
+async def test_an_address_that_is_not_an_issuer_is_an_error(provider: OidcProvider, tmp_path: Path) -> None:
     path = secret_file(tmp_path, SECRET)
-    end, message = await refused(commands, *options(f"{provider.issuer}/nowhere", path))
+    end, message = await refused(*options(f"{provider.issuer}/nowhere", path))
     assert (end.status, "/nowhere/.well-known/openid-configuration" in message) == (7, True)
-    end, message = await refused(commands, *options(provider.issuer.replace("127.0.0.1", "localhost"), path))
+    end, message = await refused(*options(provider.issuer.replace("127.0.0.1", "localhost"), path))
     assert (end.status, f"another issuer, {provider.issuer}" in message) == (7, True)
-    end, message = await refused(commands, *options("http://git.example.com", path))
+    end, message = await refused(*options("http://git.example.com", path))
     assert (end.status, "plain http" in message) == (3, True)
 
 
 @pytest.mark.parametrize("left_out", ["--git-host", "--client-id", "--client-secret-file"])
-async def test_the_three_options_go_together(commands: CommandRunner, tmp_path: Path, left_out: str) -> None:
+async def test_the_three_options_go_together(tmp_path: Path, left_out: str) -> None:
     given = options("http://127.0.0.1:9", secret_file(tmp_path, SECRET))
     place = given.index(left_out)
-    end, message = await refused(commands, *given[:place], *given[place + 2 :])
+    end, message = await refused(*given[:place], *given[place + 2 :])
     assert end.status == 2
     assert left_out in message
     assert error_of(end.err)["hint"] == "See `oauth-helper sandbox --help`."
@@ -204,20 +197,18 @@ async def test_the_three_options_go_together(commands: CommandRunner, tmp_path: 
     [("", "is empty"), ("\n\n", "is empty"), (f"{SECRET}\n{SECRET}", "has more than one line"), ("x" * 70_000, "long")],
     ids=["empty", "blank", "two lines", "huge"],
 )
-async def test_a_secret_file_must_have_one_line(
-    commands: CommandRunner, tmp_path: Path, text: str, reason: str
-) -> None:
+async def test_a_secret_file_must_have_one_line(tmp_path: Path, text: str, reason: str) -> None:
     path = secret_file(tmp_path, text)
-    end, message = await refused(commands, *options("http://127.0.0.1:9", path))
+    end, message = await refused(*options("http://127.0.0.1:9", path))
     assert end.status == 2
     assert str(path) in message
     assert reason in message
 
 
-async def test_a_secret_file_must_be_readable_text(commands: CommandRunner, tmp_path: Path) -> None:
-    end, message = await refused(commands, *options("http://127.0.0.1:9", tmp_path / "none"))
+async def test_a_secret_file_must_be_readable_text(tmp_path: Path) -> None:
+    end, message = await refused(*options("http://127.0.0.1:9", tmp_path / "none"))
     assert (end.status, "No such file" in message) == (2, True)
     binary = secret_file(tmp_path, "")
     binary.write_bytes(b"planted\xff")
-    end, message = await refused(commands, *options("http://127.0.0.1:9", binary))
+    end, message = await refused(*options("http://127.0.0.1:9", binary))
     assert (end.status, "is no text" in message) == (2, True)

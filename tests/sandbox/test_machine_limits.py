@@ -6,8 +6,8 @@ import subprocess
 import sys
 
 import pytest
-from command import surroundings
-from other_users import needs_root
+from support.command_runner import commands
+from support.other_users import needs_root
 
 from oauth_helper.errors import cannot_listen
 
@@ -16,7 +16,7 @@ COMMANDS = pytest.mark.parametrize("words", ["sandbox", "sandbox --console-port 
 
 def ended_after(limit: str, words: str, *wrapped: str) -> subprocess.CompletedProcess[str]:
     command = [*wrapped, "sh", "-c", f'{limit}; exec "$@"', "sh", sys.executable, "-m", "oauth_helper", *words.split()]
-    environ = {name: value for name, value in surroundings().items() if not name.startswith("COVERAGE_")}
+    environ = {name: value for name, value in commands.environ().items() if not name.startswith("COVERAGE_")}
     return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=30, check=False)
 
 

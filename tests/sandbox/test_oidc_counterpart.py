@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from command import error_of, records
-from link_script import delivered, scripted
-from support.command_runner import CommandRunner
+from support.command_runner import commands, error_of, records
+from support.link_script import delivered, scripted
 from support.oidc_provider import LOGIN, OidcProvider, go_through, oidc_provider
 
 from oauth_helper.errors import CodeOrStateInvalidError
@@ -73,7 +72,7 @@ async def host() -> AsyncIterator[Host]:
 
 
 @pytest.mark.parametrize("repo_type", ["github", "gitlab", "gitee", "bitbucket"])
-async def test_a_link_has_the_account_of_the_provider(commands: CommandRunner, host: Host, repo_type: str) -> None:
+async def test_a_link_has_the_account_of_the_provider(host: Host, repo_type: str) -> None:
     environ = commands.environ(host.sandbox)
     async with scripted("link", repo_type, environ=environ) as script:
         redirect = await go_through((await script.event("waiting"))["authorization_url"])
@@ -87,7 +86,7 @@ async def test_a_link_has_the_account_of_the_provider(commands: CommandRunner, h
     assert host.warnings == []
 
 
-async def test_cancelling_is_a_denial(commands: CommandRunner, host: Host) -> None:
+async def test_cancelling_is_a_denial(host: Host) -> None:
     environ = commands.environ(host.sandbox)
     async with scripted(environ=environ) as script:
         redirect = await go_through((await script.event("waiting"))["authorization_url"], cancels=True)
@@ -100,7 +99,7 @@ async def test_cancelling_is_a_denial(commands: CommandRunner, host: Host) -> No
     assert await records(host.sandbox) == []
 
 
-async def test_an_expired_code_is_refused(commands: CommandRunner, host: Host) -> None:
+async def test_an_expired_code_is_refused(host: Host) -> None:
     environ = commands.environ(host.sandbox)
     async with scripted(environ=environ) as script:
         redirect = await go_through((await script.event("waiting"))["authorization_url"])
@@ -126,7 +125,7 @@ async def test_a_code_used_twice_is_refused_and_its_token_is_revoked(host: Host)
     assert [record["name"] for record in await records(host.sandbox)] == ["first"]
 
 
-async def test_a_redirect_of_another_issuer_is_ignored(commands: CommandRunner, host: Host) -> None:
+async def test_a_redirect_of_another_issuer_is_ignored(host: Host) -> None:
     environ = commands.environ(host.sandbox)
     async with scripted(environ=environ) as script:
         redirect = await go_through((await script.event("waiting"))["authorization_url"])
@@ -142,11 +141,11 @@ async def test_a_redirect_of_another_issuer_is_ignored(commands: CommandRunner, 
 
 
 @pytest.mark.parametrize("query", ["", CHALLENGE], ids=["no challenge", "a challenge"])
-async def test_the_authorization_url_is_opened_unchanged(commands: CommandRunner, query: str) -> None:
+async def test_the_authorization_url_is_opened_unchanged(query: str) -> None:
     async with oidc_provider(endpoint_query=query) as provider, opened(provider) as host:
         async with scripted(environ=commands.environ(host.sandbox)) as script:
             authorization_url = (await script.event("waiting"))["authorization_url"]
-        (given,) = CommandRunner.current().authorization_urls
+        (given,) = commands.authorization_urls
         assert authorization_url == given
         assert query in given
         assert ("code_challenge" in given) is bool(query)

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 from browser_session import Browser, Chromium, Firefox, Tab
-from command import surroundings, use_temporary_folder
-from link_script import Script, scripted
-from support.command_runner import CommandRunner
+from support.command_runner import commands, use_temporary_folder
+from support.link_script import Script, scripted
 from support.oidc_provider import LOGIN, OidcProvider, oidc_provider
 from support.recorded_events import RecordedEvents
 from support.thoroughness import some_of
@@ -66,7 +65,7 @@ async def test_a_window_captures_the_redirect(family: Family, profiles: Path) ->
     ):
         linked = await link(sandbox, family, told)
         assert sandbox.console.requests == 0
-        assert {await asked(provider)} == CommandRunner.current().authorization_urls
+        assert {await asked(provider)} == commands.authorization_urls
     assert linked.authorization.repo_user == f"{LOGIN}-of-oidc"
     assert Captured(Way.WINDOW) in told
     assert not list(profiles.iterdir())
@@ -102,7 +101,7 @@ class OwnBrowser(NamedTuple):
 async def own_browser(kind: type[Browser], sandbox: Sandbox) -> AsyncIterator[OwnBrowser]:
     if kind.find() is None:
         pytest.skip(f"none of {', '.join(kind.names)} is installed")
-    async with kind() as browser, scripted(environ=surroundings(sandbox)) as script:
+    async with kind() as browser, scripted(environ=commands.environ(sandbox)) as script:
         await browser.tab.open((await script.event("waiting"))["listener"])
         await browser.tab.evaluate("document.querySelector('#authorize').click()")
         host = await browser.second_tab()
@@ -121,7 +120,7 @@ async def test_the_users_own_browser_follows_the_manual(kind: type[Browser]) -> 
             await own.page.wait_for("document.body.dataset.outcome === 'linked'")
             assert f"{LOGIN}-of-oidc" in await own.page.evaluate("document.body.textContent")
             assert (await own.link.ended()).status == 0
-        assert {await asked(provider)} == CommandRunner.current().authorization_urls
+        assert {await asked(provider)} == commands.authorization_urls
 
 
 @pytest.mark.parametrize("kind", some_of([Chromium, Firefox], one_in=2), ids=lambda kind: kind.__name__)

@@ -11,10 +11,10 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
-from command import ended, run_command, surroundings
-from link_script import LINK
-from other_users import NOBODY, needs_root
 from security.two_users import TESTS, Machine, two_users
+from support.command_runner import commands
+from support.link_script import LINK
+from support.other_users import NOBODY, needs_root
 
 from oauth_helper.sandbox import Sandbox
 
@@ -38,7 +38,9 @@ def public() -> Iterator[Path]:
 
 async def linked(sandbox: Sandbox, **variables: str) -> str:
     """Link once more, whatever happens to the folders; return what was said."""
-    end = await run_command(*LINK, "--if-exists", "replace", environ=surroundings(sandbox, COLUMNS="1000", **variables))
+    end = await commands.run(
+        *LINK, "--if-exists", "replace", environ=commands.environ(sandbox, COLUMNS="1000", **variables)
+    )
     assert end.status == 0, end.err
     return end.err
 
@@ -146,7 +148,7 @@ async def linked_by_the_first(machine: Machine, sandbox: Sandbox, **variables: s
         stdout=PIPE,
         stderr=PIPE,
     )
-    end = await ended(process)
+    end = await commands.ended(process)
     assert end.status == 0, end.err
     return end.err
 

@@ -16,8 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from other_users import NOBODY, acting_as, folder_of_nobody, mode_of, names_in, needs_root
 from support.journal_entries import ENTRY, NOW, SECOND, TARGET, made_at, pending, without_secrets
+from support.other_users import NOBODY, acting_as, folder_of_nobody, mode_of, names_in, needs_root
 
 from oauth_helper.errors import MachineError
 from oauth_helper.journal import Journal, has_entries

@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 
 import pytest
-from link_script import LINK, bring, scripted
-from support.command_runner import CommandRunner
+from support.command_runner import commands
+from support.link_script import LINK, bring, scripted
 from support.mutated_package import Plant, planted
 from support.secret_search import LeakError
 
@@ -34,7 +34,7 @@ LEAKS = [
 ]
 
 
-def environ_of_copy(commands: CommandRunner, sandbox: Sandbox, copy: Path) -> dict[str, str]:
+def environ_of_copy(sandbox: Sandbox, copy: Path) -> dict[str, str]:
     environ = commands.environ(sandbox)
     environ["PYTHONSAFEPATH"] = "1"
     environ["PYTHONPATH"] = os.pathsep.join([environ["PYTHONPATH"], str(copy)])
@@ -43,10 +43,10 @@ def environ_of_copy(commands: CommandRunner, sandbox: Sandbox, copy: Path) -> di
 
 
 @pytest.mark.parametrize(("plant", "found"), LEAKS)
-async def test_a_planted_leak_is_found(commands: CommandRunner, tmp_path: Path, plant: Plant, found: str) -> None:
+async def test_a_planted_leak_is_found(tmp_path: Path, plant: Plant, found: str) -> None:
     copy = planted(plant, tmp_path / "copy")
     async with Sandbox() as sandbox:
-        end = await commands.run(*LINK, "--timeout", "10", environ=environ_of_copy(commands, sandbox, copy))
+        end = await commands.run(*LINK, "--timeout", "10", environ=environ_of_copy(sandbox, copy))
     assert end.status == 0, end.err
     with pytest.raises(LeakError) as failure:
         commands.search()
@@ -54,10 +54,10 @@ async def test_a_planted_leak_is_found(commands: CommandRunner, tmp_path: Path, 
     commands.forget()
 
 
-async def test_a_file_that_the_command_leaves_is_searched(commands: CommandRunner, tmp_path: Path) -> None:
+async def test_a_file_that_the_command_leaves_is_searched(tmp_path: Path) -> None:
     line = '(__import__("pathlib").Path.home() / "copy").write_text(code.reveal()[3:])'
     copy = planted(Plant("servicestage/client.py", "ServiceStageClient.create_oauth", line), tmp_path / "copy")
-    async with Sandbox() as sandbox, scripted(environ=environ_of_copy(commands, sandbox, copy)) as script:
+    async with Sandbox() as sandbox, scripted(environ=environ_of_copy(sandbox, copy)) as script:
         redirect = await script.consent()
         await bring(script.listener, redirect)
         assert (await script.ended()).status == 0

@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
-from other_users import NOBODY, acting_as, as_nobody, folder_of_nobody, mode_of, names_in, needs_root
+from support.other_users import NOBODY, acting_as, as_nobody, folder_of_nobody, mode_of, names_in, needs_root
 
 from oauth_helper.errors import MachineError
 from oauth_helper.private_files import (

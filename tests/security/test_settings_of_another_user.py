@@ -8,10 +8,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from command import error_of, surroundings
-from forked_commands import run_command
-from other_users import needs_root
 from security.two_users import SHARED, Machine, two_users
+from support.command_runner import commands, error_of
+from support.other_users import needs_root
 
 from oauth_helper.sandbox import Sandbox
 
@@ -78,7 +77,7 @@ async def test_only_a_settings_file_that_no_one_else_can_change_is_used(
         change(shared)
     where = {"OAUTH_HELPER_CONFIG": str(path)} if is_named else {"XDG_CONFIG_HOME": str(shared / "a")}
     async with Sandbox() as sandbox:
-        ended = await run_command("list", "--json", environ=surroundings(sandbox, **where))
+        ended = await commands.run_forked("list", "--json", environ=commands.environ(sandbox, **where))
         assert (ended.status, sandbox.calls.total()) == ((3, 0) if words else (0, 1)), ended.err
     if words:
         assert words.format(shared) in error_of(ended.err)["message"]

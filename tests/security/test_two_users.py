@@ -14,11 +14,11 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
-from command import Ended, records
-from link_script import LINK, NAME, Script, consent, created, secrets_of, until
-from other_users import needs_root
 from security.second_user import Report
 from security.two_users import BROWSERS, SHARED, TESTS, Machine, two_users
+from support.command_runner import Ended, records
+from support.link_script import LINK, NAME, Script, consent, created, secrets_of, until
+from support.other_users import needs_root
 from support.thoroughness import some_of
 
 from oauth_helper.sandbox import Sandbox

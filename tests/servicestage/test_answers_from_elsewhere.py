@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 import pytest
 from aiohttp import web
-from blocked_cloud import CREATED, EARLIER, PAGE, Cloud, assert_resumes, behind, gateway, linked, page
-from command import run_command
-from link_script import NAME, entries
+from support.blocked_cloud import CREATED, EARLIER, PAGE, Cloud, assert_resumes, behind, gateway, linked, page
+from support.command_runner import commands
+from support.link_script import NAME, entries
 
 FOREIGN = [
     (page(418, Server="ExampleWAF"), 8, "denied. This is not an answer of ServiceStage but of a firewall"),
@@ -41,7 +41,7 @@ async def test_the_redirect_is_kept_and_it_is_said_who_answered(
         assert "\x1b" not in end.err
         assert "The redirect is kept: `oauth-helper resume` finishes it" in hint
         assert len(entries()) == 1
-        again = await run_command("resume", environ=environ)
+        again = await commands.run("resume", environ=environ)
         assert again.status == status, again.err
         assert len(entries()) == 1, "resume meets the same answer, and keeps it too"
         await assert_resumes(cloud, environ)
@@ -85,7 +85,7 @@ async def test_a_deletion_waits_as_long_as_it_is_asked_to_if_there_is_time(secon
 async def test_a_page_that_says_success_deletes_nothing() -> None:
     cloud = Cloud({"delete": page(200)}, [EARLIER])
     async with behind(cloud) as environ:
-        end = await run_command("delete", NAME, "--yes", environ=environ)
+        end = await commands.run("delete", NAME, "--yes", environ=environ)
         assert end.status == 7, end.err
         assert "does not come from ServiceStage" in end.err
 
@@ -107,7 +107,7 @@ async def test_a_page_that_says_success_is_looked_after() -> None:
 async def test_without_a_browser_nothing_is_kept_and_it_is_said_what_to_do() -> None:
     cloud = Cloud({"create": page(451)})
     async with behind(cloud) as environ:
-        end = await run_command(
+        end = await commands.run(
             "link", "github", "--name", NAME, "--with-token", environ=environ, given="ghp_planted\n"
         )
     assert end.status == 8, end.err
@@ -160,7 +160,7 @@ async def test_who_asks_for_a_few_seconds_gets_them(with_token: bool) -> None:
     async with behind(cloud) as environ:
         if with_token:
             given = ("link", "github", "--name", NAME, "--with-token")
-            end = await run_command(*given, environ=environ, given="ghp_planted\n")
+            end = await commands.run(*given, environ=environ, given="ghp_planted\n")
         else:
             end, _ = await linked(environ)
     assert end.status == 0, end.err

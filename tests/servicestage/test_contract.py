@@ -9,10 +9,9 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from command import Ended, error_of, surroundings
-from forked_commands import run_command
-from link_script import bring, scripted
+from support.command_runner import Ended, commands, error_of
 from support.fake_servicestage import CODE, CONSOLE, PASSWORD, PERSONAL_TOKEN, STATE, USER, ContractServer
+from support.link_script import bring, scripted
 
 NAMESPACES = {
     "someone": {"hello": ["main", "feature/login"], "tea.pot": []},
@@ -53,7 +52,7 @@ async def server() -> AsyncIterator[ContractServer]:
 
 
 async def run(server: ContractServer, *arguments: str) -> Ended:
-    return await run_command(*arguments, environ=surroundings() | server.environment())
+    return await commands.run_forked(*arguments, environ=commands.environ() | server.environment())
 
 
 async def printed(server: ContractServer, *arguments: str) -> object:
@@ -176,8 +175,8 @@ PROOFS = {
 
 async def link(server: ContractServer, kind: str, *options: str, given: str | None = None) -> Ended:
     command, secret = PROOFS[kind]
-    return await run_command(
-        *command, *options, environ=surroundings() | server.environment(), given=given or f"{secret}\n"
+    return await commands.run_forked(
+        *command, *options, environ=commands.environ() | server.environment(), given=given or f"{secret}\n"
     )
 
 
@@ -186,7 +185,7 @@ def events_of(end: Ended) -> list[dict[str, Any]]:
 
 
 async def test_a_redirect_is_exchanged(server: ContractServer) -> None:
-    environ = surroundings() | server.environment()
+    environ = commands.environ() | server.environment()
     async with scripted("link", "github", "--name", "my-auth", "--tag", "intl", environ=environ) as script:
         await script.event("waiting")
         query = (
@@ -318,13 +317,13 @@ secret = "GIT_PASSWORD"
 
 
 def environment(server: ContractServer) -> dict[str, str]:
-    return surroundings(GIT_TOKEN=PERSONAL_TOKEN, GIT_PASSWORD=PASSWORD) | server.environment()
+    return commands.environ(GIT_TOKEN=PERSONAL_TOKEN, GIT_PASSWORD=PASSWORD) | server.environment()
 
 
 async def test_doctor_goes_on_without_the_list_but_not_without_servicestage(server: ContractServer) -> None:
     for code, status, verdict in (("IAM.0003", 0, "note"), ("APIGW.0302", 3, "fail")):
         server.refusals["list"] = (403, code)
-        end = await run_command("doctor", "--json", environ=environment(server))
+        end = await commands.run_forked("doctor", "--json", environ=environment(server))
         assert end.status == status, end.out
         [service] = [one for one in json.loads(end.out) if one["subject"] == "service"]
         assert service["verdict"] == verdict
@@ -338,7 +337,7 @@ def team(tmp_path: Path) -> str:
 
 async def test_apply_is_one_list_and_one_creation_for_each_that_is_missing(server: ContractServer, team: str) -> None:
     server.put("by-token", "gitlab", "personal")
-    end = await run_command("apply", team, "--json", environ=environment(server))
+    end = await commands.run_forked("apply", team, "--json", environ=environment(server))
     assert end.status == 0, end.err
     kept, made = json.loads(end.out)
     assert (kept["result"], made["result"]) == ("kept", "created")
@@ -349,7 +348,7 @@ async def test_apply_is_one_list_and_one_creation_for_each_that_is_missing(serve
 @pytest.mark.parametrize(("operation", "status", "ends"), [("list", 401, 3), ("personal", 400, 6)])
 async def test_apply_tells_a_refusal(server: ContractServer, team: str, operation: str, status: int, ends: int) -> None:
     server.refusals[operation] = (status, "APIGW.0301" if status == 401 else "SVCSTG.REPO.0401")
-    end = await run_command("apply", team, "--json", environ=environment(server))
+    end = await commands.run_forked("apply", team, "--json", environ=environment(server))
     assert end.status == ends
     assert error_of(end.err)["code"] == server.refusals[operation][1]
     assert len(server.records) == (0 if operation == "list" else 1)
@@ -363,7 +362,7 @@ async def test_resume_sends_the_kept_redirect_and_has_nothing_to_do_afterwards(s
         assert (await script.ended()).status == 3
     del server.refusals["oauth"]
     for expected in (["my-auth"], []):
-        end = await run_command("resume", "--json", environ=environment(server))
+        end = await commands.run_forked("resume", "--json", environ=environment(server))
         assert end.status == 0, end.err
         assert [record["name"] for record in json.loads(end.out)] == expected
     assert server.calls["oauth"] == 2

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import trustme
-from command import Ended, run_command, surroundings
+from support.command_runner import Ended, commands
 from support.fake_servicestage import KEY, PROJECT, FakeServiceStage, RawServer, answering, tunnel_to
 from yarl import URL
 
@@ -130,13 +130,13 @@ async def test_a_proxy_resolves_the_name(certified: Certified, monkeypatch: pyte
 async def test_doctor_names_the_proxy_but_not_its_password(certified: Certified) -> None:
     tls, ca_bundle = certified
     async with FakeServiceStage(EMPTY, tls=tls) as fake, tunnel_to(fake.port) as proxy:
-        environ = surroundings(
+        environ = commands.environ(
             OAUTH_HELPER_ENDPOINT=f"https://{NAME}",
             OAUTH_HELPER_PROJECT_ID=PROJECT,
             OAUTH_HELPER_TOKEN="MIIE",
             HTTPS_PROXY=f"http://someone:passw%2Frd@127.0.0.1:{proxy.port}",
         )
-        end = await run_command("doctor", "--json", "--ca-bundle", str(ca_bundle), environ=environ)
+        end = await commands.run("doctor", "--json", "--ca-bundle", str(ca_bundle), environ=environ)
     (line,) = (one for one in json.loads(end.out) if one["subject"] == "service")
     assert line["message"].endswith(f" 0 authorizations, through the proxy 127.0.0.1:{proxy.port}")
     assert "passw" not in end.out + end.err
@@ -180,7 +180,7 @@ HINT = "hint: In the user name and the password, write @ as %40, # as %23, / as 
 
 async def through(proxy: str, *arguments: str) -> Ended:
     names = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy", "ALL_PROXY", "all_proxy")
-    inherited = {name: value for name, value in surroundings().items() if name not in names}
+    inherited = {name: value for name, value in commands.environ().items() if name not in names}
     ours = {
         "HTTPS_PROXY": proxy,
         "OAUTH_HELPER_ENDPOINT": f"https://{NAME}",
@@ -188,7 +188,7 @@ async def through(proxy: str, *arguments: str) -> Ended:
         "HUAWEICLOUD_SDK_AK": "AccessKey",
         "HUAWEICLOUD_SDK_SK": "SecretKey",
     }
-    return await run_command(*(arguments or ("list",)), environ=inherited | ours)
+    return await commands.run(*(arguments or ("list",)), environ=inherited | ours)
 
 
 def refusing(status: int, *headers: str) -> RawServer:

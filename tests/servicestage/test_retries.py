@@ -11,7 +11,7 @@ from email.utils import format_datetime
 
 import pytest
 from aiohttp import web
-from command import run_command, surroundings
+from support.command_runner import commands
 from support.fake_servicestage import (
     AUTHS,
     CODE,
@@ -38,7 +38,7 @@ IAM_USER = {"HW_USER_NAME": "ada", "HW_USER_PASSWORD": "planted-password", "HW_D
 def of_this_server(endpoint: str, **more: str) -> dict[str, str]:
     key = {"HUAWEICLOUD_SDK_AK": "AccessKey", "HUAWEICLOUD_SDK_SK": "SecretKey", "OAUTH_HELPER_PROJECT_ID": PROJECT}
     return (
-        surroundings(OAUTH_HELPER_ENDPOINT=endpoint, OAUTH_HELPER_IAM_ENDPOINT=endpoint, OAUTH_HELPER_TOKEN="")
+        commands.environ(OAUTH_HELPER_ENDPOINT=endpoint, OAUTH_HELPER_IAM_ENDPOINT=endpoint, OAUTH_HELPER_TOKEN="")
         | key
         | more
     )
@@ -102,7 +102,7 @@ async def test_a_call_that_is_answered_at_the_second_time_succeeds(
         return web.json_response(answers[request.target], headers={"X-Subject-Token": "MIIE"})
 
     async with FakeServiceStage(answer) as server:
-        end = await run_command(*command, environ=of_this_server(server.endpoint, **environ))
+        end = await commands.run(*command, environ=of_this_server(server.endpoint, **environ))
     assert end.status == 0, end.err
     assert Counter(one.target for one in server.received) == dict.fromkeys(answers, 2)
 
@@ -201,7 +201,7 @@ async def test_the_hint_says_how_long_to_wait(header: str | None, text: str, cod
         header = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
     busy = answering({"error_code": code, "error_msg": text}, 429, {"Retry-After": header} if header else {})
     async with FakeServiceStage(busy) as server:
-        end = await run_command("list", environ=of_this_server(server.endpoint))
+        end = await commands.run("list", environ=of_this_server(server.endpoint))
     assert (end.status, end.err.splitlines()[-1]) == (7, f"hint: {hint}")
     assert len(server.received) == 1
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import trustme
 from aiohttp import web
-from command import Ended, error_of, run_command, surroundings
 from cryptography import x509
+from support.command_runner import Ended, commands, error_of
 from support.fake_servicestage import AUTHS, KEY, PROJECT, RECORD, FakeServiceStage, Received, answering
 
 from oauth_helper.errors import SettingsError
@@ -84,8 +84,8 @@ LONG_AGO = datetime(2001, 2, 3, tzinfo=UTC)
 async def run(endpoint: str, *arguments: str, **more: str) -> Ended:
     key = {"HUAWEICLOUD_SDK_AK": "AccessKey", "HUAWEICLOUD_SDK_SK": "SecretKey"}
     ours = {"OAUTH_HELPER_ENDPOINT": endpoint, "OAUTH_HELPER_PROJECT_ID": PROJECT} | key | more
-    environ = {name: value for name, value in surroundings().items() if not name.startswith("SSL")}
-    return await run_command(*arguments, environ=environ | ours)
+    environ = {name: value for name, value in commands.environ().items() if not name.startswith("SSL")}
+    return await commands.run(*arguments, environ=environ | ours)
 
 
 def serving(name: str = "127.0.0.1", *, expired: bool = False, tls: bool = True) -> FakeServiceStage:

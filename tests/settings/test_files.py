@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
-from command import error_of, surroundings
-from forked_commands import run_command
+from support.command_runner import commands, error_of
 from support.fake_servicestage import FakeServiceStage
 
 from oauth_helper.errors import CredentialsError, SettingsError
@@ -126,7 +125,7 @@ async def sandbox() -> AsyncIterator[Sandbox]:
     ],
 )
 async def test_a_value_that_cannot_be_right_is_not_sent(sandbox: Sandbox, environ: dict[str, str], words: str) -> None:
-    ended = await run_command("list", "--json", environ=surroundings(sandbox) | environ)
+    ended = await commands.run_forked("list", "--json", environ=commands.environ(sandbox) | environ)
     assert (ended.status, ended.out) == (3, "")
     assert words in error_of(ended.err)["message"]
     assert "planted" not in ended.err.lower()
@@ -162,8 +161,8 @@ async def test_the_line_of_the_credentials_file_is_named(
 ) -> None:
     path = tmp_path / "credentials"
     path.write_bytes(content)
-    environ = surroundings(sandbox, OAUTH_HELPER_IAM_ENDPOINT="") | NO_KEY | {FILE: str(path), PROJECT: ""}
-    ended = await run_command("list", "--json", environ=environ)
+    environ = commands.environ(sandbox, OAUTH_HELPER_IAM_ENDPOINT="") | NO_KEY | {FILE: str(path), PROJECT: ""}
+    ended = await commands.run_forked("list", "--json", environ=environ)
     assert ended.status == 3
     assert words.format(path) in error_of(ended.err)["message"]
     assert "planted" not in ended.err
@@ -181,7 +180,7 @@ async def test_files_are_utf_8_with_or_without_a_mark(
         path.chmod(0o600)
         return str(path)
 
-    environ = surroundings(sandbox)
+    environ = commands.environ(sandbox)
     key = f"ak = {environ[AK]}", f"sk = {environ[SK]}"
     environ |= NO_KEY | {
         CONFIG: written("config.toml", "# 配置", 'browser = "none"'),
@@ -189,7 +188,7 @@ async def test_files_are_utf_8_with_or_without_a_mark(
         "GIT": sandbox.personal_token.reveal(),
     }
     entry = ("[[authorization]]", 'name = "team"', 'repo_type = "github"', 'method = "token"', 'secret = "GIT"')
-    ended = await run_command("apply", written("team.toml", *entry), "--json", environ=environ)
+    ended = await commands.run_forked("apply", written("team.toml", *entry), "--json", environ=environ)
     assert (ended.status, json.loads(ended.out)[0]["result"]) == (0, "created"), ended.err
     assert ended.err.splitlines()[0].startswith("0 of 1"), "no warning"
 
@@ -230,7 +229,7 @@ async def test_a_file_that_cannot_be_read_is_named_with_the_reason_at_once(
     if words.startswith(("is a pipe", "is larger")):
         calls.append((3, ("list", "--ca-bundle", str(path)), {}))
     for status, command, environ in calls:
-        ended = await run_command(*command, "--json", environ=surroundings(sandbox) | environ)
+        ended = await commands.run_forked(*command, "--json", environ=commands.environ(sandbox) | environ)
         assert (ended.status, ended.out) == (status, ""), ended.err
         assert words in error_of(ended.err)["message"]
         assert str(path) in error_of(ended.err)["message"]
@@ -252,21 +251,21 @@ async def test_a_file_that_cannot_be_read_is_named_with_the_reason_at_once(
 async def test_the_line_of_the_settings_file_is_named(tmp_path: Path, content: str, words: str) -> None:
     path = tmp_path / "config.toml"
     path.write_text(content)
-    environ = surroundings(OAUTH_HELPER_ENDPOINT="http://127.0.0.1:9") | {CONFIG: str(path), AK: "A", SK: "S"}
-    ended = await run_command("list", "--json", environ=environ)
+    environ = commands.environ(OAUTH_HELPER_ENDPOINT="http://127.0.0.1:9") | {CONFIG: str(path), AK: "A", SK: "S"}
+    ended = await commands.run_forked("list", "--json", environ=environ)
     assert ended.status == 3
     assert words.format(path) in error_of(ended.err)["message"]
 
 
 async def test_the_null_device_is_an_empty_file(sandbox: Sandbox) -> None:
-    environ = surroundings(sandbox) | {CONFIG: os.devnull, FILE: os.devnull}
-    assert (await run_command("list", environ=environ)).status == 0
-    ended = await run_command("apply", os.devnull, environ=environ)
+    environ = commands.environ(sandbox) | {CONFIG: os.devnull, FILE: os.devnull}
+    assert (await commands.run_forked("list", environ=environ)).status == 0
+    ended = await commands.run_forked("apply", os.devnull, environ=environ)
     assert (ended.status, "no [[authorization]]" in ended.err) == (2, True)
 
 
 async def test_doctor_names_a_project_that_is_none_and_goes_on(sandbox: Sandbox) -> None:
-    ended = await run_command("doctor", "--json", environ=surroundings(sandbox) | {PROJECT: "cn-north-4"})
+    ended = await commands.run_forked("doctor", "--json", environ=commands.environ(sandbox) | {PROJECT: "cn-north-4"})
     findings = {one["subject"]: one["verdict"] for one in json.loads(ended.out)}
     assert (ended.status, findings["project_id"], findings["credentials"]) == (3, "fail", "ok")
 
@@ -278,9 +277,9 @@ async def test_a_secret_key_in_the_place_of_the_access_key_is_masked_if_the_gate
 
     planted = "planted" + "P" * 33
     async with FakeServiceStage(refuse) as fake:
-        environ = surroundings(OAUTH_HELPER_ENDPOINT=fake.endpoint)
+        environ = commands.environ(OAUTH_HELPER_ENDPOINT=fake.endpoint)
         environ |= {AK: planted, SK: "SecretKey", PROJECT: "0" * 32}
-        ended = await run_command("list", "-vv", environ=environ)
+        ended = await commands.run_forked("list", "-vv", environ=environ)
     assert (ended.status, "planted" in ended.err, "not exist" in ended.err) == (3, False, True)
 
 
@@ -290,6 +289,6 @@ async def test_a_settings_file_called_default_can_name_the_browser(
     """What matters is whether a browser is set, not what the file that sets it is called."""
     (tmp_path / "default").write_text('browser = "none"\n')
     monkeypatch.chdir(tmp_path)
-    environ = surroundings(sandbox, CI="true", BROWSER="") | {CONFIG: "default"}
-    ended = await run_command("doctor", "--json", environ=environ)
+    environ = commands.environ(sandbox, CI="true", BROWSER="") | {CONFIG: "default"}
+    ended = await commands.run_forked("doctor", "--json", environ=environ)
     assert {one["subject"]: one["verdict"] for one in json.loads(ended.out)}["place"] == "ok"

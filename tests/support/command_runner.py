@@ -1,7 +1,8 @@
 """Runs the command as users and scripts do, in a process of its own; at the end of each test its secrets are searched.
 
-The autouse fixture in conftest.py gives every test one :class:`CommandRunner`. It learns the secrets of every sandbox
-that the test opens from the requests and responses, on the server's side, and records what each command writes.
+An autouse fixture in conftest.py lets :data:`commands` record every test on its own. It learns the secrets of
+every sandbox that the test opens from the requests and responses, on the server's side, and records what each command
+writes.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from aiohttp import web
 from aiohttp.typedefs import Handler
+from support.promised_json import read_authorizations, read_error
 from support.secret_search import (
     LeakError,
     Search,
@@ -38,6 +40,7 @@ from support.secret_search import (
 )
 
 from oauth_helper.sandbox import Sandbox
+from oauth_helper.servicestage.client import ServiceStageClient
 
 TESTS: Final = Path(__file__).parents[1]
 BROWSER: Final = TESTS / "scripted_browser.py"
@@ -68,11 +71,14 @@ class Ended:
 
 
 class CommandRunner:
-    """Runs commands for one test; :meth:`search` fails if a secret is where none may be."""
+    """Runs commands; :meth:`search` fails if a secret of this test is where none may be."""
 
-    _current: ClassVar[CommandRunner | None] = None
+    def __init__(self) -> None:
+        # Programs such as `make torture` have no fixture: nothing is recorded.
+        self.begin(Path(os.devnull))
 
-    def __init__(self, folder: Path) -> None:
+    def begin(self, folder: Path) -> None:
+        """Record what the next test does in ``folder``."""
         self.folder = folder
         self.secrets: dict[str, Secret] = {}
         """By value."""
@@ -80,14 +86,6 @@ class CommandRunner:
         self._outputs: list[tuple[str, bytearray]] = []
         self._created: set[Path] = set()
         """Files in the user's folders that commands wrote; tests write others."""
-        folder.mkdir()
-
-    @classmethod
-    def current(cls) -> CommandRunner:
-        """Return the runner of this test. Programs such as `make torture` get one that is not searched."""
-        if cls._current is None:
-            cls._current = cls(Path(tempfile.mkdtemp(prefix="oauth-helper-tests-")) / "recorded")
-        return cls._current
 
     def learn(self, name: str, value: str) -> None:
         """Take ``value`` for a secret of this test."""
@@ -334,13 +332,52 @@ class Forking:
             return int(self._process.stdout.readline())
 
 
+commands: Final = CommandRunner()
+"""The only one, which every test uses."""
+
+
 @contextmanager
-def command_runner(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[CommandRunner]:
-    """Give a test its runner, which learns the secrets of every sandbox; search at the end."""
-    runner = CommandRunner._current = CommandRunner(folder)
+def searched_commands(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Record the commands of a test and the secrets of every sandbox in it; search at the end."""
+    folder.mkdir()
+    commands.begin(folder)
     applications = Sandbox._applications
     monkeypatch.setattr(
-        Sandbox, "_applications", lambda sandbox, *others: runner.tap(sandbox, applications(sandbox, *others))
+        Sandbox, "_applications", lambda sandbox, *others: commands.tap(sandbox, applications(sandbox, *others))
     )
-    yield runner
-    runner.search()
+    yield
+    commands.search()
+
+
+def use_temporary_folder(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Let this process and those that it starts keep their temporary files in ``folder``."""
+    monkeypatch.setenv("TMPDIR", str(folder))
+    monkeypatch.setattr(tempfile, "tempdir", None)  # documented: look at the environment again
+
+
+async def line_with(stream: asyncio.StreamReader | None, words: str) -> str:
+    """Read lines until one has ``words``."""
+    assert stream
+    seen = []
+    async with asyncio.timeout(30):
+        while line := (await stream.readline()).decode():
+            seen.append(line)
+            if words in line:
+                return line.strip()
+    raise AssertionError(f"no line with {words!r} in {''.join(seen)}")
+
+
+def error_of(err: str) -> dict[str, Any]:
+    """Read the last line of standard error, for scripts; the two before it are for people."""
+    *_, message, hint, last = err.strip().splitlines()
+    assert message.startswith("error: ")
+    assert hint.startswith("hint: ")
+    return read_error(last)
+
+
+async def records(sandbox: Sandbox) -> list[dict[str, Any]]:
+    """Return the authorizations in the sandbox, without the command."""
+    async with ServiceStageClient(
+        sandbox.endpoint, project_id=sandbox.project_id, credentials=sandbox.access_key
+    ) as service:
+        return read_authorizations(json.dumps([one.to_json() for one in await service.list_authorizations()]))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
-from screen import Screen, terminal
+from support.screen import Screen, terminal
 
 _INSERT_ALL = "\x14"
 """Ctrl-T: put everything that fits into the line."""

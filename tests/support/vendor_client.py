@@ -10,7 +10,7 @@ from typing import Any, Final, Self
 from urllib.parse import parse_qsl, urlsplit
 
 from aiohttp import web
-from link_script import consent
+from support.link_script import consent
 
 from oauth_helper.credentials import AccessKey
 from oauth_helper.sandbox import Sandbox

@@ -22,11 +22,11 @@ from typing import Any, Final
 import aiohttp
 import pyte
 from browser_session import Chromium
-from command import line_with, running
 from rich.console import Console
 from rich.terminal_theme import DEFAULT_TERMINAL_THEME
 from rich.text import Text
-from screen import COLUMNS, terminal
+from support.command_runner import commands, line_with
+from support.screen import COLUMNS, terminal
 from yarl import URL
 
 from oauth_helper.sandbox import Sandbox
@@ -116,7 +116,7 @@ async def page(name: str, language: str, scheme: str) -> bytes:
         sandbox = await stack.enter_async_context(Sandbox(**{"decision": "authorize"} | PAGES[name]))
         environ = await stack.enter_async_context(user(language, sandbox))
         link = (*LINK, "--browser", "none", "--events")
-        process = await stack.enter_async_context(running(*link, environ=environ))
+        process = await stack.enter_async_context(commands.running(*link, environ=environ))
         browser = await stack.enter_async_context(Chromium(dark=scheme == "dark", arguments=switches))
         waiting = json.loads(await line_with(process.stdout, '"waiting"'))
         await browser.tab.resize(720, 640)

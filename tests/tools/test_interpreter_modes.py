@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 import pytest
-from command import surroundings
+from support.command_runner import commands
 
 from oauth_helper import RepoType, ServiceStageClient, link
 from oauth_helper.models import Authorization
@@ -15,7 +15,7 @@ STRICT = ("-X", "dev", "-bb", "-W", "error")
 
 def run(mode: tuple[str, ...], *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, *mode, "-m", "oauth_helper", *arguments]
-    environ = surroundings(BROWSER="")
+    environ = commands.environ(BROWSER="")
     return subprocess.run(command, env=environ, capture_output=True, text=True, check=False, timeout=50)
 
 
@@ -43,7 +43,7 @@ def test_the_help_does_not_import_what_talks_to_servers() -> None:
 
 def test_a_link_is_made_on_uvloop(monkeypatch: pytest.MonkeyPatch) -> None:
     uvloop = pytest.importorskip("uvloop", reason="uvloop is not for this platform")
-    monkeypatch.setenv("BROWSER", surroundings()["BROWSER"])
+    monkeypatch.setenv("BROWSER", commands.environ()["BROWSER"])
 
     async def linked() -> Authorization:
         async with (

@@ -23,10 +23,10 @@ from tempfile import TemporaryDirectory
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from aiohttp import web
-from command import surroundings
-from link_script import consent
 from security.attacks import ATTACKS, SCRIPT, STOLEN, Answer, Attack, Attacker, Callback, connect, read_answer
+from support.command_runner import commands
 from support.json_process import JsonProcess, json_process
+from support.link_script import consent
 
 from oauth_helper.sandbox import Sandbox
 
@@ -75,7 +75,7 @@ async def our_link() -> AsyncIterator[Victim]:
     with TemporaryDirectory() as home:
         folders = {"HOME": home, "XDG_RUNTIME_DIR": home, "XDG_STATE_HOME": home, "XDG_CONFIG_HOME": home}
         async with Sandbox() as sandbox:
-            environ = surroundings(sandbox, **folders, CI="true", BROWSER="")
+            environ = commands.environ(sandbox, **folders, CI="true", BROWSER="")
             link = ("link", "github", "--name", "my-auth", "--events", "--browser", "none")
             async with json_process(sys.executable, "-m", "oauth_helper", *link, environ=environ) as process:
                 waiting = await process.told("authorization_url")

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from aiohttp import web
-from command import Ended, error_of, run_command
-from link_script import NAME, bring, entries, scripted
+from support.command_runner import Ended, commands, error_of
 from support.fake_servicestage import AUTHS, PROJECT, FakeServiceStage, Received
+from support.link_script import NAME, bring, entries, scripted
 
 STATE = "$2a$10$Kq3vExampleExampleExampleOeSxQ7Yw1bT5uV9cZ2mJ4hN6pRk8Li"
 PAGE = "<!doctype html><title>Access \x1b[31mdenied</title><p>by the gateway"
@@ -95,7 +95,7 @@ async def linked(environ: Mapping[str, str], *options: str) -> tuple[Ended, list
 async def assert_resumes(cloud: Cloud, environ: Mapping[str, str]) -> None:
     cloud.blocked.clear()
     cloud.calls.clear()
-    end = await run_command("resume", "--json", environ=environ)
+    end = await commands.run("resume", "--json", environ=environ)
     assert end.status == 0, end.err
     assert [one["create_time"] for one in json.loads(end.out)] == [7]
     assert cloud.calls.count("create") == 1

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from aiohttp import ClientSession
-from command import Ended, ended, run_command, running
+from support.command_runner import TESTS, Ended, commands
 from support.promised_json import read_event
 from yarl import URL
 
@@ -60,7 +60,7 @@ class Script:
 
     async def ended(self) -> Ended:
         """Read on to the end."""
-        end = await ended(self.process)
+        end = await commands.ended(self.process)
         self.events += map(read_event, end.out.splitlines())
         return end
 
@@ -68,7 +68,7 @@ class Script:
 @asynccontextmanager
 async def scripted(*arguments: str, environ: Mapping[str, str]) -> AsyncIterator[Script]:
     """Start ``oauth-helper link`` for a script that opens the browser itself."""
-    async with running(*(arguments or LINK), "--events", "--no-browser", environ=environ) as process:
+    async with commands.running(*(arguments or LINK), "--events", "--no-browser", environ=environ) as process:
         yield Script(process)
 
 
@@ -81,7 +81,7 @@ class PatientUser:
     @property
     def browser(self) -> dict[str, str]:
         """The variables that make the command open it."""
-        script = Path(__file__).parent / "patient_browser.py"
+        script = TESTS / "patient_browser.py"
         command = f"{shlex.quote(sys.executable)} {shlex.quote(str(script))}"
         return {"BROWSER": command, "PATIENT_FOLDER": str(self._folder)}
 
@@ -127,7 +127,7 @@ async def brought(listener: str, redirect: str) -> AsyncIterator[None]:
 
 async def delivered(text: str, environ: Mapping[str, str], *options: str) -> Ended:
     """Hand a text to ``deliver`` by its standard input."""
-    return await run_command("deliver", *options, environ=environ, given=text)
+    return await commands.run("deliver", *options, environ=environ, given=text)
 
 
 def secrets_of(address: str) -> list[str]:

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from support.command_runner import CommandRunner
+from support.command_runner import commands
 
 COLUMNS = 80
 WIDE = 500
@@ -96,7 +96,7 @@ async def terminal(
     )
     screen = Screen(process, reader, ours, transport)
     try:
-        with CommandRunner.current().watching_files(environ):
+        with commands.watching_files(environ):
             yield screen
     finally:
         if process.returncode is None:
@@ -104,4 +104,4 @@ async def terminal(
             await process.wait()
         if screen.keyboard >= 0:
             screen.hang_up()
-        CommandRunner.current().record_screen(screen.everything)
+        commands.record_screen(screen.everything)
