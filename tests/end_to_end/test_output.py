@@ -104,7 +104,7 @@ async def test_both_addresses_are_printed_where_no_browser_is_wanted_and_the_wai
     async with commands.running("link", "github", "--no-browser", "--quiet", environ=environ) as process:
         start = await line_with(process.stderr, "/start?k=")
         await line_with(process.stderr, "/login/oauth/authorize?")
-        script = Path(__file__).parents[1] / "scripted_browser.py"
+        script = Path(__file__).parents[1] / "support" / "scripted_browser.py"
         user = await asyncio.create_subprocess_exec(
             sys.executable, str(script), start, env=environ, stdout=asyncio.subprocess.DEVNULL
         )
@@ -130,7 +130,7 @@ async def test_over_ssh_the_tunnel_is_shown(sandbox: Sandbox) -> None:
 async def test_no_secret_reaches_any_output_or_the_command_line(sandbox: Sandbox, tmp_path: Path) -> None:
     seen = tmp_path / "argv"
     spy = tmp_path / "spy"
-    script = Path(__file__).parents[1] / "scripted_browser.py"
+    script = Path(__file__).parents[1] / "support" / "scripted_browser.py"
     spy.write_text(f'#!/bin/sh\nps -eo args > "{seen}"\nexec "{sys.executable}" "{script}" "$1"\n')
     spy.chmod(0o755)
     sight = tmp_path / "sight"

@@ -8,10 +8,10 @@ from urllib.parse import urljoin
 
 import pytest
 from aiohttp import ClientSession
-from scripted_browser import Page
 from support.command_runner import commands, error_of, records
 from support.link_script import LINK, bring, consent, entries, holding, scripted, secrets_of, spend
 from support.screen import Screen, terminal
+from support.scripted_browser import Page
 
 from oauth_helper.sandbox import Sandbox
 from oauth_helper.sandbox.faults import Fault

@@ -11,8 +11,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import pytest
 import pytest_asyncio
 from aiohttp import web
-from browser_session import Browser, Chromium, Firefox, Tab
 from support.axe import axe_core, violations
+from support.browser_session import Browser, Chromium, Firefox, Tab
 from support.listener import ADDRESS, DENIAL, DIRECT, LINKED, OURS, Open, RedirectReceiver, listening
 from support.listener_pages import gallery
 

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
-from browser_session import Browser, Chromium, Firefox, Tab
+from support.browser_session import Browser, Chromium, Firefox, Tab
 from support.command_runner import commands, use_temporary_folder
 from support.link_script import Script, scripted
 from support.oidc_provider import LOGIN, OidcProvider, oidc_provider

@@ -134,7 +134,7 @@ def machine() -> Iterator[Machine]:
 
 async def linked_by_the_first(machine: Machine, sandbox: Sandbox, **variables: str | None) -> str:
     """Link as a user who has a number but no name; a variable that is None is unset."""
-    browser = f"{machine.python} {TESTS / 'scripted_browser.py'}"
+    browser = f"{machine.python} {TESTS / 'support/scripted_browser.py'}"
     environ = machine.environ(machine.first, sandbox, BROWSER=browser, COLUMNS="1000")
     for name, value in variables.items():
         environ.pop(name, None)

@@ -69,7 +69,7 @@ async def said_by(machine: Machine, text: str, environ: dict[str, str], *words: 
 async def reading_the_address(machine: Machine, address: str) -> AsyncIterator[None]:
     """Run the first user's browser, which is given the address where only that user can read it."""
     environ = machine.first.environ(LINGERING_FOLDER=str(machine.first.home))
-    browsing = asyncio.create_task(said_by(machine, f"{address}\n", environ, "lingering_browser.py"))
+    browsing = asyncio.create_task(said_by(machine, f"{address}\n", environ, "support/scripted_browser.py"))
     yield
     assert (await browsing).status == 0
 
@@ -146,7 +146,7 @@ async def assert_linked(script: Script, sandbox: Sandbox, way: str) -> str:
 
 async def test_an_address_in_a_browsers_arguments_is_of_no_use_to_another_user(machine: Machine) -> None:
     machine.skip_if_processes_are_hidden()
-    browser = f"{machine.python} {TESTS / 'lingering_browser.py'}"
+    browser = f"{machine.python} {TESTS / 'support/scripted_browser.py'}"
     async with Sandbox() as sandbox:
         environ = machine.environ(
             machine.first, sandbox, BROWSER=browser, LINGERING_FOLDER=str(machine.first.home), COLUMNS="200"
@@ -272,7 +272,8 @@ async def test_who_takes_the_runtime_folder_gets_no_part_in_the_link(machine: Ma
 
 
 async def test_who_is_faster_than_the_browser_does_not_get_its_own_account_linked(machine: Machine) -> None:
-    browser = f"{machine.python} {TESTS / 'patient_browser.py'}"  # the address is in its arguments, not yet opened
+    # The address is in its arguments, and not yet opened.
+    browser = f"{machine.python} {TESTS / 'support/scripted_browser.py'}"
     async with Sandbox() as sandbox:
         folder = machine.first.home
         environ = machine.environ(machine.first, sandbox, BROWSER=browser, PATIENT_FOLDER=str(folder))
@@ -280,7 +281,7 @@ async def test_who_is_faster_than_the_browser_does_not_get_its_own_account_linke
             await script.event("waiting")
             await until((folder / "opened").exists)
             assert key_of(script.listener) in keys_in_arguments()
-            command = machine.program(machine.second, "scripted_browser.py", script.listener)
+            command = machine.program(machine.second, "support/scripted_browser.py", script.listener)
             process = await asyncio.create_subprocess_exec(*command, env=machine.second.environ())
             await process.wait()
             assert sandbox.exchanges == [], "the page had no link to the Git host"

@@ -43,7 +43,7 @@ from oauth_helper.sandbox import Sandbox
 from oauth_helper.servicestage.client import ServiceStageClient
 
 TESTS: Final = Path(__file__).parents[1]
-BROWSER: Final = TESTS / "scripted_browser.py"
+BROWSER: Final = TESTS / "support" / "scripted_browser.py"
 _RECORDING: Final = str(Path(__file__).parent / "recording")
 _IN_HEADERS: Final = ("X-Auth-Token", "X-Security-Token", "X-Subject-Token", "Proxy-Authorization")
 _IN_BODIES: Final = ("code", "state", "password")

@@ -81,7 +81,7 @@ class PatientUser:
     @property
     def browser(self) -> dict[str, str]:
         """The variables that make the command open it."""
-        script = TESTS / "patient_browser.py"
+        script = TESTS / "support" / "scripted_browser.py"
         command = f"{shlex.quote(sys.executable)} {shlex.quote(str(script))}"
         return {"BROWSER": command, "PATIENT_FOLDER": str(self._folder)}
 

@@ -21,10 +21,10 @@ from typing import Any, Final
 
 import aiohttp
 import pyte
-from browser_session import Chromium
 from rich.console import Console
 from rich.terminal_theme import DEFAULT_TERMINAL_THEME
 from rich.text import Text
+from support.browser_session import Chromium
 from support.command_runner import commands, line_with
 from support.screen import COLUMNS, terminal
 from yarl import URL

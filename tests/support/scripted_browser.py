@@ -1,13 +1,18 @@
 #!/usr/bin/env python3
 """A browser and its user in one script, for ``BROWSER``: opens the address, authorizes, brings the redirect back.
 
-``SCRIPTED_USER`` says what the user does: ``page`` (the default: paste into the page's form), ``direct`` (swap the
-host in the address bar), ``deny``, ``stranger`` (offer somebody else's redirect first), ``nothing``. What the user sees
-at the end is written to ``SCRIPTED_SIGHT``, and the browser's cookies to ``SCRIPTED_COOKIES``. With
-``SCRIPTED_REDIRECT`` the redirect is written there, not brought back.
-It reads pages with the standard library alone, and shares no code with the product.
+The address is the argument, or is read from standard input. ``SCRIPTED_USER`` says what the user does: ``page`` (the
+default: paste into the page's form), ``direct`` (swap the host in the address bar), ``deny``, ``stranger`` (first offer
+somebody else's redirect), ``nothing``. What the user sees at the end is written to ``SCRIPTED_SIGHT``, and the
+browser's cookies to ``SCRIPTED_COOKIES``. With ``SCRIPTED_REDIRECT`` the redirect is written there, not brought back.
+
+In ``PATIENT_FOLDER`` each start adds a line to ``opened``, and the user waits for a file ``go`` before doing anything.
+In ``LINGERING_FOLDER`` the user, who has authorized, waits for ``go`` before pasting; what the browser knows by then is
+in ``knows.json``, and the outcome comes to ``outcome``. It reads pages with the standard library alone, and shares no
+code with the product.
 """
 
+import json
 import os
 import sys
 import time
@@ -17,6 +22,8 @@ from pathlib import Path
 from urllib.error import HTTPError
 from urllib.parse import quote, urlencode, urljoin, urlsplit
 from urllib.request import HTTPCookieProcessor, HTTPRedirectHandler, OpenerDirector, ProxyHandler, build_opener
+
+PATIENCE = 50.0
 
 
 class Page(HTMLParser):
@@ -64,7 +71,7 @@ def fetch(browser: OpenerDirector, address: str, fields: dict[str, str] | None =
 def _recorded(html: str, address: str) -> tuple[str, str]:
     """Keep a page of the listener for the search for secrets."""
     folder = Path(os.environ.get("RECORDED_IN", "/nonexistent"))
-    if folder.is_dir() and address.startswith(sys.argv[1].partition("/start")[0]):
+    if folder.is_dir() and sys.argv[1:] and address.startswith(sys.argv[1].partition("/start")[0]):
         (folder / f"{os.getpid()}-{time.monotonic_ns()}.html").write_text(html, encoding="utf-8")
     return html, address
 
@@ -74,20 +81,29 @@ def main(start: str) -> None:
     does = os.environ.get("SCRIPTED_USER", "page")
     if does == "nothing":
         return
+    if patient := os.environ.get("PATIENT_FOLDER"):
+        with Path(patient, "opened").open("a", encoding="utf-8") as opened:
+            opened.write("again\n")
+        wait_for_go(patient)
     cookies = CookieJar()
     browser = build_opener(ProxyHandler({}), HTTPCookieProcessor(cookies), StopAtTheConsole())
     html, address = fetch(browser, start)
-    if start.startswith("file:"):  # what a window of ours is started on
+    if start.startswith("file:"):  # the first page of our window
         start = Page(html).onward
         html, address = fetch(browser, start)
     page = Page(html)
-    html, address = fetch(browser, urljoin(address, page.authorize))
-    consent = Page(html)
-    decision = "deny" if does == "deny" else "authorize"
-    _, redirect = fetch(browser, urljoin(address, consent.action or address), consent.hidden | {"decision": decision})
+    consent_html, address = fetch(browser, urljoin(address, page.authorize))
+    consent = Page(consent_html)
+    decision = consent.hidden | {"decision": "deny" if does == "deny" else "authorize"}
+    _, redirect = fetch(browser, urljoin(address, consent.action or address), decision)
     if elsewhere := os.environ.get("SCRIPTED_REDIRECT"):
         Path(elsewhere).write_text(redirect, encoding="utf-8")
         return
+    lingering = os.environ.get("LINGERING_FOLDER")
+    if lingering:
+        known = {cookie.name: cookie.value for cookie in cookies}
+        write_private(lingering, {"start": start, "page": html, "redirect": redirect, "cookies": known})
+        wait_for_go(lingering)
     form = urljoin(start, page.action)
     if does == "stranger":
         html, _ = fetch(browser, form, {"redirect": "https://console.example/?code=evil&state=" + quote("$2a$10$x")})
@@ -96,6 +112,8 @@ def main(start: str) -> None:
         html, address = fetch(browser, f"http://{urlsplit(start).netloc}/servicestage/oauth?{urlsplit(redirect).query}")
     else:
         html, address = fetch(browser, form, {"redirect": redirect})
+    if lingering:
+        Path(lingering, "outcome").write_text(Page(html).outcome, encoding="utf-8")
     if path := os.environ.get("SCRIPTED_COOKIES"):
         Path(path).write_text("; ".join(f"{cookie.name}={cookie.value}" for cookie in cookies), encoding="utf-8")
     if sight := os.environ.get("SCRIPTED_SIGHT"):
@@ -103,5 +121,22 @@ def main(start: str) -> None:
     sys.stdout.write("chatter that must not reach anybody's standard output")
 
 
+def write_private(folder: str, known: dict[str, object]) -> None:
+    """Write ``knows.json``, for this user alone."""
+    new = Path(folder, "being-written")
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        json.dump(known, file)
+    new.rename(Path(folder, "knows.json"))
+
+
+def wait_for_go(folder: str) -> None:
+    """Wait until there is a file ``go``, but not for ever."""
+    deadline = time.monotonic() + PATIENCE
+    while not Path(folder, "go").exists():
+        if time.monotonic() > deadline:
+            sys.exit()
+        time.sleep(0.02)
+
+
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1] if sys.argv[1:] else sys.stdin.readline().strip())
