@@ -10,9 +10,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from browsers.xvfb_display import display, needs_xvfb
 from support.command_runner import commands, line_with
 from support.screen import terminal
-from support.xvfb_display import display, needs_xvfb
 
 from oauth_helper.sandbox import Sandbox
 

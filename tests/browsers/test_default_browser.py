@@ -11,7 +11,7 @@ import traceback
 from pathlib import Path
 
 import pytest
-from support.recording_machine import ADDRESS, DISPLAY, Machine, fifo, machine
+from browsers.recording_machine import ADDRESS, DISPLAY, Machine, fifo, machine
 
 from oauth_helper.browsers.discovery import open_commands, why_no_browser
 from oauth_helper.browsers.launch import open_default_browser

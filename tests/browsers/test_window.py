@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from support.real_browsers import chromium, installed
-from support.window_traces import Traces, traces
-from support.window_world import CODE, PATH, STATE, TOUR, Console, World
+from browsers.real_browsers import chromium, installed
+from browsers.window_traces import Traces, traces
+from browsers.window_world import CODE, PATH, STATE, TOUR, Console, World
 
 from oauth_helper.browsers.drivers import Timeouts
 

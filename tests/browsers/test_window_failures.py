@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from browsers.real_browsers import chromium
+from browsers.window_traces import Traces, traces
+from browsers.window_world import Console, World
 from msgspec.structs import replace
-from support.real_browsers import chromium
-from support.window_traces import Traces, traces
-from support.window_world import Console, World
 
 from oauth_helper.browsers import launch
 from oauth_helper.browsers.discovery import Family, FoundBrowser, Packaging
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["traces"]
 
-FAKE = Path(__file__).parents[1] / "support" / "fake_browser.py"
+FAKE = Path(__file__).with_name("fake_browser.py")
 ODD = "says something that cannot be read; it may be too new"
 SHORT = Timeouts(endpoint=1, command=1, session=1, self_test=1, close=1)
 """For a browser of which nothing comes; one that answers gets the usual time, on a busy machine too."""

@@ -12,10 +12,10 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 from support.command_runner import commands
-from support.job_session import in_session
 from support.link_script import consent, delivered, scripted, until
-from support.pseudo_terminal import Terminal, terminal
 from support.screen import terminal as screen_of
+from terminal.job_session import in_session
+from terminal.pseudo_terminal import Terminal, terminal
 
 from oauth_helper.sandbox import Sandbox
 

@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cli.completing_shells import SHELLS as REAL_SHELLS
+from cli.completing_shells import CompletingShell
 from support.command_runner import Ended, commands
-from support.completing_shells import SHELLS as REAL_SHELLS
-from support.completing_shells import CompletingShell
 from support.journal_entries import pending
 from support.repo_type_contract import TYPES
 

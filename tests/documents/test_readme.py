@@ -10,9 +10,9 @@ from importlib.metadata import version
 from typing import get_args
 
 import pytest
+from link.fault_table import COLUMNS, cells
 from support.command_runner import commands
 from support.examples import EVENTS
-from support.fault_table import COLUMNS, cells
 from support.promised_json import read_event
 from support.readme import (
     PYPROJECT,

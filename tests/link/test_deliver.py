@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
+from link.other_instances import CONSOLE, LINKED, REDIRECT, TARGET, waiting
 from msgspec.structs import replace
-from support.other_instances import CONSOLE, LINKED, REDIRECT, TARGET, waiting
 
 from oauth_helper.api import deliver_to_waiting, waiting_links
 from oauth_helper.errors import MachineError, OutcomeUnknownError, RedirectRejectedError

@@ -8,8 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVarTuple
 
 import pytest
-from msgspec.structs import replace
-from support.scripted_service import (
+from link.scripted_service import (
     CREATED,
     EXISTING,
     HANGS,
@@ -19,6 +18,7 @@ from support.scripted_service import (
     MemoryJournal,
     ScriptedService,
 )
+from msgspec.structs import replace
 
 from oauth_helper.errors import (
     CodeOrStateInvalidError,

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from support.fault_network import AUTHORITY, HurriedClient, Relay, TravellingClient, Weather
-from support.fault_story import HURRIED, RESIGNED, PassingSandbox, Story, WatchedJournal
-from support.fault_table import COLUMNS, LINKED, CannotBe, Case, Trouble, cases, cells
+from link.fault_network import AUTHORITY, HurriedClient, Relay, TravellingClient, Weather
+from link.fault_story import HURRIED, RESIGNED, PassingSandbox, Story, WatchedJournal
+from link.fault_table import COLUMNS, LINKED, CannotBe, Case, Trouble, cases, cells
 from support.thoroughness import at_most
 
 from oauth_helper.errors import RefusedError

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from msgspec.structs import replace
-from support.fake_link import (
+from link.fake_link import (
     OURS,
     FakeService,
     FakeSession,
@@ -21,8 +20,9 @@ from support.fake_link import (
     journal_with,
     link_with,
 )
+from link.scripted_service import CREATED, EXISTING, NAME
+from msgspec.structs import replace
 from support.redirect_cases import AUTHORIZATION_URL, ENCODED_STATE, STATE, redirect
-from support.scripted_service import CREATED, EXISTING, NAME
 from yarl import URL
 
 from oauth_helper.errors import (

@@ -1,7 +1,7 @@
 """What the traffic says about a redirect that does not come, and when it is told."""
 
 import pytest
-from support.fake_link import OURS, FakeService, FakeSession, link_with
+from link.fake_link import OURS, FakeService, FakeSession, link_with
 from support.link_script import until
 from support.redirect_cases import redirect
 

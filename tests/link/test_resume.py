@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from link.fake_link import FakeService, FakeSession, User, consents, journal_with, link_with
+from link.scripted_service import CREATED, EXISTING, HURRIED, NAME, MemoryJournal
 from msgspec.structs import replace
-from support.fake_link import FakeService, FakeSession, User, consents, journal_with, link_with
 from support.other_users import NOBODY, acting_as, folder_of_nobody, needs_root
-from support.scripted_service import CREATED, EXISTING, HURRIED, NAME, MemoryJournal
 
 from oauth_helper.errors import (
     CodeOrStateInvalidError,

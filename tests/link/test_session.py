@@ -11,12 +11,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from link.fake_link import OURS
 from support.command_runner import commands, use_temporary_folder
-from support.fake_link import OURS
-from support.pseudo_terminal import Terminal, standard_input, terminal
 from support.recorded_events import RecordedEvents
 from support.redirect_cases import AUTHORIZATION_URL
 from support.window_links import REQUEST, client, link, program_of
+from terminal.pseudo_terminal import Terminal, standard_input, terminal
 from yarl import URL
 
 from oauth_helper.api import link_in

@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from msgspec.structs import replace
-from support.other_instances import (
+from link.other_instances import (
     CODE,
     CONSOLE,
     LINKED,
@@ -28,6 +27,7 @@ from support.other_instances import (
     waiting,
     waiting_process,
 )
+from msgspec.structs import replace
 
 from oauth_helper.errors import (
     AuthorizationDeniedError,

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 import aiohttp
 import pytest
-from support.listener import (
+from listener.raw_client import (
     ADDRESS,
     CODE,
     DENIAL,

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
+from listener.raw_client import ADDRESS, DIRECT, Forms, RedirectReceiver, ask
 from support.command_runner import use_temporary_folder
-from support.listener import ADDRESS, DIRECT, Forms, RedirectReceiver, ask
 
 from oauth_helper.browsers.discovery import Family, choose_here
 from oauth_helper.browsers.drivers import Timeouts

@@ -6,8 +6,7 @@ from http import HTTPStatus
 from urllib.parse import urlencode
 
 import pytest
-from multidict import CIMultiDict, CIMultiDictProxy
-from support.listener import (
+from listener.raw_client import (
     ADDRESS,
     CODE,
     DIRECT,
@@ -22,6 +21,7 @@ from support.listener import (
     paste,
     say,
 )
+from multidict import CIMultiDict, CIMultiDictProxy
 
 from oauth_helper.events import RejectedRequest
 from oauth_helper.listener.request_policy import Refusal, RequestPolicy, authority

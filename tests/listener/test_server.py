@@ -16,8 +16,7 @@ from contextlib import ExitStack, closing, contextmanager
 from urllib.parse import quote, urlencode, urlsplit
 
 import pytest
-from support.command_runner import commands, error_of
-from support.listener import (
+from listener.raw_client import (
     ADDRESS,
     CODE,
     DIRECT,
@@ -36,6 +35,7 @@ from support.listener import (
     say,
     told,
 )
+from support.command_runner import commands, error_of
 from support.other_users import acting_as, needs_root
 
 from oauth_helper import RepoType, UsageError, link

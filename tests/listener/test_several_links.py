@@ -2,7 +2,7 @@
 
 import asyncio
 
-from support.listener import ADDRESS, GENUINE, OURS, Forms, RedirectReceiver, ask, listening, paste, told
+from listener.raw_client import ADDRESS, GENUINE, OURS, Forms, RedirectReceiver, ask, listening, paste, told
 
 from oauth_helper.events import Way
 from oauth_helper.models import RepoType

@@ -7,8 +7,8 @@ from contextlib import AsyncExitStack, closing, suppress
 
 import pytest
 from aiohttp import ClientConnectorError, ClientSession, web
+from sandbox.sandbox_user import NAME, OF_SERVICESTAGE, SandboxUser, sandbox_user
 from support.link_script import until
-from support.sandbox_user import NAME, OF_SERVICESTAGE, SandboxUser, sandbox_user
 
 from oauth_helper.credentials import AccessKey
 from oauth_helper.errors import (

@@ -15,7 +15,7 @@ import pytest
 from aiohttp import ClientSession
 from huaweicloudsdkcore.sdk_request import SdkRequest
 from huaweicloudsdkcore.signer.signer import Signer
-from support.sandbox_user import Clock
+from sandbox.sandbox_user import Clock
 
 from oauth_helper.credentials import AccessKey
 from oauth_helper.sandbox import Sandbox

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
+from sandbox.sandbox_user import RawUser, changed, only_form, open_raw_user, origin, query_of
 from support.repo_type_contract import IN_BROWSER
-from support.sandbox_user import RawUser, changed, only_form, open_raw_user, origin, query_of
 
 AUTHORIZE = {"decision": "authorize"}
 

@@ -11,8 +11,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from aiohttp import web
+from sandbox.sandbox_user import open_raw_user
 from support.repo_type_contract import IN_BROWSER
-from support.sandbox_user import open_raw_user
 
 from oauth_helper.errors import MachineError
 from oauth_helper.sandbox import play_user

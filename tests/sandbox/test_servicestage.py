@@ -9,8 +9,8 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
+from sandbox.sandbox_user import NAME, Clock, RawUser, open_raw_user
 from support.repo_type_contract import IN_BROWSER, TYPES, types_with
-from support.sandbox_user import NAME, Clock, RawUser, open_raw_user
 
 FIELDS = {
     *("name", "repo_type", "repo_host", "repo_home", "repo_user"),

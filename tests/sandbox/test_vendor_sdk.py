@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import pytest
 from aiohttp import ClientSession
+from sandbox.vendor_client import Operation, Vendor, VendorIam, code_and_state, operations, served
 from support.repo_type_contract import IN_BROWSER
-from support.vendor_client import Operation, Vendor, VendorIam, code_and_state, operations, served
 
 from oauth_helper.credentials import AccessKey
 from oauth_helper.sandbox import Sandbox

@@ -7,9 +7,9 @@ import re
 from pathlib import Path
 
 import pytest
+from security.mutated_package import Plant, planted
 from support.command_runner import commands
 from support.link_script import LINK, bring, scripted
-from support.mutated_package import Plant, planted
 from support.secret_search import LeakError
 
 from oauth_helper.sandbox import Sandbox

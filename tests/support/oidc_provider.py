@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import pytest
 from aiohttp import ClientSession, CookieJar
+from sandbox.page_reader import PageReader
 from support.npm_package import npm_package
-from support.page_reader import PageReader
 from yarl import URL
 
 from oauth_helper.sandbox.oidc import Registration

@@ -1,5 +1,5 @@
 """A terminal, and a receiver for what is pasted into it."""
 
-from support.pseudo_terminal import receiver, terminal
+from terminal.pseudo_terminal import receiver, terminal
 
 __all__ = ["receiver", "terminal"]

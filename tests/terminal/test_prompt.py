@@ -3,7 +3,8 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.pseudo_terminal import (
+from support.redirect_cases import REQUEST, STATE, redirect
+from terminal.pseudo_terminal import (
     ADDRESS,
     CODE,
     CODE_LAST,
@@ -15,7 +16,6 @@ from support.pseudo_terminal import (
     bracketed,
     prompting,
 )
-from support.redirect_cases import REQUEST, STATE, redirect
 
 from oauth_helper.terminal_prompt import LONGEST, Input, Keyboard, Kind, PromptTiming
 

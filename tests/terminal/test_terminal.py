@@ -11,8 +11,8 @@ import threading
 from typing import Any
 
 import pytest
-from support.job_session import in_session
-from support.pseudo_terminal import (
+from terminal.job_session import in_session
+from terminal.pseudo_terminal import (
     ADDRESS,
     CODE,
     HASTE,

@@ -13,7 +13,7 @@ from typing import Final
 
 from aiohttp import ClientSession
 from msgspec import structs
-from support.sandbox_user import NAME, SandboxUser
+from sandbox.sandbox_user import NAME, SandboxUser
 
 from oauth_helper.api import run_link
 from oauth_helper.credentials import Credentials

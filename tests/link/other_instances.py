@@ -94,7 +94,7 @@ def waiting_process(folder: Path) -> Iterator[Killable]:
     """Wait for a redirect in a process of its own."""
     tests = Path(__file__).parents[1]
     process = subprocess.Popen(
-        [sys.executable, "-m", "support.other_instances", str(folder)],
+        [sys.executable, "-m", "link.other_instances", str(folder)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env={"PYTHONPATH": f"{tests}:{tests.parent}"},

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from support.pseudo_terminal import Terminal
+from terminal.pseudo_terminal import Terminal
 
 JOB = """
     import asyncio, signal

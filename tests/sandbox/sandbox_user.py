@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from aiohttp import ClientResponse, ClientSession, CookieJar
-from support.page_reader import Form, PageReader
+from sandbox.page_reader import Form, PageReader
 from yarl import URL
 
 from oauth_helper.credentials import AccessKey

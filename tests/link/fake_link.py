@@ -8,8 +8,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcon
 from dataclasses import dataclass, field
 
 import pytest
+from link.scripted_service import CREATED, HURRIED, NAME, MemoryJournal
 from support.redirect_cases import AUTHORIZATION_URL, STATE, redirect
-from support.scripted_service import CREATED, HURRIED, NAME, MemoryJournal
 
 from oauth_helper.errors import OAuthHelperError
 from oauth_helper.events import Event, Failed, Linked, Outcome, Waiting, Way
