@@ -1,0 +1,169 @@
+"""Tables, numbers and examples in the documents agree with the package."""
+
+import asyncio
+import re
+import subprocess
+import sys
+import tomllib
+from collections import defaultdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import get_args
+
+import pytest
+from support.command_runner import commands
+from support.documents import ROOT, blocks, section, text_of
+from support.examples import EVENTS
+from support.fault_table import COLUMNS, cells
+from support.promised_json import read_event
+
+from oauth_helper import errors, events
+from oauth_helper.apply_file import Method, parse_declaration
+from oauth_helper.cli.output import EventLines
+from oauth_helper.exchange import TIMING
+from oauth_helper.models import CODE_LIFETIME, RepoType
+from oauth_helper.sandbox import Sandbox
+from oauth_helper.sandbox.faults import CALLS, DURATION, KINDS
+from oauth_helper.settings import ENVIRONMENT
+from oauth_helper.version import VERSION
+
+DOCS = ROOT / "docs"
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+SOURCE = "\n".join(
+    path.read_text(encoding="utf-8")
+    for path in sorted((ROOT / "oauth_helper").rglob("*"))
+    if path.suffix in {".py", ".html"}
+)
+in_both_languages = pytest.mark.parametrize("docs", [DOCS, DOCS / "zh-CN"], ids=["en", "zh"])
+
+
+def first_cells(text: str) -> list[str]:
+    """The quoted words in the first column of the tables."""
+    return [word for cell in re.findall(r"^\| (`.*?`) \|", text, re.MULTILINE) for word in re.findall(r"`(.+?)`", cell)]
+
+
+def test_the_introduction_names_every_git_host_that_is_linked_in_a_browser() -> None:
+    hosts = f"({', '.join(one.display_name for one in RepoType if one.has_oauth)})"
+    assert hosts in text_of(ROOT / "README.md").partition("\n## ")[0]
+
+
+@in_both_languages
+def test_every_exit_status_is_explained(docs: Path) -> None:
+    cells = re.findall(r"^\| (\d[\d, 、]*) \|.*\|.*\|$", text_of(docs / "scripting.md"), re.MULTILINE)
+    raised = {
+        value.exit_status
+        for value in vars(errors).values()
+        if isinstance(value, type) and issubclass(value, errors.OAuthHelperError)
+    }
+    assert {int(number) for cell in cells for number in re.findall(r"\d+", cell)} == raised | {0, 129, 143}
+
+
+@in_both_languages
+def test_the_table_of_events_has_every_field_in_order(docs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert {type(event) for event in EVENTS} == set(get_args(events.Event))
+    rows = dict(re.findall(r"^\| `([a-z]+)` \| (.*) \|$", text_of(docs / "scripting.md"), re.MULTILINE))
+    printed = set()
+    for event in EVENTS:
+        lines = EventLines()
+        lines.tell(event)
+        for line in capsys.readouterr().out.splitlines():
+            name, at, *fields = read_event(line)
+            assert (name, at) == ("event", "at")
+            word = read_event(line)["event"]
+            printed.add(word)
+            positions = [rows[word].index(f"`{field}`") for field in fields]
+            assert positions == sorted(positions)
+    assert rows.keys() == printed
+    assert re.findall(r"`(.+?)`", rows["captured"]) == ["way", *events.Way]
+
+
+@in_both_languages
+def test_the_table_of_settings_has_every_variable_in_order(docs: Path) -> None:
+    text = text_of(docs / "settings.md")
+    for key, variables in ENVIRONMENT.items():
+        row = next(line for line in text.splitlines() if line.startswith(f"| `--{key.replace('_', '-')}` |"))
+        positions = [row.index(f"`{variable}`") for variable in variables]
+        assert positions == sorted(positions)
+        assert f"| `{key}` |" in row
+
+
+def test_the_sandbox_page_has_every_fault() -> None:
+    text = section(text_of(DOCS / "sandbox.md"), "## Faults")
+    assert sorted(first_cells(text)) == sorted(KINDS)
+    what = text.partition("WHAT is")[2].partition("\n\n")[0]
+    assert re.findall(r"`([a-z-]+)`", what) == list(CALLS)
+    assert f"{DURATION:g} seconds" in text
+
+
+def test_the_table_of_failures_agrees_with_the_tests() -> None:
+    ends = defaultdict(list)
+    for cause, _call, cell in cells():
+        ends[cause].append(str(cell))
+    causes_by_ends = defaultdict(list)
+    for cause, row in ends.items():
+        causes_by_ends[tuple(row)].append(cause)
+    head = f"| what goes wrong | {' | '.join(f'`{call}`' for call in COLUMNS)} |\n| --- |{' --- |' * len(COLUMNS)}\n"
+    rows = (f"| {'; '.join(causes)} | {' | '.join(row)} |\n" for row, causes in causes_by_ends.items())
+    assert text_of(DOCS / "interrupted-links.md").endswith(head + "".join(rows))
+
+
+def test_the_rules_for_sending_again_have_the_numbers_of_the_code() -> None:
+    text = text_of(DOCS / "interrupted-links.md")
+    *first, last = (f"{after:g}" for after in TIMING.verify_after)
+    assert f"{', '.join(first)} and {last} seconds after" in text
+    assert f"after those {TIMING.lost_after:g} seconds" in text
+    assert f"ends {TIMING.total:g} seconds after the redirect was captured" in text
+    assert f"{CODE_LIFETIME.total_seconds() / 60:g} minutes after the redirect was captured" in text
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", DOCS / "troubleshooting.md"], ids=lambda page: page.name)
+def test_quoted_messages_exist(page: Path) -> None:
+    messages = first_cells(text_of(page))
+    assert len(messages) >= 10
+    for piece in (piece.strip() for message in messages for piece in re.split(r"…|600", message)):
+        assert piece in SOURCE, piece
+
+
+def test_the_options_that_documents_name_exist() -> None:
+    for page in (ROOT / "README.md", *DOCS.glob("*.md")):
+        for option in set(re.findall(r"`(--[a-z-]+)", text_of(page))):
+            assert f'"{option}"' in SOURCE, (page.name, option)
+
+
+def test_the_version_is_in_one_place() -> None:
+    command = [sys.executable, "-m", "oauth_helper", "--version"]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
+    assert shown.stdout == f"oauth-helper {VERSION}\n"
+    assert PYPROJECT["tool"]["hatch"]["version"]["path"] == "oauth_helper/version.py"
+    assert version("oauth-helper") == VERSION
+
+
+def test_the_lowest_version_of_every_dependency_is_tested() -> None:
+    tested = dict(line.split("==") for line in (ROOT / "tests" / "lowest-versions.txt").read_text().split())
+    for requirement in PYPROJECT["project"]["dependencies"]:
+        name, bound = requirement.split(">=")
+        assert tested[name].startswith(bound)
+        assert tested[name].removeprefix(bound) in {"", ".0"}
+
+
+async def test_the_python_example_links() -> None:
+    (example,) = blocks("python", text_of(DOCS / "python.md"))
+    async with Sandbox() as sandbox:
+        key = sandbox.access_key
+        for shown, real in (
+            ("https://servicestage.cn-north-4.myhuaweicloud.com", sandbox.endpoint),
+            ('project_id="…"', f"project_id={sandbox.project_id!r}"),
+            ('AccessKey("…", "…")', f"AccessKey({key.access_key!r}, {key.secret_key.reveal()!r})"),
+        ):
+            assert shown in example
+            example = example.replace(shown, real)
+        command = (sys.executable, "-c", example)
+        process = await asyncio.create_subprocess_exec(*command, env=commands.environ(), stdout=asyncio.subprocess.PIPE)
+        out, _ = await process.communicate()
+    assert (process.returncode, out) == (0, b"octocat\n")
+
+
+@in_both_languages
+def test_the_apply_file_has_every_method(docs: Path) -> None:
+    (example,) = blocks("toml", text_of(docs / "scripting.md"))
+    assert [entry.method for entry in parse_declaration(example, origin="scripting.md")] == list(Method)
