@@ -13,7 +13,7 @@ record=$(oauth-helper link "$repo_type" --name "$name" --if-exists keep --json) 
 if [ "$status" -eq 8 ]; then # the user has authorized; what is left to do needs no browser
     oauth-helper resume >/dev/null
     record=$(oauth-helper show "$name" --json)
-elif [ "$status" -ne 0 ]; then # 4: the user said no; 5: nobody came; the README has the others
+elif [ "$status" -ne 0 ]; then # 4: the user said no; 5: no one came; docs/scripting.md has the others
     exit "$status"
 fi
 

@@ -66,12 +66,12 @@ async def assert_one(sandbox: Sandbox, token_type: str) -> None:
     assert (record["name"], record["repo_type"], record["token_type"]) == (NAME, "github", token_type)
 
 
-def test_recipes_are_short_and_the_readme_leads_to_each() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+def test_recipes_are_short_and_the_documents_lead_to_each() -> None:
+    scripting = (ROOT / "docs" / "scripting.md").read_text(encoding="utf-8")
     found = sorted(path for path in RECIPES.iterdir() if path.is_file())
     assert len(found) == 6
     for recipe in found:
-        assert f"(recipes/{recipe.name})" in readme
+        assert f"(../recipes/{recipe.name})" in scripting
         assert len(recipe.read_text(encoding="utf-8").splitlines()) < 40
 
 

@@ -1,4 +1,4 @@
-"""How a link ends, whatever goes wrong at whichever of its calls: the table that the README shows in short.
+"""How a link ends, whatever goes wrong at whichever of its calls: docs/interrupted-links.md has it in short.
 
 Every row is a trouble, every column one of a link's five calls to ServiceStage. A cell says how the link ends where the
 trouble comes once, and where it stays (``always``); and, where the HTTP library hides the first time by asking again by
@@ -16,7 +16,7 @@ from oauth_helper.sandbox.faults import Call
 
 
 class Trouble(StrEnum):
-    """What goes wrong, in the README's words."""
+    """What goes wrong, in the words of docs/interrupted-links.md."""
 
     REFUSED = "connection refused"
     DNS = "no address for the name"

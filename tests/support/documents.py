@@ -15,7 +15,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from support.command_runner import BROWSER, commands as runner
+from support.command_runner import BROWSER
+from support.command_runner import commands as runner
 
 from oauth_helper.sandbox import Sandbox
 
