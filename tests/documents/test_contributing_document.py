@@ -33,8 +33,8 @@ def test_the_make_targets_are_few_and_those_that_it_names_exist() -> None:
 def test_the_files_that_it_names_exist() -> None:
     words = {word for quoted in QUOTED for word in quoted.split() if re.search(r"/|\.(py|md|txt|toml)$", word)}
     for path in words - {"dist/", ".venv/bin/python"}:
-        folders = (ROOT, ROOT / "oauth_helper", ROOT / "tests", ROOT / "tests" / "support")
-        assert any(list(folder.glob(path.rstrip("/"))) for folder in folders), path
+        places = (path, f"oauth_helper/{path}", f"tests/**/{path}")
+        assert any(any(ROOT.glob(place.rstrip("/"))) for place in places), path
 
 
 def test_the_tools_that_it_requires_are_those_of_the_run_that_decides() -> None:
