@@ -48,7 +48,7 @@ types: $(VENV)/installed-for-development
 	npm install --silent --no-fund --no-audit --prefix .venv-types pyright
 	PATH="$(CURDIR)/$(BIN):$$PATH" .venv-types/node_modules/.bin/pyright --verifytypes oauth_helper --ignoreexternal
 
-# Build the wheel and the sdist into dist/, check them, and run the wheel with pipx and uvx.
+# Build the wheel, the sdist, a .pyz and the manual page into dist/, check them, and run them. Needs groff.
 package: .venv-package/installed
 	PATH="$(CURDIR)/.venv-package/bin:$$PATH" .ci/package
 
