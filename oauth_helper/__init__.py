@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from oauth_helper.api import link, link_with_password, link_with_token, walk_repositories
-    from oauth_helper.apply_file import Applied, Entry, Method, apply, parse_declaration
+    from oauth_helper.apply_file import Applied, Entry, Method, apply, parse_entries
     from oauth_helper.credentials import AccessKey, IamToken
     from oauth_helper.errors import (
         AuthorizationDeniedError,
@@ -81,13 +81,13 @@ __all__ = [
     "link",
     "link_with_password",
     "link_with_token",
-    "parse_declaration",
+    "parse_entries",
     "walk_repositories",
 ]
 
 _NAMES: Final = {
     "api": ("link", "link_with_password", "link_with_token", "walk_repositories"),
-    "apply_file": ("Applied", "Entry", "Method", "apply", "parse_declaration"),
+    "apply_file": ("Applied", "Entry", "Method", "apply", "parse_entries"),
     "credentials": ("AccessKey", "IamToken"),
     "models": ("Authorization", "Namespace", "Project", "RepoType"),
     "secret": ("Secret",),

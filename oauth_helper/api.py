@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from oauth_helper.credential_sources import FoundCredentials
-from oauth_helper.credentials import GitCredential, IamUser, PersonalToken, UserPassword, check_type
+from oauth_helper.credentials import IamUser, PersonalToken, UserPassword
 from oauth_helper.errors import (
     MachineError,
     OutcomeUnknownError,
@@ -19,12 +19,11 @@ from oauth_helper.errors import (
     SettingsError,
     UsageError,
 )
-from oauth_helper.events import Linked, Outcome
-from oauth_helper.exchange import TIMING, Tell, Timing
+from oauth_helper.events import Outcome
+from oauth_helper.exchange import Tell
 from oauth_helper.i18n import Language, _, enumerated, listed, ngettext
 from oauth_helper.journal import Journal
-from oauth_helper.link_steps import check, link_directly
-from oauth_helper.link_steps import link as run_steps
+from oauth_helper.link_steps import link_directly, link_in_browser
 from oauth_helper.models import (
     Authorization,
     IfExists,
@@ -45,7 +44,6 @@ from oauth_helper.settings import DEFAULT_TIMEOUT, Settings, UnreadableFileError
 from oauth_helper.single_instance import (
     InstanceInfo,
     RunGoneError,
-    SingleRun,
     deliver,
     digest_of_state,
     runtime_folder,
@@ -94,7 +92,7 @@ def _require_region_or_project(value: str | None) -> str:
     if value is None:
         raise SettingsError(
             _("The project's id is not known, and without a region IAM cannot be asked for it"),
-            hint=_("Give --project-id, or --region."),
+            hint=_("Pass --project-id or --region."),
         )
     return value
 
@@ -190,9 +188,8 @@ async def link(
         OAuthHelperError: What failed; its ``hint`` says what to do next.
     """
     request = _link_request(repo_type, name, if_exists, tag=tag, timeout=timeout)
-    options = BrowserOptions(browser=browser, port=port)
-    linked = await run_link(request, service, options, tell, journal=Journal.of_the_user())
-    return linked.authorization
+    async with Session(BrowserOptions(browser=browser, port=port), tell, journal=Journal.of_the_user()) as session:
+        return (await link_in_browser(request, service, session)).authorization
 
 
 def _link_request(
@@ -203,52 +200,17 @@ def _link_request(
     tag: str | None = None,
     timeout: float = DEFAULT_TIMEOUT,
 ) -> LinkRequest:
-    try:
-        return LinkRequest(RepoType(repo_type), name or name_for(repo_type), tag, IfExists(if_exists), timeout)
-    except ValueError:
-        is_type = repo_type in list(RepoType)
-        parameter, value = ("if_exists", if_exists) if is_type else ("repo_type", repo_type)
-        choices = [one.value for one in (IfExists if is_type else RepoType)]
-        raise UsageError(
-            _("Unknown {name}: {value!r}", name=parameter, value=str(value)),
-            hint=_("Use one of {choices}.", choices=enumerated(choices)),
-        ) from None
+    for parameter, value, choices in (("repo_type", repo_type, RepoType), ("if_exists", if_exists, IfExists)):
+        if value not in list(choices):
+            raise UsageError(
+                _("Unknown {name}: {value!r}", name=parameter, value=str(value)),
+                hint=_("Use one of {choices}.", choices=enumerated([one.value for one in choices])),
+            )
+    return LinkRequest(RepoType(repo_type), name or name_for(repo_type), tag, IfExists(if_exists), timeout)
 
 
-async def run_link(
-    request: LinkRequest,
-    service: ServiceStageClient,
-    options: BrowserOptions,
-    tell: Tell,
-    *,
-    journal: Journal | None,
-    timing: Timing = TIMING,
-) -> Linked:
-    """Link in a session of its own; see :func:`link_in`."""
-    async with Session(options, tell, journal=journal, timing=timing) as session:
-        return await link_in(session, request, service)
-
-
-async def link_in(
-    session: Session, request: LinkRequest, service: ServiceStageClient, *, more_to_come: bool = False
-) -> Linked:
-    """Link, and report whether the authorization existed; if another process links the same name, end as it does.
-
-    If the session is shared and there is ``more_to_come``, its window stays open for the next link.
-
-    Raises:
-        OAuthHelperError: As :func:`link`.
-    """
-    run = _single_run(request, service, session.tell, session.outcome_language)
-    async with run.acquired_or_joined(request, session.deliver_pasted if session.has_prompt else None) as joined:
-        return joined or await run_steps(request, service, session, run, more_to_come=more_to_come)
-
-
-def _single_run(
-    request: LinkRequest, service: ServiceStageClient, tell: Tell, language: Language = Language.ENGLISH
-) -> SingleRun:
-    target = Target(service.endpoint, service.project_id, request.name)
-    return SingleRun.of_the_user(target, request.repo_type, tell, language=language)
+def _secret(value: Secret | str) -> Secret:
+    return value if isinstance(value, Secret) else Secret(value)
 
 
 async def link_with_token(
@@ -263,20 +225,11 @@ async def link_with_token(
 ) -> Authorization:
     """Link a GitHub, GitLab or Gitee account with a personal access token; return the authorization.
 
-    Args:
-        service: An open client.
-        repo_type: The kind of Git host.
-        name: 4 to 63 characters of ``A-Za-z0-9._-``; by default ``REPO_TYPE-<login name>``.
-        token: The token.
-        host: A private Git server, ``https://HOST[:PORT][/PATH]``; by default the official one.
-        if_exists: What to do about an authorization of that name: ``keep``, ``replace`` or ``fail``.
-        tell: Called with each event of the link.
-
-    Raises:
-        OAuthHelperError: What failed; its ``hint`` says what to do next.
+    ``host`` is a private Git server, ``https://HOST[:PORT][/PATH]``; by default the official one. The other arguments
+    and the errors are those of :func:`link`.
     """
-    credential = PersonalToken(token if isinstance(token, Secret) else Secret(token), host)
-    linked = await run_direct_link(_link_request(repo_type, name, if_exists), credential, service, tell)
+    credential = PersonalToken(_secret(token), host)
+    linked = await link_directly(_link_request(repo_type, name, if_exists), credential, service, tell)
     return linked.authorization
 
 
@@ -292,57 +245,12 @@ async def link_with_password(
 ) -> Authorization:
     """Link a Bitbucket or CodeArts account with user name and password; return the authorization.
 
-    Args:
-        service: An open client.
-        repo_type: The kind of Git host.
-        name: 4 to 63 characters of ``A-Za-z0-9._-``; by default ``REPO_TYPE-<login name>``.
-        user: The user name at the Git host; of CodeArts ``ACCOUNT/USER``.
-        password: The password; of Bitbucket an app password.
-        if_exists: What to do about an authorization of that name: ``keep``, ``replace`` or ``fail``.
-        tell: Called with each event of the link.
-
-    Raises:
-        OAuthHelperError: What failed; its ``hint`` says what to do next.
+    ``user`` is the name at the Git host, of CodeArts ``ACCOUNT/USER``; the password of Bitbucket is an app password.
+    The other arguments and the errors are those of :func:`link`.
     """
-    credential = UserPassword(user, password if isinstance(password, Secret) else Secret(password))
-    linked = await run_direct_link(_link_request(repo_type, name, if_exists), credential, service, tell)
+    credential = UserPassword(user, _secret(password))
+    linked = await link_directly(_link_request(repo_type, name, if_exists), credential, service, tell)
     return linked.authorization
-
-
-async def run_direct_link(
-    request: LinkRequest,
-    credential: GitCredential,
-    service: ServiceStageClient,
-    tell: Tell,
-    *,
-    timing: Timing = TIMING,
-    is_checked: bool = False,
-    may_list: bool = True,
-) -> Linked:
-    """Link with a credential of the Git host; see :func:`~oauth_helper.link_steps.link_directly`.
-
-    While another process links the same name, wait for its end.
-
-    Raises:
-        OAuthHelperError: As :func:`link_with_token`.
-    """
-    check_type(request.repo_type, type(credential))
-    async with _single_run(request, service, tell).acquired_or_joined(request) as joined:
-        return joined or await link_directly(
-            *(request, credential, service, tell), timing=timing, is_checked=is_checked, may_list=may_list
-        )
-
-
-async def what_is_kept(request: LinkRequest, service: ServiceStageClient) -> Linked | None:
-    """Return the authorization that would be kept, before the user is asked for a secret that is not needed.
-
-    Raises:
-        NameTakenError: The authorization that has the name can be neither kept nor replaced.
-    """
-    if request.if_exists is IfExists.REPLACE:
-        return None
-    existing, _names = await check(request, service, lambda _event: None)
-    return Linked(existing, kept=True) if existing else None
 
 
 def waiting_links() -> list[InstanceInfo]:
@@ -392,8 +300,8 @@ async def deliver_to_waiting(
             gone = instance
     if gone:
         raise OutcomeUnknownError(
-            _("The link of {name} has gone without a word", name=gone.name),
-            hint=_("If it had taken the address, `oauth-helper resume` finishes it. If not, run `link` again."),
+            _("{name} ended without answering", name=gone.name),
+            hint=_("If it took the address, `oauth-helper resume` finishes it. If not, run `link` again."),
         )
     # The rejection by the link that the redirect belongs to explains most.
     known = [error for error in rejections if error.reason not in {"no-redirect", "foreign-state"}]

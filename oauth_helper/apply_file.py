@@ -12,7 +12,7 @@ from typing import Final, NamedTuple, TypeVar
 
 from msgspec import Struct
 
-from oauth_helper.api import CONCURRENCY, link_in, run_direct_link
+from oauth_helper.api import CONCURRENCY
 from oauth_helper.credential_sources import CHAIN_VARIABLES
 from oauth_helper.credentials import PASSWORD_TYPES, TOKEN_TYPES, GitCredential, PersonalToken, UserPassword, check_host
 from oauth_helper.errors import (
@@ -27,13 +27,13 @@ from oauth_helper.events import Event, Failed, Linked, Outcome, Warned, warning_
 from oauth_helper.exchange import Tell, find_existing
 from oauth_helper.i18n import NO_TEXT, Text, _, listed, ngettext
 from oauth_helper.journal import Journal
-from oauth_helper.link_steps import list_if_permitted
+from oauth_helper.link_steps import link_directly, link_in_browser, list_if_permitted
 from oauth_helper.models import Authorization, LinkRequest, RepoType, as_argument, is_legal_name, what_is_wrong_in
 from oauth_helper.secret import Secret, is_plain_word
 from oauth_helper.servicestage.client import ServiceStageClient
 from oauth_helper.session import BrowserOptions, Session
 from oauth_helper.settings import DEFAULT_TIMEOUT
-from oauth_helper.values import toml_trouble
+from oauth_helper.values import toml_error_text
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
@@ -108,7 +108,7 @@ class Entry(Struct, frozen=True):
             ) from None
 
 
-def parse_declaration(text: str, *, origin: str) -> tuple[Entry, ...]:
+def parse_entries(text: str, *, origin: str) -> tuple[Entry, ...]:
     """Read the text of a file; ``origin`` is its name, for messages.
 
     Raises:
@@ -119,11 +119,11 @@ def parse_declaration(text: str, *, origin: str) -> tuple[Entry, ...]:
         document = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
         raise UsageError(
-            _("{origin} cannot be read: {error}", origin=origin, error=toml_trouble(text, error)), hint=_HINT
+            _("{origin} cannot be read: {error}", origin=origin, error=toml_error_text(text, error)), hint=_HINT
         ) from None
     records = document.pop("authorization", None)
     if document:
-        raise _unusable(origin, _("{next} is none of its keys", next=_shown_key(next(iter(document)))))
+        raise _unusable(origin, _("unknown key {next}", next=_shown_key(next(iter(document)))))
     if not isinstance(records, list) or not records:
         raise _unusable(origin, _("it has no [[authorization]]"))
     entries = tuple(
@@ -151,7 +151,7 @@ def _entry(record: object, where: Text) -> Entry:
         raise _unusable(where, what_is_wrong_in(name))
     if unknown := next((key for key in fields if key not in _KEYS), None):
         meant = get_close_matches(unknown, _KEYS, 1)
-        what = _("{key} is no key of an entry", key=_shown_key(unknown))
+        what = _("unknown key {key}", key=_shown_key(unknown))
         raise _unusable(where, _('{what}; did you mean "{meant}"?', what=what, meant=meant[0]) if meant else what)
     method = _one_of(Method, fields.get("method", Method.OAUTH), "method", where)
     repo_type = _one_of(RepoType, fields.get("repo_type", "").lower(), "repo_type", where)
@@ -159,7 +159,7 @@ def _entry(record: object, where: Text) -> Entry:
     if repo_type not in rules.repo_types:
         raise _unusable(where, _("{repo_type} cannot be linked by {method}", repo_type=repo_type, method=method))
     if odd := fields.keys() - {"name", "repo_type", "method", *rules.needs, *rules.may_have}:
-        raise _unusable(where, _("{key} is no key of an entry whose method is {method}", key=min(odd), method=method))
+        raise _unusable(where, _("an entry whose method is {method} has no key {key}", key=min(odd), method=method))
     if missing := [key for key in rules.needs if not fields.get(key)]:
         raise _unusable(
             where, _("{missing} missing, which the method {method} needs", missing=listed(missing), method=method)
@@ -184,7 +184,7 @@ def _entry(record: object, where: Text) -> Entry:
 
 def _texts(record: object, where: Text) -> dict[str, str]:
     if not isinstance(record, dict):
-        raise _unusable(where, _("it is no table"))
+        raise _unusable(where, _("it is not a table"))
     for key, value in record.items():
         if not isinstance(value, str) or not value.isprintable():
             raise _unusable(where, _("{key} is not a text on one line", key=_shown_key(key)))
@@ -302,7 +302,7 @@ async def apply(
 
     Args:
         service: An open client.
-        entries: What should exist; :func:`parse_declaration` reads them from the text of a file.
+        entries: What should exist; :func:`parse_entries` reads them from the text of a file.
         environ: Where the secrets are that the entries name.
         browser: As for :func:`link`.
         timeout: Seconds to wait for the user, for each entry.
@@ -380,9 +380,7 @@ async def apply_steps(
     async def create_directly() -> None:
         while not is_over and (entry := next(directly, None)):
             request, credential = _request(entry, timeout), entry.git_credential(environ)
-            await finish(
-                entry, run_direct_link(request, credential, service, tell_warnings, is_checked=True, may_list=may_list)
-            )
+            await finish(entry, link_directly(request, credential, service, tell_warnings, may_list=may_list))
 
     for step in steps:
         if step.existing:
@@ -397,7 +395,7 @@ async def apply_steps(
         if is_over:
             return
         more_to_come = number < len(in_browser)
-        await finish(entry, link_in(session, _request(entry, timeout), service, more_to_come=more_to_come))
+        await finish(entry, link_in_browser(_request(entry, timeout), service, session, more_to_come=more_to_come))
 
 
 def _request(entry: Entry, timeout: float) -> LinkRequest:

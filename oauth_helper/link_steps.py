@@ -1,35 +1,35 @@
-"""The eight steps of a link, and the three of a link without a browser."""
+"""The eight steps of a link, those of a link without a browser, and how interrupted links are finished."""
 
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Collection, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
-from oauth_helper.credentials import GitCredential, PersonalToken, UserPassword
+from oauth_helper.credentials import GitCredential, PersonalToken, UserPassword, check_type
 from oauth_helper.errors import (
     CodeOrStateInvalidError,
     CredentialsError,
-    DeadlineError,
+    MachineError,
     NameTakenError,
     NotPermittedError,
     OAuthHelperError,
     OutcomeUnknownError,
     RefusedError,
-    StoppedError,
+    UnavailableError,
 )
 from oauth_helper.events import (
-    Advised,
     Checked,
     Failed,
     Linked,
-    Progress,
+    Outcome,
+    Refused,
+    Resumed,
     Warned,
-    Way,
+    warning_once,
 )
 from oauth_helper.exchange import (
     TIMING,
@@ -38,15 +38,16 @@ from oauth_helper.exchange import (
     Tell,
     Timing,
     find_existing,
+    find_made,
     is_list_alone_refused,
     redirect_creation,
+    what_is_gone,
 )
-from oauth_helper.i18n import Text, _
+from oauth_helper.i18n import Language, Text, _
 from oauth_helper.journal import Journal
 from oauth_helper.models import Authorization, IfExists, LinkRequest, Pending, Target
-from oauth_helper.receiver import Ending, RedirectReceiver
+from oauth_helper.receiver import RedirectReceiver, Report
 from oauth_helper.redirect import AuthorizationRequest, AuthorizationResponse
-from oauth_helper.resume import finish_earlier
 from oauth_helper.secret import Secret
 from oauth_helper.servicestage.client import ServiceStageClient
 from oauth_helper.session import Session
@@ -54,16 +55,22 @@ from oauth_helper.single_instance import SingleRun
 
 _NOT_ACCEPTED: Final = frozenset({"SVCSTG.REPO.0400", "SVCSTG.REPO.0402", "SVCSTG.REPO.0450", "SVCSTG.REPO.0451"})
 """The codes with which ServiceStage may refuse a token or password; its documentation names none."""
-_CLOCK_INTERVAL: Final = 1.0
-"""Seconds between two readings of the wall clock, which may jump."""
 
 
-async def link(
-    request: LinkRequest, service: ServiceStageClient, session: Session, run: SingleRun, *, more_to_come: bool = False
+def _single_run(
+    request: LinkRequest, service: ServiceStageClient, tell: Tell, language: Language = Language.ENGLISH
+) -> SingleRun:
+    target = Target(service.endpoint, service.project_id, request.name)
+    return SingleRun.of_the_user(target, request.repo_type, tell, language=language)
+
+
+async def link_in_browser(
+    request: LinkRequest, service: ServiceStageClient, session: Session, *, more_to_come: bool = False
 ) -> Linked:
     """Link a Git account.
 
-    If an earlier run left a redirect for the same name, that link is finished first. Otherwise:
+    If another process links the same name, end as it does. If an earlier run left a redirect for that name, that link
+    is finished first. Otherwise:
 
     1. *Check* before the browser opens: the name is valid and free, the credentials work, the endpoint answers.
     2. *Listen* on 127.0.0.1, and decide how to open a browser.
@@ -79,62 +86,48 @@ async def link(
         request: What to link.
         service: An open client.
         session: The listener, the browser and the prompt.
-        run: This link among the processes of this user, which holds the lock of the target.
-        more_to_come: Whether another link follows in this session.
+        more_to_come: Whether another link follows in this session; if it is shared, its window then stays open.
 
     Raises:
         OAuthHelperError: What failed: any class of :mod:`oauth_helper.errors` but RedirectRejectedError.
     """
-    ending = Ending(session.tell)
-    tell = ending.watch
-    async with _failure_reported(ending):
-        if finished := await finish_earlier(request, service, session.journal, tell, session.timing):
-            ending.tell(finished)
-            return finished
-        existing, names = await check(request, service, tell)  # 1 Check
+    report = Report(session.tell)
+    run = _single_run(request, service, session.tell, session.outcome_language)
+    paste = session.deliver_pasted if session.has_prompt else None
+    async with run.acquired_or_joined(request, paste) as joined, report.failures():
+        if joined:
+            return joined
+        if finished := await _finish_earlier(request, service, session, report.tell):
+            return report.end(finished)
+        existing, names = await check(request, service, report.tell)  # 1 Check
         if existing and request.if_exists is IfExists.KEEP:
-            kept = Linked(existing, kept=True)
-            ending.tell(kept)
-            return kept
+            return report.end(Linked(existing, kept=True))
         async with _started(_ask(request, service)) as asking, session.listening():  # 2 Listen
-            receiver = RedirectReceiver(await asking, tell)  # 3 Ask
-            async with session.browsing(receiver, seconds=request.timeout, more_to_come=more_to_come):  # 4 Open
-                async with _outcome_reported(receiver, ending, request, session.journal):
-                    linked: Linked | None = None
-                    earlier: Exchange | None = None
-                    while linked is None:
-                        if earlier:
-                            receiver.start_over(await _ask(request, service))
-                            await session.start_over(receiver)
-                        with run.announced(session.new_address(), receiver.state):
-                            redirect = await _wait(receiver, request, service, session, tell)  # 5 Wait
-                            pending = _pending(redirect, request, service, existing, earlier)
-                            exchange = Exchange(
-                                *(pending, service, redirect_creation(pending, service), tell),
-                                journal=session.journal,
-                                timing=session.timing,
-                                names_before=names if earlier is None else earlier.names_before,
-                                may_list=names is not None if earlier is None else earlier.verifier.may_list,
-                            )
-                            try:
-                                linked = await exchanged(exchange, request)  # 6 Save, 7 Exchange
-                            except CodeOrStateInvalidError as refused:
-                                receiver.refuse()
-                                if not await session.may_start_over(refused):
-                                    raise
-                            earlier = exchange
-                    receiver.end(linked)  # 8 Report
-                ending.tell(linked)
-                return linked
-
-
-@asynccontextmanager
-async def _failure_reported(ending: Ending) -> AsyncIterator[None]:
-    try:
-        yield
-    except OAuthHelperError as error:
-        ending.tell(Failed(error))
-        raise
+            receiver = report.receiver = RedirectReceiver(await asking, report.tell)  # 3 Ask
+            browsing = session.browsing(receiver, seconds=request.timeout, more_to_come=more_to_come)
+            async with browsing, report.failures():  # 4 Open
+                earlier: Exchange | None = None
+                while True:
+                    with run.announced(session.new_address(), receiver.request.state):
+                        async with service.kept_ready():
+                            redirect = await session.wait(receiver)  # 5 Wait
+                    pending = _pending(request, service, redirect, existing, earlier)
+                    exchange = Exchange(
+                        *(pending, service, redirect_creation(pending, service), report.tell),
+                        journal=session.journal,
+                        timing=session.timing,
+                        names_before=names if earlier is None else earlier.names_before,
+                        may_list=names is not None if earlier is None else earlier.verifier.may_list,
+                    )
+                    try:
+                        return report.end(await _exchanged(exchange, request))  # 6 Save, 7 Exchange, 8 Report
+                    except CodeOrStateInvalidError as refused:
+                        receiver.refuse()
+                        if not await session.may_start_over(refused):
+                            raise
+                    earlier = exchange
+                    receiver.start_over(await _ask(request, service))
+                    await session.start_over(receiver)
 
 
 async def list_if_permitted(
@@ -171,6 +164,18 @@ async def check(
     return existing, None if listed is None else frozenset(one.name for one in listed)
 
 
+async def what_is_kept(request: LinkRequest, service: ServiceStageClient) -> Linked | None:
+    """Return the authorization that would be kept, before the user is asked for a secret that is not needed.
+
+    Raises:
+        NameTakenError: The authorization that has the name can be neither kept nor replaced.
+    """
+    if request.if_exists is IfExists.REPLACE:
+        return None
+    existing, _names = await check(request, service, lambda _event: None)
+    return Linked(existing, kept=True) if existing else None
+
+
 async def _ask(request: LinkRequest, service: ServiceStageClient) -> AuthorizationRequest:
     url = await service.authorization_url(request.repo_type, tag=request.tag)
     return AuthorizationRequest.parse(url, request.repo_type)
@@ -188,60 +193,12 @@ async def _started(
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def _wait(
-    receiver: RedirectReceiver, request: LinkRequest, service: ServiceStageClient, session: Session, tell: Tell
-) -> AuthorizationResponse:
-    """Wait for one redirect of ours until the deadline, by the clock of the loop and by the wall clock.
-
-    The clock of the loop stops while the machine is suspended (on Linux), and the wall clock may be set back.
-
-    Raises:
-        DeadlineError: None came in time.
-        OAuthHelperError: The user or the Git host refused, or the browser that the user demands did not open.
-    """
-    async with service.kept_ready():
-        try:
-            async with (
-                asyncio.timeout(request.timeout) as limit,
-                _running(_expire_at(session.expires_at, limit)),
-                session.prompt(partial(receiver.judge, way=Way.TERMINAL)),
-                _running(_give_guidance(receiver, session.guidance_after, tell)),
-            ):
-                return await receiver.redirect()
-        except TimeoutError:
-            raise DeadlineError(_("No redirect came within {seconds:g} s", seconds=request.timeout)) from None
-
-
-@asynccontextmanager
-async def _running(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
-    task = asyncio.create_task(work)
-    try:
-        yield
-    finally:
-        task.cancel()  # without waiting for it, so that the exchange starts at once
-
-
-async def _expire_at(moment: datetime, limit: asyncio.Timeout) -> None:
-    while (left := moment.timestamp() - time.time()) > 0:  # noqa: ASYNC110 - a clock, and not an event
-        await asyncio.sleep(min(left, _CLOCK_INTERVAL))
-    limit.reschedule(asyncio.get_running_loop().time())
-
-
-async def _give_guidance(receiver: RedirectReceiver, moments: Sequence[float], tell: Tell) -> None:
-    clock = asyncio.get_running_loop().time
-    began = clock()
-    for moment in moments:
-        await asyncio.sleep(began + moment - clock())
-        if guidance := receiver.guidance(is_last=moment == moments[-1]):
-            tell(Advised(guidance))
-
-
 def _pending(
-    redirect: AuthorizationResponse,
     request: LinkRequest,
     service: ServiceStageClient,
+    redirect: AuthorizationResponse,
     existing: Authorization | None,
-    earlier: Exchange | None,
+    earlier: Exchange | None = None,
 ) -> Pending:
     stood_since = existing.create_time if existing else None
     return Pending(
@@ -256,7 +213,7 @@ def _pending(
     )
 
 
-async def exchanged(exchange: Exchange, request: LinkRequest) -> Linked:
+async def _exchanged(exchange: Exchange, request: LinkRequest) -> Linked:
     """Exchange; if the name was taken in the meantime, do with its authorization what the user wants.
 
     A refused name costs neither code nor state, so they can be sent again after a deletion. They stay in the journal
@@ -296,48 +253,6 @@ async def _what_took_the_name(taken: NameTakenError, exchange: Exchange, request
     return existing
 
 
-@asynccontextmanager
-async def _outcome_reported(
-    receiver: RedirectReceiver, ending: Ending, request: LinkRequest, journal: Journal | None
-) -> AsyncIterator[None]:
-    """Report every failure to the page too."""
-    try:
-        yield
-    except OAuthHelperError as error:
-        ending.explain(error)
-        receiver.end(Failed(error))
-        ending.tell(Failed(error))
-        raise
-    except asyncio.CancelledError:
-        receiver.end(Failed(_stopped(receiver, ending.progress, request, journal)))
-        raise
-    except BaseException as fault:
-        receiver.end(Failed(OAuthHelperError(_("Unexpected {name__}", name__=type(fault).__name__))))
-        raise
-
-
-def _stopped(
-    receiver: RedirectReceiver, progress: Progress, request: LinkRequest, journal: Journal | None
-) -> OAuthHelperError:
-    if receiver.is_refused:
-        return StoppedError(
-            _("oauth-helper was stopped after ServiceStage had refused the redirect. Nothing was created")
-        )
-    if not receiver.has_redirect:
-        return StoppedError(_("oauth-helper was stopped before the redirect came. Nothing was created"))
-    if journal is None:  # in the sandbox, which ends with this run
-        hint = _("Run the command again when you are ready.")
-    elif progress.is_kept:
-        hint = _("The redirect is kept: `oauth-helper resume` finishes it within 10 minutes of its coming.")
-    else:
-        hint = _(
-            "`oauth-helper show {name}` tells whether it exists. If not, run the command again.", name=request.name
-        )
-    return OutcomeUnknownError(
-        _("oauth-helper was stopped while ServiceStage was asked to create the authorization"), hint=hint
-    )
-
-
 async def link_directly(
     request: LinkRequest,
     credential: GitCredential,
@@ -345,44 +260,36 @@ async def link_directly(
     tell: Tell,
     *,
     timing: Timing = TIMING,
-    is_checked: bool = False,
-    may_list: bool = True,
+    may_list: bool | None = None,
 ) -> Linked:
     """Link with a credential of the Git host: steps 1, 7 and 8 of a link. Nothing is saved: it can be run again.
 
-    With ``is_checked`` the caller has just seen that the name is free or, without ``may_list``, that this account may
-    not list.
+    While another process links the same name, wait for its end. If the caller has just checked the name, ``may_list``
+    says whether this account may list.
 
     Raises:
         OAuthHelperError: What failed.
     """
-    ending = Ending(tell)
+    check_type(request.repo_type, type(credential))
+    report = Report(tell)
     existing: Authorization | None = None
-    try:
-        if not is_checked:
-            existing, names = await check(request, service, ending.watch)
+    async with _single_run(request, service, tell).acquired_or_joined(request) as joined, report.failures():
+        if joined:
+            return joined
+        if may_list is None:
+            existing, names = await check(request, service, report.tell)
             may_list = names is not None
         if existing and request.if_exists is IfExists.KEEP:
-            linked = Linked(existing, kept=True)
-        else:
-            pending = Pending(
-                target=Target(service.endpoint, service.project_id, request.name),
-                repo_type=request.repo_type,
-                captured_at=datetime.now(UTC),
-                code=Secret(""),
-                state=Secret(""),
-                stood_since=existing.create_time if existing else None,
-            )
-            create = partial(_create, request, credential, service)
-            exchange = Exchange(pending, service, create, ending.watch, timing=timing, may_list=may_list)
-            linked = await exchanged(exchange, request)
-    except OAuthHelperError as error:
-        if isinstance(error, RefusedError) and error.code in _NOT_ACCEPTED:
-            error.hint = _what_to_check(request, credential)
-        ending.tell(Failed(error))
-        raise
-    ending.tell(linked)
-    return linked
+            return report.end(Linked(existing, kept=True))
+        pending = _pending(request, service, AuthorizationResponse(Secret(""), Secret("")), existing)
+        create = partial(_create, request, credential, service)
+        exchange = Exchange(pending, service, create, report.tell, timing=timing, may_list=may_list)
+        try:
+            return report.end(await _exchanged(exchange, request))
+        except RefusedError as error:
+            if error.code in _NOT_ACCEPTED:
+                error.hint = _what_to_check(request, credential)
+            raise
 
 
 async def _create(request: LinkRequest, credential: GitCredential, service: ServiceStageClient) -> Authorization:
@@ -410,3 +317,154 @@ def _what_to_check(request: LinkRequest, credential: GitCredential) -> Text:
         "it comes from its official site.",
         host=host,
     )
+
+
+async def _finish_earlier(
+    request: LinkRequest, service: ServiceStageClient, session: Session, tell: Tell
+) -> Linked | None:
+    """Finish the exchange that an earlier link of that name left pending; None if there is none, or it failed.
+
+    Raises:
+        CredentialsError: The credentials are refused. The redirect is kept.
+        OutcomeUnknownError: The outcome is still not known. The redirect is kept.
+    """
+    name, journal = request.name, session.journal
+    if journal is None:
+        return None
+    try:
+        pending = journal.find(Target(service.endpoint, service.project_id, name), request.repo_type)
+    except MachineError as error:
+        tell(Warned(_("What an earlier run left cannot be read: {message}.", message=error.message)))
+        return None
+    if pending is None:
+        return None
+    would_delete = pending.stood_since is not None and not pending.is_deleted
+    if would_delete and request.if_exists is not IfExists.REPLACE:
+        return None  # it must not delete what this run is told to keep
+    if not pending.is_fresh(datetime.now(UTC)):
+        expired = _("An earlier redirect for {name} expired before it was known to be exchanged", name=name)
+        tell(Warned(expired + what_is_gone(pending) + _(".")))
+        _remove(pending, journal, tell)
+        return None
+    tell(Resumed(name, pending.captured_at))
+    exchange = _resumed(pending, service, journal, tell, session.timing)
+    try:
+        return Linked(await exchange.run())
+    except OutcomeUnknownError as error:
+        if exchange.verifier.may_list:
+            raise
+        # Asking again would not tell either, and the user, who runs the command again, has been told so.
+        tell(Refused(may_be_created=True))
+        tell(Warned(_("{message}. Linking it again.", message=error.message)))
+    except RefusedError as error:
+        exchange.forget()
+        tell(Refused())
+        tell(Warned(_("The earlier redirect for {name} was refused: {why}.", name=name, why=error.message)))
+    return None
+
+
+def _resumed(pending: Pending, service: ServiceStageClient, journal: Journal, tell: Tell, timing: Timing) -> Exchange:
+    create = redirect_creation(pending, service)
+    return Exchange(pending, service, create, tell, journal=journal, timing=timing, is_resumed=True)
+
+
+class Resumption(NamedTuple):
+    """A pending exchange of an earlier run, and its outcome."""
+
+    pending: Pending
+    outcome: Outcome
+
+
+async def resume_all(
+    pendings: Sequence[Pending],
+    journal: Journal,
+    connected: Callable[[Target], AbstractAsyncContextManager[ServiceStageClient]],
+    tell: Tell,
+    timing: Timing = TIMING,
+) -> list[Resumption]:
+    """Finish these pending exchanges, one after the other; omit those that another process finishes meanwhile.
+
+    Each is reported like a link that begins with step 7. Errors are not raised: see the outcomes.
+    """
+    resumptions: list[Resumption] = []
+    tell = warning_once(tell)
+    for pending in pendings:
+        run = SingleRun.of_the_user(pending.target, pending.repo_type, tell)
+        async with run.acquired(timing.total) as is_acquired:
+            try:
+                current = journal.find(pending.target, pending.repo_type)
+            except MachineError as error:
+                tell(Warned(error.message))
+                continue
+            if current and is_acquired:
+                tell(Resumed(current.target.name, current.captured_at))
+                outcome = await _resume(current, journal, connected, tell, timing)
+                tell(outcome)
+                resumptions.append(Resumption(current, outcome))
+            elif current:
+                busy = OutcomeUnknownError(
+                    _("Another oauth-helper is linking {name}", name=pending.target.name),
+                    hint=_("The redirect is kept. Run `oauth-helper resume` again when the other one has ended."),
+                )
+                resumptions.append(Resumption(current, Failed(busy)))
+    return resumptions
+
+
+async def _resume(
+    pending: Pending,
+    journal: Journal,
+    connected: Callable[[Target], AbstractAsyncContextManager[ServiceStageClient]],
+    tell: Tell,
+    timing: Timing,
+) -> Outcome:
+    is_fresh = pending.is_fresh(datetime.now(UTC))
+    try:
+        async with connected(pending.target) as service:
+            if not is_fresh:
+                return await _find_out(pending, service, journal, tell)
+            exchange = _resumed(pending, service, journal, tell, timing)
+            try:
+                return Linked(await exchange.run())
+            except RefusedError as error:
+                exchange.forget()
+                return Failed(error)
+    except (UnavailableError, RefusedError) as error:  # of IAM, or of the list call
+        name, again = pending.target.name, _("Run `oauth-helper resume` again in a moment.")
+        unknown = OutcomeUnknownError(
+            _("ServiceStage could not be asked about {name}: {message}", name=name, message=error.message),
+            hint=_("The redirect is kept. {again}", again=again) if is_fresh else again,
+            code=error.code,
+            request_id=error.request_id,
+        )
+        return Failed(unknown)
+    except OAuthHelperError as error:
+        return Failed(error)
+
+
+async def _find_out(pending: Pending, service: ServiceStageClient, journal: Journal, tell: Tell) -> Outcome:
+    """Return what an expired redirect was exchanged for, and remove it."""
+    name = pending.target.name
+    again = _("Run `oauth-helper link {repo_type} --name {name}` again.", repo_type=pending.repo_type.value, name=name)
+    outcome: Outcome
+    try:
+        if made := find_made(pending, await service.list_authorizations()):
+            outcome = Linked(made)
+        else:
+            nothing = _("The redirect for {name} has expired, and no authorization was created from it", name=name)
+            outcome = Failed(CodeOrStateInvalidError(nothing + what_is_gone(pending), hint=again))
+    except NotPermittedError as error:
+        unknown = _(
+            "The redirect for {name} has expired, and whether it was created cannot be known: {why}",
+            name=name,
+            why=error.message,
+        )
+        outcome = Failed(OutcomeUnknownError(unknown, hint=again))
+    _remove(pending, journal, tell)
+    return outcome
+
+
+def _remove(pending: Pending, journal: Journal, tell: Tell) -> None:
+    try:
+        journal.remove(pending)
+    except MachineError as error:
+        tell(Warned(error.message))

@@ -33,7 +33,7 @@ _USUAL_CODE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~/+=-]*")
 """The codes of the known hosts; RFC 6749 appendix A.11 allows every printable character."""
 
 _MESSAGES: Final = {
-    "no-redirect": _("That holds no address with code and state"),
+    "no-redirect": _("That isn't the final address (no code and state in it)"),
     "foreign-state": _("That address belongs to another attempt, or its state was changed on the way"),
     "missing-code": _("That address has the right state, but no usable code"),
     "repeated-parameter": _("That address names a parameter twice, so it cannot be trusted"),

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Final, NoReturn, Self
 
 from msgspec import Struct, field
@@ -25,14 +27,14 @@ from oauth_helper.browsers.drivers import NoWindowError
 from oauth_helper.browsers.launch import first_browser, open_default_browser, sweep_all
 from oauth_helper.browsers.window import Window
 from oauth_helper.environment import is_build_service, nobody_could_authorize
-from oauth_helper.errors import NoBrowserError, OAuthHelperError, RedirectRejectedError
-from oauth_helper.events import NotOpened, Opened, Waiting, Warned, Way
+from oauth_helper.errors import DeadlineError, NoBrowserError, OAuthHelperError, RedirectRejectedError
+from oauth_helper.events import Advised, Event, NotOpened, Opened, Waiting, Warned, Way
 from oauth_helper.exchange import TIMING, Tell, Timing
 from oauth_helper.i18n import N_, NO_TEXT, Language, Preference, Text, _, joined
 from oauth_helper.journal import Journal
 from oauth_helper.listener.handlers import EntryLink, Listener
 from oauth_helper.receiver import MOMENTS, RedirectReceiver
-from oauth_helper.secret import Secret
+from oauth_helper.redirect import AuthorizationResponse
 from oauth_helper.single_instance import InstanceInfo, deliver
 from oauth_helper.terminal_prompt import TerminalPrompt, can_prompt
 from oauth_helper.values import parse_address
@@ -42,6 +44,8 @@ _FINAL_PAGE_TIME: Final = 1.0
 _START_OVER_TIMEOUT: Final = 120.0
 """Seconds. The browser waits as long as the terminal does."""
 _OWN_BROWSER_KEY: Final = "b"
+_CLOCK_INTERVAL: Final = 1.0
+"""Seconds between two readings of the wall clock, which may jump."""
 
 
 class BrowserOptions(Struct, frozen=True):
@@ -73,12 +77,8 @@ class BrowserOptions(Struct, frozen=True):
     @property
     def is_apart(self) -> bool:
         """Whether a browser would open on a screen that the user does not see, and the user demands none."""
-        return not self.demands_browser and environment(self.environ).is_apart
-
-    @property
-    def demands_browser(self) -> bool:
-        """Whether the user says which browser to open."""
-        return self.browser not in {"auto", "none"} or bool(self.environ.get("BROWSER"))
+        is_demanded = self.browser not in {"auto", "none"} or bool(self.environ.get("BROWSER"))
+        return not is_demanded and environment(self.environ).is_apart
 
     @property
     def demands_window(self) -> bool:
@@ -110,7 +110,7 @@ class BrowserPlan(Struct, frozen=True):
     """What the user should know before it happens."""
 
 
-_APART: Final = _("over SSH it would come up on this machine's own screen, not on yours")
+_APART: Final = _("over SSH it would open on the screen of this machine, not on yours")
 _OPEN_TO_OTHERS: Final = N_(
     "Other users of this machine can drive a window of {browser}, and see what you do there, as it is a snap or "
     "flatpak."
@@ -126,7 +126,7 @@ async def plan_browser(options: BrowserOptions) -> BrowserPlan:
     if options.browser == "none":
         return BrowserPlan(_("the addresses are printed"))
     if options.is_apart:
-        warning = _("No browser is opened: {why}. --browser or BROWSER demands one.", why=_APART)
+        warning = _("No browser is opened: {why}. Use --browser or BROWSER to open one anyway.", why=_APART)
         return _plan_without_browser(options, _APART, warning)
     no_display = None
     if not options.headless:
@@ -136,7 +136,7 @@ async def plan_browser(options: BrowserOptions) -> BrowserPlan:
         first = windows[0]
         why = _("your default browser") if first.is_default else _("installed")
         return BrowserPlan(
-            _("a window of our own in {browser} ({why})", browser=first.name, why=why),
+            _("a dedicated window in {browser} ({why})", browser=first.name, why=why),
             windows=tuple(windows),
             warning=_(_OPEN_TO_OTHERS, browser=first.name) if first.is_open_to_others else NO_TEXT,
         )
@@ -148,18 +148,18 @@ async def plan_browser(options: BrowserOptions) -> BrowserPlan:
         return _plan_without_browser(options, no_default, warning)
     why = _("{browser} opens the page", browser=first_browser(options.environ))
     if no_window:
-        warning = _("No window of ours ({why}): your default browser shows a page instead.", why=no_window)
-        why = _("{how}; no window of ours: {why}", how=why, why=no_window)
+        warning = _("No dedicated window ({why}): your default browser shows a page instead.", why=no_window)
+        why = _("{how}; no dedicated window: {why}", how=why, why=no_window)
         return BrowserPlan(why, opens_default=True, warning=warning)
     return BrowserPlan(why + _(" (BROWSER says so)") if options.environ.get("BROWSER") else why, opens_default=True)
 
 
 def _plan_without_browser(options: BrowserOptions, why: Text, warning: Text) -> BrowserPlan:
     if options.user_simulation:
-        warning = _("No browser ({why}): the sandbox's own visitor plays the user.", why=why)
-        return BrowserPlan(_("the sandbox's visitor plays the user"), simulates_user=True, warning=warning)
+        warning = _("No browser ({why}): a simulated user authorizes instead.", why=why)
+        return BrowserPlan(_("a simulated user authorizes"), simulates_user=True, warning=warning)
     if options.browser == "default":
-        raise NoBrowserError(_("The default browser was demanded, but there is none: {no_default}", no_default=why))
+        raise NoBrowserError(_("There is no default browser: {no_default}", no_default=why))
     if is_build_service(options.environ) and not (options.has_prompt or options.has_script):
         raise nobody_could_authorize(why)
     return BrowserPlan(_("{why}; the addresses are printed", why=why), warning=warning)
@@ -176,7 +176,7 @@ async def _find_windows(options: BrowserOptions, no_display: Text | None) -> tup
     reason = None if options.headless else why_no_window(options.environ, sys.platform)
     if options.demands_window:
         if reason:
-            raise NoBrowserError(_("A window was demanded, but there can be none: {reason}", reason=reason))
+            raise NoBrowserError(_("No window can be opened: {reason}", reason=reason))
         # Without a display too: the browser may need none.
         return await choose_here(options.browser, options.environ, sys.platform), NO_TEXT
     if reason := reason or no_display:
@@ -215,9 +215,8 @@ class Session:
         self.journal: Journal | None = journal
         self.timing: Timing = timing
         self.tell: Tell = tell
-        self.guidance_after: Sequence[float] = guidance_after
-        self.expires_at: datetime = datetime.max.replace(tzinfo=UTC)
-        """When the wait ends that was reported last."""
+        self._guidance_after = guidance_after
+        self._expires_at = datetime.max.replace(tzinfo=UTC)
         self._options = options
         self._is_shared = is_shared
         self._listener: Listener
@@ -297,7 +296,7 @@ class Session:
     async def start_over(self, receiver: RedirectReceiver) -> None:
         """Send the tab that brought the redirect to the Git host again; open one if there is none."""
         came_by_window = receiver.way is Way.WINDOW
-        start = self._listener.start_over(receiver.authorization_url if came_by_window else None)
+        start = self._listener.start_over(receiver.request.url.reveal() if came_by_window else None)
         is_open = self._opening is not None and not self._opening.done()
         if receiver.way is Way.PAGE or (came_by_window and is_open):
             self._tell_waiting(start, receiver)
@@ -308,6 +307,36 @@ class Session:
     def new_address(self) -> str:
         """Return an address of the listener, with a KEY of its own, for other processes of this user."""
         return self._listener.start(good_once=False).address
+
+    async def wait(self, receiver: RedirectReceiver) -> AuthorizationResponse:
+        """Wait for one redirect of ours until the deadline, by the clock of the loop and by the wall clock.
+
+        The clock of the loop stops while the machine is suspended (on Linux), and the wall clock may be set back.
+
+        Raises:
+            DeadlineError: None came in time.
+            OAuthHelperError: The user or the Git host refused, or the browser that the user demands did not open.
+        """
+        try:
+            async with (
+                asyncio.timeout(self._timeout) as limit,
+                _running(_expire_at(self._expires_at, limit)),
+                self.prompt(partial(receiver.judge, way=Way.TERMINAL)),
+                _running(self._give_guidance(receiver)),
+            ):
+                return await receiver.redirect()
+        except TimeoutError:
+            raise DeadlineError(
+                _("Timed out waiting for you to authorize ({seconds:g} s)", seconds=self._timeout)
+            ) from None
+
+    async def _give_guidance(self, receiver: RedirectReceiver) -> None:
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        for moment in self._guidance_after:
+            await asyncio.sleep(began + moment - clock())
+            if guidance := receiver.guidance(is_last=moment == self._guidance_after[-1]):
+                self.tell(Advised(guidance))
 
     @property
     def has_prompt(self) -> bool:
@@ -352,13 +381,13 @@ class Session:
 
         def offer(_text: str) -> NoReturn:
             raise RedirectRejectedError(
-                "foreign-state", _("No address is waited for now"), hint=_("Press Enter to start over.")
+                "foreign-state", _("No address is expected now"), hint=_("Press Enter to start over.")
             )
 
         self._say(_("{message}.", message=error.message))
         try:
             async with asyncio.timeout(seconds), TerminalPrompt(offer=offer, say=self._say, keys={"": is_wanted.set}):
-                self._say(_("Press Enter to start over with a fresh state; Ctrl-C stops."))
+                self._say(_("Press Enter to start over, Ctrl-C to cancel."))
                 await is_wanted.wait()
         except TimeoutError:
             return False
@@ -373,8 +402,8 @@ class Session:
         self._opening = asyncio.create_task(self._open_or_give_up(start, receiver))
 
     def _tell_waiting(self, start: str, receiver: RedirectReceiver) -> None:
-        self.expires_at = datetime.now(UTC) + timedelta(seconds=self._timeout)
-        self.tell(Waiting(start, receiver.printed_url, self.expires_at))
+        self._expires_at = datetime.now(UTC) + timedelta(seconds=self._timeout)
+        self.tell(Waiting(start, receiver.request.printed_url.reveal(), self._expires_at))
 
     async def _open_or_give_up(self, start: str, receiver: RedirectReceiver) -> None:
         try:
@@ -389,8 +418,12 @@ class Session:
 
     @property
     def _is_answered(self) -> bool:
-        """Whether the redirect has come: how the browser was opened is not reported any more."""
         return self._receiver is not None and self._receiver.was_answered
+
+    def _report(self, *events: Event) -> None:
+        """Report how the browser was opened, unless the redirect has come: then it does not matter any more."""
+        for event in events if not self._is_answered else ():
+            self.tell(event)
 
     async def open_browser(self, start: str, receiver: RedirectReceiver) -> None:
         """Show ``start`` to the user; return when there is nothing more to do.
@@ -399,7 +432,7 @@ class Session:
             NoBrowserError: What the user demands did not open.
         """
         came_by, self._receiver = self._receiver.way if self._receiver else None, receiver
-        redirect_uri = receiver.redirect_uri or ""
+        redirect_uri = receiver.request.redirect_uri or ""
         if self._window and self._window.is_open and self._window.holds(redirect_uri):
             await self._continue_in(self._window, receiver, came_by)
             return
@@ -427,19 +460,15 @@ class Session:
         try:
             browser = await open_default_browser(start, environ=self._options.environ)
         except NoBrowserError as error:
-            if self._is_answered:
-                return
-            if self._options.browser == "default":
+            if self._options.browser == "default" and not self._is_answered:
                 raise
-            if self._options.user_simulation:
-                self.tell(Warned(_("{message}: the sandbox's own visitor plays the user.", message=error.message)))
+            if self._options.user_simulation and not self._is_answered:
+                self.tell(Warned(_("{message}: a simulated user authorizes instead.", message=error.message)))
                 await self._options.user_simulation(start)
-                return
-            self.tell(Warned(_("{message}.", message=error.message)))
-            self.tell(NotOpened())
+            else:
+                self._report(Warned(_("{message}.", message=error.message)), NotOpened())
         else:
-            if not self._is_answered:
-                self.tell(Opened(browser))
+            self._report(Opened(browser))
 
     async def _open_window(
         self, browsers: Sequence[FoundBrowser], receiver: RedirectReceiver, redirect_uri: str
@@ -454,7 +483,7 @@ class Session:
                     start=start.address,
                     redirect_uri=redirect_uri,
                     lead=start.lead,
-                    onward=Secret(receiver.authorization_url),
+                    onward=receiver.request.url,
                     judge=lambda query: receiver.judge_query(query, Way.WINDOW),
                     done=self._listener.done_address,
                     headless=self._options.headless,
@@ -468,10 +497,10 @@ class Session:
                     failures.append(error.message)
                     if not self._can_show_page(error, start):
                         continue
-                    self.tell(Opened(browser.name))
+                    self._report(Opened(browser.name))
                 else:
                     receiver.visit()
-                    self.tell(Opened(browser.name, window=True, marked=browser.family is Family.FIREFOX))
+                    self._report(Opened(browser.name, window=True, marked=browser.family is Family.FIREFOX))
                 if self._is_shared:
                     self._window = window
                     self._kept_window.push_async_exit(stack.pop_all())
@@ -479,7 +508,7 @@ class Session:
             return True
         if self._options.demands_window:
             raise NoBrowserError(joined(failures))
-        self.tell(Warned(_("No window of ours: {failures}.", failures=joined(failures))))
+        self.tell(Warned(_("No dedicated window: {failures}.", failures=joined(failures))))
         return False
 
     def _can_show_page(self, error: NoWindowError, start: EntryLink) -> bool:
@@ -495,7 +524,7 @@ class Session:
         if self._listener.handed_on:  # pragma: no branch - the second link, or attempt, always has one
             window.go_on(
                 lead=self._listener.handed_on.lead,
-                onward=Secret(receiver.authorization_url),
+                onward=receiver.request.url,
                 judge=lambda query: receiver.judge_query(query, Way.WINDOW),
                 done=self._listener.done_address,
             )
@@ -506,9 +535,7 @@ class Session:
 
     async def _wait_until_closed(self, window: Window) -> None:
         await window.until_closed()
-        if not self._is_answered:
-            self.tell(Warned(_("The window was closed before the redirect came.")))
-            self.tell(NotOpened())
+        self._report(Warned(_("The window was closed before the redirect came.")), NotOpened())
 
 
 def _can_be_intercepted(redirect_uri: str) -> bool:
@@ -518,3 +545,18 @@ def _can_be_intercepted(redirect_uri: str) -> bool:
     except ValueError:
         return False
     return url.scheme in {"http", "https"} and bool(url.host)
+
+
+@asynccontextmanager
+async def _running(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()  # without waiting for it, so that the exchange starts at once
+
+
+async def _expire_at(moment: datetime, limit: asyncio.Timeout) -> None:
+    while (left := moment.timestamp() - time.time()) > 0:  # noqa: ASYNC110 - a clock, and not an event
+        await asyncio.sleep(min(left, _CLOCK_INTERVAL))
+    limit.reschedule(asyncio.get_running_loop().time())

@@ -28,7 +28,7 @@ from oauth_helper.values import (
     problem_of,
     require_clean,
     shown_unless_secret,
-    toml_trouble,
+    toml_error_text,
 )
 
 BROWSER_CHOICES: Final = ("auto", "default", "chromium", "firefox", "none")
@@ -363,7 +363,7 @@ def read_config_file(environ: Mapping[str, str]) -> FileValues:
         table = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # not TOML, 5000 digits, or nested too deep
         raise SettingsError(
-            _('"{path}" cannot be read: {error}', path=path, error=toml_trouble(text, error)),
+            _('"{path}" cannot be read: {error}', path=path, error=toml_error_text(text, error)),
             hint=_("Fix the file, or move it away."),
         ) from error
     lines = _lines_of_keys(text.split("\n"))

@@ -168,7 +168,7 @@ def shown_unless_secret(text: str) -> Text:
     return Text(f"'{shown}'" if '"' in shown else f'"{shown}"')
 
 
-def toml_trouble(text: str, error: Exception) -> Text:
+def toml_error_text(text: str, error: Exception) -> Text:
     """Return what is wrong with TOML text, and the character there if it is easily overlooked.
 
     If the parser repeats a part of the text, which may be secret, only the place is given.

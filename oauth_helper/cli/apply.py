@@ -18,7 +18,7 @@ from oauth_helper.apply_file import (
     apply_steps,
     check_steps,
     list_existing,
-    parse_declaration,
+    parse_entries,
     plan_steps,
     without_secrets,
 )
@@ -67,7 +67,7 @@ def apply_command(file: Path, *, dry_run: bool, **options: Any) -> None:
     """Run ``oauth-helper apply``."""
     invocation = read_settings(options)
     text, origin = _read(file, quiet=invocation.quiet)
-    work = _Apply(parse_declaration(text, origin=origin), invocation, dry_run)
+    work = _Apply(parse_entries(text, origin=origin), invocation, dry_run)
     try:
         invocation.run_with_service(work.run)
     except StoppedError as stopped:

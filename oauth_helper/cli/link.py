@@ -179,7 +179,7 @@ def _link_directly(
             _("The user name is asked for, and there is no terminal to ask on"), hint=_("Give --user NAME.")
         )
     invocation.credentials  # noqa: B018 - without them, nothing is read or asked for
-    from oauth_helper.api import run_direct_link, what_is_kept  # noqa: PLC0415 - see _link()
+    from oauth_helper.link_steps import link_directly, what_is_kept  # noqa: PLC0415 - see _link()
 
     if can_ask():
         kept = invocation.run_with_service(lambda service: what_is_kept(request, service))
@@ -196,7 +196,7 @@ def _link_directly(
         # Even if the existing authorization is kept: the writer of a pipe must not fail.
         secret = read_secret(_("token") if with_token else _("password"), quiet=invocation.quiet)
     credential: GitCredential = PersonalToken(secret, host) if with_token else UserPassword(user, secret)
-    return invocation.run_with_service(partial(run_direct_link, request, credential, tell=tell))
+    return invocation.run_with_service(partial(link_directly, request, credential, tell=tell))
 
 
 def _link_in_browser(
@@ -206,19 +206,18 @@ def _link_in_browser(
     if not request.repo_type.has_oauth:
         reporter.warn(_("{type} is undocumented for OAuth; ServiceStage may refuse it.", type=request.repo_type.value))
     credentials = None if options["sandbox"] else invocation.credentials
-    from oauth_helper.api import open_sandbox, open_service, run_link  # noqa: PLC0415 - see _link()
-    from oauth_helper.session import BrowserOptions  # noqa: PLC0415 - see _link()
+    from oauth_helper import api, link_steps, session  # noqa: PLC0415 - see _link()
 
     async def link() -> Linked:
         async with AsyncExitStack() as stack:
             stack.callback(reporter.stop_countdown)
             simulated_user = None
             if credentials:
-                service = await stack.enter_async_context(open_service(settings, credentials))
+                service = await stack.enter_async_context(api.open_service(settings, credentials))
             else:
-                service, simulated_user = await stack.enter_async_context(open_sandbox())
+                service, simulated_user = await stack.enter_async_context(api.open_sandbox())
                 reporter.print(_("Everything happens in a sandbox on this machine; no account is touched."))
-            browser_options = BrowserOptions(
+            browser_options = session.BrowserOptions(
                 browser=settings.browser.value,
                 port=options["port"],
                 say=reporter.print_always,
@@ -231,6 +230,7 @@ def _link_in_browser(
             reporter.takes_pastes = browser_options.has_prompt
             # The sandbox ends with this process, so nothing could resume a link in it.
             journal = Journal.of_the_user() if credentials else None
-            return await run_link(request, service, browser_options, tell, journal=journal)
+            opened = await stack.enter_async_context(session.Session(browser_options, tell, journal=journal))
+            return await link_steps.link_in_browser(request, service, opened)
 
     return run(link())

@@ -290,7 +290,7 @@ def resume_command(**options: Any) -> None:  # noqa: C901 - it has many outcomes
     """Run ``oauth-helper resume``."""
     from oauth_helper.api import open_service  # noqa: PLC0415 - see _print_all_projects()
     from oauth_helper.browsers.launch import sweep_all  # noqa: PLC0415 - see _print_all_projects()
-    from oauth_helper.resume import resume_all  # noqa: PLC0415 - see _print_all_projects()
+    from oauth_helper.link_steps import resume_all  # noqa: PLC0415 - see _print_all_projects()
 
     invocation = read_settings(options)
     reporter = invocation.reporter

@@ -225,7 +225,7 @@ class Listener:
             self.revoke(link)
         self._receiver = receiver
         self._more_to_come = more_to_come
-        self._pages = {language: Pages(receiver.repo_type, language) for language in Language}
+        self._pages = {language: Pages(receiver.request.repo_type, language) for language in Language}
         self._outcome = asyncio.create_task(receiver.outcome(), name="outcome, for the listener's pages")
         self._started_over = asyncio.get_running_loop().create_future()
         self._pending = _PendingResponses()
@@ -358,7 +358,7 @@ class Listener:
         self._private_window = self._unused(self._private_window)
         page = self._pages_for(request).start(
             entry.key.reveal(),
-            authorization_url=self._receiver.authorization_url,
+            authorization_url=self._receiver.request.url.reveal(),
             private_start=self._private_window.address.removeprefix(f"http://{self._authority}"),
             live=_done_target(self._new_done_key(entry)),
             reason=reason,

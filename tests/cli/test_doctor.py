@@ -72,7 +72,7 @@ async def test_a_window_that_others_could_drive_is_had_where_it_is_demanded_and_
     environ = commands.environ(sandbox, BROWSER="", DISPLAY=":of-nobody", PATH=str(programs))
     found = await finding("browser", "--browser", str(programs / "chromium"), environ=environ)
     assert found["verdict"] == "note"
-    assert "a window of our own in Chromium" in found["message"]
+    assert "a dedicated window in Chromium" in found["message"]
     assert "other users of this machine" in found["hint"].lower()
 
 
@@ -84,7 +84,7 @@ async def test_where_only_an_opener_is_installed_the_default_browser_shows_the_p
         "browser", environ=commands.environ(sandbox, BROWSER="", DISPLAY=":of-nobody", PATH=str(programs))
     )
     assert found["verdict"] == "note"
-    assert "xdg-open opens the page; no window of ours" in found["message"]
+    assert "xdg-open opens the page; no dedicated window" in found["message"]
     assert "Chromium or Firefox would save the copy" in found["hint"]
 
 

@@ -37,7 +37,7 @@ from oauth_helper.errors import (
 from oauth_helper.events import Event, Exchanging, Failed
 from oauth_helper.i18n import Language, Text, _, catalog_of
 from oauth_helper.models import Pending, RepoType, Target
-from oauth_helper.receiver import Ending
+from oauth_helper.receiver import Report
 from oauth_helper.secret import Secret
 
 WIDTH = 79
@@ -102,7 +102,7 @@ def test_every_error_of_the_tree_is_here() -> None:
 def test_before_the_redirect_it_means_that_nothing_was_created(error: OAuthHelperError, remedy: str) -> None:
     told: list[Event] = []
     for _unused in range(2):
-        Ending(told.append).tell(Failed(error))
+        Report(told.append).end(Failed(error))
     assert f"{error.message}. {error.hint}".count(NO_TEXT) == 1
     assert error.hint.index(NO_TEXT) < error.hint.index(remedy)
     assert_short(error.message, error.hint)
@@ -119,10 +119,10 @@ def test_after_it_the_text_says_what_became_of_it(error: OAuthHelperError, meani
 
 def test_what_was_asked_of_servicestage_is_not_said_to_be_nothing() -> None:
     told: list[Event] = []
-    ending = Ending(told.append)
+    report = Report(told.append)
     error = NameTakenError(_X)
-    ending.watch(Exchanging())
-    ending.tell(Failed(error))
+    report.tell(Exchanging())
+    report.end(Failed(error))
     assert told == [Exchanging(), Failed(error)]
     assert NO_TEXT not in error.hint
 

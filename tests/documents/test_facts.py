@@ -18,7 +18,7 @@ from support.examples import EVENTS
 from support.promised_json import read_event
 
 from oauth_helper import errors, events
-from oauth_helper.apply_file import Method, parse_declaration
+from oauth_helper.apply_file import Method, parse_entries
 from oauth_helper.cli.output import EventLines
 from oauth_helper.exchange import TIMING
 from oauth_helper.models import CODE_LIFETIME, RepoType
@@ -166,4 +166,4 @@ async def test_the_python_example_links() -> None:
 @in_both_languages
 def test_the_apply_file_has_every_method(docs: Path) -> None:
     (example,) = blocks("toml", text_of(docs / "scripting.md"))
-    assert [entry.method for entry in parse_declaration(example, origin="scripting.md")] == list(Method)
+    assert [entry.method for entry in parse_entries(example, origin="scripting.md")] == list(Method)

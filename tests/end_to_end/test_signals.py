@@ -260,7 +260,7 @@ async def test_a_wrapped_paste_is_taken_unseen(sandbox: Sandbox, tmp_path: Path,
         redirect = await asyncio.to_thread(fifo.read_text)
         await screen.until("Paste the redirect's address here")
         screen.type("nonsense\n")
-        await screen.until("holds no address")
+        await screen.until("the final address (no code")
         paste = wrapped(redirect)
         screen.type(f"\x1b[200~{paste}\x1b[201~" if bracketed else f"{paste}\n")
         assert await screen.ended() == 0, screen.shown

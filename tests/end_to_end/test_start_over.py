@@ -16,7 +16,7 @@ from support.scripted_browser import Page
 from oauth_helper.sandbox import Sandbox
 from oauth_helper.sandbox.faults import Fault
 
-REFUSED = "Press Enter to start over with a fresh state; Ctrl-C stops."
+REFUSED = "Press Enter to start over, Ctrl-C to cancel."
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ async def test_enter_begins_again_with_a_fresh_state(sandbox: Sandbox) -> None:
         assert "SVCSTG.REPO.0402" in screen.shown
         assert holding(*secrets_of(first)) == entries() == []
         screen.type(f"{first}\n")
-        await screen.until("No address is waited for now")
+        await screen.until("No address is expected now")
         screen.type("\n")
         second = await consent(await authorization_url(screen))
         assert not set(secrets_of(first)) & set(secrets_of(second))

@@ -166,7 +166,7 @@ async def test_what_is_pasted_into_the_second_is_taken_by_the_first_and_ends_bot
             await second.until(JOINED)
             await second.until(READS_A_PASTE)
             second.type("nonsense\n")
-            await second.until("holds no address")
+            await second.until("the final address (no code")
             second.type(f"{redirect}\n")
             assert await second.ended() == 0, second.shown
         assert (await first.ended()).status == 0

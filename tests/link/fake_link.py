@@ -14,13 +14,12 @@ from support.redirect_cases import AUTHORIZATION_URL, STATE, redirect
 from oauth_helper.errors import OAuthHelperError
 from oauth_helper.events import Event, Failed, Linked, Outcome, Waiting, Way
 from oauth_helper.journal import Journal
-from oauth_helper.link_steps import link
-from oauth_helper.models import Authorization, IfExists, LinkRequest, Pending, RepoType, Target
+from oauth_helper.link_steps import link_in_browser
+from oauth_helper.models import Authorization, IfExists, LinkRequest, Pending, RepoType
 from oauth_helper.receiver import RedirectReceiver
 from oauth_helper.secret import Secret
 from oauth_helper.servicestage.client import ServiceStageClient
 from oauth_helper.session import BrowserOptions, Session
-from oauth_helper.single_instance import SingleRun
 
 OURS = redirect(code="planted-code", state=STATE)
 
@@ -151,10 +150,8 @@ async def link_with(
     session: FakeSession, service: FakeService, *, timeout: float = 5, if_exists: IfExists = IfExists.KEEP
 ) -> Linked:
     request = LinkRequest(RepoType.GITHUB, NAME, "intl", if_exists, timeout)
-    target = Target(service.endpoint, service.project_id, NAME)
-    run = SingleRun(None, target, RepoType.GITHUB, session.tell)
     async with session:
-        return await link(request, service, session, run)
+        return await link_in_browser(request, service, session)
 
 
 async def fail_with(

@@ -15,18 +15,17 @@ from aiohttp import ClientSession
 from msgspec import structs
 from sandbox.sandbox_user import NAME, SandboxUser
 
-from oauth_helper.api import run_link
 from oauth_helper.credentials import Credentials
 from oauth_helper.errors import OAuthHelperError, RefusedError
 from oauth_helper.events import Event, Exchanging, Failed, Linked, Outcome
 from oauth_helper.exchange import Timing
 from oauth_helper.journal import Journal
+from oauth_helper.link_steps import link_in_browser, resume_all
 from oauth_helper.models import IfExists, LinkRequest, Pending, RepoType, Target
-from oauth_helper.resume import resume_all
 from oauth_helper.sandbox import Sandbox, play_user
 from oauth_helper.sandbox.faults import Call, Fault, Faults, Kind
 from oauth_helper.servicestage.client import ServiceStageClient
-from oauth_helper.session import BrowserOptions
+from oauth_helper.session import BrowserOptions, Session
 
 HURRIED: Final = Timing(
     total=6.0,
@@ -148,9 +147,9 @@ class Story:
         request = LinkRequest(RepoType.GITHUB, NAME, if_exists=if_exists, timeout=20)
         browser_options = BrowserOptions(simulated_user=play_user, environ={})
         try:
-            return await run_link(
-                request, service, browser_options, tell or self.tell, journal=self.journal, timing=timing
-            )
+            session = Session(browser_options, tell or self.tell, journal=self.journal, timing=timing)
+            async with session:
+                return await link_in_browser(request, service, session)
         except OAuthHelperError as error:
             return Failed(error)
 

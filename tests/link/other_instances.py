@@ -57,7 +57,7 @@ async def waiting(
     try:
         async with Listener(timeout=patience) as listener, run.acquired_or_joined(REQUEST):
             await listener.serve(receiver)
-            with run.announced(listener.start(good_once=False).address, receiver.state):
+            with run.announced(listener.start(good_once=False).address, receiver.request.state):
                 [info] = [one for one in waiting_instances(folder) if one.name == target.name]
                 yield Waiting(info, receiver, told)
     finally:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oauth_helper.apply_file import Entry, Method, Verdict, check_steps, parse_declaration, plan_steps
+from oauth_helper.apply_file import Entry, Method, Verdict, check_steps, parse_entries, plan_steps
 from oauth_helper.errors import CredentialsError, NameTakenError, UsageError
 from oauth_helper.models import Authorization, RepoType
 
@@ -39,7 +39,7 @@ def one(**fields: str) -> str:
 
 
 def parsed(text: str) -> tuple[Entry, ...]:
-    return parse_declaration(text, origin="team.toml")
+    return parse_entries(text, origin="team.toml")
 
 
 def test_entries_of_each_method_are_read() -> None:
@@ -62,18 +62,18 @@ def test_entries_of_each_method_are_read() -> None:
         ("", "it has no [[authorization]]"),
         ("authorization = 3", "it has no [[authorization]]"),
         ("authorization = []", "it has no [[authorization]]"),
-        ("authorization = [3]", "entry 1: it is no table"),
+        ("authorization = [3]", "entry 1: it is not a table"),
         ("broken", "cannot be read"),
         ("[" * 5000, "cannot be read"),
-        (f"{one()}\n[other]\nkey = 1", "other is none of its keys"),
+        (f"{one()}\n[other]\nkey = 1", "unknown key other"),
         (one(name="x"), 'entry 1: Invalid name "x": it has 1 character'),
         (one(name=""), "entry 1: Invalid name: it has 0 characters"),
         (one(repo_type="svn"), "repo_type is 'svn', and not one of github"),
         (one(method="magic"), "method is 'magic', and not one of oauth, token, password"),
         (one(method="password", user="a", secret="S"), "github cannot be linked by password"),
         (one(repo_type="bitbucket", method="token", secret="S"), "bitbucket cannot be linked by token"),
-        (one(secret="S"), "secret is no key of an entry whose method is oauth"),
-        (one(method="token", secret="S", tag="intl"), "tag is no key of an entry whose method is token"),
+        (one(secret="S"), "an entry whose method is oauth has no key secret"),
+        (one(method="token", secret="S", tag="intl"), "an entry whose method is token has no key tag"),
         (one(method="token"), "secret missing, which the method token needs"),
         (one(repo_type="bitbucket", method="password"), "user and secret missing"),
         (one(method="token", secret="S", host="http://git.example"), "plain http"),
@@ -82,7 +82,7 @@ def test_entries_of_each_method_are_read() -> None:
         ('[[authorization]]\nname = 3\nrepo_type = "github"', "name is not a text on one line"),
         (
             '[[authorization]]\nname = "my-auth"\ntype = "github"',
-            'type is no key of an entry; did you mean "repo_type"?',
+            'unknown key type; did you mean "repo_type"?',
         ),
         (one(user="a\\u001bb"), "user is not a text on one line"),
     ],

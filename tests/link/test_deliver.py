@@ -36,6 +36,6 @@ async def test_a_link_that_has_gone_is_skipped_or_its_outcome_is_not_known(tmp_p
         pass
     async with waiting(private_folder(tmp_path / "b")) as link:
         assert await deliver_to_waiting([gone.info, link.info], REDIRECT) == (link.info, LINKED)
-    with pytest.raises(OutcomeUnknownError, match="The link of my-auth has gone without a word") as unknown:
+    with pytest.raises(OutcomeUnknownError, match="my-auth ended without answering") as unknown:
         await deliver_to_waiting([gone.info], REDIRECT)
     assert "`oauth-helper resume` finishes it" in unknown.value.hint

@@ -18,10 +18,10 @@ from oauth_helper import (
     link_with_password,
     link_with_token,
 )
-from oauth_helper.api import run_direct_link
 from oauth_helper.credentials import GitCredential, PersonalToken, UserPassword
 from oauth_helper.events import Event, Exchanging, Linked
 from oauth_helper.exchange import Timing
+from oauth_helper.link_steps import link_directly
 from oauth_helper.models import IfExists, LinkRequest
 
 TIMING = Timing(
@@ -66,7 +66,7 @@ async def linked(fake: FakeServiceStage, if_exists: str = "keep") -> tuple[Linke
     told: list[Event] = []
     request = LinkRequest(RepoType.GITHUB, "my-auth", if_exists=IfExists(if_exists))
     async with ServiceStageClient(fake.endpoint, project_id=PROJECT, credentials=KEY) as service:
-        return await run_direct_link(request, TOKEN, service, told.append, timing=TIMING), told
+        return await link_directly(request, TOKEN, service, told.append, timing=TIMING), told
 
 
 def methods(received: Iterable[Received]) -> str:
@@ -176,7 +176,7 @@ async def test_the_hint_says_what_to_check_if_the_credential_is_refused(
     ):
         request = LinkRequest(repo_type, "my-auth")
         with pytest.raises(RefusedError) as raised:
-            await run_direct_link(request, credential, service, lambda _event: None, timing=TIMING)
+            await link_directly(request, credential, service, lambda _event: None, timing=TIMING)
     assert words in raised.value.hint
     assert "planted" not in raised.value.message + raised.value.hint
     assert methods(fake.received) == "GET POST"

@@ -217,7 +217,7 @@ async def has_no_browser(receiver: RedirectReceiver) -> None:
     [
         (denies_twice, AuthorizationDeniedError, 4, "no thanks"),
         (has_no_browser, NoBrowserError, 9, "none"),
-        (does_nothing, DeadlineError, 5, "No redirect came within 0.2 s"),
+        (does_nothing, DeadlineError, 5, "Timed out waiting for you to authorize (0.2 s)"),
     ],
 )
 async def test_the_wait_ends_with_a_denial_without_a_browser_and_at_the_deadline(
@@ -429,7 +429,7 @@ async def test_a_user_who_may_not_list_and_runs_the_command_again_is_not_blocked
 
 
 async def brings(receiver: RedirectReceiver, way: Way = Way.TERMINAL) -> None:
-    receiver.judge(redirect(code="c", state=URL(receiver.authorization_url).query["state"]), way)
+    receiver.judge(redirect(code="c", state=URL(receiver.request.url.reveal()).query["state"]), way)
 
 
 async def test_a_user_who_starts_over_gets_a_fresh_state() -> None:

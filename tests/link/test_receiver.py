@@ -3,12 +3,12 @@
 import pytest
 from link.fake_link import OURS, FakeService, FakeSession, link_with
 from support.link_script import until
-from support.redirect_cases import redirect
+from support.redirect_cases import REQUEST, redirect
 
 from oauth_helper.cli.progress import ignored_text
 from oauth_helper.errors import RedirectRejectedError
 from oauth_helper.events import Advised, Captured, Event, Guidance, Ignored, Linked, RejectedRequest, Way
-from oauth_helper.receiver import MOMENTS, Diagnosis, RedirectReceiver
+from oauth_helper.receiver import MOMENTS, RedirectReceiver
 
 FOREIGN = redirect(code="x", state="foreign")
 
@@ -35,20 +35,23 @@ def test_advice_comes_after_15_30_and_60_seconds() -> None:
         (["wrong-repo-type", "wrong-issuer"], [Guidance.OTHER_ATTEMPT, None, Guidance.UNDECIDED]),
     ],
 )
-def test_each_advice_is_given_once_and_the_most_telling_first(
+async def test_each_advice_is_given_once_and_the_most_telling_first(
     reasons: list[str | None], expected: list[Guidance | None]
 ) -> None:
-    diagnosis = Diagnosis()
+    receiver = RedirectReceiver(REQUEST, lambda _event: None)
     for reason in reasons:
-        diagnosis.reached(reason)
-    assert [diagnosis.guidance(is_last=moment == MOMENTS[-1]) for moment in MOMENTS] == expected
+        if reason:
+            receiver.ignore(reason)
+        else:
+            receiver.visit()
+    assert [receiver.guidance(is_last=moment == MOMENTS[-1]) for moment in MOMENTS] == expected
 
 
-def test_what_comes_between_two_moments_is_told_at_the_second() -> None:
-    diagnosis = Diagnosis()
-    assert diagnosis.guidance(is_last=False) is Guidance.UNREACHED
-    diagnosis.reached(RejectedRequest.HTTPS)
-    assert diagnosis.guidance(is_last=False) is Guidance.HTTPS
+async def test_what_comes_between_two_moments_is_told_at_the_second() -> None:
+    receiver = RedirectReceiver(REQUEST, lambda _event: None)
+    assert receiver.guidance(is_last=False) is Guidance.UNREACHED
+    receiver.ignore(RejectedRequest.HTTPS)
+    assert receiver.guidance(is_last=False) is Guidance.HTTPS
 
 
 async def test_the_story_tells_the_advice_while_it_waits_and_none_afterwards() -> None:

@@ -24,9 +24,9 @@ from oauth_helper.errors import (
 from oauth_helper.events import Event, Failed, Linked, Refused, Resumed, Warned
 from oauth_helper.i18n import _
 from oauth_helper.journal import Journal
+from oauth_helper.link_steps import Resumption, resume_all
 from oauth_helper.models import CODE_LIFETIME, Pending, RepoType, Target
 from oauth_helper.receiver import RedirectReceiver
-from oauth_helper.resume import Settled, resume_all
 from oauth_helper.secret import Secret
 from oauth_helper.single_instance import TargetLock, lock_path, runtime_folder
 
@@ -79,7 +79,7 @@ async def test_a_redirect_that_is_refused_is_reported_and_the_user_is_asked_for_
 
     session = await linked_again(left_behind(), service, consents_now)
     assert Refused() in session.told
-    assert warnings(session.told) == [f"The earlier redirect for {NAME} came to nothing: code or state is used."]
+    assert warnings(session.told) == [f"The earlier redirect for {NAME} was refused: code or state is used."]
 
 
 async def test_a_redirect_whose_outcome_is_unknown_is_kept_and_the_user_is_not_asked() -> None:
@@ -100,7 +100,7 @@ async def test_a_redirect_that_would_delete_is_not_finished_by_a_link_that_keeps
 
 async def resumed(
     pending: Pending, service: FakeService, journal: Journal | None = None
-) -> tuple[list[Settled], list[Event]]:
+) -> tuple[list[Resumption], list[Event]]:
     told: list[Event] = []
 
     @asynccontextmanager

@@ -19,7 +19,6 @@ from support.window_links import REQUEST, client, link, program_of
 from terminal.pseudo_terminal import Terminal, standard_input, terminal
 from yarl import URL
 
-from oauth_helper.api import link_in
 from oauth_helper.apply_file import Applied, Entry, apply_steps, plan_steps
 from oauth_helper.browsers.discovery import Family
 from oauth_helper.errors import (
@@ -31,6 +30,7 @@ from oauth_helper.errors import (
 )
 from oauth_helper.events import Captured, Failed, Linked, NotOpened, Opened, Visited, Waiting, Warned, Way
 from oauth_helper.i18n import Text, _
+from oauth_helper.link_steps import link_in_browser
 from oauth_helper.models import Authorization, LinkRequest, RepoType
 from oauth_helper.receiver import RedirectReceiver
 from oauth_helper.redirect import AuthorizationRequest
@@ -152,7 +152,7 @@ async def test_the_simulated_user_acts_if_the_planned_browser_fails(tmp_path: Pa
     options = BrowserOptions(environ=desktop(tmp_path), simulated_user=simulated_user)
     async with listening(told, options) as session, browsing(session, receiver_for(told)):
         assert await visited.get() == told.of(Waiting)[0].listener
-    assert "xdg-open ended with status 4: the sandbox's own visitor plays the user." in told.warnings()
+    assert "xdg-open ended with status 4: a simulated user authorizes instead." in told.warnings()
 
 
 async def test_a_browser_that_fails_after_the_redirect_is_not_reported(tmp_path: Path) -> None:
@@ -261,7 +261,7 @@ async def test_a_demanded_browser_that_cannot_be_a_window_is_an_error(tmp_path: 
 @pytest.mark.parametrize(
     ("script", "warning"),
     [
-        ("exit 7", "No window of ours: Chromium"),
+        ("exit 7", "No dedicated window: Chromium"),
         # These show what they are sent to, as a user's browser does, but cannot be driven.
         (
             (
@@ -347,7 +347,7 @@ async def test_a_denial_fails_its_link_only() -> None:
     ):
         for more_to_come in (True, False):
             with pytest.raises(AuthorizationDeniedError):
-                await link_in(session, REQUEST, service, more_to_come=more_to_come)
+                await link_in_browser(REQUEST, service, session, more_to_come=more_to_come)
     assert len(told.of(Failed)) == 2
     assert len(told.of(Opened)) == 1
 
@@ -377,7 +377,7 @@ class WillingSession(Session):
 async def link_twice(sandbox: Sandbox, options: BrowserOptions, told: RecordedEvents) -> Linked:
     async with client(sandbox, SpoilingClient) as service, WillingSession(options, told) as session:
         async with asyncio.timeout(60):
-            return await link_in(session, REQUEST, service)
+            return await link_in_browser(REQUEST, service, session)
 
 
 @pytest.mark.parametrize("family", list(Family))
@@ -420,7 +420,7 @@ async def test_the_user_starts_over_with_enter(terminal: Terminal) -> None:
         await until_said(lines, "used.")
         await until_said(lines, "Press Enter to start over")
         await terminal.types(b"https://github.com/?code=1\r")
-        await until_said(lines, "No address is waited for now")
+        await until_said(lines, "No address is expected now")
         assert not asked.done()
         await terminal.types(b"\r")
         assert await asked
@@ -447,7 +447,7 @@ async def test_a_shared_window_goes_to_the_git_host_again(terminal: Terminal) ->
         Session(options, told, is_shared=True) as session,
     ):
         with standard_input(terminal):
-            linking = asyncio.create_task(link_in(session, REQUEST, service, more_to_come=True))
+            linking = asyncio.create_task(link_in_browser(REQUEST, service, session, more_to_come=True))
             await until_said(lines, "Press Enter to start over")
             await terminal.types(b"\r")
             assert (await linking).authorization.repo_user == "octocat"

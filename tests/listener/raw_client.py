@@ -15,6 +15,8 @@ from oauth_helper.events import Failed, Linked, Outcome, RejectedRequest, Way
 from oauth_helper.i18n import _
 from oauth_helper.listener.handlers import Listener
 from oauth_helper.models import Authorization, RepoType
+from oauth_helper.redirect import AuthorizationRequest
+from oauth_helper.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -46,6 +48,10 @@ class RedirectReceiver(receiver.RedirectReceiver):
     new_addresses: list[str] = field(default_factory=list)
     """The addresses that were announced after a second use."""
     known: asyncio.Future[Outcome] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+    @property
+    def request(self) -> AuthorizationRequest:  # type: ignore[override]  # a test may change the address
+        return AuthorizationRequest(Secret(self.authorization_url), self.repo_type, "github.com", Secret(STATE), None)
 
     def judge(self, text: str, way: Way) -> None:
         self.judge_query(urlsplit(text.strip()).query, way)

@@ -92,7 +92,7 @@ async def test_link_with_sandbox_needs_no_settings_and_no_browser() -> None:
     end = await commands.run("link", "github", "--sandbox", "--json", environ=commands.environ(BROWSER=""))
     assert end.status == 0, end.err
     assert read_authorization(end.out)["repo_user"]
-    assert "the sandbox's own visitor plays the user" in end.err
+    assert "a simulated user authorizes instead" in end.err
     with_browser = await commands.run("link", "gitee", "--sandbox", environ=commands.environ())
     assert with_browser.status == 0, with_browser.err
     assert "visitor" not in with_browser.err

@@ -8,14 +8,14 @@ from collections.abc import Mapping
 import pytest
 from support.recorded_events import RecordedEvents
 
-from oauth_helper.api import run_link
 from oauth_helper.browsers.discovery import Family, choose_here
 from oauth_helper.errors import NoBrowserError
 from oauth_helper.events import Linked
+from oauth_helper.link_steps import link_in_browser
 from oauth_helper.models import LinkRequest, RepoType
 from oauth_helper.sandbox import Sandbox
 from oauth_helper.servicestage.client import ServiceStageClient
-from oauth_helper.session import BrowserOptions
+from oauth_helper.session import BrowserOptions, Session
 
 REQUEST = LinkRequest(RepoType.GITHUB, "my-auth", timeout=45)
 
@@ -40,5 +40,5 @@ async def link(
     environ: Mapping[str, str] = os.environ,
 ) -> Linked:
     options = BrowserOptions(browser=browser, headless=True, environ=environ)
-    async with client(sandbox) as service:
-        return await run_link(request, service, options, told, journal=None)
+    async with client(sandbox) as service, Session(options, told) as session:
+        return await link_in_browser(request, service, session)
