@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from support.command_runner import commands, error_of, records
-from support.fake_servicestage import ContractServer
+from support.fake_servicestage import PROJECT, FakeServiceStage, answering
 from support.link_script import PatientUser, until
 from support.screen import terminal
 
@@ -98,11 +98,13 @@ async def test_in_a_codespace_without_its_helper_the_command_that_forwards_is_sh
 async def test_on_a_build_service_nobody_is_asked_for_anything(
     display: dict[str, str], keys: dict[str, str], tmp_path: Path
 ) -> None:
-    async with ContractServer() as server:
-        environ = commands.environ(None, **IN_CI) | display | server.environment() | keys
+    async with FakeServiceStage(answering({})) as server:
+        service = {"OAUTH_HELPER_ENDPOINT": server.endpoint, "OAUTH_HELPER_PROJECT_ID": PROJECT}
+        service |= {"HUAWEICLOUD_SDK_AK": "AccessKey", "HUAWEICLOUD_SDK_SK": "SecretKey"}
+        environ = commands.environ(None, **IN_CI) | display | service | keys
         async with terminal("link", "github", environ=environ) as screen:
             assert await screen.ended() == 9, screen.shown
-        assert not server.calls
+        assert not server.received
     assert "Nobody could authorize in a browser here: CI is set" in screen.shown
     assert all(way in screen.shown for way in ("--with-token", "--events", "--browser none"))
     assert not (tmp_path / "started").exists()

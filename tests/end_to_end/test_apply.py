@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 from support.at_once import AtOnce
 from support.command_runner import BROWSER, Ended, commands, error_of, records
-from support.fake_servicestage import PERSONAL_TOKEN, ContractServer, FakeServiceStage, Received
+from support.fake_servicestage import PROJECT, FakeServiceStage, Received
 from support.link_script import PatientUser, created, kill, until
 from support.thoroughness import at_most
 
@@ -208,7 +208,8 @@ async def test_a_hundred_tokens_are_sent_four_at_a_time(tmp_path: Path) -> None:
         return web.json_response({"authorization": {"name": json.loads(request.body)["name"], "repo_type": "github"}})
 
     async with FakeServiceStage(respond) as fake:
-        environ = ContractServer().keys() | {"OAUTH_HELPER_ENDPOINT": fake.endpoint, "GIT_TOKEN": PERSONAL_TOKEN}
+        environ = {"OAUTH_HELPER_ENDPOINT": fake.endpoint, "OAUTH_HELPER_PROJECT_ID": PROJECT, "GIT_TOKEN": "a-token"}
+        environ |= {"HUAWEICLOUD_SDK_AK": "AccessKey", "HUAWEICLOUD_SDK_SK": "SecretKey"}
         end = await commands.run_forked(
             "apply", declare(tmp_path, tokens(100)), "--json", environ=commands.environ() | environ
         )

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from aiohttp import web
 from aiohttp.typedefs import Handler
+from support.contract import contract_faults, operation_of
 from support.promised_json import read_authorizations, read_error
 from support.secret_search import (
     LeakError,
@@ -83,6 +85,10 @@ class CommandRunner:
         self.secrets: dict[str, Secret] = {}
         """By value."""
         self.authorization_urls: set[str] = set()
+        self.operations: Counter[str] = Counter()
+        """How often each operation of ServiceStage was requested with our client."""
+        self.violations: list[str] = []
+        """What was wrong with these requests."""
         self._outputs: list[tuple[str, bytearray]] = []
         self._created: set[Path] = set()
         """Files in the user's folders that commands wrote; tests write others."""
@@ -186,8 +192,17 @@ class CommandRunner:
             self._learn_from(response.headers, body)
             return response
 
+        @web.middleware
+        async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
+            response = await handler(request)
+            # The sandbox refuses wrong credentials, which some tests send on purpose.
+            if request.headers.get("User-Agent", "").startswith("oauth-helper/") and response.status != 401:
+                self._check(sandbox, request, request._read_bytes or b"")
+            return response
+
         for application in applications[:-1]:
             application.middlewares.insert(0, tap)
+        applications[0].middlewares.insert(1, check)
         for name, secret in (
             ("SK", sandbox.access_key.secret_key),
             ("SK without list", sandbox.access_key_without_list.secret_key),
@@ -198,6 +213,14 @@ class CommandRunner:
         ):
             self.learn(name, secret.reveal())
         return applications
+
+    def _check(self, sandbox: Sandbox, request: web.Request, body: bytes) -> None:
+        keys = {
+            key.access_key: key.secret_key.reveal() for key in (sandbox.access_key, sandbox.access_key_without_list)
+        }
+        sent = (request.method, request.raw_path, request.headers, body, sandbox.project_id)
+        self.operations[operation_of(request.method, request.raw_path, sandbox.project_id)] += 1
+        self.violations += [f"{request.method} {request.path}: {fault}" for fault in contract_faults(*sent, keys)]
 
     def _learn_from(self, headers: Mapping[str, str], body: bytes) -> None:
         for name in _IN_HEADERS:
@@ -223,7 +246,8 @@ class CommandRunner:
                 self.learn(name, value)
 
     def search(self) -> None:
-        """Fail if a secret is where none may be."""
+        """Fail if a secret is where none may be, or if a request violated ServiceStage's contract."""
+        assert not self.violations, self.violations
         issued = [
             Secret(f"{each['module']}.{each['function']}", each["value"])
             for each in self._recorded("issued")

@@ -1,31 +1,22 @@
 """A fake of ServiceStage that returns what the test tells it to, and keeps the requests.
 
-:class:`FakeServiceStage` speaks HTTP as aiohttp does; :class:`RawServer` leaves every byte to the test;
-:class:`ContractServer` implements the API reference and checks every request against it.
+:class:`FakeServiceStage` speaks HTTP as aiohttp does; :class:`RawServer` leaves every byte to the test.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
-import re
 import socket
 import ssl
 import struct
-import time
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any, Final, Self
-from urllib.parse import parse_qsl, quote, unquote, urlencode
+from typing import Self
 
 from aiohttp import web
-from huaweicloudsdkcore.auth.credentials import BasicCredentials
-from huaweicloudsdkcore.sdk_request import SdkRequest
-from huaweicloudsdkcore.signer.signer import Signer
+from support.contract import vendor_authorization
 
 from oauth_helper.credentials import AccessKey, IamToken
 from oauth_helper.secret import Secret
@@ -56,18 +47,7 @@ class Received:
 
     def vendor_authorization(self, access_key: str, secret_key: str) -> str:
         """Return the Authorization that the vendor's SDK computes for this request."""
-        sent = self.headers["Authorization"]
-        names = sent.partition("SignedHeaders=")[2].partition(",")[0].split(";")
-        path, _, query = self.target.partition("?")
-        request = SdkRequest(
-            method=self.method,
-            resource_path=path,
-            query_params=parse_qsl(query, keep_blank_values=True),
-            header_params={name: self.headers[name] for name in names},
-            body=self.body,
-        )
-        signed = Signer(BasicCredentials(access_key, secret_key)).sign(request)
-        return str(signed.header_params["Authorization"])
+        return vendor_authorization(self.method, self.target, self.headers, self.body, access_key, secret_key)
 
 
 Respond = Callable[[Received], web.Response | Awaitable[web.Response]]
@@ -209,202 +189,3 @@ def reset(writer: asyncio.StreamWriter) -> None:
     raw = writer.get_extra_info("socket")
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
-
-
-# The contract: ServiceStage as the API reference has it, chapter "Git Repository Access", independent of our client.
-
-CONTRACT_PROJECT: Final = "5f1d1f2a3c4b4e0f8a9b7c6d5e4f3a2b"
-ACCESS_KEY: Final = "QTWAOYTTINDUT2QVKYUC"
-SECRET_KEY: Final = "MFyfvK41ba2giqM7Uio6PznpdUKGpownRZlmVmHc"
-PERSONAL_TOKEN: Final = "ghp_0123456789abcdefghijABCDEFGHIJ012345"
-PASSWORD: Final = "pl@nted passw0rd/+="
-USER: Final = "account/someone"
-CONSOLE: Final = "https://console.huaweicloud.com/servicestage/oauth?repo_type="
-Json = dict[str, Any]
-
-_EVERY_REQUEST: Final = {"Host", "Content-Type", "X-Project-Id", "X-Sdk-Date", "Authorization"}
-_LIBRARY: Final = {"User-Agent", "Accept", "Accept-Encoding", "Content-Length"}
-_AUTHORIZATION: Final = re.compile(
-    r"SDK-HMAC-SHA256 Access=(?P<key>\S+), SignedHeaders=(?P<names>[a-z0-9;-]+), Signature=[0-9a-f]{64}"
-)
-_NAME: Final = re.compile(r"[A-Za-z0-9._-]{4,63}")
-_TOKEN_TYPES: Final = {"github", "gitlab", "gitee"}
-_PASSWORD_TYPES: Final = {"bitbucket", "devcloud"}
-_BODIES: Final = {
-    "oauth": ({"name", "code", "state"},),
-    "personal": ({"name", "token"}, {"name", "token", "host"}),
-    "password": ({"name", "user", "password"}, {"name", "token"}),
-}
-_ROUTES: Final = tuple(
-    (operation, method, re.compile(f"/v1/{CONTRACT_PROJECT}/git/{path}"))
-    for operation, method, path in (
-        ("list", "GET", "auths"),
-        ("redirect", "GET", "auths/([a-z]+)/redirect"),
-        ("oauth", "POST", "auths/([a-z]+)/oauth"),
-        ("personal", "POST", "auths/([a-z]+)/personal"),
-        ("password", "POST", "auths/([a-z]+)/password"),
-        ("delete", "DELETE", "auths/([A-Za-z0-9._-]+)"),
-        ("namespaces", "GET", "repos/namespaces"),
-        ("projects", "GET", "repos/([^/?:]+)/projects"),
-        ("branches", "GET", "repos/([^/?:]+)/([^/?]+)/branches"),
-    )
-)
-
-
-def refusal(status: int, code: str) -> web.Response:
-    """Refuse as API Gateway and ServiceStage both do."""
-    document = {"error_code": code, "error_msg": "refused"}
-    return web.json_response(document, status=status, headers={"X-Request-Id": "0" * 32})
-
-
-@dataclass
-class ContractServer:
-    """Serves one project and checks every request; violations of the contract fail the test when the context ends."""
-
-    records: dict[str, Json] = field(default_factory=dict)
-    namespaces: dict[str, dict[str, list[str]]] = field(default_factory=dict)
-    understands: str = "documented"
-    """Or ``terraform``: the body of a password."""
-    refusals: dict[str, tuple[int, str]] = field(default_factory=dict)
-    """Status and code with which an operation is always refused."""
-    violations: list[str] = field(default_factory=list)
-    calls: Counter[str] = field(default_factory=Counter)
-
-    async def __aenter__(self) -> Self:
-        self.server = await FakeServiceStage(self._respond).__aenter__()
-        return self
-
-    async def __aexit__(self, *end: Any) -> None:
-        await self.server.__aexit__(*end)
-        if end[0] is None:
-            assert self.violations == []
-
-    @staticmethod
-    def keys() -> dict[str, str]:
-        """Environment variables for the project and its access key."""
-        return {
-            "OAUTH_HELPER_PROJECT_ID": CONTRACT_PROJECT,
-            "HUAWEICLOUD_SDK_AK": ACCESS_KEY,
-            "HUAWEICLOUD_SDK_SK": SECRET_KEY,
-        }
-
-    def environment(self) -> dict[str, str]:
-        """Environment variables that let the command use this server."""
-        return self.keys() | {"OAUTH_HELPER_ENDPOINT": self.server.endpoint}
-
-    def put(self, name: str, repo_type: str = "github", kind: str = "oauth", **more: object) -> Json:
-        """Store an authorization and return its record."""
-        site, now = f"https://{repo_type}.com", int(time.time() * 1000)
-        self.records[name] = {
-            "name": name,
-            "repo_type": repo_type,
-            "repo_host": f"https://api.{repo_type}.com",
-            "repo_home": f"{site}/someone",
-            "repo_user": "someone",
-            "avartar": f"{site}/someone.png",
-            "token_type": kind,
-            "create_time": now,
-            "update_time": now,
-            "status": 0,
-        } | more
-        return self.records[name]
-
-    def _respond(self, request: Received) -> web.Response:
-        path, _, query = request.target.partition("?")
-        for operation, method, pattern in _ROUTES:
-            if (found := pattern.fullmatch(path)) and method == request.method:
-                self.calls[operation] += 1
-                faults = contract_faults(request, operation, self.server.endpoint.removeprefix("http://"))
-                names = set(dict(parse_qsl(query, keep_blank_values=True)))
-                if not names <= ({"tag"} if operation in {"redirect", "oauth"} else set()):
-                    faults.append(f"query {sorted(names)}")
-                self.violations += [f"{request.method} {request.target}: {fault}" for fault in faults]
-                if operation in self.refusals:
-                    return refusal(*self.refusals[operation])
-                return self._answer(operation, request, *map(unquote, found.groups()))
-        self.violations.append(f"{request.method} {request.target}: no such operation")
-        return refusal(404, "APIGW.0101")
-
-    def _answer(self, operation: str, request: Received, first: str = "", second: str = "") -> web.Response:
-        match operation:
-            case "list":
-                listed = [record | {"tag": record.get("tag")} for record in self.records.values()]
-                return web.json_response({"authorizations": listed, "count": len(listed)})
-            case "redirect":
-                values = {
-                    "client_id": "0123456789abcdef0123",
-                    "redirect_uri": CONSOLE + first,
-                    "state": STATE.reveal(),
-                    "scope": "read:user repo write:repo_hook",
-                }
-                query = urlencode(values, quote_via=quote, safe="")
-                return web.json_response({"url": f"https://{first}.com/login/oauth/authorize?{query}"})
-            case "delete":
-                if self.records.pop(first, None) is None:
-                    self.violations.append(f"DELETE of {first}, which is not there")
-                    return refusal(500, "SVCSTG.REPO.0500")
-                return web.Response(status=204)
-            case "namespaces":
-                found = [{"id": str(number), "name": name} for number, name in enumerate(self.namespaces)]
-                return web.json_response({"namespaces": found})
-            case "projects":
-                address = f"https://github.com/{first}"
-                names = enumerate(self.namespaces[first])
-                projects = [{"id": str(n), "name": name, "clone_url": f"{address}/{name}.git"} for n, name in names]
-                return web.json_response({"projects": projects})
-            case "branches":
-                return web.json_response({"branches": self.namespaces[first][second.replace(":", "/")]})
-            case _:
-                return self._create(first, operation, read_json(request.body))
-
-    def _create(self, repo_type: str, kind: str, body: Json) -> web.Response:
-        types = {"oauth": _TOKEN_TYPES | _PASSWORD_TYPES, "personal": _TOKEN_TYPES, "password": _PASSWORD_TYPES}
-        if repo_type not in types[kind]:
-            return refusal(400, "SVCSTG.REPO.0401")
-        is_understood = kind != "password" or ("user" in body) == (self.understands == "documented")
-        if not is_understood or not _NAME.fullmatch(body["name"]):
-            return refusal(400, "SVCSTG.REPO.0400")
-        if body["name"] in self.records:
-            return refusal(400, "SVCSTG.REPO.0403")
-        if kind == "oauth" and (body["code"], body["state"]) != (CODE.reveal(), STATE.reveal()):
-            return refusal(400, "SVCSTG.REPO.0402")
-        host = {"repo_host": body["host"]} if "host" in body else {}
-        return web.json_response({"authorization": self.put(body["name"], repo_type, kind, **host)})
-
-
-def contract_faults(request: Received, operation: str, host: str) -> list[str]:
-    """Return what the contract forbids in a request: headers, body, and the signature by the vendor's signer."""
-    by_authorization = operation in {"namespaces", "projects", "branches"}
-    needed = _EVERY_REQUEST | ({"X-Repo-Auth"} if by_authorization else set())
-    names = list(request.headers.keys())
-    expected = {"Host": host, "Content-Type": "application/json", "X-Project-Id": CONTRACT_PROJECT}
-    body, bodies = read_json(request.body), _BODIES.get(operation)
-    faults = [f"header {name}, {count} times" for name, count in Counter(names).items() if count > 1]
-    faults += [f"without {name}" for name in needed - set(names)]
-    faults += [f"with {name}" for name in set(names) - needed - _LIBRARY]
-    faults += [f"{name}: {value}" for name in expected if (value := request.headers.get(name)) != expected[name]]
-    if bodies is None and request.body:
-        faults.append("a body")
-    if bodies and (set(body) not in bodies or not all(isinstance(one, str) and one for one in body.values())):
-        faults.append(f"a body with {sorted(body)}")
-    return faults + ([] if faults else _signature_faults(request, needed - {"Authorization"}))
-
-
-def _signature_faults(request: Received, signed: set[str]) -> list[str]:
-    found = _AUTHORIZATION.fullmatch(request.headers["Authorization"])
-    if found is None:
-        return ["Authorization has another form than the guide's"]
-    signed_at = datetime.strptime(request.headers["X-Sdk-Date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-    checks = {
-        "the access key": found["key"] == ACCESS_KEY,
-        f"signed headers {found['names']}": found["names"].split(";") == sorted(name.lower() for name in signed),
-        f"signed at {signed_at}": abs((datetime.now(UTC) - signed_at).total_seconds()) < 15 * 60,
-        "the signature": request.vendor_authorization(ACCESS_KEY, SECRET_KEY) == request.headers["Authorization"],
-    }
-    return [fault for fault, is_right in checks.items() if not is_right]
-
-
-def read_json(raw: bytes) -> Json:
-    """Read a body; anything but an object has no fields."""
-    document = json.loads(raw or b"null")
-    return document if isinstance(document, dict) else {}
