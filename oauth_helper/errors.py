@@ -50,16 +50,7 @@ class OAuthHelperError(Exception):
     def is_foreign_refusal(self) -> bool:
         """Whether a proxy, firewall or gateway refused or redirected the request, so ServiceStage did not get it."""
         is_refusal = self.status is not None and 300 <= self.status < 500
-        return is_refusal and self.status not in {401, 403} | TRY_AGAIN and not self._has_servicestage_code
-
-    @property
-    def is_foreign_denial(self) -> bool:
-        """Whether the status is 401 or 403, but without a code of ServiceStage."""
-        return self.status in {401, 403} and not self._has_servicestage_code
-
-    @property
-    def _has_servicestage_code(self) -> bool:
-        return (self.code or "").startswith("SVCSTG.")
+        return is_refusal and self.status not in {401, 403} | TRY_AGAIN and not (self.code or "").startswith("SVCSTG.")
 
     def say_that_nothing_was_created(self) -> None:
         """Add that to the hint, once."""
@@ -262,23 +253,20 @@ class StoppedError(OAuthHelperError):
         self.exit_status = 128 + signal_number
 
 
+_LOOPBACK_DOWN: Final = _("The loopback interface is missing or down. Bring it up: `ip link set lo up`.")
+_NO_MEMORY: Final = _("There is not enough memory. Close other programs, or raise the limit (`ulimit -v`).")
+_LIMIT_HINTS: Final = {
+    errno.EMFILE: _("This process has reached its limit of open files. Raise it: `ulimit -n 1024`."),
+    errno.ENFILE: _("This machine has reached its limit of open files. Close other programs."),
+    **dict.fromkeys((errno.ENOMEM, errno.ENOBUFS), _NO_MEMORY),
+    **dict.fromkeys((errno.EADDRNOTAVAIL, errno.ENETUNREACH, errno.ENODEV), _LOOPBACK_DOWN),
+}
+
+
 def cannot_listen(error: OSError) -> MachineError:
     """Return the error for a socket that cannot listen on 127.0.0.1 on any port."""
     why = os.strerror(error.errno or 0)  # asyncio and socket extend ``error.strerror``
-    return MachineError(_("Cannot listen on 127.0.0.1: {why}", why=why), hint=limit_hint(error))
-
-
-def limit_hint(error: OSError) -> Text | None:
-    """Return what to do if a limit of this machine or a missing loopback interface caused the error, else None."""
-    if error.errno == errno.EMFILE:
-        return _("This process has reached its limit of open files. Raise it: `ulimit -n 1024`.")
-    if error.errno == errno.ENFILE:
-        return _("This machine has reached its limit of open files. Close other programs.")
-    if error.errno in {errno.ENOMEM, errno.ENOBUFS}:
-        return _("There is not enough memory. Close other programs, or raise the limit (`ulimit -v`).")
-    if error.errno in {errno.EADDRNOTAVAIL, errno.ENETUNREACH, errno.ENODEV}:
-        return _("The loopback interface is missing or down. Bring it up: `ip link set lo up`.")
-    return None
+    return MachineError(_("Cannot listen on 127.0.0.1: {why}", why=why), hint=_LIMIT_HINTS.get(error.errno or 0))
 
 
 def safe_traceback(error: BaseException) -> str:
@@ -289,14 +277,13 @@ def safe_traceback(error: BaseException) -> str:
     return "\n".join(_tracebacks(error, set()))
 
 
-def _tracebacks(error: BaseException, seen: set[int]) -> Iterator[str]:
-    if id(error) in seen:
+def _tracebacks(error: BaseException | None, seen: set[int]) -> Iterator[str]:
+    if error is None or id(error) in seen:
         return
     seen.add(id(error))
-    before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-    nested = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
-    for other in (*([before] if before else []), *nested):
-        yield from _tracebacks(other, seen)
+    yield from _tracebacks(error.__cause__ or (None if error.__suppress_context__ else error.__context__), seen)
+    for nested in error.exceptions if isinstance(error, BaseExceptionGroup) else ():
+        yield from _tracebacks(nested, seen)
     message = f": {error}" if isinstance(error, OAuthHelperError) else ""
     frames = "".join(traceback.format_tb(error.__traceback__))
     yield f"Traceback (most recent call last):\n{frames}{type(error).__qualname__}{message}"

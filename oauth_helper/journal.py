@@ -18,14 +18,9 @@ from platformdirs import user_state_path
 from oauth_helper.errors import MachineError
 from oauth_helper.i18n import Text, _
 from oauth_helper.models import CODE_LIFETIME, Pending, RepoType, Target
-from oauth_helper.private_files import (
-    has_private_folder,
-    others_could_read,
-    private_folder,
-    read_private,
-    remove_leftovers,
-    write_whole,
-)
+from oauth_helper.private_files import private_folder, read_private, remove_leftovers, write_whole
+
+_ENTRY: Final = re.compile(r"pending-[0-9a-f]{32}-[a-z]+\.json")
 
 
 def journal_folder() -> Path | None:
@@ -51,9 +46,6 @@ def has_entries(folder: Path | None) -> bool:
         return True
 
 
-_ENTRY: Final = re.compile(r"pending-[0-9a-f]{32}-[a-z]+\.json")
-
-
 class Journal:
     """The entries of this user's runs, one for each target and repository type. Several runs may use it at once.
 
@@ -61,12 +53,24 @@ class Journal:
     """
 
     def __init__(self, folder: Path | None) -> None:
-        self._folder = folder
+        self.folder: Path | None = folder
 
     @classmethod
     def of_the_user(cls) -> Self:
         """Return the one in platformdirs' state folder. The first write creates the folder."""
         return cls(journal_folder())
+
+    @property
+    def is_hidden(self) -> bool:
+        """Whether this user may not enter a folder above it, so that it is not known what is there."""
+        try:
+            if self.folder:
+                self.folder.lstat()
+        except PermissionError:
+            return True
+        except OSError:
+            pass
+        return False
 
     def write(self, pending: Pending) -> None:
         """Write an entry; it replaces an older one of the same target and repository type.
@@ -74,19 +78,17 @@ class Journal:
         Raises:
             MachineError: It cannot be written. The link can go on, but no other run can finish it.
         """
-        if self._folder is None:
-            raise _not_written(
-                _("no home folder is known"),
-                _("Set HOME to your home folder, or XDG_STATE_HOME to a folder of your own."),
-            )
+        if self.folder is None:
+            hint = _("Set HOME to your home folder, or XDG_STATE_HOME to a folder of your own.")
+            raise _not_written(_("no home folder is known"), hint)
         try:
-            path = private_folder(self._folder) / _name(pending.target, pending.repo_type)
-            write_whole(path, json.dumps(pending.to_json()))
+            private_folder(self.folder)
+            write_whole(self.folder / _name(pending.target, pending.repo_type), json.dumps(pending.to_json()))
         except MachineError as error:
             more = _(" Or set HOME or XDG_STATE_HOME to a folder of your own.")
             raise _not_written(error.message, error.hint + more) from error
         except OSError as error:
-            why = _('"{path}" cannot be written ({why})', path=self._folder, why=error.strerror)
+            why = _('"{path}" cannot be written ({why})', path=self.folder, why=error.strerror)
             raise _not_written(why, _("Make room there, or set XDG_STATE_HOME to a folder elsewhere.")) from error
 
     def remove(self, pending: Pending) -> None:
@@ -95,12 +97,14 @@ class Journal:
         Raises:
             MachineError: It cannot be removed.
         """
-        if self._folder is None:
+        if self.folder is None or not private_folder(self.folder, create=False):
             return
-        path = self._folder / _name(pending.target, pending.repo_type)
+        path = self.folder / _name(pending.target, pending.repo_type)
         try:
-            if has_private_folder(self._folder) and not _is_of_another_redirect(path, pending):
-                path.unlink(missing_ok=True)
+            with suppress(MachineError):
+                if (found := _read(path)) and found.captured_at != pending.captured_at:
+                    return
+            path.unlink(missing_ok=True)
         except OSError as error:
             raise MachineError(
                 _('"{path}" cannot be removed ({why})', path=path, why=error.strerror),
@@ -113,9 +117,9 @@ class Journal:
         Raises:
             MachineError: It exists, but cannot be trusted or read.
         """
-        if self._folder is None or not has_private_folder(self._folder):
+        if self.folder is None or not private_folder(self.folder, create=False):
             return None
-        return _read(self._folder / _name(target, repo_type))
+        return _read(self.folder / _name(target, repo_type))
 
     def read_all(self) -> tuple[list[Pending], list[Text]]:
         """Return all entries, the oldest redirect first, and a message for each that cannot be read."""
@@ -126,7 +130,7 @@ class Journal:
         except MachineError as error:
             return entries, [error.message]
         except OSError as error:
-            return entries, [_('"{path}" cannot be read ({why})', path=self._folder, why=error.strerror)]
+            return entries, [_('"{path}" cannot be read ({why})', path=self.folder, why=error.strerror)]
         for path in paths:
             try:
                 if pending := _read(path):  # pragma: no branch - else another run has removed it just now
@@ -144,24 +148,18 @@ class Journal:
         """
         deleted: list[Pending] = []
         warnings: list[Text] = []
-        try:
-            paths = self._paths()
-            if self._folder and self._folder.exists():
-                remove_leftovers(self._folder)
-        except (MachineError, OSError):  # the next command that writes there or reads all reports it
-            return deleted, warnings
-        for path in paths:
-            if others_could_read(path):
-                warnings.append(_('Other users could read "{path}"', path=path))
-            with suppress(MachineError, OSError):
-                if pending := _forget(path, now):
-                    deleted.append(pending)
+        with suppress(MachineError, OSError):  # the next command that writes there or reads all reports it
+            for path in self._paths():
+                with suppress(OSError):
+                    _forget(path, now, deleted, warnings)
+            if self.folder:
+                remove_leftovers(self.folder)
         return deleted, warnings
 
     def _paths(self) -> list[Path]:
-        if self._folder is None or not has_private_folder(self._folder):
+        if self.folder is None or not private_folder(self.folder, create=False):
             return []
-        return sorted(path for path in self._folder.iterdir() if _ENTRY.fullmatch(path.name))
+        return sorted(path for path in self.folder.iterdir() if _ENTRY.fullmatch(path.name))
 
 
 def _name(target: Target, repo_type: RepoType) -> str:
@@ -169,48 +167,35 @@ def _name(target: Target, repo_type: RepoType) -> str:
 
 
 def _read(path: Path) -> Pending | None:
-    text = read_private(path)
-    return None if text is None else _parse(path, text)
-
-
-def _parse(path: Path, text: str) -> Pending:
+    if (text := read_private(path)) is None:
+        return None
     # The content may be anything, for example nested too deep. The original errors would repeat parts of it.
-    with suppress(ValueError, OverflowError, RecursionError):
-        record = json.loads(text)
-        if isinstance(record, dict):
-            pending = Pending.from_json(record)
-            if _name(pending.target, pending.repo_type) == path.name:
-                return pending
+    with suppress(ValueError, TypeError, AttributeError, RecursionError):
+        pending = Pending.from_json(json.loads(text))
+        if _name(pending.target, pending.repo_type) == path.name:
+            return pending
     raise MachineError(
         _('"{path}" is not an entry of this version of oauth-helper', path=path),
         hint=_("You need not do anything: it is deleted when it is 10 minutes old."),
     )
 
 
-def _is_of_another_redirect(path: Path, pending: Pending) -> bool:
-    try:
-        found = _read(path)
-    except MachineError:
-        return False
-    return found is not None and found.captured_at != pending.captured_at
-
-
-def _forget(path: Path, now: datetime) -> Pending | None:
-    """Delete this entry if it has expired; return what it said, if that could be read."""
+def _forget(path: Path, now: datetime, deleted: list[Pending], warnings: list[Text]) -> None:
     before = path.lstat()
-    try:
-        pending = _read(path)
-    except MachineError:
-        pending = None
-    is_ours = stat.S_ISREG(before.st_mode) and (sys.platform == "win32" or before.st_uid == os.geteuid())
+    if not stat.S_ISREG(before.st_mode) or (sys.platform != "win32" and before.st_uid != os.geteuid()):
+        return
+    if sys.platform != "win32" and before.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        warnings.append(_('Other users could read "{path}"', path=path))
+    pending = None
+    with suppress(MachineError):
+        pending = _read(path)  # closes it to them
     is_old = abs(now.timestamp() - before.st_mtime) > CODE_LIFETIME.total_seconds()
-    if not is_ours or (pending.is_fresh(now) if pending else not is_old):
-        return None
     found = path.lstat()
     if (found.st_ino, found.st_mtime_ns) != (before.st_ino, before.st_mtime_ns):
-        return None  # pragma: no cover - its run has written a new redirect there meanwhile
-    path.unlink()
-    return pending
+        return  # pragma: no cover - its run has written a new redirect there meanwhile
+    if is_old if pending is None else not pending.is_fresh(now):
+        path.unlink()
+        deleted += [pending] if pending else []
 
 
 def _not_written(why: Text, hint: Text) -> MachineError:

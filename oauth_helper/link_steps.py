@@ -40,7 +40,6 @@ from oauth_helper.exchange import (
     find_existing,
     find_made,
     is_list_alone_refused,
-    redirect_creation,
     what_is_gone,
 )
 from oauth_helper.i18n import Language, Text, _
@@ -113,11 +112,13 @@ async def link_in_browser(
                             redirect = await session.wait(receiver)  # 5 Wait
                     pending = _pending(request, service, redirect, existing, earlier)
                     exchange = Exchange(
-                        *(pending, service, redirect_creation(pending, service), report.tell),
+                        pending,
+                        service,
+                        report.tell,
                         journal=session.journal,
                         timing=session.timing,
                         names_before=names if earlier is None else earlier.names_before,
-                        may_list=names is not None if earlier is None else earlier.verifier.may_list,
+                        may_list=names is not None if earlier is None else earlier.may_list,
                     )
                     try:
                         return report.end(await _exchanged(exchange, request))  # 6 Save, 7 Exchange, 8 Report
@@ -243,7 +244,7 @@ async def _what_took_the_name(taken: NameTakenError, exchange: Exchange, request
     if request.if_exists is IfExists.FAIL:
         raise taken
     try:
-        listed = await exchange.verifier.list_once() or []
+        listed = await exchange.list_once() or []
     except (CannotVerifyError, CredentialsError):
         raise taken from None
     existing = find_existing(request, listed)
@@ -283,7 +284,7 @@ async def link_directly(
             return report.end(Linked(existing, kept=True))
         pending = _pending(request, service, AuthorizationResponse(Secret(""), Secret("")), existing)
         create = partial(_create, request, credential, service)
-        exchange = Exchange(pending, service, create, report.tell, timing=timing, may_list=may_list)
+        exchange = Exchange(pending, service, report.tell, create=create, timing=timing, may_list=may_list)
         try:
             return report.end(await _exchanged(exchange, request))
         except RefusedError as error:
@@ -351,7 +352,7 @@ async def _finish_earlier(
     try:
         return Linked(await exchange.run())
     except OutcomeUnknownError as error:
-        if exchange.verifier.may_list:
+        if exchange.may_list:
             raise
         # Asking again would not tell either, and the user, who runs the command again, has been told so.
         tell(Refused(may_be_created=True))
@@ -364,8 +365,7 @@ async def _finish_earlier(
 
 
 def _resumed(pending: Pending, service: ServiceStageClient, journal: Journal, tell: Tell, timing: Timing) -> Exchange:
-    create = redirect_creation(pending, service)
-    return Exchange(pending, service, create, tell, journal=journal, timing=timing, is_resumed=True)
+    return Exchange(pending, service, tell, journal=journal, timing=timing, is_resumed=True)
 
 
 class Resumption(NamedTuple):

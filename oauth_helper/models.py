@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
 from shlex import quote
@@ -25,10 +25,8 @@ CODE_LIFETIME: Final = timedelta(minutes=10)
 CONNECTING: Final = 10.0
 """Seconds that a connection to ServiceStage may take, so a request may leave that much later than ``sent_at``."""
 
-_LONGEST_NAME: Final = 63
 _LEGAL_NAME: Final = re.compile(r"[A-Za-z0-9._-]{4,63}")
 _ILLEGAL_CHARACTERS: Final = re.compile(r"[^A-Za-z0-9._-]+")
-_FORMAT: Final = 1  # of the entries of the journal
 
 
 class RepoType(StrEnum):
@@ -43,7 +41,7 @@ class RepoType(StrEnum):
     """Whether the API reference documents a link in a browser. We allow it in any case."""
 
     def __new__(cls, value: str, *facts: Any) -> Self:
-        """Create a member from its value and facts."""
+        """Return a member with these facts."""
         member = str.__new__(cls, value)
         member._value_ = value
         member.display_name, member.git_credential, member.site, member.has_oauth = facts
@@ -77,14 +75,14 @@ class Record(Struct, frozen=True, kw_only=True):
         Raises:
             ValueError: Nothing in it says which record it is.
         """
-        values: dict[str, Any] = {}
-        for field in structs.fields(cls):
+        values: dict[str, Any] = {"record": dict(record)}
+        for field in structs.fields(cls)[:-1]:
             value = record.get(field.name)
             with suppress(msgspec.ValidationError):
                 # Git hosts number their repositories; the API's manual calls the number a string.
                 is_number = field.type is str and type(value) is int
                 values[field.name] = str(value) if is_number else msgspec.convert(value, field.type, strict=False)
-        read = cls(**values | {"record": dict(record)})
+        read = cls(**values)
         if not read.key:
             raise ValueError("a record without a name")
         return read
@@ -195,8 +193,8 @@ class Pending(Struct, frozen=True):
     target: Target
     repo_type: RepoType
     captured_at: Annotated[datetime, Meta(tz=True)]
-    code: Secret | None  # None once it is removed; so is state
-    state: Secret | None
+    code: Secret
+    state: Secret
     tag: str | None = None
     sent_at: Annotated[datetime, Meta(tz=True)] | None = None
     """When the exchange may have left for ServiceStage last; None if it certainly has not."""
@@ -206,12 +204,12 @@ class Pending(Struct, frozen=True):
 
     def is_fresh(self, now: datetime) -> bool:
         """Whether the code may still be valid. It is not if the clock was set back by more than its lifetime."""
-        return self.code is not None and self.state is not None and abs(now - self.captured_at) < CODE_LIFETIME
+        return abs(now - self.captured_at) < CODE_LIFETIME
 
     def to_json(self) -> dict[str, object]:
         """Return the journal's entry, the only place where code and state leave their ``Secret``."""
         fields: dict[str, Any] = msgspec.to_builtins(self, enc_hook=Secret.reveal)
-        return {"format": _FORMAT, **fields.pop("target"), **fields}
+        return {"format": 1, **fields.pop("target"), **fields}
 
     @classmethod
     def from_json(cls, record: Mapping[str, object]) -> Self:
@@ -220,20 +218,15 @@ class Pending(Struct, frozen=True):
         Raises:
             ValueError: It is something else.
         """
-        if record.get("format") != _FORMAT:
+        if record.get("format") != 1:
             raise ValueError("unknown format")
-        if not all(value and value.isprintable() for value in record.values() if isinstance(value, str)):
-            raise ValueError("an empty or unprintable text")
-        try:
-            pending = msgspec.convert({**record, "target": record}, cls, dec_hook=_secret)
-            for moment in (pending.captured_at, pending.sent_at or pending.captured_at):
-                moment.astimezone(UTC)
-        except (msgspec.ValidationError, OverflowError):
-            raise ValueError("an unexpected value") from None
-        return pending
+        if not all(value.isprintable() for value in record.values() if isinstance(value, str)):
+            raise ValueError("an unprintable text")
+        return msgspec.convert({**record, "target": record}, cls, dec_hook=read_secret)
 
 
-def _secret(_type: type, value: object) -> Secret:
+def read_secret(_type: type, value: object) -> Secret:
+    """Return a text that msgspec reads as a Secret; for its ``dec_hook``."""
     if not isinstance(value, str):
         raise TypeError("not a text")
     return Secret(value)
@@ -264,10 +257,10 @@ def default_name(repo_type: RepoType, login_name: str) -> str:
     """
     legal = _ILLEGAL_CHARACTERS.sub("-", login_name).strip("-")
     name = f"{repo_type.value}-{legal or 'user'}"
-    if not login_name or (login_name.isascii() and legal and len(name) <= _LONGEST_NAME):
+    if not login_name or (login_name.isascii() and legal and is_legal_name(name)):
         return name
     suffix = sha256(login_name.encode("utf-8", "surrogatepass")).hexdigest()[:6]
-    return f"{name[: _LONGEST_NAME - len(suffix) - 1].rstrip('-')}-{suffix}"
+    return f"{name[:56].rstrip('-')}-{suffix}"
 
 
 def as_argument(name: str) -> str:

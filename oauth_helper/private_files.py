@@ -9,17 +9,16 @@ import shlex
 import stat
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 from oauth_helper.errors import MachineError
 from oauth_helper.i18n import Text, _
 
 MOST_BYTES: Final = 65_536
 """A file of ours is never longer."""
-ABANDONED_AFTER: Final = 600
+ABANDONED_AFTER: Final = 60
 """Seconds after which a temporary file belongs to a writer that was killed: writing one takes milliseconds."""
 
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
@@ -29,42 +28,31 @@ _SAFELY: Final = sum(getattr(os, flag, 0) for flag in ("O_BINARY", "O_NOFOLLOW",
 """Follow no symbolic link, wait for no FIFO. Windows knows only the first flag; other systems know the other three."""
 
 
-def private_folder(path: Path) -> Path:
-    """Create this folder if it is missing, make sure that only we can access it, and return it.
+def private_folder(path: Path, *, create: bool = True) -> bool:
+    """Make sure that only we can access this folder; return whether it exists.
 
-    Every folder that this creates, parents included, has mode 0700, whatever the umask is.
+    Every folder that this creates, parents included, has mode 0700, whatever the umask is. If nothing is to be created,
+    a folder below one that this user may not enter counts as missing: HOME is often the home of another user.
 
     Raises:
         MachineError: It cannot be created, or other users could change it or replace it.
     """
     try:
-        if not path.exists() and (reason := unsafe_reason(path)):
-            raise _failed(path, reason)
-        _create_folder(path)
+        if create:
+            if not path.exists() and (reason := unsafe_reason(path)):
+                raise _failed(reason)
+            for folder in (*reversed(path.parents), path):
+                if not folder.is_dir():
+                    with suppress(FileExistsError):  # another run creates it at the same moment, or it is no folder
+                        folder.mkdir(mode=stat.S_IRWXU)
+                        folder.chmod(stat.S_IRWXU)
         _make_ours_alone(path)
     except OSError as error:
-        raise _failed(path, _('"{path}" cannot be created ({why})', path=path, why=error.strerror)) from error
-    return path
-
-
-def has_private_folder(path: Path) -> bool:
-    """Return whether this folder exists; create nothing. If other users can read it, close it to them.
-
-    A folder below one that this user may not enter counts as missing: HOME is often the home of another user.
-
-    Raises:
-        MachineError: As :func:`private_folder` does.
-    """
-    try:
-        try:
-            path.lstat()
-        except PermissionError:
-            return False
-        _make_ours_alone(path)
-    except (FileNotFoundError, NotADirectoryError):
+        if create:
+            raise _failed(_('"{path}" cannot be created ({why})', path=path, why=error.strerror)) from error
+        if not isinstance(error, FileNotFoundError | NotADirectoryError | PermissionError):
+            raise _failed(_('"{path}" cannot be examined ({why})', path=path, why=error.strerror)) from error
         return False
-    except OSError as error:
-        raise _failed(path, _('"{path}" cannot be examined ({why})', path=path, why=error.strerror)) from error
     return True
 
 
@@ -89,7 +77,13 @@ def write_whole(path: Path, text: str) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-    _sync_folder(path.parent)
+    if sys.platform != "win32":  # pragma: no branch - Windows opens no folder
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            with suppress(OSError):  # some file systems know this for files alone
+                os.fsync(folder)
+        finally:
+            os.close(folder)
 
 
 def remove_leftovers(folder: Path) -> None:
@@ -112,19 +106,20 @@ def read_private(path: Path) -> str | None:
         MachineError: It cannot be trusted or read. The error does not show its content.
     """
     try:
-        with _opened(path) as file:
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | _SAFELY)) as file:
+            _check_file(path, file.fileno())
             content = file.read(MOST_BYTES + 1)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         if error.errno in {errno.ELOOP, errno.EMLINK}:  # FreeBSD reports the second
-            raise _is_link(path) from None
-        raise _failed(path, _('"{path}" cannot be read ({why})', path=path, why=error.strerror)) from None
+            raise _failed(_('"{path}" is a symbolic link', path=path)) from None
+        raise _failed(_('"{path}" cannot be read ({why})', path=path, why=error.strerror)) from None
     if len(content) > MOST_BYTES:
-        raise _failed(path, _('"{path}" is too long for a file of oauth-helper', path=path))
+        raise _failed(_('"{path}" is too long for a file of oauth-helper', path=path))
     with suppress(UnicodeDecodeError):
         return content.decode()
-    raise _failed(path, _('"{path}" is not a text file', path=path))
+    raise _failed(_('"{path}" is not a text file', path=path))
 
 
 def unsafe_reason(path: Path) -> Text | None:
@@ -147,14 +142,6 @@ def unsafe_reason(path: Path) -> Text | None:
     if sys.platform == "win32":  # pragma: no cover - Windows
         return None
     return _unsafe_step(path.absolute(), set(), is_parent=False)
-
-
-def others_could_read(path: Path) -> bool:
-    """Return whether other users could read this file; ask before :func:`read_private` closes it to them."""
-    with suppress(OSError):
-        mode = path.lstat().st_mode
-        return sys.platform != "win32" and stat.S_ISREG(mode) and bool(mode & _OTHERS)
-    return False
 
 
 def _unsafe_step(path: Path, seen: set[Path], *, is_parent: bool) -> Text | None:
@@ -208,87 +195,48 @@ def _is_unmapped_user(user_id: int) -> bool:
         return False
 
 
-def _create_folder(path: Path) -> None:
-    if path.is_dir():
-        return
-    if path.parent != path:
-        _create_folder(path.parent)
-    with suppress(FileExistsError):  # another run may create it at the same moment, or it is no folder
-        path.mkdir(mode=stat.S_IRWXU)
-        path.chmod(stat.S_IRWXU)
-
-
 def _make_ours_alone(path: Path) -> None:
     found = path.lstat()
     if stat.S_ISLNK(found.st_mode):
-        raise _is_link(path)
+        raise _failed(_('"{path}" is a symbolic link', path=path))
     if not stat.S_ISDIR(found.st_mode):
-        raise _failed(path, _('"{path}" is not a folder', path=path))
+        raise _failed(_('"{path}" is not a folder', path=path))
     if sys.platform == "win32":  # pragma: no cover - Windows: %LOCALAPPDATA% keeps other users out
         return
     if found.st_uid != os.geteuid():
-        raise _failed(path, _('"{path}" belongs to another user', path=path))
+        raise _failed(_('"{path}" belongs to another user', path=path))
     if reason := unsafe_reason(path):
-        raise _failed(path, reason)
+        raise _failed(reason)
     if found.st_mode & _OTHERS:
         path.chmod(stat.S_IRWXU)
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
-    if sys.platform == "win32" and path.is_symlink():  # pragma: no cover - Windows has no O_NOFOLLOW
-        raise _is_link(path)
-    descriptor = os.open(path, os.O_RDONLY | _SAFELY)
-    try:
-        _check_file(path, descriptor)
-        with os.fdopen(descriptor, "rb", closefd=False) as file:
-            yield file
-    finally:
-        os.close(descriptor)
 
 
 def _check_file(path: Path, descriptor: int) -> None:
     found = os.fstat(descriptor)
     if not stat.S_ISREG(found.st_mode):
-        raise _failed(path, _('"{path}" is not a regular file', path=path))
+        raise _failed(_('"{path}" is not a regular file', path=path))
     if found.st_nlink > 1:  # 0 is fine: the file was replaced just now, and what we have opened is still complete
-        raise _failed(path, _('"{path}" has a second name (a hard link) elsewhere', path=path))
+        raise _failed(_('"{path}" has a second name (a hard link) elsewhere', path=path))
     if sys.platform == "win32":  # pragma: no cover - Windows: owners and modes say nothing
         return
     if found.st_uid != os.geteuid():
-        raise _failed(path, _('"{path}" belongs to another user', path=path))
+        raise _failed(_('"{path}" belongs to another user', path=path))
     if found.st_mode & _OTHERS_WRITE:
-        raise _failed(path, _('other users can write to "{path}"', path=path))
+        raise _failed(_('other users can write to "{path}"', path=path))
     if found.st_mode & _OTHERS:
         with suppress(OSError):  # a read-only file system is no reason to ignore the file
             os.fchmod(descriptor, stat.S_IRUSR | stat.S_IWUSR)
 
 
-def _is_link(path: Path) -> MachineError:
-    return _failed(path, _('"{path}" is a symbolic link', path=path))
-
-
-def _failed(path: Path, why: Text) -> MachineError:
-    """Return the error; ``why`` names the file or folder that is wrong, which may be a folder above ``path``."""
-    wrong = Path(str(why.sentences[0].values.get("path", path)))
+def _failed(why: Text) -> MachineError:
+    """Return the error; its hint is about the file or folder that ``why`` names."""
+    path = Path(str(why.sentences[0].values["path"]))
+    hint = _("Change its owner or its permissions, or move it away.")
     with suppress(OSError):
-        found = wrong.lstat()
+        found = path.lstat()
         if sys.platform != "win32" and not stat.S_ISLNK(found.st_mode) and found.st_mode & _OTHERS_WRITE:
+            hint = _("Use a folder that only you can change.")
             if found.st_uid == os.geteuid():
-                command = shlex.join(["chmod", "go-w", str(wrong)])
-                return MachineError(why, hint=_("Run `{command}`, or move it away.", command=command))
-            return MachineError(why, hint=_("Use a folder that only you can change."))
-    return MachineError(why, hint=_("Change its owner or its permissions, or move it away."))
-
-
-def _sync_folder(folder: Path) -> None:
-    if sys.platform == "win32":  # pragma: no cover - Windows opens no folder
-        return
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:  # pragma: no cover - a disk that fails, or a file system that knows this for files alone
-        if error.errno not in {errno.EINVAL, errno.ENOTSUP}:
-            raise
-    finally:
-        os.close(descriptor)
+                command = shlex.join(["chmod", "go-w", str(path)])
+                hint = _("Run `{command}`, or move it away.", command=command)
+    return MachineError(why, hint=hint)

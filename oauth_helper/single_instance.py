@@ -36,7 +36,7 @@ from oauth_helper.errors import (
     StoppedError,
 )
 from oauth_helper.events import Event, Failed, Joined, Linked, Outcome, Warned
-from oauth_helper.exchange import check_existing
+from oauth_helper.exchange import find_existing
 from oauth_helper.i18n import Language, Text, _, catalog_of, translated
 from oauth_helper.models import Authorization, LinkRequest, RepoType, Target, as_argument, is_legal_name
 from oauth_helper.private_files import private_folder, read_private
@@ -97,10 +97,11 @@ def runtime_folder() -> Path:
     except OSError as error:
         raise MachineError(_("No folder for finding other runs: {error}", error=error), hint=_HINT) from error
     try:
-        return private_folder(shared / "oauth-helper")
+        private_folder(shared / "oauth-helper")
     except MachineError as error:
         error.hint = _HINT
         raise
+    return shared / "oauth-helper"
 
 
 def _refuse_folder_of_another_user(folder: Path) -> None:
@@ -391,7 +392,7 @@ class SingleRun:
             tell(joined)
             match await self._outcome_of(found, paste):
                 case Linked(authorization):
-                    check_existing(request, authorization)
+                    find_existing(request, [authorization])
                     return Linked(authorization, kept=True)
                 case Failed(failure) if not isinstance(failure, StoppedError | OutcomeUnknownError):
                     raise failure

@@ -299,6 +299,14 @@ def resume_command(**options: Any) -> None:  # noqa: C901 - it has many outcomes
     pendings, problems = journal.read_all()
     for problem in problems:
         reporter.warn(_("What an earlier run left cannot be read: {problem}.", problem=problem))
+    if journal.is_hidden:
+        reporter.warn(
+            _(
+                'You may not look into a folder above "{folder}", so it is not known whether a link is unfinished. Set '
+                "HOME to your home folder, or XDG_STATE_HOME to a folder of your own.",
+                folder=journal.folder,
+            )
+        )
 
     def connect(target: Target) -> AbstractAsyncContextManager[ServiceStageClient]:
         return open_service(invocation.settings, invocation.credentials, target=target)
@@ -325,7 +333,7 @@ def resume_command(**options: Any) -> None:  # noqa: C901 - it has many outcomes
     else:
         for authorization in linked:
             print_authorization(authorization, as_json=False)
-        if not settled and not problems:
+        if not settled and not problems and not journal.is_hidden:
             reporter.print(_("Nothing is pending."))
     if problems:
         raise MachineError(

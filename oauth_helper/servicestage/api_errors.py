@@ -340,6 +340,8 @@ def refusal(
         kind, words, hint = NotPermittedError, _("does not permit this call to these credentials"), None
     else:
         kind, words, hint = RefusedError, _("refused the request"), None
+    if answer.status in {401, 403} and issubclass(kind, RefusedError) and not body.code.startswith("SVCSTG."):
+        kind = NotPermittedError
     return kind(
         _message(answer, words, body),
         hint=hint,

@@ -8,7 +8,6 @@ from msgspec.structs import replace
 
 from oauth_helper.api import deliver_to_waiting, waiting_links
 from oauth_helper.errors import MachineError, OutcomeUnknownError, RedirectRejectedError
-from oauth_helper.private_files import private_folder
 from oauth_helper.single_instance import runtime_folder
 
 
@@ -32,9 +31,11 @@ async def test_a_redirect_reaches_only_the_link_whose_state_it_has(tmp_path: Pat
 
 
 async def test_a_link_that_has_gone_is_skipped_or_its_outcome_is_not_known(tmp_path: Path) -> None:
-    async with waiting(private_folder(tmp_path / "a")) as gone:
+    (tmp_path / "a").mkdir(mode=0o700)
+    async with waiting(tmp_path / "a") as gone:
         pass
-    async with waiting(private_folder(tmp_path / "b")) as link:
+    (tmp_path / "b").mkdir(mode=0o700)
+    async with waiting(tmp_path / "b") as link:
         assert await deliver_to_waiting([gone.info, link.info], REDIRECT) == (link.info, LINKED)
     with pytest.raises(OutcomeUnknownError, match="my-auth ended without answering") as unknown:
         await deliver_to_waiting([gone.info], REDIRECT)

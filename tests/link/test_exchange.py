@@ -34,7 +34,7 @@ from oauth_helper.errors import (
     UnusableAnswerError,
 )
 from oauth_helper.events import Deleted, Deleting, Event, Exchanging, Looking, Warned
-from oauth_helper.exchange import Exchange, redirect_creation
+from oauth_helper.exchange import Exchange
 from oauth_helper.i18n import _
 from oauth_helper.models import CODE_LIFETIME, Authorization, Pending, RepoType, Target
 from oauth_helper.secret import Secret
@@ -102,7 +102,6 @@ class Run:
         return Exchange(
             pending,
             self.service,
-            redirect_creation(pending, self.service),
             self.told.append,
             journal=self.journal,
             timing=HURRIED,
@@ -181,7 +180,7 @@ async def test_the_calls_that_lead_to_an_authorization(
          "`oauth-helper resume` finishes it, until", True),
         # The account may not list.
         ("create", {"creates": [RESET]}, {"may_list": False}, OutcomeUnknownError, "cannot be known",
-         "once you may list, `oauth-helper resume`", True),
+         "Once you may list, `oauth-helper resume`", True),
         ("create list", {"creates": [RESET], "lists": [NO_LIST]}, {}, OutcomeUnknownError, "cannot be known",
          "ask who may list", True),
         ("create list", {"creates": [RESET], "lists": [NO_SERVICE]}, {}, NotPermittedError, "not subscribed",
@@ -213,7 +212,7 @@ async def test_the_calls_that_lead_to_an_authorization(
         (None, {"deletes": [RESET], "lists": [status(503)]}, {"pending": REPLACING}, OutcomeUnknownError,
          "asked to delete .* whether it did is not known", "resume", True),
         ("list", {"lists": [[replace(EXISTING, create_time=77)]]}, {"pending": REPLACING, "is_resumed": True},
-         NameTakenError, "made anew", "--if-exists replace", True),
+         NameTakenError, "created again in the meantime", "--if-exists replace", True),
         *(
             (None, {"creates": [failure]}, {"pending": REPLACING}, OAuthHelperError,
              "authorization that was named my-auth is deleted", "", kept)
@@ -337,11 +336,6 @@ async def test_attempts_are_counted() -> None:
     run = Run([UNSENT, UNSENT, CREATED])
     await run.exchange().run()
     assert [event.attempt for event in run.told if isinstance(event, Exchanging)] == [1, 2, 3]
-
-
-def test_a_pending_exchange_without_a_code_is_not_sent() -> None:
-    with pytest.raises(ValueError, match="without code and state"):
-        Run().exchange(replace(PENDING, code=None, state=None))
 
 
 class FullJournal(MemoryJournal):

@@ -35,23 +35,19 @@ def test_every_error_has_a_hint_and_a_kind_of_its_own() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "code", "is_refusal", "is_denial"),
+    ("status", "code", "is_foreign"),
     [
-        (None, None, False, False),
-        (302, None, True, False),
-        (400, "APIGW.0101", True, False),
-        (400, "SVCSTG.REPO.0400", False, False),
-        (401, None, False, True),
-        (403, "SVCSTG.REPO.0403", False, False),
-        (429, None, False, False),
-        (500, None, False, False),
+        (None, None, False),
+        (302, None, True),
+        (400, "APIGW.0101", True),
+        (400, "SVCSTG.REPO.0400", False),
+        (401, None, False),
+        (429, None, False),
+        (500, None, False),
     ],
 )
-def test_an_answer_of_a_proxy_or_gateway_is_recognised(
-    status: int | None, code: str | None, is_refusal: bool, is_denial: bool
-) -> None:
-    error = OAuthHelperError(_("no"), status=status, code=code)
-    assert (error.is_foreign_refusal, error.is_foreign_denial) == (is_refusal, is_denial)
+def test_a_refusal_of_a_proxy_or_gateway_is_recognised(status: int | None, code: str | None, is_foreign: bool) -> None:
+    assert OAuthHelperError(_("no"), status=status, code=code).is_foreign_refusal is is_foreign
 
 
 def test_that_nothing_was_created_is_added_once() -> None:

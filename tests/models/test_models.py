@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from support.examples import RECORD
 from support.repo_type_contract import TYPES
 
@@ -140,7 +141,7 @@ def test_the_documents_the_package_and_the_sandbox_have_the_same_repository_type
 
 def test_a_pending_entry_is_read_as_it_was_written_and_shows_no_secret() -> None:
     later = datetime(2025, 3, 1, 14, 1, tzinfo=UTC)
-    for entry in (PENDING, Pending(PENDING.target, RepoType.GITEE, later, None, None, "intl", later, 7, True)):
+    for entry in (PENDING, replace(PENDING, sent_at=later, stood_since=7, is_deleted=True)):
         assert Pending.from_json(entry.to_json()) == entry
         assert "planted" not in repr(entry)
     assert PENDING.to_json()["code"] == "planted-code"
@@ -167,12 +168,12 @@ def test_an_entry_of_an_earlier_release_is_read() -> None:
 @pytest.mark.parametrize(
     "changed",
     [
-        *({field: text} for field in ("code", "state", "tag", "endpoint", "project_id") for text in ("", "a\nb", 5)),
+        *({field: 5} for field in ("code", "state", "tag", "endpoint", "project_id")),
+        {"code": None},
         {"format": 2},
         {"name": "a"},
         {"repo_type": "svn"},
         {"captured_at": "2025-03-01T12:00:00"},
-        {"captured_at": "0001-01-01T00:00:00+14:00"},
         {"sent_at": "yesterday"},
         {"stood_since": "7"},
         {"is_deleted": 1},
@@ -180,7 +181,7 @@ def test_an_entry_of_an_earlier_release_is_read() -> None:
     ids=str,
 )
 def test_an_entry_that_we_did_not_write_is_refused(changed: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match=r"unknown|unprintable|unexpected"):
+    with pytest.raises(ValueError, match=r"format|Expected|Invalid|not a text"):
         Pending.from_json(PENDING.to_json() | changed)
 
 

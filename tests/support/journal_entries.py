@@ -21,9 +21,5 @@ def pending(name: str = "my-auth", age: timedelta = timedelta(0), repo_type: Rep
     )
 
 
-def without_secrets(entry: Pending) -> Pending:
-    return replace(entry, code=None, state=None)
-
-
 def made_at(path: Path, moment: datetime) -> None:
     os.utime(path, (moment.timestamp(),) * 2)
