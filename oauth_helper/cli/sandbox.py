@@ -26,11 +26,11 @@ _REGISTRATION_KEYS: Final = ("git_host", "client_id", "client_secret_file")
 
 class _SandboxCommand(Command):
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
-        from oauth_helper.sandbox.faults import CALLS, KINDS  # noqa: PLC0415 - it imports aiohttp
+        from oauth_helper.sandbox.faults import Call, Kind  # noqa: PLC0415 - it imports aiohttp
 
-        for title, table in ((_("WHAT goes wrong"), CALLS), (_("HOW it goes wrong"), KINDS)):
+        for title, words in ((_("WHAT goes wrong"), Call), (_("HOW it goes wrong"), Kind)):
             with formatter.section(translate(title)):
-                formatter.write_dl([(word, translate(meaning)) for word, meaning in table.items()])
+                formatter.write_dl([(word, translate(word.meaning)) for word in words])
 
 
 @click.command(

@@ -5,19 +5,19 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cache
-from pkgutil import get_data
 from typing import Final, NamedTuple
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from oauth_helper.errors import AuthorizationDeniedError, OAuthHelperError, OutcomeUnknownError, RefusedError
 from oauth_helper.events import Linked, Outcome
-from oauth_helper.i18n import N_, NO_TEXT, Language, Text, _, catalog_of, translated
+from oauth_helper.i18n import N_, NO_TEXT, Language, Text, _
 from oauth_helper.listener.request_policy import Route
 from oauth_helper.models import RepoType
 from oauth_helper.secret import safe_text
+from oauth_helper.templates import render, source
 
 PROBLEMS: Final[Mapping[str, tuple[str, str]]] = {
     "no-redirect": (
@@ -55,10 +55,7 @@ PROBLEMS: Final[Mapping[str, tuple[str, str]]] = {
 }
 """By the reason of a rejection: what is wrong, and what to do. The texts quote nothing of the rejected address."""
 
-_SENTENCE_ENDS: Final = tuple(".!?…。！？")
-_MAX_PARAGRAPH: Final = 800
-"""Characters of a message or hint, which may quote a server."""
-_COMMAND: Final = re.compile("`([^`]+)`")
+_PACKAGE: Final = "oauth_helper.listener"
 _WORD: Final = re.compile(r"[^\W_]+")
 
 
@@ -162,57 +159,17 @@ class Pages:
         return _(problem, host=self._host), _(remedy, host=self._host)
 
     def _render(self, template: str, scripts: tuple[str, ...], /, **values: object) -> Page:
-        style, code = _source("style.css"), tuple(_source(name) for name in scripts)
-        html = _renderer(self._language)(
+        style, code = source(_PACKAGE, "style.css"), tuple(source(_PACKAGE, name) for name in scripts)
+        html = render(
+            _PACKAGE,
             template,
+            self._language,
             host=self._host,
-            language=self._language,
             style=Markup(style),  # noqa: S704 - a file of ours
             scripts=[Markup(text) for text in code],  # noqa: S704 - files of ours
             **values,
         )
-        return Page(html.strip(), _content_security_policy(style, code), self._language)
-
-
-@cache
-def _renderer(language: Language) -> Callable[..., str]:
-    """Return a function that renders a template with values; texts are translated, and escaped unless they are HTML."""
-    from jinja2 import Environment, FunctionLoader, StrictUndefined  # noqa: PLC0415 - 25 ms that few links need
-
-    catalog = catalog_of(language)
-
-    def translate(template: str, /, **values: object) -> Markup:
-        """Translate HTML of ours; the values are escaped."""
-        return Markup(catalog.gettext(template)).format(**values)  # noqa: S704 - the catalogs are ours
-
-    def paragraph(text: str) -> Markup:
-        """Return a sentence in which commands between backticks are marked as code."""
-        line = safe_text(str(translated(text, catalog)), limit=_MAX_PARAGRAPH)
-        if not line:
-            return Markup()
-        stop = "" if line.endswith(_SENTENCE_ENDS) else "。" if language is Language.CHINESE else "."
-        html = _COMMAND.sub(r"<code>\1</code>", str(escape(line)))
-        return Markup("<p>{}{}</p>").format(Markup(html), stop)  # noqa: S704 - it is escaped
-
-    environment = Environment(
-        autoescape=True,
-        finalize=lambda value: translated(value, catalog),
-        loader=FunctionLoader(_source),
-        lstrip_blocks=True,
-        trim_blocks=True,
-        undefined=StrictUndefined,
-    )
-    environment.globals["_"] = translate
-    environment.filters["paragraph"] = paragraph
-    return lambda template, /, **values: environment.get_template(template).render(**values)
-
-
-@cache
-def _source(name: str) -> str:
-    data = get_data("oauth_helper.listener", f"templates/{name}")  # Works in a zip archive too.
-    if data is None:  # pragma: no cover - the loaders of Python return the data of files
-        raise FileNotFoundError(name)
-    return data.decode().strip()
+        return Page(html, _content_security_policy(style, code), self._language)
 
 
 @cache

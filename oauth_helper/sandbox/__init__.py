@@ -12,27 +12,28 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack, closing
+from dataclasses import dataclass
 from html import unescape
-from typing import Final, Self
+from typing import ClassVar, Final, Self
 
 from aiohttp import ClientError, ClientSession, CookieJar, web
+from aiohttp.typedefs import Middleware
 from yarl import URL
 
 from oauth_helper.credentials import AccessKey, IamToken, IamUser
 from oauth_helper.errors import MachineError
 from oauth_helper.i18n import Text, _
 from oauth_helper.models import RepoType
-from oauth_helper.sandbox.faults import DURATION, Exchange, Fault, FaultInjector, address_of, open_port, serving
-from oauth_helper.sandbox.gateway import EVERY_ACTION, Action, Gateway, Iam, answering_errors
-from oauth_helper.sandbox.git_host import LOGIN, REPO_TYPES, AuthorizationServer, Console, GitHost
-from oauth_helper.sandbox.oidc import Registration, Warn, open_oidc_provider
+from oauth_helper.sandbox.faults import DURATION, Exchange, Fault, FaultInjector, Server, address_of, open_port
+from oauth_helper.sandbox.gateway import EVERY_ACTION, Action, Gateway, Iam
+from oauth_helper.sandbox.git_host import LOGIN, REPO_TYPES, Console, GitHost
+from oauth_helper.sandbox.oidc import OidcProvider, Registration, Warn, open_oidc_provider
 from oauth_helper.sandbox.servicestage import PasswordBody, ServiceStage
 from oauth_helper.secret import Secret
 
 TIME_LIMIT: Final = 90.0
 """Seconds for the simulated user: the listener answers the last form after the exchange, which may take 30 s."""
 
-_HINT: Final = _("Open the address in a browser instead.")
 _LINK: Final = re.compile(r'<a\b[^>]*\bid="authorize"[^>]*>')
 _HREF: Final = re.compile(r'\bhref="([^"]*)"')
 _ACTION: Final = re.compile(r'<form\b[^>]*\baction="([^"]*)"')
@@ -49,17 +50,15 @@ async def play_user(start_url: str, *, time_limit: float = TIME_LIMIT) -> None:
     try:
         # A jar keeps cookies of IP addresses only on request.
         async with asyncio.timeout(time_limit), ClientSession(cookie_jar=CookieJar(unsafe=True)) as session:
-            await _play(session, URL(start_url))
+            await _authorize_and_paste(session, URL(start_url))
     except TimeoutError:
-        raise MachineError(
-            _("The simulated user was not done after {time_limit:g} s", time_limit=time_limit), hint=_HINT
-        ) from None
+        raise _stuck(_("it was not done after {time_limit:g} s", time_limit=time_limit)) from None
     except (ClientError, ValueError) as error:
         # Without the exception's text, which may contain an address with KEY, code or state.
         raise _stuck(_("unexpected {error}", error=type(error).__name__)) from None
 
 
-async def _play(session: ClientSession, start: URL) -> None:
+async def _authorize_and_paste(session: ClientSession, start: URL) -> None:
     async with session.get(start) as response:
         page, page_url = await response.text(), response.real_url
     link, action = _LINK.search(page), _ACTION.search(page)
@@ -77,9 +76,11 @@ async def _play(session: ClientSession, start: URL) -> None:
 
 
 def _stuck(reason: Text) -> MachineError:
-    return MachineError(_("The simulated user cannot continue: {reason}", reason=reason), hint=_HINT)
+    message = _("The simulated user cannot continue: {reason}", reason=reason)
+    return MachineError(message, hint=_("Open the address in a browser instead."))
 
 
+@dataclass(eq=False, kw_only=True)
 class Sandbox:
     """An async context manager that serves all four, each on a port of 127.0.0.1.
 
@@ -93,47 +94,28 @@ class Sandbox:
     host. ``console_port`` keeps the redirect URIs that are registered with that provider.
     """
 
-    region: Final = "sandbox-1"
+    now: Callable[[], float] = time.time
+    code_lifetime: float = 600.0
+    decision: str | None = None
+    faults: Iterable[Fault] = ()
+    fault_duration: float = DURATION
+    password_body: PasswordBody = "documented"  # noqa: S105 - a kind of body, not a password
+    registration: Registration | None = None
+    console_port: int | None = None
+    warn: Warn = lambda _text: None
+
+    region: ClassVar = "sandbox-1"
     """The name under which IAM knows the project."""
-
-    endpoint: str
-    """ServiceStage's address, like the next two once the context is entered."""
-    iam_endpoint: str
-    console: Console
-    """Counts the requests that reach it."""
-    git_user: Final = LOGIN
+    git_user: ClassVar = LOGIN
     """The Git host's user, for links with a password; at CodeArts behind ``ACCOUNT/``."""
-    git_password: Secret
-    personal_token: Secret
-    expire: Callable[[str], None]
-    """Makes the authorization of that name expired."""
 
-    def __init__(
-        self,
-        *,
-        now: Callable[[], float] = time.time,
-        code_lifetime: float = 600.0,
-        decision: str | None = None,
-        faults: Iterable[Fault] = (),
-        fault_duration: float = DURATION,
-        password_body: PasswordBody = "documented",  # noqa: S107 - a kind of body, not a password
-        registration: Registration | None = None,
-        console_port: int | None = None,
-        warn: Warn = lambda _text: None,
-    ) -> None:
-        self._now = now
-        self._injector = FaultInjector(faults, now=now, duration=fault_duration)
+    def __post_init__(self) -> None:
+        self._stack = AsyncExitStack()
+        self._injector = FaultInjector(self.faults, self.fault_duration)
         self.calls: Counter[str] = self._injector.calls
         """How many requests arrived completely, by the name of the call; failed ones count as well."""
         self.exchanges: list[Exchange] = self._injector.exchanges
         """The requests for an exchange that arrived, in order."""
-        self._decision = decision
-        self._code_lifetime = code_lifetime
-        self._password_body = password_body
-        self._registration = registration
-        self._console_port = console_port
-        self._warn = warn
-        self._stack = AsyncExitStack()
         self.project_id: str = secrets.token_hex(16)
         self.access_key: AccessKey = _new_access_key()
         """May do everything."""
@@ -162,18 +144,19 @@ class Sandbox:
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
-            numbers = (None, None, None, self._console_port)
+            numbers = (None, None, None, self.console_port)
             ports = [stack.enter_context(closing(open_port(number))) for number in numbers]
             self.endpoint, self.iam_endpoint, git_address, console_address = (address_of(port) for port in ports)
             self.console = Console(console_address)
-            git_host = GitHost(git_address, now=self._now, code_lifetime=self._code_lifetime, decision=self._decision)
+            """Counts the requests that reach it."""
+            git_host = GitHost(git_address, self.now, self.code_lifetime, self.decision)
             self.personal_token, self.git_password = git_host.personal_token, git_host.password
-            server: AuthorizationServer = git_host
-            if self._registration:
-                server = await stack.enter_async_context(open_oidc_provider(self._registration, self._warn))
+            server: GitHost | OidcProvider = git_host
+            if self.registration:
+                server = await stack.enter_async_context(open_oidc_provider(self.registration, self.warn))
             stack.push_async_callback(self._injector.close)
             served = [
-                await stack.enter_async_context(serving(application, port))
+                await stack.enter_async_context(Server(application, port))
                 for application, port in zip(self._applications(server, git_host), ports, strict=True)
             ]
             await self._injector.attach(served[0])
@@ -183,32 +166,34 @@ class Sandbox:
     async def __aexit__(self, *_error: object) -> None:
         await self._stack.aclose()
 
-    def _applications(self, server: AuthorizationServer, git_host: GitHost) -> tuple[web.Application, ...]:
-        gateway = Gateway(self._now)
+    def _applications(self, server: GitHost | OidcProvider, git_host: GitHost) -> list[web.Application]:
+        gateway = Gateway(self.project_id, self.now)
         gateway.accept_key(self.access_key)
         gateway.accept_key(self.access_key_without_list, EVERY_ACTION - {Action.LIST})
         gateway.accept_token(self.token)
         servicestage = ServiceStage(
-            project_id=self.project_id,
-            applications={
-                repo_type: server.register(repo_type, redirect_uri=redirect_uri)
-                for repo_type, redirect_uri in self.redirect_uris.items()
-            },
+            applications={each: server.register(each, uri) for each, uri in self.redirect_uris.items()},
             authorization_server=server,
             git_host=git_host,
-            gateway=gateway,
-            now=self._now,
-            password_body=self._password_body,
+            now=self.now,
+            password_body=self.password_body,
         )
         self.expire = servicestage.expire
-        iam = Iam(user=self.user, project_id=self.project_id, region=self.region, gateway=gateway, now=self._now)
-        middlewares = [answering_errors(self._now), self._injector.middleware]
-        return (
-            servicestage.application(middlewares),
-            iam.application(middlewares),
-            git_host.application(),
-            self.console.application(),
-        )
+        iam = Iam(self.user, {"id": self.project_id, "name": self.region}, gateway, self.now)
+        # Errors are responses to the fault injector too.
+        api = (gateway.answer_errors, self._injector.middleware, gateway.answer_errors, gateway.check)
+        return [
+            _application(servicestage.routes(), *api),
+            _application(iam.routes(), *api),
+            _application(git_host.routes()),
+            _application(self.console.routes(), self.console.count),
+        ]
+
+
+def _application(routes: Iterable[web.RouteDef], *middlewares: Middleware) -> web.Application:
+    application = web.Application(middlewares=middlewares)
+    application.add_routes(routes)
+    return application
 
 
 def _new_access_key() -> AccessKey:

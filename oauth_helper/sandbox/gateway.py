@@ -9,7 +9,8 @@ import math
 import re
 import secrets
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import formatdate
 from enum import StrEnum
@@ -18,7 +19,7 @@ from typing import Final
 from urllib.parse import quote, unquote_to_bytes
 
 from aiohttp import web
-from aiohttp.typedefs import Handler, Middleware
+from aiohttp.typedefs import Handler
 
 from oauth_helper.credentials import AccessKey, IamToken, IamUser
 from oauth_helper.secret import Secret
@@ -43,45 +44,36 @@ _DATE_FORMAT: Final = "%Y%m%dT%H%M%SZ"
 class ApiError(Exception):
     """An error response of the gateway, of ServiceStage or of IAM."""
 
-    def __init__(self, status: int, body: Mapping[str, object], request_id: str) -> None:
+    def __init__(self, status: int, body: Mapping[str, object], request_id: str = "") -> None:
         super().__init__(f"refused with {status}")
-        self.status = status
-        self.body = body
-        self.request_id = request_id
+        self._status = status
+        self._body = body
+        self._request_id = request_id or new_request_id()
 
     def response(self) -> web.Response:
         """Return the HTTP response."""
-        return web.json_response(self.body, status=self.status, headers={"X-Request-Id": self.request_id})
+        return web.json_response(self._body, status=self._status, headers={"X-Request-Id": self._request_id})
 
 
-class GatewayError(ApiError):
+def gateway_error(status: int, code: str, message: str) -> ApiError:
     """The API gateway refuses before a service is asked; the body has the request id (api-sign-errorcode)."""
-
-    def __init__(self, status: int, code: str, message: str) -> None:
-        request_id = new_request_id()
-        super().__init__(status, {"error_msg": message, "error_code": code, "request_id": request_id}, request_id)
+    request_id = new_request_id()
+    return ApiError(status, {"error_msg": message, "error_code": code, "request_id": request_id}, request_id)
 
 
-class ServiceError(ApiError):
+def service_error(status: int, code: str, message: str) -> ApiError:
     """ServiceStage or a policy of IAM refuses; only the header has the request id (samples of the manual)."""
-
-    def __init__(self, status: int, code: str, message: str) -> None:
-        super().__init__(status, {"error_code": code, "error_msg": message}, new_request_id())
+    return ApiError(status, {"error_code": code, "error_msg": message})
 
 
-class InternalError(ServiceError):
+def internal_error() -> ApiError:
     """ServiceStage fails. The public tables have no code for a 500; this one follows their pattern."""
-
-    def __init__(self) -> None:
-        super().__init__(500, "SVCSTG.REPO.0500", "internal server error")
+    return service_error(500, "SVCSTG.REPO.0500", "internal server error")
 
 
-class KeystoneError(ApiError):
+def _keystone_error(status: HTTPStatus, message: str) -> ApiError:
     """IAM's token call refuses, with Keystone's nested body."""
-
-    def __init__(self, status: HTTPStatus, message: str) -> None:
-        error = {"code": status.value, "message": message, "title": status.phrase}
-        super().__init__(status, {"error": error}, new_request_id())
+    return ApiError(status, {"error": {"code": status.value, "message": message, "title": status.phrase}})
 
 
 class Action(StrEnum):
@@ -94,33 +86,14 @@ class Action(StrEnum):
 
 
 EVERY_ACTION: Final = frozenset(Action)
+_ACTIONS: Final = {"list": Action.LIST, "redirect-url": Action.GET, "exchange": Action.CREATE, "delete": Action.DELETE}
+"""By the name of the route. The calls for repositories need no permission of their own (permissions chapter)."""
+_TOKEN_ROUTE: Final = "iam-token"  # noqa: S105 - the name of a route
 
 
 def new_request_id() -> str:
     """Return a request id in the gateway's form: 32 hexadecimal digits."""
     return secrets.token_hex(16)
-
-
-def answering_errors(now: Callable[[], float]) -> Middleware:
-    """Return the middleware that turns :class:`ApiError` into responses and adds ``X-Request-Id`` and ``Date``."""
-
-    @web.middleware
-    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        try:
-            if request.match_info.http_exception is not None:
-                message = "The API does not exist or has not been published in the environment"
-                raise GatewayError(404, "APIGW.0101", message)
-            response = await handler(request)
-        except web.HTTPRequestEntityTooLarge:
-            response = GatewayError(413, "APIGW.0201", "Request entity too large").response()
-        except ApiError as error:
-            response = error.response()
-        response.headers.setdefault("X-Request-Id", new_request_id())
-        # The sandbox's clock: a client that compares Date with a refused signature sees one time.
-        response.headers["Date"] = formatdate(now(), usegmt=True)
-        return response
-
-    return middleware
 
 
 def verify_signature(request: web.Request, body: bytes, authorization: re.Match[str], secret_key: Secret) -> bool:
@@ -170,15 +143,19 @@ def parse_authorization(header: str) -> re.Match[str] | None:
     return parsed if is_usable else None
 
 
+@dataclass(eq=False)
 class Gateway:
-    """Holds the valid keys and tokens, and counts refused signatures."""
+    """Checks the requests to ServiceStage and IAM: signature or token, permission, project.
 
-    def __init__(self, now: Callable[[], float]) -> None:
-        self._now = now
-        self._keys: dict[str, tuple[Secret, frozenset[Action]]] = {}
-        self._tokens: dict[Secret, float] = {}
-        self._failures: Counter[str] = Counter()
-        self._locked_until: dict[str, float] = {}
+    It holds the valid keys and tokens, and counts refused signatures.
+    """
+
+    _project_id: str
+    _now: Callable[[], float]
+    _keys: dict[str, tuple[Secret, frozenset[Action]]] = field(default_factory=dict)
+    _tokens: dict[Secret, float] = field(default_factory=dict)
+    _failures: Counter[str] = field(default_factory=Counter)
+    _locked_until: dict[str, float] = field(default_factory=dict)
 
     def accept_key(self, key: AccessKey, actions: frozenset[Action] = EVERY_ACTION) -> None:
         """Let ``key`` sign requests for ``actions``."""
@@ -188,21 +165,35 @@ class Gateway:
         """Let ``token`` make every call until ``expires_at`` (seconds since the epoch)."""
         self._tokens[token.token] = expires_at
 
-    def guarded(self, handler: Handler, action: Action | None = None) -> Handler:
-        """Return ``handler`` for authenticated clients that may do ``action``.
+    @web.middleware
+    async def answer_errors(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Turn :class:`ApiError` into responses; add ``X-Request-Id`` and ``Date``."""
+        try:
+            if request.match_info.http_exception is not None:
+                message = "The API does not exist or has not been published in the environment"
+                raise gateway_error(404, "APIGW.0101", message)
+            response = await handler(request)
+        except web.HTTPRequestEntityTooLarge:
+            response = gateway_error(413, "APIGW.0201", "Request entity too large").response()
+        except ApiError as error:
+            response = error.response()
+        response.headers.setdefault("X-Request-Id", new_request_id())
+        # The sandbox's clock: a client that compares Date with a refused signature sees one time.
+        response.headers["Date"] = formatdate(self._now(), usegmt=True)
+        return response
 
-        The handler raises:
-            GatewayError: 401 ``APIGW.0301``, with the reason.
-            ServiceError: 403 ``IAM.0003``, the code of a policy that denies this one action.
-        """
-
-        async def guard(request: web.Request) -> web.StreamResponse:
-            actions = self._authenticate(request, await request.read())
-            if action is not None and action not in actions:
-                raise ServiceError(403, "IAM.0003", f"Policy doesn't allow {action} to be performed.")
-            return await handler(request)
-
-        return guard
+    @web.middleware
+    async def check(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Let authenticated clients with permission pass; refuse others with 401 ``APIGW.0301`` or 403 ``IAM.…``."""
+        route = request.match_info.route.name or ""
+        if route != _TOKEN_ROUTE:
+            allowed = self._authenticate(request, await request.read())
+            action = _ACTIONS.get(route.partition(".")[0])
+            if action and action not in allowed:
+                raise service_error(403, "IAM.0003", f"Policy doesn't allow {action} to be performed.")
+            if request.match_info.get("project_id", self._project_id) != self._project_id:
+                raise service_error(403, "IAM.0002", "You are not authorized to perform the requested action.")
+        return await handler(request)
 
     def _authenticate(self, request: web.Request, body: bytes) -> frozenset[Action]:
         if "X-Auth-Token" in request.headers:
@@ -221,7 +212,7 @@ class Gateway:
             secret_key, actions = self._keys.get(key, (None, EVERY_ACTION))
             if secret_key is None or not verify_signature(request, body, authorization, secret_key):
                 raise _unauthenticated("verify aksk signature fail")
-        except GatewayError:
+        except ApiError:
             self._failures[key] += 1
             if self._failures[key] > FAILURES_BORNE:
                 del self._failures[key]
@@ -248,34 +239,31 @@ class Gateway:
             raise _unauthenticated(f"signature expired, {times}")
 
 
-def token_expired(expires_at: float) -> GatewayError:
+def token_expired(expires_at: float) -> ApiError:
     """Return the error for a token that was valid until ``expires_at`` (seconds since the epoch)."""
     moment = datetime.fromtimestamp(expires_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return _unauthenticated(f"token expires, expires_at: {moment}")
 
 
-def _unauthenticated(reason: str) -> GatewayError:
-    return GatewayError(401, "APIGW.0301", f"Incorrect IAM authentication information: {reason}")
+def _unauthenticated(reason: str) -> ApiError:
+    return gateway_error(401, "APIGW.0301", f"Incorrect IAM authentication information: {reason}")
 
 
+@dataclass(eq=False)
 class Iam:
     """IAM with one account, one user and one project (API reference, api-iam)."""
 
-    def __init__(
-        self, *, user: IamUser, project_id: str, region: str, gateway: Gateway, now: Callable[[], float]
-    ) -> None:
-        self._user = user
-        self._project = {"id": project_id, "name": region}
-        self._gateway = gateway
-        self._now = now
+    _user: IamUser
+    _project: Mapping[str, str]
+    _gateway: Gateway
+    _now: Callable[[], float]
 
-    def application(self, middlewares: Iterable[Middleware]) -> web.Application:
-        """Return the web application; its route names are those of the faults."""
-        application = web.Application(middlewares=middlewares)
-        projects = self._gateway.guarded(self._list_projects)
-        application.router.add_get("/v3/projects", projects, name="iam-project", allow_head=False)
-        application.router.add_post("/v3/auth/tokens", self._create_token, name="iam-token")
-        return application
+    def routes(self) -> list[web.RouteDef]:
+        """Return the routes; their names are those of the faults."""
+        return [
+            web.get("/v3/projects", self._list_projects, name="iam-project", allow_head=False),
+            web.post("/v3/auth/tokens", self._create_token, name=_TOKEN_ROUTE),
+        ]
 
     async def _list_projects(self, request: web.Request) -> web.Response:
         matches = request.query.get("name", self._project["name"]) == self._project["name"]
@@ -285,7 +273,7 @@ class Iam:
     async def _create_token(self, request: web.Request) -> web.Response:
         scope = self._read_scope(await request.read())
         if not scope or not scope.items() <= self._project.items():
-            raise KeystoneError(HTTPStatus.UNAUTHORIZED, "The project of the scope is unknown, or is not the user's.")
+            raise _keystone_error(HTTPStatus.UNAUTHORIZED, "The project of the scope is unknown, or is not the user's.")
         token = IamToken(secrets.token_urlsafe(96))
         issued_at = self._now()
         self._gateway.accept_token(token, issued_at + TOKEN_LIFETIME)
@@ -307,7 +295,7 @@ class Iam:
         """Return name or id of the project, after the body has proved who asks.
 
         Raises:
-            KeystoneError: 400: not a request by password for a project's token; 401: wrong name, account or password.
+            ApiError: 400: not a request by password for a project's token; 401: wrong name, account or password.
         """
         try:
             auth = json.loads(body)["auth"]
@@ -316,10 +304,10 @@ class Iam:
             password = identity["password"]
             scope = dict(auth["scope"]["project"])
         except (ValueError, KeyError, TypeError, RecursionError):
-            raise KeystoneError(HTTPStatus.BAD_REQUEST, "The request body is not a token request.") from None
+            raise _keystone_error(HTTPStatus.BAD_REQUEST, "The request body is not a token request.") from None
         is_ours = methods == ["password"] and account == (self._user.name, self._user.domain_name)
         if not (is_ours and isinstance(password, str) and self._user.password.matches(password)):
-            raise KeystoneError(HTTPStatus.UNAUTHORIZED, "The username or password is wrong.")
+            raise _keystone_error(HTTPStatus.UNAUTHORIZED, "The username or password is wrong.")
         return {key: scope[key] for key in ("name", "id") if key in scope}
 
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from html import escape
-from typing import Final, Literal, Protocol
+from typing import Final, Literal, NamedTuple
 from urllib.parse import quote, urlencode
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from oauth_helper.i18n import Language, Text, _, language_of_browser
 from oauth_helper.models import RepoType
 from oauth_helper.secret import Secret
+from oauth_helper.templates import render
 
 CALLBACK_PATH: Final = "/servicestage/oauth"
 LOGIN: Final = "octocat"
@@ -22,59 +23,19 @@ LOGIN: Final = "octocat"
 _SIGN_IN_PATH: Final = "/authui/login.html"
 _ISSUER_PATH: Final = "/login/oauth"
 _RFC_ERRORS: Final = "https://datatracker.ietf.org/doc/html/rfc6749#section-4.1.2.1"
-_PROFILE: Final = "read your profile"
-_REPOSITORIES: Final = "read and write your repositories"
-_HOOKS: Final = "write repository hooks"
+_PROFILE: Final = _("read your profile")
+_REPOSITORIES: Final = _("read and write your repositories")
+_HOOKS: Final = _("write repository hooks")
 
 
-@dataclass(frozen=True, slots=True)
-class OAuthApplication:
-    """An application registered with a Git host (RFC 6749 section 2)."""
-
-    repo_type: RepoType
-    client_id: str
-    redirect_uri: str
-    scope: str
-    response_type: str | None = "code"
-    """The ``response_type`` of its authorization requests (section 3.1.1); None if they have none."""
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """What a Git host says about its user."""
-
-    host: str
-    login: str
-    home: str
-    avatar: str
-
-
-class AuthorizationServer(Protocol):
-    """Asks for consent, issues codes and exchanges them: the sandbox's Git host, or an OpenID provider."""
-
-    def register(self, repo_type: RepoType, *, redirect_uri: str) -> OAuthApplication:
-        """Return ServiceStage's application for a type, whose responses go to ``redirect_uri`` only."""
-
-    def authorization_endpoint(self, application: OAuthApplication, /) -> str:
-        """Return the URL that asks for consent (RFC 6749 section 3.1), possibly with a query of its own."""
-
-    async def exchange(self, application: OAuthApplication, code: Secret) -> Account | None:
-        """Return the account whose consent ``code`` represents, or None if the code is refused.
-
-        Raises:
-            InternalError: The server gave no usable response.
-        """
-
-
-@dataclass(frozen=True, slots=True)
-class Provider:
+class Provider(NamedTuple):
     """A repository type as the sandbox plays it."""
 
     credential: Literal["token", "password"]
     """What ServiceStage accepts for it without a browser."""
     authorization_path: str = ""
     """The path that asks for consent; empty without OAuth."""
-    scopes: Mapping[str, str] = field(default_factory=dict)
+    scopes: Mapping[str, Text] = {}
     """The scopes of ServiceStage's application, and what they mean."""
 
 
@@ -85,7 +46,7 @@ PROVIDERS: Final[Mapping[str, Provider]] = {
         {"read:user": _PROFILE, "repo": _REPOSITORIES, "write:repo_hook": _HOOKS},
     ),
     RepoType.GITLAB: Provider(
-        "token", "/oauth/authorize", {"api": "use the whole API in your name", "read_user": _PROFILE}
+        "token", "/oauth/authorize", {"api": _("use the whole API in your name"), "read_user": _PROFILE}
     ),
     RepoType.GITEE: Provider(
         "token", "/oauth/authorize", {"user_info": _PROFILE, "projects": _REPOSITORIES, "hook": _HOOKS}
@@ -103,6 +64,32 @@ PROVIDERS: Final[Mapping[str, Provider]] = {
 REPO_TYPES: Final = tuple(RepoType(word) for word, provider in PROVIDERS.items() if provider.authorization_path)
 """The types that users link in a browser."""
 
+
+class OAuthApplication(NamedTuple):
+    """An application registered with a Git host (RFC 6749 section 2)."""
+
+    repo_type: RepoType
+    client_id: str
+    redirect_uri: str
+    scope: str
+    response_type: str | None = "code"
+    """The ``response_type`` of its authorization requests (section 3.1.1); None if they have none."""
+
+    @property
+    def provider(self) -> Provider:
+        """How the sandbox plays its Git host."""
+        return PROVIDERS[self.repo_type]
+
+
+class Account(NamedTuple):
+    """What a Git host says about its user."""
+
+    host: str
+    login: str
+    home: str
+    avatar: str
+
+
 _HEADERS: Final = {
     # No `form-action`: Chromium would apply it to the redirect that answers the form, too.
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
@@ -111,45 +98,12 @@ _HEADERS: Final = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
 }
-_STYLE: Final = """
-:root { color-scheme: light dark; --ground: #f4f5f7; --card: #fff; --ink: #1c2024; --soft: #5d6570; --line: #d9dde2;
-  --main: #1f7a43; --main-ink: #fff; }
-@media (prefers-color-scheme: dark) { :root { --ground: #101316; --card: #1a1e23; --ink: #e8eaed; --soft: #a2abb5;
-  --line: #343b43; --main: #3fb56d; --main-ink: #06210f; } }
-* { box-sizing: border-box; }
-body { margin: 0; min-height: 100vh; display: grid; place-items: center; padding: 1.5rem; background: var(--ground);
-  color: var(--ink); font: 16px/1.55 system-ui, sans-serif; }
-main { width: 100%; max-width: 32rem; padding: 2rem; background: var(--card); border: 1px solid var(--line);
-  border-radius: 12px; overflow-wrap: anywhere; }
-h1 { margin: 0 0 1rem; font-size: 1.4rem; line-height: 1.25; }
-ul { margin: 1rem 0; padding: 0; list-style: none; border: 1px solid var(--line); border-radius: 8px; }
-li { padding: .6rem .9rem; display: flex; justify-content: space-between; align-items: baseline; gap: 1rem; }
-li + li { border-top: 1px solid var(--line); }
-form { display: flex; gap: .75rem; margin: 1.5rem 0 0; }
-button { flex: 1; padding: .65rem 1rem; font: inherit; font-weight: 600; color: inherit; background: transparent;
-  border: 1px solid var(--line); border-radius: 8px; cursor: pointer; }
-button.main { color: var(--main-ink); background: var(--main); border-color: var(--main); }
-button:focus-visible { outline: 3px solid var(--main); outline-offset: 2px; }
-.host { margin: 0 0 .5rem; font-weight: 600; }
-.note, li span, small { color: var(--soft); font-size: .875rem; font-weight: 400; }
-.note { margin: 1.5rem 0 0; }
-"""
 
 
-def page(title: str, body: str, *, status: int = 200) -> web.Response:
-    """Return a page. ``body`` is HTML whose variable parts are escaped; ``title`` is text."""
-    text = f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{escape(title)}</title><link rel="icon" href="data:,"><style>{_STYLE}</style></head>
-<body><main>
-{body}
-</main></body></html>
-"""
-    return web.Response(text=text, status=status, content_type="text/html", headers=_HEADERS)
-
-
-def _error_page(title: str, text: str) -> web.Response:
-    return page(title, f"<h1>{escape(title)}</h1><p>{escape(text)}</p>", status=400)
+def _page(request: web.Request, page: str, /, *, status: int = 200, **values: object) -> web.Response:
+    language = language_of_browser(request.headers.get("Accept-Language", "")) or Language.ENGLISH
+    html = render("oauth_helper.sandbox", "pages.html", language, page=page, **values)
+    return web.Response(text=html, status=status, content_type="text/html", headers=_HEADERS)
 
 
 def _redirect(location: str) -> web.Response:
@@ -172,16 +126,17 @@ class Console:
         """Return the redirect URI that ServiceStage's OAuth applications are registered with."""
         return f"{self._address}{CALLBACK_PATH}?repo_type={repo_type}"
 
-    def application(self) -> web.Application:
-        """Return the web application."""
-        application = web.Application(middlewares=[self._count])
-        application.router.add_get(CALLBACK_PATH, self._callback)
-        application.router.add_get(_SIGN_IN_PATH, self._sign_in_page)
-        application.router.add_post(_SIGN_IN_PATH, self._sign_in)
-        return application
+    def routes(self) -> list[web.RouteDef]:
+        """Return the routes."""
+        return [
+            web.get(CALLBACK_PATH, self._callback),
+            web.get(_SIGN_IN_PATH, self._sign_in_page),
+            web.post(_SIGN_IN_PATH, self._sign_in),
+        ]
 
     @web.middleware
-    async def _count(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def count(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Count a request."""
         self.requests += 1
         return await handler(request)
 
@@ -189,24 +144,11 @@ class Console:
         if Secret(request.cookies.get(self._cookie, "")) not in self._sessions:
             service = quote(self._address + request.raw_path, safe="")
             return _redirect(f"{_SIGN_IN_PATH}?service={service}")
-        return page(
-            "Authorization failed · Console",
-            """<p class="host">Console <small>of the sandbox</small></p>
-<h1>Failed to create the authorization</h1>
-<p>Copy the whole address of this page from the address bar, and paste it where oauth-helper waits for it.</p>
-<p class="note">The real console says this here, too. The code and the state in the address are still unused.</p>""",
-        )
+        return _page(request, "console")
 
     async def _sign_in_page(self, request: web.Request) -> web.Response:
         service = self._own_address(request.query.get("service", ""))
-        return page(
-            "Sign in · Console",
-            f"""<p class="host">Console <small>of the sandbox</small></p>
-<h1>Sign in to the console</h1>
-<p>This stands for the sign-in of the real console. It needs no account and no password.</p>
-<form method="post" action="{_SIGN_IN_PATH}"><input type="hidden" name="service" value="{escape(service)}">
-<button class="main" type="submit">Log In</button></form>""",
-        )
+        return _page(request, "sign-in", service=service)
 
     async def _sign_in(self, request: web.Request) -> web.Response:
         service = self._own_address(str((await request.post()).get("service", "")))
@@ -223,6 +165,7 @@ class Console:
         return service
 
 
+@dataclass(eq=False)
 class GitHost:
     """A Git host at ``address``, whose codes are valid for ``code_lifetime`` seconds.
 
@@ -230,22 +173,17 @@ class GitHost:
     earlier consent.
     """
 
-    def __init__(
-        self, address: str, *, now: Callable[[], float], code_lifetime: float, decision: str | None = None
-    ) -> None:
-        self.address = address
-        self._decision = decision
-        self._now = now
-        self._code_lifetime = code_lifetime
-        self._applications: dict[str, OAuthApplication] = {}
-        self._codes: dict[Secret, tuple[OAuthApplication, float]] = {}
-        # With the prefix of GitHub's tokens, secret scanners recognise it.
-        self.personal_token: Secret = Secret(f"ghp_{secrets.token_hex(18)}")
-        """The user's personal access token."""
-        self.password: Secret = Secret(secrets.token_urlsafe(18))
-        """The user's password."""
+    address: str
+    _now: Callable[[], float]
+    _code_lifetime: float
+    _decision: str | None
+    # With the prefix of GitHub's tokens, secret scanners recognise it.
+    personal_token: Secret = field(default_factory=lambda: Secret(f"ghp_{secrets.token_hex(18)}"))
+    password: Secret = field(default_factory=lambda: Secret(secrets.token_urlsafe(18)))
+    _applications: dict[str, OAuthApplication] = field(default_factory=dict)
+    _codes: dict[Secret, tuple[OAuthApplication, float]] = field(default_factory=dict)
 
-    def register(self, repo_type: RepoType, *, redirect_uri: str) -> OAuthApplication:
+    def register(self, repo_type: RepoType, redirect_uri: str) -> OAuthApplication:
         """Register an application, whose responses go to ``redirect_uri`` only."""
         # The manual's sample for GitHub has no response_type; RFC 6749 section 4.1.1 and the other hosts need it.
         response_type = None if repo_type is RepoType.GITHUB else "code"
@@ -256,7 +194,7 @@ class GitHost:
 
     def authorization_endpoint(self, application: OAuthApplication) -> str:
         """Return the URL that asks for consent (RFC 6749 section 3.1)."""
-        return self.address + PROVIDERS[application.repo_type].authorization_path
+        return self.address + application.provider.authorization_path
 
     async def exchange(self, application: OAuthApplication, code: Secret) -> Account | None:
         """Return the account whose consent ``code`` represents, or None; the code is used up (section 4.1.3)."""
@@ -268,43 +206,32 @@ class GitHost:
         home = f"{self.address}/{LOGIN}"
         return Account(self.address, LOGIN, home, f"{home}/avatar.svg")
 
-    def knows_token(self, token: Secret) -> bool:
-        """Whether ``token`` is the user's personal access token."""
-        return token == self.personal_token
-
     def knows_user(self, user: str, password: Secret) -> bool:
         """Whether user and password are right; ``ACCOUNT/USER`` may name any account."""
         return user.rpartition("/")[2] == LOGIN and password == self.password
 
-    def application(self) -> web.Application:
-        """Return the web application."""
-        application = web.Application()
-        for path in sorted({PROVIDERS[repo_type].authorization_path for repo_type in REPO_TYPES}):
-            application.router.add_get(path, self._authorize)
-            application.router.add_post(path, self._authorize)
-        application.router.add_get(f"/{LOGIN}", _profile)
-        application.router.add_get(f"/{LOGIN}/avatar.svg", _avatar)
-        return application
+    def routes(self) -> list[web.RouteDef]:
+        """Return the routes."""
+        paths = sorted({PROVIDERS[repo_type].authorization_path for repo_type in REPO_TYPES})
+        return [route(path, self._authorize) for path in paths for route in (web.get, web.post)]
 
     async def _authorize(self, request: web.Request) -> web.Response:
         # The form repeats the request in hidden fields; a script may leave it in the address (section 3.1).
         form = {name: value for name, value in (await request.post()).items() if isinstance(value, str)}
         parameters = {**request.query, **form}
-        refusal = self._refuse(request, parameters)
-        if refusal is not None:
+        if refusal := self._refuse(request, parameters):
             return refusal
         application = self._applications[parameters["client_id"]]
-        decision = self._decision if request.method == "GET" else form.get("decision", "")
-        if decision is None:
-            return _consent_page(application, request.path, parameters)
-        match decision:
+        match self._decision if request.method == "GET" else form.get("decision", ""):
+            case None:
+                return _page(request, "consent", application=application, login=LOGIN, parameters=parameters)
             case "authorize":
                 return self._respond(application, parameters, code=self._new_code(application).reveal())
             case "deny":
                 description = "The user has denied your application access."
                 return self._respond(application, parameters, error="access_denied", error_description=description)
             case _:
-                return _error_page("Neither authorized nor denied", "The form has two buttons; one must be chosen.")
+                return _error_page(request, _("The form has two buttons; choose one of them."))
 
     def _refuse(self, request: web.Request, parameters: Mapping[str, str]) -> web.Response | None:
         """Return the response to an invalid authorization request, or None for a valid one.
@@ -313,20 +240,18 @@ class GitHost:
         then uses the registered one.
         """
         if len(set(request.query)) != len(request.query):
-            return _error_page("Repeated parameter", "A parameter of the request is there more than once.")
+            return _error_page(request, _("The request has a parameter more than once."))
         application = self._applications.get(parameters.get("client_id", ""))
-        if application is None or PROVIDERS[application.repo_type].authorization_path != request.path:
-            return _error_page("Unknown application", "No application is registered with this client id.")
+        if application is None or application.provider.authorization_path != request.path:
+            return _error_page(request, _("No application is registered with this client ID."))
         if parameters.get("redirect_uri") != application.redirect_uri:
             if application.repo_type is not RepoType.GITHUB:
-                return _error_page("Invalid redirect_uri", "The application is not registered with this address.")
+                return _error_page(request, _("The application is not registered with this redirect_uri."))
             description = "The redirect_uri MUST match the registered callback URL for this application."
             return self._respond(application, parameters, error="redirect_uri_mismatch", error_description=description)
         if application.response_type is not None and parameters.get("response_type") != application.response_type:
-            description = "The authorization server does not support this response type."
-            return self._respond(
-                application, parameters, error="unsupported_response_type", error_description=description
-            )
+            error, description = "unsupported_response_type", "The server does not support this response type."
+            return self._respond(application, parameters, error=error, error_description=description)
         return None
 
     def _new_code(self, application: OAuthApplication) -> Secret:
@@ -345,37 +270,5 @@ class GitHost:
         return _redirect(f"{application.redirect_uri}&{urlencode({**values, **issuer, **state})}")
 
 
-def _consent_page(application: OAuthApplication, path: str, parameters: Mapping[str, str]) -> web.Response:
-    host = application.repo_type.display_name
-    meanings = PROVIDERS[application.repo_type].scopes
-    scopes = "".join(
-        f"<li><code>{escape(scope)}</code> <span>{meanings.get(scope, '')}</span></li>"
-        for scope in parameters.get("scope", "").split()
-    )
-    hidden = "".join(
-        f'<input type="hidden" name="{escape(name)}" value="{escape(value)}">' for name, value in parameters.items()
-    )
-    return page(
-        f"Authorize ServiceStage · {host}",
-        f"""<p class="host">{host} <small>of the sandbox</small></p>
-<h1>Authorize Huawei Cloud ServiceStage</h1>
-<p>The application <b>ServiceStage</b> requests access to the account <b>{LOGIN}</b>:</p>
-<ul>{scopes}</ul>
-<form method="post" action="{path}">{hidden}
-<button class="main" type="submit" name="decision" value="authorize">Authorize</button>
-<button type="submit" name="decision" value="deny">Deny</button></form>
-<p class="note">This account is not real. The response goes to {escape(application.redirect_uri)}</p>""",
-    )
-
-
-async def _profile(_request: web.Request) -> web.Response:
-    return page(LOGIN, f"<h1>{LOGIN}</h1><p>The only account of the sandbox's Git host.</p>")
-
-
-async def _avatar(_request: web.Request) -> web.Response:
-    image = (
-        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 64 64"><circle cx="32" cy="32" r="32" fill="#1f7a43"/>'
-        '<text x="32" y="43" font-family="sans-serif" font-size="32" text-anchor="middle" fill="#fff">'
-        f"{LOGIN[:1].upper()}</text></svg>"
-    )
-    return web.Response(text=image, content_type="image/svg+xml")
+def _error_page(request: web.Request, text: Text) -> web.Response:
+    return _page(request, "error", status=400, text=text)

@@ -8,7 +8,7 @@ import re
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import quote_plus
 
 import aiohttp
@@ -17,7 +17,7 @@ from yarl import URL
 from oauth_helper.errors import UnavailableError, UnreachableError, UnusableAnswerError
 from oauth_helper.i18n import Text, _
 from oauth_helper.models import RepoType
-from oauth_helper.sandbox.gateway import InternalError
+from oauth_helper.sandbox.gateway import internal_error
 from oauth_helper.sandbox.git_host import Account, OAuthApplication
 from oauth_helper.secret import Secret, safe_text
 from oauth_helper.values import check_endpoint, is_loopback, parse_address
@@ -41,8 +41,7 @@ _BEARER_TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=10)
 
 
-@dataclass(frozen=True, slots=True)
-class Registration:
+class Registration(NamedTuple):
     """How ServiceStage is registered with the provider (RFC 6749 section 2)."""
 
     issuer: str
@@ -50,18 +49,16 @@ class Registration:
     client_secret: Secret
 
 
+@dataclass(eq=False)
 class OidcProvider:
     """The provider of ``registration``: each repository type has the same client and its own redirect URI."""
 
-    def __init__(
-        self, session: aiohttp.ClientSession, metadata: Mapping[str, str], registration: Registration, warn: Warn
-    ) -> None:
-        self._session = session
-        self._metadata = metadata
-        self._registration = registration
-        self._warn = warn
+    _session: aiohttp.ClientSession
+    _metadata: Mapping[str, str]
+    _registration: Registration
+    _warn: Warn
 
-    def register(self, repo_type: RepoType, *, redirect_uri: str) -> OAuthApplication:
+    def register(self, repo_type: RepoType, redirect_uri: str) -> OAuthApplication:
         """Return the application, which the provider already knows, with one of its redirect URIs."""
         return OAuthApplication(repo_type, self._registration.client_id, redirect_uri, _SCOPE)
 
@@ -73,14 +70,14 @@ class OidcProvider:
         """Return the account whose consent ``code`` represents, or None if the provider refuses the code.
 
         Raises:
-            InternalError: The provider gave no usable response.
+            ApiError: The provider gave no usable response.
         """
         try:
             token = await self._fetch_token(application, code)
             return None if token is None else await self._fetch_account(token)
         except UnavailableError as error:
             self._warn(error.message)
-            raise InternalError from None
+            raise internal_error() from None
 
     async def _fetch_token(self, application: OAuthApplication, code: Secret) -> Secret | None:
         """Send the token request (RFC 6749 section 4.1.3)."""
@@ -125,34 +122,29 @@ async def open_oidc_provider(registration: Registration, warn: Warn) -> AsyncIte
         UnreachableError: The provider does not respond.
         UnusableAnswerError: It is not an OpenID provider, has another issuer, or lacks something required.
     """
+    issuer = check_endpoint(registration.issuer, origin="--git-host")
     # A connection for each request: a token request is not repeated, so it must not meet a closing connection.
     connector = aiohttp.TCPConnector(force_close=True)
     async with aiohttp.ClientSession(connector=connector, timeout=_TIMEOUT) as session:
-        metadata = await _fetch_metadata(session, check_endpoint(registration.issuer, origin="--git-host"))
-        yield OidcProvider(session, metadata, registration, warn)
-
-
-async def _fetch_metadata(session: aiohttp.ClientSession, issuer: str) -> Mapping[str, str]:
-    status, document = await _fetch(session, issuer + _WELL_KNOWN, {})
-    if status != 200:
-        raise _unusable(
-            _("{url} returned HTTP {status}", url=safe_text(issuer + _WELL_KNOWN), status=status), status, hint=_HINT
-        )
-    missing = ", ".join(_missing(document))
-    if missing:
-        raise _unusable(
-            _("The metadata of the Git host lacks {missing}", missing=missing),
-            status,
-            hint=_("Use an OpenID provider for clients that have a code and a secret."),
-        )
-    metadata = {name: str(document[name]) for name in ("issuer", *_ENDPOINTS)}
-    if metadata["issuer"].rstrip("/") != issuer:
-        raise _unusable(
-            _("The metadata of the Git host names another issuer, {issuer}", issuer=safe_text(metadata["issuer"])),
-            status,
-            hint=_("Set --git-host to that issuer if it is the one you mean."),
-        )
-    return {**metadata, "issuer": issuer}
+        status, document = await _fetch(session, issuer + _WELL_KNOWN, {})
+        if status != 200:
+            url = safe_text(issuer + _WELL_KNOWN)
+            raise _unusable(_("{url} returned HTTP {status}", url=url, status=status), status)
+        missing = ", ".join(_missing(document))
+        if missing:
+            raise _unusable(
+                _("The metadata of the Git host lacks {missing}", missing=missing),
+                status,
+                hint=_("Use an OpenID provider for clients that have a code and a secret."),
+            )
+        metadata = {name: str(document[name]) for name in ("issuer", *_ENDPOINTS)}
+        if metadata["issuer"].rstrip("/") != issuer:
+            raise _unusable(
+                _("The metadata of the Git host names another issuer, {issuer}", issuer=safe_text(metadata["issuer"])),
+                status,
+                hint=_("Set --git-host to that issuer if it is the one you mean."),
+            )
+        yield OidcProvider(session, {**metadata, "issuer": issuer}, registration, warn)
 
 
 def _missing(document: Mapping[str, object]) -> Iterator[str]:
@@ -181,15 +173,11 @@ async def _fetch(
     session: aiohttp.ClientSession, url: str, headers: Mapping[str, str], form: Mapping[str, str] | None = None
 ) -> tuple[int, Mapping[str, object]]:
     """Return status and JSON object of a GET, or of a POST of ``form``; redirects are not followed."""
+    method, headers = "POST" if form else "GET", {"Accept": "application/json", **headers}
+    address = URL(url, encoded=True)
     try:
-        async with session.request(
-            "GET" if form is None else "POST",
-            URL(url, encoded=True),
-            headers={"Accept": "application/json", **headers},
-            data=form,
-            allow_redirects=False,
-        ) as response:
-            status, body = response.status, await response.read()
+        async with session.request(method, address, headers=headers, data=form, allow_redirects=False) as response:
+            body = await response.read()
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         why = safe_text(getattr(error, "strerror", None) or type(error).__name__)
         # Without the exception itself, which may contain what was sent.
@@ -203,8 +191,8 @@ async def _fetch(
     except (ValueError, RecursionError):
         document = None
     if not isinstance(document, dict):
-        raise _unusable(_("{url} did not return a JSON object", url=safe_text(url)), status)
-    return status, document
+        raise _unusable(_("{url} did not return a JSON object", url=safe_text(url)), response.status)
+    return response.status, document
 
 
 def _unusable(message: Text, status: int, *, hint: Text = _HINT) -> UnusableAnswerError:

@@ -23,7 +23,7 @@ from oauth_helper.cli.output import EventLines
 from oauth_helper.exchange import TIMING
 from oauth_helper.models import CODE_LIFETIME, RepoType
 from oauth_helper.sandbox import Sandbox
-from oauth_helper.sandbox.faults import CALLS, DURATION, KINDS
+from oauth_helper.sandbox.faults import DURATION, Call, Kind
 from oauth_helper.settings import ENVIRONMENT
 from oauth_helper.version import VERSION
 
@@ -89,9 +89,9 @@ def test_the_table_of_settings_has_every_variable_in_order(docs: Path) -> None:
 
 def test_the_sandbox_page_has_every_fault() -> None:
     text = section(text_of(DOCS / "sandbox.md"), "## Faults")
-    assert sorted(first_cells(text)) == sorted(KINDS)
+    assert sorted(first_cells(text)) == sorted(Kind)
     what = text.partition("WHAT is")[2].partition("\n\n")[0]
-    assert re.findall(r"`([a-z-]+)`", what) == list(CALLS)
+    assert re.findall(r"`([a-z-]+)`", what) == list(Call)
     assert f"{DURATION:g} seconds" in text
 
 

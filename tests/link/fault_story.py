@@ -23,7 +23,7 @@ from oauth_helper.journal import Journal
 from oauth_helper.link_steps import link_in_browser, resume_all
 from oauth_helper.models import IfExists, LinkRequest, Pending, RepoType, Target
 from oauth_helper.sandbox import Sandbox, play_user
-from oauth_helper.sandbox.faults import Call, Fault, Faults, Kind
+from oauth_helper.sandbox.faults import Call, Fault, Kind
 from oauth_helper.servicestage.client import ServiceStageClient
 from oauth_helper.session import BrowserOptions, Session
 
@@ -60,38 +60,20 @@ UNANSWERED: Final = frozenset(
 """After which a POST may still be carried out, as far as can be known here."""
 
 
-class _FaultsThatPass(Faults):
-    """Counts what was taken, and has no more to give once it is over."""
-
-    def __init__(self, faults: Iterable[Fault]) -> None:
-        super().__init__(faults)
-        self.struck: list[tuple[Call, Kind]] = []
-        self.are_over = False
-
-    def take(self, call: Call, *, reused: bool) -> Kind | None:
-        kind = None if self.are_over else super().take(call, reused=reused)
-        if kind:
-            self.struck.append((call, kind))
-        return kind
-
-    def take_refusal(self, arrived: Call | None) -> bool:
-        return not self.are_over and super().take_refusal(arrived)
-
-
 class PassingSandbox(Sandbox):
     """A sandbox whose user has consented before, and whose troubles pass with :meth:`heal`."""
 
     def __init__(self, faults: Iterable[Fault] = ()) -> None:
-        super().__init__(decision="authorize", fault_duration=LATE)
-        self._injector._faults = self._passing = _FaultsThatPass(faults)
+        super().__init__(decision="authorize", faults=faults, fault_duration=LATE)
 
     @property
     def struck(self) -> list[tuple[Call, Kind]]:
         """What went wrong, in order."""
-        return self._passing.struck
+        return self._injector.happened
 
     def heal(self) -> None:
-        self._passing.are_over = True
+        for queue in self._injector.queues.values():
+            queue.clear()
 
 
 class WatchedJournal(Journal):

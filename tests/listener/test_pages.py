@@ -14,6 +14,7 @@ from aiohttp import web
 from listener.raw_client import ADDRESS, DIRECT, Forms, RedirectReceiver, ask
 from support.command_runner import use_temporary_folder
 
+from oauth_helper import templates
 from oauth_helper.browsers.discovery import Family, choose_here
 from oauth_helper.browsers.drivers import Timeouts
 from oauth_helper.browsers.launch import driver_for, launched
@@ -21,7 +22,6 @@ from oauth_helper.browsers.window import rejected
 from oauth_helper.errors import NoBrowserError, OAuthHelperError, RefusedError
 from oauth_helper.events import Failed, Linked, Way
 from oauth_helper.i18n import Language, Preference, _
-from oauth_helper.listener import pages
 from oauth_helper.listener.handlers import Listener
 from oauth_helper.listener.pages import Pages
 from oauth_helper.models import Authorization, RepoType
@@ -67,10 +67,10 @@ async def test_a_page_is_in_the_language_of_the_user_or_of_the_browser(
 def shouted(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pages]:
     """The pages with a catalog that marks every message."""
     catalog = Shouting()
-    monkeypatch.setattr(pages, "catalog_of", lambda _language: catalog)
-    pages._renderer.cache_clear()
+    monkeypatch.setattr(templates, "catalog_of", lambda _language: catalog)
+    templates._environment.cache_clear()
     yield Pages(RepoType.GITHUB, Language.CHINESE)
-    pages._renderer.cache_clear()
+    templates._environment.cache_clear()
 
 
 WORDS = re.compile(r">([^<>]*[A-Za-z][^<>]*)<")

@@ -16,7 +16,7 @@ from support.oidc_provider import LOGIN, OidcProvider, go_through, oidc_provider
 from support.promised_json import read_authorization
 from yarl import URL
 
-from oauth_helper.sandbox.faults import CALLS, KINDS
+from oauth_helper.sandbox.faults import Call, Kind
 
 SECRET = "planted-client-secret"
 
@@ -84,8 +84,8 @@ async def test_the_help_lists_every_fault() -> None:
     end = await commands.run("sandbox", "--help", environ=commands.environ())
     assert end.status == 0
     told = end.out.partition("WHAT goes wrong:")[2]
-    for word, meaning in (*CALLS.items(), *KINDS.items()):
-        assert f"{word} {meaning}" in " ".join(told.split())
+    for word in (*Call, *Kind):
+        assert f"{word} {word.meaning}" in " ".join(told.split())
 
 
 async def test_link_with_sandbox_needs_no_settings_and_no_browser() -> None:

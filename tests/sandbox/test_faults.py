@@ -23,7 +23,7 @@ from oauth_helper.errors import (
     UnusableAnswerError,
     UsageError,
 )
-from oauth_helper.sandbox.faults import CALLS, KINDS, Call, Fault, Kind, address_of, open_port, serving
+from oauth_helper.sandbox.faults import Call, Fault, Kind, Server, address_of, open_port
 from oauth_helper.secret import Secret
 
 ENDINGS: dict[Kind, tuple[type[OAuthHelperError], str | None]] = {
@@ -183,8 +183,8 @@ async def test_a_proxy_answers_with_a_page(status: int, text: str) -> None:
 @pytest.mark.parametrize("call", OF_SERVICESTAGE)
 def test_every_fault_can_be_parsed(call: Call, kind: Kind, times: str, meant: int | None) -> None:
     assert Fault.parse(f"{call}={kind}{times}") == Fault(call, kind, meant)
-    assert CALLS[call]
-    assert KINDS[kind]
+    assert call.meaning
+    assert kind.meaning
 
 
 @pytest.mark.parametrize(
@@ -265,7 +265,7 @@ async def test_a_refusal_closes_all_idle_connections() -> None:
 async def test_a_closed_port_reopens_at_its_first_time() -> None:
     with closing(open_port()) as port:
         address = address_of(port)
-        async with serving(web.Application(), port) as closable_port, ClientSession() as session:
+        async with Server(web.Application(), port) as closable_port, ClientSession() as session:
             await closable_port.shut(0.1)
             await closable_port.shut(60)
             with pytest.raises(ClientConnectorError):

@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import pytest
 from sandbox.sandbox_user import RawUser, changed, only_form, open_raw_user, origin, query_of
 from support.repo_type_contract import IN_BROWSER
+from yarl import URL
 
 AUTHORIZE = {"decision": "authorize"}
 
@@ -32,8 +33,26 @@ async def test_the_consent_page_has_two_buttons_and_loads_nothing(user: RawUser,
     ]
     assert all(text in html for text in ("octocat", *query_of(url)["scope"].split()))
     assert response.headers["Content-Security-Policy"].startswith("default-src 'none'")
-    assert '<link rel="icon" href="data:,">' in html
+    assert '<link rel="icon" href="data:image/svg+xml,' in html
     assert not re.search(r"<script|src=|url\(|@import", html)
+
+
+@pytest.mark.parametrize(
+    ("accepted", "language", "words"),
+    [
+        ("", "en", ("simulation", "Deny")),
+        ("fr", "en", ("Deny",)),
+        ("zh-CN,en;q=0.5", "zh-CN", ("沙箱", "拒绝", "模拟")),
+    ],
+)
+async def test_a_page_has_the_language_of_the_browser(
+    user: RawUser, accepted: str, language: str, words: tuple[str, ...]
+) -> None:
+    url = await user.authorization_url()
+    async with user.session.get(URL(url, encoded=True), headers={"Accept-Language": accepted}) as response:
+        html = await response.text()
+    assert f'<html lang="{language}">' in html
+    assert [word for word in words if word not in html] == []
 
 
 async def test_values_of_the_request_are_escaped(user: RawUser) -> None:
@@ -79,7 +98,7 @@ async def test_a_get_does_not_decide_and_an_unknown_decision_is_an_error(user: R
     response, _ = await user.get(f"{url}&decision=authorize")
     assert response.status == 200
     response, html = await user.post(f"{url}&decision=authorize", {"decision": "maybe"})
-    assert (response.status, "Neither" in html) == (400, True)
+    assert (response.status, "two buttons" in html) == (400, True)
 
 
 @pytest.mark.parametrize(

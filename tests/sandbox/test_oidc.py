@@ -24,7 +24,7 @@ from oauth_helper.errors import (
 from oauth_helper.i18n import Text
 from oauth_helper.models import Authorization, RepoType
 from oauth_helper.sandbox import Sandbox
-from oauth_helper.sandbox.faults import address_of, open_port, serving
+from oauth_helper.sandbox.faults import Server, address_of, open_port
 from oauth_helper.sandbox.oidc import Registration
 from oauth_helper.secret import Secret
 from oauth_helper.servicestage.client import ServiceStageClient
@@ -111,7 +111,7 @@ def answering(status: int, body: object, **headers: str) -> Answer:
 async def provider() -> AsyncIterator[FakeProvider]:
     port = open_port()
     provider = FakeProvider(address_of(port))
-    async with serving(provider.application(), port):
+    async with Server(provider.application(), port):
         yield provider
 
 

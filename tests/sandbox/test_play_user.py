@@ -16,7 +16,7 @@ from support.repo_type_contract import IN_BROWSER
 
 from oauth_helper.errors import MachineError
 from oauth_helper.sandbox import play_user
-from oauth_helper.sandbox.faults import address_of, open_port, serving
+from oauth_helper.sandbox.faults import Server, address_of, open_port
 
 KEY = "the-key-of-the-page"
 PAGE = """<a href="/nowhere">?</a><a id="authorize" target="_blank" href="{url}">Continue</a>
@@ -58,7 +58,7 @@ class Listener:
 async def listener() -> AsyncIterator[Listener]:
     port = open_port()
     listener = Listener(address_of(port))
-    async with serving(listener.application(), port):
+    async with Server(listener.application(), port):
         yield listener
 
 

@@ -64,10 +64,8 @@ async def test_an_exchange_returns_the_documented_record(user: RawUser, repo_typ
     assert (record["token_type"], record["status"]) == ("oauth", 0)
     assert record["create_time"] == record["update_time"] == int(clock.seconds * 1000)
     assert (await user.ask("GET", "auths"))[1] == {"authorizations": [{**record, "tag": "intl"}], "count": 1}
-    for field, kind in (("repo_home", "text/html"), ("avartar", "image/svg+xml")):
-        response, _ = await user.get(record[field])
-        assert (response.status, response.content_type) == (200, kind)
-        assert record[field].startswith(record["repo_host"])
+    assert record["repo_home"].startswith(record["repo_host"])
+    assert record["avartar"].startswith(record["repo_host"])
 
 
 async def test_without_a_tag_the_list_has_null(user: RawUser) -> None:

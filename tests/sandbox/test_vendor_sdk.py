@@ -54,18 +54,8 @@ async def vendor(sandbox: Sandbox, clean_surroundings: object) -> AsyncIterator[
 
 
 def served_by_servicestage() -> set[Operation]:
-    git_host = GitHost("http://127.0.0.1:1", now=time.time, code_lifetime=1, decision=None)
-    return served(
-        ServiceStage(
-            project_id="p",
-            applications={},
-            authorization_server=git_host,
-            git_host=git_host,
-            gateway=Gateway(time.time),
-            now=time.time,
-            password_body="documented",
-        ).application(())
-    )
+    git_host = GitHost("http://127.0.0.1:1", time.time, 1, None)
+    return served(ServiceStage({}, git_host, git_host, time.time, "documented").routes())
 
 
 async def show_redirect_url(client: Vendor, sandbox: Sandbox, repo_type: str = "github") -> str:
@@ -220,8 +210,8 @@ async def test_the_sdk_makes_each_call_of_iam(sandbox: Sandbox, client: VendorIa
     with pytest.raises(client.errors.ClientRequestException) as caught:
         await client.call("keystone_create_user_token_by_password", token_request(client.v3, sandbox, "wrong"))
     assert caught.value.status_code == 401
-    iam = Iam(user=sandbox.user, project_id="p", region="r", gateway=Gateway(time.time), now=time.time)
-    assert {operations("huaweicloudsdkiam.v3.IamClient")[name] for name in client.called} == served(iam.application(()))
+    iam = Iam(sandbox.user, {}, Gateway("p", time.time), time.time)
+    assert {operations("huaweicloudsdkiam.v3.IamClient")[name] for name in client.called} == served(iam.routes())
 
 
 @pytest.mark.parametrize("repo_type", IN_BROWSER)

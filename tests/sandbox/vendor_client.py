@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib import import_module
 from typing import Any, Final, Self
 from urllib.parse import parse_qsl, urlsplit
@@ -97,9 +97,9 @@ async def code_and_state(authorization_url: str) -> dict[str, str]:
     return {name: came_back[name] for name in ("code", "state")}
 
 
-def served(application: web.Application) -> set[Operation]:
+def served(routes: Iterable[web.RouteDef]) -> set[Operation]:
     """Return the operations that an application serves."""
-    return {(route.method, route.resource.canonical) for route in application.router.routes() if route.resource}
+    return {(route.method, route.path) for route in routes}
 
 
 def _basic(key: AccessKey, project_id: str | None) -> Any:

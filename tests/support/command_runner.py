@@ -55,7 +55,7 @@ _NOT_SECRET: Final = frozenset(
     {
         ("oauth_helper.sandbox.gateway", "new_request_id"),
         ("oauth_helper.sandbox.git_host", "register"),  # client ids, which authorization URLs contain
-        ("oauth_helper.sandbox", "__init__", 32),  # the project id
+        ("oauth_helper.sandbox", "__post_init__", 32),  # the project id
         ("oauth_helper.sandbox", "_new_access_key", 20),  # the public half of an access key
     }
 )
@@ -178,7 +178,7 @@ class CommandRunner:
                 self._outputs.append((name, copy := bytearray()))
                 _copy_into(copy, stream)
 
-    def tap(self, sandbox: Sandbox, applications: tuple[web.Application, ...]) -> tuple[web.Application, ...]:
+    def tap(self, sandbox: Sandbox, applications: list[web.Application]) -> list[web.Application]:
         """Learn the secrets in requests to a sandbox and in its responses; the console's are searched nowhere."""
 
         @web.middleware
