@@ -108,7 +108,7 @@ def test_the_table_of_failures_agrees_with_the_tests() -> None:
 
 
 def test_the_rules_for_sending_again_have_the_numbers_of_the_code() -> None:
-    text = text_of(DOCS / "interrupted-links.md")
+    text = " ".join(text_of(DOCS / "interrupted-links.md").split())
     *first, last = (f"{after:g}" for after in TIMING.verify_after)
     assert f"{', '.join(first)} and {last} seconds after" in text
     assert f"after those {TIMING.lost_after:g} seconds" in text
