@@ -288,7 +288,7 @@ async def deliver_to_waiting(
         for state in Query(query).all_of("state")
     }
     addressed = [one for one in waiting if one.state in states]
-    addressed = addressed or [one for one in waiting if one.state is None or len(waiting) == 1]
+    addressed = addressed or (list(waiting) if len(waiting) == 1 else [])
     rejections = [] if addressed else [_rejection(text, waiting[0].repo_type)]
     gone: InstanceInfo | None = None
     for instance in addressed:

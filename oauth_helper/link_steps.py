@@ -60,7 +60,7 @@ def _single_run(
     request: LinkRequest, service: ServiceStageClient, tell: Tell, language: Language = Language.ENGLISH
 ) -> SingleRun:
     target = Target(service.endpoint, service.project_id, request.name)
-    return SingleRun.of_the_user(target, request.repo_type, tell, language=language)
+    return SingleRun(target, request.repo_type, tell, language=language)
 
 
 async def link_in_browser(
@@ -389,7 +389,7 @@ async def resume_all(
     resumptions: list[Resumption] = []
     tell = warning_once(tell)
     for pending in pendings:
-        run = SingleRun.of_the_user(pending.target, pending.repo_type, tell)
+        run = SingleRun(pending.target, pending.repo_type, tell)
         async with run.acquired(timing.total) as is_acquired:
             try:
                 current = journal.find(pending.target, pending.repo_type)

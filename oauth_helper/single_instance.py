@@ -16,10 +16,10 @@ import stat
 import sys
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, contextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext, suppress
+from io import FileIO
 from pathlib import Path
-from types import TracebackType
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Final, Literal
 
 import aiohttp
 import msgspec
@@ -35,10 +35,10 @@ from oauth_helper.errors import (
     RedirectRejectedError,
     StoppedError,
 )
-from oauth_helper.events import Event, Failed, Joined, Linked, Outcome, Warned
-from oauth_helper.exchange import find_existing
+from oauth_helper.events import Failed, Joined, Linked, Outcome, Warned
+from oauth_helper.exchange import Tell, find_existing
 from oauth_helper.i18n import Language, Text, _, catalog_of, translated
-from oauth_helper.models import Authorization, LinkRequest, RepoType, Target, as_argument, is_legal_name
+from oauth_helper.models import Authorization, LinkRequest, RepoType, Target, as_argument, read_secret
 from oauth_helper.private_files import private_folder, read_private
 from oauth_helper.secret import Secret, safe_text
 
@@ -51,12 +51,8 @@ _POLL: Final = 0.1
 """Seconds between two attempts to lock a target, and between two requests for an outcome."""
 _TELL_AFTER: Final = 1.0
 """Seconds of waiting after which the user is told what this process waits for."""
-_OPEN: Final = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-"""Python opens every file so that no child inherits it (PEP 446): our browser may outlive us."""
 _LOCKED_BYTE: Final = 1 << 30
 """The byte that Windows locks: a locked byte cannot be read, so it is far behind the content."""
-_KEY: Final = re.compile(r"[A-Za-z0-9_-]{22,}")
-"""A KEY of at least 128 bits."""
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=60, sock_connect=3, sock_read=30)
 """Seconds. A listener holds its answer back for up to 20 seconds."""
 _LONGEST_TEXT: Final = 64 * 1024
@@ -65,18 +61,11 @@ _LARGEST_ANSWER: Final = 1024 * 1024
 """Bytes. An authorization has about one thousand."""
 _LONGEST_MESSAGE: Final = 4000
 """Characters of a text in an outcome; a message may name a path."""
-_VARIABLE: Final = "XDG_RUNTIME_DIR"
-_HINT: Final = _(
-    "Set {variable} to a folder of your own, and run the command as the user who runs `link`.", variable=_VARIABLE
-)
+_HINT: Final = _("Set XDG_RUNTIME_DIR to a folder of your own, and run the command as the user who runs `link`.")
 
 
 class RunGoneError(Exception):
     """The other process has ended without an outcome, or what answers on its port is not oauth-helper."""
-
-
-class OutcomeDocumentError(ValueError):
-    """The answer is not an outcome. Its text is not repeated."""
 
 
 def runtime_folder() -> Path:
@@ -88,59 +77,44 @@ def runtime_folder() -> Path:
     Raises:
         MachineError: It cannot be created, or other users could change or replace it.
     """
-    if named := os.environ.get(_VARIABLE):
-        _refuse_folder_of_another_user(Path(named))
     try:
+        if named := os.environ.get("XDG_RUNTIME_DIR"):
+            _refuse_folder_of_another_user(Path(named))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # platformdirs warns if it uses the temporary folder
-            shared = user_runtime_path(ensure_exists=True)
+            folder = user_runtime_path(ensure_exists=True) / "oauth-helper"
+        private_folder(folder)
     except OSError as error:
-        raise MachineError(_("No folder for finding other runs: {error}", error=error), hint=_HINT) from error
-    try:
-        private_folder(shared / "oauth-helper")
+        why = _('"{path}" cannot be used ({why})', path=error.filename, why=error.strerror)
+        raise MachineError(why, hint=_HINT) from error
     except MachineError as error:
         error.hint = _HINT
         raise
-    return shared / "oauth-helper"
+    return folder
 
 
 def _refuse_folder_of_another_user(folder: Path) -> None:
     """Report it instead of falling back silently to a folder where no other run is. A public folder is fine."""
     if sys.platform == "win32":  # pragma: no cover - Windows has neither the variable nor such an owner
         return
-    try:
+    with suppress(FileNotFoundError, NotADirectoryError):
         found = folder.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return
-    except OSError as error:
-        why = error.strerror
-        message = _(
-            '{variable} cannot be used: "{folder}": {strerror}', variable=_VARIABLE, strerror=why, folder=folder
-        )
-        raise MachineError(message, hint=_HINT) from error
-    if found.st_uid != os.geteuid() and not found.st_mode & stat.S_IWOTH:
-        message = _('{variable} is the folder of another user: "{folder}"', variable=_VARIABLE, folder=folder)
-        raise MachineError(message, hint=_HINT)
+        if found.st_uid != os.geteuid() and not found.st_mode & stat.S_IWOTH:
+            raise MachineError(_('XDG_RUNTIME_DIR is the folder of another user: "{folder}"', folder=folder))
 
 
-class InstanceInfo(Struct, frozen=True):
+class InstanceInfo(Struct, frozen=True, tag_field="format", tag=2):
     """How to reach a process that waits for its redirect. This is what the locked file contains."""
 
-    format: Literal[2]
     name: str
     """Of the authorization that the process links."""
     repo_type: RepoType
-    pid: int
     port: Annotated[int, Meta(ge=1, le=65535)]
     """The listener's, on 127.0.0.1: a redirect is sent nowhere else."""
     key: Secret
     """A KEY of the listener."""
-    state: str | None = None
+    state: str
     """What :func:`digest_of_state` returns for the state that the process waits for."""
-
-    def __post_init__(self) -> None:
-        if not is_legal_name(self.name) or not _KEY.fullmatch(self.key.reveal()):
-            raise ValueError("no name or KEY")
 
     def address(self, path: str) -> URL:
         """Return the address of a page of the listener, with KEY."""
@@ -152,77 +126,43 @@ def digest_of_state(state: str) -> str:
     return hashlib.sha256(state.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-class TargetLock:
-    """The right to link one target, until it is released or the process ends. A context manager.
-
-    The lock belongs to the opened file, not to the process, so it also separates two links of one process. The file is
-    never removed: another process may be opening it, and would then lock a file that nobody else finds.
-    """
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor: int | None = descriptor
-
-    @classmethod
-    def try_acquire(cls, path: Path) -> Self | None:
-        """Lock this file and empty it; None if another process has locked it.
-
-        Raises:
-            MachineError: It cannot be locked.
-        """
-        lock = None
-        try:
-            descriptor = os.open(path, _OPEN, 0o600)
-            lock = cls(descriptor)
-            _lock(descriptor)
-            if sys.platform != "win32":  # pragma: no branch - a umask may take even our own permissions away
-                os.fchmod(descriptor, 0o600)
-            os.ftruncate(descriptor, 0)
-        except OSError as error:
-            if lock:
-                lock.release()
-            # What the system reports if the file is locked.
-            if lock and isinstance(error, PermissionError if sys.platform == "win32" else BlockingIOError):
-                return None
-            raise MachineError(_("{path} cannot be locked: {strerror}", path=path, strerror=error.strerror)) from error
-        return lock
-
-    def write(self, content: bytes) -> None:
-        """Replace the content of the file.
-
-        Raises:
-            OSError: It cannot be written.
-        """
-        if self._descriptor is not None:
-            os.ftruncate(self._descriptor, 0)
-            os.lseek(self._descriptor, 0, os.SEEK_SET)
-            os.write(self._descriptor, content)
-
-    def release(self) -> None:
-        """Release the lock; a second call does nothing."""
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.release()
-
-
-def _lock(descriptor: int) -> None:
-    if sys.platform == "win32":  # pragma: no cover - Windows has locks of its own
-        os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
-        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-    else:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
 def lock_path(folder: Path, target: Target) -> Path:
     """Return the file of this target."""
     return folder / f"{target.digest}.lock"
+
+
+def try_lock(path: Path) -> FileIO | None:
+    """Lock this file and empty it; None if another process has locked it. The lock ends when the file is closed.
+
+    The lock belongs to the opened file, not to the process, so it also separates two links of one process. Python opens
+    every file so that no child inherits it (PEP 446): our browser may outlive us. The file is never removed: another
+    process may be opening it, and would then lock a file that nobody else finds.
+
+    Raises:
+        MachineError: It cannot be locked.
+    """
+    file = None
+    try:
+        file = FileIO(path, "r+", opener=_open)
+        if sys.platform == "win32":  # pragma: no cover - Windows has locks of its own
+            os.lseek(file.fileno(), _LOCKED_BYTE, os.SEEK_SET)
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.fchmod(file.fileno(), 0o600)  # a umask may take even our own permissions away
+        file.truncate(0)
+    except OSError as error:
+        if file:
+            file.close()
+            # What the system reports if the file is locked.
+            if isinstance(error, PermissionError if sys.platform == "win32" else BlockingIOError):
+                return None
+        raise MachineError(_("{path} cannot be locked: {strerror}", path=path, strerror=error.strerror)) from error
+    return file
+
+
+def _open(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
 
 
 def waiting_instances(folder: Path) -> list[InstanceInfo]:
@@ -237,72 +177,48 @@ def waiting_instances(folder: Path) -> list[InstanceInfo]:
 
 def _read_instance(path: Path) -> InstanceInfo | None:
     # Lock first: another program may listen on the port of a process that has ended.
-    if lock := TargetLock.try_acquire(path):
-        lock.release()
+    if file := try_lock(path):
+        file.close()
         return None
     try:
-        return msgspec.json.decode(
-            read_private(path) or "", type=InstanceInfo, dec_hook=lambda _type, text: Secret(text)
-        )
+        return msgspec.json.decode(read_private(path) or "", type=InstanceInfo, dec_hook=read_secret)
     except (MachineError, ValueError, TypeError, RecursionError):
         return None
-
-
-async def _acquire_or_find(path: Path, on_wait: Callable[[], None], *, finds: bool = True) -> TargetLock | InstanceInfo:
-    """Lock the file, or return the process that has locked it as soon as it can be reached.
-
-    A process can be reached while it listens, and never if it uses no browser. Until then this waits.
-    """
-    timer = asyncio.get_running_loop().call_later(_TELL_AFTER, on_wait)
-    try:
-        while True:
-            if lock := TargetLock.try_acquire(path):
-                return lock
-            if finds and (instance := _read_instance(path)):
-                return instance
-            await asyncio.sleep(_POLL)
-    finally:
-        timer.cancel()
 
 
 class SingleRun:
     """The link of one target, among all oauth-helper processes of this user.
 
-    Without a folder in which the processes can find each other, each one continues alone.
+    Without a folder in which the processes can find each other, each one continues alone, and this is reported.
+
+    Args:
+        target: What is linked.
+        repo_type: The type of its repositories.
+        tell: Receives the events.
+        language: What this user reads.
+        folder: Where the processes find each other; by default the user's runtime folder.
     """
 
     def __init__(
         self,
-        folder: Path | None,
         target: Target,
         repo_type: RepoType,
-        tell: Callable[[Event], None],
+        tell: Tell,
         *,
         language: Language = Language.ENGLISH,
+        folder: Path | None = None,
     ) -> None:
-        self._path = folder and lock_path(folder, target)
         self._name = target.name
         self._repo_type = repo_type
         self._tell = tell
         self._language = language
-        self._lock: TargetLock | None = None
-
-    @classmethod
-    def of_the_user(
-        cls,
-        target: Target,
-        repo_type: RepoType,
-        tell: Callable[[Event], None],
-        *,
-        language: Language = Language.ENGLISH,
-    ) -> Self:
-        """Use the user's runtime folder; report it if that cannot be used. ``language`` is what this user reads."""
+        self._file: FileIO | None = None
+        self._path: Path | None = None
+        self._told: set[bool] = set()
         try:
-            folder = runtime_folder()
+            self._path = lock_path(folder or runtime_folder(), target)
         except MachineError as error:
-            tell(_alone(error))
-            folder = None
-        return cls(folder, target, repo_type, tell, language=language)
+            self._continue_alone(error)
 
     @asynccontextmanager
     async def acquired_or_joined(
@@ -318,37 +234,26 @@ class SingleRun:
             DeadlineError: The other process has not finished in time.
             OAuthHelperError: The other process failed, and trying again at once would fail in the same way.
         """
-        linked = None
         try:
-            async with asyncio.timeout(request.timeout):
-                linked = await self._acquire_or_join(request, paste)
-        except TimeoutError:
-            error = _still_linked(self._name)
-            self._tell(Failed(error))
-            raise error from None
+            linked = await self._acquire_or_join(request, paste)
         except OAuthHelperError as error:
             self._tell(Failed(error))
             raise
         if linked:
             self._tell(linked)
-        with self._lock or nullcontext():
+        with self._file or nullcontext():
             yield linked
 
     @asynccontextmanager
     async def acquired(self, timeout: float) -> AsyncIterator[bool]:  # noqa: ASYNC109 - it also reports the wait
         """Hold the lock of the target within the context; False if another process holds it for ``timeout`` seconds."""
-        joined = Joined(self._name, can_deliver=False)
-        with ExitStack() as stack:
-            try:
-                if self._path:
-                    async with asyncio.timeout(timeout):
-                        lock = await _acquire_or_find(self._path, lambda: self._tell(joined), finds=False)
-                    stack.enter_context(lock)  # type: ignore[arg-type]  # it finds nothing else
-            except TimeoutError:
-                yield False
-                return
-            except MachineError as error:
-                self._tell(_alone(error))
+        try:
+            async with asyncio.timeout(timeout):
+                await self._lock_or_find(finds=False)
+        except TimeoutError:
+            yield False
+            return
+        with self._file or nullcontext():
             yield True
 
     @contextmanager
@@ -356,48 +261,63 @@ class SingleRun:
         """Let other processes find this one while it waits for ``state``; ``listener`` is an address with a KEY."""
         url = URL(listener)
         key, state_digest = Secret(url.query["k"]), digest_of_state(state.reveal())
-        instance = InstanceInfo(2, self._name, self._repo_type, os.getpid(), url.port or 0, key, state_digest)
+        instance = InstanceInfo(self._name, self._repo_type, url.port or 0, key, state_digest)
         try:
-            if self._lock:
-                self._lock.write(msgspec.json.encode(instance, enc_hook=Secret.reveal))
+            if self._file:
+                self._file.seek(0)
+                self._file.write(msgspec.json.encode(instance, enc_hook=Secret.reveal))
         except OSError as error:
             message = _("{path} cannot be written: {strerror}", path=self._path, strerror=error.strerror)
-            self._tell(_alone(MachineError(message)))
+            self._continue_alone(MachineError(message))
         try:
             yield
         finally:
-            if self._lock:
-                self._lock.write(b"")
+            if self._file:
+                self._file.truncate(0)
 
     async def _acquire_or_join(
         self, request: LinkRequest, paste: Callable[[InstanceInfo], Awaitable[object]] | None
     ) -> Linked | None:
-        waits, joined = Joined(self._name, can_deliver=False), Joined(self._name)
-        told: set[Joined] = set()
+        try:
+            async with asyncio.timeout(request.timeout):
+                while instance := await self._lock_or_find():
+                    self._tell_joined(can_deliver=True)
+                    match await self._outcome_of(instance, paste):
+                        case Linked(authorization):
+                            find_existing(request, [authorization])
+                            return Linked(authorization, kept=True)
+                        case Failed(failure) if not isinstance(failure, StoppedError | OutcomeUnknownError):
+                            raise failure
+                    # The other process was stopped or is gone; when it has ended, this one takes the lock.
+                    await asyncio.sleep(_POLL)
+        except TimeoutError:
+            raise DeadlineError(
+                _("Another oauth-helper is still linking {name}", name=self._name),
+                hint=_(
+                    "This one has stopped waiting; the other goes on. `oauth-helper show {name}` tells how it ended.",
+                    name=as_argument(self._name),
+                ),
+            ) from None
+        return None
 
-        def tell(event: Joined) -> None:
-            if not told & {event, joined}:
-                told.add(event)
-                self._tell(event)
+    async def _lock_or_find(self, *, finds: bool = True) -> InstanceInfo | None:
+        """Lock the target (None), or return the process that has locked it as soon as it can be reached.
 
-        while self._path:
-            try:
-                found = await _acquire_or_find(self._path, lambda: tell(waits))
-            except MachineError as error:
-                self._tell(_alone(error))
-                break
-            if isinstance(found, TargetLock):
-                self._lock = found
-                break
-            tell(joined)
-            match await self._outcome_of(found, paste):
-                case Linked(authorization):
-                    find_existing(request, [authorization])
-                    return Linked(authorization, kept=True)
-                case Failed(failure) if not isinstance(failure, StoppedError | OutcomeUnknownError):
-                    raise failure
-            # The other process was stopped or is gone; when it has ended, this one takes the lock.
-            await asyncio.sleep(_POLL)
+        A process can be reached while it listens, and never if it uses no browser. Until then this waits.
+        """
+        timer = asyncio.get_running_loop().call_later(_TELL_AFTER, lambda: self._tell_joined(can_deliver=False))
+        try:
+            while self._path:
+                if file := try_lock(self._path):
+                    self._file = file
+                    break
+                if finds and (instance := _read_instance(self._path)):
+                    return instance
+                await asyncio.sleep(_POLL)
+        except MachineError as error:
+            self._continue_alone(error)
+        finally:
+            timer.cancel()
         return None
 
     async def _outcome_of(
@@ -413,20 +333,14 @@ class SingleRun:
                 pasting.cancel()
                 await asyncio.gather(pasting, return_exceptions=True)
 
+    def _tell_joined(self, *, can_deliver: bool) -> None:
+        if not self._told & {can_deliver, True}:
+            self._told.add(can_deliver)
+            self._tell(Joined(self._name, can_deliver))
 
-def _alone(error: MachineError) -> Warned:
-    text = _("{message}; other runs will not find this one. {hint}", message=error.message, hint=error.hint)
-    return Warned(text, once=True)
-
-
-def _still_linked(name: str) -> DeadlineError:
-    return DeadlineError(
-        _("Another oauth-helper is still linking {name}", name=name),
-        hint=_(
-            "This one has stopped waiting; the other goes on. `oauth-helper show {name}` tells how it ended.",
-            name=as_argument(name),
-        ),
-    )
+    def _continue_alone(self, error: MachineError) -> None:
+        text = _("{message}; other runs will not find this one. {hint}", message=error.message, hint=error.hint)
+        self._tell(Warned(text, once=True))
 
 
 async def deliver(instance: InstanceInfo, text: str, *, language: Language = Language.ENGLISH) -> Outcome:
@@ -477,12 +391,19 @@ async def _answered(request: AbstractAsyncContextManager[aiohttp.ClientResponse]
             async for piece in answer.content.iter_any():
                 body += piece
                 if len(body) > _LARGEST_ANSWER:
-                    raise OutcomeDocumentError("too large")  # noqa: TRY301 - the same error as below
+                    break
         return read_outcome(bytes(body))
-    except (aiohttp.ClientError, OSError, OutcomeDocumentError) as error:  # TimeoutError is an OSError
-        # Some of aiohttp's errors show the address, and in it KEY.
-        message = _("the run that was asked does not answer ({name__})", name__=type(error).__name__)
-        raise RunGoneError(message) from None
+    except (aiohttp.ClientError, OSError, ValueError):  # TimeoutError is an OSError
+        raise RunGoneError from None  # some of aiohttp's errors show the address, and in it KEY
+
+
+class _Error(Struct, frozen=True):
+    kind: str
+    exit_status: Annotated[int, Meta(ge=1, le=255)]
+    message: str
+    hint: str
+    facts: dict[str, bool | str | int | float | None] = {}
+    """The other attributes of the exception."""
 
 
 class _Document(Struct, frozen=True):
@@ -491,51 +412,39 @@ class _Document(Struct, frozen=True):
     outcome: Literal["waiting", "linked", "failed", "rejected"]
     kept: bool = False
     authorization: dict[str, object] = {}
-    error: dict[str, Any] = {}
-    reason: str = ""
-    message: str = ""
-    hint: str = ""
+    error: _Error | None = None
 
 
-def write_outcome(outcome: Outcome | None, language: Language = Language.ENGLISH) -> str:
-    """Return the document for an outcome in this language; None: the process still waits for the redirect."""
+def write_outcome(outcome: Outcome | RedirectRejectedError | None, language: Language = Language.ENGLISH) -> str:
+    """Return the document for the outcome of a link, or for the rejection of a delivered text, in this language.
+
+    None means that the process still waits for the redirect.
+    """
     if outcome is None:
         return json.dumps({"outcome": "waiting"})
     if isinstance(outcome, Linked):
         record = outcome.authorization.to_json()
         return json.dumps({"outcome": "linked", "kept": outcome.kept, "authorization": record})
-    error = outcome.error
-    facts = {"kind": error.kind, "exit_status": error.exit_status} | _facts(vars(error))
-    return json.dumps({"outcome": "failed", "error": facts | _words(error, language)})
-
-
-def write_rejection(rejection: RedirectRejectedError, language: Language = Language.ENGLISH) -> str:
-    """Return the document for a delivered text that is not the redirect that the process waits for."""
-    return json.dumps({"outcome": "rejected", "reason": rejection.reason} | _words(rejection, language))
-
-
-def _words(error: OAuthHelperError, language: Language) -> dict[str, str]:
-    catalog = catalog_of(language)
-    return {name: f"{translated(text, catalog)}" for name, text in (("message", error.message), ("hint", error.hint))}
-
-
-def _facts(attributes: dict[str, object]) -> dict[str, object]:
-    return {
+    error, catalog = outcome.error if isinstance(outcome, Failed) else outcome, catalog_of(language)
+    facts = {
         name: str(value) if isinstance(value, str) else value
-        for name, value in attributes.items()
-        if not name.startswith("_") and (value is None or isinstance(value, str | int | float))
+        for name, value in vars(error).items()
+        if name not in {"message", "hint"} and not name.startswith("_") and isinstance(value, str | int | float | None)
     }
+    words = {name: f"{translated(text, catalog)}" for name, text in (("message", error.message), ("hint", error.hint))}
+    written = {"kind": error.kind, "exit_status": error.exit_status, **words, "facts": facts}
+    return json.dumps({"outcome": "failed" if isinstance(outcome, Failed) else "rejected", "error": written})
 
 
 def read_outcome(document: str | bytes) -> Outcome | None:
-    """Read what :func:`write_outcome` or :func:`write_rejection` returned; None: the process still waits.
+    """Read what :func:`write_outcome` returned; None: the process still waits.
 
     An error gets its own class back, so that its exit status and ``except`` clauses are right; a kind that this version
     does not know becomes an :class:`OAuthHelperError` with its exit status.
 
     Raises:
         RedirectRejectedError: The document says so.
-        OutcomeDocumentError: It is not such a document.
+        ValueError: It is not such a document.
     """
     try:
         # Not by msgspec.json: provider text may contain surrogates, which json escapes and msgspec refuses.
@@ -544,29 +453,26 @@ def read_outcome(document: str | bytes) -> Outcome | None:
             return None
         if read.outcome == "linked":
             return Linked(Authorization.from_json(read.authorization), read.kept)
-        if read.outcome == "failed":
-            return Failed(_error(read.error))
-    except (ValueError, KeyError, RecursionError):
-        raise OutcomeDocumentError("not an outcome") from None
-    reason, message, hint = (safe_text(text, limit=_LONGEST_MESSAGE) for text in (read.reason, read.message, read.hint))
-    raise RedirectRejectedError(reason, Text(message), hint=Text(hint))
+    except (ValueError, RecursionError):
+        raise ValueError("not an outcome") from None
+    if read.error is None:
+        raise ValueError("an outcome without its error")
+    error = _error(read.error)
+    if read.outcome == "rejected":
+        raise error
+    return Failed(error)
 
 
-def _error(written: dict[str, Any]) -> OAuthHelperError:
-    classes = (each for each in _error_classes(OAuthHelperError) if vars(each).get("kind") == written.get("kind"))
+def _error(written: _Error) -> OAuthHelperError:
+    classes = (each for each in _error_classes(OAuthHelperError) if vars(each).get("kind") == written.kind)
     error_class = next(classes, OAuthHelperError)
-    facts: dict[str, Any] = {"code": None, "request_id": None, "status": None, "answered_by": None}
-    facts["nothing_created"] = False
-    for name, value in _facts(written).items():
-        facts[name] = Text(safe_text(value, limit=_LONGEST_MESSAGE)) if isinstance(value, str) else value
-    if not isinstance(facts["message"], Text) or not isinstance(facts["hint"], Text):
-        raise KeyError("message or hint")
+    message, hint = (Text(safe_text(text, limit=_LONGEST_MESSAGE)) for text in (written.message, written.hint))
     # Not by its own __init__, which may compose the message: that is done.
-    error = error_class.__new__(error_class, facts["message"])
-    vars(error).update({name: value for name, value in facts.items() if not hasattr(error_class, name)})
-    status = written.get("exit_status")
-    if type(status) is int and 0 < status < 256 and status != error_class.exit_status:
-        error.exit_status = status
+    error = error_class.__new__(error_class, message)
+    OAuthHelperError.__init__(error, message, hint=hint)
+    for name, value in written.facts.items():
+        vars(error)[name] = Text(safe_text(value, limit=_LONGEST_MESSAGE)) if isinstance(value, str) else value
+    error.exit_status = written.exit_status
     return error
 
 

@@ -25,7 +25,7 @@ from oauth_helper.listener.request_policy import RequestPolicy, Route, authority
 from oauth_helper.listener.server import HOST, Server, hold_ipv6, is_peer_other_user, listen
 from oauth_helper.receiver import RedirectReceiver
 from oauth_helper.secret import Secret
-from oauth_helper.single_instance import write_outcome, write_rejection
+from oauth_helper.single_instance import write_outcome
 
 _KEY_BYTES: Final = 32
 _COOKIE_AGE: Final = 3600
@@ -372,7 +372,7 @@ class Listener:
         except RedirectRejectedError as error:
             status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE if error is _TOO_LONG else HTTPStatus.BAD_REQUEST
             if _wants_json(request):
-                return json_response(text=write_rejection(error, _asked_language(request)), status=status)
+                return json_response(text=write_outcome(error, _asked_language(request)), status=status)
             return self._start_page(request, entry, error.reason, status)
         await self._wait_for_outcome(self._timeout)
         if _wants_json(request):

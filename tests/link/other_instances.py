@@ -52,7 +52,7 @@ async def waiting(
     told: list[Event] = []
     url = f"https://github.com/login/oauth/authorize?client_id=1&redirect_uri={quote(CONSOLE)}&state={quote(state)}"
     receiver = RedirectReceiver(AuthorizationRequest.parse(url, RepoType.GITHUB), told.append)
-    run = SingleRun(folder, target, RepoType.GITHUB, told.append)
+    run = SingleRun(target, RepoType.GITHUB, told.append, folder=folder)
     ending = asyncio.create_task(_end(receiver, outcome))
     try:
         async with Listener(timeout=patience) as listener, run.acquired_or_joined(REQUEST):

@@ -20,7 +20,7 @@ from oauth_helper.events import Failed, Linked
 from oauth_helper.i18n import Language, Text, _, catalog_of
 from oauth_helper.models import Authorization
 from oauth_helper.secret import safe_text
-from oauth_helper.single_instance import OutcomeDocumentError, read_outcome, write_outcome, write_rejection
+from oauth_helper.single_instance import read_outcome, write_outcome
 
 HOSTILE = "\x1b]0;owned\x07\r\nerror: \u202eforged\ud800 <script>"
 RECORD = {"name": "my-auth", "repo_type": "github", "repo_user": HOSTILE, "status": 0, "something_new": {"kept": True}}
@@ -87,7 +87,7 @@ def test_a_process_that_still_waits_says_so() -> None:
 @given(TEXTS, TEXTS)
 def test_a_rejection_is_raised(message: str, hint: str) -> None:
     with pytest.raises(RedirectRejectedError) as caught:
-        read_outcome(write_rejection(RedirectRejectedError("foreign-state", Text(message), hint=Text(hint))))
+        read_outcome(write_outcome(RedirectRejectedError("foreign-state", Text(message), hint=Text(hint))))
     assert caught.value.reason == "foreign-state"
     assert caught.value.message == safe_text(message)
     assert caught.value.hint == (safe_text(hint) or RedirectRejectedError.default_hint)
@@ -95,7 +95,7 @@ def test_a_rejection_is_raised(message: str, hint: str) -> None:
 
 def failure(**facts: object) -> str:
     """The document of a refusal, changed."""
-    written = {"kind": "refused", "message": "No.", "hint": "Try `list`.", "exit_status": 6}
+    written = {"kind": "refused", "message": "No.", "hint": "Try `list`.", "exit_status": 6, "facts": {}}
     return json.dumps({"outcome": "failed", "error": written | facts})
 
 
@@ -106,7 +106,7 @@ def error_in(document: str) -> OAuthHelperError:
 
 
 def test_an_unknown_kind_keeps_its_texts_and_status() -> None:
-    error = error_in(failure(kind="brand-new", exit_status=42, code="SVCSTG.REPO.0499"))
+    error = error_in(failure(kind="brand-new", exit_status=42, facts={"code": "SVCSTG.REPO.0499"}))
     assert type(error) is OAuthHelperError
     assert (error.message, error.hint, error.exit_status, error.code) == ("No.", "Try `list`.", 42, "SVCSTG.REPO.0499")
 
@@ -119,18 +119,6 @@ def test_a_class_without_a_kind_of_its_own_arrives_as_its_parent() -> None:
     assert error_in(write_outcome(Failed(StoppedError(_("Hung up"), signal_number=1)))).exit_status == 129
 
 
-@pytest.mark.parametrize("status", [0, -1, 256, True, "6", None, 6.0])
-def test_an_impossible_exit_status_is_ignored(status: object) -> None:
-    assert error_in(failure(exit_status=status)).exit_status == 6
-
-
-@pytest.mark.parametrize("name", ["args", "with_traceback", "to_json", "default_hint", "__class__", "_hidden"])
-def test_attributes_of_the_class_are_not_overwritten(name: str) -> None:
-    error = error_in(failure(**{name: "planted"}))
-    assert name not in vars(error)
-    assert error.args == ("No.",)
-
-
 def documents_of_other_kinds() -> Iterator[str | bytes]:
     yield from ("", b"\xff\xfe", "[" * 100_000, "null", "[]", "{}", '"linked"')
     yield from (json.dumps({"outcome": outcome}) for outcome in ("won", ["waiting"], "linked", "failed"))
@@ -139,11 +127,12 @@ def documents_of_other_kinds() -> Iterator[str | bytes]:
     yield from (f'{{"outcome": "linked", "kept": false, "authorization": {other}}}' for other in ("{}", "[]"))
     yield json.dumps({"outcome": "failed", "error": {}})
     yield from (failure(message=None), failure(message=["No."]), failure(hint=7))
+    yield from (failure(exit_status=status) for status in (0, -1, 256, True, "6"))
 
 
 @pytest.mark.parametrize("document", list(documents_of_other_kinds()))
 def test_another_document_is_an_error_that_does_not_repeat_it(document: str | bytes) -> None:
-    with pytest.raises(OutcomeDocumentError) as caught:
+    with pytest.raises(ValueError, match="an outcome") as caught:
         read_outcome(document)
     assert len(str(caught.value)) < 50
 
@@ -160,6 +149,6 @@ NAMES = st.sampled_from(["outcome", "error", "kind", "message", "hint", "kept", 
 def test_any_json_is_read_or_refused(document: object) -> None:
     try:
         outcome = read_outcome(json.dumps(document))
-    except (OutcomeDocumentError, RedirectRejectedError):
+    except (ValueError, OAuthHelperError):
         return
     assert outcome is None or isinstance(outcome, Linked | Failed)

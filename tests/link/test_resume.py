@@ -28,7 +28,7 @@ from oauth_helper.link_steps import Resumption, resume_all
 from oauth_helper.models import CODE_LIFETIME, Pending, RepoType, Target
 from oauth_helper.receiver import RedirectReceiver
 from oauth_helper.secret import Secret
-from oauth_helper.single_instance import TargetLock, lock_path, runtime_folder
+from oauth_helper.single_instance import lock_path, runtime_folder, try_lock
 
 UNREACHABLE = UnreachableError(_("connection refused"), sent=False)
 USED = CodeOrStateInvalidError(_("code or state is used"))
@@ -191,7 +191,7 @@ async def test_an_entry_that_cannot_be_removed_is_reported_and_changes_no_outcom
 
 @contextmanager
 def locked(target: Target) -> Iterator[None]:
-    lock = TargetLock.try_acquire(lock_path(runtime_folder(), target))
+    lock = try_lock(lock_path(runtime_folder(), target))
     assert lock
     with lock:
         yield

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import json
 import os
 import re
 import socket
@@ -36,7 +35,13 @@ from listener.raw_client import (
     told,
 )
 
-from oauth_helper.errors import MachineError, OutcomeUnknownError, PortTakenError, RefusedError
+from oauth_helper.errors import (
+    MachineError,
+    OutcomeUnknownError,
+    PortTakenError,
+    RedirectRejectedError,
+    RefusedError,
+)
 from oauth_helper.events import Failed, Linked, Outcome, RejectedRequest, Way
 from oauth_helper.i18n import _
 from oauth_helper.listener.handlers import EntryLink, Listener
@@ -604,10 +609,10 @@ async def test_a_rejected_delivery_is_400_with_reason_and_hint() -> None:
     async with listening(RedirectReceiver()) as opened:
         answer = await handed_over(opened, f"https://c.example{DIRECT}?code=pasted-canary&state=stale")
         assert answer.status == 400
-        document = json.loads(answer.body)
-        assert (document["outcome"], document["reason"]) == ("rejected", "foreign-state")
-        assert document["message"] == "not ours: foreign-state"
-        assert document["hint"].startswith("Copy the whole address")
+        with pytest.raises(RedirectRejectedError, match="not ours: foreign-state") as rejected:
+            read_outcome(answer.body)
+        assert rejected.value.reason == "foreign-state"
+        assert rejected.value.hint.startswith("Copy the whole address")
         assert "pasted-canary" not in answer.body
         await genuine(opened)
 
@@ -616,8 +621,11 @@ async def test_an_unreadable_or_too_long_delivery_gets_json() -> None:
     async with listening(RedirectReceiver()) as opened:
         too_long = await handed_over(opened, "x" * 70_000)
         unreadable = await handed_over(opened, "x", Content_Type="multipart/form-data")
-        assert (too_long.status, json.loads(too_long.body)["reason"]) == (413, "too-long")
-        assert (unreadable.status, json.loads(unreadable.body)["reason"]) == (400, "unreadable")
+        assert (too_long.status, unreadable.status) == (413, 400)
+        for answer, reason in ((too_long, "too-long"), (unreadable, "unreadable")):
+            with pytest.raises(RedirectRejectedError) as rejected:
+                read_outcome(answer.body)
+            assert rejected.value.reason == reason
         assert opened.receiver.untouched
 
 
