@@ -28,12 +28,13 @@ IS_REWRITING: Final = os.environ.get("OAUTH_HELPER_TESTS_REWRITE") == "1"
 
 FIXED: Final = {
     r"(?m)^.*\n +http://\S+/start\?k=\S+\n": "",
+    r"http://127\.0\.0\.1:\d+": "https://github.com",
     r"127\.0\.0\.1:\d+": "127.0.0.1:40741",
     r"\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)?": "2026-01-31 09:31",
     r"(?<![\d:])\d\d:\d\d:\d\d(?![\d:])": "09:41:12",
     r"\b[0-9a-f]{32}\b": "0123456789abcdef" * 2,
 }
-"""Every transcript shows the same ports, times and ids, and no advice for a page that opens late."""
+"""Every transcript shows GitHub for the sandbox's Git host, the same times and ids, and no advice for late pages."""
 
 _CONSOLE: Final = re.compile(r"(?<=^```console\n).*?(?=^```$)", re.MULTILINE | re.DOTALL)
 _NOT_RUN: Final = ("make ", "uv tool install .", "export HUAWEICLOUD_SDK_AK=…")
@@ -108,7 +109,7 @@ async def outputs_of(text: str, folder: Path, **environ: str) -> list[str]:
             stderr=STDOUT,
             cwd=folder,
             start_new_session=True,
-            env=runner.environ(sandbox, PATH=path, **secrets, **environ),
+            env=runner.environ(sandbox, PATH=path, COLUMNS="100", **secrets, **environ),
         )
         try:
             async with asyncio.timeout(50):
