@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Link a Git account, unless that is done, and print whose it is: onboard.sh NAME [REPO_TYPE]
+# Link a Git account, unless it is linked, and print the account: onboard.sh NAME [REPO_TYPE]
 # The region and the credentials come from the environment. It may be run again at any time.
 set -euo pipefail
 

@@ -29,14 +29,14 @@ async def sandbox() -> AsyncIterator[Sandbox]:
         yield sandbox
 
 
-def at_desk(sandbox: Sandbox, **more: str) -> dict[str, str]:
+def with_user(sandbox: Sandbox, **more: str) -> dict[str, str]:
     """The environment of a user, with the command and this Python on the path."""
     return commands.environ(sandbox, PATH=f"{Path(sys.executable).parent}:{os.environ['PATH']}", **more)
 
 
 def in_ci(sandbox: Sandbox) -> dict[str, str]:
     """The environment where there is neither a user nor a browser, nor credentials but those that the recipe sets."""
-    found = at_desk(sandbox, CI="true", BROWSER="")
+    found = with_user(sandbox, CI="true", BROWSER="")
     return {name: value for name, value in found.items() if not name.startswith("HUAWEICLOUD_SDK_")}
 
 
@@ -76,7 +76,7 @@ def test_recipes_are_short_and_the_documents_lead_to_each() -> None:
 
 
 async def test_the_makefile_links_once_and_deletes(sandbox: Sandbox) -> None:
-    environ = at_desk(sandbox)
+    environ = with_user(sandbox)
     make = (shutil.which("make") or "make", "--no-print-directory", "-f", RECIPES / "Makefile")
     for _ in range(2):
         end = await run_recipe(*make, "servicestage-link", environ=environ)
@@ -90,44 +90,44 @@ async def test_the_makefile_links_once_and_deletes(sandbox: Sandbox) -> None:
     assert missing.status == 2, "make's own, for whatever failed"
 
 
-async def test_the_shell_script_links_once_and_prints_whose_it_is(sandbox: Sandbox) -> None:
+async def test_the_shell_script_links_once_and_prints_the_account(sandbox: Sandbox) -> None:
     for _ in range(2):
-        end = await run_recipe(RECIPES / "onboard.sh", NAME, environ=at_desk(sandbox))
+        end = await run_recipe(RECIPES / "onboard.sh", NAME, environ=with_user(sandbox))
         assert (end.status, end.out) == (0, "octocat\n"), end.err
     assert sandbox.calls["redirect-url"] == 1
     await assert_one(sandbox, "oauth")
 
 
-async def test_the_shell_script_goes_on_with_a_redirect_in_hand_and_asks_nobody_again() -> None:
+async def test_the_shell_script_finishes_an_interrupted_link_without_asking_the_user_again() -> None:
     async with Sandbox(faults=[Fault.parse("exchange=500-after")]) as sandbox:
         key = sandbox.access_key_without_list
         limited = {"HUAWEICLOUD_SDK_AK": key.access_key, "HUAWEICLOUD_SDK_SK": key.secret_key.reveal()}
-        unknown = await run_recipe(RECIPES / "onboard.sh", NAME, environ=at_desk(sandbox, **limited))
+        unknown = await run_recipe(RECIPES / "onboard.sh", NAME, environ=with_user(sandbox, **limited))
         assert (unknown.status, unknown.out) == (8, "")
         assert unknown.err.count("error: ") == 2, "that of the link, and that of resume"
         for _ in range(2):
-            end = await run_recipe(RECIPES / "onboard.sh", NAME, environ=at_desk(sandbox, BROWSER="false"))
+            end = await run_recipe(RECIPES / "onboard.sh", NAME, environ=with_user(sandbox, BROWSER="false"))
             assert (end.status, end.out) == (0, "octocat\n"), end.err
         assert sandbox.calls["redirect-url"] == 1
         await assert_one(sandbox, "oauth")
 
 
 async def test_the_shell_script_ends_as_the_link_ends(sandbox: Sandbox) -> None:
-    denied = await run_recipe(RECIPES / "onboard.sh", NAME, environ=at_desk(sandbox, SCRIPTED_USER="deny"))
+    denied = await run_recipe(RECIPES / "onboard.sh", NAME, environ=with_user(sandbox, SCRIPTED_USER="deny"))
     assert (denied.status, denied.out) == (4, "")
-    unasked = await run_recipe(RECIPES / "onboard.sh", environ=at_desk(sandbox))
+    unasked = await run_recipe(RECIPES / "onboard.sh", environ=with_user(sandbox))
     assert "usage: onboard.sh NAME" in unasked.err
     assert unasked.status != 0
 
 
 async def test_the_python_script_links_each_account_once(sandbox: Sandbox) -> None:
     for _ in range(2):
-        end = await run_recipe(sys.executable, RECIPES / "onboard.py", environ=at_desk(sandbox))
+        end = await run_recipe(sys.executable, RECIPES / "onboard.py", environ=with_user(sandbox))
         assert (end.status, end.err) == (0, "")
         assert end.out.splitlines() == ["my-team-github: octocat", "my-team-gitee: octocat"]
     assert sandbox.calls["redirect-url"] == 2
     denied = await run_recipe(
-        sys.executable, RECIPES / "onboard.py", environ=at_desk(sandbox, HUAWEICLOUD_SDK_SK="wrong")
+        sys.executable, RECIPES / "onboard.py", environ=with_user(sandbox, HUAWEICLOUD_SDK_SK="wrong")
     )
     assert (denied.status, denied.out) == (3, "")
     assert len(denied.err.splitlines()) == 2
@@ -166,7 +166,7 @@ async def test_the_codearts_build_links_once(sandbox: Sandbox) -> None:
         await assert_one(sandbox, "personal")
 
 
-async def test_the_ansible_task_links_once_and_knows_what_it_changed(sandbox: Sandbox) -> None:
+async def test_the_ansible_task_links_once_and_reports_a_change_only_then(sandbox: Sandbox) -> None:
     secrets = secrets_of_ci(sandbox)
     (play,) = loaded("ansible.yml")
     (task,) = play["tasks"]

@@ -35,13 +35,13 @@ LINK: Final = ("link", "github", "--name", "github-ada")
 LANGUAGES: Final = {"en": "en_US.UTF-8", "zh": "zh_CN.UTF-8"}
 PAGES: Final = ("start", "linked")
 FIXED: Final = {
-    r"127\.0\.0\.1:\d+": "127.0.0.1:40741",
+    r"http://127\.0\.0\.1:\d+": "https://github.com",
     r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d": "2026-01-31 09:31:12",
     r"(?<![\d:])\d\d:\d\d:\d\d(?![\d:])": "09:31:12",
     r"(?<![\d:])\d{1,2}:\d\d(?![\d:])": "9:58",
     r"\b[0-9a-f]{32}\b": "0123456789abcdef" * 2,
 }
-"""Ports, times and request ids: every picture has the same."""
+"""Every picture shows GitHub for the sandbox's Git host, and the same times and request ids."""
 SECRET: Final = re.compile(r"[?&]k=(?!KEY)|\b(state|code)=|\$2a\$|(?<![\w-])[\w-]{43,}(?![\w-])|ghp_", re.ASCII)
 SET_TEXTS: Final = """(() => {
     const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
