@@ -23,29 +23,6 @@ from oauth_helper.private_files import private_folder, read_private, remove_left
 _ENTRY: Final = re.compile(r"pending-[0-9a-f]{32}-[a-z]+\.json")
 
 
-def journal_folder() -> Path | None:
-    """Return ``pending`` in platformdirs' state folder; None if the user has no home. Creates nothing."""
-    try:
-        folder = user_state_path("oauth-helper", appauthor=False)
-    except RuntimeError:  # a container may run as a number that has neither a name nor HOME
-        return None
-    # Older releases of platformdirs return a path below "~" then.
-    return folder / "pending" if folder.is_absolute() else None
-
-
-def has_entries(folder: Path | None) -> bool:
-    """Return whether the folder holds something, or cannot be listed."""
-    if folder is None:
-        return False
-    try:
-        with os.scandir(folder) as entries:
-            return next(entries, None) is not None
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError:
-        return True
-
-
 class Journal:
     """The entries of this user's runs, one for each target and repository type. Several runs may use it at once.
 
@@ -57,8 +34,13 @@ class Journal:
 
     @classmethod
     def of_the_user(cls) -> Self:
-        """Return the one in platformdirs' state folder. The first write creates the folder."""
-        return cls(journal_folder())
+        """Return the one in ``pending`` in platformdirs' state folder. The first write creates the folder."""
+        try:
+            folder = user_state_path("oauth-helper", appauthor=False)
+        except RuntimeError:  # a container may run as a number that has neither a name nor HOME
+            return cls(None)
+        # Older releases of platformdirs return a path below "~" then.
+        return cls(folder / "pending" if folder.is_absolute() else None)
 
     @property
     def is_hidden(self) -> bool:

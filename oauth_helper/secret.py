@@ -59,12 +59,6 @@ class Secret:
     def __format__(self, format_spec: str) -> str:
         return format(_MASK, format_spec)
 
-    def __copy__(self) -> Secret:
-        return self
-
-    def __deepcopy__(self, memo: object) -> Secret:
-        return self
-
     def __reduce__(self) -> tuple[object, ...]:
         raise TypeError("a Secret cannot be pickled")
 

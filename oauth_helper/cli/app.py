@@ -28,7 +28,7 @@ from oauth_helper.cli.console import Console, drain_writers, print_text, transla
 from oauth_helper.cli.help import LANGUAGE_OPTION, Choice, Command, InvalidValue, command, option
 from oauth_helper.errors import MachineError, OAuthHelperError, StoppedError, UsageError, safe_traceback
 from oauth_helper.i18n import Text, _, enumerated
-from oauth_helper.journal import Journal, has_entries, journal_folder
+from oauth_helper.journal import Journal
 from oauth_helper.secret import escaped, is_plain_word
 from oauth_helper.version import VERSION
 
@@ -300,8 +300,8 @@ def _print_version(ctx: click.Context, _param: click.Parameter, wanted: bool) ->
 def program(ctx: click.Context) -> None:
     """Run ``oauth-helper``."""
     # Every shell that starts may run `completion`.
-    if ctx.invoked_subcommand != "completion" and (folder := journal_folder()) and has_entries(folder):
-        _delete_expired(Journal(folder))
+    if ctx.invoked_subcommand != "completion":
+        _delete_expired(Journal.of_the_user())
 
 
 def _delete_expired(journal: Journal) -> None:

@@ -11,7 +11,7 @@ from support.other_users import acting_as, needs_root
 
 from oauth_helper.api import name_for
 from oauth_helper.errors import CredentialsError, SettingsError
-from oauth_helper.journal import has_entries, journal_folder
+from oauth_helper.journal import Journal
 from oauth_helper.models import RepoType
 from oauth_helper.settings import read_config_file, read_credentials_file
 
@@ -42,7 +42,7 @@ def test_a_file_that_is_named_below_a_home_that_there_is_not_is_not_there() -> N
 
 
 def test_there_is_no_journal() -> None:
-    assert not has_entries(journal_folder())
+    assert Journal.of_the_user().folder is None
 
 
 def test_an_authorization_is_named_after_its_git_host_alone() -> None:
