@@ -1,9 +1,7 @@
 """Files and folders that only this user can access: real ones, a real other user, and writers that are killed."""
 
 import os
-import random
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -11,7 +9,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -268,53 +266,3 @@ def test_leftovers_go_when_they_are_old_and_nothing_else_does(folder: Path) -> N
     assert names_in(folder) == sorted(path.name for path in (young, subfolder, *others))
     with pytest.raises(FileNotFoundError):
         remove_leftovers(folder / "none")
-
-
-WRITER = """
-import sys
-from itertools import count
-from pathlib import Path
-from oauth_helper.private_files import remove_leftovers, write_whole
-path, letter, rounds = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-print("started", flush=True)
-for _ in range(rounds) if rounds else count():
-    write_whole(path, letter * 20_000)
-    remove_leftovers(path.parent)
-"""
-
-
-@contextmanager
-def writer(path: Path, letter: str, rounds: int = 0) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-W", "error", "-c", WRITER, str(path), letter, str(rounds)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout
-            assert process.stdout.readline() == "started\n"
-            yield process
-        finally:
-            process.kill()
-
-
-def test_a_writer_killed_at_any_moment_leaves_a_complete_file_and_what_the_sweep_removes(folder: Path) -> None:
-    moments = random.SystemRandom()
-    for _ in range(15):
-        with writer(folder / "entry", "x") as process, pytest.raises(subprocess.TimeoutExpired):
-            process.wait(moments.uniform(0, 0.02))
-        assert process.returncode == -signal.SIGKILL
-        assert read_private(folder / "entry") in {None, "x" * 20_000}
-    leftovers = [path for path in folder.iterdir() if path.name != "entry"]
-    assert leftovers, "the test proves nothing if no writer was killed while it wrote"
-    for path in leftovers:
-        os.utime(path, (time.time() - 61,) * 2)
-    remove_leftovers(folder)
-    assert names_in(folder) == ["entry"]
-
-
-def test_writers_that_sweep_while_others_write_neither_fail_nor_leave_anything(folder: Path) -> None:
-    with ExitStack() as stack:
-        writers = [stack.enter_context(writer(folder / "entry", letter, 150)) for letter in "abc"]
-        while any(process.poll() is None for process in writers):
-            assert read_private(folder / "entry") in {None, "a" * 20_000, "b" * 20_000, "c" * 20_000}
-        for process in writers:
-            assert (process.communicate(timeout=30)[1], process.returncode) == ("", 0)
-    assert names_in(folder) == ["entry"]
