@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from http import HTTPStatus
 from types import TracebackType
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, Self
 
 from aiohttp.web_exceptions import HTTPException, HTTPRequestEntityTooLarge
 from aiohttp.web_protocol import RequestPayloadError
@@ -44,6 +44,10 @@ _FLUSH: Final = 0.2
 _TURNS: Final = 10
 """Turns of the event loop within which an outcome that exists arrives here."""
 
+_PASTED: Final = frozenset({Way.PAGE, Way.TERMINAL, Way.DELIVER})
+"""The ways in which the tab at the console stays open."""
+_BEING_MADE: Final = Secret("")
+"""Stands for the key of every response that is being made."""
 _STOPPED: Final = Failed(OutcomeUnknownError(_("oauth-helper was stopped before the outcome was known")))
 _TOO_LONG: Final = RedirectRejectedError("too-long", _("That is longer than any address"))
 _UNREADABLE: Final = RedirectRejectedError("unreadable", _("What was sent could not be read"))
@@ -55,36 +59,28 @@ class EntryLink:
     While the link is held, a browser that opens it waits: a window is being prepared. :meth:`lead` ends that.
     """
 
-    def __init__(self, origin: str, *, held: bool, good_once: bool, follows: EntryLink | None = None) -> None:
+    def __init__(self, origin: str, *, good_once: bool, follows: EntryLink | None = None) -> None:
         self.key: Secret = _new_key()
         self.address: str = f"{origin}{Route.START}?k={self.key.reveal()}"
         self.is_good_once = good_once
         self.is_used = False
         self.is_revoked = False
+        self.leads_to: str | None = None
+        """Where browsers go; None: to the page."""
         self._follows = follows
-        self._target: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
-        if not held:
-            self.lead(None)
+        self._is_released = asyncio.Event()
 
     def lead(self, target: str | None) -> None:
         """Send every browser at this link to ``target``, or to the page if that is None."""
-        if self._target.done():
-            self._target = asyncio.get_running_loop().create_future()
-        self._target.set_result(target)
-
-    def lead_again(self, target: str | None) -> None:
-        """Send browsers to ``target`` if this link leads away from the page."""
-        if self._target.done() and self._target.result() is not None:
-            self.lead(target)
-
-    def release(self) -> None:
-        """Show the page to browsers that still wait."""
-        if not self._target.done():
-            self._target.set_result(None)
+        self.leads_to = target
+        self._is_released.set()
 
     async def target(self) -> str | None:
         """Wait until it is known where this link leads; a link that follows another one leads where that does."""
-        return await self._follows.target() if self._follows else await asyncio.shield(self._target)
+        if self._follows:
+            return await self._follows.target()
+        await self._is_released.wait()
+        return self.leads_to
 
 
 class _Cookie:
@@ -107,39 +103,6 @@ class _Cookie:
     def delete_on(self, response: Response) -> None:
         """Delete the cookie: another program may use our port later."""
         response.del_cookie(self._name)
-
-
-class _DoneLink(NamedTuple):
-    """To which attempt an address of ``/done`` belongs."""
-
-    attempt: int
-    entry: EntryLink | None
-    """The link of the page that asks there how the attempt goes on."""
-
-
-class _PendingResponses:
-    """Counts, by key, the responses that are being made and those that clients were told to fetch later."""
-
-    def __init__(self) -> None:
-        self._counts: Counter[Secret | None] = Counter()
-        self._all_sent = asyncio.Event()
-        self._all_sent.set()
-
-    def add(self, key: Secret | None) -> None:
-        self._counts[key] += 1
-        self._all_sent.clear()
-
-    def remove(self, key: Secret | None) -> None:
-        """Count a response that is sent; it need not be one that was promised."""
-        if self._counts[key] <= 1:
-            del self._counts[key]
-        else:
-            self._counts[key] -= 1
-        if not self._counts:
-            self._all_sent.set()
-
-    async def all_sent(self) -> None:
-        await self._all_sent.wait()
 
 
 class Listener:
@@ -166,7 +129,11 @@ class Listener:
         self._preference = preference
         self._server: Server | None = None
         self._entry_links: dict[Secret, EntryLink] = {}
-        self._done_links: dict[Secret, _DoneLink] = {}
+        self._done_links: dict[Secret, tuple[int, EntryLink | None]] = {}
+        """The attempt to which an address of ``/done`` belongs, and the link of the page that asks there."""
+        self._promised: Counter[Secret] = Counter()
+        """By key, the responses that clients were told to fetch later; and those that are being made."""
+        self._has_answered = asyncio.Event()
         self._attempt = 0
         """Counts the attempts at all links that this listener serves."""
         self._more_to_come = False
@@ -200,7 +167,7 @@ class Listener:
 
     async def _say_farewell(self) -> None:
         for link in self._entry_links.values():
-            link.release()
+            link.lead(link.leads_to)
         for _turn in range(_TURNS):
             if self._outcome.done():
                 break
@@ -208,7 +175,9 @@ class Listener:
         self._outcome.cancel()
         with suppress(TimeoutError):  # The browser need not fetch the page.
             async with asyncio.timeout(_FAREWELL):
-                await self._pending.all_sent()
+                while self._promised.total():
+                    self._has_answered.clear()
+                    await self._has_answered.wait()
 
     @property
     def address(self) -> str:
@@ -225,10 +194,11 @@ class Listener:
             self.revoke(link)
         self._receiver = receiver
         self._more_to_come = more_to_come
-        self._pages = {language: Pages(receiver.request.repo_type, language) for language in Language}
+        request = receiver.request
+        self._pages = {language: Pages(request.repo_type, request.redirect_uri, language) for language in Language}
         self._outcome = asyncio.create_task(receiver.outcome(), name="outcome, for the listener's pages")
         self._started_over = asyncio.get_running_loop().create_future()
-        self._pending = _PendingResponses()
+        self._promised = Counter({_BEING_MADE: self._promised[_BEING_MADE]})
         self._begin_attempt()
         self._after_second_use = self._private_window = None
         if self._server:
@@ -246,7 +216,7 @@ class Listener:
 
     def _new_done_key(self, entry: EntryLink | None = None) -> Secret:
         key = _new_key()
-        self._done_links[key] = _DoneLink(self._attempt, entry)
+        self._done_links[key] = self._attempt, entry
         return key
 
     def start(self, *, held: bool = False, good_once: bool = True, follows: EntryLink | None = None) -> EntryLink:
@@ -257,7 +227,9 @@ class Listener:
         """
         if not self._attempt:
             raise RuntimeError("the listener does not serve yet")
-        link = EntryLink(f"http://{self._authority}", held=held, good_once=good_once, follows=follows)
+        link = EntryLink(f"http://{self._authority}", good_once=good_once, follows=follows)
+        if not held:
+            link.lead(None)
         self._entry_links[link.key] = link
         return link
 
@@ -265,7 +237,7 @@ class Listener:
         """Reject further requests to this address, because another program may know its KEY."""
         del self._entry_links[link.key]
         link.is_revoked = True
-        link.release()
+        link.lead(link.leads_to)
 
     def start_over(self, target: str | None) -> str:
         """Send waiting tabs to ``target``, or to the page if that is None; return a new address of ``/start``.
@@ -273,7 +245,8 @@ class Listener:
         With ``target``, tabs in our window go there at once; all others show the page of the new attempt.
         """
         for link in self._entry_links.values():
-            link.lead_again(target)
+            if link.leads_to:
+                link.lead(target)
         self._begin_attempt()
         self.handed_on = self.start()
         self.handed_on.lead(target)
@@ -297,8 +270,7 @@ class Listener:
         path, _, query = request.raw_path.partition("?")
         route, key = Route(path), Secret(query.partition("=")[2])
         entry = None if route is Route.DIRECT else self._entry_links.get(key)
-        pending = self._pending
-        pending.add(None)
+        self._promised[_BEING_MADE] += 1
         try:
             is_other_user = await is_peer_other_user(request.transport)
             # Nothing is awaited between this check and the use of the KEY, so that only one request can be the first.
@@ -311,7 +283,7 @@ class Listener:
                 return await self._enter(request, route, entry)
             return await (self._direct(request, query) if route is Route.DIRECT else self._done(request, key))
         finally:
-            pending.remove(None)
+            self._keep_promise(_BEING_MADE)
 
     def _already_opened(self, request: BaseRequest) -> Response:
         self._ignore(RejectedRequest.ALREADY_OPENED)
@@ -331,7 +303,7 @@ class Listener:
         elif route is Route.REDIRECT:
             response = await self._pasted(request, entry)
         else:
-            self._pending.remove(entry.key)
+            self._keep_promise(entry.key)
             await self._wait_for_outcome(self._timeout)
             response = self._document(request, entry)
         if entry.is_good_once and not self._outcome.done():
@@ -391,11 +363,11 @@ class Listener:
     def _see_done(self, entry: EntryLink | None = None) -> Response:
         """Redirect to the final page; that removes the code from address bar and history (RFC 9700 section 4.3.1)."""
         key = self._new_done_key(entry)
-        self._pending.add(key)
+        self._promised[key] += 1
         return _redirect(_done_target(key))
 
     async def _done(self, request: BaseRequest, key: Secret) -> Response:
-        self._pending.remove(key)
+        self._keep_promise(key)
         if _is_sent_by_our_script(request):
             return await self._continue_page(request, key)
         if self._receiver.has_redirect:
@@ -427,7 +399,10 @@ class Listener:
         if not is_over:
             self._promise(request, key)
         page = self._pages_for(request).outcome(
-            self._known_outcome(), live=_done_target(key), has_redirect=has_redirect, more_to_come=self._more_to_come
+            self._known_outcome(),
+            live=_done_target(key),
+            was_pasted=self._receiver.way in _PASTED,
+            more_to_come=self._more_to_come,
         )
         response = _show(page)
         if is_over and not self._more_to_come and self._cookie.is_in(request.headers):
@@ -442,7 +417,12 @@ class Listener:
     def _promise(self, request: BaseRequest, key: Secret) -> None:
         """Count a response that the client is told to fetch; a client that has left does not come back."""
         if request.transport:
-            self._pending.add(key)
+            self._promised[key] += 1
+
+    def _keep_promise(self, key: Secret) -> None:
+        """Count a response that is sent; it need not be one that was promised."""
+        self._promised[key] = max(self._promised[key] - 1, 0)
+        self._has_answered.set()
 
     def _next_attempt_address(self, handed_on: EntryLink) -> str:
         """Return an address that leads where ``handed_on`` does and is good once, because DONEKEY is not."""

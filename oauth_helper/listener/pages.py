@@ -10,52 +10,44 @@ from functools import cache
 from typing import Final, NamedTuple
 
 from markupsafe import Markup
+from yarl import URL
 
-from oauth_helper.errors import AuthorizationDeniedError, OAuthHelperError, OutcomeUnknownError, RefusedError
+from oauth_helper.errors import AuthorizationDeniedError, OutcomeUnknownError
 from oauth_helper.events import Linked, Outcome
 from oauth_helper.i18n import N_, NO_TEXT, Language, Text, _
 from oauth_helper.listener.request_policy import Route
 from oauth_helper.models import RepoType
 from oauth_helper.secret import safe_text
 from oauth_helper.templates import render, source
+from oauth_helper.values import is_loopback, parse_address
 
+_PASTE_FINAL: Final = N_("Choose “Continue to {host}” again, and paste the whole address where the tab ends this time.")
 PROBLEMS: Final[Mapping[str, tuple[str, str]]] = {
     "no-redirect": (
-        N_("This does not hold the address where {host} sent the browser."),
-        N_("Sign in and authorize first. Then copy the whole address of the tab where it ended, and paste it here."),
+        N_("That isn’t the address {host} sent you to."),
+        N_("Sign in and authorize first. Then copy the whole address from the address bar of that tab, and paste it."),
     ),
-    "foreign-state": (
-        N_("This address belongs to another attempt, most likely an earlier one, or its end is missing."),
-        N_("Choose “Continue to {host}” once more, and paste the whole address where the browser ends this time."),
-    ),
+    "foreign-state": (N_("This address is from another attempt, or its end is missing."), _PASTE_FINAL),
     "missing-code": (
-        N_("This address is not whole: the code is missing from it."),
-        N_("Copy the address again, from its first to its last character, and paste it here."),
+        N_("This address is incomplete: it contains no code."),
+        N_("Copy the address again, from the first to the last character, and paste it."),
     ),
     "repeated-parameter": (
-        N_("This address says the same thing twice, so it cannot be told which is meant."),
-        N_("Paste one address alone, just as it stands in the address bar."),
+        N_("This address contains a parameter twice."),
+        N_("Paste exactly one address, unchanged, as the address bar shows it."),
     ),
-    "wrong-repo-type": (
-        N_("This address is for another kind of Git host than {host}."),
-        N_("Choose “Continue to {host}”, and paste the address where the browser ends then."),
-    ),
-    "wrong-issuer": (
-        N_("This address was given out by another server than the one that was asked."),
-        N_("Choose “Continue to {host}”, and paste the address where the browser ends then."),
-    ),
+    "wrong-repo-type": (N_("This address is for a Git host other than {host}."), _PASTE_FINAL),
+    "wrong-issuer": (N_("This address comes from another server than the one you authorized at."), _PASTE_FINAL),
     "too-long": (
         N_("This is longer than any address."),
-        N_("Copy only the address from the address bar of the tab where the browser ended, and paste it here."),
+        N_("Copy only the address from the address bar of the tab, and paste it."),
     ),
-    "unreadable": (
-        N_("What the browser sent could not be read."),
-        N_("Paste the address again, as plain text."),
-    ),
+    "unreadable": (N_("What the browser sent could not be read."), N_("Paste the address again, as plain text.")),
 }
 """By the reason of a rejection: what is wrong, and what to do. The texts quote nothing of the rejected address."""
 
 _PACKAGE: Final = "oauth_helper.listener"
+_DEFAULT_CONSOLE: Final = URL("https://console.huaweicloud.com")
 _WORD: Final = re.compile(r"[^\W_]+")
 
 
@@ -77,10 +69,14 @@ class Pages:
     again, if scripts run.
     """
 
-    def __init__(self, repo_type: RepoType, language: Language) -> None:
+    def __init__(self, repo_type: RepoType, redirect_uri: str | None, language: Language) -> None:
         self._host = repo_type.display_name
         self._language = language
         self._rejected: dict[str, Page] = {}
+        try:
+            self._console = parse_address(redirect_uri or "").origin()
+        except ValueError:
+            self._console = _DEFAULT_CONSOLE
 
     def start(
         self, key: str, *, authorization_url: str, private_start: str, live: str, reason: str | None = None
@@ -106,52 +102,54 @@ class Pages:
             remedy=remedy,
         )
 
-    def message(self, message: str, /, *, live: str = "", more_to_come: bool = False, **values: object) -> Page:
+    def message(self, message: str, /, *, live: str = "", **values: object) -> Page:
         """Return a page of ``messages.html``."""
-        scripts = ("live.js",) if live else ()
-        return self._render("messages.html", scripts, message=message, live=live, more_to_come=more_to_come, **values)
+        values = {"more_to_come": False, "was_pasted": False, **values}
+        return self._render("messages.html", ("live.js",) if live else (), message=message, live=live, **values)
 
     def rejected(self, reason: str) -> Page:
         """Return the page for a direct request that is not the expected redirect."""
         if reason not in self._rejected:  # An attacker who guesses causes thousands of them.
-            is_foreign = reason == "foreign-state"
-            self._rejected[reason] = self.message("rejected", is_foreign=is_foreign, problem=self._problem(reason)[0])
+            self._rejected[reason] = self.message("rejected", problem=self._problem(reason)[0])
         return self._rejected[reason]
 
     def outcome(
-        self, outcome: Outcome | None, *, live: str = "", has_redirect: bool = False, more_to_come: bool = False
+        self, outcome: Outcome | None, *, live: str = "", was_pasted: bool = False, more_to_come: bool = False
     ) -> Page:
         """Return the final page, or a page that waits for the outcome if it is None.
 
-        ``has_redirect`` tells whether a redirect was received. With ``more_to_come``, the page goes on to the next
-        link by itself.
+        ``was_pasted``: a tab at the console is open too. With ``more_to_come``, the page goes on to the next link by
+        itself.
         """
         if outcome is None:
             return self.message("waiting", live=live)
         live = live if more_to_come else ""
         if isinstance(outcome, Linked):
             record = outcome.authorization
+            name, user = safe_text(record.name), safe_text(record.repo_user)
             return self.message(
                 "linked",
                 live=live,
                 more_to_come=more_to_come,
+                was_pasted=was_pasted,
                 kept=outcome.kept,
-                name=safe_text(record.name),
-                initials=_initials(safe_text(record.repo_user) or self._host),
-                facts=_facts(
-                    {_("Account"): record.repo_user, _("Git host"): self._host, _("Authorization"): record.name}
-                ),
+                name=name,
+                initials=_initials(user or self._host),
+                facts=_facts({_("Account"): user, _("Git host"): self._host, _("Authorization"): name}),
             )
         error = outcome.error
-        kind = "denied" if isinstance(error, AuthorizationDeniedError) else "failed"
+        is_denial = isinstance(error, AuthorizationDeniedError)
+        description = safe_text(error.description) if isinstance(error, AuthorizationDeniedError) else ""
+        answer = _("{host} says", host=self._host)
         return self.message(
             "failed",
             live=live,
             more_to_come=more_to_come,
-            outcome="unknown" if isinstance(error, OutcomeUnknownError) else kind,
+            was_pasted=was_pasted,
+            outcome="unknown" if isinstance(error, OutcomeUnknownError) else "denied" if is_denial else "failed",
+            is_users_choice=isinstance(error, AuthorizationDeniedError) and error.error == "access_denied",
             error=error,
-            meaning=_meaning_for_state(error, has_redirect=has_redirect),
-            facts=_facts({_("Error code"): error.code, _("Request ID"): error.request_id}),
+            facts=_facts({answer: description, _("Error code"): error.code, _("Request ID"): error.request_id}),
         )
 
     def _problem(self, reason: str) -> tuple[Text, Text]:
@@ -165,6 +163,8 @@ class Pages:
             template,
             self._language,
             host=self._host,
+            console=self._console,
+            is_sandbox=is_loopback(self._console.host),
             style=Markup(style),  # noqa: S704 - a file of ours
             scripts=[Markup(text) for text in code],  # noqa: S704 - files of ours
             **values,
@@ -194,20 +194,6 @@ def _hash(text: str) -> str:
 
 def _facts(facts: Mapping[Text, str | None]) -> list[tuple[Text, str]]:
     return [(term, safe_text(value)) for term, value in facts.items() if value]
-
-
-def _meaning_for_state(error: OAuthHelperError, *, has_redirect: bool) -> Text:
-    """Return what became of the state, where that is known: it is good once, and the next attempt needs another."""
-    if isinstance(error, OutcomeUnknownError):
-        return _("ServiceStage may have used up the code and the one-time state of this attempt, or may not.")
-    if isinstance(error, AuthorizationDeniedError) or not has_redirect:
-        return _(
-            "ServiceStage was given neither a code nor the one-time state of this attempt, so nothing has changed "
-            "there. The next attempt gets a fresh state."
-        )
-    if isinstance(error, RefusedError):
-        return _("The one-time state of this attempt is spent. The next attempt gets a fresh one.")
-    return NO_TEXT
 
 
 def _initials(name: str) -> str:

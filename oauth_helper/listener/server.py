@@ -10,9 +10,8 @@ import socket
 import sys
 from asyncio.trsock import TransportSocket
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from http import HTTPStatus
-from math import inf
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,7 +26,7 @@ from aiohttp.web_response import Response, StreamResponse
 from aiohttp.web_server import Server as LowLevelServer
 from multidict import CIMultiDict
 
-from oauth_helper.errors import MachineError, PortTakenError, UsageError, cannot_listen, safe_traceback
+from oauth_helper.errors import PortTakenError, UsageError, cannot_listen, safe_traceback
 from oauth_helper.events import RejectedRequest
 from oauth_helper.i18n import _
 from oauth_helper.values import BLOCKED_PORTS
@@ -55,11 +54,22 @@ def listen(port: int | None) -> socket.socket:
         raise UsageError(_("Browsers block port {port}; use another one, such as {other}", port=port, other=8765))
     try:
         with ExitStack() as blocked:
-            while (sock := _listen(port or 0)).getsockname()[1] in BLOCKED_PORTS and not port:
+            while (sock := _listen(port or 0)).getsockname()[1] in BLOCKED_PORTS:
                 blocked.enter_context(sock)  # Kept open until another port is found.
             return sock
     except OSError as error:
-        raise _port_error(port, error) from error
+        if error.errno == errno.EADDRINUSE and port:
+            message = _("Port {port} on {host} is taken: another program listens there", port=port, host=HOST)
+            raise PortTakenError(message) from error
+        if error.errno == errno.EACCES and port:
+            message = _(
+                "Port {port} on {host} is reserved: the system does not let this user listen there",
+                port=port,
+                host=HOST,
+            )
+            hint = _("Leave out --port to take any free port, or name another one above 1023.")
+            raise PortTakenError(message, hint=hint) from error
+        raise cannot_listen(error) from error
 
 
 def _listen(port: int) -> socket.socket:
@@ -79,18 +89,6 @@ def _listen(port: int) -> socket.socket:
 def _set_reuse_address(sock: socket.socket | TransportSocket, reuse: bool) -> None:
     if sys.platform == "linux":  # pragma: no branch - elsewhere the port would be shared
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, reuse)
-
-
-def _port_error(port: int | None, error: OSError) -> MachineError:
-    if error.errno == errno.EADDRINUSE and port:
-        return PortTakenError(_("Port {port} on {host} is taken: another program listens there", port=port, host=HOST))
-    if error.errno == errno.EACCES and port:
-        message = _(
-            "Port {port} on {host} is reserved: the system does not let this user listen there", port=port, host=HOST
-        )
-        hint = _("Leave out --port to take any free port, or name another one above 1023.")
-        return PortTakenError(message, hint=hint)
-    return cannot_listen(error)
 
 
 def hold_ipv6(port: int) -> socket.socket | None:
@@ -123,7 +121,7 @@ class _ConnectionLimiter:
 
     def __init__(self) -> None:
         # At most a quarter of the files that this process may open are connections. macOS allows only 256.
-        self._max = int(min(_open_files_limit() / 4, _MAX_CONNECTIONS))
+        self._max = min(_open_files_limit() // 4, _MAX_CONNECTIONS)
         # A new connection is read within eight turns of the event loop; none should be closed before.
         self.accepted_at_once: int = max(1, min(_MAX_ACCEPTED_AT_ONCE, self._max // 8))
         self._idle: dict[RequestHandler, None] = {}
@@ -154,21 +152,21 @@ class _ConnectionLimiter:
                 self._idle[connection] = None
 
 
-def _open_files_limit() -> float:
+def _open_files_limit() -> int:
     if sys.platform == "win32":  # pragma: no cover - Windows has no such limit
-        return inf
+        return sys.maxsize
     import resource  # noqa: PLC0415 - not on Windows
 
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return inf if limit == resource.RLIM_INFINITY else limit
+    return sys.maxsize if limit == resource.RLIM_INFINITY else limit
 
 
 Address = tuple[str, int]
 
 _TABLES: Final = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
-"""proc(5)."""
-_IPV4_MAPPED: Final = bytes(10) + b"\xff\xff"
-"""The first bytes of an IPv6 address that contains an IPv4 address (RFC 4291 section 2.5.5.2)."""
+"""proc(5). Addresses are 32-bit words in hexadecimal, each in the byte order of the machine."""
+_IPV4_MAPPED: Final = "0000000000000000FFFF0000" if sys.byteorder == "little" else "00000000000000000000FFFF"
+"""How an IPv6 address begins that contains an IPv4 address (RFC 4291 section 2.5.5.2): IPv6 sockets have IPv4 peers."""
 _ROOT: Final = 0
 
 
@@ -189,7 +187,10 @@ def is_other_user(peer: Address, ours: Address) -> bool:
     """
     if not _can_know_users():
         return False
-    tables = b"".join(_read_table(path) for path in _TABLES)
+    tables = b""
+    for path in _TABLES:
+        with suppress(OSError):
+            tables += path.read_bytes()
     if not _find_socket(tables, ours, peer):
         return False
     owner = _find_socket(tables, peer, ours)
@@ -200,33 +201,18 @@ def _can_know_users() -> bool:
     return sys.platform == "linux" and os.geteuid() != _ROOT
 
 
-def _read_table(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError:
-        return b""
-
-
 def _find_socket(tables: bytes, near: Address, far: Address) -> tuple[int, int] | None:
     """Return user and inode of the socket with these addresses; the inode is 0 if no program holds the socket."""
-    for near_text, far_text in zip(_spellings(near), _spellings(far), strict=True):
-        _, found, rest = tables.partition(f" {near_text} {far_text} ".encode())
+    for prefix in ("", _IPV4_MAPPED):
+        _, found, rest = tables.partition(f" {prefix}{_to_hex(near)} {prefix}{_to_hex(far)} ".encode())
         if found:
             _state, _queues, _timer, _retransmits, user, _timeout, inode, *_ = rest.split(b"\n", 1)[0].split()
             return int(user), int(inode)
     return None
 
 
-def _spellings(address: Address) -> tuple[str, str]:
-    """Return the address as the IPv4 and the IPv6 table contain it: an IPv6 socket can have IPv4 peers."""
-    host, port = socket.inet_aton(address[0]), f"{address[1]:04X}"
-    return f"{_to_hex(host)}:{port}", f"{_to_hex(_IPV4_MAPPED + host)}:{port}"
-
-
-def _to_hex(address: bytes) -> str:
-    """Return 32-bit words in hexadecimal, each in the byte order of the machine."""
-    words = (address[at : at + 4] for at in range(0, len(address), 4))
-    return "".join(f"{int.from_bytes(word, sys.byteorder):08X}" for word in words)
+def _to_hex(address: Address) -> str:
+    return f"{int.from_bytes(socket.inet_aton(address[0]), sys.byteorder):08X}:{address[1]:04X}"
 
 
 _log = logging.getLogger(__name__)

@@ -263,7 +263,7 @@ async def test_a_second_use_is_told_on_the_terminal_with_an_address_that_works()
     async with Sandbox() as sandbox, terminal(*LINK, "--no-browser", environ=commands.environ(sandbox)) as screen:
         first = (await screen.line_with("/start?k=")).split()[-1]
         async with ClientSession() as browser:
-            for status, title in ((200, "Link your GitHub account"), (404, "This page was already opened")):
+            for status, title in ((200, "Link your GitHub account"), (404, "This page is already open")):
                 async with browser.get(first) as answer:
                     assert (answer.status, title in await answer.text()) == (status, True)
             await screen.until("already opened, and is asked for once")

@@ -1,4 +1,4 @@
-"""Every page of the listener, served as it is to a browser."""
+"""Every page of the listener and of the sandbox, served as it is to a browser."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from aiohttp import web
+from sandbox.sandbox_user import changed, open_raw_user, origin
 
 from oauth_helper.errors import AuthorizationDeniedError, CodeOrStateInvalidError, OAuthHelperError, OutcomeUnknownError
 from oauth_helper.events import Failed, Linked
@@ -29,14 +30,14 @@ _UNKNOWN = OutcomeUnknownError(_("ServiceStage gave no answer"))
 
 def all_pages(language: Language) -> dict[str, Page]:
     """Return the pages by name. The scripts of ``lost`` find no listener; those of the others wait."""
-    pages = Pages(RepoType.GITHUB, language)
+    pages = Pages(RepoType.GITHUB, "https://console.huaweicloud.com/servicestage/oauth", language)
 
     def start(live: str, reason: str | None = None) -> Page:
         url = "https://github.example/login/oauth/authorize?state=s"
         return pages.start("k", authorization_url=url, private_start="/start?k=p", live=live, reason=reason)
 
     def failed(error: OAuthHelperError) -> Page:
-        return pages.outcome(Failed(error), has_redirect=True)
+        return pages.outcome(Failed(error), was_pasted=True)
 
     return {
         "start": start("/done"),
@@ -51,13 +52,32 @@ def all_pages(language: Language) -> dict[str, Page]:
         "already-opened": pages.message("already opened"),
         "other-user": pages.message("other user"),
         "lost": start("/lost-listener"),
+        "linked-in-sandbox": Pages(RepoType.GITHUB, "http://127.0.0.1:1/", language).outcome(Linked(_RECORD)),
     }
+
+
+async def sandbox_pages(language: Language) -> dict[str, Page]:
+    """Return the pages of the sandbox by name."""
+    async with open_raw_user() as user:
+        user.session.headers["Accept-Language"] = language
+        consent = await user.authorization_url()
+        _, redirect = await user.decide("github", "authorize")
+        response, _html = await user.get(redirect)
+        sign_in = f"{origin(redirect)}{response.headers['Location']}"
+        addresses = {"consent": consent, "invalid": changed(consent, client_id="x"), "sign-in": sign_in}
+        answers = {name: await user.get(address) for name, address in addresses.items()}
+        await user.post(sign_in.partition("?")[0], {"service": redirect})
+        answers["console"] = await user.get(redirect)
+        return {
+            name: Page(html, response.headers["Content-Security-Policy"], language)
+            for name, (response, html) in answers.items()
+        }
 
 
 @asynccontextmanager
 async def gallery(language: Language = Language.ENGLISH) -> AsyncIterator[dict[str, str]]:
     """Serve all pages; the value is their addresses by name."""
-    pages = all_pages(language)
+    pages = all_pages(language) | await sandbox_pages(language)
     is_over = asyncio.Event()
 
     async def show(request: web.Request) -> web.Response:

@@ -44,6 +44,7 @@ class RedirectReceiver(receiver.RedirectReceiver):
     """Those of ``taken``, for a test that waits for them."""
     ignored: list[str] = field(default_factory=list)
     rejected: list[RejectedRequest] = field(default_factory=list)
+    way: Way | None = None
     visits: int = 0
     new_addresses: list[str] = field(default_factory=list)
     """The addresses that were announced after a second use."""
@@ -64,6 +65,7 @@ class RedirectReceiver(receiver.RedirectReceiver):
         if not denied and len(values.get("code", [])) != 1:
             self._reject("repeated-parameter" if "code" in values else "missing-code")
         self.taken.append(way)
+        self.way = way
         self.arrivals.put_nowait(way)
         if denied:
             self.end(Failed(AuthorizationDeniedError(denied[0], values["error_description"][0])))

@@ -62,7 +62,8 @@ async def test_start_is_a_page_with_one_link_to_the_git_host_and_one_form() -> N
     assert (authorize["target"], authorize["rel"]) == ("_blank", "noopener noreferrer")
     assert seen.all("form") == [{"method": "post", "action": f"/redirect?k={opened.key}"}]
     assert [field["name"] for field in seen.all("textarea")] == ["redirect"]
-    assert seen.all("link") == [{"rel": "icon", "href": "data:,"}]
+    [icon] = seen.all("link")
+    assert str(icon["href"]).startswith("data:image/svg+xml,")
     assert "<script>alert" not in page.body
     assert opened.receiver.untouched
 
@@ -97,8 +98,8 @@ async def test_a_multipart_form_is_read_too() -> None:
 async def test_a_rejected_text_shows_the_page_again_and_is_not_echoed() -> None:
     async with listening(RedirectReceiver()) as opened:
         page = await paste(opened, f"https://console.huaweicloud.com{DIRECT}?code=pasted-canary&state=stale")
-        assert "belongs to another attempt" in page.body
-        assert "Choose “Continue to GitHub” once more" in page.body
+        assert "from another attempt" in page.body
+        assert "Choose “Continue to GitHub” again" in page.body
         assert page.status == 400
         assert len(Forms(page.body).all("form")) == 1
         assert "pasted-canary" not in page.body
@@ -190,7 +191,7 @@ async def test_a_direct_request_that_is_rejected_is_400_and_the_wait_goes_on() -
     async with listening(RedirectReceiver()) as opened:
         rejected = await ask(opened.port, f"{DIRECT}?code=rejected-canary&state=stale")
         assert rejected.status == 400
-        assert "still waits" in rejected.body
+        assert "still waiting" in rejected.body
         assert "rejected-canary" not in rejected.body
         assert not opened.receiver.known.done()
         await genuine(opened)
@@ -210,7 +211,7 @@ async def test_long_cookies_of_other_programs_are_accepted() -> None:
 
 OUTCOMES: list[tuple[Outcome, str, tuple[str, ...]]] = [
     (LINKED, "linked", ("account is linked", "my-auth")),
-    (Linked(LINKED.authorization, kept=True), "linked", ("stood already",)),
+    (Linked(LINKED.authorization, kept=True), "linked", ("already linked", "was kept")),
     (
         Failed(
             RefusedError(
@@ -226,7 +227,7 @@ OUTCOMES: list[tuple[Outcome, str, tuple[str, ...]]] = [
     (
         Failed(OutcomeUnknownError(_("No answer."))),
         "unknown",
-        ("not known whether GitHub was linked", "No answer."),
+        ("Couldn’t tell whether your GitHub account was linked", "No answer."),
     ),
 ]
 
@@ -297,7 +298,7 @@ async def test_a_used_key_is_accepted_only_with_the_cookie() -> None:
         for stranger in ("", f"oauth-helper-{opened.port}=guessed", cookie.replace(f"{opened.port}=", "1=")):
             answer = await begin(opened, opened.first, stranger)
             assert answer.status == 404
-            assert "already opened" in answer.body
+            assert "already open" in answer.body
             assert opened.receiver.authorization_url not in answer.body
             assert "authorize" not in answer.body
             assert "set-cookie" not in answer.headers
@@ -314,7 +315,7 @@ async def test_a_used_key_opens_neither_redirect_nor_outcome() -> None:
             await ask(opened.port, f"/outcome?k={opened.first}", Accept="application/json"),
         ):
             assert answer.status == 404
-            assert "already opened" in answer.body
+            assert "already open" in answer.body
         assert not receiver.taken
         assert not receiver.ignored
         assert receiver.rejected == [RejectedRequest.ALREADY_OPENED] * 3

@@ -275,7 +275,7 @@ async def test_a_page_goes_on_to_the_next_link(tab: Tab) -> None:
         await tab.open(await opened.listener.serve(first, more_to_come=True))
         first.judge(ADDRESS, Way.TERMINAL)
         await tab.wait_for(f"{TOLD} === 'linked'")
-        assert "goes on to the next account" in await tab.evaluate("document.body.innerText")
+        assert "continues with the next account" in await tab.evaluate("document.body.innerText")
         await opened.listener.serve(second)
         assert opened.listener.handed_on
         opened.listener.handed_on.lead(None)
@@ -348,7 +348,7 @@ async def test_the_cookie_is_sent_after_a_redirect_from_another_site(browser: Br
         assert opened.receiver.rejected == []
         async with type(browser)() as other:
             await other.tab.open(start)
-            assert "already opened" in await other.tab.evaluate("document.body.innerText")
+            assert "already open" in await other.tab.evaluate("document.body.innerText")
             assert not await other.tab.evaluate(HAS_FORM)
         assert opened.receiver.rejected == [RejectedRequest.ALREADY_OPENED]
         assert len(opened.receiver.new_addresses) == 1

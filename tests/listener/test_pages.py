@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
-from listener.raw_client import ADDRESS, DIRECT, Forms, RedirectReceiver, ask
+from listener.raw_client import ADDRESS, DIRECT, LINKED, Forms, RedirectReceiver, ask
 from support.command_runner import use_temporary_folder
 
 from oauth_helper import templates
@@ -19,7 +19,14 @@ from oauth_helper.browsers.discovery import Family, choose_here
 from oauth_helper.browsers.drivers import Timeouts
 from oauth_helper.browsers.launch import driver_for, launched
 from oauth_helper.browsers.window import rejected
-from oauth_helper.errors import NoBrowserError, OAuthHelperError, RefusedError
+from oauth_helper.errors import (
+    AuthorizationDeniedError,
+    DeadlineError,
+    NoBrowserError,
+    OAuthHelperError,
+    RefusedError,
+    StoppedError,
+)
 from oauth_helper.events import Failed, Linked, Way
 from oauth_helper.i18n import Language, Preference, _
 from oauth_helper.listener.handlers import Listener
@@ -69,7 +76,7 @@ def shouted(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pages]:
     catalog = Shouting()
     monkeypatch.setattr(templates, "catalog_of", lambda _language: catalog)
     templates._environment.cache_clear()
-    yield Pages(RepoType.GITHUB, Language.CHINESE)
+    yield Pages(RepoType.GITHUB, None, Language.CHINESE)
     templates._environment.cache_clear()
 
 
@@ -96,17 +103,49 @@ def test_every_word_of_a_page_is_a_message(shouted: Pages) -> None:
     assert "<p>«An end.»。</p>" in page.html
 
 
-def test_the_page_of_a_failure_tells_what_became_of_the_state() -> None:
-    pages = Pages(RepoType.GITHUB, Language.ENGLISH)
-    refused = Failed(RefusedError(_("No"), hint=_("")))
-    assert "state of this attempt is spent" in pages.outcome(refused, has_redirect=True).html
-    assert "given neither a code nor the one-time state" in pages.outcome(refused).html
-    failed = pages.outcome(Failed(OAuthHelperError(_("No"))), has_redirect=True)
-    assert "What it means" not in failed.html
+@pytest.mark.parametrize(
+    ("error", "heading", "words"),
+    [
+        (AuthorizationDeniedError("access_denied", "No!"), "You denied access to your GitHub account", "No!"),
+        (AuthorizationDeniedError("server_error", ""), "GitHub refused the authorization", "Run the command again"),
+        (DeadlineError(_("Time is up")), "Your GitHub account was not linked", "Time is up."),
+        (StoppedError(_("Interrupted")), "Your GitHub account was not linked", "Interrupted."),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_the_page_of_a_failure_is_short(error: OAuthHelperError, heading: str, words: str) -> None:
+    html = Pages(RepoType.GITHUB, None, Language.ENGLISH).outcome(Failed(error)).html
+    assert f"<h1>{heading}</h1>" in html
+    assert words in html
+    assert "<h2>" not in html
+
+
+@pytest.mark.parametrize(
+    ("redirect_uri", "expected"),
+    [
+        ("https://console.huaweicloud.com/servicestage/oauth?a=b", 'href="https://console.huaweicloud.com"'),
+        ("https://ada@console.eu.huaweicloud.com:443/x", 'href="https://console.eu.huaweicloud.com"'),
+        ("http://console.example/x", "open the console: ServiceStage &gt;"),
+        ("http://127.0.0.1:4000/servicestage/oauth", "exists only in the sandbox"),
+    ],
+)
+def test_the_success_page_leads_to_the_console_of_the_site(redirect_uri: str, expected: str) -> None:
+    pages = Pages(RepoType.GITHUB, redirect_uri, Language.ENGLISH)
+    html = pages.outcome(LINKED).html
+    assert expected in html
+    assert ("Repository Authorization" in html) != ("sandbox" in expected)
+    assert ('class="sandbox"' in html) == ("sandbox" in expected)
+    assert "oauth-helper repos" not in html
+
+
+def test_after_a_paste_the_user_may_close_two_tabs() -> None:
+    pages = Pages(RepoType.GITHUB, None, Language.ENGLISH)
+    assert "close this tab" in pages.outcome(LINKED).html
+    assert "close both tabs" in pages.outcome(LINKED, was_pasted=True).html
 
 
 def test_a_page_for_rejected_redirects_is_rendered_once_and_its_repr_tells_nothing() -> None:
-    pages = Pages(RepoType.GITHUB, Language.ENGLISH)
+    pages = Pages(RepoType.GITHUB, None, Language.ENGLISH)
     page = pages.rejected("foreign-state")
     assert pages.rejected("foreign-state") is page
     assert repr(page) == "Page()"

@@ -233,7 +233,7 @@ def test_a_connection_that_the_system_does_not_show_is_accepted() -> None:
 async def test_another_user_is_rejected_on_every_path_and_uses_up_nothing(path: str) -> None:
     """Even one that knows KEY, DONEKEY and the state."""
     # Import what the answers need: the other users may not read the files.
-    await asyncio.to_thread(Pages(RepoType.GITHUB, Language.ENGLISH).message, "other user")
+    await asyncio.to_thread(Pages(RepoType.GITHUB, None, Language.ENGLISH).message, "other user")
     async with listening(RedirectReceiver()) as opened:
         query = {"/servicestage/oauth": OURS, "/done": urlsplit(opened.listener.done_address).query}
         body = urlencode({"redirect": ADDRESS}) if path == "/redirect" else ""

@@ -54,7 +54,7 @@ async def test_a_tab_that_has_shown_one_outcome_continues_with_the_next_link() -
         assert told(page) == "linked"
         refresh = [meta["content"] for meta in Forms(page.body).all("meta") if meta.get("http-equiv") == "refresh"]
         assert refresh == [f"1; url={done}"]
-        assert "goes on to the next account by itself" in page.body
+        assert "continues with the next account by itself" in page.body
         await opened.listener.serve(second)
         onward = (await ask(opened.port, done)).headers["location"]
         assert opened.listener.handed_on
@@ -63,4 +63,4 @@ async def test_a_tab_that_has_shown_one_outcome_continues_with_the_next_link() -
         assert "gitlab.example" in page.body
         assert (await ask(opened.port, f"/start?k={opened.key}")).status == 404, "the story before is over"
         second.judge(ADDRESS, Way.PAGE)
-        assert "goes on" not in (await ask(opened.port, done)).body
+        assert "continues" not in (await ask(opened.port, done)).body

@@ -71,18 +71,18 @@ class RawUser:
         async with self.session.post(URL(url, encoded=True), data=fields, allow_redirects=False) as response:
             return response, await response.text()
 
-    async def decide(self, repo_type: str, label: str, **query: str) -> tuple[str, str]:
-        """Press a button of the consent page; return the authorization URL and the redirect."""
+    async def decide(self, repo_type: str, decision: str, **query: str) -> tuple[str, str]:
+        """Press the button ``authorize`` or ``deny``; return the authorization URL and the redirect."""
         url = await self.authorization_url(repo_type, **query)
         form = only_form((await self.get(url))[1])
-        button = next(button for button in form.buttons if button.label == label)
+        button = next(button for button in form.buttons if button.value == decision)
         response, _ = await self.post(origin(url) + form.action, form.press(button))
         assert response.status == 302
         return url, response.headers["Location"]
 
     async def granted(self, repo_type: str = "github", **query: str) -> dict[str, str]:
         """Authorize; return code and state."""
-        _, redirect = await self.decide(repo_type, "Authorize", **query)
+        _, redirect = await self.decide(repo_type, "authorize", **query)
         return {name: value for name, value in query_of(redirect).items() if name in {"code", "state"}}
 
     async def exchange(self, body: object, repo_type: str = "github", **query: str) -> tuple[int, Any]:

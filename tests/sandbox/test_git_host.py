@@ -65,7 +65,7 @@ async def test_values_of_the_request_are_escaped(user: RawUser) -> None:
 
 @pytest.mark.parametrize("repo_type", IN_BROWSER)
 async def test_authorize_sends_code_and_state_to_the_console(user: RawUser, repo_type: str) -> None:
-    url, redirect = await user.decide(repo_type, "Authorize")
+    url, redirect = await user.decide(repo_type, "authorize")
     assert redirect.startswith(query_of(url)["redirect_uri"] + "&")
     query = query_of(redirect)
     assert re.fullmatch(rf"[0-9a-f]{{{20 if repo_type == 'github' else 64}}}", query["code"])
@@ -77,7 +77,7 @@ async def test_authorize_sends_code_and_state_to_the_console(user: RawUser, repo
 
 @pytest.mark.parametrize("repo_type", IN_BROWSER)
 async def test_deny_sends_an_error_to_the_console(user: RawUser, repo_type: str) -> None:
-    url, redirect = await user.decide(repo_type, "Deny")
+    url, redirect = await user.decide(repo_type, "deny")
     query = query_of(redirect)
     assert (query["error"], query["state"]) == ("access_denied", query_of(url)["state"])
     assert "code" not in query
@@ -155,7 +155,7 @@ async def test_other_errors_go_to_the_registered_redirect_uri(
 
 
 async def test_the_console_asks_for_a_sign_in_and_shows_a_failure(user: RawUser) -> None:
-    _, redirect = await user.decide("github", "Authorize")
+    _, redirect = await user.decide("github", "authorize")
     response, _ = await user.get(redirect)
     sign_in = response.headers["Location"]
     assert (response.status, parse_qs(urlsplit(sign_in).query)["service"]) == (302, [redirect])

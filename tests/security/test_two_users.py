@@ -166,7 +166,7 @@ async def test_an_address_in_a_browsers_arguments_is_of_no_use_to_another_user(m
             async with machine.attacked_by(machine.second, connections=MANY) as report:
                 assert report.keys == [spent], "what `ps` shows"
                 assert report.held >= MANY
-                assert "already opened" in dict(report.answers)[f"{port} GET /start?k={spent}"]
+                assert "already open" in dict(report.answers)[f"{port} GET /start?k={spent}"]
                 assert_powerless(report, secrets, script.listener)
                 theirs, ours = seen_while_pending(machine)
                 assert found(secrets, theirs) == set()
