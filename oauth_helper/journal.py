@@ -65,7 +65,8 @@ class Journal:
             raise _not_written(_("no home folder is known"), hint)
         try:
             private_folder(self.folder)
-            write_whole(self.folder / _name(pending.target, pending.repo_type), json.dumps(pending.to_json()))
+            path = self.folder / _name(pending.target, pending.repo_type)
+            write_whole(path, json.dumps(pending.to_json()).encode())
         except MachineError as error:
             more = _(" Or set HOME or XDG_STATE_HOME to a folder of your own.")
             raise _not_written(error.message, error.hint + more) from error
@@ -149,11 +150,11 @@ def _name(target: Target, repo_type: RepoType) -> str:
 
 
 def _read(path: Path) -> Pending | None:
-    if (text := read_private(path)) is None:
+    if (content := read_private(path)) is None:
         return None
     # The content may be anything, for example nested too deep. The original errors would repeat parts of it.
     with suppress(ValueError, TypeError, AttributeError, RecursionError):
-        pending = Pending.from_json(json.loads(text))
+        pending = Pending.from_json(json.loads(content))
         if _name(pending.target, pending.repo_type) == path.name:
             return pending
     raise MachineError(

@@ -56,13 +56,12 @@ def private_folder(path: Path, *, create: bool = True) -> bool:
     return True
 
 
-def write_whole(path: Path, text: str) -> None:
+def write_whole(path: Path, content: bytes) -> None:
     """Write a file that only we can read, whatever the umask is: completely and durably, or not at all.
 
     Raises:
         OSError: It cannot be written. An earlier file of that name is unchanged, and nothing else is left.
     """
-    content = text.encode()
     if len(content) > MOST_BYTES:
         raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
     temporary = path.with_name(f"being-written-{os.urandom(8).hex()}")
@@ -99,8 +98,8 @@ def remove_leftovers(folder: Path) -> None:
                     path.unlink()
 
 
-def read_private(path: Path) -> str | None:
-    """Return the file's text; None if it does not exist. If other users can read it, close it to them.
+def read_private(path: Path) -> bytes | None:
+    """Return the file's content; None if it does not exist. If other users can read it, close it to them.
 
     Raises:
         MachineError: It cannot be trusted or read. The error does not show its content.
@@ -117,9 +116,7 @@ def read_private(path: Path) -> str | None:
         raise _failed(_('"{path}" cannot be read ({why})', path=path, why=error.strerror)) from None
     if len(content) > MOST_BYTES:
         raise _failed(_('"{path}" is too long for a file of oauth-helper', path=path))
-    with suppress(UnicodeDecodeError):
-        return content.decode()
-    raise _failed(_('"{path}" is not a text file', path=path))
+    return content
 
 
 def unsafe_reason(path: Path) -> Text | None:

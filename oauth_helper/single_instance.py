@@ -181,7 +181,7 @@ def _read_instance(path: Path) -> InstanceInfo | None:
         file.close()
         return None
     try:
-        return msgspec.json.decode(read_private(path) or "", type=InstanceInfo, dec_hook=read_secret)
+        return msgspec.json.decode(read_private(path) or b"", type=InstanceInfo, dec_hook=read_secret)
     except (MachineError, ValueError, TypeError, RecursionError):
         return None
 
