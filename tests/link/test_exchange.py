@@ -1,7 +1,7 @@
 """When the exchange sends again, what it verifies before, and what it reports."""
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from contextvars import Context
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -54,8 +54,10 @@ RESET = UnreachableError(_("reset"), sent=True)
 CUT = UnusableAnswerError(_("cut"), sent=True, status=200)
 NO_LIST = NotPermittedError(_("may not list"))
 NO_SERVICE = NotPermittedError(_("not subscribed"), code="APIGW.0302")
+EXPIRED = CredentialsError(_("expired"), hint=_("Get a new token."))
 APPEARED = Authorization("console-made", "github", create_time=9)
 TIMELESS = replace(CREATED, create_time=0)
+VERIFIED_FOUR_TIMES = "create list list list list create list"
 
 
 def status(number: int) -> UnusableAnswerError:
@@ -77,38 +79,36 @@ class Run:
     creates: Sequence[Answer] = (CREATED,)
     lists: Sequence[Answer] = ((),)  # type: ignore[assignment]
     deletes: Sequence[Answer] = (None,)
+    pending: Pending = PENDING
     journal: MemoryJournal | None = field(default_factory=MemoryJournal)
-    told: list[Event] = field(default_factory=list)
+    names_before: frozenset[str] | None = None
+    may_list: bool = True
+    is_resumed: bool = False
+    sent_ago: float | None = None
+    captured_ago: float | None = None
 
     def __post_init__(self) -> None:
-        self.service = ScriptedService(self.creates, self.lists, self.deletes)
-
-    def exchange(
-        self,
-        pending: Pending = PENDING,
-        *,
-        names_before: Collection[str] | None = None,
-        may_list: bool = True,
-        is_resumed: bool = False,
-        sent_ago: float | None = None,
-        captured_ago: float | None = None,
-    ) -> Exchange:
         now = datetime.now(UTC)
-        captured_at = now - timedelta(seconds=(sent_ago or 0) if captured_ago is None else captured_ago)
-        sent_at = None if sent_ago is None else now - timedelta(seconds=sent_ago)
-        pending = replace(pending, captured_at=captured_at, sent_at=sent_at)
-        if is_resumed and self.journal:
+        captured_at = now - timedelta(seconds=(self.sent_ago or 0) if self.captured_ago is None else self.captured_ago)
+        sent_at = None if self.sent_ago is None else now - timedelta(seconds=self.sent_ago)
+        pending = replace(self.pending, captured_at=captured_at, sent_at=sent_at)
+        if self.is_resumed and self.journal:
             self.journal.write(pending)
-        return Exchange(
+        self.told: list[Event] = []
+        self.service = ScriptedService(self.creates, self.lists, self.deletes)
+        self.exchange = Exchange(
             pending,
             self.service,
             self.told.append,
             journal=self.journal,
             timing=HURRIED,
-            names_before=names_before,
-            may_list=may_list,
-            is_resumed=is_resumed,
+            names_before=self.names_before,
+            may_list=self.may_list,
+            is_resumed=self.is_resumed,
         )
+
+    async def end(self) -> Authorization:
+        return await self.exchange.run()
 
     @property
     def is_kept(self) -> bool:
@@ -116,131 +116,145 @@ class Run:
 
 
 @pytest.mark.parametrize(
-    ("order", "script", "options"),
+    ("order", "script"),
     [
-        ("create", {}, {}),
-        ("create create create", {"creates": [UNSENT, UNSENT, CREATED]}, {}),
-        ("create create", {"creates": [UNSENT, CREATED], "lists": [NO_LIST]}, {"may_list": False}),
-        *(("create list create", {"creates": [status(number), CREATED]}, {}) for number in (408, 425, 429, 500, 503)),
-        ("create list", {"creates": [status(503)], "lists": [[CREATED]]}, {}),
-        ("create list list list", {"creates": [status(504)], "lists": [[], [], [CREATED]]}, {}),
-        ("create list", {"creates": [replace(CREATED, name="another")], "lists": [[CREATED]]}, {}),
+        ("create", {}),
+        ("create create create", {"creates": [UNSENT, UNSENT, CREATED]}),
+        ("create create", {"creates": [UNSENT, CREATED], "lists": [NO_LIST], "may_list": False}),
+        *(("create list create", {"creates": [status(number), CREATED]}) for number in (408, 425, 429, 500, 503)),
+        ("create list", {"creates": [status(503)], "lists": [[CREATED]]}),
+        ("create list list list", {"creates": [status(504)], "lists": [[], [], [CREATED]]}),
+        ("create list", {"creates": [replace(CREATED, name="another")], "lists": [[CREATED]]}),
         *(
-            ("create list create", {"creates": [status(503), CREATED], "lists": [[other]]}, {})
+            ("create list create", {"creates": [status(503), CREATED], "lists": [[other]]})
             for other in (replace(CREATED, name="another"), replace(CREATED, repo_type="gitlab"))
         ),
-        ("create list create", {"creates": [status(503), CREATED], "lists": [[EXISTING]]}, {"pending": REPLACED}),
+        ("create list create", {"creates": [status(503), CREATED], "lists": [[EXISTING]], "pending": REPLACED}),
         (
             "create list",
-            {"creates": [status(503)], "lists": [[TIMELESS]]},
-            {"pending": replace(REPLACED, stood_since=0)},
+            {"creates": [status(503)], "lists": [[TIMELESS]], "pending": replace(REPLACED, stood_since=0)},
         ),
-        ("create list list list list create list", {"creates": [RESET, used()], "lists": [[]] * 4 + [[CREATED]]}, {}),
-        ("create list list list list create list", {"creates": [RESET, taken()], "lists": [[]] * 4 + [[CREATED]]}, {}),
-        ("delete create", {}, {"pending": REPLACING}),
-        ("delete delete create", {"deletes": [UNSENT, None]}, {"pending": REPLACING}),
-        ("delete list create", {"deletes": [status(503)]}, {"pending": REPLACING}),
+        (VERIFIED_FOUR_TIMES, {"creates": [RESET, used()], "lists": [[]] * 4 + [[CREATED]]}),
+        (VERIFIED_FOUR_TIMES, {"creates": [RESET, taken()], "lists": [[]] * 4 + [[CREATED]]}),
+        ("delete create", {"pending": REPLACING}),
+        ("delete delete create", {"deletes": [UNSENT, None], "pending": REPLACING}),
+        ("delete list create", {"deletes": [status(503)], "pending": REPLACING}),
         (
             "delete list delete create",
-            {"deletes": [status(503), None], "lists": [[EXISTING]]},
-            {"pending": REPLACING},
+            {"deletes": [status(503), None], "lists": [[EXISTING]], "pending": REPLACING},
         ),
         *(
-            ("delete list list create", {"deletes": [failure], "lists": [[EXISTING], []]}, {"pending": REPLACING})
+            ("delete list list create", {"deletes": [failure], "lists": [[EXISTING], []], "pending": REPLACING})
             for failure in (RESET, status(504), HANGS)
         ),
-        ("list delete create", {"lists": [[EXISTING]]}, {"pending": REPLACING, "is_resumed": True}),
-        ("list list", {"lists": [[], [CREATED]]}, {"sent_ago": 0, "is_resumed": True}),
-        ("list create", {}, {"sent_ago": 60, "is_resumed": True}),
-        (
-            "list create list",
-            {"creates": [used()], "lists": [[], [CREATED]]},
-            {"sent_ago": 60, "is_resumed": True},
-        ),
+        ("list delete create", {"lists": [[EXISTING]], "pending": REPLACING, "is_resumed": True}),
+        ("list list", {"lists": [[], [CREATED]], "sent_ago": 0, "is_resumed": True}),
+        ("list create", {"sent_ago": 60, "is_resumed": True}),
+        ("list create list", {"creates": [used()], "lists": [[], [CREATED]], "sent_ago": 60, "is_resumed": True}),
         # The clock was set back since the POST.
-        ("list list", {"lists": [[], [CREATED]]}, {"sent_ago": 60, "captured_ago": 0, "is_resumed": True}),
+        ("list list", {"lists": [[], [CREATED]], "sent_ago": 60, "captured_ago": 0, "is_resumed": True}),
     ],
 )
-async def test_the_calls_that_lead_to_an_authorization(
-    order: str, script: dict[str, Any], options: dict[str, Any]
-) -> None:
+async def test_the_calls_that_lead_to_an_authorization(order: str, script: dict[str, Any]) -> None:
     run = Run(**script)
-    authorization = await run.exchange(**options).run()
-    assert authorization in {CREATED, TIMELESS}
+    assert await run.end() in {CREATED, TIMELESS}
     assert run.service.order == order
     assert not run.is_kept
     assert run.told.count(Looking(NAME)) == order.split().count("list")
 
 
+def failing(
+    error: type[OAuthHelperError], message: str, hint: str = "", *, order: str = "", kept: bool = True, **script: object
+) -> tuple[object, ...]:
+    return error, message, hint, order, kept, script
+
+
 @pytest.mark.parametrize(
-    ("order", "script", "options", "error", "message", "hint", "is_kept"),
+    ("error", "message", "hint", "order", "is_kept", "script"),
     [
         # Never sent.
-        (None, {"creates": [UNSENT]}, {}, OutcomeUnknownError, "could not be asked to create my-auth: refused",
-         "`oauth-helper resume` finishes it, until", True),
+        failing(
+            OutcomeUnknownError,
+            "could not be asked to create my-auth: refused",
+            "resume` finishes it",
+            creates=[UNSENT],
+        ),
         # The account may not list.
-        ("create", {"creates": [RESET]}, {"may_list": False}, OutcomeUnknownError, "cannot be known",
-         "Once you may list, `oauth-helper resume`", True),
-        ("create list", {"creates": [RESET], "lists": [NO_LIST]}, {}, OutcomeUnknownError, "cannot be known",
-         "ask who may list", True),
-        ("create list", {"creates": [RESET], "lists": [NO_SERVICE]}, {}, NotPermittedError, "not subscribed",
-         "resume", True),
-        ("create", {"creates": [taken()]}, {"may_list": False}, NameTakenError, "taken",
-         f"oauth-helper delete {NAME}", True),
-        # Refused.
-        ("create", {"creates": [RefusedError(_("no"))]}, {"names_before": ()}, RefusedError, "^no$", "", False),
-        ("create", {"creates": [taken()]}, {"names_before": ()}, NameTakenError, "^taken$", "", True),
-        ("create list list list list create list", {"creates": [RESET, used()]}, {}, CodeOrStateInvalidError,
-         "used", "", False),
-        ("create list list list list create list", {"creates": [RESET, taken()]}, {}, NameTakenError,
-         "taken", "", True),
-        ("create list", {"creates": [used()], "lists": [[APPEARED, EXISTING]]}, {"names_before": {NAME}},
-         CodeOrStateInvalidError, 'In the meantime "console-made" appeared', "is yours", False),
         *(
-            ("create list", {"creates": [used()], "lists": [listed]}, {"names_before": {NAME}},
-             CodeOrStateInvalidError, "^used$", "", False)
-            for listed in ([EXISTING], NO_LIST, CredentialsError(_("gone")), RESET)
+            failing(OutcomeUnknownError, "cannot be known", hint, order="create list", creates=[RESET], lists=[NO_LIST])
+            for hint in ("Once you may list, `oauth-helper resume`", "ask who may list")
+        ),
+        failing(OutcomeUnknownError, "cannot be known", order="create", creates=[RESET], may_list=False),
+        failing(NotPermittedError, "not subscribed", "resume", creates=[RESET], lists=[NO_SERVICE]),
+        failing(NameTakenError, "taken", f"delete {NAME}", order="create", creates=[taken()], may_list=False),
+        # Refused.
+        failing(RefusedError, "^no$", kept=False, order="create", creates=[RefusedError(_("no"))]),
+        failing(NameTakenError, "^taken$", order="create", creates=[taken()]),
+        failing(CodeOrStateInvalidError, "used", kept=False, order=VERIFIED_FOUR_TIMES, creates=[RESET, used()]),
+        failing(NameTakenError, "taken", order=VERIFIED_FOUR_TIMES, creates=[RESET, taken()]),
+        *(
+            failing(
+                CodeOrStateInvalidError,
+                message,
+                kept=False,
+                order="create list",
+                creates=[used()],
+                lists=[listed],
+                names_before={NAME},
+            )
+            for listed, message in (
+                ([APPEARED, EXISTING], 'In the meantime "console-made" appeared'),
+                *((listed, "^used$") for listed in ([EXISTING], NO_LIST, EXPIRED, RESET)),
+            )
         ),
         # Refused credentials.
-        ("create", {"creates": [CredentialsError(_("expired"), hint=_("Get a new token."))]}, {}, CredentialsError,
-         "expired", "Get a new token. The redirect is kept: `oauth-helper resume`", True),
-        ("create list", {"creates": [RESET], "lists": [CredentialsError(_("expired"))]}, {}, CredentialsError,
-         "expired", "resume", True),
+        failing(CredentialsError, "expired", "Get a new token. The redirect is kept: `", creates=[EXPIRED]),
+        failing(CredentialsError, "expired", "resume", order="create list", creates=[RESET], lists=[EXPIRED]),
         # The deletion of what is replaced.
-        (None, {"deletes": [UNSENT]}, {"pending": REPLACING}, OutcomeUnknownError,
-         "could not be deleted, so none was created", "resume", True),
-        (None, {"deletes": [RESET], "lists": [status(503)]}, {"pending": REPLACING}, OutcomeUnknownError,
-         "asked to delete .* whether it did is not known", "resume", True),
-        ("list", {"lists": [[replace(EXISTING, create_time=77)]]}, {"pending": REPLACING, "is_resumed": True},
-         NameTakenError, "created again in the meantime", "--if-exists replace", True),
+        failing(OutcomeUnknownError, "could not be deleted, so", "resume", deletes=[UNSENT], pending=REPLACING),
+        failing(
+            OutcomeUnknownError,
+            "asked to delete .* whether it did is not known",
+            deletes=[RESET],
+            lists=[status(503)],
+            pending=REPLACING,
+        ),
+        failing(
+            NameTakenError,
+            "created again in the meantime",
+            "--if-exists replace",
+            order="list",
+            lists=[[replace(EXISTING, create_time=77)]],
+            pending=REPLACING,
+            is_resumed=True,
+        ),
         *(
-            (None, {"creates": [failure]}, {"pending": REPLACING}, OAuthHelperError,
-             "authorization that was named my-auth is deleted", "", kept)
+            failing(OAuthHelperError, "named my-auth is deleted", kept=kept, creates=[failure], pending=REPLACING)
             for failure, kept in ((used(), False), (RESET, True), (CredentialsError(_("no")), True))
         ),
         # Without a journal.
-        (None, {"creates": [RESET], "journal": None}, {}, OutcomeUnknownError, "not known", f"show {NAME}", False),
-        ("create", {"creates": [RESET], "journal": None}, {"may_list": False}, OutcomeUnknownError, "cannot be known",
-         "If not, run the command again.", False),
+        failing(OutcomeUnknownError, "not known", f"show {NAME}", kept=False, creates=[RESET], journal=None),
+        failing(
+            OutcomeUnknownError,
+            "be known",
+            "run the command again.",
+            kept=False,
+            creates=[RESET],
+            may_list=False,
+            journal=None,
+        ),
     ],
-)  # fmt: skip
+)
 async def test_the_calls_that_lead_to_an_error(
-    order: str | None,
-    script: dict[str, Any],
-    options: dict[str, Any],
-    error: type[OAuthHelperError],
-    message: str,
-    hint: str,
-    is_kept: bool,
+    error: type[OAuthHelperError], message: str, hint: str, order: str, is_kept: bool, script: dict[str, Any]
 ) -> None:
     run = Run(**script)
-    exchange = run.exchange(**options)
     with pytest.raises(error, match=message) as raised:
-        await exchange.run()
+        await run.end()
     assert hint in raised.value.hint
-    assert order is None or run.service.order == order
+    assert not order or run.service.order == order
     assert run.is_kept == is_kept
-    exchange.forget()
+    run.exchange.forget()
     assert not run.is_kept
 
 
@@ -248,7 +262,7 @@ async def test_the_calls_that_lead_to_an_error(
 async def test_nothing_is_sent_after_list_calls_that_fail(failed: Answer) -> None:
     run = Run([status(503)], lists=[failed])
     with pytest.raises(OutcomeUnknownError):
-        await run.exchange().run()
+        await run.end()
     assert len(run.service.times_of("create")) == 1
     assert len(run.service.times_of("list")) > 1
     assert run.is_kept
@@ -260,7 +274,7 @@ async def test_a_post_that_may_still_be_processed_is_verified_four_times_before_
     lists: list[float] = []
     while len(lists) < len(due):  # repeat if the machine stood still for so long that two calls became one
         run = Run([failure, CREATED])
-        assert await run.exchange().run() == CREATED
+        assert await run.end() == CREATED
         first, second = run.service.times_of("create")
         assert second - first >= HURRIED.lost_after
         assert run.service.order.startswith("create list")
@@ -270,8 +284,8 @@ async def test_a_post_that_may_still_be_processed_is_verified_four_times_before_
 
 
 async def test_a_deletion_that_may_still_be_processed_is_not_repeated_before_it_counts_as_lost() -> None:
-    run = Run(deletes=[RESET, NoSuchAuthorizationError(_("none"))], lists=[[EXISTING]])
-    assert await run.exchange(REPLACING).run() == CREATED
+    run = Run(deletes=[RESET, NoSuchAuthorizationError(_("none"))], lists=[[EXISTING]], pending=REPLACING)
+    assert await run.end() == CREATED
     first, second = run.service.times_of("delete")
     assert second - first >= HURRIED.lost_after
 
@@ -291,25 +305,21 @@ class EarlyLoop(asyncio.SelectorEventLoop):
 def test_a_coarse_clock_costs_no_further_list_call() -> None:
     run = Run([RESET, CREATED])
 
-    async def carry_out() -> Authorization:
-        return await run.exchange().run()
-
     with asyncio.Runner(loop_factory=EarlyLoop) as runner:
-        assert runner.run(carry_out()) == CREATED
+        assert runner.run(run.end()) == CREATED
     assert run.service.order == "create list list list list create"
 
 
 async def test_the_lifetime_of_the_code_ends_the_exchange() -> None:
-    run = Run([UNSENT])
     began = asyncio.get_running_loop().time()
     with pytest.raises(OutcomeUnknownError):
-        await run.exchange(captured_ago=CODE_LIFETIME.total_seconds() - 0.2).run()
+        await Run([UNSENT], captured_ago=CODE_LIFETIME.total_seconds() - 0.2).end()
     assert asyncio.get_running_loop().time() - began < HURRIED.total
 
 
 async def test_each_step_is_saved_before_it_happens() -> None:
-    run = Run()
-    await run.exchange(REPLACING).run()
+    run = Run(pending=REPLACING)
+    await run.end()
     assert run.journal
     before, deleted, sent, removed = run.journal.entries
     assert before
@@ -326,7 +336,7 @@ async def test_each_step_is_saved_before_it_happens() -> None:
 async def test_a_post_that_servicestage_did_not_get_is_not_saved_as_sent(error: OAuthHelperError) -> None:
     run = Run([error])
     with pytest.raises((OutcomeUnknownError, CredentialsError)):
-        await run.exchange().run()
+        await run.end()
     assert run.journal
     assert run.journal.last
     assert run.journal.last.sent_at is None
@@ -334,7 +344,7 @@ async def test_a_post_that_servicestage_did_not_get_is_not_saved_as_sent(error: 
 
 async def test_attempts_are_counted() -> None:
     run = Run([UNSENT, UNSENT, CREATED])
-    await run.exchange().run()
+    await run.end()
     assert [event.attempt for event in run.told if isinstance(event, Exchanging)] == [1, 2, 3]
 
 
@@ -362,14 +372,14 @@ class StuckJournal(MemoryJournal):
     ("journal", "warning"), [(FullJournal(0), "the disk is full"), (StuckJournal(), "the disk is read-only")]
 )
 async def test_a_journal_that_fails_is_reported_once_and_the_link_goes_on(journal: MemoryJournal, warning: str) -> None:
-    run = Run(journal=journal)
-    assert await run.exchange(REPLACING).run() == CREATED
+    run = Run(journal=journal, pending=REPLACING)
+    assert await run.end() == CREATED
     assert [event.message for event in run.told if isinstance(event, Warned)] == [warning]
 
 
 async def test_an_entry_that_is_not_true_any_more_is_removed() -> None:
-    run = Run([RESET], journal=FullJournal(1))
+    run = Run([RESET], journal=FullJournal(1), pending=REPLACING)
     with pytest.raises(OutcomeUnknownError) as raised:
-        await run.exchange(REPLACING).run()
+        await run.end()
     assert not run.is_kept, "it said that nothing was sent"
     assert "resume" not in raised.value.hint
