@@ -25,8 +25,7 @@ _REST_OF_PASTE_MARKS: Final = re.compile(r"(?:\[?2)?0?0~(.*?)(?:\[?2)?0?1~", re.
 _INVISIBLE: Final = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
 _LINE_BREAK: Final = re.compile(r"\r\n|\r")
 _ADDRESS_AT_LINE_START: Final = re.compile(r"[<\"'(\[]?https?://", re.IGNORECASE)
-_PROMPTS: Final = frozenset("$#%")
-"""A shell's prompt, or its end, that was selected along with the address."""
+_PROMPTS: Final = frozenset("$#%")  # a shell's prompt, or its end, that was selected along with the address
 _EQUALS: Final = re.compile(r"=|%(?:25)*3d", re.IGNORECASE)
 _SPACES: Final = re.compile(r"[\s\x00-\x1f\x7f]+")
 _DELIMITERS: Final = re.compile(r"(?:[\s\x00-\x1f\x7f<>\"`“”„«»，。；、！（）【】《》「」『』]|\]\()+")

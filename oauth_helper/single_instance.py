@@ -47,20 +47,15 @@ if sys.platform == "win32":  # pragma: no cover - Windows
 else:
     import fcntl
 
-_POLL: Final = 0.1
-"""Seconds between two attempts to lock a target, and between two requests for an outcome."""
-_TELL_AFTER: Final = 1.0
-"""Seconds of waiting after which the user is told what this process waits for."""
+_POLL: Final = 0.1  # seconds between two attempts to lock a target, and between two requests for an outcome
+_TELL_AFTER: Final = 1.0  # seconds of waiting after which the user is told what this process waits for
 _LOCKED_BYTE: Final = 1 << 30
 """The byte that Windows locks: a locked byte cannot be read, so it is far behind the content."""
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=60, sock_connect=3, sock_read=30)
 """Seconds. A listener holds its answer back for up to 20 seconds."""
-_LONGEST_TEXT: Final = 64 * 1024
-"""Characters of a delivered text; a listener says of that many that they are too many."""
-_LARGEST_ANSWER: Final = 1024 * 1024
-"""Bytes. An authorization has about one thousand."""
-_LONGEST_MESSAGE: Final = 4000
-"""Characters of a text in an outcome; a message may name a path."""
+_LONGEST_TEXT: Final = 64 * 1024  # characters of a delivered text; a listener says of that many that they are too many
+_LARGEST_ANSWER: Final = 1024 * 1024  # bytes; an authorization has about one thousand
+_LONGEST_MESSAGE: Final = 4000  # characters of a text in an outcome; a message may name a path
 _HINT: Final = _("Set XDG_RUNTIME_DIR to a folder of your own, and run the command as the user who runs `link`.")
 
 
