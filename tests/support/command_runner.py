@@ -17,7 +17,7 @@ import sys
 import tempfile
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,12 +112,12 @@ class CommandRunner:
 
     @asynccontextmanager
     async def running(
-        self, *arguments: str, environ: Mapping[str, str], stdin: int = DEVNULL
+        self, *arguments: str, environ: Mapping[str, str], stdin: int = DEVNULL, prefix: Sequence[str] = ()
     ) -> AsyncIterator[Process]:
-        """Start ``oauth-helper``; kill it if it still runs at the end."""
+        """Start ``oauth-helper``, by the command ``prefix`` if there is one; kill it if it still runs at the end."""
         with self.watching_files(environ):
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "oauth_helper", *arguments),
+                *(*prefix, sys.executable, "-m", "oauth_helper", *arguments),
                 stdin=stdin,
                 stdout=PIPE,
                 stderr=PIPE,

@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import sys
-from asyncio.subprocess import DEVNULL, PIPE, create_subprocess_exec
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -195,19 +194,11 @@ async def test_a_link_works_where_no_state_folder_can_be_made(sandbox: Sandbox, 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no limits to set")
 async def test_a_link_works_where_nothing_can_be_written(sandbox: Sandbox) -> None:
-    process = await create_subprocess_exec(
-        *("sh", "-c", 'ulimit -f 0; exec "$@"', "sh", sys.executable, "-m", "oauth_helper", *LINK),
-        stdin=DEVNULL,
-        stdout=PIPE,
-        stderr=PIPE,
-        # Neither coverage nor the record of the run's secrets can be written.
-        env={
-            name: value
-            for name, value in commands.environ(sandbox).items()
-            if not name.startswith(("COVERAGE_", "RECORDED_")) and name != "PYTHONPATH"
-        },
-    )
-    end = await commands.ended(process)
+    ours = ("COVERAGE_", "RECORDED_")  # neither coverage nor KEY can be recorded; all other secrets are searched
+    environ = {name: value for name, value in commands.environ(sandbox).items() if not name.startswith(ours)}
+    without_files = ("sh", "-c", 'ulimit -f 0; exec "$@"', "sh")
+    async with commands.running(*LINK, environ=environ, prefix=without_files) as process:
+        end = await commands.ended(process)
     assert end.status == 0, end.err
     assert "warning: The redirect could not be saved" in end.err
     assert "other runs will not find this one." in end.err
