@@ -108,7 +108,7 @@ class RawServer:
     def __init__(self, script: Script, tls: ssl.SSLContext | None = None) -> None:
         self._script = script
         self._tls = tls
-        self._connections: set[asyncio.Task[None]] = set()
+        self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
         self.heads: list[bytes] = []
         self.port = 0
 
@@ -117,17 +117,24 @@ class RawServer:
         return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}"
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._tls)
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=self._tls)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        loop = asyncio.get_running_loop()
+        for listening in self._server.sockets:
+            loop.remove_reader(listening.fileno())
+        for _ in range(3):  # a connection that was just accepted would never be closed: a server must know it before
+            await asyncio.sleep(0)
         self._server.close()
         for connection in self._connections:
             connection.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
+        for writer in self._connections.values():  # a task that is cancelled before its first step closes nothing
+            writer.close()
         await self._server.wait_closed()
 
     def stop_listening(self) -> None:
@@ -141,10 +148,10 @@ class RawServer:
         lengths = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
         return head, await reader.readexactly(int(lengths[0].partition(b":")[2])) if lengths else b""
 
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._connections[asyncio.create_task(self._serve(reader, writer))] = writer
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task
-        self._connections.add(task)
         try:
             # A client that gives up closes its end; that is the end of the script too.
             with suppress(asyncio.IncompleteReadError, ConnectionError):
