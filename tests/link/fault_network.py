@@ -15,6 +15,7 @@ from typing import Any, Final, Self
 
 import aiohttp
 import trustme
+from support.fake_servicestage import RawServer
 from yarl import URL
 
 from oauth_helper.credentials import Credentials
@@ -54,7 +55,6 @@ class Relay:
         self._upstream = URL(sandbox_endpoint)
         self._tls = tls
         self._streams: set[asyncio.StreamWriter] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
         self._real = asyncio.get_running_loop().getaddrinfo
 
     @property
@@ -64,30 +64,27 @@ class Relay:
     async def __aenter__(self) -> Self:
         self._nobody = socket.socket()
         self._nobody.bind(("127.0.0.1", 0))  # and does not listen, so whoever connects is refused
-        self._fair = await asyncio.start_server(
-            self._relay, "127.0.0.1", 0, ssl=_server(_TRUSTED) if self._tls else None
-        )
-        self._foul = await asyncio.start_server(self._relay, "127.0.0.1", 0, ssl=_server(_FOREIGN))
-        self._port = _port_of(self._fair.sockets[0])
+        self._fair = RawServer(self._relay, _server(_TRUSTED) if self._tls else None)
+        self._foul = RawServer(self._relay, _server(_FOREIGN))
+        await self._fair.__aenter__()
+        await self._foul.__aenter__()
+        self._port = self._fair.port
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._nobody.close()
-        for server in (self._fair, self._foul):
-            server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._fair.__aexit__(kind, error, trace)
+        await self._foul.__aexit__(kind, error, trace)
 
     async def getaddrinfo(self, host: str, port: int, **wanted: Any) -> list[Any]:
         if host != NAME:
             return await self._real(host, port, **wanted)
         if self.weather is Weather.DNS:
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-        leads_to = {Weather.REFUSED: self._nobody, Weather.TLS: self._foul.sockets[0]}
-        port = _port_of(leads_to.get(self.weather, self._fair.sockets[0]))
+        refused: int = self._nobody.getsockname()[1]
+        port = {Weather.REFUSED: refused, Weather.TLS: self._foul.port}.get(self.weather, self._fair.port)
         return [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", ("127.0.0.1", port))]
 
     def clear_up(self) -> None:
@@ -103,9 +100,6 @@ class Relay:
         return len(open_ones)
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task
-        self._tasks.add(task)
         self._streams.add(writer)
         onward, upstream = await asyncio.open_connection(self._upstream.host, self._upstream.port)
         try:
@@ -117,7 +111,6 @@ class Relay:
             upstream.close()
             writer.close()
             self._streams.discard(writer)
-            self._tasks.discard(task)
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -134,11 +127,6 @@ def _server(certificate: trustme.LeafCert) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     certificate.configure_cert(context)
     return context
-
-
-def _port_of(listening: Any) -> int:
-    port: int = listening.getsockname()[1]
-    return port
 
 
 class HurriedClient(ServiceStageClient):
