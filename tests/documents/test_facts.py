@@ -166,3 +166,9 @@ async def test_the_python_example_links() -> None:
 def test_the_apply_file_has_every_method(docs: Path) -> None:
     (example,) = blocks("toml", text_of(docs / "scripting.md"))
     assert [entry.method for entry in parse_entries(example, origin="scripting.md")] == list(Method)
+
+
+@in_both_languages
+def test_the_settings_file_has_known_keys(docs: Path) -> None:
+    (example,) = blocks("toml", text_of(docs / "settings.md"))
+    assert tomllib.loads(example).keys() <= ENVIRONMENT.keys()
