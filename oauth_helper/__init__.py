@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from oauth_helper.api import link, link_with_password, link_with_token, walk_repositories
     from oauth_helper.apply_file import Applied, Entry, Method, apply, parse_entries
-    from oauth_helper.credentials import AccessKey, IamToken
+    from oauth_helper.credential_sources import find_credentials
+    from oauth_helper.credentials import AccessKey, CredentialSource, IamToken
     from oauth_helper.errors import (
         AuthorizationDeniedError,
         ClockSkewError,
@@ -49,6 +50,7 @@ __all__ = [
     "AuthorizationDeniedError",
     "ClockSkewError",
     "CodeOrStateInvalidError",
+    "CredentialSource",
     "CredentialsError",
     "DeadlineError",
     "Entry",
@@ -78,6 +80,7 @@ __all__ = [
     "UnusableAnswerError",
     "UsageError",
     "apply",
+    "find_credentials",
     "link",
     "link_with_password",
     "link_with_token",
@@ -88,7 +91,8 @@ __all__ = [
 _NAMES: Final = {
     "api": ("link", "link_with_password", "link_with_token", "walk_repositories"),
     "apply_file": ("Applied", "Entry", "Method", "apply", "parse_entries"),
-    "credentials": ("AccessKey", "IamToken"),
+    "credential_sources": ("find_credentials",),
+    "credentials": ("AccessKey", "CredentialSource", "IamToken"),
     "models": ("Authorization", "Namespace", "Project", "RepoType"),
     "secret": ("Secret",),
     "servicestage.client": ("ServiceStageClient",),

@@ -10,8 +10,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
-from oauth_helper.credential_sources import FoundCredentials
-from oauth_helper.credentials import IamUser, PersonalToken, UserPassword
+from msgspec.structs import replace
+
+from oauth_helper.credentials import CredentialSource, IamToken, PersonalToken, UserPassword
 from oauth_helper.errors import (
     MachineError,
     OutcomeUnknownError,
@@ -38,7 +39,7 @@ from oauth_helper.pasted_text import Query, interpretations
 from oauth_helper.redirect import AuthorizationRequest
 from oauth_helper.secret import Secret
 from oauth_helper.servicestage.client import ServiceStageClient
-from oauth_helper.servicestage.iam import fetch_token, find_project_id
+from oauth_helper.servicestage.iam import Iam
 from oauth_helper.session import BrowserOptions, Session
 from oauth_helper.settings import DEFAULT_TIMEOUT, Settings, UnreadableFileError, read_bytes
 from oauth_helper.single_instance import (
@@ -57,9 +58,9 @@ CONCURRENCY: Final = 4
 
 @asynccontextmanager
 async def open_service(
-    settings: Settings, credentials: FoundCredentials, *, target: Target | None = None
+    settings: Settings, credentials: CredentialSource, *, target: Target | None = None
 ) -> AsyncIterator[ServiceStageClient]:
-    """Open a client with these settings; ask IAM for a token or the id of the project if they are missing.
+    """Open a client with these settings; fetch what must be fetched: credentials, the id of the project.
 
     With ``target``, endpoint and project are those of an earlier run.
 
@@ -69,32 +70,18 @@ async def open_service(
         UnavailableError: IAM gave no usable answer.
     """
     endpoint = target.endpoint if target else settings.required_endpoint()
-    project_id = target.project_id if target else settings.usable_project_id()
-    region, ca_bundle = settings.region.value, settings.ca_bundle.value
     _check_ca_bundle(settings.ca_bundle)
-    identity = credentials.value
-    if isinstance(identity, IamUser):
-        iam = settings.required_iam_endpoint(_("a token for the IAM user"))
-        _require_region_or_project(region or project_id)
-        issued = await fetch_token(iam, identity, region=region, project_id=project_id, ca_bundle=ca_bundle)
-        identity, project_id = issued.token, project_id or issued.project_id
-    elif project_id is None:
-        iam = settings.required_iam_endpoint(_("the project's id"))
-        region = _require_region_or_project(region)
-        project_id = await find_project_id(iam, region, identity, ca_bundle=ca_bundle)
+    credentials.iam = replace(settings.iam, project_id=target.project_id) if target else settings.iam
+    iam = Iam(credentials.iam)
+    identity = await credentials.current(iam)
+    project_id = credentials.iam.project_id or (identity.project_id if isinstance(identity, IamToken) else None)
     async with ServiceStageClient(
-        endpoint, project_id=project_id, credentials=identity, ca_bundle=ca_bundle
+        endpoint,
+        project_id=project_id or await iam.find_project_id(identity),
+        credentials=credentials,
+        ca_bundle=settings.ca_bundle.value,
     ) as service:
         yield service
-
-
-def _require_region_or_project(value: str | None) -> str:
-    if value is None:
-        raise SettingsError(
-            _("The project's id is not known, and without a region IAM cannot be asked for it"),
-            hint=_("Pass --project-id or --region."),
-        )
-    return value
 
 
 def _check_ca_bundle(ca_bundle: Sourced[str | None]) -> None:

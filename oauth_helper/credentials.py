@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Final
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from msgspec import Struct
 
 from oauth_helper.errors import SettingsError, UsageError
-from oauth_helper.i18n import _, listed
+from oauth_helper.i18n import Text, _, listed
 from oauth_helper.models import RepoType
 from oauth_helper.secret import Secret
-from oauth_helper.values import COPY_AGAIN, check_endpoint, require_clean
+from oauth_helper.values import COPY_AGAIN, FileValues, check_endpoint, require_clean
+
+_MARGIN: Final = timedelta(minutes=1)
+"""Temporary credentials that expire within this time are fetched again before a command uses them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +29,21 @@ class AccessKey:
     secret_key: Secret
     security_token: Secret | None = None
     """Present with a temporary key; sent as ``X-Security-Token``."""
+    expires_at: datetime | None = field(default=None, compare=False)
+    """When a temporary key expires, if that is known."""
 
-    def __init__(self, access_key: str, secret_key: str | Secret, security_token: str | Secret | None = None) -> None:
+    def __init__(
+        self,
+        access_key: str,
+        secret_key: str | Secret,
+        security_token: str | Secret | None = None,
+        *,
+        expires_at: datetime | None = None,
+    ) -> None:
         object.__setattr__(self, "access_key", access_key)
         object.__setattr__(self, "secret_key", _secret(secret_key))
         object.__setattr__(self, "security_token", _secret(security_token) if security_token else None)
+        object.__setattr__(self, "expires_at", expires_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +51,16 @@ class IamToken:
     """A project-scoped IAM token, sent as ``X-Auth-Token``; it lasts 24 hours at most."""
 
     token: Secret
+    expires_at: datetime | None = field(default=None, compare=False)
+    project_id: str | None = field(default=None, compare=False)
+    """The project that IAM issued it for, if that is known."""
 
-    def __init__(self, token: str | Secret) -> None:
+    def __init__(
+        self, token: str | Secret, *, expires_at: datetime | None = None, project_id: str | None = None
+    ) -> None:
         object.__setattr__(self, "token", _secret(token))
+        object.__setattr__(self, "expires_at", expires_at)
+        object.__setattr__(self, "project_id", project_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +75,60 @@ class IamUser:
 
 Credentials = AccessKey | IamToken
 """What authenticates a request to ServiceStage."""
+
+
+class IamSettings(Struct, frozen=True):
+    """How IAM and STS are reached, and which project is meant."""
+
+    iam_endpoint: str | None = None
+    sts_endpoint: str = ""
+    project_id: str | None = None
+    project_name: str | None = None
+    """If there is no ID: the name by which IAM knows the project."""
+    ca_bundle: str | None = None
+
+
+class CredentialSource(ABC):
+    """A place where credentials were found; :meth:`fetch` gets them from there.
+
+    ServiceStageClient accepts a source, and fetches temporary credentials again before they expire.
+    """
+
+    def __init__(self, name: str, found_in: Text, identity: Text) -> None:
+        self.name = name
+        """The name that ``OAUTH_HELPER_CREDENTIALS`` selects it by."""
+        self.found_in = found_in
+        """The variables or the file."""
+        self.identity = identity
+        """What was found, and as whom it acts as far as that is known. It contains no secret."""
+        self.file: str | None = None
+        """The file that secrets were read from, if any."""
+        self.iam: IamSettings = IamSettings()
+        self.variables: Mapping[str, tuple[str, ...]] = {}
+        """Variables for settings that count only with these credentials, by the setting's key."""
+        self.defaults: FileValues | None = None
+        """Settings of the file that count after all others."""
+        self._fetched: Credentials | None = None
+
+    @abstractmethod
+    async def fetch(self, iam: Any) -> Credentials:
+        """Return the credentials; ``iam`` is an :class:`oauth_helper.servicestage.iam.Iam`.
+
+        Raises:
+            CredentialsError: They were refused, or are not there any more.
+            UnavailableError: IAM, STS or the metadata service gave no usable answer.
+        """
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """When the fetched credentials expire; None: nothing was fetched, or they last."""
+        return self._fetched.expires_at if self._fetched else None
+
+    async def current(self, iam: Any, *, until: datetime | None = None) -> Credentials:
+        """Return the credentials that were fetched before; fetch them (again) if they expire before ``until``."""
+        if self._fetched is None or (self.expires_at and self.expires_at < (until or datetime.now(UTC) + _MARGIN)):
+            self._fetched = await self.fetch(iam)
+        return self._fetched
 
 
 def _secret(value: str | Secret) -> Secret:

@@ -276,6 +276,9 @@ class Exchange:
         return await self._verify(self._find_made, sent_at=_now() - max(0.0, ago - self._timing.connecting))
 
     async def _delete_and_create(self) -> Authorization:
+        if self._service.must_renew_credentials:
+            self._save(self.pending)
+            await self._service.renew_credentials()
         if self.pending.stood_since is not None and not self.pending.is_deleted:
             await self._check_existing_again()
             self._save(self.pending)

@@ -216,7 +216,7 @@ class Session:
         self.timing: Timing = timing
         self.tell: Tell = tell
         self._guidance_after = guidance_after
-        self._expires_at = datetime.max.replace(tzinfo=UTC)
+        self.expires_at = datetime.max.replace(tzinfo=UTC)
         self._options = options
         self._is_shared = is_shared
         self._listener: Listener
@@ -320,7 +320,7 @@ class Session:
         try:
             async with (
                 asyncio.timeout(self._timeout) as limit,
-                _running(_expire_at(self._expires_at, limit)),
+                _running(_expire_at(self.expires_at, limit)),
                 self.prompt(partial(receiver.judge, way=Way.TERMINAL)),
                 _running(self._give_guidance(receiver)),
             ):
@@ -402,8 +402,8 @@ class Session:
         self._opening = asyncio.create_task(self._open_or_give_up(start, receiver))
 
     def _tell_waiting(self, start: str, receiver: RedirectReceiver) -> None:
-        self._expires_at = datetime.now(UTC) + timedelta(seconds=self._timeout)
-        self.tell(Waiting(start, receiver.request.printed_url.reveal(), self._expires_at))
+        self.expires_at = datetime.now(UTC) + timedelta(seconds=self._timeout)
+        self.tell(Waiting(start, receiver.request.printed_url.reveal(), self.expires_at))
 
     async def _open_or_give_up(self, start: str, receiver: RedirectReceiver) -> None:
         try:

@@ -12,12 +12,13 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Struct
 from msgspec.structs import replace
 from platformdirs import user_config_path
 
+from oauth_helper.credentials import IamSettings
 from oauth_helper.errors import CredentialsError, SettingsError
 from oauth_helper.i18n import NO_TEXT, Text, _
 from oauth_helper.private_files import unsafe_reason
@@ -40,11 +41,15 @@ MAXIMUM_TIMEOUT: Final = 3600
 MOST_BYTES: Final = 1024 * 1024
 """The longest file that is read."""
 ENVIRONMENT: Final[Mapping[str, tuple[str, ...]]] = {
-    "region": ("OAUTH_HELPER_REGION", "HW_REGION_NAME", "HUAWEICLOUD_REGION"),
+    "region": (*("OAUTH_HELPER_REGION", "HW_REGION_NAME", "HW_REGION", "HUAWEICLOUD_REGION", "HUAWEI_CLOUD_REGION"),),
+    "cloud": ("OAUTH_HELPER_CLOUD", "HW_CLOUD"),
     "endpoint": ("OAUTH_HELPER_ENDPOINT",),
-    "project_id": ("OAUTH_HELPER_PROJECT_ID", "HUAWEICLOUD_SDK_PROJECT_ID"),
+    "project_id": (
+        *("OAUTH_HELPER_PROJECT_ID", "HUAWEICLOUD_SDK_PROJECT_ID", "HW_PROJECT_ID", "HUAWEI_CLOUD_PROJECT_ID"),
+    ),
     "iam_endpoint": ("OAUTH_HELPER_IAM_ENDPOINT", "HUAWEICLOUD_SDK_IAM_ENDPOINT", "HW_AUTH_URL"),
     "ca_bundle": ("OAUTH_HELPER_CA_BUNDLE", "SSL_CERT_FILE"),
+    "credentials": ("OAUTH_HELPER_CREDENTIALS",),
     "browser": ("OAUTH_HELPER_BROWSER",),
     "tag": ("OAUTH_HELPER_TAG",),
     "timeout": ("OAUTH_HELPER_TIMEOUT",),
@@ -57,6 +62,13 @@ _PROJECT_ID: Final = re.compile(r"[0-9A-Za-z]{32}")
 """IAM's IDs are 32 hexadecimal digits. Stand-ins for ServiceStage use other letters too; hardly any name does."""
 _PROJECT_NAME: Final = re.compile(r"[a-z]{2}-[a-z]{2,12}-\d{1,3}([_-][A-Za-z0-9_-]{0,40})?|[a-z_-]{1,24}")
 """The name of a region's project or of a subproject in it."""
+_CLOUD: Final = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
+_STS_VARIABLE: Final = "HUAWEICLOUD_SDK_STS_ENDPOINT"
+_STS_REGIONS: Final = (
+    *("cn-north-4", "cn-south-1", "cn-east-3", "cn-southwest-2", "ap-southeast-1", "ap-southeast-2", "ap-southeast-3"),
+    *("ap-southeast-4", "sa-brazil-1", "la-south-2", "af-south-1", "tr-west-1"),
+)
+"""The regions in which the vendor's SDK uses the region's own STS; in all others it uses that of the first one."""
 _CONFIG_VARIABLE: Final = "OAUTH_HELPER_CONFIG"
 _CREDENTIALS_VARIABLE: Final = "HUAWEICLOUD_SDK_CREDENTIALS_FILE"
 _SECTION: Final = "basic"
@@ -75,6 +87,10 @@ class Sources(Struct, frozen=True):
     config_file: FileValues
     credentials_file: FileValues
     """Section ``[basic]`` of the vendor SDK's profile file."""
+    variables: Mapping[str, tuple[str, ...]] = {}
+    """Further variables, which count only with the credentials that are used, by key."""
+    defaults: FileValues | None = None
+    """Settings in the file of the credentials that are used; they count after all others."""
 
     def __repr__(self) -> str:
         return "Sources()"
@@ -85,18 +101,29 @@ class Settings:
     """The settings of a run; a value of None was given nowhere and has no default."""
 
     region: Sourced[str | None]
+    cloud: Sourced[str]
+    """The domain of the cloud, such as ``myhuaweicloud.com``."""
     endpoint: Sourced[str | None]
     project_id: Sourced[str | None]
-    """None: ask IAM by the region's name."""
+    """None: ask IAM by the project's name."""
+    project_name: Sourced[str | None]
+    """The region's name, if the user sets none."""
     iam_endpoint: Sourced[str | None]
     ca_bundle: Sourced[str | None]
     """File of certificates to trust; None: the system's."""
+    credentials: Sourced[str | None]
+    """The only source of credentials to use, by name; None: the first one that is found."""
+    sts_endpoint: str
     browser: Sourced[str]
     tag: Sourced[str | None]
     timeout: Sourced[float]
     """Seconds to wait for the user."""
-    config_trouble: Text = NO_TEXT
+    unread_config: Text = NO_TEXT
     """Why it is unknown whether there is a settings file, if it is."""
+    config_file: str = ""
+    """The settings file; empty if there is none."""
+    notices: tuple[Text, ...] = ()
+    """What the user set and a flag overrides, and what may not fit it."""
 
     @property
     def names_browser(self) -> bool:
@@ -120,22 +147,24 @@ class Settings:
             )
         return self.endpoint.value
 
-    def required_iam_endpoint(self, purpose: Text) -> str:
-        """Return the IAM endpoint, needed for ``purpose``.
+    @property
+    def iam(self) -> IamSettings:
+        """How IAM and STS are reached, and which project is meant.
 
         Raises:
-            SettingsError: Neither an IAM endpoint nor a region was given.
+            SettingsError: The project's ID is not an ID.
         """
-        if self.iam_endpoint.value is None:
-            raise SettingsError(
-                _("IAM is needed for {purpose}, but neither its endpoint nor a region is set", purpose=purpose),
-                hint=_("Give --region, or --iam-endpoint.") + self._further_hint,
-            )
-        return self.iam_endpoint.value
+        return IamSettings(
+            iam_endpoint=self.iam_endpoint.value,
+            sts_endpoint=self.sts_endpoint,
+            project_id=self.usable_project_id(),
+            project_name=self.project_name.value,
+            ca_bundle=self.ca_bundle.value,
+        )
 
     @property
     def _further_hint(self) -> Text:
-        return _(" {sentence}", sentence=self.config_trouble) if self.config_trouble else NO_TEXT
+        return _(" {sentence}", sentence=self.unread_config) if self.unread_config else NO_TEXT
 
     def usable_project_id(self) -> str | None:
         """Return the project's ID; None: ask IAM for it.
@@ -175,59 +204,134 @@ def resolve_settings(sources: Sources) -> Settings:
         )
     if tag.value is not None:
         require_clean(tag.value, tag.origin, SettingsError, spaces="inside")
-    trouble = _(
-        '"{path}" could not be examined ({trouble}): check HOME, or set OAUTH_HELPER_CONFIG.',
-        path=config_file.path,
-        trouble=config_file.trouble,
-    )
+    cloud = _cloud(sources, region.value)
+    notices: list[Text] = []
+    project_id = _look_up("project_id", sources)
+    if project_id.value and _is_inherited(project_id) and sources.flags.get("region"):
+        notices.append(
+            _(
+                "The project ID of {origin} is used with --region {region}. If it is of another region, pass "
+                "--project-id.",
+                origin=project_id.origin,
+                region=region.value,
+            )
+        )
     return Settings(
         region=region,
-        endpoint=_endpoint("endpoint", "servicestage", sources, region.value),
-        project_id=_look_up("project_id", sources),
-        iam_endpoint=_endpoint("iam_endpoint", "iam", sources, region.value),
+        cloud=cloud,
+        endpoint=_endpoint("endpoint", "servicestage", sources, region.value, cloud.value, notices),
+        project_id=project_id,
+        project_name=_project_name(sources, region),
+        iam_endpoint=_endpoint("iam_endpoint", "iam", sources, region.value, cloud.value, notices),
         ca_bundle=_look_up("ca_bundle", sources),
+        credentials=_look_up("credentials", sources),
+        sts_endpoint=_sts_endpoint(sources.environ, region.value or "", cloud.value),
         browser=_browser(_look_up("browser", sources)),
         tag=tag,
         timeout=_timeout(_look_up("timeout", sources)),
-        config_trouble=trouble if config_file.trouble else NO_TEXT,
+        unread_config=_(
+            '"{path}" could not be examined ({reason}): check HOME, or set OAUTH_HELPER_CONFIG.',
+            path=config_file.path,
+            reason=config_file.unreadable,
+        )
+        if config_file.unreadable
+        else NO_TEXT,
+        config_file=config_file.path if config_file.values else "",
+        notices=tuple(notices),
     )
 
 
-def _look_up(key: str, sources: Sources, more_environment: tuple[str, ...] = ()) -> Sourced[str | None]:
+def _look_up(key: str, sources: Sources) -> Sourced[str | None]:
     if flag := sources.flags.get(key):
-        return Sourced(flag, f"--{key.replace('_', '-')}")
-    for name in (*ENVIRONMENT[key], *more_environment):
+        return Sourced(flag, flag_of(key))
+    for name in (*ENVIRONMENT.get(key, ()), *sources.variables.get(key, ())):
         if value := sources.environ.get(name):  # an empty variable counts as unset
             return Sourced(value, name)
     file = sources.credentials_file
     if key in _SETTINGS_IN_CREDENTIALS_FILE and (value := file.values.get(key)):
         require_clean(value, file.place_of(key), SettingsError, in_ini=True)
-        origin = _("[basic] of {path}", path=file.path)
-    else:
-        file = sources.config_file
-        value, origin = file.values.get(key), Text(file.path)
-    if not value:
-        return Sourced(None, _DEFAULT, is_default=True)
+        return _in_file(file, key, _("[basic] of {path}", path=file.path))
+    for values in (sources.config_file, sources.defaults):
+        if values and values.values.get(key):
+            return _in_file(values, key, Text(values.path))
+    return Sourced(None, _DEFAULT, is_default=True)
+
+
+def _in_file(file: FileValues, key: str, origin: Text) -> Sourced[str | None]:
     line = file.lines.get(key)
-    return Sourced(value, _("{origin}, line {line}", origin=origin, line=line) if line else origin, file.path)
+    origin = _("{origin}, line {line}", origin=origin, line=line) if line else origin
+    return Sourced(file.values[key], origin, file.path)
 
 
-def _endpoint(key: str, service: str, sources: Sources, region: str | None) -> Sourced[str | None]:
-    of_region = ""
-    if region and key == "endpoint":
-        of_region = f"HUAWEICLOUD_SDK_REGION_SERVICESTAGE_{region.upper().replace('-', '_')}"
-    setting = _look_up(key, sources, (of_region,) if of_region else ())
-    value = setting.value
-    if value is None:
-        if not region:
-            return setting
-        value = f"https://{service}.{region}.myhuaweicloud.com"
-        setting = Sourced(value, _("default of region {region}", region=region))
-    if setting.origin == of_region:
-        value = value.partition(",")[0]  # the vendor's SDK takes a list and prefers the first
+def flag_of(key: str) -> str:
+    """Return the flag of an option by its name in Python."""
+    return f"--{key.replace('_', '-')}"
+
+
+def _is_inherited(setting: Sourced[Any]) -> bool:
+    return not (setting.is_default or setting.origin.startswith("--"))
+
+
+def _cloud(sources: Sources, region: str | None) -> Sourced[str]:
+    setting = _look_up("cloud", sources)
+    if setting.value is None:
+        return Sourced(default_cloud(region), _DEFAULT, is_default=True)
+    require_clean(setting.value, setting.origin, SettingsError)
+    if not _CLOUD.fullmatch(setting.value):
+        raise SettingsError(
+            _(
+                "{origin} is not the domain of a cloud: {shown}",
+                origin=setting.origin,
+                shown=shown_unless_secret(setting.value),
+            ),
+            hint=_("Give it as myhuaweicloud.com, myhuaweicloud.eu or g42cloud.com."),
+        )
+    return Sourced(setting.value.lower(), setting.origin, setting.file)
+
+
+def default_cloud(region: str | None) -> str:
+    """Return the domain of the cloud that has the region."""
+    return "myhuaweicloud.eu" if (region or "").startswith("eu-west-1") else "myhuaweicloud.com"
+
+
+def _project_name(sources: Sources, region: Sourced[str | None]) -> Sourced[str | None]:
+    for name in ("HW_PROJECT_NAME", *sources.variables.get("project_name", ())):
+        if value := sources.environ.get(name):
+            require_clean(value, name, SettingsError, spaces="inside")
+            return Sourced(value, name)
+    return replace(region, is_default=True)
+
+
+def _sts_endpoint(environ: Mapping[str, str], region: str, cloud: str) -> str:
+    if endpoint := environ.get(_STS_VARIABLE):
+        return check_endpoint(endpoint, origin=_STS_VARIABLE)
+    if cloud == default_cloud(None) and region not in _STS_REGIONS:
+        region = _STS_REGIONS[0]
+    return f"https://sts.{region}.{cloud}" if region else ""
+
+
+def _endpoint(
+    key: str, service: str, sources: Sources, region: str | None, cloud: str, notices: list[Text]
+) -> Sourced[str | None]:
+    setting = _look_up(key, sources)
+    typed = next((flag_of(name) for name in ("region", "cloud") if sources.flags.get(name)), None)
+    of_region = f"HUAWEICLOUD_SDK_REGION_SERVICESTAGE_{(region or '').upper().replace('-', '_')}"
+    if typed and _is_inherited(setting):
+        notices.append(
+            _("{flag} overrides the {key} of {origin}.", flag=typed, key=flag_of(key)[2:], origin=setting.origin)
+        )
+        setting = Sourced(None, _DEFAULT)
+    # The vendor's SDK takes a list and prefers the first.
+    first = sources.environ.get(of_region, "").partition(",")[0]
+    if key == "endpoint" and region and first and (setting.value is None or setting.file):
+        setting = Sourced(first, of_region)
+    if setting.value is None and region:
+        value = f"https://{service}.{region}.{cloud}"
+        setting = Sourced(value, _("default of region {region}", region=region), is_default=True)
+    value = setting.value or ""
     if key == "iam_endpoint":
         value = value.rstrip("/").removesuffix("/v3")
-    return replace(setting, value=check_endpoint(value, origin=setting.origin))
+    return replace(setting, value=check_endpoint(value, origin=setting.origin)) if value else setting
 
 
 def is_browser_choice(text: str) -> bool:
@@ -407,8 +511,8 @@ def _read(path: Path, environ: Mapping[str, str], variable: str, error_type: typ
             hint=_("Create it, or unset the variable."),
         ) from None
     except UnreadableFileError as error:
-        if not is_named and (trouble := _permission_error(path)):
-            return FileValues(str(path), trouble=trouble)
+        if not is_named and (reason := _permission_error(path)):
+            return FileValues(str(path), unreadable=reason)
         hint = error.hint or _("Fix the file, move it away, or name another with {variable}.", variable=variable)
         raise error_type(_('"{path}" {reason}', path=path, reason=error.reason), hint=hint) from None
 

@@ -63,7 +63,7 @@ class FileValues:
     values: Mapping[str, str] = field(default_factory=dict, repr=False)
     lines: Mapping[str, int] = field(default_factory=dict)
     """The number of the line that each value begins on, as far as it is known."""
-    trouble: Text = NO_TEXT
+    unreadable: Text = NO_TEXT
     """Why it is unknown whether the file exists, if it is: a folder above it cannot be read."""
 
     def place_of(self, key: str) -> Text:
@@ -181,7 +181,7 @@ def toml_error_text(text: str, error: Exception) -> Text:
         line, column = int(place[1]), int(place[2])
         rest = "".join(text.split("\n")[line - 1 : line])[column - 1 :]
         if rest and not rest[0].isascii():
-            return _("{trouble}: {character}", trouble=safe_text(words), character=named(rest[0]))
+            return _("{problem}: {character}", problem=safe_text(words), character=named(rest[0]))
     return Text(safe_text(words))
 
 
@@ -211,6 +211,14 @@ def is_loopback(host: str | None) -> bool:
         return False
 
 
+def is_link_local(host: str | None) -> bool:
+    """Whether ``host`` is an address of this machine's own network link (169.254.0.0/16, fe80::/10)."""
+    try:
+        return ipaddress.ip_address((host or "").strip("[]")).is_link_local
+    except ValueError:
+        return False
+
+
 def stays_nearby(host: str) -> bool:
     """Whether a browser that opens ``host`` talks to this machine or its own network link.
 
@@ -232,7 +240,7 @@ def stays_nearby(host: str) -> bool:
     return address.is_loopback or address.is_link_local or address.is_unspecified
 
 
-def check_endpoint(text: str, *, origin: str = _("the endpoint")) -> str:
+def check_endpoint(text: str, *, origin: str = _("the endpoint"), allows_link_local: bool = False) -> str:
     """Return an endpoint as ``scheme://host[:port][/path]`` without a slash at its end.
 
     Without a scheme it is https, as in the vendor's SDK; the scheme's own port is left out. So two spellings of one
@@ -258,7 +266,7 @@ def check_endpoint(text: str, *, origin: str = _("the endpoint")) -> str:
             _("{origin} has more than a host, a port and a path", origin=origin),
             hint=_("Give it as https://HOST, nothing behind it."),
         )
-    if url.scheme == "http" and not is_loopback(url.host):
+    if url.scheme == "http" and not (is_loopback(url.host) or (allows_link_local and is_link_local(url.host))):
         raise SettingsError(
             _(
                 "{origin} is plain http: {url}. Credentials would cross the network in the clear",

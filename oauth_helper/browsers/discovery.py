@@ -22,7 +22,7 @@ from xml.parsers.expat import ExpatError
 
 from msgspec import Struct
 
-from oauth_helper.credential_sources import SECRET_VARIABLES
+from oauth_helper.credential_sources import CHAIN_VARIABLES
 from oauth_helper.environment import CONTAINER_MARKS, Environment, find_environment
 from oauth_helper.errors import NoBrowserError
 from oauth_helper.i18n import NO_TEXT, Text, _, joined
@@ -293,7 +293,7 @@ def child_environment(environ: Mapping[str, str]) -> dict[str, str]:
     return {
         name: _USER_AND_PASSWORD.sub(r"\1", value) if name.casefold() in _PROXIES else value
         for name, value in environ.items()
-        if name not in SECRET_VARIABLES
+        if name not in CHAIN_VARIABLES
         and not _TEST_VARIABLES.fullmatch(name)
         and not (name in _HEADLESS_VALUES and re.match(_HEADLESS_VALUES[name], value))
     }

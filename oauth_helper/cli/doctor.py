@@ -10,7 +10,7 @@ import re
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 from importlib.metadata import PackageNotFoundError, version
@@ -47,14 +47,13 @@ from oauth_helper.cli.options import (
     REPO_TYPE,
     Invocation,
     connection_options,
-    flag_of,
     output_options,
     read_settings,
     run,
 )
 from oauth_helper.cli.output import print_json
-from oauth_helper.credential_sources import SECRET_VARIABLES, FoundCredentials, find_credentials, no_credentials
-from oauth_helper.credentials import AccessKey, IamToken
+from oauth_helper.credential_sources import CHAIN_VARIABLES
+from oauth_helper.credentials import CredentialSource
 from oauth_helper.environment import Place, nobody_could_authorize
 from oauth_helper.errors import (
     ClockSkewError,
@@ -68,7 +67,7 @@ from oauth_helper.errors import (
     UsageError,
 )
 from oauth_helper.exchange import find_existing, is_list_alone_refused
-from oauth_helper.i18n import NO_TEXT, Sentence, Text, _, ngettext
+from oauth_helper.i18n import NO_TEXT, Sentence, Text, _, enumerated, joined, ngettext
 from oauth_helper.journal import Journal
 from oauth_helper.listener.handlers import Listener
 from oauth_helper.models import LinkRequest, RepoType
@@ -76,7 +75,7 @@ from oauth_helper.secret import safe_text
 from oauth_helper.servicestage.client import ServiceStageClient
 from oauth_helper.servicestage.transport import tls_context
 from oauth_helper.session import BrowserOptions, plan_browser
-from oauth_helper.settings import BROWSER_CHOICES, ENVIRONMENT, others_can_read
+from oauth_helper.settings import BROWSER_CHOICES, ENVIRONMENT, Settings, flag_of, others_can_read
 from oauth_helper.values import Sourced
 
 OK: Final = "ok"
@@ -180,62 +179,59 @@ def _check_place(invocation: Invocation) -> Finding:
     return Finding("place", OK, _PLACES[environment(invocation.environ).place])
 
 
-_UNSET: Final[Mapping[str, Text]] = {
-    "project_id": _("asked of IAM by the region's name"),
-    "ca_bundle": _("the system's certificates"),
-    "tag": _("none is sent"),
-}
-"""What happens if a setting is not set."""
+_UNSET: Final = {"ca_bundle": _("certificates of the system"), "tag": _("no tag")}
+_SHOWN: Final = ("region", "endpoint", "project_id", "iam_endpoint")
+"""The settings that have a line of their own even if the user sets nothing."""
 
 
 def _check_settings(invocation: Invocation) -> Iterator[Finding]:
-    settings = invocation.settings
-    if settings.config_trouble:
-        yield Finding("settings", NOTE, _("the settings file could not be examined"), settings.config_trouble)
-    for field in fields(settings):
-        setting = getattr(settings, field.name)
-        # The browser has its own check, and a missing endpoint comes last.
-        if not isinstance(setting, Sourced) or field.name == "browser":
-            continue
-        if setting.value is None:
-            if field.name != "endpoint":
-                yield Finding(field.name, OK, _UNSET.get(field.name, _("not set")))
+    settings, defaults = invocation.settings, list[Text]()
+    if settings.unread_config:
+        yield Finding("settings", NOTE, _("the settings file could not be examined"), settings.unread_config)
+    elif path := settings.config_file:
+        is_saved = settings.region.file == path
+        region = _("{path} (region {region})", path=path, region=settings.region.value)
+        yield Finding("settings", OK, region if is_saved else Text(path))
+    yield from (Finding("settings", NOTE, notice) for notice in settings.notices)
+    for name in ("region", "endpoint", "project_id", "iam_endpoint", "cloud", "ca_bundle", "tag", "timeout"):
+        setting: Sourced[Any] = getattr(settings, name)
+        if setting.is_default and name not in _SHOWN:
+            value = f"{setting.value:g} s" if name == "timeout" else setting.value
+            defaults.append(_("{name} {value}", name=name, value=value) if value else _UNSET[name])
             continue
         try:
-            if field.name == "project_id":
-                settings.usable_project_id()
-            elif field.name == "ca_bundle":
-                tls_context(f"{setting.value}")
+            yield _check_setting(name, setting, settings)
         except SettingsError as error:
-            yield _failed(field.name, error)
-        else:
-            value = safe_text(f"{setting.value:g} s" if isinstance(setting.value, float) else f"{setting.value}")
-            yield Finding(field.name, OK, _("{value} ({origin})", value=value, origin=setting.origin))
-    try:
+            yield _failed(name, error)
+    yield Finding("defaults", OK, enumerated(defaults))
+
+
+def _check_setting(name: str, setting: Sourced[Any], settings: Settings) -> Finding:
+    if name == "region" and not setting.value:
         settings.required_endpoint()
-    except SettingsError as error:
-        yield _failed("endpoint", error)
+    elif name == "ca_bundle":
+        tls_context(setting.value)
+    elif name == "project_id" and not settings.usable_project_id() and (asked := settings.project_name).value:
+        return Finding(name, OK, _("asked of IAM by its name {name} ({origin})", name=asked.value, origin=asked.origin))
+    if not setting.value:
+        return Finding(name, OK if name == "region" else NOTE, _("not set"))
+    value = f"{setting.value:g} s" if name == "timeout" else safe_text(setting.value)
+    return Finding(name, OK, _("{value} ({origin})", value=value, origin=setting.origin))
 
 
-def _check_credentials(invocation: Invocation) -> tuple[FoundCredentials | None, list[Finding]]:
+def _check_credentials(invocation: Invocation) -> tuple[CredentialSource | None, list[Finding]]:
+    search = invocation.search
     try:
-        found = find_credentials(invocation.environ, invocation.credentials_file)
-        if found is None:
-            raise no_credentials(invocation.credentials_file)
+        found = search.required()
     except OAuthHelperError as error:
         return None, [_failed("credentials", error)]
-    match found.value:
-        case AccessKey(security_token=None):
-            kind = _("an access key")
-        case AccessKey():
-            kind = _("a temporary access key")
-        case IamToken():
-            kind = _("an IAM token")
-        case _:
-            kind = _("an IAM user's name and password")
-    findings = [Finding("credentials", OK, _("{kind} ({origin})", kind=kind, origin=found.origin))]
+    text = _("{identity} ({found_in})", identity=found.identity, found_in=found.found_in)
+    findings = [Finding("credentials", OK, text)]
+    if search.unused:
+        text = _("set, but not used: {names}", names=joined(search.unused))
+        findings.append(Finding("credentials", NOTE, text, _("`oauth-helper` uses the first that it finds.")))
     if found.file and others_can_read(found.file):
-        hint = _("Run: {command}", command=f"chmod 600 {invocation.credentials_file.path}")
+        hint = _("Run: {command}", command=f"chmod 600 {found.file}")
         findings.append(Finding("credentials", NOTE, _("others can read the file they lie in"), hint))
     return found, findings
 
@@ -245,7 +241,7 @@ _TOLERATED_SKEW: Final = 60.0
 
 
 async def _check_service(
-    invocation: Invocation, credentials: FoundCredentials | None, request: LinkRequest | None
+    invocation: Invocation, credentials: CredentialSource | None, request: LinkRequest | None
 ) -> AsyncIterator[Finding]:
     """Yield what an answer of ServiceStage shows: of the service, the clock and the name."""
     if credentials is None or not invocation.settings.endpoint.value:
@@ -363,6 +359,7 @@ _SUBJECTS: Final[Mapping[str, Text]] = {
     "browser": _("browser"),
     "clock": _("clock"),
     "credentials": _("credentials"),
+    "defaults": _("defaults"),
     "listener": _("listener"),
     "name": _("name"),
     "pending": _("pending"),
@@ -474,8 +471,8 @@ _PUBLIC: Final = frozenset(
     {*BROWSER_CHOICES, *(product.name for product in PRODUCTS), *(os.strerror(number) for number in errno.errorcode)}
     | {name for names in ENVIRONMENT.values() for name in names}
     | set(map(flag_of, ENVIRONMENT))
-    | SECRET_VARIABLES
-    | {"HUAWEICLOUD_SDK_AK", "HW_ACCESS_KEY", "HW_USER_NAME", "HW_DOMAIN_NAME", "127.0.0.1", "intl", ""}
+    | CHAIN_VARIABLES
+    | {"127.0.0.1", "intl", ""}
     | {"HTTPS_PROXY", "https_proxy"}
 )
 _REGION: Final = r"(?:ae|af|ap|cn|eu|la|me|my|na|ru|sa|tr)-(?:central|(?:north|south)?(?:east|west)?)-\d{1,3}"

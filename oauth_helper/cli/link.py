@@ -19,7 +19,6 @@ from oauth_helper.cli.options import (
     REPO_TYPE,
     Invocation,
     connection_options,
-    flag_of,
     output_options,
     read_settings,
     run,
@@ -34,6 +33,7 @@ from oauth_helper.events import Checked, Event, Failed, Linked
 from oauth_helper.i18n import _
 from oauth_helper.journal import Journal
 from oauth_helper.models import IfExists, LinkRequest, RepoType
+from oauth_helper.settings import flag_of
 
 _BROWSER_KEYS: Final = ("browser", "no_browser", "port", "tag", "timeout", "sandbox")
 """Options of a link in a browser only."""

@@ -18,8 +18,8 @@ from oauth_helper.cli.console import Console, user_environ
 from oauth_helper.cli.help import LANGUAGE_OPTION, Choice, InvalidValue, option
 from oauth_helper.cli.progress import ProgressReporter
 from oauth_helper.cli.secrets_input import ask, ask_for_secret, can_ask
-from oauth_helper.credential_sources import FoundCredentials, check_value, find_credentials, no_credentials
-from oauth_helper.credentials import IamUser
+from oauth_helper.credential_sources import Search, UserCredentials, check_value, find_settings_and_credentials
+from oauth_helper.credentials import CredentialSource, IamUser
 from oauth_helper.environment import is_build_service
 from oauth_helper.errors import StoppedError, safe_traceback
 from oauth_helper.i18n import _, enumerated
@@ -38,7 +38,7 @@ from oauth_helper.settings import (
     read_credentials_file,
     resolve_settings,
 )
-from oauth_helper.values import BLOCKED_PORTS, FileValues, Sourced
+from oauth_helper.values import BLOCKED_PORTS, FileValues
 
 if TYPE_CHECKING:  # it imports aiohttp, which help and completion do not need
     from oauth_helper.servicestage.client import ServiceStageClient
@@ -143,7 +143,7 @@ def timeout_option(help: str) -> Callable[[Function], Function]:  # noqa: A002 -
     return option("--timeout", type=click.FloatRange(1, MAXIMUM_TIMEOUT), metavar="SECONDS", help=help)
 
 
-CONNECTION_KEYS: Final = ("region", "endpoint", "project_id", "iam_endpoint", "ca_bundle")
+CONNECTION_KEYS: Final = ("region", "cloud", "endpoint", "project_id", "iam_endpoint", "ca_bundle")
 """The settings of :func:`connection_options`."""
 
 
@@ -163,6 +163,7 @@ def output_options(command: Function) -> Function:
 
 _CONNECTION_OPTIONS: Final = (
     option("--region", metavar="REGION", help="Region, such as cn-north-4.  [env: OAUTH_HELPER_REGION]"),
+    option("--cloud", metavar="DOMAIN", help="Cloud, such as g42cloud.com.  [env: OAUTH_HELPER_CLOUD, HW_CLOUD]"),
     option("--endpoint", metavar="URL", help="ServiceStage.  [env: OAUTH_HELPER_ENDPOINT; default: the region's]"),
     option("--project-id", metavar="ID", help="Project.  [env: OAUTH_HELPER_PROJECT_ID; default: asked of IAM]"),
     option("--iam-endpoint", metavar="URL", help="IAM.  [env: OAUTH_HELPER_IAM_ENDPOINT; default: the region's]"),
@@ -181,18 +182,14 @@ _OUTPUT_OPTIONS: Final = (
 )
 
 
-def flag_of(key: str) -> str:
-    """Return the flag of an option by its name in Python."""
-    return f"--{key.replace('_', '-')}"
-
-
 @dataclass(frozen=True)
 class Invocation:
     """The settings, credentials and reporter of a command that talks to ServiceStage."""
 
     settings: Settings
     environ: Mapping[str, str]
-    credentials_file: FileValues
+    search: Search
+    """Where credentials were found."""
     quiet: bool
     verbosity: int
     as_json: bool
@@ -203,19 +200,23 @@ class Invocation:
         return ProgressReporter(quiet=self.quiet, verbosity=self.verbosity)
 
     @cached_property
-    def credentials(self) -> FoundCredentials:
-        """The credentials; if there are none, an IAM user that is asked for on a terminal.
+    def credentials(self) -> CredentialSource:
+        """Where the credentials come from; if there are none, an IAM user that is asked for on a terminal.
 
         Raises:
             CredentialsError: There are none, or half a pair.
         """
-        found = find_credentials(self.environ, self.credentials_file)
-        if found is None:
-            if not can_ask():
-                raise no_credentials(self.credentials_file)
+        for notice in self.settings.notices:
+            self.reporter.warn(notice)
+        if self.search.source is None and self.search.error is None and can_ask():
             return _ask_for_iam_user(self.reporter)
+        found = self.search.required()
         if found.file and others_can_read(found.file):
-            self.reporter.warn(_("Others can read {path}; run: chmod 600 on it.", path=self.credentials_file.path))
+            self.reporter.warn(_("Others can read {path}; run: chmod 600 on it.", path=found.file))
+        if self.verbosity:
+            self.reporter.print(
+                _("Credentials: {identity} ({found_in}).", identity=found.identity, found_in=found.found_in)
+            )
         return found
 
     @property
@@ -240,14 +241,14 @@ class Invocation:
         return run(connected())
 
 
-def _ask_for_iam_user(console: Console) -> Sourced[IamUser]:
+def _ask_for_iam_user(console: Console) -> CredentialSource:
     text = _("No credentials are set. Sign in as an IAM user (a HUAWEI ID itself cannot be used here).")
     console.print_always(text)
     domain_name, name = ask(_("Account name")), ask(_("IAM user name"))
     password = ask_for_secret(_("Password"))
     for answer in (domain_name, name, password.reveal()):
         check_value(answer, _("Your answer"), spaces="inside")
-    return Sourced(IamUser(name, password, domain_name), _("your answers"))
+    return UserCredentials("terminal", _("your answers"), IamUser(name, password, domain_name))
 
 
 def read_settings(options: Mapping[str, Any]) -> Invocation:
@@ -262,17 +263,19 @@ def read_settings(options: Mapping[str, Any]) -> Invocation:
     config = read_config_file(os.environ)
     if options.get("sandbox"):
         # The sandbox needs nothing that says how to reach the user's account.
-        keys = FILE_KEYS - set(CONNECTION_KEYS)
+        keys = FILE_KEYS - {*CONNECTION_KEYS, "credentials"}
         names = {name for key in keys for name in ENVIRONMENT[key]}
         environ = {name: value for name, value in os.environ.items() if name in names}
         config = replace(config, values={key: value for key, value in config.values.items() if key in keys})
-        sources = Sources(flags, environ, config, FileValues(""))
+        settings, search = resolve_settings(Sources(flags, environ, config, FileValues(""))), Search()
     else:
-        sources = Sources(flags, os.environ, config, read_credentials_file(os.environ))
+        settings, search = find_settings_and_credentials(
+            Sources(flags, os.environ, config, read_credentials_file(os.environ))
+        )
     return Invocation(
-        settings=resolve_settings(sources),
+        settings=settings,
         environ=user_environ(),
-        credentials_file=sources.credentials_file,
+        search=search,
         quiet=options["quiet"],
         verbosity=options["verbose"],
         as_json=options["as_json"],

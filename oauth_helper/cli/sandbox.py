@@ -12,12 +12,12 @@ import click
 
 from oauth_helper.cli.console import Console, print_text, translate
 from oauth_helper.cli.help import Command, option
-from oauth_helper.cli.options import check_port, flag_of, output_options, run
+from oauth_helper.cli.options import check_port, output_options, run
 from oauth_helper.cli.output import print_json
 from oauth_helper.cli.secrets_input import read_secret_file
 from oauth_helper.errors import StoppedError, UsageError
 from oauth_helper.i18n import _
-from oauth_helper.settings import others_can_read
+from oauth_helper.settings import flag_of, others_can_read
 
 _COMMENTED_OUT: Final = frozenset({"OAUTH_HELPER_TOKEN"})
 """It would win over the access key."""

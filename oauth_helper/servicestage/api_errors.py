@@ -121,13 +121,9 @@ _CREDENTIALS_HINTS: Final[Mapping[str, Text]] = {
     "the token must be updated": _TOKEN_EXPIRED,
 }
 """By API Gateway's sub-messages of APIGW.0301 (Signing Guide, api-sign-0001), and one of IAM (iam_30_0001)."""
-_CHECK_CREDENTIALS: Final[Mapping[type[Credentials] | None, Text]] = {
+_CHECK_CREDENTIALS: Final[Mapping[type[Credentials], Text]] = {
     AccessKey: _("Check the access key, the secret key, and the security token if the key is temporary."),
     IamToken: _("Check the IAM token: it must be whole, at most 24 hours old, and of this region's project."),
-    None: _(
-        "Check HW_USER_NAME, HW_USER_PASSWORD, HW_DOMAIN_NAME and the region. It must be an IAM user "
-        "of the account: a HUAWEI ID or a federated user cannot get a token."
-    ),
 }
 
 
@@ -308,13 +304,14 @@ def _field(record: Mapping[str, object], names: tuple[str, ...]) -> str:
 
 
 def refusal(
-    answer: Answer, *, credentials: Credentials | None
+    answer: Answer, *, credentials: Credentials | None, check: Text | None = None
 ) -> RefusedError | CredentialsError | UnusableAnswerError:
     """Return the error that an answer with a status of 400 or more means.
 
     Args:
         answer: The answer.
-        credentials: What authenticated the request; ``None`` if it asked for a token.
+        credentials: What authenticated the request; ``None`` if it asked for credentials.
+        check: The hint if the credentials were refused and the answer does not say why.
     """
     body = read_error_body(answer)
     if answer.status in TRY_AGAIN or answer.status >= 500:
@@ -335,7 +332,7 @@ def refusal(
     if body.code in _BY_CODE:
         kind, words, hint = _BY_CODE[body.code]
     elif answer.status == 401 or body.code in _AUTHENTICATION_FAILED or is_of_iam:
-        kind, words, hint = _refused_credentials(answer, body, credentials)
+        kind, words, hint = _refused_credentials(answer, body, credentials, check)
     elif answer.status == 403:
         kind, words, hint = NotPermittedError, _("does not permit this call to these credentials"), None
     else:
@@ -374,7 +371,9 @@ def redirected(answer: Answer) -> UnusableAnswerError:
     )
 
 
-def _refused_credentials(answer: Answer, body: ErrorBody, credentials: Credentials | None) -> _Meaning:
+def _refused_credentials(
+    answer: Answer, body: ErrorBody, credentials: Credentials | None, check: Text | None
+) -> _Meaning:
     text = body.message.casefold()
     is_skewed = isinstance(credentials, AccessKey) and abs(answer.clock_skew or 0) > LARGEST_SKEW
     if is_skewed or "signature expired" in text:
@@ -385,8 +384,8 @@ def _refused_credentials(answer: Answer, body: ErrorBody, credentials: Credentia
         )
         return ClockSkewError, words, None
     hint = next((hint for part, hint in _CREDENTIALS_HINTS.items() if part in text), None)
-    general = _CHECK_CREDENTIALS[type(credentials) if credentials else None]
-    return CredentialsError, _("refused the credentials"), hint or general
+    general = _CHECK_CREDENTIALS[type(credentials)] if credentials else None
+    return CredentialsError, _("refused the credentials"), hint or check or general
 
 
 def _answered_by(answer: Answer, code: str) -> Text | None:

@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import os
 import re
 from collections.abc import Callable, Collection
 from contextlib import AbstractAsyncContextManager, suppress
+from datetime import datetime
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
-from oauth_helper.credentials import Credentials
-from oauth_helper.errors import IllegalNameError, NoSuchAuthorizationError, RefusedError, UsageError
+from oauth_helper.credentials import Credentials, CredentialSource
+from oauth_helper.errors import IllegalNameError, NoSuchAuthorizationError, OAuthHelperError, RefusedError, UsageError
 from oauth_helper.i18n import Text, _
 from oauth_helper.models import Authorization, Namespace, Project, RepoType, is_legal_name
 from oauth_helper.secret import Secret, safe_text
 from oauth_helper.servicestage.api_errors import Answer
+from oauth_helper.servicestage.iam import Iam
 from oauth_helper.servicestage.signing import Query, encode
-from oauth_helper.servicestage.transport import RETRIES, Connection, Retries
+from oauth_helper.servicestage.transport import RETRIES, Retries, Transport
 from oauth_helper.values import check_endpoint, parse_address, stays_nearby
 
 _SURROGATES: Final = re.compile(r"[\ud800-\udfff]")
 _FIELD_VALUE: Final = re.compile(r"[!-~]+")
 """The characters of a header value; every legal name consists of them."""
+_RENEWAL: Final = 8.0
+"""Seconds in which temporary credentials are fetched again."""
 _PARAMETER_INVALID: Final = "SVCSTG.REPO.0400"
 T = TypeVar("T")
 
@@ -36,7 +41,7 @@ class ServiceStageClient:
     Args:
         endpoint: Such as ``https://servicestage.cn-north-4.myhuaweicloud.com``.
         project_id: The IAM project of that region.
-        credentials: An access key or a project-scoped token.
+        credentials: An access key, a project-scoped token, or what ``find_credentials()`` returns.
         ca_bundle: A file of certificates (PEM) to trust instead of the system's.
         retries: When calls without side effects are sent again because ServiceStage is busy or a connection broke.
 
@@ -44,17 +49,26 @@ class ServiceStageClient:
         SettingsError: One of these is unusable.
     """
 
+    _source: CredentialSource | None = None
+    _needed_until: datetime | None = None
+
     def __init__(
         self,
         endpoint: str,
         *,
         project_id: str,
-        credentials: Credentials,
+        credentials: Credentials | CredentialSource,
         ca_bundle: str | os.PathLike[str] | None = None,
         retries: Retries = RETRIES,
     ) -> None:
-        self._connection = Connection(
-            endpoint, credentials=credentials, project_id=project_id, ca_bundle=ca_bundle, retries=retries
+        if isinstance(credentials, CredentialSource):
+            self._source, self._iam = credentials, Iam(credentials.iam, retries=retries)
+        self._transport = Transport(
+            endpoint,
+            credentials=None if isinstance(credentials, CredentialSource) else credentials,
+            project_id=project_id,
+            ca_bundle=ca_bundle,
+            retries=retries,
         )
         self.endpoint: str = check_endpoint(endpoint)
         """Normalised: without a slash at its end and the scheme's own port."""
@@ -63,37 +77,61 @@ class ServiceStageClient:
         self._repos = f"/v1/{encode(project_id)}/git/repos"
 
     async def __aenter__(self) -> Self:
-        await self._connection.__aenter__()
+        await self.renew_credentials()
+        await self._transport.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._connection.__aexit__(kind, error, trace)
+        await self._transport.__aexit__(kind, error, trace)
 
     @property
     def last_clock_skew(self) -> float | None:
         """Seconds by which the server's clock was ahead of this machine's at the last answer; ``None`` if unknown."""
-        return self._connection.last_clock_skew
+        return self._transport.last_clock_skew
 
     @property
     def proxy(self) -> str | None:
         """Host and port of the proxy through which ServiceStage is reached, if there is one."""
-        return self._connection.proxy
+        return self._transport.proxy
 
-    def kept_ready(self) -> AbstractAsyncContextManager[None]:
-        """Keep a connection open for the next request within the context. It never raises."""
-        return self._connection.kept_ready()
+    def kept_ready(self, *, until: datetime | None = None) -> AbstractAsyncContextManager[None]:
+        """Keep a connection open for the next request, which comes before ``until``. It never raises."""
+        self._needed_until = until
+        return self._transport.kept_ready()
 
-    def expect_request(self) -> None:
-        """Do nothing: the open connection is always fresh enough. Called until the session drops ``stirs``."""
+    @property
+    def must_renew_credentials(self) -> bool:
+        """Whether temporary credentials expire before the time that was given to :meth:`kept_ready`."""
+        expires_at = self._source.expires_at if self._source else None
+        return bool(expires_at and self._needed_until and expires_at < self._needed_until)
+
+    async def renew_credentials(self) -> None:
+        """Fetch credentials that have not been fetched yet, or expire too soon.
+
+        Raises:
+            CredentialsError, UnavailableError: As :meth:`oauth_helper.credentials.CredentialSource.fetch`; never if
+                earlier credentials were fetched, which stay in use.
+        """
+        if self._source is None:
+            return
+        until, self._needed_until = self._needed_until, None
+        try:
+            # Within an exchange there is little time; the earlier credentials may do, and the redirect is saved.
+            async with asyncio.timeout(_RENEWAL if self._source.expires_at else None):
+                self._transport.use(await self._source.current(self._iam, until=until))
+        except (OAuthHelperError, TimeoutError):
+            if not self._source.expires_at:
+                raise
 
     async def list_authorizations(self, *, retry: bool = True) -> list[Authorization]:
         """Return all authorizations of the project (API page "Obtaining All Git Repository Authorizations").
 
         Without ``retry``, send one request only.
         """
-        answer = await self._connection.request("GET", self._auths, is_safe=retry)
+        await self.renew_credentials()
+        answer = await self._transport.request("GET", self._auths, is_safe=retry)
         document = answer.json_object()
         records = document.get("authorizations")
         if records is None and document.get("count") == 0:
@@ -110,7 +148,7 @@ class ServiceStageClient:
         ``tag`` names the site (``intl``); give the same one to :meth:`create_oauth`.
         """
         path = f"{self._auths}/{repo_type.value}/redirect"
-        answer = await self._connection.request("GET", path, query=_query(tag), is_safe=True)
+        answer = await self._transport.request("GET", path, query=_query(tag), is_safe=True)
         url = answer.json_object().get("url")
         if not isinstance(url, str) or not url:
             raise answer.unusable(_("has no authorization URL"))
@@ -190,7 +228,7 @@ class ServiceStageClient:
         if _SURROGATES.search(body):
             raise UsageError(_("{bearing} has a character that is no Unicode", bearing=what))
         path = f"{self._auths}/{repo_type.value}/{kind}"
-        answer = await self._connection.request("POST", path, query=_query(tag), body=body.encode(), secrets=secrets)
+        answer = await self._transport.request("POST", path, query=_query(tag), body=body.encode(), secrets=secrets)
         return _authorization(answer, answer.json_object().get("authorization"))
 
     async def delete_authorization(self, name: str) -> None:
@@ -203,7 +241,7 @@ class ServiceStageClient:
         """
         if not _can_be_segment(name):
             raise IllegalNameError(_("There can be no authorization of that name"))
-        answer = await self._connection.request("DELETE", f"{self._auths}/{encode(name)}")
+        answer = await self._transport.request("DELETE", f"{self._auths}/{encode(name)}")
         if answer.body.strip():  # the API answers 204 without a body; the page of a proxy deletes nothing
             answer.json_object()
 
@@ -238,7 +276,7 @@ class ServiceStageClient:
             message = _("There is no authorization named {name!r}", name=safe_text(authorization_name))
             raise NoSuchAuthorizationError(message)
         headers = {"X-Repo-Auth": authorization_name}
-        answer = await self._connection.request("GET", f"{self._repos}{path}", headers=headers, is_safe=True)
+        answer = await self._transport.request("GET", f"{self._repos}{path}", headers=headers, is_safe=True)
         document = answer.json_object()
         records = document.get(key)
         if records is None and key in document:  # Go and Java write an empty list as null

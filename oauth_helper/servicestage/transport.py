@@ -32,7 +32,7 @@ from oauth_helper.models import CONNECTING
 from oauth_helper.secret import Secret, safe_text
 from oauth_helper.servicestage.api_errors import Answer, redirected, refusal
 from oauth_helper.servicestage.signing import Query, request_target, sign
-from oauth_helper.values import check_endpoint, is_loopback, parse_address
+from oauth_helper.values import check_endpoint, is_link_local, is_loopback, parse_address
 from oauth_helper.version import VERSION
 
 LARGEST_ANSWER: Final = 1024 * 1024
@@ -201,7 +201,7 @@ def proxy_for(endpoint: URL) -> Proxy | None:
         SettingsError: The value is not the address of an HTTP proxy.
     """
     address = getproxies().get(endpoint.scheme, "").strip()
-    if not address or is_loopback(endpoint.host):
+    if not address or is_loopback(endpoint.host) or is_link_local(endpoint.host):
         return None
     environment = getproxies_environment()
     if environment:
@@ -318,7 +318,7 @@ class Retries(Struct, frozen=True):
 RETRIES: Final = Retries()
 
 
-class Connection:
+class Transport:
     """Send requests to one endpoint, each signed or with its token. An async context manager.
 
     Only a request without side effects is sent again. aiohttp (3.11.0 and 3.14.5) sends a GET or DELETE a second time
@@ -330,6 +330,8 @@ class Connection:
         project_id: Sent as ``X-Project-Id`` with signed requests.
         ca_bundle: A file of certificates (PEM) to trust instead of the system's.
         origin: Names ``endpoint`` in an error.
+        check: The hint if the server refuses the request's credentials; by default about ``credentials``.
+        allows_link_local: Whether plain http to a link-local address is allowed (the metadata service of a cloud).
         timeout: Limits other than 30 s for a request and 10 s for its connection.
         retries: When calls without side effects are sent again.
 
@@ -346,14 +348,17 @@ class Connection:
         project_id: str | None = None,
         ca_bundle: str | os.PathLike[str] | None = None,
         origin: str = _("The endpoint"),
+        check: Text | None = None,
+        allows_link_local: bool = False,
         timeout: aiohttp.ClientTimeout = _TIMEOUT,
         retries: Retries = RETRIES,
     ) -> None:
-        self._base = URL(check_endpoint(endpoint, origin=origin), encoded=True)
-        _check_credentials(credentials)
+        address = check_endpoint(endpoint, origin=origin, allows_link_local=allows_link_local)
+        self._base = URL(address, encoded=True)
+        self.use(credentials)
         if project_id is not None:
             _check_field(_("project ID"), project_id, SettingsError)
-        self._credentials, self._project_id = credentials, project_id
+        self._project_id, self._check = project_id, check
         self._proxy = proxy_for(self._base)
         self._tls = tls_context(ca_bundle) if ca_bundle is not None or self._base.scheme == "https" else None
         self._timeout, self._retries = timeout, retries
@@ -365,6 +370,15 @@ class Connection:
         """The open connection, and when it was opened by a clock that also runs while the machine sleeps."""
         self.last_clock_skew: float | None = None
         """Seconds by which the server's clock was ahead of this machine's at the last answer; ``None`` if unknown."""
+
+    def use(self, credentials: Credentials | None) -> None:
+        """Authenticate further requests with these credentials.
+
+        Raises:
+            CredentialsError: They cannot be sent in a header, or are empty.
+        """
+        _check_credentials(credentials)
+        self._credentials = credentials
 
     async def __aenter__(self) -> Self:
         self._pool = aiohttp.TCPConnector(ssl=True if self._tls is None else self._tls)
@@ -422,8 +436,9 @@ class Connection:
         headers: Mapping[str, str] = MappingProxyType({}),
         secrets: Collection[Secret] = (),
         is_safe: bool = False,
+        allowed: Collection[int] = (),
     ) -> Answer:
-        """Send a request and return its answer, whose status is 2xx.
+        """Send a request and return its answer, whose status is 2xx or one of ``allowed``.
 
         Args:
             method: The HTTP method.
@@ -432,6 +447,7 @@ class Connection:
             body: JSON, or nothing.
             headers: Further headers, signed as well.
             secrets: Parts of ``body`` that an error's text must not repeat.
+            allowed: Statuses that are not errors.
             is_safe: The request has no side effects. If the server is busy or the connection breaks, send it again.
 
         Raises:
@@ -439,7 +455,7 @@ class Connection:
             RefusedError: The server refused the request.
             UnavailableError: There was no usable answer; ``sent`` tells whether the request may have arrived.
         """
-        attempt = partial(self._attempt, method, path, tuple(query), body, headers, tuple(secrets))
+        attempt = partial(self._attempt, method, path, tuple(query), body, headers, tuple(secrets), allowed)
         deadline = self._retries.clock() + self._retries.within
         for pause in self._retries.pauses if is_safe else ():
             try:
@@ -460,6 +476,7 @@ class Connection:
         body: bytes,
         headers: Mapping[str, str],
         secrets: tuple[Secret, ...],
+        allowed: Collection[int],
     ) -> Answer:
         path = f"{self._base.raw_path.rstrip('/')}{path}"
         url = URL(f"{self._base.scheme}://{self.host}{request_target(path, query)}", encoded=True)
@@ -475,9 +492,9 @@ class Connection:
             self.last_clock_skew = answer.clock_skew
             if len(answer.body) > LARGEST_ANSWER:
                 raise answer.unusable(_("is larger than {largest_answer} bytes", largest_answer=LARGEST_ANSWER))
-            if answer.status >= 400:
-                raise refusal(answer, credentials=self._credentials)
-            if answer.status >= 300:
+            if answer.status >= 400 and answer.status not in allowed:
+                raise refusal(answer, credentials=self._credentials, check=self._check)
+            if 300 <= answer.status < 400:
                 raise redirected(answer)
             return answer
         _log.debug("%s %s%s: %s", method, self.host, path, failure.message)

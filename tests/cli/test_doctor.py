@@ -191,7 +191,7 @@ async def test_what_fails_says_how_to_mend_it_and_the_first_stands_first(sandbox
     status, lines = await lines_of(environ, "--browser", "default")
     assert status == 3
     failed = [number for number, line in enumerate(lines) if line.startswith("fail")]
-    assert [lines[number].split()[1] for number in failed] == ["endpoint", "credentials", "browser"]
+    assert [lines[number].split()[1] for number in failed] == ["region", "credentials", "browser"]
     for number in failed:
         assert lines[number + 1].startswith(" " * 19), "with more behind it"
     assert any("not asked" in line for line in lines)
@@ -354,7 +354,7 @@ async def test_all_is_well(sandbox: Sandbox, tmp_path: Path) -> None:
     assert conclusion == "All is well: `oauth-helper link github` can start."
     subjects = [line[6:18].strip() for line in lines]
     assert subjects == [
-        *("place", "region", "endpoint", "project_id", "iam_endpoint", "ca_bundle", "tag", "timeout", "credentials"),
+        *("place", "region", "endpoint", "project_id", "iam_endpoint", "tag", "defaults", "credentials"),
         *("service", "clock", "name", "browser", "listener"),
     ]
     assert all(line.startswith("ok ") for line in lines)
@@ -393,7 +393,7 @@ async def test_a_setting_that_cannot_be_used_is_one_finding_among_others(sandbox
     assert findings(unusable)["listener"]["verdict"] == "ok"
     nowhere = await commands.run_forked("doctor", "--json", environ=commands.environ(sandbox, OAUTH_HELPER_ENDPOINT=""))
     assert nowhere.status == 3
-    assert findings(nowhere)["endpoint"]["verdict"] == "fail"
+    assert findings(nowhere)["region"]["verdict"] == "fail"
     assert findings(nowhere)["service"]["verdict"] == "note"
 
 
@@ -432,7 +432,7 @@ async def test_this_machine_is_looked_at(sandbox: Sandbox) -> None:
         "doctor", "--json", "--browser", "chromium", environ=commands.environ(sandbox, BROWSER="")
     )
     assert window.status == 9
-    assert "there can be none" in findings(window)["browser"]["message"]
+    assert "No window can be opened" in findings(window)["browser"]["message"]
 
 
 async def test_a_taken_name_and_a_list_that_is_not_permitted_are_notes(sandbox: Sandbox) -> None:
@@ -454,7 +454,11 @@ async def test_a_taken_name_and_a_list_that_is_not_permitted_are_notes(sandbox: 
 
 @pytest.mark.parametrize(
     ("environment", "kind"),
-    [("token", "an IAM token"), ("user", "an IAM user's name and password"), ("file", "a temporary access key")],
+    [
+        ("token", "an IAM token"),
+        ("user", "IAM user sandbox-user of sandbox-account"),
+        ("file", "a temporary access key"),
+    ],
 )
 async def test_the_kind_of_credentials_is_named(
     sandbox: Sandbox, environment: str, kind: str, clean_surroundings: Path

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import pytest
 from link.scripted_service import CREATED, HURRIED, NAME, MemoryJournal
@@ -45,7 +46,7 @@ class FakeService(ServiceStageClient):
             raise error
 
     @asynccontextmanager
-    async def kept_ready(self) -> AsyncIterator[None]:
+    async def kept_ready(self, *, until: datetime | None = None) -> AsyncIterator[None]:
         self.calls.append("ready")
         yield
         self.calls.append("over")

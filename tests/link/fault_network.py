@@ -23,7 +23,7 @@ from oauth_helper.models import Authorization, RepoType
 from oauth_helper.sandbox.faults import Call
 from oauth_helper.secret import Secret
 from oauth_helper.servicestage.client import ServiceStageClient
-from oauth_helper.servicestage.transport import Connection, Retries
+from oauth_helper.servicestage.transport import Retries, Transport
 
 NAME: Final = "localhost"
 AUTHORITY: Final = trustme.CA()
@@ -145,7 +145,7 @@ class HurriedClient(ServiceStageClient):
         limit: float = _LIMIT,
     ) -> None:
         super().__init__(endpoint, project_id=project_id, credentials=credentials, ca_bundle=ca_bundle)
-        self._connection = Connection(
+        self._transport = Transport(
             endpoint,
             credentials=credentials,
             project_id=project_id,

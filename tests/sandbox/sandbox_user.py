@@ -13,13 +13,13 @@ from aiohttp import ClientResponse, ClientSession, CookieJar
 from sandbox.page_reader import Form, PageReader
 from yarl import URL
 
-from oauth_helper.credentials import AccessKey
+from oauth_helper.credentials import AccessKey, IamSettings
 from oauth_helper.models import RepoType
 from oauth_helper.sandbox import Sandbox
 from oauth_helper.sandbox.faults import Call, Fault
 from oauth_helper.secret import Secret
 from oauth_helper.servicestage.client import ServiceStageClient
-from oauth_helper.servicestage.iam import fetch_token, find_project_id
+from oauth_helper.servicestage.iam import Iam
 from oauth_helper.servicestage.transport import Retries
 
 NAME = "my-auth"
@@ -150,7 +150,8 @@ class SandboxUser:
             await self.exchange()
 
     async def make(self, call: Call) -> None:
-        iam, key = self.sandbox.iam_endpoint, self.sandbox.access_key
+        settings = IamSettings(self.sandbox.iam_endpoint, project_name=self.sandbox.region)
+        iam, key = Iam(settings, retries=NONE), self.sandbox.access_key
         match call:
             case Call.LIST | Call.LOOK:
                 await self.names()
@@ -161,9 +162,9 @@ class SandboxUser:
             case Call.DELETE:
                 await self.service.delete_authorization(NAME)
             case Call.IAM_TOKEN:
-                await fetch_token(iam, self.sandbox.user, region=self.sandbox.region, retries=NONE)
+                await iam.token_of_user(self.sandbox.user)
             case Call.IAM_PROJECT:
-                assert await find_project_id(iam, self.sandbox.region, key, retries=NONE)
+                assert await iam.find_project_id(key)
 
 
 @asynccontextmanager

@@ -17,16 +17,16 @@ from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import parse_qsl, quote, unquote, unquote_to_bytes
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from multidict import CIMultiDict, CIMultiDictProxy
 from support.redirect_cases import AUTHORIZATION_URL, CONSOLE, ENCODED_STATE, REQUEST, STATE
 
-from oauth_helper.credential_sources import find_credentials
-from oauth_helper.credentials import AccessKey, IamToken, IamUser
+from oauth_helper.credential_sources import FixedCredentials, find_settings_and_credentials
+from oauth_helper.credentials import AccessKey, IamSettings, IamToken, IamUser
 from oauth_helper.errors import (
     AuthorizationDeniedError,
-    CredentialsError,
     OAuthHelperError,
     RedirectRejectedError,
     SettingsError,
@@ -40,7 +40,7 @@ from oauth_helper.secret import Secret
 from oauth_helper.servicestage import iam
 from oauth_helper.servicestage.api_errors import Answer, redirected, refusal
 from oauth_helper.servicestage.client import ServiceStageClient
-from oauth_helper.servicestage.transport import Connection
+from oauth_helper.servicestage.transport import Transport
 from oauth_helper.settings import FILE_KEYS, Sources, read_config_file, read_credentials_file, resolve_settings
 from oauth_helper.values import FileValues, is_loopback
 
@@ -224,7 +224,7 @@ def test_any_error_answer_becomes_an_error_without_a_secret(
     assert_shown(error)
 
 
-class AnsweringConnection(Connection):
+class AnsweringConnection(Transport):
     """Answers every request with ``answer``, without a network."""
 
     answer: Answer
@@ -245,8 +245,9 @@ class AnsweringConnection(Connection):
 def calls() -> Mapping[str, Callable[[], Coroutine[Any, Any, object]]]:
     key, secret = AccessKey("AK", PLANTED), Secret(PLANTED)
     client = ServiceStageClient("https://example.com", project_id="project", credentials=key)
-    client._connection = AnsweringConnection("https://example.com", credentials=key, project_id="project")
-    user, server = IamUser("user", secret, "domain"), "http://127.0.0.1:1"
+    client._transport = AnsweringConnection("https://example.com", credentials=key, project_id="project")
+    user = IamUser("user", secret, "domain")
+    of_region = iam.Iam(IamSettings("http://127.0.0.1:1", project_name="cn-north-4"))
     return {
         "list": client.list_authorizations,
         "url": lambda: client.authorization_url(RepoType.GITHUB),
@@ -255,8 +256,8 @@ def calls() -> Mapping[str, Callable[[], Coroutine[Any, Any, object]]]:
         "delete": lambda: client.delete_authorization("my-auth"),
         "namespaces": lambda: client.list_namespaces("my-auth"),
         "projects": lambda: client.list_projects("my-auth", "group/tools"),
-        "project id": lambda: iam.find_project_id(server, "cn-north-4", key),
-        "iam token": lambda: iam.fetch_token(server, user, region="cn-north-4"),
+        "project id": lambda: of_region.find_project_id(key),
+        "iam token": lambda: of_region.token_of_user(user),
     }
 
 
@@ -265,7 +266,7 @@ def test_every_successful_answer_gives_a_result_or_an_error(
     data: st.DataObject, headers: dict[str, str], text: str
 ) -> None:
     AnsweringConnection.answer = answer_of(200, headers, text)
-    was, iam.Connection = iam.Connection, AnsweringConnection  # type: ignore[attr-defined]
+    was, iam.Transport = iam.Transport, AnsweringConnection  # type: ignore[attr-defined]
     try:
         calls()[data.draw(st.sampled_from(sorted(calls())))]().send(None)
     except StopIteration as end:
@@ -278,7 +279,7 @@ def test_every_successful_answer_gives_a_result_or_an_error(
     except (UnavailableError, SettingsError) as error:
         assert_shown(error)
     finally:
-        iam.Connection = was  # type: ignore[attr-defined]
+        iam.Transport = was  # type: ignore[attr-defined]
 
 
 @functools.cache
@@ -302,13 +303,14 @@ def written(name: str, text: str) -> str:
 def test_a_credentials_file_gives_credentials_or_an_error_without_secrets(text: str) -> None:
     try:
         values = read_credentials_file({"HUAWEICLOUD_SDK_CREDENTIALS_FILE": written("credentials", text)})
-        found = find_credentials({}, values)
-    except CredentialsError as error:
+        found = find_settings_and_credentials(Sources({}, {}, FileValues("none"), values))[1].required()
+    except SettingsError as error:
         assert_shown(error)
         return
-    if found is not None:
-        assert isinstance(found.value, AccessKey)
-        assert found.value.secret_key.reveal() == values.values["sk"]
+    if isinstance(found, FixedCredentials):
+        with pytest.raises(StopIteration) as end:
+            found.fetch(None).send(None)  # type: ignore[arg-type]
+        assert end.value.value.secret_key.reveal() == values.values["sk"]
 
 
 @given(

@@ -179,9 +179,7 @@ def test_the_gateways_own_words_tell_the_remedy(message: str, in_hint: str) -> N
     assert in_hint in error.hint
 
 
-@pytest.mark.parametrize(
-    ("credentials", "in_hint"), [(KEY, "secret key"), (TOKEN, "IAM token"), (None, "HW_USER_PASSWORD")]
-)
+@pytest.mark.parametrize(("credentials", "in_hint"), [(KEY, "secret key"), (TOKEN, "IAM token"), (None, "doctor")])
 def test_a_refusal_without_words_is_explained_by_what_was_refused(
     credentials: Credentials | None, in_hint: str
 ) -> None:

@@ -16,7 +16,7 @@ from support.fake_servicestage import KEY, RawServer, json_answer, reset
 
 from oauth_helper.errors import UnreachableError
 from oauth_helper.servicestage import transport
-from oauth_helper.servicestage.transport import Connection
+from oauth_helper.servicestage.transport import Transport
 
 
 @dataclass
@@ -31,11 +31,11 @@ class Endpoint:
     answer: Callable[[asyncio.StreamWriter], None] = lambda writer: writer.write(json_answer(b"{}"))
 
     @asynccontextmanager
-    async def connected(self) -> AsyncIterator[Connection]:
+    async def connected(self) -> AsyncIterator[Transport]:
         self.server = RawServer(self._serve, self.tls)
         async with self.server:
             endpoint = self.server.endpoint
-            async with Connection(endpoint, credentials=KEY, ca_bundle=self.ca_bundle) as connection:
+            async with Transport(endpoint, credentials=KEY, ca_bundle=self.ca_bundle) as connection:
                 yield connection
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

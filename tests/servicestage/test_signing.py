@@ -18,7 +18,7 @@ from support.fake_servicestage import KEY, PROJECT, FakeServiceStage, answering
 
 from oauth_helper.credentials import AccessKey
 from oauth_helper.servicestage.signing import canonical_query, encode, request_target, sign
-from oauth_helper.servicestage.transport import Connection
+from oauth_helper.servicestage.transport import Transport
 
 VECTORS = json.loads((Path(__file__).parents[1] / "data" / "request-signing.json").read_text(encoding="utf-8"))
 
@@ -183,7 +183,7 @@ def test_requests_arrive_as_the_vendors_sdk_signs_them() -> None:
         )
         def check(method: str, path: str, query: list[tuple[str, str]], value: str, body: bytes) -> None:
             async def send() -> None:
-                async with Connection(server.endpoint, credentials=KEY, project_id=PROJECT) as connection:
+                async with Transport(server.endpoint, credentials=KEY, project_id=PROJECT) as connection:
                     await connection.request(method, path, query=query, body=body, headers={"X-More": value})
 
             runner.run(send())

@@ -37,7 +37,7 @@ from oauth_helper.errors import CredentialsError, SettingsError, UnavailableErro
 from oauth_helper.models import RepoType
 from oauth_helper.secret import Secret
 from oauth_helper.servicestage.client import ServiceStageClient
-from oauth_helper.servicestage.transport import FOREIGN, LARGEST_ANSWER, UNFORESEEN, Connection, failure_of, translated
+from oauth_helper.servicestage.transport import FOREIGN, LARGEST_ANSWER, UNFORESEEN, Transport, failure_of, translated
 from oauth_helper.version import VERSION
 
 
@@ -116,7 +116,7 @@ def test_credentials_that_cannot_be_sent_are_refused_unseen(credentials: AccessK
 
 
 async def test_a_connection_that_is_not_open_says_so() -> None:
-    connection = Connection("http://127.0.0.1:1", credentials=KEY)
+    connection = Transport("http://127.0.0.1:1", credentials=KEY)
     with pytest.raises(RuntimeError, match="async with"):
         await connection.request("GET", "/")
 
@@ -136,8 +136,8 @@ CREATED = b'{"authorization": {"name": "my-auth", "repo_type": "github"}}'
 SOON, LATER = aiohttp.ClientTimeout(total=0.3), aiohttp.ClientTimeout(total=20)
 
 
-def connection(server: RawServer, limits: aiohttp.ClientTimeout = LATER) -> Connection:
-    return Connection(server.endpoint, credentials=KEY, project_id=PROJECT, timeout=limits)
+def connection(server: RawServer, limits: aiohttp.ClientTimeout = LATER) -> Transport:
+    return Transport(server.endpoint, credentials=KEY, project_id=PROJECT, timeout=limits)
 
 
 async def post(server: RawServer, limits: aiohttp.ClientTimeout = LATER) -> None:
@@ -203,7 +203,7 @@ async def test_a_handshake_that_never_ends_was_never_sent() -> None:
     async with RawServer(script) as server:
         endpoint = server.endpoint.replace("http:", "https:")
         limits = aiohttp.ClientTimeout(total=20, connect=0.3)
-        async with Connection(endpoint, credentials=KEY, timeout=limits) as service:
+        async with Transport(endpoint, credentials=KEY, timeout=limits) as service:
             with pytest.raises(UnreachableError, match="came about in time") as caught:
                 await service.request("POST", "/x", body=BODY)
     assert not caught.value.sent
@@ -269,7 +269,7 @@ async def test_no_secret_is_in_a_failures_traceback() -> None:
         await server.read_request(reader)
         writer.write(b"SSH-2.0\r\n\r\n")
 
-    async with RawServer(script) as server, Connection(server.endpoint, credentials=TOKEN) as service:
+    async with RawServer(script) as server, Transport(server.endpoint, credentials=TOKEN) as service:
         with pytest.raises(UnusableAnswerError) as caught:
             await service.request("POST", "/x", query=QUERY, body=BODY)
     error = caught.value
@@ -318,7 +318,7 @@ async def test_cookies_are_not_taken() -> None:
     async with (
         RawServer(script) as server,
         # By its name: aiohttp's own jar takes no cookies from an IP address.
-        Connection(f"http://localhost:{server.port}", credentials=KEY) as service,
+        Transport(f"http://localhost:{server.port}", credentials=KEY) as service,
     ):
         await service.request("GET", "/")
         await service.request("GET", "/")
@@ -384,7 +384,7 @@ async def test_ipv6_endpoints_work_with_brackets_in_host() -> None:
         pytest.skip("this machine has no IPv6 loopback")
     async with server:
         port = server.sockets[0].getsockname()[1]
-        async with Connection(f"http://[::1]:{port}", credentials=KEY) as service:
+        async with Transport(f"http://[::1]:{port}", credentials=KEY) as service:
             await service.request("GET", AUTHS)
     assert f"Host: [::1]:{port}\r\n".encode() in heads[0]
 

@@ -6,7 +6,6 @@ import pytest
 
 from oauth_helper.credentials import AccessKey
 from oauth_helper.errors import SettingsError
-from oauth_helper.i18n import _
 from oauth_helper.servicestage.client import ServiceStageClient
 from oauth_helper.settings import Settings, Sources, resolve_settings
 from oauth_helper.values import FileValues, check_endpoint, is_loopback
@@ -38,14 +37,13 @@ def test_with_nothing_set_the_defaults_hold() -> None:
     with pytest.raises(SettingsError, match="neither an endpoint nor a region") as refused:
         settings.required_endpoint()
     assert "--sandbox" in refused.value.hint
-    with pytest.raises(SettingsError, match="IAM is needed for a token"):
-        settings.required_iam_endpoint(_("a token"))
+    assert settings.iam.iam_endpoint is None
 
 
 def test_a_region_gives_both_endpoints() -> None:
     settings = resolve(flags={"region": "cn-north-4"})
     assert settings.required_endpoint() == "https://servicestage.cn-north-4.myhuaweicloud.com"
-    assert settings.required_iam_endpoint(_("x")) == "https://iam.cn-north-4.myhuaweicloud.com"
+    assert settings.iam.iam_endpoint == "https://iam.cn-north-4.myhuaweicloud.com"
     assert settings.endpoint.origin == "default of region cn-north-4"
     assert settings.region.origin == "--region"
 
