@@ -3,7 +3,8 @@
 import pytest
 from security.attacks import ATTACKS, Attack
 from support.thoroughness import IS_THOROUGH
-from tools.torture import OK, our_link, peer, provider, verdict
+from tools.torture import OK, verdict
+from tools.torture_victims import our_link, peer, provider
 
 TRIED = [one for number, one in enumerate(ATTACKS) if IS_THOROUGH or one.is_loud or number % 4 == 0]
 

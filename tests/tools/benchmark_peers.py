@@ -1,4 +1,4 @@
-"""What `make bench` compares us with, started as ``python benchmark_peers.py vendor ENDPOINT PROJECT_ID CA_BUNDLE``."""
+"""What `make bench` compares us with, started as ``python benchmark_peers.py vendor ENDPOINT PROJECT_ID NAME``."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ import sys
 from urllib.parse import parse_qs, urlsplit
 
 
-def vendor(endpoint: str, project_id: str, ca_bundle: str) -> None:
+def vendor(endpoint: str, project_id: str, name: str) -> None:
     """Do the vendor's manual procedure with the vendor's SDK: ask for the URL, read the pasted address, POST."""
     from huaweicloudsdkcore.auth.credentials import BasicCredentials  # noqa: PLC0415 - only its own environment has it
-    from huaweicloudsdkcore.http.http_config import HttpConfig  # noqa: PLC0415 - as above
     from huaweicloudsdkservicestage.v2 import (  # noqa: PLC0415 - as above
         CreateOAuthRequest,
         OAuth,
@@ -19,15 +18,12 @@ def vendor(endpoint: str, project_id: str, ca_bundle: str) -> None:
         ShowRedirectUrlRequest,
     )
 
-    config = HttpConfig.get_default_config()
-    config.ssl_ca_cert = ca_bundle
     key = BasicCredentials(os.environ["HUAWEICLOUD_SDK_AK"], os.environ["HUAWEICLOUD_SDK_SK"], project_id)
-    builder = ServiceStageClient.new_builder().with_http_config(config)
-    client = builder.with_credentials(key).with_endpoint(endpoint).build()
+    client = ServiceStageClient.new_builder().with_credentials(key).with_endpoint(endpoint).build()
     shown = client.show_redirect_url(ShowRedirectUrlRequest(repo_type="github"))
-    print(json.dumps({"url": shown.url}), flush=True)  # noqa: T201 - it tells what happens
+    print(json.dumps({"authorization_url": shown.url}), flush=True)  # noqa: T201 - it tells what happens
     response = parse_qs(urlsplit(sys.stdin.readline().strip()).query)
-    body = OAuth(name="my-auth", code=response["code"][0], state=response["state"][0])
+    body = OAuth(name=name, code=response["code"][0], state=response["state"][0])
     created = client.create_o_auth(CreateOAuthRequest(repo_type="github", body=body))
     print(json.dumps({"linked": created.authorization.name}), flush=True)  # noqa: T201 - as above
 
@@ -40,4 +36,4 @@ def click() -> None:
 
 
 if __name__ == "__main__":
-    vendor(*sys.argv[2:]) if sys.argv[1] == "vendor" else click()
+    vendor(*sys.argv[2:]) if sys.argv[1:2] == ["vendor"] else click()
