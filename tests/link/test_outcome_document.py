@@ -30,37 +30,28 @@ RECORD = {"name": "my-auth", "repo_type": "github", "repo_user": HOSTILE, "statu
 @given(data=st.data())
 def test_an_error_arrives_as_it_was(error_class: type[OAuthHelperError], data: st.DataObject) -> None:
     error = data.draw(errors_of(error_class, TEXTS.map(safe_text)))
-    read = read_outcome(write_outcome(Failed(error)))
-    assert isinstance(read, Failed)
-    assert type(read.error) is error_class
-    status = {"exit_status": error.exit_status}
-    assert vars(read.error) | status == vars(error) | status
-    assert read.error.exit_status == error.exit_status
-    assert (str(read.error), read.error.args) == (error.message, (error.message,))
-    assert read.error.to_json() == error.to_json()
+    read = error_in(write_outcome(Failed(error)))
+    assert type(read) is error_class
+    assert vars(read) == vars(error) | {"exit_status": error.exit_status}
+    assert (str(read), read.args) == (error.message, (error.message,))
+    assert read.to_json() == error.to_json()
 
 
-@pytest.mark.parametrize("error_class", error_classes(), ids=lambda each: each.__name__)
-@given(data=st.data())
-def test_hostile_text_arrives_as_one_line_without_controls(
-    error_class: type[OAuthHelperError], data: st.DataObject
-) -> None:
-    error = data.draw(errors_of(error_class, TEXTS | st.just(HOSTILE)))
-    read = read_outcome(write_outcome(Failed(error)).encode())
-    assert isinstance(read, Failed)
-    texts = [value for value in vars(read.error).values() if isinstance(value, str)]
-    assert len(texts) >= 2
-    assert all(text.isprintable() for text in (*texts, str(read.error)))
+@given(TEXTS | st.just(HOSTILE))
+def test_hostile_text_arrives_as_one_line_without_controls(text: str) -> None:
+    error = error_in(write_outcome(Failed(RefusedError(Text(text), hint=Text(text), code=text, request_id=text))))
+    texts = [value for value in vars(error).values() if isinstance(value, str)]
+    assert len(texts) == 4
+    assert all(shown.isprintable() for shown in (*texts, str(error)))
 
 
 def test_a_message_in_parts_arrives_whole_and_in_the_asked_language() -> None:
     error = AuthorizationDeniedError("access_denied", "no")
     error.message += ". The authorization that was named my-auth is deleted"
     for language in Language:
-        read = read_outcome(write_outcome(Failed(error), language))
-        assert isinstance(read, Failed)
-        assert str(read.error) == error.message.translated(catalog_of(language))
-        assert read.error.hint == error.hint.translated(catalog_of(language))
+        read = error_in(write_outcome(Failed(error), language))
+        assert str(read) == error.message.translated(catalog_of(language))
+        assert read.hint == error.hint.translated(catalog_of(language))
 
 
 def test_private_attributes_and_objects_are_not_written() -> None:
