@@ -13,12 +13,14 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Final, Self
 
+import msgspec
 from platformdirs import user_state_path
 
 from oauth_helper.errors import MachineError
 from oauth_helper.i18n import Text, _
 from oauth_helper.models import CODE_LIFETIME, Pending, RepoType, Target
 from oauth_helper.private_files import private_folder, read_private, remove_leftovers, write_whole
+from oauth_helper.secret import Secret, decode_secret
 
 _ENTRY: Final = re.compile(r"pending-[0-9a-f]{32}-[a-z]+\.json")
 
@@ -66,7 +68,7 @@ class Journal:
         try:
             private_folder(self.folder)
             path = self.folder / _name(pending.target, pending.repo_type)
-            write_whole(path, json.dumps(pending.to_json()).encode())
+            write_whole(path, json.dumps(msgspec.to_builtins(pending, enc_hook=Secret.reveal)).encode())
         except MachineError as error:
             more = _(" Or set HOME or XDG_STATE_HOME to a folder of your own.")
             raise _not_written(error.message, error.hint + more) from error
@@ -153,8 +155,8 @@ def _read(path: Path) -> Pending | None:
     if (content := read_private(path)) is None:
         return None
     # The content may be anything, for example nested too deep. The original errors would repeat parts of it.
-    with suppress(ValueError, TypeError, AttributeError, RecursionError):
-        pending = Pending.from_json(json.loads(content))
+    with suppress(ValueError, TypeError, RecursionError):
+        pending = msgspec.convert(json.loads(content), Pending, dec_hook=decode_secret)
         if _name(pending.target, pending.repo_type) == path.name:
             return pending
     raise MachineError(

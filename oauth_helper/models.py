@@ -187,7 +187,7 @@ class Target(Struct, frozen=True):
         return sha256("\n".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
-class Pending(Struct, frozen=True):
+class Pending(Struct, frozen=True, tag_field="format", tag=1):
     """A captured redirect. It is saved before the exchange, so that another run can finish it or say what happened."""
 
     target: Target
@@ -205,31 +205,6 @@ class Pending(Struct, frozen=True):
     def is_fresh(self, now: datetime) -> bool:
         """Whether the code may still be valid. It is not if the clock was set back by more than its lifetime."""
         return abs(now - self.captured_at) < CODE_LIFETIME
-
-    def to_json(self) -> dict[str, object]:
-        """Return the journal's entry, the only place where code and state leave their ``Secret``."""
-        fields: dict[str, Any] = msgspec.to_builtins(self, enc_hook=Secret.reveal)
-        return {"format": 1, **fields.pop("target"), **fields}
-
-    @classmethod
-    def from_json(cls, record: Mapping[str, object]) -> Self:
-        """Read what :meth:`to_json` returned.
-
-        Raises:
-            ValueError: It is something else.
-        """
-        if record.get("format") != 1:
-            raise ValueError("unknown format")
-        if not all(value.isprintable() for value in record.values() if isinstance(value, str)):
-            raise ValueError("an unprintable text")
-        return msgspec.convert({**record, "target": record}, cls, dec_hook=read_secret)
-
-
-def read_secret(_type: type, value: object) -> Secret:
-    """Return a text that msgspec reads as a Secret; for its ``dec_hook``."""
-    if not isinstance(value, str):
-        raise TypeError("not a text")
-    return Secret(value)
 
 
 def is_legal_name(name: str) -> bool:

@@ -63,6 +63,13 @@ class Secret:
         raise TypeError("a Secret cannot be pickled")
 
 
+def decode_secret(_type: type, value: object) -> Secret:
+    """Return the Secret for a text that msgspec reads; its ``dec_hook``."""
+    if not isinstance(value, str):
+        raise TypeError("not a text")
+    return Secret(value)
+
+
 def safe_text(text: str, *, limit: int = 200) -> str:
     """Return ``text`` on one line, without control and invisible characters, cut to ``limit`` characters.
 

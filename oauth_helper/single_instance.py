@@ -38,9 +38,9 @@ from oauth_helper.errors import (
 from oauth_helper.events import Failed, Joined, Linked, Outcome, Warned
 from oauth_helper.exchange import Tell, find_existing
 from oauth_helper.i18n import Language, Text, _, catalog_of, translated
-from oauth_helper.models import Authorization, LinkRequest, RepoType, Target, as_argument, read_secret
+from oauth_helper.models import Authorization, LinkRequest, RepoType, Target, as_argument
 from oauth_helper.private_files import private_folder, read_private
-from oauth_helper.secret import Secret, safe_text
+from oauth_helper.secret import Secret, decode_secret, safe_text
 
 if sys.platform == "win32":  # pragma: no cover - Windows
     import msvcrt
@@ -176,7 +176,7 @@ def _read_instance(path: Path) -> InstanceInfo | None:
         file.close()
         return None
     try:
-        return msgspec.json.decode(read_private(path) or b"", type=InstanceInfo, dec_hook=read_secret)
+        return msgspec.json.decode(read_private(path) or b"", type=InstanceInfo, dec_hook=decode_secret)
     except (MachineError, ValueError, TypeError, RecursionError):
         return None
 

@@ -239,17 +239,3 @@ async def test_a_journal_that_cannot_be_read_is_reported_and_the_link_continues(
     session = FakeSession(journal=journal)
     assert await link_with(session, FakeService()) == Linked(CREATED)
     assert warnings(session.told)[0].startswith("What an earlier run left cannot be read: ")
-
-
-@pytest.mark.parametrize("field", ["code", "state", "tag", "endpoint", "project_id"])
-@pytest.mark.parametrize("text", ["a\r\nb", "\ud800", "\x1b[31m"])
-def test_an_entry_with_characters_that_no_run_writes_is_not_read(field: str, text: str) -> None:
-    entry = Pending(
-        Target("https://x.example", "project", NAME),
-        RepoType.GITHUB,
-        datetime.now(UTC),
-        Secret("code"),
-        Secret("state"),
-    )
-    with pytest.raises(ValueError, match="unprintable"):
-        Pending.from_json(entry.to_json() | {field: text})

@@ -16,14 +16,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from support.journal_entries import ENTRY, NOW, SECOND, TARGET, made_at, pending
+from support.journal_entries import ENTRY, NOW, SECOND, TARGET, as_json, made_at, pending
 from support.other_users import NOBODY, acting_as, folder_of_nobody, mode_of, names_in, needs_root
 
 from oauth_helper.errors import MachineError
 from oauth_helper.journal import Journal
 from oauth_helper.models import CODE_LIFETIME, Pending, RepoType
 
-WRITTEN = json.dumps(pending().to_json())
+WRITTEN = json.dumps(as_json(pending()))
 NO_TEXT: tuple[list[Pending], list[str]] = ([], [])
 
 
@@ -158,7 +158,7 @@ def test_a_folder_in_the_place_of_an_entry_is_reported_and_not_touched(journal: 
 
 
 def with_field(key: str, value: object) -> bytes:
-    return json.dumps({**pending().to_json(), key: value}).encode()
+    return json.dumps(as_json(pending()) | {key: value}).encode()
 
 
 SPOILT = {
@@ -169,8 +169,8 @@ SPOILT = {
     "too long": b'"' + b"planted" * 10_000 + b'"',
     "of another format": with_field("format", 2),
     "of another type": with_field("repo_type", "gitlab"),
-    "of an illegal name": with_field("name", "../planted"),
-    "of no text that can be written": with_field("endpoint", "planted\ud800"),
+    "of an illegal name": with_field("target", as_json(pending())["target"] | {"name": "../planted"}),
+    "of another target": with_field("target", as_json(pending())["target"] | {"endpoint": "planted\ud800"}),
     "with a number no machine holds": WRITTEN.replace('"stood_since": null', '"stood_since": ' + "9" * 5000).encode(),
 }
 
@@ -284,12 +284,12 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5) | MARKED, inner, max_size=3),
     max_leaves=8,
 )
-CHANGED = st.dictionaries(st.sampled_from([*pending().to_json(), "planted-key"]), VALUES, max_size=3)
+CHANGED = st.dictionaries(st.sampled_from([*as_json(pending()), "planted-key"]), VALUES, max_size=3)
 CONTENTS = (
     st.binary(max_size=300)
     | st.text(max_size=300).map(lambda text: text.encode("utf-8", "surrogatepass"))
     | VALUES.map(lambda value: json.dumps(value).encode())
-    | CHANGED.map(lambda changes: json.dumps({**pending().to_json(), **changes}).encode())
+    | CHANGED.map(lambda changes: json.dumps({**as_json(pending()), **changes}).encode())
     | st.integers(0, len(WRITTEN)).map(lambda length: WRITTEN[:length].encode())
 )
 

@@ -3,7 +3,9 @@
 import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+import msgspec
 from msgspec.structs import replace
 
 from oauth_helper.models import Pending, RepoType, Target
@@ -19,6 +21,10 @@ def pending(name: str = "my-auth", age: timedelta = timedelta(0), repo_type: Rep
     return Pending(
         replace(TARGET, name=name), repo_type, NOW - age, Secret("planted-code"), Secret("$2a$10$planted-state"), "intl"
     )
+
+
+def as_json(entry: Pending) -> dict[str, Any]:
+    return dict(msgspec.to_builtins(entry, enc_hook=Secret.reveal))
 
 
 def made_at(path: Path, moment: datetime) -> None:
