@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from oauth_helper.api import link, link_with_password, link_with_token, walk_repositories
+    from oauth_helper.api import capture, link, link_with_password, link_with_token, walk_repositories
     from oauth_helper.apply_file import Applied, Entry, Method, apply, parse_entries
     from oauth_helper.credential_sources import find_credentials
     from oauth_helper.credentials import AccessKey, CredentialSource, IamToken
@@ -80,6 +80,7 @@ __all__ = [
     "UnusableAnswerError",
     "UsageError",
     "apply",
+    "capture",
     "find_credentials",
     "link",
     "link_with_password",
@@ -89,7 +90,7 @@ __all__ = [
 ]
 
 _NAMES: Final = {
-    "api": ("link", "link_with_password", "link_with_token", "walk_repositories"),
+    "api": ("capture", "link", "link_with_password", "link_with_token", "walk_repositories"),
     "apply_file": ("Applied", "Entry", "Method", "apply", "parse_entries"),
     "credential_sources": ("find_credentials",),
     "credentials": ("AccessKey", "CredentialSource", "IamToken"),

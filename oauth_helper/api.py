@@ -20,11 +20,11 @@ from oauth_helper.errors import (
     SettingsError,
     UsageError,
 )
-from oauth_helper.events import Outcome
+from oauth_helper.events import AnyOutcome
 from oauth_helper.exchange import Tell
 from oauth_helper.i18n import Language, _, enumerated, listed, ngettext
 from oauth_helper.journal import Journal
-from oauth_helper.link_steps import link_directly, link_in_browser
+from oauth_helper.link_steps import capture_redirect, link_directly, link_in_browser
 from oauth_helper.models import (
     Authorization,
     IfExists,
@@ -36,7 +36,7 @@ from oauth_helper.models import (
     default_name,
 )
 from oauth_helper.pasted_text import Query, interpretations
-from oauth_helper.redirect import AuthorizationRequest
+from oauth_helper.redirect import AuthorizationRequest, AuthorizationResponse
 from oauth_helper.secret import Secret
 from oauth_helper.servicestage.client import ServiceStageClient
 from oauth_helper.servicestage.iam import Iam
@@ -119,6 +119,36 @@ def name_for(repo_type: RepoType) -> str:
     except (KeyError, OSError):  # a container may run under a number that has no name
         login_name = ""
     return default_name(RepoType(repo_type), login_name)
+
+
+async def capture(
+    url: str,
+    *,
+    redirect_uri: str | None = None,
+    needs_state: bool = True,
+    browser: str = "auto",
+    port: int | None = None,
+    timeout: float = DEFAULT_TIMEOUT,  # noqa: ASYNC109 - the user's deadline, which has an error of its own
+    tell: Tell = lambda _event: None,
+) -> AuthorizationResponse:
+    """Capture the redirect of any OAuth authorization URL. Nothing is saved, and no settings are read.
+
+    Args:
+        url: The authorization URL.
+        redirect_uri: Where the provider redirects to, for a URL that does not contain it.
+        needs_state: Whether to refuse a URL without a state; any page could then bring another redirect.
+        browser: As for :func:`link`.
+        port: As for :func:`link`. A redirect URI on this machine brings its own.
+        timeout: Seconds to wait for the user.
+        tell: Called with each event.
+
+    Raises:
+        UsageError: The URL cannot be used, or its redirect cannot be captured.
+        AuthorizationDeniedError: The provider or the user refused.
+        OAuthHelperError: What else failed; its ``hint`` says what to do next.
+    """
+    request = AuthorizationRequest.parse_any(url, redirect_uri=redirect_uri, needs_state=needs_state)
+    return await capture_redirect(request, BrowserOptions(browser=browser, port=port), tell, seconds=timeout)
 
 
 async def walk_repositories(
@@ -259,14 +289,14 @@ def waiting_links() -> list[InstanceInfo]:
 
 async def deliver_to_waiting(
     waiting: Sequence[InstanceInfo], text: str, *, language: Language = Language.ENGLISH
-) -> tuple[InstanceInfo, Outcome]:
-    """Deliver a pasted redirect to the link that waits for its state; return this link and its outcome.
+) -> tuple[InstanceInfo, AnyOutcome]:
+    """Deliver a pasted redirect to the link or capture that waits for its state; return that and its outcome.
 
-    Only this link gets it: to the others it would look like a mistake of their users. ``waiting`` is not empty.
+    Only this one gets it: to the others it would look like a mistake of their users. ``waiting`` is not empty.
 
     Raises:
-        RedirectRejectedError: No link accepts it.
-        OutcomeUnknownError: A link has ended, and it is not known whether it took the redirect.
+        RedirectRejectedError: None accepts it.
+        OutcomeUnknownError: It has ended, and it is not known whether it took the redirect.
     """
     states = {
         digest_of_state(state)
@@ -275,43 +305,26 @@ async def deliver_to_waiting(
         for state in Query(query).all_of("state")
     }
     addressed = [one for one in waiting if one.state in states]
-    addressed = addressed or (list(waiting) if len(waiting) == 1 else [])
-    rejections = [] if addressed else [_rejection(text, waiting[0].repo_type)]
-    gone: InstanceInfo | None = None
-    for instance in addressed:
-        try:
-            return instance, await deliver(instance, text, language=language)
-        except RedirectRejectedError as error:
-            rejections.append(error)
-        except RunGoneError:
-            gone = instance
-    if gone:
-        raise OutcomeUnknownError(
-            _("{name} ended without answering", name=gone.name),
-            hint=_("If it took the address, `oauth-helper resume` finishes it. If not, run `link` again."),
-        )
-    # The rejection by the link that the redirect belongs to explains most.
-    known = [error for error in rejections if error.reason not in {"no-redirect", "foreign-state"}]
-    rejected = (known or rejections)[0]
+    addressed = addressed or [one for one in waiting if one.state is None or len(waiting) == 1]
     names = listed([instance.name for instance in waiting])
-    raise RedirectRejectedError(
-        rejected.reason,
-        rejected.message,
-        hint=ngettext(
-            "{names} still waits. {hint}",
-            "{names} still wait. {hint}",
-            len(waiting),
-            hint=rejected.hint,
-            names=names,
-        ),
-    )
-
-
-def _rejection(text: str, repo_type: RepoType) -> RedirectRejectedError:
-    """Return how a link rejects a text that does not have its state."""
-    unguessable = Secret(secrets.token_urlsafe())
     try:
-        AuthorizationRequest(Secret(""), repo_type, "", unguessable, None).judge(text)
+        if not addressed:  # reject it as each of them would
+            AuthorizationRequest(Secret(""), "", Secret(secrets.token_urlsafe()), None).judge(text)
+        return addressed[0], await deliver(addressed[0], text, language=language)
     except RedirectRejectedError as rejected:
-        return rejected
-    raise RuntimeError("a redirect for a state that did not exist")
+        raise RedirectRejectedError(
+            rejected.reason,
+            rejected.message,
+            hint=ngettext(
+                "{names} still waits. {hint}",
+                "{names} still wait. {hint}",
+                len(waiting),
+                hint=rejected.hint,
+                names=names,
+            ),
+        ) from None
+    except RunGoneError:
+        raise OutcomeUnknownError(
+            _("{name} ended without answering", name=addressed[0].name),
+            hint=_("If it took the address, `oauth-helper resume` finishes it. If not, run `link` again."),
+        ) from None

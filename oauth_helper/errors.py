@@ -127,14 +127,17 @@ class AuthorizationDeniedError(OAuthHelperError):
     kind = "denied"
     default_hint = "Nothing was created. Run the command again and choose Authorize to link the account."
 
-    def __init__(self, error: str, description: str = "", *, hint: Text | None = None) -> None:
+    def __init__(self, error: str, description: str = "", *, hint: Text | None = None, is_link: bool = True) -> None:
         self.error: str = safe_text(error, limit=64)
         """RFC 6749's error code, such as ``access_denied``."""
         self.description: str = safe_text(description)
-        message = _("The Git host refused the authorization ({error})", error=self.error)
+        if is_link:
+            message = _("The Git host refused the authorization ({error})", error=self.error)
+        else:
+            message = _("The provider refused the authorization ({error})", error=self.error)
         if self.description:
             message = _("{message}: {detail}", message=message, detail=self.description.rstrip("."))
-        super().__init__(message, hint=hint, nothing_created=True)
+        super().__init__(message, hint=hint, nothing_created=is_link)
 
 
 class DeadlineError(OAuthHelperError):

@@ -11,6 +11,7 @@ from msgspec import Struct
 from oauth_helper.errors import OAuthHelperError
 from oauth_helper.i18n import Text
 from oauth_helper.models import Authorization, RepoType
+from oauth_helper.secret import Secret
 
 
 class Way(StrEnum):
@@ -135,9 +136,11 @@ class Advised(Struct, frozen=True):
 
 
 class Captured(Struct, frozen=True):
-    """The redirect came."""
+    """The redirect came. For a capture this is the end."""
 
     way: Way
+    redirect: Secret | None = None
+    """The complete address; of a capture only."""
 
 
 class Exchanging(Struct, frozen=True):
@@ -188,6 +191,8 @@ class Failed(Struct, frozen=True):
 
 Outcome = Linked | Failed
 """How a link ends."""
+AnyOutcome = Outcome | Captured
+"""How a link or a capture ends."""
 
 
 Event = (

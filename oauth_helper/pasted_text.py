@@ -63,6 +63,11 @@ class Query:
         """The name and the raw value of the last parameter; empty if there is none."""
         return self._pairs[-1] if self._pairs else ("", "")
 
+    @property
+    def names(self) -> list[str]:
+        """The name of each parameter, once."""
+        return list(dict.fromkeys(name for name, _ in self._pairs))
+
     def count(self, name: str) -> int:
         """How often the parameter occurs, with or without a value."""
         return sum(1 for other, _ in self._pairs if other == name)

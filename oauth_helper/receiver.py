@@ -16,6 +16,7 @@ from oauth_helper.errors import (
     StoppedError,
 )
 from oauth_helper.events import (
+    AnyOutcome,
     Captured,
     Event,
     Failed,
@@ -63,7 +64,7 @@ class RedirectReceiver:
         self._unreported: dict[str, None] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._is_denied = False
-        self._outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._outcome: asyncio.Future[AnyOutcome] = asyncio.get_running_loop().create_future()
         self.way: Way | None = None
         """How the last valid redirect came, a denial included."""
         self.start_over(request)
@@ -106,7 +107,7 @@ class RedirectReceiver:
                 self._redirect.set_result(response)
                 self.way = way
                 self._report_rejected()
-                self._tell(Captured(way))
+                self._tell(Captured(way, None if self.request.repo_type else response.redirect))
 
     def ignore(self, reason: str) -> None:
         """Count a rejected request or redirect, and report it: the first ones at once, the others once per second."""
@@ -181,11 +182,11 @@ class RedirectReceiver:
         """
         return await asyncio.shield(self._redirect)
 
-    async def outcome(self) -> Outcome:
+    async def outcome(self) -> AnyOutcome:
         """Wait for the outcome of the link."""
         return await asyncio.shield(self._outcome)
 
-    def end(self, outcome: Outcome) -> None:
+    def end(self, outcome: AnyOutcome) -> None:
         """Give the outcome to all that wait for it, unless there was one before."""
         if not self._outcome.done():
             self._report_rejected()
@@ -194,10 +195,11 @@ class RedirectReceiver:
 
 
 class Report:
-    """Passes the events of a link on, and gives its outcome to the caller and to the page, once."""
+    """Passes the events of a link or a capture on, and gives its outcome to the caller and to the page, once."""
 
-    def __init__(self, tell: Callable[[Event], None]) -> None:
+    def __init__(self, tell: Callable[[Event], None], *, is_link: bool = True) -> None:
         self._tell = tell
+        self._is_link = is_link
         self._progress = Progress()
         self.receiver: RedirectReceiver | None = None
         """What gives the outcome to the page, once it exists."""
@@ -210,7 +212,7 @@ class Report:
     def end(self, outcome: OutcomeT) -> OutcomeT:
         """Report the outcome, unless there was one before; return it."""
         if not self._progress.is_over:
-            if isinstance(outcome, Failed) and not self._progress.may_be_created:
+            if isinstance(outcome, Failed) and self._is_link and not self._progress.may_be_created:
                 outcome.error.say_that_nothing_was_created()
             if self.receiver:
                 self.receiver.end(outcome)
@@ -235,6 +237,8 @@ class Report:
             raise
 
     def _stopped(self, receiver: RedirectReceiver) -> OAuthHelperError:
+        if not self._is_link:
+            return StoppedError(_("oauth-helper was stopped"))
         if receiver.is_refused or not receiver.has_redirect:
             return StoppedError(_("oauth-helper was stopped. Nothing was created"))
         if self._progress.is_kept:

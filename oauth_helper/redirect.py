@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from itertools import chain, islice
 from typing import Final
 from urllib.parse import quote
 
 from msgspec import Struct
+from msgspec.structs import replace
 from yarl import URL
 
-from oauth_helper.errors import AuthorizationDeniedError, RedirectRejectedError, UnusableAnswerError
-from oauth_helper.i18n import N_, Text, _
+from oauth_helper.errors import AuthorizationDeniedError, RedirectRejectedError, UnusableAnswerError, UsageError
+from oauth_helper.i18n import N_, NO_TEXT, Text, _
 from oauth_helper.models import RepoType
 from oauth_helper.pasted_text import COMPARABLE, Query, decode, hosts_in, interpretations
 from oauth_helper.secret import Secret, redact
@@ -51,6 +53,7 @@ _COPY_IT_WHOLE: Final = _(
     "Copy the whole address from the address bar, up to its last character. Chats and editors often shorten addresses."
 )
 
+_NO_STATE: Final = _("Without a state, any page could bring another redirect. Pass --no-state to accept that.")
 _HOST_HAS_PROBLEM: Final = N_(
     "Nothing was created. The Git host has a problem of its own; run it again in a few minutes."
 )
@@ -87,23 +90,30 @@ _DENIAL_HINTS: Final = {
 
 
 class AuthorizationResponse(Struct, frozen=True):
-    """A valid redirect: what the exchange needs (RFC 6749 section 4.1.2)."""
+    """A valid redirect (RFC 6749 section 4.1.2)."""
 
     code: Secret
     state: Secret
+    """Empty if the request had none."""
+    parameters: Mapping[str, Secret] = {}
+    """All parameters, decoded, in their order."""
+    redirect: Secret = Secret("")
+    """The complete address to which the browser was sent; empty if the redirect URI is not known."""
 
 
 class AuthorizationRequest(Struct, frozen=True):
     """A parsed authorization URL (RFC 6749 section 4.1.1)."""
 
     url: Secret
-    """The URL as ServiceStage returned it, encoded for a browser; it contains the state."""
-    repo_type: RepoType
+    """The URL as it was given, encoded for a browser; it contains the state."""
     host: str
-    """The Git host."""
-    state: Secret
+    """The authorization server, such as a Git host."""
+    state: Secret | None
+    """None: any redirect with a code is ours."""
     redirect_uri: str | None
-    """Where the Git host will send the browser: usually the cloud console. None if the URL does not contain it."""
+    """Where the server will send the browser. None if the URL does not contain it."""
+    repo_type: RepoType | None = None
+    """What ServiceStage links; None: the URL is not one of ServiceStage."""
 
     @classmethod
     def parse(cls, url: str, repo_type: RepoType | str) -> AuthorizationRequest:
@@ -112,27 +122,57 @@ class AuthorizationRequest(Struct, frozen=True):
         Raises:
             UnusableAnswerError: It is not https (http is for loopback only), has no host, or not exactly one state.
         """
+        try:
+            return cls._parsed(url, RepoType(repo_type))[0]
+        except _UnusableUrlError as error:
+            raise UnusableAnswerError(
+                _("The authorization URL that ServiceStage returned {what}", what=error.what),
+                sent=True,
+                nothing_created=True,
+                hint=_("Nothing was created. Check --endpoint; if it is right, report this to the vendor's support."),
+            ) from None
+
+    @classmethod
+    def parse_any(cls, url: str, *, redirect_uri: str | None = None, needs_state: bool = True) -> AuthorizationRequest:
+        """Parse an authorization URL of any OAuth provider; ``redirect_uri`` is for a URL that does not contain it.
+
+        Raises:
+            UsageError: It cannot be used, or its response could not be captured.
+        """
+        try:
+            request, query = cls._parsed(url, needs_state=needs_state)
+            redirect_uri = request.redirect_uri or redirect_uri
+            _check_capturable(query, redirect_uri)
+        except _UnusableUrlError as error:
+            raise UsageError(_("The authorization URL {what}", what=error.what), hint=error.hint or None) from None
+        return replace(request, redirect_uri=redirect_uri)
+
+    @classmethod
+    def _parsed(
+        cls, url: str, repo_type: RepoType | None = None, *, needs_state: bool = True
+    ) -> tuple[AuthorizationRequest, Query]:
         url = url.strip()
         if not url.isprintable():
-            raise _unusable(_("holds control characters"))
+            raise _UnusableUrlError(_("holds control characters"))
         try:
             parsed = parse_address(url, encoded=True)
         except ValueError:
-            raise _unusable(_("cannot be read")) from None
+            raise _UnusableUrlError(_("cannot be read")) from None
         if not parsed.host:
-            raise _unusable(_("has no host"))
+            raise _UnusableUrlError(_("has no host"))
         if parsed.scheme != "https" and not (parsed.scheme == "http" and is_loopback(parsed.host)):
-            raise _unusable(_("is not https"))
+            raise _UnusableUrlError(_("is not https"))
         if parsed.user or parsed.password:
-            raise _unusable(_("holds a user name or password"))
+            raise _UnusableUrlError(_("holds a user name or password"))
         query = Query(parsed.raw_query_string)
         state = query.get("state")
-        if state is None or query.count("state") != 1:
-            raise _unusable(_("does not have exactly one state"))
+        if query.count("state") > 1 or (needs_state and state is None):
+            raise _UnusableUrlError(_("does not have exactly one state"), NO_TEXT if state else _NO_STATE)
         encoded = quote(url, safe=_PRINTABLE)
         if len(encoded) > _MAXIMUM_LENGTH:
-            raise _unusable(_("is longer than 8 KB"))
-        return cls(Secret(encoded), RepoType(repo_type), parsed.host, Secret(state), query.get("redirect_uri"))
+            raise _UnusableUrlError(_("is longer than 8 KB"))
+        known_state = None if state is None else Secret(state)
+        return cls(Secret(encoded), parsed.host, known_state, query.get("redirect_uri"), repo_type), query
 
     @property
     def printed_url(self) -> Secret:
@@ -187,26 +227,46 @@ class AuthorizationRequest(Struct, frozen=True):
         response = Query(query)
         if not any(response.has_value(name) for name in ("code", "state", "error")):
             raise _rejected("no-redirect")
-        if not any(self.state.matches(state) for state in response.all_of("state")):
+        if self.state and not any(self.state.matches(state) for state in response.all_of("state")):
             raise _rejected("foreign-state")
-        if any(response.count(name) > 1 for name in _ONCE_ONLY):
+        if any(response.count(name) > 1 for name in (_ONCE_ONLY if self.repo_type else response.names)):
             raise _rejected("repeated-parameter")
         if response.has_value("error"):
             raise self._denied(response)
-        if response.has_value("repo_type") and (response.get("repo_type") or "").casefold() != self.repo_type:
+        repo_type = (response.get("repo_type") or "").casefold()
+        if self.repo_type and response.has_value("repo_type") and repo_type != self.repo_type:
             raise _rejected("wrong-repo-type")
         if response.has_value("iss") and not self._is_issuer(response.get("iss") or ""):
             raise _rejected("wrong-issuer")
         code = response.get("code")
         if code is None or not code.isprintable() or code.isspace():
             raise _rejected("missing-code")
-        return AuthorizationResponse(Secret(code), self.state)
+        parameters = {
+            name: Secret(response.get(name) or "" if name in _ONCE_ONLY else response.text_of(name))
+            for name in response.names
+        }
+        return AuthorizationResponse(Secret(code), self.state or Secret(""), parameters, self._redirect(query))
+
+    def _redirect(self, query: str) -> Secret:
+        """Return the redirect URI as a browser writes it, with this query."""
+        try:
+            callback = parse_address(self.redirect_uri or "")
+            return Secret(f"{callback.origin()}{callback.raw_path}?{quote(query, safe=_PRINTABLE)}")
+        except ValueError:  # it is not known, or an app's
+            return Secret("")
 
     def _denied(self, response: Query) -> AuthorizationDeniedError:
         texts = [response.text_of(name) for name in ("error", "error_description")]
-        error, description = (redact(text, [self.state], limit=max(len(text), 1)) for text in texts)
-        hint = _DENIAL_HINTS.get(error.strip().casefold(), _UNKNOWN_DENIAL)
-        hint = _(hint, host=self.host, proof=self.repo_type.git_credential)
+        secrets = [self.state] if self.state else []
+        error, description = (redact(text, secrets, limit=max(len(text), 1)) for text in texts)
+        if self.repo_type is None:
+            hint = _(
+                "Run the command again and authorize, or look the error up in the documentation of {host}.",
+                host=self.host,
+            )
+            return AuthorizationDeniedError(error, description, hint=hint, is_link=False)
+        advice = _DENIAL_HINTS.get(error.strip().casefold(), _UNKNOWN_DENIAL)
+        hint = _(advice, host=self.host, proof=self.repo_type.git_credential)
         return AuthorizationDeniedError(error, description, hint=hint)
 
     def _is_issuer(self, issuer: str) -> bool:
@@ -243,7 +303,7 @@ class AuthorizationRequest(Struct, frozen=True):
         """Whether the last parameter is the beginning of the state. Programs end a shortened address with dots."""
         name, value = query.last
         start = decode(_CUT_ESCAPE.sub("", value.rstrip(".…")))
-        if name != "state" or start is None:
+        if name != "state" or start is None or self.state is None:
             return False
         return len(start) < len(self.state.reveal()) and Secret(self.state.reveal()[: len(start)]).matches(start)
 
@@ -252,13 +312,30 @@ def _origin(url: URL) -> tuple[str, str | None, int | None]:
     return url.scheme, url.host, url.port
 
 
-def _unusable(what: Text) -> UnusableAnswerError:
-    return UnusableAnswerError(
-        _("The authorization URL that ServiceStage returned {what}", what=what),
-        sent=True,
-        nothing_created=True,
-        hint=_("Nothing was created. Check --endpoint; if it is right, report this to the vendor's support."),
-    )
+class _UnusableUrlError(Exception):
+    def __init__(self, what: Text, hint: Text = NO_TEXT) -> None:
+        super().__init__(what)
+        self.what = what
+        self.hint = hint
+
+
+def _check_capturable(query: Query, redirect_uri: str | None) -> None:
+    if redirect_uri is None:
+        raise _UnusableUrlError(_("has no redirect_uri"), _("Pass --redirect-uri."))
+    if (query.get("response_type") or "code") != "code" or (query.get("response_mode") or "query") != "query":
+        raise _UnusableUrlError(
+            _("asks for a response outside the query of the redirect, which no request contains"),
+            _("Request response_type=code and response_mode=query, or copy the response from the browser."),
+        )
+    try:
+        callback = parse_address(redirect_uri)
+    except ValueError:
+        raise _UnusableUrlError(_("has a redirect_uri that cannot be read")) from None
+    if callback.scheme not in {"http", "https"} or not callback.host:
+        raise _UnusableUrlError(
+            _("redirects to an app and not to a web address, so it cannot be captured"),
+            _("Use a client with an https redirect URI, or copy the address from the browser's developer tools."),
+        )
 
 
 def _rejected(reason: str, message: Text | None = None, hint: Text | None = None) -> RedirectRejectedError:
@@ -280,7 +357,7 @@ def _agreed(responses: list[AuthorizationResponse]) -> AuthorizationResponse:
     usual = [response for response in responses if _USUAL_CODE.fullmatch(response.code.reveal())] or responses
     if len({response.code for response in usual}) == 1:
         return usual[0]
-    if first in usual and first == last:  # with and without spaces: the line breaks are wraps
+    if first in usual and first.code == last.code:  # with and without spaces: the line breaks are wraps
         return first
     raise RedirectRejectedError(
         "missing-code",

@@ -32,7 +32,7 @@ from oauth_helper.events import Advised, Event, NotOpened, Opened, Waiting, Warn
 from oauth_helper.exchange import TIMING, Tell, Timing
 from oauth_helper.i18n import N_, NO_TEXT, Language, Preference, Text, _, joined
 from oauth_helper.journal import Journal
-from oauth_helper.listener.handlers import EntryLink, Listener
+from oauth_helper.listener.handlers import EntryLink, Listener, is_served
 from oauth_helper.receiver import MOMENTS, RedirectReceiver
 from oauth_helper.redirect import AuthorizationResponse
 from oauth_helper.single_instance import InstanceInfo, deliver
@@ -55,6 +55,8 @@ class BrowserOptions(Struct, frozen=True):
     """``auto``, ``default``, ``chromium``, ``firefox``, a browser's path, or ``none``."""
     port: int | None = None
     """The listener's; None: any free one."""
+    redirect_uri: str | None = None
+    """Of a capture; the listener serves its path too. None: that of ServiceStage's console."""
     say: Callable[[Text], None] | None = None
     """Prints a message of the terminal prompt; None: no prompt, standard input is not read."""
     keys: Mapping[str, Callable[[], None]] = field(default_factory=dict)
@@ -251,7 +253,9 @@ class Session:
         """
         is_first = self._plan is None
         if is_first:
-            listener = Listener(self._options.port, preference=self._options.preference)
+            listener = Listener(
+                self._options.port, redirect_uri=self._options.redirect_uri, preference=self._options.preference
+            )
             self._listener = await self._listening.enter_async_context(listener)
         try:
             if is_first:
@@ -439,6 +443,8 @@ class Session:
         if self._listener.handed_on:
             self._listener.handed_on.lead(None)
         plan = self._plan or BrowserPlan(NO_TEXT)
+        if plan.windows and _is_served_here(redirect_uri):  # a window would intercept the listener's own pages too
+            plan = BrowserPlan(NO_TEXT, opens_default=True)
         if plan.windows and not _can_be_intercepted(redirect_uri):
             self.tell(Warned(_("The Git host does not say where it will redirect to, so no window can wait there.")))
         elif plan.windows and (await self._open_window(plan.windows, receiver, redirect_uri) or self._is_answered):
@@ -536,6 +542,13 @@ class Session:
     async def _wait_until_closed(self, window: Window) -> None:
         await window.until_closed()
         self._report(Warned(_("The window was closed before the redirect came.")), NotOpened())
+
+
+def _is_served_here(redirect_uri: str) -> bool:
+    try:
+        return is_served(parse_address(redirect_uri))
+    except ValueError:
+        return False
 
 
 def _can_be_intercepted(redirect_uri: str) -> bool:

@@ -18,8 +18,9 @@ import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext, suppress
 from io import FileIO
+from itertools import count
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Self
 
 import aiohttp
 import msgspec
@@ -35,7 +36,7 @@ from oauth_helper.errors import (
     RedirectRejectedError,
     StoppedError,
 )
-from oauth_helper.events import Failed, Joined, Linked, Outcome, Warned
+from oauth_helper.events import AnyOutcome, Captured, Failed, Joined, Linked, Warned, Way
 from oauth_helper.exchange import Tell, find_existing
 from oauth_helper.i18n import Language, Text, _, catalog_of, translated
 from oauth_helper.models import Authorization, LinkRequest, RepoType, Target, as_argument
@@ -102,14 +103,15 @@ class InstanceInfo(Struct, frozen=True, tag_field="format", tag=2):
     """How to reach a process that waits for its redirect. This is what the locked file contains."""
 
     name: str
-    """Of the authorization that the process links."""
-    repo_type: RepoType
+    """Of the authorization that the process links, or of the host whose redirect it captures."""
+    repo_type: RepoType | None
+    """None: it captures a redirect."""
     port: Annotated[int, Meta(ge=1, le=65535)]
     """The listener's, on 127.0.0.1: a redirect is sent nowhere else."""
     key: Secret
     """A KEY of the listener."""
-    state: str
-    """What :func:`digest_of_state` returns for the state that the process waits for."""
+    state: str | None
+    """What :func:`digest_of_state` returns for the state that the process waits for; None: any redirect."""
 
     def address(self, path: str) -> URL:
         """Return the address of a page of the listener, with KEY."""
@@ -197,7 +199,7 @@ class SingleRun:
     def __init__(
         self,
         target: Target,
-        repo_type: RepoType,
+        repo_type: RepoType | None,
         tell: Tell,
         *,
         language: Language = Language.ENGLISH,
@@ -214,6 +216,20 @@ class SingleRun:
             self._path = lock_path(folder or runtime_folder(), target)
         except MachineError as error:
             self._continue_alone(error)
+
+    @classmethod
+    @contextmanager
+    def of_a_capture(cls, host: str, tell: Tell) -> Iterator[Self]:
+        """Let `deliver` find a capture: each one of this user has a file of its own."""
+        run = cls(Target("", "", host), None, tell)
+        try:
+            if path := run._path:
+                paths = (path.with_name(f"{number:032x}.lock") for number in count())
+                run._file = next(filter(None, map(try_lock, paths)))
+        except MachineError as error:
+            run._continue_alone(error)
+        with run._file or nullcontext():
+            yield run
 
     @asynccontextmanager
     async def acquired_or_joined(
@@ -252,10 +268,10 @@ class SingleRun:
             yield True
 
     @contextmanager
-    def announced(self, listener: str, state: Secret) -> Iterator[None]:
+    def announced(self, listener: str, state: Secret | None) -> Iterator[None]:
         """Let other processes find this one while it waits for ``state``; ``listener`` is an address with a KEY."""
         url = URL(listener)
-        key, state_digest = Secret(url.query["k"]), digest_of_state(state.reveal())
+        key, state_digest = Secret(url.query["k"]), digest_of_state(state.reveal()) if state else None
         instance = InstanceInfo(self._name, self._repo_type, url.port or 0, key, state_digest)
         try:
             if self._file:
@@ -317,7 +333,7 @@ class SingleRun:
 
     async def _outcome_of(
         self, instance: InstanceInfo, paste: Callable[[InstanceInfo], Awaitable[object]] | None
-    ) -> Outcome | None:
+    ) -> AnyOutcome | None:
         pasting = asyncio.ensure_future(paste(instance)) if paste else None
         try:
             return await outcome_of(instance, language=self._language)
@@ -338,7 +354,7 @@ class SingleRun:
         self._tell(Warned(text, once=True))
 
 
-async def deliver(instance: InstanceInfo, text: str, *, language: Language = Language.ENGLISH) -> Outcome:
+async def deliver(instance: InstanceInfo, text: str, *, language: Language = Language.ENGLISH) -> AnyOutcome:
     """Deliver a text with the redirect to this process; return the outcome of its link, in words of ``language``.
 
     Raises:
@@ -351,7 +367,7 @@ async def deliver(instance: InstanceInfo, text: str, *, language: Language = Lan
         return await _answered(answer) or await _poll_outcome(session, instance)
 
 
-async def outcome_of(instance: InstanceInfo, *, language: Language = Language.ENGLISH) -> Outcome:
+async def outcome_of(instance: InstanceInfo, *, language: Language = Language.ENGLISH) -> AnyOutcome:
     """Wait for the outcome of the link of this process, until its own deadline.
 
     Raises:
@@ -361,7 +377,7 @@ async def outcome_of(instance: InstanceInfo, *, language: Language = Language.EN
         return await _poll_outcome(session, instance)
 
 
-async def _poll_outcome(session: aiohttp.ClientSession, instance: InstanceInfo) -> Outcome:
+async def _poll_outcome(session: aiohttp.ClientSession, instance: InstanceInfo) -> AnyOutcome:
     while True:
         if outcome := await _answered(session.get(instance.address("/outcome"), allow_redirects=False)):
             return outcome
@@ -379,7 +395,7 @@ def _session(language: Language) -> aiohttp.ClientSession:
     )
 
 
-async def _answered(request: AbstractAsyncContextManager[aiohttp.ClientResponse]) -> Outcome | None:
+async def _answered(request: AbstractAsyncContextManager[aiohttp.ClientResponse]) -> AnyOutcome | None:
     try:
         body = bytearray()
         async with request as answer:
@@ -404,19 +420,21 @@ class _Error(Struct, frozen=True):
 class _Document(Struct, frozen=True):
     """An outcome, or the rejection of a delivered text, as one process tells it to another."""
 
-    outcome: Literal["waiting", "linked", "failed", "rejected"]
+    outcome: Literal["waiting", "linked", "captured", "failed", "rejected"]
     kept: bool = False
     authorization: dict[str, object] = {}
     error: _Error | None = None
 
 
-def write_outcome(outcome: Outcome | RedirectRejectedError | None, language: Language = Language.ENGLISH) -> str:
+def write_outcome(outcome: AnyOutcome | RedirectRejectedError | None, language: Language = Language.ENGLISH) -> str:
     """Return the document for the outcome of a link, or for the rejection of a delivered text, in this language.
 
     None means that the process still waits for the redirect.
     """
     if outcome is None:
         return json.dumps({"outcome": "waiting"})
+    if isinstance(outcome, Captured):
+        return json.dumps({"outcome": "captured"})
     if isinstance(outcome, Linked):
         record = outcome.authorization.to_json()
         return json.dumps({"outcome": "linked", "kept": outcome.kept, "authorization": record})
@@ -431,7 +449,7 @@ def write_outcome(outcome: Outcome | RedirectRejectedError | None, language: Lan
     return json.dumps({"outcome": "failed" if isinstance(outcome, Failed) else "rejected", "error": written})
 
 
-def read_outcome(document: str | bytes) -> Outcome | None:
+def read_outcome(document: str | bytes) -> AnyOutcome | None:
     """Read what :func:`write_outcome` returned; None: the process still waits.
 
     An error gets its own class back, so that its exit status and ``except`` clauses are right; a kind that this version
@@ -446,6 +464,8 @@ def read_outcome(document: str | bytes) -> Outcome | None:
         read = msgspec.convert(json.loads(document), _Document)
         if read.outcome == "waiting":
             return None
+        if read.outcome == "captured":
+            return Captured(Way.DELIVER)
         if read.outcome == "linked":
             return Linked(Authorization.from_json(read.authorization), read.kept)
     except (ValueError, RecursionError):

@@ -233,6 +233,7 @@ _COMMANDS: Final[Mapping[str, tuple[str, Text]]] = {
     "delete": ("manage", _("Delete authorizations.")),
     "repos": ("manage", _("Show the repositories that an authorization can see.")),
     "apply": ("apply", _("Link all that a file declares and that is missing.")),
+    "capture": ("capture", _("Capture the redirect of any OAuth authorization URL.")),
     "doctor": ("doctor", _("Check everything a link needs, without opening a browser.")),
     "sandbox": ("sandbox", _("Run a ServiceStage, Git host and console on this machine.")),
     "completion": ("app", _("Print the completion script of a shell.")),

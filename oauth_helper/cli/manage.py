@@ -23,7 +23,7 @@ from oauth_helper.errors import (
     StoppedError,
     UsageError,
 )
-from oauth_helper.events import Failed, Linked
+from oauth_helper.events import Captured, Failed, Linked
 from oauth_helper.i18n import Language, _, listed, ngettext
 from oauth_helper.journal import Journal
 from oauth_helper.models import Authorization, Namespace, Project, Target, as_argument
@@ -227,8 +227,9 @@ def deliver_command(address: str | None, **options: Any) -> None:
     authorization = run(
         _deliver(address, console, Language.ENGLISH if options["as_json"] else language_preference().language)
     )
-    console.print(_("Linked {name}.", name=authorization.name))
-    print_authorization(authorization, as_json=options["as_json"])
+    if authorization:
+        console.print(_("Linked {name}.", name=authorization.name))
+        print_authorization(authorization, as_json=options["as_json"])
 
 
 def _read_address(*, quiet: bool) -> str:
@@ -251,11 +252,16 @@ def _read_address(*, quiet: bool) -> str:
     return content.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace")
 
 
-async def _deliver(address: str | None, console: Console, language: Language) -> Authorization:
+async def _deliver(address: str | None, console: Console, language: Language) -> Authorization | None:
     from oauth_helper.api import deliver_to_waiting, waiting_links  # noqa: PLC0415 - see _print_all_projects()
 
     waiting = waiting_links()
-    links = listed([_("{name} ({host})", name=one.name, host=one.repo_type.display_name) for one in waiting])
+    links = listed(
+        [
+            _("{name} ({host})", name=one.name, host=one.repo_type.display_name) if one.repo_type else one.name
+            for one in waiting
+        ]
+    )
     console.print(_("Waiting for its address: {links}.", links=links))
     text = await _ask_for_address(console) if address is None else address
     console.print(_("Handing the address over. It may take some seconds until the end is known."))
@@ -263,6 +269,9 @@ async def _deliver(address: str | None, console: Console, language: Language) ->
     if isinstance(outcome, Failed):
         console.print(_("The link of {name} took it, and ended so:", name=instance.name))
         raise outcome.error
+    if isinstance(outcome, Captured):
+        console.print(_("The capture at {name} took it.", name=instance.name))
+        return None
     return outcome.authorization
 
 

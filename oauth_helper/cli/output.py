@@ -15,14 +15,14 @@ from oauth_helper.cli.console import padded, print_text, translate, width_of, wr
 from oauth_helper.errors import OAuthHelperError
 from oauth_helper.i18n import Text, _
 from oauth_helper.models import Authorization, RepoType
-from oauth_helper.secret import safe_text
+from oauth_helper.secret import Secret, safe_text
 
 _FIELDS: Final[Mapping[type[events.Event], tuple[str, tuple[str, ...]]]] = {
     events.Checked: ("checked", ("name", "repo_type")),
     events.Waiting: ("waiting", ("listener", "authorization_url", "expires_at")),
     events.Opened: ("opened", ("browser", "window")),
     events.Ignored: ("ignored", ("reason", "count")),
-    events.Captured: ("captured", ("way",)),
+    events.Captured: ("captured", ("way", "redirect")),
     events.Exchanging: ("exchanging", ("attempt", "replaces", "kept")),
     events.Looking: ("looking", ("name",)),
     events.Linked: ("linked", ("authorization", "kept")),
@@ -49,7 +49,7 @@ class EventLines:
         self._has_ended = isinstance(event, events.Outcome)
         name, fields = _FIELDS[type(event)]
         line = {"event": name, "at": _json(datetime.now(UTC))}
-        line |= {field: _json(getattr(event, field)) for field in fields}
+        line |= {field: _json(value) for field in fields if (value := getattr(event, field)) is not None}
         self._writer.write(json.dumps(line) + "\n", limit=None)
 
     def check(self) -> None:
@@ -69,6 +69,8 @@ def _json(value: object) -> object:
             return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         case Authorization() | OAuthHelperError():
             return value.to_json()
+        case Secret():  # the redirect of a capture
+            return value.reveal()
         case _:
             return value
 

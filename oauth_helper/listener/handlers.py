@@ -16,9 +16,10 @@ from aiohttp.web_protocol import RequestPayloadError
 from aiohttp.web_request import BaseRequest
 from aiohttp.web_response import Response, StreamResponse, json_response
 from multidict import CIMultiDictProxy
+from yarl import URL
 
 from oauth_helper.errors import OutcomeUnknownError, RedirectRejectedError
-from oauth_helper.events import Failed, Outcome, RejectedRequest, Way
+from oauth_helper.events import AnyOutcome, Failed, RejectedRequest, Way
 from oauth_helper.i18n import Language, Preference, _, language_of_browser
 from oauth_helper.listener.pages import Page, Pages
 from oauth_helper.listener.request_policy import RequestPolicy, Route, authority
@@ -26,6 +27,7 @@ from oauth_helper.listener.server import HOST, Server, hold_ipv6, is_peer_other_
 from oauth_helper.receiver import RedirectReceiver
 from oauth_helper.secret import Secret
 from oauth_helper.single_instance import write_outcome
+from oauth_helper.values import parse_address
 
 _KEY_BYTES: Final = 32
 _COOKIE_AGE: Final = 3600
@@ -51,6 +53,11 @@ _BEING_MADE: Final = Secret("")
 _STOPPED: Final = Failed(OutcomeUnknownError(_("oauth-helper was stopped before the outcome was known")))
 _TOO_LONG: Final = RedirectRejectedError("too-long", _("That is longer than any address"))
 _UNREADABLE: Final = RedirectRejectedError("unreadable", _("What was sent could not be read"))
+
+
+def is_served(redirect_uri: URL) -> bool:
+    """Whether a listener at the port of this redirect URI gets the redirect itself."""
+    return redirect_uri.scheme == "http" and redirect_uri.host in {HOST, "localhost"}
 
 
 class EntryLink:
@@ -113,6 +120,7 @@ class Listener:
 
     Args:
         port: None means any free port.
+        redirect_uri: Where the authorization server redirects to; by default, ServiceStage's console.
         timeout: Seconds that a browser waits for the outcome, or we for its form, before it gets a page that waits.
         preference: The language of the pages.
 
@@ -122,9 +130,20 @@ class Listener:
     """
 
     def __init__(
-        self, port: int | None = None, *, timeout: float = _TIMEOUT, preference: Preference = _ENGLISH
+        self,
+        port: int | None = None,
+        *,
+        redirect_uri: str | None = None,
+        timeout: float = _TIMEOUT,
+        preference: Preference = _ENGLISH,
     ) -> None:
         self._port = port
+        self._direct_route: dict[str, str] = {}
+        if redirect_uri:
+            callback = parse_address(redirect_uri)
+            self._direct_route = {"direct_path": callback.raw_path}
+            if is_served(callback):
+                self._direct_route["direct_authority"] = callback.raw_authority
         self._timeout = timeout
         self._preference = preference
         self._server: Server | None = None
@@ -148,7 +167,7 @@ class Listener:
         self._port = int(self._socket.getsockname()[1])
         self._ipv6_socket = hold_ipv6(self._port)
         self._authority = authority(self._port)
-        self._policy = RequestPolicy(self._authority, self._entry_links, self._done_links)
+        self._policy = RequestPolicy(self._authority, self._entry_links, self._done_links, **self._direct_route)
         self._cookie = _Cookie(self._port)
         return self
 
@@ -192,10 +211,10 @@ class Listener:
         """
         for link in list(self._entry_links.values()):
             self.revoke(link)
-        self._receiver = receiver
+        self._receiver, request = receiver, receiver.request
         self._more_to_come = more_to_come
-        request = receiver.request
-        self._pages = {language: Pages(request.repo_type, request.redirect_uri, language) for language in Language}
+        subject = request.repo_type or request.host
+        self._pages = {language: Pages(subject, request.redirect_uri, language) for language in Language}
         self._outcome = asyncio.create_task(receiver.outcome(), name="outcome, for the listener's pages")
         self._started_over = asyncio.get_running_loop().create_future()
         self._promised = Counter({_BEING_MADE: self._promised[_BEING_MADE]})
@@ -264,11 +283,11 @@ class Listener:
 
     async def _answer(self, request: BaseRequest) -> StreamResponse:
         refusal = self._policy.refusal(request.method, request.raw_path, request.headers)
-        if refusal:
-            self._ignore(refusal.rejected)
-            return Response(status=refusal.status)
         path, _, query = request.raw_path.partition("?")
-        route, key = Route(path), Secret(query.partition("=")[2])
+        route, key = self._policy.route(path), Secret(query.partition("=")[2])
+        if refusal or route is None:
+            self._ignore(refusal.rejected if refusal else RejectedRequest.UNKNOWN_PATH)
+            return Response(status=refusal.status if refusal else HTTPStatus.NOT_FOUND)
         entry = None if route is Route.DIRECT else self._entry_links.get(key)
         self._promised[_BEING_MADE] += 1
         try:
@@ -364,7 +383,8 @@ class Listener:
         """Redirect to the final page; that removes the code from address bar and history (RFC 9700 section 4.3.1)."""
         key = self._new_done_key(entry)
         self._promised[key] += 1
-        return _redirect(_done_target(key))
+        # A request for the redirect URI may have come to localhost.
+        return _redirect(f"http://{self._authority}" * bool(self._direct_route) + _done_target(key))
 
     async def _done(self, request: BaseRequest, key: Secret) -> Response:
         self._keep_promise(key)
@@ -434,7 +454,7 @@ class Listener:
         events: set[asyncio.Future[Any]] = {self._outcome, self._started_over}
         await asyncio.wait(events, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
 
-    def _known_outcome(self) -> Outcome | None:
+    def _known_outcome(self) -> AnyOutcome | None:
         if not self._outcome.done():
             return None
         return _STOPPED if self._outcome.cancelled() else self._outcome.result()

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from yarl import URL
 
 from oauth_helper.errors import AuthorizationDeniedError, OutcomeUnknownError
-from oauth_helper.events import Linked, Outcome
+from oauth_helper.events import AnyOutcome, Captured, Linked
 from oauth_helper.i18n import N_, NO_TEXT, Language, Text, _
 from oauth_helper.listener.request_policy import Route
 from oauth_helper.models import RepoType
@@ -63,14 +63,17 @@ class Page(NamedTuple):
 
 
 class Pages:
-    """The pages of one link in one language. jinja2 is imported when the first page is rendered.
+    """The pages of one link, or of the capture at a host, in one language.
+
+    jinja2 is imported when the first page is rendered.
 
     A page with ``live``, an address of ``/done``, asks there how the link goes on and shows it without being loaded
     again, if scripts run.
     """
 
-    def __init__(self, repo_type: RepoType, redirect_uri: str | None, language: Language) -> None:
-        self._host = repo_type.display_name
+    def __init__(self, subject: RepoType | str, redirect_uri: str | None, language: Language) -> None:
+        self._is_link = isinstance(subject, RepoType)
+        self._host = subject.display_name if isinstance(subject, RepoType) else subject
         self._language = language
         self._rejected: dict[str, Page] = {}
         try:
@@ -114,7 +117,7 @@ class Pages:
         return self._rejected[reason]
 
     def outcome(
-        self, outcome: Outcome | None, *, live: str = "", was_pasted: bool = False, more_to_come: bool = False
+        self, outcome: AnyOutcome | None, *, live: str = "", was_pasted: bool = False, more_to_come: bool = False
     ) -> Page:
         """Return the final page, or a page that waits for the outcome if it is None.
 
@@ -124,6 +127,8 @@ class Pages:
         if outcome is None:
             return self.message("waiting", live=live)
         live = live if more_to_come else ""
+        if isinstance(outcome, Captured):
+            return self.message("captured")
         if isinstance(outcome, Linked):
             record = outcome.authorization
             name, user = safe_text(record.name), safe_text(record.repo_user)
@@ -163,6 +168,7 @@ class Pages:
             template,
             self._language,
             host=self._host,
+            is_link=self._is_link,
             console=self._console,
             is_sandbox=is_loopback(self._console.host),
             style=Markup(style),  # noqa: S704 - a file of ours

@@ -19,7 +19,7 @@ class Route(StrEnum):
     START = "/start"
     REDIRECT = "/redirect"
     DIRECT = "/servicestage/oauth"
-    """The path of the console's own callback: a user may only replace the host in the address bar."""
+    """The path of the redirect URI: a user may only replace the host in the address bar. This is the console's."""
     DONE = "/done"
     OUTCOME = "/outcome"
     """The outcome as JSON, for other oauth-helper processes."""
@@ -30,7 +30,6 @@ class Route(StrEnum):
         return "POST" if self is Route.REDIRECT else "GET"
 
 
-_ROUTES: Final = frozenset(route.value for route in Route)
 _SAME_ORIGIN_ONLY: Final = frozenset({Route.REDIRECT, Route.OUTCOME})
 """No other page may request these. A link to the others may come from anywhere, above all from the Git host."""
 _HTTP_PORT: Final = 80
@@ -59,10 +58,24 @@ class RequestPolicy:
         authority: The accepted Host.
         keys: Each opens ``/start``, ``/redirect`` and ``/outcome``; keys may be added later.
         done_keys: Each opens ``/done`` and nothing else, because it stays in the address of the tab.
+        direct_path: The path of the redirect URI.
+        direct_authority: What Host may also be for this path.
     """
 
-    def __init__(self, authority: str, keys: Collection[Secret], done_keys: Collection[Secret]) -> None:
+    def __init__(
+        self,
+        authority: str,
+        keys: Collection[Secret],
+        done_keys: Collection[Secret],
+        *,
+        direct_path: str = Route.DIRECT,
+        direct_authority: str = "",
+    ) -> None:
         self._authority = authority
+        self._routes = {route.value: route for route in Route if route is not Route.DIRECT} | {
+            direct_path: Route.DIRECT
+        }
+        self._direct_authority = direct_authority
         self._keys = keys
         self._done_keys = done_keys
 
@@ -72,11 +85,11 @@ class RequestPolicy:
         ``target`` is the request target as it was sent, not decoded: a path in another spelling is another path.
         """
         path, _, query = target.partition("?")
-        if headers.getall("Host", []) != [self._authority]:
+        route, host = self.route(path), headers.getall("Host", [])
+        if host != [self._authority] and not (route is Route.DIRECT and host == [self._direct_authority]):
             return Refusal(self._rejected_host(headers))
-        if path not in _ROUTES:
+        if route is None:
             return Refusal(RejectedRequest.UNKNOWN_PATH)
-        route = Route(path)
         if method != route.method:
             return Refusal(RejectedRequest.WRONG_METHOD, HTTPStatus.METHOD_NOT_ALLOWED)
         if not self._has_key(route, query):
@@ -88,6 +101,10 @@ class RequestPolicy:
         if not (_is_navigation(headers) or (route is Route.DONE and _is_sent_by_our_script(headers))):
             return Refusal(RejectedRequest.SUB_RESOURCE)
         return None
+
+    def route(self, path: str) -> Route | None:
+        """Return what a path is for."""
+        return self._routes.get(path)
 
     def _rejected_host(self, headers: CIMultiDictProxy[str]) -> RejectedRequest:
         localhost = self._authority.replace("127.0.0.1", "localhost")

@@ -13,7 +13,7 @@ from link.scripted_service import CREATED, HURRIED, NAME, MemoryJournal
 from support.redirect_cases import AUTHORIZATION_URL, STATE, redirect
 
 from oauth_helper.errors import OAuthHelperError
-from oauth_helper.events import Event, Failed, Linked, Outcome, Waiting, Way
+from oauth_helper.events import AnyOutcome, Event, Failed, Linked, Waiting, Way
 from oauth_helper.journal import Journal
 from oauth_helper.link_steps import link_in_browser
 from oauth_helper.models import Authorization, IfExists, LinkRequest, Pending, RepoType
@@ -116,7 +116,7 @@ class FakeSession(Session):
         super().__init__(options, tell or self._record, journal=journal, timing=HURRIED, guidance_after=guidance_after)
         self.user = user
         self.receiver: RedirectReceiver | None = None
-        self.outcome: asyncio.Task[Outcome] | None = None
+        self.outcome: asyncio.Task[AnyOutcome] | None = None
         self.opened: list[str] = []
         self.refusals: list[str] = []
         """The messages of the refusals after which the user could start over."""

@@ -41,6 +41,7 @@ from oauth_helper.errors import (
     UnusableAnswerError,
 )
 from oauth_helper.events import (
+    AnyOutcome,
     Captured,
     Checked,
     Deleted,
@@ -49,7 +50,6 @@ from oauth_helper.events import (
     Failed,
     Ignored,
     Linked,
-    Outcome,
     Waiting,
     Warned,
     Way,
@@ -162,7 +162,7 @@ async def test_what_is_pasted_is_judged_and_the_prompt_closes_before_the_exchang
 
 
 async def test_the_browser_that_brought_the_redirect_gets_the_outcome_before_it_is_closed() -> None:
-    seen: list[Outcome] = []
+    seen: list[AnyOutcome] = []
 
     async def denies_and_waits(receiver: RedirectReceiver) -> None:
         receiver.judge(DENIED, Way.WINDOW)

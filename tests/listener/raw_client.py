@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 from oauth_helper import receiver
 from oauth_helper.errors import AuthorizationDeniedError, RedirectRejectedError
-from oauth_helper.events import Failed, Linked, Outcome, RejectedRequest, Way
+from oauth_helper.events import AnyOutcome, Failed, Linked, Outcome, RejectedRequest, Way
 from oauth_helper.i18n import _
 from oauth_helper.listener.handlers import Listener
 from oauth_helper.models import Authorization, RepoType
@@ -48,11 +48,11 @@ class RedirectReceiver(receiver.RedirectReceiver):
     visits: int = 0
     new_addresses: list[str] = field(default_factory=list)
     """The addresses that were announced after a second use."""
-    known: asyncio.Future[Outcome] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    known: asyncio.Future[AnyOutcome] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     @property
     def request(self) -> AuthorizationRequest:  # type: ignore[override]  # a test may change the address
-        return AuthorizationRequest(Secret(self.authorization_url), self.repo_type, "github.com", Secret(STATE), None)
+        return AuthorizationRequest(Secret(self.authorization_url), "github.com", Secret(STATE), None, self.repo_type)
 
     def judge(self, text: str, way: Way) -> None:
         self.judge_query(urlsplit(text.strip()).query, way)
@@ -72,7 +72,7 @@ class RedirectReceiver(receiver.RedirectReceiver):
         elif self.ending:
             self.end(self.ending)
 
-    def end(self, outcome: Outcome) -> None:
+    def end(self, outcome: AnyOutcome) -> None:
         if not self.known.done():
             self.known.set_result(outcome)
 
@@ -85,7 +85,7 @@ class RedirectReceiver(receiver.RedirectReceiver):
     def warn_of_second_use(self, listener: str) -> None:
         self.new_addresses.append(listener)
 
-    async def outcome(self) -> Outcome:
+    async def outcome(self) -> AnyOutcome:
         return await asyncio.shield(self.known)
 
     def _reject(self, reason: str) -> None:

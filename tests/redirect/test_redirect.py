@@ -36,6 +36,7 @@ def test_recorded_redirects(case: dict[str, Any]) -> None:
     request = AuthorizationRequest.parse(case["authorization_url"], case["repo_type"])
     expected = case["expect"]
     if "code_is" in expected:
+        assert request.state
         expected = {"code": expected["code_is"], "state": request.state.reveal()}
     assert result_of(request, case["offered"]) == expected
 

@@ -4,14 +4,15 @@ import pytest
 from security.attacks import ATTACKS, Attack
 from support.thoroughness import IS_THOROUGH
 from tools.torture import OK, verdict
-from tools.torture_victims import our_link, peer, provider
+from tools.torture_victims import Waiting, our_capture, our_link, peer, provider
 
 TRIED = [one for number, one in enumerate(ATTACKS) if IS_THOROUGH or one.is_loud or number % 4 == 0]
 
 
+@pytest.mark.parametrize("waiting", [our_link, our_capture], ids=["link", "capture"])
 @pytest.mark.parametrize("attack", TRIED, ids=lambda attack: attack.name.replace(" ", "-"))
-async def test_the_genuine_redirect_is_taken_in_spite_of(attack: Attack) -> None:
-    word, why = await verdict(attack, our_link, limit=30)
+async def test_the_genuine_redirect_is_taken_in_spite_of(attack: Attack, waiting: Waiting) -> None:
+    word, why = await verdict(attack, waiting, limit=30)
     assert word == OK, why
 
 

@@ -75,10 +75,12 @@ async def oidc_provider(
     endpoint_query: str = "",
     client_id: str = "servicestage",
     client_secret: str | None = None,
+    redirect_uri: str | None = None,
 ) -> AsyncIterator[OidcProvider]:
     """Run one with a single client; skip the test if it is not available.
 
-    With ``hand`` its pages are gone through by themselves; its authorization endpoint has ``endpoint_query``.
+    With ``hand`` its pages are gone through by themselves; its authorization endpoint has ``endpoint_query``. With
+    ``redirect_uri`` the client is a public one, which has only this address and uses PKCE.
     """
     node = shutil.which("node")
     if node is None:
@@ -91,6 +93,8 @@ async def oidc_provider(
         "application_type": "native",
         "redirect_uris": _REDIRECT_URIS,
     }
+    if redirect_uri:
+        client = {"client_id": client_id, "redirect_uris": [redirect_uri], "token_endpoint_auth_method": "none"}
     process = await asyncio.create_subprocess_exec(node, str(_PROGRAM), str(package), stdin=PIPE, stdout=PIPE)
     assert process.stdin
     assert process.stdout
@@ -106,7 +110,9 @@ async def oidc_provider(
             await process.communicate()
 
 
-async def go_through(authorization_url: str, *, cancels: bool = False) -> str:
+async def go_through(
+    authorization_url: str, *, cancels: bool = False, redirect_uri: str = "/servicestage/oauth?"
+) -> str:
     """Sign in and consent (or cancel), without JavaScript; return the redirect."""
     async with ClientSession(cookie_jar=CookieJar(unsafe=True)) as browser:
         address, fields = authorization_url, None
@@ -118,7 +124,7 @@ async def go_through(authorization_url: str, *, cancels: bool = False) -> str:
                 html = await answer.text()
             if location := answer.headers.get("Location"):
                 address, fields = str(asked.join(URL(location, encoded=True))), None
-                if "/servicestage/oauth?" in address:
+                if redirect_uri in address:
                     return address
             elif cancels and (link := _CANCEL.search(html)) and 'name="password"' not in html:
                 address, fields = link[1], None

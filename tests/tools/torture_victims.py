@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import secrets
 import sys
 import time
 from collections import defaultdict
@@ -71,6 +72,32 @@ async def our_link() -> AsyncIterator[Victim]:
                 query = urlsplit(await consent(waiting["authorization_url"])).query
                 origin = waiting["listener"].partition("/start")[0]
                 yield OurLink(Callback.at(f"{origin}/servicestage/oauth", query), process)
+
+
+class OurCapture(Victim):
+    """``oauth-helper capture``, whose last event has the code."""
+
+    async def ended(self) -> str:
+        while (told := await self.process.told("event"))["event"] not in {"captured", "failed"}:
+            pass
+        if told["event"] == "captured":
+            self.codes += parse_qs(urlsplit(told["redirect"]).query)["code"]
+            return ""
+        return str(told["error"]["message"])
+
+
+@asynccontextmanager
+async def our_capture() -> AsyncIterator[Victim]:
+    """Start a capture, with the page as the only way."""
+    state = secrets.token_urlsafe()
+    query = {"response_type": "code", "redirect_uri": "https://tool.invalid/callback", "state": state}
+    with TemporaryDirectory() as home:
+        environ = commands.environ(HOME=home, XDG_RUNTIME_DIR=home, XDG_STATE_HOME=home, CI="true", BROWSER="")
+        command = ("capture", f"https://id.invalid/authorize?{urlencode(query)}", "--events", "--browser", "none")
+        async with json_process(sys.executable, "-m", "oauth_helper", *command, environ=environ) as process:
+            origin = (await process.told("authorization_url"))["listener"].partition("/start")[0]
+            genuine = urlencode({"code": secrets.token_urlsafe(), "state": state})
+            yield OurCapture(Callback.at(f"{origin}/callback", genuine), process)
 
 
 @dataclass
