@@ -20,6 +20,7 @@ from support.promised_json import read_event
 from oauth_helper import errors, events
 from oauth_helper.apply_file import Method, parse_entries
 from oauth_helper.cli.output import EventLines
+from oauth_helper.credential_sources import CHAIN_VARIABLES, SOURCE_NAMES
 from oauth_helper.exchange import TIMING
 from oauth_helper.models import CODE_LIFETIME, RepoType
 from oauth_helper.sandbox import Sandbox
@@ -86,6 +87,14 @@ def test_the_table_of_settings_has_every_variable_in_order(docs: Path) -> None:
         assert positions == sorted(positions)
 
 
+@in_both_languages
+def test_the_table_of_credentials_has_every_variable_and_the_sources_in_order(docs: Path) -> None:
+    text = text_of(docs / "settings.md")
+    assert {name for name in CHAIN_VARIABLES if f"`{name}`" not in text} == set()
+    names = re.findall(r"^\| \d+ \|.*\| `([a-z]+)` \|$", text, re.MULTILINE)
+    assert tuple(dict.fromkeys(names)) == SOURCE_NAMES
+
+
 def test_the_sandbox_page_has_every_fault() -> None:
     text = section(text_of(DOCS / "sandbox.md"), "## Faults")
     assert sorted(first_cells(text)) == sorted(Kind)
@@ -125,7 +134,7 @@ def test_quoted_messages_exist(page: Path) -> None:
 
 def test_the_options_that_documents_name_exist() -> None:
     for page in (ROOT / "README.md", *DOCS.glob("*.md")):
-        for option in set(re.findall(r"`(--[a-z-]+)", text_of(page))) - {"--cloud"}:  # which the next commit adds
+        for option in set(re.findall(r"`(--[a-z-]+)", text_of(page))):
             assert f'"{option}"' in SOURCE, (page.name, option)
 
 
