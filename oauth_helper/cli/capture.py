@@ -31,7 +31,7 @@ _VARIABLES: Final = ("OAUTH_HELPER_BROWSER", "OAUTH_HELPER_TIMEOUT")
 
     URL is an authorization URL that another tool shows, or - for standard input. The browser opens as for `link`; when
     the provider redirects to the tool's own address, that address is captured and printed, code and state included.
-    Nothing is saved. Authorize only applications that you know: whoever gets the output can act for you.
+    Nothing is saved. Authorize only applications that you know: anyone who gets the output can act for you.
     """,
 )
 @click.argument("url", required=False)
