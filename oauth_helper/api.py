@@ -35,7 +35,7 @@ from oauth_helper.models import (
     Target,
     default_name,
 )
-from oauth_helper.pasted_text import Query, interpretations
+from oauth_helper.pasted_text import interpretations, parse_query
 from oauth_helper.redirect import AuthorizationRequest, AuthorizationResponse
 from oauth_helper.secret import Secret
 from oauth_helper.servicestage.client import ServiceStageClient
@@ -302,7 +302,7 @@ async def deliver_to_waiting(
         digest_of_state(state)
         for queries in interpretations(text)
         for query in queries
-        for state in Query(query).all_of("state")
+        for state in parse_query(query).getall("state", ())
     }
     addressed = [one for one in waiting if one.state in states]
     addressed = addressed or [one for one in waiting if one.state is None or len(waiting) == 1]

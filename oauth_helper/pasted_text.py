@@ -8,6 +8,8 @@ from itertools import islice
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
+from multidict import MultiDict
+
 MAXIMUM_LENGTH: Final = 65_536
 """Characters of a pasted text; a longer one holds no address."""
 COMPARABLE: Final = 3
@@ -44,70 +46,20 @@ _NOT_IN_NAME: Final = re.compile(r"\A[^A-Za-z0-9%]+")
 _NO_LETTER_OR_DIGIT: Final = re.compile(r"[^A-Za-z0-9]")
 
 
-class Query:
-    """The parameters of a raw query, in order and with repeats.
+def parse_query(raw: str) -> MultiDict[str]:
+    """Return the parameters of a raw query, in order and with repeats; bytes that are not UTF-8 become surrogates.
 
-    ``+`` stays a plus: code and state never contain a space, and an address that was decoded by hand has bare pluses.
-    Only in texts for people (:meth:`text_of`) it is a space, as in RFC 6749 appendix B.
+    A parameter without a value counts as omitted (RFC 6749 section 3.1). ``+`` stays a plus: code and state never
+    contain a space, and an address that was decoded by hand has bare pluses.
     """
-
-    def __init__(self, raw: str) -> None:
-        self._pairs: list[tuple[str, str]] = []
-        for pair in raw.split("&"):
-            name, separator, value = pair.partition("=")
-            if separator:
-                self._pairs.append((decode(name) or name, value))
-
-    @property
-    def last(self) -> tuple[str, str]:
-        """The name and the raw value of the last parameter; empty if there is none."""
-        return self._pairs[-1] if self._pairs else ("", "")
-
-    @property
-    def names(self) -> list[str]:
-        """The name of each parameter, once."""
-        return list(dict.fromkeys(name for name, _ in self._pairs))
-
-    def count(self, name: str) -> int:
-        """How often the parameter occurs, with or without a value."""
-        return sum(1 for other, _ in self._pairs if other == name)
-
-    def all_of(self, name: str) -> list[str]:
-        """Every value of a parameter that can be decoded and is not empty.
-
-        A parameter without a value counts as omitted (RFC 6749 section 3.1).
-        """
-        return [decoded for other, value in self._pairs if other == name and (decoded := decode(value))]
-
-    def get(self, name: str) -> str | None:
-        """The first such value, or None."""
-        return next(iter(self.all_of(name)), None)
-
-    def has_value(self, name: str) -> bool:
-        """Whether the parameter has a value, even one that cannot be decoded."""
-        return any(other == name and value for other, value in self._pairs)
-
-    def text_of(self, name: str) -> str:
-        """The first value as text for people: ``+`` is a space, bytes that are not UTF-8 are replaced."""
-        value = next((value for other, value in self._pairs if other == name), "")
-        return _octets(value.replace("+", " ")).decode("utf-8", "replace")
-
-    def values(self) -> list[str]:
-        """All values that can be decoded, of all parameters."""
-        return [decoded for _, value in self._pairs if (decoded := decode(value))]
+    pairs = (pair.partition("=") for pair in raw.split("&"))
+    return MultiDict((decode(name), decode(value)) for name, separator, value in pairs if separator)
 
 
-def decode(raw: str) -> str | None:
-    """Percent-decode once; return None if the result is not UTF-8."""
-    try:
-        return _octets(raw).decode("utf-8")
-    except UnicodeDecodeError:
-        return None
-
-
-def _octets(raw: str) -> bytes:
+def decode(raw: str) -> str:
+    """Percent-decode once; bytes that are not UTF-8 become surrogates, which no printable text contains."""
     # A terminal can pass half a character as a lone surrogate.
-    return unquote_to_bytes(raw.encode("utf-8", "surrogatepass"))
+    return unquote_to_bytes(raw.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogateescape")
 
 
 def interpretations(text: str) -> Iterator[Iterator[str]]:
@@ -206,9 +158,9 @@ def _queries_by_nesting(level: Iterable[str]) -> Iterator[str]:
         for address in level:
             for query in _queries_of(address):
                 yield query
-                following += [value for value in Query(query).values() if _EQUALS.search(value)]
-            if "=" not in address and (decoded := decode(address)):
-                following.append(decoded)
+                following += [value for value in parse_query(query).values() if _EQUALS.search(value)]
+            if "=" not in address:
+                following.append(decode(address))
         level = following[:_MAXIMUM_QUERIES]
 
 

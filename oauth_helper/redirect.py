@@ -10,12 +10,13 @@ from urllib.parse import quote
 
 from msgspec import Struct
 from msgspec.structs import replace
+from multidict import MultiDict
 from yarl import URL
 
 from oauth_helper.errors import AuthorizationDeniedError, RedirectRejectedError, UnusableAnswerError, UsageError
 from oauth_helper.i18n import N_, NO_TEXT, Text, _
 from oauth_helper.models import RepoType
-from oauth_helper.pasted_text import COMPARABLE, Query, decode, hosts_in, interpretations
+from oauth_helper.pasted_text import COMPARABLE, decode, hosts_in, interpretations, parse_query
 from oauth_helper.secret import Secret, redact
 from oauth_helper.values import is_loopback, parse_address
 
@@ -150,7 +151,7 @@ class AuthorizationRequest(Struct, frozen=True):
     @classmethod
     def _parsed(
         cls, url: str, repo_type: RepoType | None = None, *, needs_state: bool = True
-    ) -> tuple[AuthorizationRequest, Query]:
+    ) -> tuple[AuthorizationRequest, MultiDict[str]]:
         url = url.strip()
         if not url.isprintable():
             raise _UnusableUrlError(_("holds control characters"))
@@ -164,15 +165,16 @@ class AuthorizationRequest(Struct, frozen=True):
             raise _UnusableUrlError(_("is not https"))
         if parsed.user or parsed.password:
             raise _UnusableUrlError(_("holds a user name or password"))
-        query = Query(parsed.raw_query_string)
-        state = query.get("state")
-        if query.count("state") > 1 or (needs_state and state is None):
+        query = parse_query(parsed.raw_query_string)
+        values = (query.get(name, "") for name in ("state", "redirect_uri"))
+        state, redirect_uri = (value if value and value.isprintable() else None for value in values)
+        if len(query.getall("state", ())) > 1 or (needs_state and state is None):
             raise _UnusableUrlError(_("does not have exactly one state"), NO_TEXT if state else _NO_STATE)
         encoded = quote(url, safe=_PRINTABLE)
         if len(encoded) > _MAXIMUM_LENGTH:
             raise _UnusableUrlError(_("is longer than 8 KB"))
         known_state = None if state is None else Secret(state)
-        return cls(Secret(encoded), parsed.host, known_state, query.get("redirect_uri"), repo_type), query
+        return cls(Secret(encoded), parsed.host, known_state, redirect_uri, repo_type), query
 
     @property
     def printed_url(self) -> Secret:
@@ -224,26 +226,25 @@ class AuthorizationRequest(Struct, frozen=True):
             AuthorizationDeniedError: It is ours, and the Git host or the user denied the authorization.
             RedirectRejectedError: It is not ours or incomplete; ``reason`` says why.
         """
-        response = Query(query)
-        if not any(response.has_value(name) for name in ("code", "state", "error")):
+        response = parse_query(query)
+        if not any(value for name, value in response.items() if name in {"code", "state", "error"}):
             raise _rejected("no-redirect")
-        if self.state and not any(self.state.matches(state) for state in response.all_of("state")):
+        if self.state and not any(self.state.matches(state) for state in response.getall("state", ())):
             raise _rejected("foreign-state")
-        if any(response.count(name) > 1 for name in (_ONCE_ONLY if self.repo_type else response.names)):
+        if any(len(response.getall(name, ())) > 1 for name in (_ONCE_ONLY if self.repo_type else response)):
             raise _rejected("repeated-parameter")
-        if response.has_value("error"):
-            raise self._denied(response)
-        repo_type = (response.get("repo_type") or "").casefold()
-        if self.repo_type and response.has_value("repo_type") and repo_type != self.repo_type:
+        texts = _texts(query)
+        if response.get("error"):
+            raise self._denied(texts)
+        if self.repo_type and (repo_type := response.get("repo_type")) and repo_type.casefold() != self.repo_type:
             raise _rejected("wrong-repo-type")
-        if response.has_value("iss") and not self._is_issuer(response.get("iss") or ""):
+        if (issuer := response.get("iss")) and not self._is_issuer(issuer):
             raise _rejected("wrong-issuer")
-        code = response.get("code")
-        if code is None or not code.isprintable() or code.isspace():
+        code = response.get("code", "")
+        if not code.strip() or not code.isprintable():
             raise _rejected("missing-code")
         parameters = {
-            name: Secret(response.get(name) or "" if name in _ONCE_ONLY else response.text_of(name))
-            for name in response.names
+            name: Secret(response[name] if name in _ONCE_ONLY else texts[name]) for name in dict.fromkeys(response)
         }
         return AuthorizationResponse(Secret(code), self.state or Secret(""), parameters, self._redirect(query))
 
@@ -255,10 +256,10 @@ class AuthorizationRequest(Struct, frozen=True):
         except ValueError:  # it is not known, or an app's
             return Secret("")
 
-    def _denied(self, response: Query) -> AuthorizationDeniedError:
-        texts = [response.text_of(name) for name in ("error", "error_description")]
+    def _denied(self, texts: MultiDict[str]) -> AuthorizationDeniedError:
         secrets = [self.state] if self.state else []
-        error, description = (redact(text, secrets, limit=max(len(text), 1)) for text in texts)
+        named = (texts.get(name, "") for name in ("error", "error_description"))
+        error, description = (redact(text, secrets, limit=max(len(text), 1)) for text in named)
         if self.repo_type is None:
             hint = _(
                 "Run the command again and authorize, or look the error up in the documentation of {host}.",
@@ -284,28 +285,37 @@ class AuthorizationRequest(Struct, frozen=True):
         """Return the rejection with a better message or hint if the text shows a common mistake."""
         if rejection.reason not in {"no-redirect", "foreign-state"}:
             return rejection
-        queries = [Query(query) for query in chain.from_iterable(islice(interpretations(text), COMPARABLE))]
-        has_response = any(query.has_value("code") or query.has_value("error") for query in queries)
+        queries = list(chain.from_iterable(islice(interpretations(text), COMPARABLE)))
+        parameters = [parameter for query in queries for parameter in parse_query(query).items()]
+        has_response = any(value for name, value in parameters if name in {"code", "error"})
         hosts = set(hosts_in(text))
         is_at_git_host = any(f".{host}".endswith(f".{self.host}") for host in hosts)
         is_at_git_host = is_at_git_host and hosts.isdisjoint(hosts_in(self.redirect_uri or ""))
         if rejection.reason == "foreign-state" and not is_at_git_host:
-            if self._is_cut_in_state(next((query for query in queries if query.last[0] == "state"), Query(""))):
+            last = (query.rpartition("&")[2].partition("=") for query in queries)
+            if self._is_start_of_state(next((value for name, _equals, value in last if decode(name) == "state"), None)):
                 return _rejected("foreign-state", _("That address is cut off: it ends in the state"), _COPY_IT_WHOLE)
-            if has_response and not any(query.count("state") for query in queries):
+            if has_response and not any(name == "state" for name, _value in parameters):
                 message = _("That address is cut off: it ends before the state")
                 return _rejected("foreign-state", message, _COPY_IT_WHOLE)
         if is_at_git_host or (hosts and not has_response):
             return _rejected(rejection.reason, hint=_AUTHORIZE_FIRST)
         return rejection
 
-    def _is_cut_in_state(self, query: Query) -> bool:
-        """Whether the last parameter is the beginning of the state. Programs end a shortened address with dots."""
-        name, value = query.last
-        start = decode(_CUT_ESCAPE.sub("", value.rstrip(".…")))
-        if name != "state" or start is None or self.state is None:
+    def _is_start_of_state(self, value: str | None) -> bool:
+        """Whether a raw value is the beginning of the state. Programs end a shortened address with dots."""
+        if value is None or self.state is None:
             return False
+        start = decode(_CUT_ESCAPE.sub("", value.rstrip(".…")))
         return len(start) < len(self.state.reveal()) and Secret(self.state.reveal()[: len(start)]).matches(start)
+
+
+def _texts(query: str) -> MultiDict[str]:
+    """Return the parameters as texts for people: ``+`` is a space (RFC 6749 appendix B), bad bytes are replaced."""
+    parameters = parse_query(query.replace("+", "%20")).items()
+    return MultiDict(
+        (name, value.encode(errors="surrogateescape").decode(errors="replace")) for name, value in parameters
+    )
 
 
 def _origin(url: URL) -> tuple[str, str | None, int | None]:
@@ -319,7 +329,7 @@ class _UnusableUrlError(Exception):
         self.hint = hint
 
 
-def _check_capturable(query: Query, redirect_uri: str | None) -> None:
+def _check_capturable(query: MultiDict[str], redirect_uri: str | None) -> None:
     if redirect_uri is None:
         raise _UnusableUrlError(_("has no redirect_uri"), _("Pass --redirect-uri."))
     if (query.get("response_type") or "code") != "code" or (query.get("response_mode") or "query") != "query":
