@@ -75,7 +75,7 @@ def test_the_table_of_events_has_every_field_in_order(docs: Path, capsys: pytest
             positions = [rows[word].index(f"`{field}`") for field in fields]
             assert positions == sorted(positions)
     assert rows.keys() == printed
-    assert re.findall(r"`(.+?)`", rows["captured"]) == ["way", *events.Way]
+    assert re.findall(r"`(.+?)`", rows["captured"])[: len(events.Way) + 1] == ["way", *events.Way]
 
 
 @in_both_languages
