@@ -117,7 +117,10 @@ class NotPermittedError(CredentialsError):
     """The account lacks a permission for this call."""
 
     kind = "not-permitted"
-    default_hint = "Ask the administrator for servicestage:repositoryAuth:list, :get, :create and :delete."
+    default_hint = (
+        "Ask the administrator for servicestage:repositoryAuth:list, :get, :create and :delete; in classic policies, "
+        "for servicestage:app:list, :get, :create and :delete."
+    )
 
 
 class AuthorizationDeniedError(OAuthHelperError):

@@ -6,7 +6,7 @@ import html
 import json
 import math
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from email.message import Message
@@ -52,75 +52,94 @@ _MESSAGE_FIELDS: Final = ("error_msg", "errorMsg", "errorMessage", "error_messag
 _REQUEST_ID_FIELDS: Final = ("request_id", "requestId")
 _DEEPEST: Final = 4
 
-_THROTTLING: Final = frozenset({"APIGW.0308", "APIG.0308"})
-_THROTTLED: Final = re.compile(r"\btime:\s?(\d{1,6}) ?(second|minute|hour|day)")
+_THROTTLED: Final = re.compile(r"apig\w?\.0308 .*\btime:\s?(\d{1,6}) ?(second|minute|hour|day)", re.IGNORECASE)
 """Such as ``policy user over ratelimit,limit:200,time:5 minute``."""
 _SECONDS: Final[Mapping[str, float]] = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
-_AUTHENTICATION_FAILED: Final = frozenset({"APIGW.0301", "APIGW.0303", "APIG.0301", "APIG.0303", "APIG.0305"})
 
-_Meaning = tuple[type[RefusedError | CredentialsError], Text, Text | None]
-"""An error, what the server did (after its name), and a hint (None: the error's own)."""
-_NO_SUCH_API: Final = (
-    RefusedError,
-    _("does not offer this API"),
-    _("Check --region and --endpoint: this host does not serve ServiceStage's Git API there."),
+_REFUSED: Final = _("refused the request")
+_REFUSED_CREDENTIALS: Final = _("refused the credentials")
+_NOT_PERMITTED: Final = _("does not permit this call to these credentials")
+_MEANINGS: Final[Sequence[tuple[str, type[RefusedError | CredentialsError], Text]]] = (
+    (r"\d+ svcstg\.repo\.0400", RefusedError, _("found a parameter invalid")),
+    (r"\d+ svcstg\.repo\.0401", RepositoryNotImplementedError, _("does not offer this repository type")),
+    (r"\d+ svcstg\.repo\.0402", CodeOrStateInvalidError, _("did not accept code and state")),
+    (r"\d+ svcstg\.repo\.0403", NameTakenError, _("has an authorization of that name already")),
+    (r"\d+ svcstg\.repo\.0450", NoSuchAuthorizationError, _("found no such authorization")),
+    (r"\d+ svcstg\.repo\.0451", RefusedError, _("says that the authorization is no longer valid")),
+    (r"\d+ svcstg\.repo\.0452", RefusedError, _("found the clone URL invalid")),
+    # Behind the gateway, which has accepted the key: version 3 of the API answers 401 for what does not exist.
+    (r"401 svcstg\.", CredentialsError, _("refused the call, or does not have what it names")),
+    (r"403 svcstg\.", NotPermittedError, _NOT_PERMITTED),
+    (r"\d+ svcstg\.", RefusedError, _REFUSED),
+    (r"40[13] apigw?\.(0101|0103)", CredentialsError, _("does not offer this API")),
+    (r"\d+ apigw?\.(0101|0103)", RefusedError, _("does not offer this API")),
+    (r"\d+ (apigw\.0302|apig\.0306)", NotPermittedError, _("does not let this IAM user call the API at all")),
+    (r"\d+ apigw\.0402|403 .*\bacl\b", NotPermittedError, _("does not accept requests from this machine's IP address")),
+    (r"40[04] .*(could not find|no such|not found).*\bproject", CredentialsError, _("does not know the project")),
+    (r"403 .*(token expires|the token must be updated)", CredentialsError, _REFUSED_CREDENTIALS),
+    (r"40[034] .*((account|user)\b.*\block|\bmfa\b|multi-factor)", CredentialsError, _REFUSED_CREDENTIALS),
+    (r"401 |\d+ (apigw?\.030[13]|apig\.0305)|400 iam\.", CredentialsError, _REFUSED_CREDENTIALS),
+    (r"403 ", NotPermittedError, _NOT_PERMITTED),
+    (r"", RefusedError, _REFUSED),
 )
-_API_ACCESS_DENIED: Final = (
-    NotPermittedError,
-    _("does not let this IAM user call the API at all"),
-    _("Ask the account's administrator to let this IAM user call the ServiceStage API (its allow or deny list)."),
-)
-_BY_CODE: Final[Mapping[str, _Meaning]] = {
-    "SVCSTG.REPO.0400": (
-        RefusedError,
-        _("found a parameter invalid"),
-        _("Check the name (4 to 63 characters of A-Z a-z 0-9 . _ -), the repository type and --tag."),
-    ),
-    "SVCSTG.REPO.0401": (RepositoryNotImplementedError, _("does not offer this repository type"), None),
-    "SVCSTG.REPO.0402": (CodeOrStateInvalidError, _("did not accept code and state"), None),
-    "SVCSTG.REPO.0403": (NameTakenError, _("has an authorization of that name already"), None),
-    "SVCSTG.REPO.0450": (NoSuchAuthorizationError, _("found no such authorization"), None),
-    "SVCSTG.REPO.0451": (
-        RefusedError,
-        _("says that the authorization is no longer valid"),
-        _("Link the account again: `oauth-helper link REPO_TYPE --name NAME --if-exists replace`."),
-    ),
-    "SVCSTG.REPO.0452": (
-        RefusedError,
-        _("found the clone URL invalid"),
-        _("Give it as https://USER@HOST/NAMESPACE/PROJECT.git."),
-    ),
-    **dict.fromkeys(("APIGW.0101", "APIGW.0103", "APIG.0101", "APIG.0103"), _NO_SUCH_API),
-    **dict.fromkeys(("APIGW.0302", "APIG.0306"), _API_ACCESS_DENIED),
-    "APIGW.0402": (
-        NotPermittedError,
-        _("does not accept requests from this machine's IP address"),
-        _("Run it from a network that is allowed, or ask the account's administrator to allow this address."),
-    ),
-}
+"""What "STATUS CODE MESSAGE" of an answer begins with, the error, and what the server did. The first match counts.
 
-_TOKEN_EXPIRED: Final = _(
-    "The IAM token has expired (it lasts 24 hours, less after changes to the user). Get a new one."
-)
-_CREDENTIALS_HINTS: Final[Mapping[str, Text]] = {
-    "ak access failed to reach the limit": _(
+Sources: ServiceStage's and API Gateway's error codes (API reference), IAM API Reference.
+"""
+_PERMISSIONS: Final = _(NotPermittedError.default_hint)
+_HINTS: Final[Mapping[str, Text]] = {
+    r"\d+ svcstg\.repo\.0400": _(
+        "Check the name (4 to 63 characters of A-Z a-z 0-9 . _ -), the repository type and --tag."
+    ),
+    r"\d+ svcstg\.repo\.0451": _(
+        "Link the account again: `oauth-helper link REPO_TYPE --name NAME --if-exists replace`."
+    ),
+    r"\d+ svcstg\.repo\.0452": _("Give it as https://USER@HOST/NAMESPACE/PROJECT.git."),
+    r"40[13] svcstg\.": _PERMISSIONS,
+    r"\d+ apigw?\.(0101|0103)": _(
+        "Check --region and --endpoint: this host does not serve ServiceStage's Git API there."
+    ),
+    r"\d+ (apigw\.0302|apig\.0306)": _(
+        "Ask the account's administrator to let this IAM user call the ServiceStage API (its allow or deny list)."
+    ),
+    r"\d+ apigw\.0402|403 .*\bacl\b": _(
+        "Run it from a network that is allowed, or ask the account's administrator to allow this address."
+    ),
+    r"40[13] .*(token expires|the token must be updated)|401 apigw?\.0307": _(
+        "The IAM token has expired (it lasts 24 hours, less after changes to the user), or comes from another region. "
+        "Get a new one from the IAM of --region."
+    ),
+    r"40[0134] .*(account|user)\b.*\block": _(
+        "The account is locked after wrong passwords. Wait 15 minutes without a try, then check the password."
+    ),
+    r"40[0134] .*(\bmfa\b|multi-factor|login protection)": _(
+        "This user has login protection (MFA), so no token can be fetched. Use an access key instead."
+    ),
+    r"40[04] .*(could not find|no such|not found).*\bproject": _(
+        "Check --region and the project's name, or pass --project-id."
+    ),
+    r"40\d .*arrears": _("The account is in arrears. Top it up in the console (Billing)."),
+    r"40[13] .*ak access failed to reach the limit": _(
         "More than five wrong signatures lock the access key for 5 minutes. Wait, then check the secret key first."
     ),
-    "verify aksk signature fail": _(
-        "The secret key does not belong to the access key, or was not copied whole. Correct it "
-        "before the next try: more than five wrong signatures lock the key for 5 minutes."
+    r"40[13] .*verify aksk signature fail": _(
+        "The secret key does not belong to the access key, or was not copied whole. Correct it before the next try: "
+        "more than five wrong signatures lock the key for 5 minutes."
     ),
-    "x-auth-token not found": _(
-        "This gateway asks for an IAM token. Set OAUTH_HELPER_TOKEN, or HW_USER_NAME, "
-        "HW_USER_PASSWORD and HW_DOMAIN_NAME to have one fetched."
+    r"40[13] .*signature expired": _("Both clocks agree, so a temporary key may have expired. Get a new one."),
+    r"40[13] .*x-auth-token not found": _(
+        "This gateway asks for an IAM token. Set OAUTH_HELPER_TOKEN, or HW_USER_NAME, HW_USER_PASSWORD and "
+        "HW_DOMAIN_NAME to have one fetched."
     ),
-    "decrypt token fail": _(
+    r"40[13] .*decrypt token fail": _(
         "The IAM token was not copied whole, or comes from another region or site. Get one from this region's IAM."
     ),
-    "token expires": _TOKEN_EXPIRED,
-    "the token must be updated": _TOKEN_EXPIRED,
+    r"403 (?!(apigw?\.030[13]|apig\.0305))": _PERMISSIONS,
+    r"404 iam\.": _("Check --region and --project-id; IAM does not have what was asked for."),
 }
-"""By API Gateway's sub-messages of APIGW.0301 (Signing Guide, api-sign-0001), and one of IAM (iam_30_0001)."""
+"""Patterns as in ``_MEANINGS``; the sub-messages of APIGW.0301 are in the Signing Guide, api-sign-0001."""
+_EVENT_ID: Final = re.compile(r"\bevent ?id\W{0,3}([\w-]{4,64})", re.IGNORECASE)
+"""What a web application firewall writes on its page, for its administrator."""
 _CHECK_CREDENTIALS: Final[Mapping[type[Credentials], Text]] = {
     AccessKey: _("Check the access key, the secret key, and the security token if the key is temporary."),
     IamToken: _("Check the IAM token: it must be whole, at most 24 hours old, and of this region's project."),
@@ -279,6 +298,8 @@ def read_error_body(answer: Answer) -> ErrorBody:
     partial = [each for each in found if any(each)]
     title = answer.page_title
     text = answer.text if title is None else title or "a web page"
+    if title is not None and (event := _EVENT_ID.search(answer.text[:_TITLE_WITHIN])):
+        text = f"{text} (event ID {event[1]})"
     code, message = next((each for each in found if all(each)), partial[0] if partial else ("", text))
     request_id = next(filter(None, (_field(each, _REQUEST_ID_FIELDS) for each in objects)), "")
     return ErrorBody(
@@ -314,9 +335,10 @@ def refusal(
         check: The hint if the credentials were refused and the answer does not say why.
     """
     body = read_error_body(answer)
+    whole = f"{answer.status} {body.code} {body.message}".casefold()
     if answer.status in TRY_AGAIN or answer.status >= 500:
         retry_after = answer.retry_after
-        if retry_after is None and body.code in _THROTTLING and (period := _THROTTLED.search(body.message)):
+        if retry_after is None and (period := _THROTTLED.search(whole)):
             retry_after = min(int(period[1]) * _SECONDS[period[2]], LONGEST_RETRY_AFTER)
         return UnusableAnswerError(
             _message(answer, _("gave no usable answer"), body),
@@ -328,24 +350,32 @@ def refusal(
             code=body.code,
             request_id=body.request_id,
         )
-    is_of_iam = answer.status == 400 and body.code.startswith("IAM.")
-    if body.code in _BY_CODE:
-        kind, words, hint = _BY_CODE[body.code]
-    elif answer.status == 401 or body.code in _AUTHENTICATION_FAILED or is_of_iam:
-        kind, words, hint = _refused_credentials(answer, body, credentials, check)
-    elif answer.status == 403:
-        kind, words, hint = NotPermittedError, _("does not permit this call to these credentials"), None
-    else:
-        kind, words, hint = RefusedError, _("refused the request"), None
-    if answer.status in {401, 403} and issubclass(kind, RefusedError) and not body.code.startswith("SVCSTG."):
-        kind = NotPermittedError
+    kind, words = next(row[1:] for row in _MEANINGS if re.match(row[0], whole))
+    hint = next((hint for pattern, hint in _HINTS.items() if re.match(pattern, whole)), None)
+    answered_by, skew = _answered_by(answer, body.code), answer.clock_skew
+    is_expired = "signature expired" in whole and skew is None
+    if (
+        kind is CredentialsError
+        and isinstance(credentials, AccessKey)
+        and (is_expired or abs(skew or 0) > LARGEST_SKEW)
+    ):
+        kind, hint = ClockSkewError, None
+        words = _(
+            "refused the signature because the clocks differ: this machine's clock says {ours}, the server's {theirs}",
+            ours=_time(answer.received_at),
+            theirs=_time(answer.server_time) if answer.server_time else _("unknown"),
+        )
+    elif kind is CredentialsError and hint is None:
+        hint = check or (_CHECK_CREDENTIALS[type(credentials)] if credentials else None)
+    elif kind is RefusedError and hint is None and answered_by:  # the manual of ServiceStage does not have its code
+        hint = _("{who} answered, not ServiceStage. Check --endpoint, or ask its administrator.", who=answered_by)
     return kind(
         _message(answer, words, body),
         hint=hint,
         code=body.code,
         request_id=body.request_id,
         status=answer.status,
-        answered_by=_answered_by(answer, body.code),
+        answered_by=answered_by,
     )
 
 
@@ -369,23 +399,6 @@ def redirected(answer: Answer) -> UnusableAnswerError:
         request_id=answer.request_id,
         answered_by=_answered_by(answer, ""),
     )
-
-
-def _refused_credentials(
-    answer: Answer, body: ErrorBody, credentials: Credentials | None, check: Text | None
-) -> _Meaning:
-    text = body.message.casefold()
-    is_skewed = isinstance(credentials, AccessKey) and abs(answer.clock_skew or 0) > LARGEST_SKEW
-    if is_skewed or "signature expired" in text:
-        words = _(
-            "refused the signature because the clocks differ: this machine's clock says {ours}, the server's {theirs}",
-            ours=_time(answer.received_at),
-            theirs=_time(answer.server_time) if answer.server_time else _("unknown"),
-        )
-        return ClockSkewError, words, None
-    hint = next((hint for part, hint in _CREDENTIALS_HINTS.items() if part in text), None)
-    general = _CHECK_CREDENTIALS[type(credentials)] if credentials else None
-    return CredentialsError, _("refused the credentials"), hint or check or general
 
 
 def _answered_by(answer: Answer, code: str) -> Text | None:
