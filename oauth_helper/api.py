@@ -262,7 +262,8 @@ async def link_with_password(
 ) -> Authorization:
     """Link a Bitbucket or CodeArts account with user name and password; return the authorization.
 
-    ``user`` is the name at the Git host, of CodeArts ``ACCOUNT/USER``; the password of Bitbucket is an app password.
+    ``user`` is the name at the Git host: of Bitbucket the email address, of CodeArts ``ACCOUNT/USER``. The password of
+    Bitbucket is an API token.
     The other arguments and the errors are those of :func:`link`.
     """
     credential = UserPassword(user, _secret(password))

@@ -182,7 +182,7 @@ class UserPassword:
         if not self.user or not self.user.isprintable() or ":" in self.user:
             raise UsageError(
                 _("The user name is empty, or has a colon or control character in it"),
-                hint=_("Give the name that you sign in to the Git host with; of CodeArts, ACCOUNT/USER."),
+                hint=_("Of Bitbucket, give the account's email address; of CodeArts, ACCOUNT/USER."),
             )
         if not self.password:
             raise UsageError(_("The password is empty"), hint=COPY_AGAIN)
@@ -190,6 +190,19 @@ class UserPassword:
 
 
 GitCredential = PersonalToken | UserPassword
+
+
+def check_user(repo_type: RepoType, user: str) -> None:
+    """Check that a user's name has the form that the Git host knows.
+
+    Raises:
+        UsageError: It has not.
+    """
+    if repo_type is RepoType.DEVCLOUD and not re.fullmatch(r"[^/]+/[^/]+", user):
+        raise UsageError(
+            _("A user of CodeArts has the form ACCOUNT/USER"),
+            hint=_("Pass --user ACCOUNT/USER: the name of the account, a slash, and the name of the IAM user."),
+        )
 
 
 def check_type(repo_type: RepoType, kind: type[GitCredential]) -> None:

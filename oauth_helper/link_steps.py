@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
-from oauth_helper.credentials import GitCredential, PersonalToken, UserPassword, check_type
+from oauth_helper.credentials import GitCredential, PersonalToken, UserPassword, check_type, check_user
 from oauth_helper.errors import (
     CodeOrStateInvalidError,
     CredentialsError,
@@ -51,7 +51,7 @@ from oauth_helper.i18n import Language, Text, _, enumerated
 from oauth_helper.journal import Journal
 from oauth_helper.listener.handlers import is_served
 from oauth_helper.listener.request_policy import Route
-from oauth_helper.models import Authorization, IfExists, LinkRequest, Pending, Target
+from oauth_helper.models import Authorization, IfExists, LinkRequest, Pending, RepoType, Target
 from oauth_helper.receiver import RedirectReceiver, Report
 from oauth_helper.redirect import AuthorizationRequest, AuthorizationResponse
 from oauth_helper.secret import Secret
@@ -308,6 +308,8 @@ async def link_directly(
         OAuthHelperError: What failed.
     """
     check_type(request.repo_type, type(credential))
+    if isinstance(credential, UserPassword):
+        check_user(request.repo_type, credential.user)
     report = Report(tell)
     existing: Authorization | None = None
     async with _single_run(request, service, tell).acquired_or_joined(request) as joined, report.failures():
@@ -339,6 +341,11 @@ async def _create(request: LinkRequest, credential: GitCredential, service: Serv
 def _what_to_check(request: LinkRequest, credential: GitCredential) -> Text:
     host = request.repo_type.display_name
     if isinstance(credential, UserPassword):
+        if request.repo_type is RepoType.BITBUCKET:
+            return _(
+                "Bitbucket accepts an API token only, with the account's email address as --user; passwords and app "
+                "passwords no longer work. Or link it in the browser: leave out --with-password."
+            )
         return _(
             "Check the user name and the password: that you can sign in to {host} with them over Git's HTTPS.",
             host=host,

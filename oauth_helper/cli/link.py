@@ -26,7 +26,7 @@ from oauth_helper.cli.options import (
 )
 from oauth_helper.cli.output import EventLines, print_authorization
 from oauth_helper.cli.secrets_input import ask, ask_for_secret, can_ask, read_secret
-from oauth_helper.credentials import GitCredential, PersonalToken, UserPassword, check_host, check_type
+from oauth_helper.credentials import GitCredential, PersonalToken, UserPassword, check_host, check_type, check_user
 from oauth_helper.environment import nobody_could_authorize
 from oauth_helper.errors import OAuthHelperError, StoppedError, UsageError
 from oauth_helper.events import Checked, Event, Failed, Linked
@@ -67,8 +67,8 @@ _BROWSER_KEYS: Final = ("browser", "no_browser", "port", "tag", "timeout", "sand
 @timeout_option("How long to wait for you.  [env: OAUTH_HELPER_TIMEOUT; default: 600]")
 @option("--with-token", is_flag=True, help="No browser: a personal access token, from standard input or a prompt.")
 @option("--host", metavar="URL", help="With --with-token: a private Git server.  [default: the official one]")
-@option("--with-password", is_flag=True, help="No browser: a password, from standard input or a prompt.")
-@option("--user", metavar="NAME", help="With --with-password: whose it is.  [default: asked for on a terminal]")
+@option("--with-password", is_flag=True, help="No browser: a password (Bitbucket: an API token), likewise.")
+@option("--user", metavar="NAME", help="With --with-password: ACCOUNT/USER; of Bitbucket, the account's email.")
 @option("--events", "as_events", is_flag=True, help="Print what happens as JSON, a line each, instead of the result.")
 @option("--sandbox", is_flag=True, help="Try it without an account, against a sandbox on this machine.")
 @connection_options
@@ -168,6 +168,15 @@ def _link(repo_type: RepoType, options: Mapping[str, Any], invocation: Invocatio
     return linked
 
 
+_TOKEN_GUIDES: Final = {
+    RepoType.GITHUB: _("https://github.com/settings/tokens, scopes repo and admin:repo_hook"),
+    RepoType.GITLAB: _("User settings > Access tokens, scope api"),
+    RepoType.GITEE: _("Settings > Personal access tokens, scopes user_info, projects and hook"),
+    RepoType.BITBUCKET: _("Atlassian account > Security > API tokens, scopes for repositories and webhooks"),
+}
+"""Where a token is created, and with which scopes."""
+
+
 def _link_directly(
     request: LinkRequest, options: Mapping[str, Any], invocation: Invocation, tell: Callable[[Event], None]
 ) -> Linked:
@@ -178,6 +187,8 @@ def _link_directly(
         raise UsageError(
             _("The user name is asked for, and there is no terminal to ask on"), hint=_("Give --user NAME.")
         )
+    if user is not None:
+        check_user(request.repo_type, user)
     invocation.credentials  # noqa: B018 - without them, nothing is read or asked for
     from oauth_helper.link_steps import link_directly, what_is_kept  # noqa: PLC0415 - see _link()
 
@@ -188,10 +199,15 @@ def _link_directly(
             tell(kept)
             return kept
         host_name = request.repo_type.display_name
+        is_bitbucket = request.repo_type is RepoType.BITBUCKET
         if not with_token and user is None:
-            user = ask(_("User name at {host}", host=host_name))
-        question = _("Personal access token of {host}", host=host_name) if with_token else _("Password")
-        secret = ask_for_secret(question)
+            user = ask(_("Email address of the Bitbucket account") if is_bitbucket else _("User (ACCOUNT/USER)"))
+        what = _("Personal access token of {host}", host=host_name)
+        if is_bitbucket:
+            what = _("API token of {host}", host=host_name)
+        if guide := _TOKEN_GUIDES.get(request.repo_type):
+            invocation.reporter.print_always(_("Create a token: {guide}.", guide=guide))
+        secret = ask_for_secret(what if with_token or is_bitbucket else _("Password"))
     else:
         # Even if the existing authorization is kept: the writer of a pipe must not fail.
         secret = read_secret(_("token") if with_token else _("password"), quiet=invocation.quiet)

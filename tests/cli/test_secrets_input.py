@@ -115,7 +115,7 @@ async def test_a_password_may_have_blanks_and_whatever_else(sandbox: Sandbox) ->
         *PASSWORD, "--user", "octocat", "--json", environ=commands.environ(sandbox), given=" pl n: /\n"
     )
     assert (end.status, error_of(end.err)["code"]) == (6, "SVCSTG.REPO.0451")
-    assert "Check the user name and the password" in error_of(end.err)["hint"]
+    assert "API token only" in error_of(end.err)["hint"]
 
 
 async def test_the_writer_is_read_even_where_what_stands_is_kept(sandbox: Sandbox) -> None:
@@ -175,8 +175,8 @@ async def test_a_terminal_asks_and_does_not_show_the_answer(sandbox: Sandbox) ->
     assert "Type      personal" in screen.shown
     assert token not in screen.shown
     async with terminal(*PASSWORD[:3], environ=commands.environ(sandbox)) as screen:
-        await typed(screen, "User name at Bitbucket: ", sandbox.git_user)
-        await typed(screen, "Password: ", password)
+        await typed(screen, "Email address of the Bitbucket account: ", sandbox.git_user)
+        await typed(screen, "API token of Bitbucket: ", password)
         assert await screen.ended() == 0, screen.shown
     assert "Type      password" in screen.shown
     assert password not in screen.shown
@@ -214,3 +214,11 @@ async def test_control_c_at_the_question_creates_nothing(sandbox: Sandbox) -> No
     assert "Interrupted. Nothing was created" in screen.shown
     assert '"failed"' in screen.shown
     assert sandbox.calls["exchange"] == 0
+
+
+async def test_a_user_of_codearts_has_an_account(sandbox: Sandbox) -> None:
+    options = ("--with-password", "--user", "lisi", "--name", "my-auth")
+    end = await commands.run_forked("link", "devcloud", *options, environ=commands.environ(sandbox), given="word")
+    assert end.status == 2
+    assert "ACCOUNT/USER" in end.err
+    assert await records(sandbox) == []

@@ -163,7 +163,7 @@ async def test_a_taken_name_that_may_not_be_used_fails_the_link(
     [
         (TOKEN, RepoType.GITHUB, "comes from its official site"),
         (PersonalToken(Secret("planted-token"), "https://git.example"), RepoType.GITHUB, "--host"),
-        (UserPassword("octocat", Secret("planted-password")), RepoType.BITBUCKET, "the user name and the password"),
+        (UserPassword("octocat", Secret("planted-password")), RepoType.BITBUCKET, "API token only"),
     ],
     ids=["token", "token of a private server", "password"],
 )
