@@ -57,7 +57,7 @@ async def run_with_output(out: int, *arguments: str, environ: dict[str, str]) ->
     return Ended(process.returncode, "", err.decode())
 
 
-@pytest.mark.parametrize("arguments", [["--version"], ["link", "--help"], ["list", "--json"]], ids=str)
+@pytest.mark.parametrize("arguments", [["link", "--help"], ["list", "--json"]], ids=str)
 async def test_a_reader_who_has_gone_is_no_fault(pipe_nobody_reads: int, arguments: list[str]) -> None:
     async with Sandbox() as sandbox:
         end = await run_with_output(pipe_nobody_reads, *arguments, environ=commands.environ(sandbox))

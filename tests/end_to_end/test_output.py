@@ -26,8 +26,7 @@ async def sandbox() -> AsyncIterator[Sandbox]:
         yield sandbox
 
 
-@pytest.mark.parametrize("repo_type", IN_BROWSER)
-@pytest.mark.parametrize("with_token", [False, True], ids=["access key", "token"])
+@pytest.mark.parametrize(("repo_type", "with_token"), [(name, bool(n % 2)) for n, name in enumerate(IN_BROWSER)])
 async def test_a_git_account_is_linked_and_standard_output_is_the_apis_record(
     sandbox: Sandbox, repo_type: str, with_token: bool, tmp_path: Path
 ) -> None:
@@ -84,19 +83,9 @@ async def test_a_name_that_stands_is_kept_replaced_or_refused(sandbox: Sandbox) 
     assert "of type github" in other_type.err
     replaced = await commands.run_forked(*command, "--if-exists", "replace", environ=environ)
     assert replaced.status == 0, replaced.err
+    deleted = replaced.err.index("Deleted the authorization that was named")
+    assert replaced.err.index("Received the redirect") < deleted < replaced.err.index("Asking ServiceStage")
     assert len(await records(sandbox)) == 1
-
-
-async def test_what_is_replaced_is_told_when_it_is_gone(sandbox: Sandbox) -> None:
-    environ = commands.environ(sandbox)
-    assert (await commands.run_forked("link", "github", "--name", "mine", environ=environ)).status == 0
-    end = await commands.run_forked("link", "gitlab", "--name", "mine", "--if-exists", "replace", environ=environ)
-    assert end.status == 0, end.err
-    received, deleted = (
-        end.err.index("Received the redirect"),
-        end.err.index("Deleted the authorization that was named"),
-    )
-    assert received < deleted < end.err.index("Asking ServiceStage")
 
 
 async def test_both_addresses_are_printed_where_no_browser_is_wanted_and_the_wait_goes_on(sandbox: Sandbox) -> None:
@@ -127,28 +116,6 @@ async def test_over_ssh_the_tunnel_is_shown(sandbox: Sandbox) -> None:
         assert (await commands.ended(process)).status == 143
 
 
-async def test_no_secret_reaches_any_output_or_the_command_line(sandbox: Sandbox, tmp_path: Path) -> None:
-    seen = tmp_path / "argv"
-    spy = tmp_path / "spy"
-    script = Path(__file__).parents[1] / "support" / "scripted_browser.py"
-    spy.write_text(f'#!/bin/sh\nps -eo args > "{seen}"\nexec "{sys.executable}" "{script}" "$1"\n')
-    spy.chmod(0o755)
-    sight = tmp_path / "sight"
-    environ = commands.environ(sandbox, BROWSER=str(spy), SCRIPTED_SIGHT=str(sight), PYTHONASYNCIODEBUG="1")
-    end = await commands.run_forked("link", "github", "-vv", environ=environ)
-    assert end.status == 0, end.err
-    denied = await commands.run_forked(
-        "link", "github", "-vv", "--name", "other", environ=environ | {"SCRIPTED_USER": "deny", "BROWSER": str(spy)}
-    )
-    assert "Traceback" in denied.err
-    async with Sandbox(code_lifetime=-1) as strict:
-        refused = await commands.run_forked("link", "github", "-vv", environ=commands.environ(strict))
-    assert "oauth_helper.servicestage.transport: POST 127.0.0.1" in end.err, "every call is told"
-    everything = end.out + end.err + denied.out + denied.err + refused.out + refused.err + seen.read_text()
-    for words in ("$2a$10$", "%242a%2410", "?code=", "&code=", sandbox.access_key.secret_key.reveal()):
-        assert words not in everything
-
-
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
 async def test_a_full_disk_is_no_fault_of_ours(sandbox: Sandbox) -> None:
     full = os.open("/dev/full", os.O_WRONLY)
@@ -163,22 +130,6 @@ async def test_a_full_disk_is_no_fault_of_ours(sandbox: Sandbox) -> None:
     _, err = await process.communicate()
     assert process.returncode == 9
     assert b"could not be written: No space left on device" in err
-
-
-async def test_output_nobody_reads_is_no_fault(sandbox: Sandbox) -> None:
-    reading, writing = os.pipe()
-    os.close(reading)
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "oauth_helper", "list", "--json"),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=writing,
-        stderr=asyncio.subprocess.PIPE,
-        env=commands.environ(sandbox),
-    )
-    os.close(writing)
-    _, err = await process.communicate()
-    assert process.returncode == 1
-    assert err == b""
 
 
 @pytest.mark.skipif(not Path("/bin/sh").exists(), reason="there is no sh")
@@ -218,14 +169,6 @@ async def test_list_show_and_delete_work_on_what_stands(sandbox: Sandbox) -> Non
     assert await records(sandbox) == []
 
 
-async def test_who_may_not_list_can_still_delete(sandbox: Sandbox) -> None:
-    key = sandbox.access_key_without_list
-    environ = commands.environ(sandbox, HUAWEICLOUD_SDK_AK=key.access_key, HUAWEICLOUD_SDK_SK=key.secret_key.reveal())
-    assert (await commands.run_forked("link", "github", "--name", "mine", environ=environ)).status == 0
-    assert (await commands.run_forked("delete", "mine", "--yes", environ=environ)).status == 0
-    assert await records(sandbox) == []
-
-
 async def test_the_projects_id_is_asked_of_iam_and_a_user_gets_a_token(sandbox: Sandbox) -> None:
     environ = commands.environ(sandbox, OAUTH_HELPER_PROJECT_ID="", OAUTH_HELPER_REGION=sandbox.region)
     assert (await commands.run_forked("list", environ=environ)).status == 0
@@ -256,22 +199,6 @@ async def test_a_credentials_file_that_others_can_read_is_warned_of(sandbox: San
     assert f"warning: Others can read {file}" in end.err
 
 
-async def test_a_denial_ends_with_its_status(sandbox: Sandbox) -> None:
-    end = await commands.run_forked("link", "github", "--json", environ=commands.environ(sandbox, SCRIPTED_USER="deny"))
-    assert end.status == 4
-    assert end.out == ""
-    assert error_of(end.err)["kind"] == "denied"
-    assert "access_denied" in end.err
-    assert await records(sandbox) == []
-
-
-async def test_the_deadline_ends_with_its_status(sandbox: Sandbox) -> None:
-    environ = commands.environ(sandbox, SCRIPTED_USER="nothing")
-    end = await commands.run_forked("link", "github", "--timeout", "1", "--json", environ=environ)
-    assert end.status == 5
-    assert error_of(end.err)["kind"] == "deadline"
-
-
 async def test_what_servicestage_refuses_is_shown_with_its_code() -> None:
     async with Sandbox(code_lifetime=-1) as sandbox:
         end = await commands.run_forked("link", "github", "--json", environ=commands.environ(sandbox))
@@ -296,6 +223,8 @@ async def test_an_account_that_may_not_list_can_link_and_learns_of_a_taken_name_
     end = await commands.run_forked("link", "github", "--name", "my-auth", "--json", environ=environ)
     assert end.status == 6
     assert error_of(end.err)["code"] == "SVCSTG.REPO.0403"
+    assert (await commands.run_forked("delete", "my-auth", "--yes", environ=environ)).status == 0
+    assert await records(sandbox) == []
 
 
 async def test_all_that_can_be_known_is_told_before_a_browser_opens(sandbox: Sandbox, tmp_path: Path) -> None:
@@ -306,20 +235,15 @@ async def test_all_that_can_be_known_is_told_before_a_browser_opens(sandbox: San
         taken.listen()
         cases: list[tuple[int, str, tuple[str, ...], dict[str, str]]] = [
             (2, "usage", ("nonsense",), {}),
-            (2, "usage", ("github", "--timeout", "0"), {}),
-            (2, "usage", ("github", "--no-such-option"), {}),
-            (2, "usage", ("github", "--browser", "lynx"), {}),
             (2, "usage", ("github", "--sandbox", "--region", "cn-north-4"), {}),
             (2, "illegal-name", ("github", "--name", "a b c d"), {}),
             (3, "settings", ("github", "--endpoint", "http://servicestage.example"), {}),
             (3, "settings", ("github",), {"OAUTH_HELPER_ENDPOINT": ""}),
             (3, "credentials", ("github",), {"HUAWEICLOUD_SDK_AK": "", "HUAWEICLOUD_SDK_SK": ""}),
-            (3, "credentials", ("github",), {"HUAWEICLOUD_SDK_SK": ""}),
             (3, "credentials", ("github",), {"HUAWEICLOUD_SDK_SK": "wrong"}),
             (7, "unreachable", ("github", "--endpoint", "http://127.0.0.1:9"), {}),
             (9, "port-taken", ("github", "--port", str(taken.getsockname()[1])), {}),
             (9, "no-browser", ("github", "--browser", "default"), {"BROWSER": "/nonexistent"}),
-            (9, "no-browser", ("github", "--browser", "default"), {"BROWSER": ""}),
             (9, "no-browser", ("github",), {"BROWSER": "", "CI": "true"}),
         ]
         for status, kind, arguments, more in cases:

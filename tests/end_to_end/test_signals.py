@@ -10,12 +10,10 @@ import termios
 from asyncio.subprocess import DEVNULL, PIPE, create_subprocess_exec
 from collections.abc import AsyncIterator
 from pathlib import Path
-from urllib.parse import urlencode
 
 import pytest
-from aiohttp import ClientSession, web
+from aiohttp import ClientSession
 from support.command_runner import Ended, commands, error_of, line_with, records
-from support.fake_servicestage import PROJECT, STATE, TOKEN, FakeServiceStage, Received
 from support.link_script import LINK, consent, until
 from support.promised_json import read_authorization
 from support.screen import COLUMNS, terminal
@@ -113,40 +111,6 @@ async def test_a_hang_up_that_is_ignored_stays_ignored(sandbox: Sandbox) -> None
     assert (await commands.ended(process)).status == 143
 
 
-async def test_a_signal_during_the_exchange_says_that_the_outcome_is_not_known() -> None:
-    asked, over = asyncio.Event(), asyncio.Event()
-
-    async def respond(request: Received) -> web.Response:
-        if request.method == "POST":
-            asked.set()
-            await over.wait()
-        if request.target.endswith("/redirect"):
-            return web.json_response({"url": f"http://127.0.0.1:1/authorize?state={STATE.reveal()}"})
-        return web.json_response({"authorizations": [], "count": 0})
-
-    async with FakeServiceStage(respond) as server:
-        environ = commands.environ(
-            OAUTH_HELPER_ENDPOINT=server.endpoint,
-            OAUTH_HELPER_PROJECT_ID=PROJECT,
-            OAUTH_HELPER_TOKEN=TOKEN.token.reveal(),
-        )
-        async with commands.running("link", "github", "--no-browser", environ=environ) as process:
-            start = await line_with(process.stderr, "/start?k=")
-            origin = start.partition("/start")[0]
-            query = urlencode({"code": "abc", "state": STATE.reveal()})
-            async with ClientSession() as browser:
-                waiting = asyncio.create_task(browser.get(f"{origin}/servicestage/oauth?{query}"))
-                await asked.wait()
-                process.send_signal(signal.SIGTERM)
-                async with await waiting as answer:
-                    assert 'data-outcome="unknown"' in await answer.text()
-            end = await commands.ended(process)
-            over.set()
-    assert end.status == 143
-    assert "error: Terminated while ServiceStage was asked to create github-" in end.err
-    assert "hint: The redirect is kept: `oauth-helper resume` finishes it" in end.err
-
-
 SIGNALLED_AT_THE_END = """
 import os, signal, sys
 
@@ -226,8 +190,7 @@ async def test_a_link_whose_redirect_was_refused_keeps_its_reason() -> None:
     assert (end.status, error_of(end.err)["code"]) == (6, "SVCSTG.REPO.0402")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-async def test_who_stops_a_replacement_is_told_that_the_old_one_is_gone(number: signal.Signals) -> None:
+async def test_who_stops_a_replacement_is_told_that_the_old_one_is_gone() -> None:
     faults = map(Fault.parse, ("exchange=500-after", "exchange=hang"))
     async with Sandbox(faults=faults) as sandbox:
         token = sandbox.personal_token.reveal()
@@ -238,10 +201,10 @@ async def test_who_stops_a_replacement_is_told_that_the_old_one_is_gone(number: 
             process.stdin.write(token.encode())
             process.stdin.close()
             await until(lambda: sandbox.calls["exchange"] == 2)
-            process.send_signal(number)
+            process.send_signal(signal.SIGTERM)
             end = await commands.ended(process)
         assert await records(sandbox) == []
-    assert end.status == 128 + number
+    assert end.status == 143
     assert error_of(end.err)["message"].endswith(
         " while ServiceStage was asked to create my-auth. The authorization that was named my-auth is deleted"
     )
@@ -285,38 +248,21 @@ async def test_the_clock_counts_down_and_control_c_leaves_the_terminal_as_it_was
     assert screen.shown.count("\x1b[?2004h") == screen.shown.count("\x1b[?2004l") == 1
 
 
-async def test_colours_are_left_out_where_the_user_wants_none(sandbox: Sandbox) -> None:
-    async with terminal("show", "none", environ=commands.environ(sandbox)) as screen:
-        assert await screen.ended() == 6
-    assert "\x1b[31m" in screen.shown
-    async with terminal("show", "none", environ=commands.environ(sandbox, NO_COLOR="1")) as screen:
-        assert await screen.ended() == 6
-    assert "\x1b" not in screen.shown
-
-
-@pytest.mark.parametrize(("answer", "left"), [("n", 1), ("y", 0)])
-async def test_delete_asks_on_a_terminal(sandbox: Sandbox, answer: str, left: int) -> None:
-    environ = commands.environ(sandbox)
-    async with terminal("link", "github", "--name", "mine", environ=environ) as screen:
-        assert await screen.ended() == 0, screen.shown
-    async with terminal("delete", "mine", environ=environ) as screen:
-        await screen.until("Delete mine? [y/N]: ")
-        screen.type(f"{answer}\n")
-        assert await screen.ended() == 0
-    async with terminal("list", "--json", environ=environ) as screen:
-        assert await screen.ended() == 0
-    assert screen.shown.count('"name"') == left
-
-
-async def test_a_deletion_that_is_declined_is_an_empty_list_to_scripts(sandbox: Sandbox) -> None:
-    environ = commands.environ(sandbox)
+async def test_delete_asks_on_a_terminal_in_no_colours_if_the_user_wants_none(sandbox: Sandbox) -> None:
+    environ = commands.environ(sandbox, NO_COLOR="1")
     assert (await commands.run_forked("link", "github", "--name", "mine", environ=environ)).status == 0
     async with terminal("delete", "mine", "--json", environ=environ) as screen:
         await screen.until("Delete mine? [y/N]: ")
         screen.type("n\n")
         assert await screen.ended() == 0
     assert screen.shown.splitlines()[-2:] == ["Nothing was deleted.", "[]"]
+    assert "\x1b" not in screen.shown
     assert [one["name"] for one in await records(sandbox)] == ["mine"]
+    async with terminal("delete", "mine", environ=environ) as screen:
+        await screen.until("Delete mine? [y/N]: ")
+        screen.type("y\n")
+        assert await screen.ended() == 0
+    assert await records(sandbox) == []
 
 
 async def test_who_has_no_credentials_is_asked_for_an_iam_user(sandbox: Sandbox) -> None:
