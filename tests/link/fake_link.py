@@ -68,6 +68,16 @@ class FakeService(ServiceStageClient):
             await asyncio.Event().wait()
         return CREATED
 
+    async def create_personal(
+        self, repo_type: RepoType, *, name: str, token: Secret, host: str | None = None
+    ) -> Authorization:
+        self._called(f"create {repo_type} {name} {host}")
+        return CREATED
+
+    async def create_password(self, repo_type: RepoType, *, name: str, user: str, password: Secret) -> Authorization:
+        self._called(f"create {repo_type} {name} {user}")
+        return CREATED
+
     async def delete_authorization(self, name: str) -> None:
         self._called(f"delete {name}")
 

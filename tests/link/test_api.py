@@ -1,5 +1,6 @@
 """The package as a library."""
 
+import json
 import os
 import sys
 from collections.abc import AsyncIterator
@@ -9,7 +10,7 @@ import pytest
 from aiohttp import web
 from support.at_once import AtOnce
 from support.command_runner import commands
-from support.fake_servicestage import KEY, PROJECT, FakeServiceStage, Received
+from support.fake_servicestage import AUTHS, KEY, PROJECT, RECORD, FakeServiceStage, Received
 
 from oauth_helper import (
     AuthorizationDeniedError,
@@ -20,13 +21,17 @@ from oauth_helper import (
     PortTakenError,
     RefusedError,
     RepoType,
+    Secret,
     ServiceStageClient,
     UnavailableError,
     UsageError,
     link,
+    link_with_password,
+    link_with_token,
     walk_repositories,
 )
 from oauth_helper.apply_file import Entry, Method, apply
+from oauth_helper.credentials import UserPassword
 from oauth_helper.events import Captured, Event, Failed, Linked, NotOpened, Opened, Waiting, Warned
 from oauth_helper.listener.handlers import Listener
 from oauth_helper.sandbox import Sandbox
@@ -171,3 +176,47 @@ async def test_a_walk_ends_at_the_first_error(status: int, error: type[Exception
         with pytest.raises(error):
             await walk_repositories(service, "my-auth")
     assert len(fake.received) <= 1 + 2 * 4
+
+
+@pytest.mark.parametrize("as_secret", [True, False])
+async def test_the_secret_may_be_a_str_or_a_secret(as_secret: bool) -> None:
+    token = Secret("planted") if as_secret else "planted"
+
+    def respond(request: Received) -> web.Response:
+        if request.method == "POST":
+            return web.json_response({"authorization": RECORD | {"create_time": 2}})
+        return web.json_response({"authorizations": [], "count": 0})
+
+    async with (
+        FakeServiceStage(respond) as fake,
+        ServiceStageClient(fake.endpoint, project_id=PROJECT, credentials=KEY) as service,
+    ):
+        made = await link_with_token(service, RepoType.GITHUB, name="my-auth", token=token, host="https://git.example")
+        assert made.create_time == 2
+        await link_with_password(service, RepoType.BITBUCKET, name="my-auth", user="octocat", password=token)
+        with pytest.raises(UsageError, match="Bitbucket cannot be linked with a token"):
+            await link_with_token(service, RepoType.BITBUCKET, token=token)
+        with pytest.raises(UsageError, match="GitHub cannot be linked with a password"):
+            await link_with_password(service, RepoType.GITHUB, user="octocat", password=token)
+        with pytest.raises(UsageError, match="Unknown if_exists"):
+            await link_with_token(service, RepoType.GITHUB, token=token, if_exists="perhaps")
+    posted = [(request.target, json.loads(request.body)) for request in fake.received if request.method == "POST"]
+    assert posted == [
+        (f"{AUTHS}/github/personal", {"name": "my-auth", "token": "planted", "host": "https://git.example"}),
+        (f"{AUTHS}/bitbucket/password", {"name": "my-auth", "user": "octocat", "password": "planted"}),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("password", "words"),
+    [
+        ("", "is empty"),
+        ("planted\n", "ends with U"),
+        ("plan\x1bted", "contains U"),
+        ('"planted"', "has quotes around it"),
+    ],
+)
+def test_an_impossible_password_is_refused_before_anything_is_sent(password: str, words: str) -> None:
+    with pytest.raises(UsageError, match=f"The password {words}") as refused:
+        UserPassword("octocat", Secret(password))
+    assert "planted" not in refused.value.message + refused.value.hint

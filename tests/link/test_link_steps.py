@@ -20,11 +20,12 @@ from link.fake_link import (
     journal_with,
     link_with,
 )
-from link.scripted_service import CREATED, EXISTING, NAME
+from link.scripted_service import CREATED, EXISTING, HURRIED, NAME
 from msgspec.structs import replace
 from support.redirect_cases import AUTHORIZATION_URL, ENCODED_STATE, STATE, redirect
 from yarl import URL
 
+from oauth_helper.credentials import GitCredential, PersonalToken, UserPassword
 from oauth_helper.errors import (
     AuthorizationDeniedError,
     CodeOrStateInvalidError,
@@ -36,8 +37,8 @@ from oauth_helper.errors import (
     OAuthHelperError,
     OutcomeUnknownError,
     RedirectRejectedError,
+    RefusedError,
     StoppedError,
-    UnreachableError,
     UnusableAnswerError,
 )
 from oauth_helper.events import (
@@ -56,7 +57,8 @@ from oauth_helper.events import (
 )
 from oauth_helper.i18n import _
 from oauth_helper.journal import Journal
-from oauth_helper.models import Authorization, IfExists, Pending, RepoType, Target
+from oauth_helper.link_steps import link_directly
+from oauth_helper.models import Authorization, IfExists, LinkRequest, Pending, RepoType, Target
 from oauth_helper.receiver import RedirectReceiver
 from oauth_helper.secret import Secret
 
@@ -229,54 +231,6 @@ async def test_the_wait_ends_with_a_denial_without_a_browser_and_at_the_deadline
     assert words in error.message
     assert not [call for call in service.calls if "create" in call]
     assert session.kinds().count(Failed) == 1
-
-
-@pytest.mark.parametrize(
-    ("error", "words"),
-    [
-        (UnreachableError(_("connection refused"), sent=False), "could not be asked"),
-        (UnusableAnswerError(_("status 502"), sent=True, code="APIGW.0201", request_id="r-1"), "is not known"),
-    ],
-)
-async def test_an_exchange_without_a_clear_answer_has_an_unknown_outcome(error: OAuthHelperError, words: str) -> None:
-    service = FakeService([EXISTING], fails={"create": error})
-    unknown, _session = await fail_with(OutcomeUnknownError, service, if_exists=IfExists.REPLACE)
-    assert unknown.exit_status == 8
-    assert words in unknown.message
-    assert "is deleted" in unknown.message
-    assert (unknown.code, unknown.request_id) == (error.code, error.request_id)
-    assert f"show {NAME}" in unknown.hint
-
-
-@pytest.mark.parametrize(("if_exists", "is_deleted"), [(IfExists.REPLACE, True), (IfExists.KEEP, False)])
-async def test_a_refused_exchange_says_what_is_deleted(if_exists: IfExists, is_deleted: bool) -> None:
-    used = CodeOrStateInvalidError(_("used"), code="SVCSTG.REPO.0402")
-    service = FakeService([EXISTING] if is_deleted else [], fails={"create": used})
-    error, _session = await fail_with(CodeOrStateInvalidError, service, if_exists=if_exists)
-    assert error.exit_status == 6
-    assert (f"{NAME} is deleted" in error.message) is is_deleted
-
-
-@pytest.mark.parametrize(
-    ("failure", "kind", "words"),
-    [
-        (NotPermittedError(_("no")), NotPermittedError, "no"),
-        (
-            UnreachableError(_("reset"), sent=True),
-            OutcomeUnknownError,
-            "asked to delete the authorization named my-auth, but whether it did is not known, so none",
-        ),
-    ],
-)
-async def test_nothing_is_created_after_a_deletion_that_failed(
-    failure: OAuthHelperError, kind: type[OAuthHelperError], words: str
-) -> None:
-    service = FakeService([EXISTING], fails={"delete": failure})
-    error, session = await fail_with(kind, service, if_exists=IfExists.REPLACE)
-    assert words in error.message
-    assert "is deleted" not in error.message
-    assert not [call for call in service.calls if "create" in call]
-    assert Deleted not in session.kinds()
 
 
 async def test_an_unusable_authorization_url_fails_the_link_before_a_browser_opens() -> None:
@@ -463,3 +417,51 @@ async def test_starting_over_opens_a_browser_only_if_no_tab_waits(way: Way, open
     await link_with(session, ScriptedService(creates=(USED,)))
     await tab
     assert len(session.opened) == opened
+
+
+# Links with a token or password.
+
+TOKEN = PersonalToken(Secret("planted-token"))
+
+
+async def linked_directly(
+    service: FakeService, if_exists: IfExists = IfExists.KEEP, credential: GitCredential = TOKEN
+) -> tuple[Linked, list[Event]]:
+    told: list[Event] = []
+    repo_type = RepoType.GITHUB if isinstance(credential, PersonalToken) else RepoType.BITBUCKET
+    request = LinkRequest(repo_type, NAME, if_exists=if_exists)
+    return await link_directly(request, credential, service, told.append, timing=HURRIED), told
+
+
+@pytest.mark.parametrize(
+    ("existing", "if_exists", "requests"),
+    [
+        ([], IfExists.KEEP, "list create"),
+        ([EXISTING], IfExists.KEEP, "list"),
+        ([EXISTING], IfExists.REPLACE, "list delete create"),
+    ],
+)
+async def test_a_direct_link_checks_the_name_and_opens_no_browser(
+    existing: list[Authorization], if_exists: IfExists, requests: str
+) -> None:
+    service = FakeService(existing)
+    linked, told = await linked_directly(service, if_exists)
+    assert linked == told[-1] == (Linked(CREATED) if "create" in requests else Linked(EXISTING, kept=True))
+    assert " ".join(call.split()[0] for call in service.calls) == requests
+
+
+@pytest.mark.parametrize(
+    ("credential", "words"),
+    [
+        (TOKEN, "comes from its official site"),
+        (PersonalToken(Secret("planted-token"), "https://git.example"), "--host"),
+        (UserPassword("octocat", Secret("planted-password")), "the user name and the password"),
+    ],
+    ids=["token", "token of a private server", "password"],
+)
+async def test_the_hint_says_what_to_check_if_the_credential_is_refused(credential: GitCredential, words: str) -> None:
+    service = FakeService(fails={"create": RefusedError(_("no"), code="SVCSTG.REPO.0451")})
+    with pytest.raises(RefusedError) as raised:
+        await linked_directly(service, credential=credential)
+    assert words in raised.value.hint
+    assert "planted" not in raised.value.message + raised.value.hint
