@@ -20,11 +20,13 @@ from oauth_helper.errors import (
     SettingsError,
     UsageError,
 )
-from oauth_helper.events import AnyOutcome
+from oauth_helper.events import AnyOutcome, Captured, Way
 from oauth_helper.exchange import Tell
 from oauth_helper.i18n import Language, _, enumerated, listed, ngettext
 from oauth_helper.journal import Journal
-from oauth_helper.link_steps import capture_redirect, link_directly, link_in_browser
+from oauth_helper.link_steps import link_directly, link_in_browser
+from oauth_helper.listener.handlers import is_served
+from oauth_helper.listener.request_policy import Route
 from oauth_helper.models import (
     Authorization,
     IfExists,
@@ -36,6 +38,7 @@ from oauth_helper.models import (
     default_name,
 )
 from oauth_helper.pasted_text import interpretations, parse_query
+from oauth_helper.receiver import RedirectReceiver, Report
 from oauth_helper.redirect import AuthorizationRequest, AuthorizationResponse
 from oauth_helper.secret import Secret
 from oauth_helper.servicestage.client import ServiceStageClient
@@ -45,12 +48,13 @@ from oauth_helper.settings import DEFAULT_TIMEOUT, Settings, UnreadableFileError
 from oauth_helper.single_instance import (
     InstanceInfo,
     RunGoneError,
+    SingleRun,
     deliver,
     digest_of_state,
     runtime_folder,
     waiting_instances,
 )
-from oauth_helper.values import Sourced
+from oauth_helper.values import Sourced, parse_address
 
 CONCURRENCY: Final = 4
 """Requests at a time. ServiceStage limits the rate of a whole account, and each Git host limits ServiceStage's."""
@@ -147,8 +151,36 @@ async def capture(
         AuthorizationDeniedError: The provider or the user refused.
         OAuthHelperError: What else failed; its ``hint`` says what to do next.
     """
-    request = AuthorizationRequest.parse_any(url, redirect_uri=redirect_uri, needs_state=needs_state)
+    request = AuthorizationRequest.parse(url, redirect_uri=redirect_uri, needs_state=needs_state)
     return await capture_redirect(request, BrowserOptions(browser=browser, port=port), tell, seconds=timeout)
+
+
+async def capture_redirect(
+    request: AuthorizationRequest, options: BrowserOptions, tell: Tell, *, seconds: float
+) -> AuthorizationResponse:
+    """Capture the redirect of any authorization request, like steps 2 to 5 of a link. Nothing is saved.
+
+    Raises:
+        UsageError: The redirect URI is an address of this machine that cannot be served.
+        OAuthHelperError: What failed.
+    """
+    callback = parse_address(request.redirect_uri or "")
+    port = callback.port if is_served(callback) else options.port
+    if options.port not in {None, port} or (is_served(callback) and callback.raw_path in set(Route)):
+        raise UsageError(
+            _("{redirect_uri} is the redirect URI, so the listener needs its port and path", redirect_uri=callback),
+            hint=_("Leave out --port, and use a path other than {paths}.", paths=enumerated(list(Route))),
+        )
+    options = replace(options, port=port, redirect_uri=request.redirect_uri)
+    report = Report(tell, is_link=False)
+    with SingleRun.of_a_capture(request.host, report.tell) as run:
+        async with report.failures(), Session(options, report.tell) as session, session.listening():
+            receiver = report.receiver = RedirectReceiver(request, report.tell)
+            async with session.browsing(receiver, seconds=seconds), report.failures():
+                with run.announced(session.new_address(), request.state):
+                    response = await session.wait(receiver)
+                receiver.end(Captured(receiver.way or Way.DIRECT))
+                return response
 
 
 async def walk_repositories(

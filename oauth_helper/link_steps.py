@@ -9,8 +9,6 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Final, NamedTuple
 
-from msgspec.structs import replace
-
 from oauth_helper.credentials import GitCredential, PersonalToken, UserPassword, check_type, check_user
 from oauth_helper.errors import (
     CodeOrStateInvalidError,
@@ -22,10 +20,8 @@ from oauth_helper.errors import (
     OutcomeUnknownError,
     RefusedError,
     UnavailableError,
-    UsageError,
 )
 from oauth_helper.events import (
-    Captured,
     Checked,
     Failed,
     Linked,
@@ -33,7 +29,6 @@ from oauth_helper.events import (
     Refused,
     Resumed,
     Warned,
-    Way,
     warning_once,
 )
 from oauth_helper.exchange import (
@@ -47,18 +42,15 @@ from oauth_helper.exchange import (
     is_list_alone_refused,
     what_is_gone,
 )
-from oauth_helper.i18n import Language, Text, _, enumerated
+from oauth_helper.i18n import Language, Text, _
 from oauth_helper.journal import Journal
-from oauth_helper.listener.handlers import is_served
-from oauth_helper.listener.request_policy import Route
 from oauth_helper.models import Authorization, IfExists, LinkRequest, Pending, RepoType, Target
 from oauth_helper.receiver import RedirectReceiver, Report
 from oauth_helper.redirect import AuthorizationRequest, AuthorizationResponse
 from oauth_helper.secret import Secret
 from oauth_helper.servicestage.client import ServiceStageClient
-from oauth_helper.session import BrowserOptions, Session
+from oauth_helper.session import Session
 from oauth_helper.single_instance import SingleRun
-from oauth_helper.values import parse_address
 
 _NOT_ACCEPTED: Final = frozenset({"SVCSTG.REPO.0400", "SVCSTG.REPO.0402", "SVCSTG.REPO.0450", "SVCSTG.REPO.0451"})
 """The codes with which ServiceStage may refuse a token or password; its documentation names none."""
@@ -137,34 +129,6 @@ async def link_in_browser(
                     earlier = exchange
                     receiver.start_over(await _ask(request, service))
                     await session.start_over(receiver)
-
-
-async def capture_redirect(
-    request: AuthorizationRequest, options: BrowserOptions, tell: Tell, *, seconds: float
-) -> AuthorizationResponse:
-    """Capture the redirect of any authorization request, like steps 2 to 5 of a link. Nothing is saved.
-
-    Raises:
-        UsageError: The redirect URI is an address of this machine that cannot be served.
-        OAuthHelperError: What failed.
-    """
-    callback = parse_address(request.redirect_uri or "")
-    port = callback.port if is_served(callback) else options.port
-    if options.port not in {None, port} or (is_served(callback) and callback.raw_path in set(Route)):
-        raise UsageError(
-            _("{redirect_uri} is the redirect URI, so the listener needs its port and path", redirect_uri=callback),
-            hint=_("Leave out --port, and use a path other than {paths}.", paths=enumerated(list(Route))),
-        )
-    options = replace(options, port=port, redirect_uri=request.redirect_uri)
-    report = Report(tell, is_link=False)
-    with SingleRun.of_a_capture(request.host, report.tell) as run:
-        async with report.failures(), Session(options, report.tell) as session, session.listening():
-            receiver = report.receiver = RedirectReceiver(request, report.tell)
-            async with session.browsing(receiver, seconds=seconds), report.failures():
-                with run.announced(session.new_address(), request.state):
-                    response = await session.wait(receiver)
-                receiver.end(Captured(receiver.way or Way.DIRECT))
-                return response
 
 
 async def list_if_permitted(

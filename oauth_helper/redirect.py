@@ -9,12 +9,17 @@ from typing import Final
 from urllib.parse import quote
 
 from msgspec import Struct
-from msgspec.structs import replace
 from multidict import MultiDict
 from yarl import URL
 
-from oauth_helper.errors import AuthorizationDeniedError, RedirectRejectedError, UnusableAnswerError, UsageError
-from oauth_helper.i18n import N_, NO_TEXT, Text, _
+from oauth_helper.errors import (
+    AuthorizationDeniedError,
+    OAuthHelperError,
+    RedirectRejectedError,
+    UnusableAnswerError,
+    UsageError,
+)
+from oauth_helper.i18n import N_, Text, _
 from oauth_helper.models import RepoType
 from oauth_helper.pasted_text import COMPARABLE, decode, hosts_in, interpretations, parse_query
 from oauth_helper.secret import Secret, redact
@@ -117,64 +122,69 @@ class AuthorizationRequest(Struct, frozen=True):
     """What ServiceStage links; None: the URL is not one of ServiceStage."""
 
     @classmethod
-    def parse(cls, url: str, repo_type: RepoType | str) -> AuthorizationRequest:
-        """Parse an authorization URL that ServiceStage returned.
+    def parse(
+        cls,
+        url: str,
+        repo_type: RepoType | str | None = None,
+        *,
+        redirect_uri: str | None = None,
+        needs_state: bool = True,
+    ) -> AuthorizationRequest:
+        """Parse an authorization URL of ServiceStage or, without ``repo_type``, one whose redirect is to be captured.
+
+        Args:
+            url: It is https (http is for loopback only), has a host, and exactly one state.
+            repo_type: What ServiceStage links.
+            redirect_uri: For a capture, if the URL does not contain it.
+            needs_state: Whether to refuse a URL without a state.
 
         Raises:
-            UnusableAnswerError: It is not https (http is for loopback only), has no host, or not exactly one state.
+            UnusableAnswerError: ServiceStage returned an URL that cannot be used.
+            UsageError: The URL for a capture cannot be used.
         """
-        try:
-            return cls._parsed(url, RepoType(repo_type))[0]
-        except _UnusableUrlError as error:
-            raise UnusableAnswerError(
-                _("The authorization URL that ServiceStage returned {what}", what=error.what),
+
+        def unusable(what: Text, hint: Text | None = None) -> OAuthHelperError:
+            if repo_type is None:
+                return UsageError(_("The authorization URL {what}", what=what), hint=hint)
+            return UnusableAnswerError(
+                _("The authorization URL that ServiceStage returned {what}", what=what),
                 sent=True,
                 nothing_created=True,
                 hint=_("Nothing was created. Check --endpoint; if it is right, report this to the vendor's support."),
-            ) from None
+            )
 
-    @classmethod
-    def parse_any(cls, url: str, *, redirect_uri: str | None = None, needs_state: bool = True) -> AuthorizationRequest:
-        """Parse an authorization URL of any OAuth provider; ``redirect_uri`` is for a URL that does not contain it.
-
-        Raises:
-            UsageError: It cannot be used, or its response could not be captured.
-        """
-        try:
-            request, query = cls._parsed(url, needs_state=needs_state)
-            redirect_uri = request.redirect_uri or redirect_uri
-            _check_capturable(query, redirect_uri)
-        except _UnusableUrlError as error:
-            raise UsageError(_("The authorization URL {what}", what=error.what), hint=error.hint or None) from None
-        return replace(request, redirect_uri=redirect_uri)
-
-    @classmethod
-    def _parsed(
-        cls, url: str, repo_type: RepoType | None = None, *, needs_state: bool = True
-    ) -> tuple[AuthorizationRequest, MultiDict[str]]:
         url = url.strip()
         if not url.isprintable():
-            raise _UnusableUrlError(_("holds control characters"))
+            raise unusable(_("holds control characters"))
         try:
             parsed = parse_address(url, encoded=True)
         except ValueError:
-            raise _UnusableUrlError(_("cannot be read")) from None
+            raise unusable(_("cannot be read")) from None
         if not parsed.host:
-            raise _UnusableUrlError(_("has no host"))
+            raise unusable(_("has no host"))
         if parsed.scheme != "https" and not (parsed.scheme == "http" and is_loopback(parsed.host)):
-            raise _UnusableUrlError(_("is not https"))
+            raise unusable(_("is not https"))
         if parsed.user or parsed.password:
-            raise _UnusableUrlError(_("holds a user name or password"))
+            raise unusable(_("holds a user name or password"))
         query = parse_query(parsed.raw_query_string)
-        values = (query.get(name, "") for name in ("state", "redirect_uri"))
-        state, redirect_uri = (value if value and value.isprintable() else None for value in values)
-        if len(query.getall("state", ())) > 1 or (needs_state and state is None):
-            raise _UnusableUrlError(_("does not have exactly one state"), NO_TEXT if state else _NO_STATE)
+        state, written = (
+            value if value.isprintable() else "" for value in map(query.get, ("state", "redirect_uri"), ("", ""))
+        )
+        if len(query.getall("state", ())) > 1 or (needs_state and not state):
+            raise unusable(_("does not have exactly one state"), None if state else _NO_STATE)
         encoded = quote(url, safe=_PRINTABLE)
         if len(encoded) > _MAXIMUM_LENGTH:
-            raise _UnusableUrlError(_("is longer than 8 KB"))
-        known_state = None if state is None else Secret(state)
-        return cls(Secret(encoded), parsed.host, known_state, redirect_uri, repo_type), query
+            raise unusable(_("is longer than 8 KB"))
+        redirect_uri = written or redirect_uri
+        if repo_type is None and (problem := _why_not_capturable(query, redirect_uri)):
+            raise unusable(*problem)
+        return cls(
+            Secret(encoded),
+            parsed.host,
+            Secret(state) if state else None,
+            redirect_uri,
+            None if repo_type is None else RepoType(repo_type),
+        )
 
     @property
     def printed_url(self) -> Secret:
@@ -252,7 +262,8 @@ class AuthorizationRequest(Struct, frozen=True):
         """Return the redirect URI as a browser writes it, with this query."""
         try:
             callback = parse_address(self.redirect_uri or "")
-            return Secret(f"{callback.origin()}{callback.raw_path}?{quote(query, safe=_PRINTABLE)}")
+            encoded = quote(query.encode(errors="surrogateescape"), safe=_PRINTABLE)
+            return Secret(f"{callback.origin()}{callback.raw_path}?{encoded}")
         except ValueError:  # it is not known, or an app's
             return Secret("")
 
@@ -322,30 +333,26 @@ def _origin(url: URL) -> tuple[str, str | None, int | None]:
     return url.scheme, url.host, url.port
 
 
-class _UnusableUrlError(Exception):
-    def __init__(self, what: Text, hint: Text = NO_TEXT) -> None:
-        super().__init__(what)
-        self.what = what
-        self.hint = hint
-
-
-def _check_capturable(query: MultiDict[str], redirect_uri: str | None) -> None:
+def _why_not_capturable(query: MultiDict[str], redirect_uri: str | None) -> tuple[Text, Text] | None:
+    """Return why no request will contain the response, and what to do about it."""
     if redirect_uri is None:
-        raise _UnusableUrlError(_("has no redirect_uri"), _("Pass --redirect-uri."))
+        return _("has no redirect_uri"), _("Pass --redirect-uri.")
     if (query.get("response_type") or "code") != "code" or (query.get("response_mode") or "query") != "query":
-        raise _UnusableUrlError(
+        return (
             _("asks for a response outside the query of the redirect, which no request contains"),
             _("Request response_type=code and response_mode=query, or copy the response from the browser."),
         )
     try:
         callback = parse_address(redirect_uri)
+        is_web_address = callback.scheme in {"http", "https"} and bool(callback.host)
     except ValueError:
-        raise _UnusableUrlError(_("has a redirect_uri that cannot be read")) from None
-    if callback.scheme not in {"http", "https"} or not callback.host:
-        raise _UnusableUrlError(
-            _("redirects to an app and not to a web address, so it cannot be captured"),
+        is_web_address = False
+    if not is_web_address:
+        return (
+            _("does not redirect to a web address but to an app, so it cannot be captured"),
             _("Use a client with an https redirect URI, or copy the address from the browser's developer tools."),
         )
+    return None
 
 
 def _rejected(reason: str, message: Text | None = None, hint: Text | None = None) -> RedirectRejectedError:

@@ -75,12 +75,12 @@ def _capture(url: str | None, options: dict[str, Any], lines: EventLines | None)
     environ = {name: value for name, value in os.environ.items() if name in _VARIABLES}
     settings = resolve_settings(Sources(flags, environ, FileValues(""), FileValues("")))
     reporter = ProgressReporter(quiet=options["quiet"], verbosity=options["verbose"])
-    request = AuthorizationRequest.parse_any(
+    request = AuthorizationRequest.parse(
         _read(url, quiet=options["quiet"]), redirect_uri=options["redirect_uri"], needs_state=not options["no_state"]
     )
     if request.state is None:
         reporter.warn(_("Without a state, any page in your browser can bring another redirect."))
-    from oauth_helper import link_steps, session  # noqa: PLC0415 - they import aiohttp, which help does not need
+    from oauth_helper import api, session  # noqa: PLC0415 - they import aiohttp, which help does not need
 
     def tell(event: Event) -> None:
         reporter.tell(event)
@@ -98,7 +98,7 @@ def _capture(url: str | None, options: dict[str, Any], lines: EventLines | None)
     )
     reporter.takes_pastes = browser_options.has_prompt
     try:
-        return run(link_steps.capture_redirect(request, browser_options, tell, seconds=settings.timeout.value))
+        return run(api.capture_redirect(request, browser_options, tell, seconds=settings.timeout.value))
     finally:
         reporter.stop_countdown()
 

@@ -24,9 +24,9 @@ from support.window_links import program_of
 from yarl import URL
 
 from oauth_helper import AuthorizationDeniedError, capture
+from oauth_helper.api import capture_redirect
 from oauth_helper.browsers.discovery import Family
 from oauth_helper.events import Captured, Way
-from oauth_helper.link_steps import capture_redirect
 from oauth_helper.redirect import AuthorizationRequest
 from oauth_helper.session import BrowserOptions
 
@@ -113,7 +113,7 @@ async def test_a_window_captures_the_redirect_and_the_code_can_be_exchanged(
     told = RecordedEvents()
     async with oidc_provider(hand="authorize", client_id=CLIENT, redirect_uri=CALLBACK) as provider:
         tool = Tool(provider)
-        response = await capture_redirect(AuthorizationRequest.parse_any(tool.url), options, told, seconds=40)
+        response = await capture_redirect(AuthorizationRequest.parse(tool.url), options, told, seconds=40)
         assert "access_token" in await tool.exchange(response.code.reveal())
     assert response.state.reveal() == STATE
     assert response.parameters["iss"].reveal() == provider.issuer
@@ -134,7 +134,7 @@ async def test_no_request_reaches_the_redirect_uri_from_a_window(
     callback = f"http://127.0.0.2:{server.sockets[0].getsockname()[1]}/cb"
     async with server:
         url = authorization_url(provider, redirect_uri=callback, at_once="yes")
-        response = await capture_redirect(AuthorizationRequest.parse_any(url), options, lambda _event: None, seconds=40)
+        response = await capture_redirect(AuthorizationRequest.parse(url), options, lambda _event: None, seconds=40)
     assert response.redirect.reveal() == f"{callback}?{urlencode({'code': CODE, 'state': STATE})}"
     assert not connections
 

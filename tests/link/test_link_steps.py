@@ -455,7 +455,7 @@ async def test_a_direct_link_checks_the_name_and_opens_no_browser(
     [
         (TOKEN, "comes from its official site"),
         (PersonalToken(Secret("planted-token"), "https://git.example"), "--host"),
-        (UserPassword("octocat", Secret("planted-password")), "the user name and the password"),
+        (UserPassword("octocat", Secret("planted-password")), "API token only"),
     ],
     ids=["token", "token of a private server", "password"],
 )
