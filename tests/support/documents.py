@@ -87,7 +87,7 @@ def script_of(text: str) -> str:
         elif command.startswith(_NOT_RUN):
             run = ":"
         else:
-            run = command.replace(" --region cn-north-4", "")
+            run = command.replace(" --region cn-north-4", "").replace("ada@example.com", "octocat")
         script += f"{{ {run}\n}} 2>&1 || echo '(exit status '$?')'\nprintf '\\0'\n"
     return script
 
