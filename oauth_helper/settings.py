@@ -55,6 +55,13 @@ ENVIRONMENT: Final[Mapping[str, tuple[str, ...]]] = {
     "timeout": ("OAUTH_HELPER_TIMEOUT",),
 }
 FILE_KEYS: Final = frozenset(ENVIRONMENT)
+REGIONS: Final = (
+    *("af-south-1", "ap-southeast-1", "ap-southeast-2", "ap-southeast-3", "ap-southeast-4", "cn-east-2", "cn-east-3"),
+    *("cn-east-4", "cn-north-1", "cn-north-4", "cn-north-9", "cn-north-12", "cn-south-1", "cn-south-4"),
+    *("cn-southwest-2", "la-north-2", "la-south-2", "me-east-1", "my-kualalumpur-1", "ru-moscow-1", "sa-brazil-1"),
+    "tr-west-1",
+)
+"""The regions that have ServiceStage, in the cloud ``myhuaweicloud.com`` (the vendor's SDK)."""
 
 _DEFAULT: Final = _("default")
 _REGION: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -371,6 +378,15 @@ def _timeout(setting: Sourced[str | None]) -> Sourced[float]:
             hint=_("Give the seconds to wait for you in the browser, such as 600."),
         )
     return Sourced(seconds, setting.origin)
+
+
+def regions_file(environ: Mapping[str, str]) -> Path | None:
+    """Return the vendor SDK's file of endpoints if it names ServiceStage. We do not read it, but say so."""
+    path = _path(environ, "HUAWEICLOUD_SDK_REGIONS_FILE", lambda: Path.home() / ".huaweicloud" / "regions.yaml")
+    try:
+        return path if "SERVICESTAGE" in read_text_file(path).upper() else None
+    except (FileNotFoundError, UnreadableFileError):
+        return None
 
 
 class UnreadableFileError(Exception):

@@ -75,7 +75,7 @@ from oauth_helper.secret import safe_text
 from oauth_helper.servicestage.client import ServiceStageClient
 from oauth_helper.servicestage.transport import tls_context
 from oauth_helper.session import BrowserOptions, plan_browser
-from oauth_helper.settings import BROWSER_CHOICES, ENVIRONMENT, Settings, flag_of, others_can_read
+from oauth_helper.settings import BROWSER_CHOICES, ENVIRONMENT, Settings, flag_of, others_can_read, regions_file
 from oauth_helper.values import Sourced
 
 OK: Final = "ok"
@@ -109,8 +109,7 @@ def _failed(subject: str, error: OAuthHelperError) -> Finding:
     "doctor",
     help="""Check everything a link needs, a line each, without opening a browser.
 
-    What is marked fail would end a link, and the first of it is to be mended first; a link works in spite of a note.
-    Ends with the status a link would end with, 0 where all is well.
+    Fix the first "fail" first; "note" doesn't block linking. The exit status is the one that a link would have.
     """,
 )
 @click.argument("repo_type", type=REPO_TYPE, metavar="[REPO_TYPE]", default=RepoType.GITHUB.value)
@@ -162,14 +161,14 @@ async def _check_all(repo_type: RepoType, options: Mapping[str, Any]) -> list[Fi
 
 
 _PLACES: Final[Mapping[Place, Text]] = {
-    Place.BUILD: _("a build service (CI is set): nobody is asked for anything"),
+    Place.BUILD: _("a build service (CI is set): no questions are asked"),
     Place.CODESPACE: _("a codespace: your editor forwards the page's port to your machine"),
     Place.GITPOD: _("Gitpod: your editor forwards the page's port to your machine"),
     Place.DEV_CONTAINER: _("a dev container: your editor forwards the page's port to your machine"),
     Place.SSH: _("over SSH: a link opens no browser, and prints the `ssh -L` line to run first"),
     Place.WSL: _("WSL: a browser of Windows reaches the page through localhost forwarding"),
     Place.CONTAINER: _("a container: a browser outside reaches the page only if it shares the network"),
-    Place.DESKTOP: _("this machine, with you in front of it, as far as can be told"),
+    Place.DESKTOP: _("this machine"),
 }
 
 
@@ -193,6 +192,9 @@ def _check_settings(invocation: Invocation) -> Iterator[Finding]:
         region = _("{path} (region {region})", path=path, region=settings.region.value)
         yield Finding("settings", OK, region if is_saved else Text(path))
     yield from (Finding("settings", NOTE, notice) for notice in settings.notices)
+    if regions := regions_file(invocation.environ):
+        hint = _("Set HUAWEICLOUD_SDK_REGION_SERVICESTAGE_<REGION> to its endpoint.")
+        yield Finding("settings", NOTE, _('"{path}" is not read', path=regions), hint)
     for name in ("region", "endpoint", "project_id", "iam_endpoint", "cloud", "ca_bundle", "tag", "timeout"):
         setting: Sourced[Any] = getattr(settings, name)
         if setting.is_default and name not in _SHOWN:
@@ -232,7 +234,7 @@ def _check_credentials(invocation: Invocation) -> tuple[CredentialSource | None,
         findings.append(Finding("credentials", NOTE, text, _("`oauth-helper` uses the first that it finds.")))
     if found.file and others_can_read(found.file):
         hint = _("Run: {command}", command=f"chmod 600 {found.file}")
-        findings.append(Finding("credentials", NOTE, _("others can read the file they lie in"), hint))
+        findings.append(Finding("credentials", NOTE, _("other users can read their file"), hint))
     return found, findings
 
 
@@ -245,11 +247,14 @@ async def _check_service(
 ) -> AsyncIterator[Finding]:
     """Yield what an answer of ServiceStage shows: of the service, the clock and the name."""
     if credentials is None or not invocation.settings.endpoint.value:
-        missing = _("not asked: what it takes is missing")
-        yield Finding("service", NOTE, missing, _("Mend what is marked above, and run it again."))
+        missing = _("skipped: region or credentials missing")
+        yield Finding("service", NOTE, missing, _("Fix what is marked above, and run it again."))
         return
     try:
         async with open_service(invocation.settings, credentials) as service:
+            if credentials.expires_at:
+                until = f"{credentials.expires_at.astimezone():%Y-%m-%d %H:%M:%S %z}"
+                yield Finding("credentials", OK, _("valid until {until}", until=until))
             async for finding in _check_answer(service, request):
                 yield finding
     except OAuthHelperError as error:
@@ -286,8 +291,8 @@ async def _check_answer(service: ServiceStageClient, request: LinkRequest | None
         return
     try:
         if find_existing(request, existing):
-            text = _("{name} exists already; a link keeps it as it is", name=request.name)
-            hint = _("To link it anew: --if-exists replace. To keep both: --name NAME.")
+            text = _("{name} is already linked; a link keeps it", name=request.name)
+            hint = _("To relink it: --if-exists replace. To keep both: --name NAME.")
             yield Finding("name", NOTE, text, hint)
         else:
             yield Finding("name", OK, _("{name} is free", name=request.name))
@@ -299,10 +304,10 @@ def _check_pending() -> Iterator[Finding]:
     pendings, problems = Journal.of_the_user().read_all()
     if pendings:
         names = ", ".join(pending.target.name for pending in pendings)
-        text = _("{names}: the redirect came, but it is not known to be exchanged", names=names)
+        text = _("unfinished: {names}", names=names)
         yield Finding("pending", NOTE, text, _("`oauth-helper resume` finishes it."))
     for problem in problems:
-        hint = _("Let that folder and its files be yours alone; what is no entry of ours can be removed.")
+        hint = _("Make that folder and its files yours alone, and remove files that are not entries of oauth-helper.")
         yield Finding("pending", NOTE, problem, hint)
 
 
@@ -388,9 +393,9 @@ def print_findings(findings: Sequence[Finding], repo_type: str) -> None:
         for line in (line for text in texts for line in wrapped(text, max(width - indent, 1))):
             print_text(start + line, style(verdict, sys.stdout, colour) if start.strip() else "")
             start = " " * indent
-    conclusion = _("All is well: `oauth-helper link {repo_type}` can start.", repo_type=repo_type)
+    conclusion = _("Ready: run `oauth-helper link {repo_type}`.", repo_type=repo_type)
     if any(finding.verdict == FAIL for finding in findings):
-        conclusion = _("Start with the first line marked {fail}.", fail=_VERDICTS[FAIL][0])
+        conclusion = _("Fix the first line marked {fail} first.", fail=_VERDICTS[FAIL][0])
     for line in wrapped(translate(conclusion), width):
         print_text(line, style(line, sys.stdout))
 

@@ -32,6 +32,7 @@ from oauth_helper.models import CONNECTING
 from oauth_helper.secret import Secret, safe_text
 from oauth_helper.servicestage.api_errors import Answer, redirected, refusal
 from oauth_helper.servicestage.signing import Query, request_target, sign
+from oauth_helper.settings import REGIONS, regions_file
 from oauth_helper.values import check_endpoint, is_link_local, is_loopback, parse_address
 from oauth_helper.version import VERSION
 
@@ -155,11 +156,20 @@ def translated(error: Exception, *, server: str, proxy: URL | None) -> Unreachab
         hint = _PROXY
         if isinstance(error, aiohttp.ClientConnectorDNSError):
             words = N_("No address was found for the proxy {proxy}")
+    elif isinstance(error, aiohttp.ClientConnectorDNSError):
+        hint = _no_address_hint()
     peer = through if is_about_proxy else server
     message = _(words, server=server, proxy=through, peer=peer, detail=_detail(error))
     is_answer = isinstance(error, aiohttp.ClientResponseError) and sent
     kind = UnusableAnswerError if is_answer else UnreachableError
     return kind(message, sent=sent, hint=hint, is_transient=is_transient)
+
+
+def _no_address_hint() -> Text:
+    hint = _("{hint} Regions with ServiceStage: {regions}.", hint=_NAME, regions=", ".join(REGIONS))
+    if path := regions_file(os.environ):
+        hint += _(' "{path}" is not read: set HUAWEICLOUD_SDK_REGION_SERVICESTAGE_<REGION> to its endpoint.', path=path)
+    return hint
 
 
 def _is_about(error: Exception, proxy: URL) -> bool:

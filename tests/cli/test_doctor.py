@@ -179,7 +179,7 @@ async def test_it_fits_one_screen_and_every_line_its_width(sandbox: Sandbox) -> 
         assert status == 0
         assert len(lines) < 24
         assert all(len(line) < COLUMNS for line in lines)
-        assert lines[-1] == "All is well: `oauth-helper link github` can start."
+        assert lines[-1] == "Ready: run `oauth-helper link github`."
         for line in lines[:-1]:
             assert HEAD.match(line) or line.startswith(" " * 19)
             assert line[18] == " "
@@ -194,8 +194,8 @@ async def test_what_fails_says_how_to_mend_it_and_the_first_stands_first(sandbox
     assert [lines[number].split()[1] for number in failed] == ["region", "credentials", "browser"]
     for number in failed:
         assert lines[number + 1].startswith(" " * 19), "with more behind it"
-    assert any("not asked" in line for line in lines)
-    assert lines[-1] == "Start with the first line marked fail."
+    assert any("skipped" in line for line in lines)
+    assert lines[-1] == "Fix the first line marked fail first."
 
 
 async def test_the_place_is_told_with_what_follows(sandbox: Sandbox) -> None:
@@ -351,7 +351,7 @@ async def test_all_is_well(sandbox: Sandbox, tmp_path: Path) -> None:
     end = await commands.run_forked("doctor", "--name", "my-auth", environ=environ)
     assert end.status == 0, end.out
     *lines, conclusion = end.out.splitlines()
-    assert conclusion == "All is well: `oauth-helper link github` can start."
+    assert conclusion == "Ready: run `oauth-helper link github`."
     subjects = [line[6:18].strip() for line in lines]
     assert subjects == [
         *("place", "region", "endpoint", "project_id", "iam_endpoint", "tag", "defaults", "credentials"),
@@ -375,7 +375,7 @@ async def test_what_is_wrong_is_told_with_the_status_a_link_would_end_with(sandb
     )
     assert none.status == 3
     assert findings(none)["credentials"]["verdict"] == "fail"
-    assert "not asked" in findings(none)["service"]["message"]
+    assert "skipped" in findings(none)["service"]["message"]
     away = await commands.run_forked(
         "doctor", "--json", environ=commands.environ(sandbox, OAUTH_HELPER_ENDPOINT="http://127.0.0.1:9")
     )
@@ -440,7 +440,7 @@ async def test_a_taken_name_and_a_list_that_is_not_permitted_are_notes(sandbox: 
     assert (await commands.run_forked("link", "gitee", "--name", "mine", environ=environ)).status == 0
     end = await commands.run_forked("doctor", "gitee", "--json", "--name", "mine", environ=environ)
     assert end.status == 0
-    assert findings(end)["name"]["message"] == "mine exists already; a link keeps it as it is"
+    assert findings(end)["name"]["message"] == "mine is already linked; a link keeps it"
     other_type = await commands.run_forked("doctor", "github", "--json", "--name", "mine", environ=environ)
     assert other_type.status == 6, "as a link would end"
     assert findings(other_type)["name"]["verdict"] == "fail"
@@ -477,7 +477,7 @@ async def test_the_kind_of_credentials_is_named(
         file.chmod(0o644)
     end = await commands.run_forked("doctor", environ=environ)
     assert f"credentials  {kind}" in end.out
-    assert ("others can read" in end.out) is (environment == "file")
+    assert ("other users can read" in end.out) is (environment == "file")
 
 
 async def test_what_is_pending_is_noted_and_what_cannot_be_read_too(sandbox: Sandbox) -> None:
@@ -489,7 +489,7 @@ async def test_what_is_pending_is_noted_and_what_cannot_be_read_too(sandbox: San
     path.write_text("{")
     end = await commands.run_forked("doctor", environ=commands.environ(sandbox))
     assert end.status == 0
-    assert "cut-off: the redirect came, but it is not known to be exchanged" in end.out
+    assert "unfinished: cut-off" in end.out
     assert "`oauth-helper resume` finishes it." in end.out
     assert str(path) in end.out
     assert "planted-code" not in end.out + end.err

@@ -1,6 +1,7 @@
 """The recipes: each does what it says against a sandbox, and does it once however often it is run."""
 
 import asyncio
+import json
 import os
 import re
 import shutil
@@ -12,7 +13,9 @@ from typing import Any
 
 import pytest
 import yaml
+from aiohttp import web
 from support.command_runner import Ended, commands, records
+from support.fake_servicestage import FakeServiceStage, Received
 from support.promised_json import read_event
 
 from oauth_helper.sandbox import Sandbox
@@ -134,24 +137,40 @@ async def test_the_python_script_links_each_account_once(sandbox: Sandbox) -> No
 
 
 async def test_the_github_workflow_links_once(sandbox: Sandbox, tmp_path: Path) -> None:
-    secrets = secrets_of_ci(sandbox)
+    values = secrets_of_ci(sandbox) | {"PROVIDER_URN": "iam::a:oidc:p", "AGENCY_URN": "iam::a:agency:b"}
     *_, step = loaded("github-actions.yml")["jobs"]["link"]["steps"]
     environ = {
-        name: re.sub(r"\$\{\{ secrets\.(\w+) \}\}", lambda at: secrets[at[1]], value)
-        for name, value in step["env"].items()
+        name: re.sub(r"\$\{\{ \w+\.(\w+) \}\}", lambda at: values[at[1]], value) for name, value in step["env"].items()
     }
     script = tmp_path / "step.sh"
     script.write_text(step["run"])
     assert step["shell"] == "bash"
     # As GitHub starts it where a step says `shell: bash`.
     bash = ("bash", "--noprofile", "--norc", "-eo", "pipefail", script)
-    for made in (True, False):
-        end = await run_recipe(*bash, environ=in_ci(sandbox) | environ)
-        assert end.status == 0, end.err
-        assert (f"Linked {NAME}." in end.err) is made
+    refusals = [{"error_code": "STS5.0010", "error_msg": "the token is not trusted"}]
+
+    def respond(request: Received) -> web.Response:
+        if request.method == "GET":  # GitHub's
+            assert request.headers["Authorization"] == "bearer of-the-runner"
+            return web.json_response({"value": "id-token"})
+        assert json.loads(request.body)["id_token"] == "id-token"
+        if len(sandbox.calls) > 1 and refusals:
+            return web.json_response(refusals.pop(), status=403)
+        key = {"access_key_id": sandbox.access_key.access_key, "security_token": "temporary"}
+        key["secret_access_key"] = sandbox.access_key.secret_key.reveal()
+        return web.json_response({"credentials": key})
+
+    async with FakeServiceStage(respond) as server:
+        environ |= {
+            "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "of-the-runner",
+            "ACTIONS_ID_TOKEN_REQUEST_URL": f"{server.endpoint}/token?api-version=2",
+            "HUAWEICLOUD_SDK_STS_ENDPOINT": server.endpoint,
+        }
+        for status, words in ((0, f"Linked {NAME}."), (3, "not trusted"), (0, "")):
+            end = await run_recipe(*bash, environ=in_ci(sandbox) | environ)
+            assert end.status == status, end.err
+            assert words in end.err
         await assert_one(sandbox, "personal")
-    refused = await run_recipe(*bash, environ=in_ci(sandbox) | environ | {"OAUTH_HELPER_TOKEN": "wrong"})
-    assert refused.status == 3
 
 
 async def test_the_codearts_build_links_once(sandbox: Sandbox) -> None:

@@ -78,6 +78,7 @@ def contract_faults(
     names = set(headers.keys())
     needed = _EVERY_REQUEST | ({"X-Repo-Auth"} if operation in _BY_AUTHORIZATION else set())
     needed |= {"X-Auth-Token"} if "X-Auth-Token" in names else _SIGNED
+    needed |= names & {"X-Security-Token"}  # of a temporary key
     expected = {"Content-Type": "application/json"} | ({"X-Project-Id": project_id} if "Authorization" in names else {})
     query = {name for name, _ in parse_qsl(target.partition("?")[2], keep_blank_values=True)}
     fields = read_object(body)
