@@ -1,7 +1,6 @@
 """The second user of a machine: looks for what the first one's link shows, and tries all of it. Standard library only.
 
-The first argument is a :class:`Task` as JSON, the output a :class:`Report` as JSON. The connections of ``attack`` stay
-open until standard input ends.
+The first argument is a :class:`Task` as JSON, the output a :class:`Report` as JSON.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ NO_ANSWER = "(no answer)"
 @dataclass
 class Task:
     what: str
-    """``plant``: before the link starts; ``look``; ``attack``: look, then try."""
+    """``look``; ``attack``: look, then try."""
     owner: int
     """The first user's number."""
     places: list[str]
@@ -40,8 +39,6 @@ class Task:
     """Folders that everyone can write."""
     patience: float = 10
     """Seconds for an answer."""
-    connections: int = 0
-    """How many to open and keep open."""
 
 
 @dataclass
@@ -55,8 +52,6 @@ class Report:
     ports: list[int] = field(default_factory=list)
     answers: list[tuple[str, str]] = field(default_factory=list)
     signalled: int = 0
-    planted: int = 0
-    held: int = 0
 
 
 def processes(owner: int) -> Iterator[Path]:
@@ -137,7 +132,7 @@ def memory(path: Path) -> str:
     return "\n".join(sorted(match.decode() for match in found))
 
 
-def attack(task: Task, report: Report) -> Iterator[socket.socket]:
+def attack(task: Task, report: Report) -> None:
     for port in report.ports:
         for request in [each for key in report.keys for each in requests(port, key)] + list(without_a_key(port)):
             report.answers.append((f"{port} {request}", ask(port, request, task.patience)))
@@ -146,12 +141,6 @@ def attack(task: Task, report: Report) -> Iterator[socket.socket]:
         with suppress(PermissionError, ProcessLookupError):
             os.kill(int(process.name), 0 if task.owner == os.getuid() else SIGKILL)
             report.signalled += 1
-    for port in report.ports:
-        for number in range(task.connections):
-            with suppress(OSError):
-                connection = socket.create_connection(("127.0.0.1", port), 10)
-                connection.sendall(b"GET /start?k=" if number % 2 else b"")
-                yield connection
 
 
 def requests(port: int, key: str) -> Iterator[str]:
@@ -217,36 +206,12 @@ def drive(port: int, patience: float) -> str:
         return NO_ANSWER
 
 
-def plant(task: Task, report: Report) -> None:
-    """Put links and folders where the first user's command might follow, fill or remove them."""
-    target = task.places[0]
-    for shared in task.shared:
-        for number in (1, os.getpid(), 999_999_999):
-            prefix = f"{shared}/oauth-helper-{number}-"
-            Path(f"{prefix}link{task.owner}").symlink_to(target)
-            folder = Path(f"{prefix}folder{task.owner}")
-            folder.mkdir(0o777)
-            (folder / "owner.lock").symlink_to(f"{target}/of-mine")
-            (folder / "inside").symlink_to(target)
-            with suppress(OSError):  # fs.protected_hardlinks (proc_sys_fs(5))
-                os.link(f"{target}/of-mine", f"{prefix}hard{task.owner}")
-            report.planted += 2
-
-
 def main() -> None:
     task, report = Task(**json.loads(sys.argv[1])), Report()
-    held: list[socket.socket] = []
-    if task.what == "plant":
-        plant(task, report)
-    else:
-        look(task, report)
+    look(task, report)
     if task.what == "attack":
-        held = list(attack(task, report))
-        report.held = len(held)
+        attack(task, report)
     print(json.dumps(asdict(report)), flush=True)  # noqa: T201 - a program of its own
-    sys.stdin.read()
-    for connection in held:
-        connection.close()
 
 
 if __name__ == "__main__":

@@ -11,9 +11,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -36,7 +35,7 @@ mount --move "{aside}" "{path}" || exit 125
 _HEADLESS: Final = """#!/bin/sh
 # A container may know no user namespaces, without which Chromium has no sandbox.
 [ {name} = chromium ] && ! unshare --user true 2>/dev/null && set -- --no-sandbox "$@"
-unset DISPLAY
+unset WAYLAND_DISPLAY
 exec {program} {switch} "$@"
 """
 
@@ -109,34 +108,20 @@ class Machine:
         text = _HEADLESS.format(name=name, program=program, switch=BROWSERS[name])
         return str(self.write(user, f"bin/{name}", text, 0o755))
 
-    def done_by(self, user: User, what: str) -> Report:
+    def done_by(self, user: User, what: str, patience: float = 10) -> Report:
         """Run the second user's program as ``user`` to its end, while this process waits."""
+        shared = [str(SHARED), "/dev/shm", "/var/tmp"]  # noqa: S108 - as above
+        task = Task(what, self.first.number, [str(self.first.home), str(self.first.runtime)], shared, patience)
+        command = self.program(user, "security/second_user.py", json.dumps(vars(task)))
         ended = subprocess.run(
-            self._second_user(user, what), check=False, env=user.environ(), input="", capture_output=True, text=True
+            command, check=False, env=user.environ(), input="", capture_output=True, text=True, timeout=50
         )
         assert not ended.stderr, ended.stderr
         return Report(**json.loads(ended.stdout))
 
-    @asynccontextmanager
-    async def attacked_by(self, user: User, *, connections: int = 0, patience: float = 10) -> AsyncIterator[Report]:
-        """Let the second user's program look and try as ``user``; its connections stay open within the context."""
-        command = self._second_user(user, "attack", connections, patience)
-        process = await asyncio.create_subprocess_exec(
-            *command, env=user.environ(), stdin=PIPE, stdout=PIPE, stderr=PIPE, limit=1 << 26
-        )
-        assert process.stdout
-        try:
-            async with asyncio.timeout(40):
-                line = await process.stdout.readline()
-            if not line:
-                raise AssertionError((await process.communicate())[1].decode())
-            yield Report(**json.loads(line))
-            async with asyncio.timeout(10):
-                await process.communicate(b"")
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
+    async def attacked_by(self, user: User, patience: float = 10) -> Report:
+        """Let the second user's program look and try as ``user``."""
+        return await asyncio.to_thread(self.done_by, user, "attack", patience)
 
     def skip_if_processes_are_hidden(self) -> None:
         """Skip a test whose second user looks for the first one's processes, on a machine that shows none of them."""
@@ -158,12 +143,6 @@ class Machine:
                     shutil.rmtree(entry, ignore_errors=True)
                 else:
                     entry.unlink()
-
-    def _second_user(self, user: User, what: str, connections: int = 0, patience: float = 10) -> list[str]:
-        shared = [str(SHARED)] if what == "plant" else [str(SHARED), "/dev/shm", "/var/tmp"]  # noqa: S108 - as above
-        places = [str(self.first.home), str(self.first.runtime)]
-        task = Task(what, self.first.number, places, shared, patience, connections)
-        return self.program(user, "security/second_user.py", json.dumps(vars(task)))
 
     def _user(self, number: int) -> User:
         home, runtime = self._stage / f"home-{number}", self._stage / f"run-{number}"
