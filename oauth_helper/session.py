@@ -443,7 +443,7 @@ class Session:
         if self._listener.handed_on:
             self._listener.handed_on.lead(None)
         plan = self._plan or BrowserPlan(NO_TEXT)
-        if plan.windows and _is_served_here(redirect_uri):  # a window would intercept the listener's own pages too
+        if plan.windows and _is_served_by(start, redirect_uri):  # a window would intercept the listener's own pages too
             plan = BrowserPlan(NO_TEXT, opens_default=True)
         if plan.windows and not _can_be_intercepted(redirect_uri):
             self.tell(Warned(_("The Git host does not say where it will redirect to, so no window can wait there.")))
@@ -544,9 +544,11 @@ class Session:
         self._report(Warned(_("The window was closed before the redirect came.")), NotOpened())
 
 
-def _is_served_here(redirect_uri: str) -> bool:
+def _is_served_by(start: str, redirect_uri: str) -> bool:
+    """Whether the redirect reaches the listener of ``start``: a sandbox has its console on this machine too."""
     try:
-        return is_served(parse_address(redirect_uri))
+        url = parse_address(redirect_uri)
+        return is_served(url) and url.port == parse_address(start).port
     except ValueError:
         return False
 
