@@ -343,7 +343,7 @@ class Listener:
         return _show(self._pages_for(request).message("onward", address=target)) if is_first else _redirect(target)
 
     def _start_page(
-        self, request: BaseRequest, entry: EntryLink, reason: str | None = None, status: HTTPStatus = HTTPStatus.OK
+        self, request: BaseRequest, entry: EntryLink, rejection: RedirectRejectedError | None = None
     ) -> Response:
         # A private window has no cookies of ours, so it needs an address of its own.
         self._private_window = self._unused(self._private_window)
@@ -352,19 +352,18 @@ class Listener:
             authorization_url=self._receiver.request.url.reveal(),
             private_start=self._private_window.address.removeprefix(f"http://{self._authority}"),
             live=_done_target(self._new_done_key(entry)),
-            reason=reason,
+            rejection=rejection,
         )
-        return _show(page, status)
+        return _show(page, _status_of(rejection) if rejection else HTTPStatus.OK)
 
     async def _pasted(self, request: BaseRequest, entry: EntryLink) -> Response:
         try:
             text, way = await _read_form(request, self._timeout)
             self._receiver.judge(text, way)
         except RedirectRejectedError as error:
-            status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE if error is _TOO_LONG else HTTPStatus.BAD_REQUEST
             if _wants_json(request):
-                return json_response(text=write_outcome(error, _asked_language(request)), status=status)
-            return self._start_page(request, entry, error.reason, status)
+                return json_response(text=write_outcome(error, _asked_language(request)), status=_status_of(error))
+            return self._start_page(request, entry, error)
         await self._wait_for_outcome(self._timeout)
         if _wants_json(request):
             return self._document(request, entry)
@@ -374,7 +373,7 @@ class Listener:
         try:
             self._receiver.judge_query(query, Way.DIRECT)
         except RedirectRejectedError as error:
-            return _show(self._pages_for(request).rejected(error.reason), HTTPStatus.BAD_REQUEST)
+            return _show(self._pages_for(request).rejected(error), HTTPStatus.BAD_REQUEST)
         # The code should not stay in the browser's address bar.
         await self._wait_for_outcome(min(_REDIRECT_DELAY, self._timeout) if _is_browser(request) else self._timeout)
         return self._see_done()
@@ -493,6 +492,10 @@ def _show(page: Page, status: HTTPStatus = HTTPStatus.OK) -> Response:
             "Vary": "Accept-Language",
         },
     )
+
+
+def _status_of(rejection: RedirectRejectedError) -> HTTPStatus:
+    return HTTPStatus.REQUEST_ENTITY_TOO_LARGE if rejection is _TOO_LONG else HTTPStatus.BAD_REQUEST
 
 
 def _redirect(target: str) -> Response:

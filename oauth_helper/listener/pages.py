@@ -12,39 +12,14 @@ from typing import Final, NamedTuple
 from markupsafe import Markup
 from yarl import URL
 
-from oauth_helper.errors import AuthorizationDeniedError, OutcomeUnknownError
+from oauth_helper.errors import AuthorizationDeniedError, OutcomeUnknownError, RedirectRejectedError
 from oauth_helper.events import AnyOutcome, Captured, Linked
-from oauth_helper.i18n import N_, NO_TEXT, Language, Text, _
+from oauth_helper.i18n import Language, Text, _
 from oauth_helper.listener.request_policy import Route
 from oauth_helper.models import RepoType
 from oauth_helper.secret import safe_text
 from oauth_helper.templates import render, source
 from oauth_helper.values import is_loopback, parse_address
-
-_PASTE_FINAL: Final = N_("Choose “Continue to {host}” again, and paste the whole address where the tab ends this time.")
-PROBLEMS: Final[Mapping[str, tuple[str, str]]] = {
-    "no-redirect": (
-        N_("That isn’t the address {host} sent you to."),
-        N_("Sign in and authorize first. Then copy the whole address from the address bar of that tab, and paste it."),
-    ),
-    "foreign-state": (N_("This address is from another attempt, or its end is missing."), _PASTE_FINAL),
-    "missing-code": (
-        N_("This address is incomplete: it contains no code."),
-        N_("Copy the address again, from the first to the last character, and paste it."),
-    ),
-    "repeated-parameter": (
-        N_("This address contains a parameter twice."),
-        N_("Paste exactly one address, unchanged, as the address bar shows it."),
-    ),
-    "wrong-repo-type": (N_("This address is for a Git host other than {host}."), _PASTE_FINAL),
-    "wrong-issuer": (N_("This address comes from another server than the one you authorized at."), _PASTE_FINAL),
-    "too-long": (
-        N_("This is longer than any address."),
-        N_("Copy only the address from the address bar of the tab, and paste it."),
-    ),
-    "unreadable": (N_("What the browser sent could not be read."), N_("Paste the address again, as plain text.")),
-}
-"""By the reason of a rejection: what is wrong, and what to do. The texts quote nothing of the rejected address."""
 
 _PACKAGE: Final = "oauth_helper.listener"
 _DEFAULT_CONSOLE: Final = URL("https://console.huaweicloud.com")
@@ -82,7 +57,13 @@ class Pages:
             self._console = _DEFAULT_CONSOLE
 
     def start(
-        self, key: str, *, authorization_url: str, private_start: str, live: str, reason: str | None = None
+        self,
+        key: str,
+        *,
+        authorization_url: str,
+        private_start: str,
+        live: str,
+        rejection: RedirectRejectedError | None = None,
     ) -> Page:
         """Return the page that sends the user to the Git host and takes the address where the browser ends.
 
@@ -91,9 +72,8 @@ class Pages:
             authorization_url: Where the user consents.
             private_start: An address with another KEY, for a private window.
             live: See the class.
-            reason: Why the last address was rejected: a key of :data:`PROBLEMS`.
+            rejection: Why the last address was rejected.
         """
-        problem, remedy = self._problem(reason) if reason else (NO_TEXT, NO_TEXT)
         return self._render(
             "start.html",
             ("start.js", "live.js"),
@@ -101,8 +81,7 @@ class Pages:
             authorization_url=authorization_url,
             form_action=f"{Route.REDIRECT}?k={key}",
             private_start=private_start,
-            problem=problem,
-            remedy=remedy,
+            rejection=rejection,
         )
 
     def message(self, message: str, /, *, live: str = "", **values: object) -> Page:
@@ -110,11 +89,11 @@ class Pages:
         values = {"more_to_come": False, "was_pasted": False, **values}
         return self._render("messages.html", ("live.js",) if live else (), message=message, live=live, **values)
 
-    def rejected(self, reason: str) -> Page:
+    def rejected(self, rejection: RedirectRejectedError) -> Page:
         """Return the page for a direct request that is not the expected redirect."""
-        if reason not in self._rejected:  # An attacker who guesses causes thousands of them.
-            self._rejected[reason] = self.message("rejected", problem=self._problem(reason)[0])
-        return self._rejected[reason]
+        if rejection.message not in self._rejected:  # An attacker who guesses causes thousands of them.
+            self._rejected[rejection.message] = self.message("rejected", rejection=rejection)
+        return self._rejected[rejection.message]
 
     def outcome(
         self, outcome: AnyOutcome | None, *, live: str = "", was_pasted: bool = False, more_to_come: bool = False
@@ -156,10 +135,6 @@ class Pages:
             error=error,
             facts=_facts({answer: description, _("Error code"): error.code, _("Request ID"): error.request_id}),
         )
-
-    def _problem(self, reason: str) -> tuple[Text, Text]:
-        problem, remedy = PROBLEMS.get(reason, PROBLEMS["no-redirect"])
-        return _(problem, host=self._host), _(remedy, host=self._host)
 
     def _render(self, template: str, scripts: tuple[str, ...], /, **values: object) -> Page:
         style, code = source(_PACKAGE, "style.css"), tuple(source(_PACKAGE, name) for name in scripts)

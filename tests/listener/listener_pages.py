@@ -9,7 +9,13 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 from sandbox.sandbox_user import changed, open_raw_user, origin
 
-from oauth_helper.errors import AuthorizationDeniedError, CodeOrStateInvalidError, OAuthHelperError, OutcomeUnknownError
+from oauth_helper.errors import (
+    AuthorizationDeniedError,
+    CodeOrStateInvalidError,
+    OAuthHelperError,
+    OutcomeUnknownError,
+    RedirectRejectedError,
+)
 from oauth_helper.events import Failed, Linked
 from oauth_helper.i18n import Language, _
 from oauth_helper.listener.pages import Page, Pages
@@ -25,6 +31,7 @@ _LONG_RECORD = Authorization(
 _REFUSED = CodeOrStateInvalidError(
     _("ServiceStage refused the code or the state"), code="SVCSTG.REPO.0402", request_id="6fb06e5b4bf84ce8b3fc29"
 )
+_REJECTED = RedirectRejectedError("foreign-state", _("That address belongs to another attempt"))
 _UNKNOWN = OutcomeUnknownError(_("ServiceStage gave no answer"))
 
 
@@ -32,23 +39,23 @@ def all_pages(language: Language) -> dict[str, Page]:
     """Return the pages by name. The scripts of ``lost`` find no listener; those of the others wait."""
     pages = Pages(RepoType.GITHUB, "https://console.huaweicloud.com/servicestage/oauth", language)
 
-    def start(live: str, reason: str | None = None) -> Page:
+    def start(live: str, rejection: RedirectRejectedError | None = None) -> Page:
         url = "https://github.example/login/oauth/authorize?state=s"
-        return pages.start("k", authorization_url=url, private_start="/start?k=p", live=live, reason=reason)
+        return pages.start("k", authorization_url=url, private_start="/start?k=p", live=live, rejection=rejection)
 
     def failed(error: OAuthHelperError) -> Page:
         return pages.outcome(Failed(error), was_pasted=True)
 
     return {
         "start": start("/done"),
-        "problem": start("/done", "foreign-state"),
+        "problem": start("/done", _REJECTED),
         "waiting": pages.outcome(None, live="/done"),
         "linked": pages.outcome(Linked(_RECORD)),
         "kept": pages.outcome(Linked(_LONG_RECORD, kept=True)),
         "denied": failed(AuthorizationDeniedError("access_denied", "<script>alert(1)</script>")),
         "failed": failed(_REFUSED),
         "unknown": failed(_UNKNOWN),
-        "rejected": pages.rejected("foreign-state"),
+        "rejected": pages.rejected(_REJECTED),
         "already-opened": pages.message("already opened"),
         "other-user": pages.message("other user"),
         "lost": start("/lost-listener"),

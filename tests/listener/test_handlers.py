@@ -98,8 +98,8 @@ async def test_a_multipart_form_is_read_too() -> None:
 async def test_a_rejected_text_shows_the_page_again_and_is_not_echoed() -> None:
     async with listening(RedirectReceiver()) as opened:
         page = await paste(opened, f"https://console.huaweicloud.com{DIRECT}?code=pasted-canary&state=stale")
-        assert "from another attempt" in page.body
-        assert "Choose “Continue to GitHub” again" in page.body
+        assert "not ours: foreign-state" in page.body
+        assert "Copy the whole address" in page.body
         assert page.status == 400
         assert len(Forms(page.body).all("form")) == 1
         assert "pasted-canary" not in page.body

@@ -164,7 +164,7 @@ async def test_a_page_requests_no_icon_and_its_policy_forbids_nothing_of_ours(ta
         assert await tab.evaluate("getComputedStyle(document.body).maxWidth") == "672px"
         assert await tab.evaluate("window.violations") == []
         await paste(tab, STALE)
-        assert "another attempt" in await tab.wait_for("document.querySelector('[role=alert]')?.innerText")
+        assert "not ours" in await tab.wait_for("document.querySelector('[role=alert]')?.innerText")
         assert await tab.evaluate("document.querySelector('textarea').value") == ""
         assert await tab.evaluate("window.violations") == []
         await paste(tab, ADDRESS)

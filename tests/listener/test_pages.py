@@ -24,6 +24,7 @@ from oauth_helper.errors import (
     DeadlineError,
     NoBrowserError,
     OAuthHelperError,
+    RedirectRejectedError,
     RefusedError,
     StoppedError,
 )
@@ -80,6 +81,7 @@ def shouted(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pages]:
     templates._environment.cache_clear()
 
 
+REJECTED = RedirectRejectedError("foreign-state", _("Not ours"), hint=_("Copy it."))
 WORDS = re.compile(r">([^<>]*[A-Za-z][^<>]*)<")
 
 
@@ -87,11 +89,11 @@ def test_every_word_of_a_page_is_a_message(shouted: Pages) -> None:
     record = Authorization(name="-", repo_type="github", repo_user="-", status=0)
     error = RefusedError(_("a <b>; see `x`"), code="-", hint=_("An end."))
     for page in (
-        shouted.start("-", authorization_url="", private_start="", live="/", reason="too-long"),
+        shouted.start("-", authorization_url="", private_start="", live="/", rejection=REJECTED),
         shouted.message("onward", address="-"),
         shouted.message("already opened"),
         shouted.message("other user"),
-        shouted.rejected("foreign-state"),
+        shouted.rejected(REJECTED),
         shouted.outcome(None, live="/"),
         shouted.outcome(Linked(record, kept=True), live="/", more_to_come=True),
         shouted.outcome(Failed(error)),
@@ -146,8 +148,8 @@ def test_after_a_paste_the_user_may_close_two_tabs() -> None:
 
 def test_a_page_for_rejected_redirects_is_rendered_once_and_its_repr_tells_nothing() -> None:
     pages = Pages(RepoType.GITHUB, None, Language.ENGLISH)
-    page = pages.rejected("foreign-state")
-    assert pages.rejected("foreign-state") is page
+    page = pages.rejected(REJECTED)
+    assert pages.rejected(REJECTED) is page
     assert repr(page) == "Page()"
 
 

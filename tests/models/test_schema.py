@@ -18,16 +18,15 @@ from jsonschema import Draft202012Validator, ValidationError
 from support.examples import EVENTS, RECORD, TEXTS, error_classes, errors_of
 from support.promised_json import read_event, validator
 
-from oauth_helper import events
+from oauth_helper import events, redirect
 from oauth_helper.cli.output import EventLines
-from oauth_helper.listener.pages import PROBLEMS
 from oauth_helper.models import Authorization, RepoType
 from oauth_helper.schema import OUTPUT_SCHEMA, Document, schema_of
 
 SCHEMA: Final[dict[str, Any]] = json.loads(files("oauth_helper.schema").joinpath(OUTPUT_SCHEMA).read_text("utf-8"))
 DEFINITIONS: Final = SCHEMA["$defs"]
 CHANGELOG: Final = (Path(__file__).parents[2] / "CHANGELOG.md").read_text(encoding="utf-8")
-REASONS: Final = (*events.RejectedRequest, *(PROBLEMS.keys() - {"too-long", "unreadable"}))
+REASONS: Final = (*events.RejectedRequest, *redirect._MESSAGES)
 """Texts that cannot be read cause no event."""
 NAMES: Final = st.from_regex(r"[A-Za-z0-9._-]{4,63}", fullmatch=True)
 NUMBERS: Final = st.integers(min_value=1)
