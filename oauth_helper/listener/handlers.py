@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from http import HTTPStatus
-from types import TracebackType
 from typing import Any, Final, Self
 
 from aiohttp.web_exceptions import HTTPException, HTTPRequestEntityTooLarge
@@ -99,17 +98,16 @@ class _Cookie:
         self._value = _new_key()
 
     def is_in(self, headers: CIMultiDictProxy[str]) -> bool:
-        """Whether a request has the cookie; another program may have set a second one of that name."""
+        # Another program may have set a second one of that name.
         pairs = (pair.strip().partition("=") for header in headers.getall("Cookie", []) for pair in header.split(";"))
         return any(name == self._name and self._value.matches(value) for name, _, value in pairs)
 
     def set_on(self, response: Response) -> None:
-        """Set the cookie: Lax, because a redirect from another site sends no Strict one (RFC 6265bis 5.5.7.1)."""
+        # Lax, because a redirect from another site sends no Strict one (RFC 6265bis 5.5.7.1).
         response.set_cookie(self._name, self._value.reveal(), max_age=_COOKIE_AGE, httponly=True, samesite="Lax")
 
     def delete_on(self, response: Response) -> None:
-        """Delete the cookie: another program may use our port later."""
-        response.del_cookie(self._name)
+        response.del_cookie(self._name)  # Another program may use our port later.
 
 
 class Listener:
@@ -171,9 +169,7 @@ class Listener:
         self._cookie = _Cookie(self._port)
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_error: object) -> None:
         try:
             if self._attempt:
                 await self._say_farewell()

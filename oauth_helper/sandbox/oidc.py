@@ -159,14 +159,12 @@ def _missing(document: Mapping[str, object]) -> Iterator[str]:
 
 def _is_usable(endpoint: object) -> bool:
     """Whether a code or a secret may be sent to the endpoint (RFC 6749 sections 3.1 and 3.2)."""
-    if not isinstance(endpoint, str) or not endpoint.isascii() or not endpoint.isprintable() or " " in endpoint:
-        return False
     try:
-        url = parse_address(endpoint, encoded=True)
+        url = parse_address(endpoint if isinstance(endpoint, str) and endpoint.isprintable() else "")
     except ValueError:
         return False
     is_safe = url.scheme == "https" or (url.scheme == "http" and is_loopback(url.host))
-    return is_safe and bool(url.host) and not (url.user or url.password or "#" in endpoint)
+    return is_safe and bool(url.host) and not (url.user or url.password or url.fragment)
 
 
 async def _fetch(

@@ -45,7 +45,6 @@ from oauth_helper.errors import (
 from oauth_helper.events import Failed, Linked, Outcome, RejectedRequest, Way
 from oauth_helper.i18n import _
 from oauth_helper.listener.handlers import EntryLink, Listener
-from oauth_helper.models import RepoType
 from oauth_helper.single_instance import read_outcome
 
 DONE = re.compile(r"/done\?k=[\w-]{43}")
@@ -95,16 +94,15 @@ async def test_a_multipart_form_is_read_too() -> None:
     assert opened.receiver.taken == [Way.PAGE]
 
 
-async def test_a_rejected_text_shows_the_page_again_and_is_not_echoed() -> None:
-    async with listening(RedirectReceiver()) as opened:
-        page = await paste(opened, f"https://console.huaweicloud.com{DIRECT}?code=pasted-canary&state=stale")
-        assert "not ours: foreign-state" in page.body
-        assert "Copy the whole address" in page.body
-        assert page.status == 400
-        assert len(Forms(page.body).all("form")) == 1
-        assert "pasted-canary" not in page.body
-        assert opened.receiver.ignored == ["foreign-state"]
-        assert (await paste(opened, ADDRESS)).status == 200
+async def test_a_rejected_text_shows_the_page_again_and_is_not_echoed(opened: Open) -> None:
+    page = await paste(opened, f"https://console.huaweicloud.com{DIRECT}?code=pasted-canary&state=stale")
+    assert "not ours: foreign-state" in page.body
+    assert "Copy the whole address" in page.body
+    assert page.status == 400
+    assert len(Forms(page.body).all("form")) == 1
+    assert "pasted-canary" not in page.body
+    assert opened.receiver.ignored == ["foreign-state"]
+    assert (await paste(opened, ADDRESS)).status == 200
 
 
 async def test_a_form_without_the_field_or_with_a_file_in_it_is_no_redirect() -> None:
@@ -130,31 +128,21 @@ async def test_a_form_without_the_field_or_with_a_file_in_it_is_no_redirect() ->
         ),
     ],
 )
-async def test_a_form_that_cannot_be_read_is_400_and_the_page_again(content_type: str, body: str) -> None:
-    async with listening(RedirectReceiver()) as opened:
-        length = str(len(body.encode()))
-        target = f"/redirect?k={opened.key}"
-        fields = {"Content_Type": content_type, "Content_Length": length}
-        page = await ask(opened.port, target, method="POST", body=body, **fields)
-        assert page.status in {400, 413}
-        assert len(Forms(page.body).all("form")) == 1
-        assert opened.receiver.untouched
+async def test_a_form_that_cannot_be_read_is_400_and_the_page_again(opened: Open, content_type: str, body: str) -> None:
+    length = str(len(body.encode()))
+    target = f"/redirect?k={opened.key}"
+    fields = {"Content_Type": content_type, "Content_Length": length}
+    page = await ask(opened.port, target, method="POST", body=body, **fields)
+    assert page.status in {400, 413}
+    assert len(Forms(page.body).all("form")) == 1
+    assert opened.receiver.untouched
 
 
-async def test_a_form_of_thousands_of_fields_is_no_redirect() -> None:
-    async with listening(RedirectReceiver()) as opened:
-        body = "&".join("a=1" for _ in range(2000))
-        page = await ask(opened.port, f"/redirect?k={opened.key}", method="POST", body=body)
-        assert page.status in {400, 413}
-        assert opened.receiver.taken == []
-
-
-async def test_a_form_longer_than_any_address_is_413_and_the_page_again() -> None:
-    async with listening(RedirectReceiver()) as opened:
-        page = await paste(opened, "x" * 70_000)
-        assert page.status == 413
-        assert "longer than any address" in page.body
-        assert opened.receiver.untouched
+async def test_a_form_longer_than_any_address_is_413_and_the_page_again(opened: Open) -> None:
+    page = await paste(opened, "x" * 70_000)
+    assert page.status == 413
+    assert "longer than any address" in page.body
+    assert opened.receiver.untouched
 
 
 async def test_an_incomplete_form_times_out() -> None:
@@ -163,17 +151,16 @@ async def test_an_incomplete_form_times_out() -> None:
         assert (page.status, opened.receiver.untouched) == (400, True)
 
 
-async def test_a_form_that_its_sender_aborts_has_no_effect() -> None:
-    async with listening(RedirectReceiver()) as opened:
-        _, writer = await asyncio.open_connection("127.0.0.1", opened.port)
-        writer.write(
-            f"POST /redirect?k={opened.key} HTTP/1.1\r\nHost: 127.0.0.1:{opened.port}\r\nContent-Length: 900\r\n"
-            f"Content-Type: application/x-www-form-urlencoded\r\n\r\nredirect={quote(ADDRESS)}".encode()
-        )
-        writer.close()
-        await writer.wait_closed()
-        assert (await ask(opened.port, f"/start?k={opened.key}")).status == 200
-        assert opened.receiver.untouched
+async def test_a_form_that_its_sender_aborts_has_no_effect(opened: Open) -> None:
+    _, writer = await asyncio.open_connection("127.0.0.1", opened.port)
+    writer.write(
+        f"POST /redirect?k={opened.key} HTTP/1.1\r\nHost: 127.0.0.1:{opened.port}\r\nContent-Length: 900\r\n"
+        f"Content-Type: application/x-www-form-urlencoded\r\n\r\nredirect={quote(ADDRESS)}".encode()
+    )
+    writer.close()
+    await writer.wait_closed()
+    assert (await ask(opened.port, f"/start?k={opened.key}")).status == 200
+    assert opened.receiver.untouched
 
 
 async def test_a_direct_redirect_leads_to_the_final_page_without_code_or_state_in_its_address() -> None:
@@ -187,26 +174,23 @@ async def test_a_direct_redirect_leads_to_the_final_page_without_code_or_state_i
     assert opened.receiver.taken == [Way.DIRECT]
 
 
-async def test_a_direct_request_that_is_rejected_is_400_and_the_wait_goes_on() -> None:
-    async with listening(RedirectReceiver()) as opened:
-        rejected = await ask(opened.port, f"{DIRECT}?code=rejected-canary&state=stale")
-        assert rejected.status == 400
-        assert "still waiting" in rejected.body
-        assert "rejected-canary" not in rejected.body
-        assert not opened.receiver.known.done()
-        await genuine(opened)
+async def test_a_direct_request_that_is_rejected_is_400_and_the_wait_goes_on(opened: Open) -> None:
+    rejected = await ask(opened.port, f"{DIRECT}?code=rejected-canary&state=stale")
+    assert rejected.status == 400
+    assert "still waiting" in rejected.body
+    assert "rejected-canary" not in rejected.body
+    assert not opened.receiver.known.done()
+    await genuine(opened)
 
 
-async def test_a_provider_code_of_32_kibibytes_fits() -> None:
-    async with listening(RedirectReceiver()) as opened:
-        query = urlencode({"code": "c" * 32 * 1024, "state": STATE})
-        answer = await ask(opened.port, f"{DIRECT}?{query}")
-        assert told(await ask(opened.port, answer.headers["location"])) == "linked"
+async def test_a_provider_code_of_32_kibibytes_fits(opened: Open) -> None:
+    query = urlencode({"code": "c" * 32 * 1024, "state": STATE})
+    answer = await ask(opened.port, f"{DIRECT}?{query}")
+    assert told(await ask(opened.port, answer.headers["location"])) == "linked"
 
 
-async def test_long_cookies_of_other_programs_are_accepted() -> None:
-    async with listening(RedirectReceiver()) as opened:
-        assert (await ask(opened.port, f"/start?k={opened.key}", Cookie=f"theirs={'c' * 20_000}")).status == 200
+async def test_long_cookies_of_other_programs_are_accepted(opened: Open) -> None:
+    assert (await ask(opened.port, f"/start?k={opened.key}", Cookie=f"theirs={'c' * 20_000}")).status == 200
 
 
 OUTCOMES: list[tuple[Outcome, str, tuple[str, ...]]] = [
@@ -249,14 +233,6 @@ async def test_the_text_of_a_denial_is_escaped() -> None:
     assert "<script>" not in page.body
 
 
-async def test_a_second_valid_redirect_gets_the_same_outcome() -> None:
-    async with listening(RedirectReceiver()) as opened:
-        assert told(await paste(opened, ADDRESS)) == "linked"
-        assert told(await paste(opened, ADDRESS)) == "linked"
-        answer = await ask(opened.port, f"{DIRECT}?{OURS}")
-        assert told(await ask(opened.port, answer.headers["location"])) == "linked"
-
-
 NOT_OURS = "https://console.example/?code=x&state=foreign"
 
 
@@ -280,29 +256,27 @@ def key_in(address: str | None) -> str:
     return parse_qs(urlsplit(address or "").query)["k"][0]
 
 
-async def test_the_first_use_of_a_key_gets_an_httponly_cookie() -> None:
-    async with listening(RedirectReceiver()) as opened:
-        answer = await begin(opened, opened.first)
-        cookie = SimpleCookie(answer.headers["set-cookie"])[f"oauth-helper-{opened.port}"]
-        assert len(cookie.value) >= 43, "256 bits"
-        assert (cookie["httponly"], cookie["samesite"], cookie["path"]) == (True, "Lax", "/")
-        assert int(cookie["max-age"]) <= 3600
-        assert opened.receiver.visits == 1
+async def test_the_first_use_of_a_key_gets_an_httponly_cookie(opened: Open) -> None:
+    answer = await begin(opened, opened.first)
+    cookie = SimpleCookie(answer.headers["set-cookie"])[f"oauth-helper-{opened.port}"]
+    assert len(cookie.value) >= 43, "256 bits"
+    assert (cookie["httponly"], cookie["samesite"], cookie["path"]) == (True, "Lax", "/")
+    assert int(cookie["max-age"]) <= 3600
+    assert opened.receiver.visits == 1
 
 
-async def test_a_used_key_is_accepted_only_with_the_cookie() -> None:
-    async with listening(RedirectReceiver()) as opened:
-        cookie = cookie_of(await begin(opened, opened.first))
-        for _ in range(3):
-            assert 'id="authorize"' in (await begin(opened, opened.first, cookie)).body
-        for stranger in ("", f"oauth-helper-{opened.port}=guessed", cookie.replace(f"{opened.port}=", "1=")):
-            answer = await begin(opened, opened.first, stranger)
-            assert answer.status == 404
-            assert "already open" in answer.body
-            assert opened.receiver.authorization_url not in answer.body
-            assert "authorize" not in answer.body
-            assert "set-cookie" not in answer.headers
-        assert told(await hand_in(opened, ADDRESS, cookie)) == "linked"
+async def test_a_used_key_is_accepted_only_with_the_cookie(opened: Open) -> None:
+    cookie = cookie_of(await begin(opened, opened.first))
+    for _time in range(3):
+        assert 'id="authorize"' in (await begin(opened, opened.first, cookie)).body
+    for stranger in ("", f"oauth-helper-{opened.port}=guessed", cookie.replace(f"{opened.port}=", "1=")):
+        answer = await begin(opened, opened.first, stranger)
+        assert answer.status == 404
+        assert "already open" in answer.body
+        assert opened.receiver.authorization_url not in answer.body
+        assert "authorize" not in answer.body
+        assert "set-cookie" not in answer.headers
+    assert told(await hand_in(opened, ADDRESS, cookie)) == "linked"
 
 
 async def test_a_used_key_opens_neither_redirect_nor_outcome() -> None:
@@ -321,78 +295,62 @@ async def test_a_used_key_opens_neither_redirect_nor_outcome() -> None:
         assert receiver.rejected == [RejectedRequest.ALREADY_OPENED] * 3
 
 
-async def test_a_form_can_be_the_first_use_of_a_key() -> None:
-    async with listening(RedirectReceiver()) as opened:
-        again = await hand_in(opened, NOT_OURS)
-        assert again.status == 400
-        assert (await hand_in(opened, ADDRESS)).status == 404
-        assert told(await hand_in(opened, ADDRESS, cookie_of(again))) == "linked"
+async def test_a_form_can_be_the_first_use_of_a_key(opened: Open) -> None:
+    again = await hand_in(opened, NOT_OURS)
+    assert again.status == 400
+    assert (await hand_in(opened, ADDRESS)).status == 404
+    assert told(await hand_in(opened, ADDRESS, cookie_of(again))) == "linked"
 
 
-async def test_the_cookie_is_found_beside_a_planted_one() -> None:
-    async with listening(RedirectReceiver()) as opened:
-        ours = cookie_of(await begin(opened, opened.first))
-        planted = f"oauth-helper-{opened.port}=planted"
-        for cookie in (f"{planted}; {ours}", f"a=b;{ours};{planted}", f"junk; =; {ours}"):
-            assert (await begin(opened, opened.first, cookie)).status == 200
+async def test_the_cookie_is_found_beside_a_planted_one(opened: Open) -> None:
+    ours = cookie_of(await begin(opened, opened.first))
+    planted = f"oauth-helper-{opened.port}=planted"
+    for cookie in (f"{planted}; {ours}", f"a=b;{ours};{planted}", f"junk; =; {ours}"):
+        assert (await begin(opened, opened.first, cookie)).status == 200
 
 
-async def test_after_a_second_use_the_user_gets_one_new_address() -> None:
-    async with listening(RedirectReceiver()) as opened:
+async def test_after_a_second_use_the_user_gets_one_new_address(opened: Open) -> None:
+    await begin(opened, opened.first)
+    for _time in range(5):
         await begin(opened, opened.first)
-        for _ in range(5):
-            await begin(opened, opened.first)
-        [new] = opened.receiver.new_addresses
-        assert 'id="authorize"' in (await begin(opened, key_in(new))).body
-        for _ in range(5):
-            await begin(opened, opened.first)
-        assert len(opened.receiver.new_addresses) == len(set(opened.receiver.new_addresses)) == 2
-        assert opened.receiver.rejected == [RejectedRequest.ALREADY_OPENED] * 10
+    [new] = opened.receiver.new_addresses
+    assert 'id="authorize"' in (await begin(opened, key_in(new))).body
+    for _time in range(5):
+        await begin(opened, opened.first)
+    assert len(opened.receiver.new_addresses) == len(set(opened.receiver.new_addresses)) == 2
+    assert opened.receiver.rejected == [RejectedRequest.ALREADY_OPENED] * 10
 
 
-async def test_a_rejected_request_does_not_use_up_the_key() -> None:
-    async with listening(RedirectReceiver()) as opened:
-        assert is_bare(await ask(opened.port, f"/start?k={opened.first}", Sec_Purpose="prefetch"), 404)
-        assert is_bare(await ask(opened.port, f"/start?k={opened.first}", method="HEAD"), 405)
-        assert is_bare(await ask(opened.port, f"/start?k={opened.first}", Host=f"localhost:{opened.port}"), 404)
-        assert (await begin(opened, opened.first)).status == 200
+async def test_a_rejected_request_does_not_use_up_the_key(opened: Open) -> None:
+    assert is_bare(await ask(opened.port, f"/start?k={opened.first}", Sec_Purpose="prefetch"), 404)
+    assert is_bare(await ask(opened.port, f"/start?k={opened.first}", method="HEAD"), 405)
+    assert is_bare(await ask(opened.port, f"/start?k={opened.first}", Host=f"localhost:{opened.port}"), 404)
+    assert (await begin(opened, opened.first)).status == 200
 
 
-async def test_the_page_links_to_another_key_for_a_private_window() -> None:
-    async with listening(RedirectReceiver()) as opened:
-        page = await begin(opened, opened.first)
-        links = [link["href"] for link in Forms(page.body).all("a") if (link["href"] or "").startswith("/start")]
-        [private] = {key_in(link) for link in links}
-        assert private != opened.first
-        assert private in (await begin(opened, opened.first, cookie_of(page))).body, "the same until it is used"
-        assert 'id="authorize"' in (await begin(opened, private)).body
-        assert private not in (await begin(opened, opened.first, cookie_of(page))).body
-
-
-async def test_a_used_key_does_not_show_the_outcome_without_the_cookie() -> None:
-    receiver = RedirectReceiver(ending=None)
-    async with listening(receiver) as opened:
-        cookie = cookie_of(await begin(opened, opened.first))
-        receiver.judge(ADDRESS, Way.TERMINAL)
-        assert (await begin(opened, opened.first, cookie)).status == 303
-        assert (await begin(opened, opened.first)).status == 404
+async def test_the_page_links_to_another_key_for_a_private_window(opened: Open) -> None:
+    page = await begin(opened, opened.first)
+    links = [link["href"] for link in Forms(page.body).all("a") if (link["href"] or "").startswith("/start")]
+    [private] = {key_in(link) for link in links}
+    assert private != opened.first
+    assert private in (await begin(opened, opened.first, cookie_of(page))).body, "the same until it is used"
+    assert 'id="authorize"' in (await begin(opened, private)).body
+    assert private not in (await begin(opened, opened.first, cookie_of(page))).body
 
 
 @pytest.mark.parametrize("held", [True, False])
-async def test_a_revoked_address_is_404(held: bool) -> None:
-    async with listening(RedirectReceiver()) as opened:
-        start = opened.listener.start(held=held, good_once=False)
-        opened.listener.revoke(start)
-        assert is_bare(await begin(opened, start.key.reveal()), 404)
+async def test_a_revoked_address_is_404(opened: Open, held: bool) -> None:
+    start = opened.listener.start(held=held, good_once=False)
+    opened.listener.revoke(start)
+    assert is_bare(await begin(opened, start.key.reveal()), 404)
 
 
-async def test_a_client_that_waits_at_a_revoked_address_gets_404() -> None:
-    async with listening(RedirectReceiver()) as opened:
-        start = opened.listener.start(held=True, good_once=False)
-        waiting = asyncio.create_task(begin(opened, start.key.reveal()))
-        await ask(opened.port, "/nowhere")  # a later connection, answered: the earlier request is in by now
-        opened.listener.revoke(start)
-        assert is_bare(await waiting, 404)
+async def test_a_client_that_waits_at_a_revoked_address_gets_404(opened: Open) -> None:
+    start = opened.listener.start(held=True, good_once=False)
+    waiting = asyncio.create_task(begin(opened, start.key.reveal()))
+    await ask(opened.port, "/nowhere")  # a later connection, answered: the earlier request is in by now
+    opened.listener.revoke(start)
+    assert is_bare(await waiting, 404)
 
 
 def target(start: EntryLink) -> str:
@@ -417,41 +375,24 @@ async def _where(opened: Open, start: EntryLink) -> str:
     return answer.headers.get("location", f"{answer.status} {'authorize' in answer.body}")
 
 
-async def test_a_held_address_waits_until_its_target_is_known() -> None:
-    async with listening(RedirectReceiver()) as opened:
-        start = opened.listener.start(held=True, good_once=False)
-        waiting = await asked(opened, start)
-        start.lead("https://console.example/oauth?selftest=1")
-        assert await waiting == "page, then https://console.example/oauth?selftest=1", "a navigation of its own"
-        start.lead("https://github.com/login")
-        assert await _where(opened, start) == "https://github.com/login", "who comes later goes on at once"
+async def test_a_held_address_waits_until_its_target_is_known(opened: Open) -> None:
+    start = opened.listener.start(held=True, good_once=False)
+    waiting = await asked(opened, start)
+    start.lead("https://console.example/oauth?selftest=1")
+    assert await waiting == "page, then https://console.example/oauth?selftest=1", "a navigation of its own"
+    start.lead("https://github.com/login")
+    assert await _where(opened, start) == "https://github.com/login", "who comes later goes on at once"
 
 
-async def test_a_held_address_becomes_the_page_if_the_window_fails() -> None:
-    async with listening(RedirectReceiver()) as opened:
-        start = opened.listener.start(held=True, good_once=False)
-        waiting = await asked(opened, start)
-        start.lead(None)
-        assert await waiting == "200 True"
-        page = await ask(opened.port, target(start))
-        assert f'action="/redirect?k={start.key.reveal()}"' in page.body
-        assert told(await paste(opened._replace(key=start.key.reveal()), ADDRESS)) == "linked"
-        assert (await _where(opened, start)).startswith("/done?k=")
-
-
-async def test_every_address_has_its_own_key() -> None:
-    async with listening(RedirectReceiver()) as opened:
-        starts = [opened.listener.start() for _ in range(3)]
-        assert len({start.address for start in starts}) == 3
-        for start in starts:
-            assert await _where(opened, start) == "200 True"
-        assert (await ask(opened.port, f"/start?k={opened.key}x")).status == 404
-
-
-async def test_closing_releases_held_requests() -> None:
-    async with listening(RedirectReceiver()) as opened:
-        waiting = await asked(opened, opened.listener.start(held=True, good_once=False))
+async def test_a_held_address_becomes_the_page_if_the_window_fails(opened: Open) -> None:
+    start = opened.listener.start(held=True, good_once=False)
+    waiting = await asked(opened, start)
+    start.lead(None)
     assert await waiting == "200 True"
+    page = await ask(opened.port, target(start))
+    assert f'action="/redirect?k={start.key.reveal()}"' in page.body
+    assert told(await paste(opened._replace(key=start.key.reveal()), ADDRESS)) == "linked"
+    assert (await _where(opened, start)).startswith("/done?k=")
 
 
 async def test_there_is_no_address_before_the_listener_serves() -> None:
@@ -495,22 +436,6 @@ async def test_a_page_has_a_donekey_of_its_own_and_may_connect_only_to_the_liste
     assert "connect-src 'none'" in final.headers["content-security-policy"]
 
 
-async def test_a_page_gets_the_outcome_before_the_listener_closes() -> None:
-    async with listening(RedirectReceiver()) as opened:
-        page = await asking(opened)
-        opened.receiver.judge(ADDRESS, Way.TERMINAL)
-    assert told(page.result()) == "linked"
-
-
-async def test_a_page_can_ask_again_while_the_listener_closes() -> None:
-    async with asyncio.TaskGroup() as tasks, listening(RedirectReceiver(), patience=0.01) as opened:
-        nothing = await ask(opened.port, done(opened), **SCRIPT)
-        assert is_bare(nothing, 204)
-        opened.receiver.judge(ADDRESS, Way.TERMINAL)
-        page = tasks.create_task(ask(opened.port, done(opened), **SCRIPT))
-    assert told(page.result()) == "linked"
-
-
 async def test_a_page_that_asks_does_not_replace_a_tab_that_was_redirected() -> None:
     receiver = RedirectReceiver()
     async with asyncio.TaskGroup() as tasks, listening(receiver, patience=0.01) as opened:
@@ -543,39 +468,37 @@ async def test_a_page_of_an_earlier_attempt_is_sent_to_the_next_one() -> None:
         assert told(await fresh) == "linked"
 
 
-async def test_a_page_stays_at_its_own_address_when_the_same_link_starts_over() -> None:
-    async with listening(RedirectReceiver()) as opened:
-        page = await ask(opened.port, f"/start?k={opened.key}")
-        [target] = Forms(page.body).all("body")[0].values()
-        opened.listener.start_over("https://github.com/login?state=second")
-        answer = await ask(opened.port, target or "", **SCRIPT)
-        assert answer.headers["location"] == f"{opened.listener.address}/start?k={opened.key}"
-        await opened.listener.serve(RedirectReceiver())
-        assert opened.listener.handed_on
-        opened.listener.handed_on.lead(None)
-        answer = await ask(opened.port, target or "", **SCRIPT)
-        assert "/start?k=" in answer.headers["location"]
-        assert opened.key not in answer.headers["location"]
+async def test_a_page_stays_at_its_own_address_when_the_same_link_starts_over(opened: Open) -> None:
+    page = await ask(opened.port, f"/start?k={opened.key}")
+    [target] = Forms(page.body).all("body")[0].values()
+    opened.listener.start_over("https://github.com/login?state=second")
+    answer = await ask(opened.port, target or "", **SCRIPT)
+    assert answer.headers["location"] == f"{opened.listener.address}/start?k={opened.key}"
+    await opened.listener.serve(RedirectReceiver())
+    assert opened.listener.handed_on
+    opened.listener.handed_on.lead(None)
+    answer = await ask(opened.port, target or "", **SCRIPT)
+    assert "/start?k=" in answer.headers["location"]
+    assert opened.key not in answer.headers["location"]
 
 
-async def test_donekey_leads_to_one_time_addresses_of_the_next_attempt() -> None:
-    async with listening(RedirectReceiver()) as opened:
-        opened.listener.start_over("https://github.com/login?state=second")
+async def test_donekey_leads_to_one_time_addresses_of_the_next_attempt(opened: Open) -> None:
+    opened.listener.start_over("https://github.com/login?state=second")
 
-        async def lead_on() -> str:
-            onward = urlsplit((await ask(opened.port, done(opened))).headers["location"])
-            return f"{onward.path}?{onward.query}"
+    async def lead_on() -> str:
+        onward = urlsplit((await ask(opened.port, done(opened))).headers["location"])
+        return f"{onward.path}?{onward.query}"
 
-        first = await lead_on()
-        assert first == await lead_on(), "the same until it is used"
-        tab = await ask(opened.port, first)
-        assert "state=second" in tab.body
-        stranger = await ask(opened.port, first)
-        assert (stranger.status, "state=second" in stranger.body) == (404, False)
-        assert (await ask(opened.port, first, Cookie=tab.headers["set-cookie"].partition(";")[0])).status == 303
-        second = await lead_on()
-        assert second != first, "another tab may wait for the same"
-        assert "state=second" in (await ask(opened.port, second)).body
+    first = await lead_on()
+    assert first == await lead_on(), "the same until it is used"
+    tab = await ask(opened.port, first)
+    assert "state=second" in tab.body
+    stranger = await ask(opened.port, first)
+    assert (stranger.status, "state=second" in stranger.body) == (404, False)
+    assert (await ask(opened.port, first, Cookie=tab.headers["set-cookie"].partition(";")[0])).status == 303
+    second = await lead_on()
+    assert second != first, "another tab may wait for the same"
+    assert "state=second" in (await ask(opened.port, second)).body
 
 
 JSON = "application/json"
@@ -599,35 +522,26 @@ async def test_a_delivery_that_accepts_json_gets_json() -> None:
     assert opened.receiver.taken == [Way.DELIVER]
 
 
-@pytest.mark.parametrize("accepted", ["text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", "*/*"])
-async def test_a_delivery_that_accepts_anything_else_gets_the_page(accepted: str) -> None:
-    async with listening(RedirectReceiver()) as opened:
-        assert "<form" in (await handed_over(opened, "nothing", Accept=accepted)).body
-        assert told(await handed_over(opened, ADDRESS, Accept=accepted)) == "linked"
+async def test_a_rejected_delivery_is_400_with_reason_and_hint(opened: Open) -> None:
+    answer = await handed_over(opened, f"https://c.example{DIRECT}?code=pasted-canary&state=stale")
+    assert answer.status == 400
+    with pytest.raises(RedirectRejectedError, match="not ours: foreign-state") as rejected:
+        read_outcome(answer.body)
+    assert rejected.value.reason == "foreign-state"
+    assert rejected.value.hint.startswith("Copy the whole address")
+    assert "pasted-canary" not in answer.body
+    await genuine(opened)
 
 
-async def test_a_rejected_delivery_is_400_with_reason_and_hint() -> None:
-    async with listening(RedirectReceiver()) as opened:
-        answer = await handed_over(opened, f"https://c.example{DIRECT}?code=pasted-canary&state=stale")
-        assert answer.status == 400
-        with pytest.raises(RedirectRejectedError, match="not ours: foreign-state") as rejected:
+async def test_an_unreadable_or_too_long_delivery_gets_json(opened: Open) -> None:
+    too_long = await handed_over(opened, "x" * 70_000)
+    unreadable = await handed_over(opened, "x", Content_Type="multipart/form-data")
+    assert (too_long.status, unreadable.status) == (413, 400)
+    for answer, reason in ((too_long, "too-long"), (unreadable, "unreadable")):
+        with pytest.raises(RedirectRejectedError) as rejected:
             read_outcome(answer.body)
-        assert rejected.value.reason == "foreign-state"
-        assert rejected.value.hint.startswith("Copy the whole address")
-        assert "pasted-canary" not in answer.body
-        await genuine(opened)
-
-
-async def test_an_unreadable_or_too_long_delivery_gets_json() -> None:
-    async with listening(RedirectReceiver()) as opened:
-        too_long = await handed_over(opened, "x" * 70_000)
-        unreadable = await handed_over(opened, "x", Content_Type="multipart/form-data")
-        assert (too_long.status, unreadable.status) == (413, 400)
-        for answer, reason in ((too_long, "too-long"), (unreadable, "unreadable")):
-            with pytest.raises(RedirectRejectedError) as rejected:
-                read_outcome(answer.body)
-            assert rejected.value.reason == reason
-        assert opened.receiver.untouched
+        assert rejected.value.reason == reason
+    assert opened.receiver.untouched
 
 
 async def test_outcome_returns_the_outcome_and_changes_nothing() -> None:
@@ -724,13 +638,6 @@ async def test_start_leads_to_the_outcome_after_the_redirect() -> None:
         assert told(await ask(opened.port, start.headers["location"])) == "waiting"
 
 
-async def test_start_leads_to_the_outcome_after_the_end() -> None:
-    async with listening(RedirectReceiver()) as opened:
-        opened.receiver.end(LINKED)
-        start = await ask(opened.port, f"/start?k={opened.key}")
-        assert told(await ask(opened.port, start.headers["location"])) == "linked"
-
-
 async def test_a_waiting_browser_gets_an_unknown_outcome_if_the_command_stops() -> None:
     async with asyncio.TaskGroup() as tasks, listening(RedirectReceiver(ending=None)) as opened:
         page = tasks.create_task(paste(opened, ADDRESS))
@@ -756,13 +663,6 @@ async def test_a_client_that_connects_early_is_answered_when_serving_begins() ->
         assert answer.status == 303
         await ask(int(port), answer.headers["location"])
         writer.close()
-
-
-@pytest.mark.parametrize("repo_type", RepoType)
-async def test_the_page_names_the_git_host_that_is_being_linked(repo_type: RepoType) -> None:
-    async with listening(RedirectReceiver(repo_type=repo_type)) as opened:
-        page = await ask(opened.port, f"/start?k={opened.key}")
-    assert f"Continue to {repo_type.display_name}<" in page.body
 
 
 async def test_no_other_program_can_use_the_port() -> None:
@@ -795,17 +695,6 @@ async def test_a_listener_that_never_served_frees_its_port() -> None:
         await asyncio.open_connection("127.0.0.1", port)
     async with Listener(port):
         pass
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="other systems have other options")
-async def test_the_listening_socket_is_not_shared() -> None:
-    from oauth_helper.listener.server import listen  # noqa: PLC0415 - the one test beneath the public face
-
-    with listen(None) as sock:
-        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR) == 0
-        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT) == 0
-        assert sock.getsockname()[0] == "127.0.0.1"
-        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) == 1
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no low port is reserved there")
@@ -845,11 +734,10 @@ async def test_the_ipv6_port_is_held_and_refuses_connections() -> None:
         next_one.bind(("::1", opened.port))
 
 
-async def test_the_final_page_deletes_the_cookie() -> None:
-    async with listening(RedirectReceiver()) as opened:
-        first = await ask(opened.port, f"/start?k={opened.first}")
-        answer = await ask(opened.port, GENUINE)
-        cookie = first.headers["set-cookie"].partition(";")[0]
-        done = await ask(opened.port, answer.headers["location"], Cookie=cookie)
-        assert done.headers["set-cookie"].startswith(f'{cookie.partition("=")[0]}=""; ')
-        assert "max-age=0" in done.headers["set-cookie"].lower()
+async def test_the_final_page_deletes_the_cookie(opened: Open) -> None:
+    first = await ask(opened.port, f"/start?k={opened.first}")
+    answer = await ask(opened.port, GENUINE)
+    cookie = first.headers["set-cookie"].partition(";")[0]
+    done = await ask(opened.port, answer.headers["location"], Cookie=cookie)
+    assert done.headers["set-cookie"].startswith(f'{cookie.partition("=")[0]}=""; ')
+    assert "max-age=0" in done.headers["set-cookie"].lower()

@@ -13,11 +13,10 @@ from listener.raw_client import (
     GENUINE,
     OURS,
     STATE,
-    RedirectReceiver,
+    Open,
     ask,
     genuine,
     is_bare,
-    listening,
     paste,
     say,
 )
@@ -162,27 +161,26 @@ def test_other_pages_prefetches_frames_and_sub_resources_are_rejected(
         assert refusal("POST" if target == REDIRECT else "GET", target, headers) == Refusal(rejected)
 
 
-async def test_a_rejected_request_has_no_effect_and_its_answer_tells_nothing() -> None:
-    async with listening(RedirectReceiver()) as opened:
-        here = f"Host: 127.0.0.1:{opened.port}\r\n\r\n"
-        answers = [
-            await ask(opened.port, "/favicon.ico"),
-            await ask(opened.port, "/start?k=wrong"),
-            await ask(opened.port, GENUINE, Host=f"localhost:{opened.port}"),
-            await ask(opened.port, GENUINE, Origin="https://evil.example"),
-            await ask(opened.port, GENUINE, Sec_Purpose="prefetch"),
-            await ask(opened.port, GENUINE, Sec_Fetch_Dest="image"),
-            await paste(opened, ADDRESS, Origin="https://evil.example"),
-            await ask(opened.port, f"/redirect?{urlencode({'redirect': ADDRESS})}", method="POST"),
-            await say(opened.port, f"GET {GENUINE} HTTP/1.0\r\n\r\n"),
-            await say(opened.port, f"GET http://evil.example{GENUINE} HTTP/1.1\r\n{here}"),
-            await say(opened.port, f"CONNECT 127.0.0.1:{opened.port} HTTP/1.1\r\n{here}"),
-        ]
-        assert all(is_bare(answer, 404) for answer in answers)
-        assert is_bare(await ask(opened.port, GENUINE, method="HEAD"), 405)
-        assert len(opened.receiver.rejected) == len(answers) + 1
-        assert opened.receiver.untouched
-        await genuine(opened)
+async def test_a_rejected_request_has_no_effect_and_its_answer_tells_nothing(opened: Open) -> None:
+    here = f"Host: 127.0.0.1:{opened.port}\r\n\r\n"
+    answers = [
+        await ask(opened.port, "/favicon.ico"),
+        await ask(opened.port, "/start?k=wrong"),
+        await ask(opened.port, GENUINE, Host=f"localhost:{opened.port}"),
+        await ask(opened.port, GENUINE, Origin="https://evil.example"),
+        await ask(opened.port, GENUINE, Sec_Purpose="prefetch"),
+        await ask(opened.port, GENUINE, Sec_Fetch_Dest="image"),
+        await paste(opened, ADDRESS, Origin="https://evil.example"),
+        await ask(opened.port, f"/redirect?{urlencode({'redirect': ADDRESS})}", method="POST"),
+        await say(opened.port, f"GET {GENUINE} HTTP/1.0\r\n\r\n"),
+        await say(opened.port, f"GET http://evil.example{GENUINE} HTTP/1.1\r\n{here}"),
+        await say(opened.port, f"CONNECT 127.0.0.1:{opened.port} HTTP/1.1\r\n{here}"),
+    ]
+    assert all(is_bare(answer, 404) for answer in answers)
+    assert is_bare(await ask(opened.port, GENUINE, method="HEAD"), 405)
+    assert len(opened.receiver.rejected) == len(answers) + 1
+    assert opened.receiver.untouched
+    await genuine(opened)
 
 
 @pytest.mark.parametrize(
@@ -196,8 +194,9 @@ async def test_a_rejected_request_has_no_effect_and_its_answer_tells_nothing() -
         ("", "no-redirect"),
     ],
 )
-async def test_a_forged_redirect_is_400_and_the_genuine_one_is_received_afterwards(query: str, reason: str) -> None:
-    async with listening(RedirectReceiver()) as opened:
-        assert (await ask(opened.port, f"{DIRECT}?{query}")).status == 400
-        assert opened.receiver.ignored == [reason]
-        await genuine(opened)
+async def test_a_forged_redirect_is_400_and_the_genuine_one_is_received_afterwards(
+    opened: Open, query: str, reason: str
+) -> None:
+    assert (await ask(opened.port, f"{DIRECT}?{query}")).status == 400
+    assert opened.receiver.ignored == [reason]
+    await genuine(opened)

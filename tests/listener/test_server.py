@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import resource
 import shutil
 import socket
@@ -44,7 +43,7 @@ from oauth_helper.events import Failed, RejectedRequest, Way
 from oauth_helper.i18n import Language
 from oauth_helper.listener.handlers import Listener
 from oauth_helper.listener.pages import Pages
-from oauth_helper.listener.server import hold_ipv6, is_other_user
+from oauth_helper.listener.server import is_other_user
 from oauth_helper.sandbox import Sandbox
 from oauth_helper.servicestage.client import ServiceStageClient
 
@@ -58,19 +57,6 @@ def port() -> int:
     return found
 
 
-@contextmanager
-def no_file_to_open() -> Iterator[None]:
-    """Let this process open nothing more, sockets among it."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    free = os.dup(0)
-    os.close(free)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-
-
 async def test_the_redirect_is_received_if_another_program_has_the_ipv6_port(port: int) -> None:
     with socket.socket(socket.AF_INET6) as theirs:
         theirs.bind(("::1", port))
@@ -81,11 +67,6 @@ async def test_the_redirect_is_received_if_another_program_has_the_ipv6_port(por
             await ask(port, answer.headers["location"])
         assert theirs.getsockname()[1] == port, "theirs it still is"
     assert receiver.taken == [Way.DIRECT]
-
-
-def test_the_ipv6_port_is_not_held_if_no_socket_is_available(port: int) -> None:
-    with no_file_to_open():
-        assert hold_ipv6(port) is None
 
 
 SILENT = 1000
@@ -112,13 +93,12 @@ def is_closed(sock: socket.socket) -> bool:
         return True
 
 
-async def test_a_thousand_silent_connections_do_not_block_the_redirect() -> None:
-    async with listening(RedirectReceiver()) as opened:
-        with silent_connections(opened, SILENT) as sockets:
-            await genuine(opened)
-            still_open = [sock for sock in sockets if not is_closed(sock)]
-            assert len(still_open) <= MOST
-            assert still_open == sockets[-len(still_open) :], "the oldest were closed"
+async def test_a_thousand_silent_connections_do_not_block_the_redirect(opened: Open) -> None:
+    with silent_connections(opened, SILENT) as sockets:
+        await genuine(opened)
+        still_open = [sock for sock in sockets if not is_closed(sock)]
+        assert len(still_open) <= MOST
+        assert still_open == sockets[-len(still_open) :], "the oldest were closed"
 
 
 async def test_a_connection_that_waits_for_an_answer_is_never_closed() -> None:
@@ -334,24 +314,22 @@ async def test_malformed_http_is_rejected_without_a_body_and_not_logged(
     assert "127.0.0.1" not in caplog.text
 
 
-async def test_tls_is_recognised_and_rejected() -> None:
-    async with listening(RedirectReceiver()) as opened:
-        with pytest.raises((ssl.SSLError, ConnectionError)):
-            await asyncio.open_connection("127.0.0.1", opened.port, ssl=ssl.create_default_context())
-        assert opened.receiver.rejected == [RejectedRequest.HTTPS]
-        await genuine(opened)
+async def test_tls_is_recognised_and_rejected(opened: Open) -> None:
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        await asyncio.open_connection("127.0.0.1", opened.port, ssl=ssl.create_default_context())
+    assert opened.receiver.rejected == [RejectedRequest.HTTPS]
+    await genuine(opened)
 
 
-async def test_line_breaks_in_a_redirect_reach_no_header() -> None:
-    async with listening(RedirectReceiver()) as opened:
-        query = f"error=a%0d%0aX-Injected:%201&error_description=%0d%0a%0d%0a<b>&state={quote(STATE)}"
-        answer = await ask(opened.port, f"{DIRECT}?{query}")
-        page = await ask(opened.port, answer.headers["location"])
-        assert "x-injected" not in answer.headers | page.headers
-        assert "<b>" not in page.body
-        outcome = await opened.receiver.outcome()
-        assert isinstance(outcome, Failed)
-        assert isinstance(outcome.error, AuthorizationDeniedError)
+async def test_line_breaks_in_a_redirect_reach_no_header(opened: Open) -> None:
+    query = f"error=a%0d%0aX-Injected:%201&error_description=%0d%0a%0d%0a<b>&state={quote(STATE)}"
+    answer = await ask(opened.port, f"{DIRECT}?{query}")
+    page = await ask(opened.port, answer.headers["location"])
+    assert "x-injected" not in answer.headers | page.headers
+    assert "<b>" not in page.body
+    outcome = await opened.receiver.outcome()
+    assert isinstance(outcome, Failed)
+    assert isinstance(outcome.error, AuthorizationDeniedError)
 
 
 async def test_every_answer_has_the_security_headers() -> None:

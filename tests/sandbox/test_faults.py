@@ -3,10 +3,9 @@
 import asyncio
 import time
 from collections.abc import Iterable
-from contextlib import AsyncExitStack, closing, suppress
+from contextlib import AsyncExitStack, suppress
 
 import pytest
-from aiohttp import ClientConnectorError, ClientSession, web
 from sandbox.sandbox_user import NAME, OF_SERVICESTAGE, SandboxUser, sandbox_user
 from support.link_script import until
 
@@ -14,7 +13,6 @@ from oauth_helper.credentials import AccessKey
 from oauth_helper.errors import (
     CodeOrStateInvalidError,
     CredentialsError,
-    NameTakenError,
     NotPermittedError,
     OAuthHelperError,
     RefusedError,
@@ -23,7 +21,7 @@ from oauth_helper.errors import (
     UnusableAnswerError,
     UsageError,
 )
-from oauth_helper.sandbox.faults import Call, Fault, Kind, Server, address_of, open_port
+from oauth_helper.sandbox.faults import Call, Fault, Kind
 from oauth_helper.secret import Secret
 
 ENDINGS: dict[Kind, tuple[type[OAuthHelperError], str | None]] = {
@@ -129,23 +127,6 @@ async def test_after_a_gateway_timeout_the_exchange_is_still_handled() -> None:
         assert user.sandbox.exchanges[0].created
 
 
-async def test_the_exchanges_show_one_that_was_sent_too_early() -> None:
-    async with sandbox_user("exchange=504", duration=0.2) as user:
-        await user.consent()
-        with pytest.raises(UnusableAnswerError):
-            await user.exchange()
-        await user.exchange()
-        async with asyncio.timeout(5):
-            while user.sandbox.exchanges[0].ended_at is None:
-                await user.names()
-        first, second = user.sandbox.exchanges
-        assert first.ended_at
-        assert first.arrived_at < second.arrived_at < first.ended_at
-        assert (first.created, second.created) == (False, True)
-        with pytest.raises(NameTakenError):
-            await user.exchange()
-
-
 async def test_a_refused_exchange_created_nothing() -> None:
     async with sandbox_user() as user:
         user.code = user.state = Secret("unknown")
@@ -155,17 +136,6 @@ async def test_a_refused_exchange_created_nothing() -> None:
         assert record.ended_at
         assert record.arrived_at <= record.ended_at
         assert not record.created
-
-
-async def test_a_hanging_exchange_ends_when_its_client_leaves() -> None:
-    async with sandbox_user("exchange=hang") as user:
-        await user.consent()
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.1):
-                await user.exchange()
-        async with asyncio.timeout(5):
-            while user.sandbox.exchanges[0].ended_at is None:
-                await user.names()
 
 
 @pytest.mark.parametrize(("status", "text"), [(404, "Not Found"), (502, "Bad Gateway"), (503, "Service Unavailable")])
@@ -260,23 +230,6 @@ async def test_a_refusal_closes_all_idle_connections() -> None:
             with pytest.raises(UnreachableError) as caught:
                 await user.exchange()
             assert not caught.value.sent
-
-
-async def test_a_closed_port_reopens_at_its_first_time() -> None:
-    with closing(open_port()) as port:
-        address = address_of(port)
-        async with Server(web.Application(), port) as closable_port, ClientSession() as session:
-            await closable_port.shut(0.1)
-            await closable_port.shut(60)
-            with pytest.raises(ClientConnectorError):
-                await session.get(address)
-            status = None
-            async with asyncio.timeout(5):
-                while status is None:
-                    with suppress(ClientConnectorError):
-                        async with session.get(address) as response:
-                            status = response.status
-            assert status == 404
 
 
 async def test_a_stale_fault_closes_a_reused_connection() -> None:

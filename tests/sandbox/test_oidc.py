@@ -226,12 +226,6 @@ async def test_the_metadata_of_another_issuer_is_refused(provider: FakeProvider)
     assert "https://git.example.com" in (await failure(provider.address)).message
 
 
-async def test_a_final_slash_of_the_issuer_does_not_matter(provider: FakeProvider) -> None:
-    provider.changes = {"issuer": f"{provider.address}/"}
-    async with using(provider, f"{provider.address}/") as user:
-        assert (await user.create()).name == "my-auth"
-
-
 @pytest.mark.parametrize("error", ["invalid_grant", "invalid_client"])
 async def test_a_refused_code_is_0402_and_its_reason_is_a_warning(provider: FakeProvider, error: str) -> None:
     provider.token = answering(401 if error == "invalid_client" else 400, {"error": error})

@@ -162,15 +162,6 @@ async def test_a_code_with_a_challenge_is_refused() -> None:
         assert (refused["error"], refused["detail"]) == ("invalid_grant", "code_verifier must be provided")
 
 
-async def test_with_a_wrong_client_secret_every_code_is_refused(host: Host) -> None:
-    known = host.provider.registration
-    async with opened(host.provider, Registration(known.issuer, known.client_id, Secret("wrong"))) as wrong:
-        code = await wrong.code()
-        with pytest.raises(CodeOrStateInvalidError):
-            await wrong.create("my-auth", code)
-        assert wrong.warnings == ["The Git host refused the code (invalid_client)"]
-
-
 async def test_client_id_and_secret_are_form_encoded() -> None:
     odd = oidc_provider(client_id="service:stage 100%+~", client_secret="a:b c%2Fd+e~f&=" * 3)
     async with odd as provider, opened(provider) as host:

@@ -267,13 +267,6 @@ async def test_a_key_that_is_wrong_or_may_not_list_is_refused(sandbox: Sandbox, 
         client.close()
 
 
-async def test_the_sdk_links_a_private_host_with_a_token(vendor: Vendor, sandbox: Sandbox) -> None:
-    v2, host = vendor.v2, "https://192.168.1.1:8080/gitlab"
-    body = v2.AccessToken(name="private", token=sandbox.personal_token.reveal(), host=host)
-    made = await vendor.call("create_personal_auth", v2.CreatePersonalAuthRequest(repo_type="gitlab", body=body))
-    assert (made.authorization.token_type, made.authorization.repo_host) == ("personal", host)
-
-
 async def test_the_sdk_sees_a_namespace_with_a_slash(vendor: Vendor, sandbox: Sandbox) -> None:
     v2 = vendor.v2
     await create_personal_auth(vendor, sandbox)

@@ -1,0 +1,14 @@
+"""A listener that waits for the redirect of a test."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+from listener.raw_client import Open, RedirectReceiver, listening
+
+
+@pytest.fixture
+async def opened() -> AsyncIterator[Open]:
+    async with listening(RedirectReceiver()) as opened:
+        yield opened
