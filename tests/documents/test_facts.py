@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+from documents.documents import ROOT, blocks, section, text_of
 from link.fault_table import COLUMNS, cells
+from models.examples import EVENTS
 from support.command_runner import commands
-from support.documents import ROOT, blocks, section, text_of
-from support.examples import EVENTS
 from support.promised_json import read_event
 
 from oauth_helper import errors, events

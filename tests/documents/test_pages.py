@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 import pytest
+from documents.documents import CHINESE, ENGLISH, IS_REWRITING, PAGES, ROOT, commands, outputs_of, text_of, with_outputs
 from support.chinese import CHINESE as CHINESE_LOCALE
-from support.documents import CHINESE, ENGLISH, IS_REWRITING, PAGES, ROOT, commands, outputs_of, text_of, with_outputs
 
 DOCUMENTS = [*PAGES, *(ROOT / name for name in ("SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md"))]
 BANNED = re.compile(

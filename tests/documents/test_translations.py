@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from babel.messages.pofile import read_po
+from documents.documents import ENGLISH, text_of, translation_of
 from support.chinese import ENGLISH_WORDS
-from support.documents import ENGLISH, text_of, translation_of
 from support.message_sources import PACKAGE, english_of, translations_of
 
 PAIRS = [page for page in ENGLISH if translation_of(page).exists()]

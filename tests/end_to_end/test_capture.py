@@ -15,9 +15,9 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 from aiohttp import ClientSession, CookieJar, web
+from sandbox.oidc_provider import OidcProvider, go_through, oidc_provider
 from support.command_runner import Ended, commands, error_of, use_temporary_folder
 from support.link_script import delivered, scripted
-from support.oidc_provider import OidcProvider, go_through, oidc_provider
 from support.recorded_events import RecordedEvents
 from support.screen import terminal
 from support.window_links import program_of

@@ -10,8 +10,18 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
+from end_to_end.blocked_cloud import (
+    CREATED,
+    EARLIER,
+    Cloud,
+    assert_resumes,
+    behind,
+    gateway,
+    linked,
+    page,
+    redirect_for,
+)
 from link.fake_link import FakeService, does_nothing, fail_with
-from support.blocked_cloud import CREATED, EARLIER, Cloud, assert_resumes, behind, gateway, linked, page, redirect_for
 from support.command_runner import Ended, commands, error_of, line_with
 from support.fake_servicestage import KEY, FakeServiceStage, Received
 from support.link_script import LINK, NAME, bring, delivered, entries, scripted, until

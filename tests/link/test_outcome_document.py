@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.examples import TEXTS, error_classes, errors_of
+from models.examples import TEXTS, error_classes, errors_of
 
 from oauth_helper.errors import (
     AuthorizationDeniedError,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from support.npm_package import npm_package
 
 if TYPE_CHECKING:
-    from support.browser_session import Tab
+    from browsers.browser_session import Tab
 
 _PACKAGE: Final = "axe-core@4.14.1"
 _FOUND: Final = """[...axeFound.violations].map((rule) =>

@@ -11,10 +11,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import pytest
 import pytest_asyncio
 from aiohttp import web
+from browsers.browser_session import Browser, Chromium, Firefox, Tab
 from listener.axe import axe_core, violations
 from listener.listener_pages import gallery
 from listener.raw_client import ADDRESS, DENIAL, DIRECT, LINKED, OURS, Open, RedirectReceiver, listening
-from support.browser_session import Browser, Chromium, Firefox, Tab
 
 from oauth_helper.events import RejectedRequest, Way
 from oauth_helper.models import RepoType

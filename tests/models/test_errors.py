@@ -4,7 +4,7 @@ import errno
 import re
 
 import pytest
-from support.examples import error_classes
+from models.examples import error_classes
 
 from oauth_helper.errors import (
     MachineError,

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
-from support.examples import EVENTS
+from models.examples import EVENTS
 
 from oauth_helper.events import (
     Captured,

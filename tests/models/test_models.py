@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.examples import RECORD
+from models.examples import RECORD
 from support.repo_type_contract import TYPES
 
 from oauth_helper.errors import IllegalNameError

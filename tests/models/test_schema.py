@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator, ValidationError
-from support.examples import EVENTS, RECORD, TEXTS, error_classes, errors_of
+from models.examples import EVENTS, RECORD, TEXTS, error_classes, errors_of
 from support.promised_json import read_event, validator
 
 from oauth_helper import events, redirect

@@ -10,9 +10,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from sandbox.oidc_provider import LOGIN, OidcProvider, go_through, oidc_provider
 from support.command_runner import Ended, commands, error_of, line_with
 from support.link_script import delivered, scripted
-from support.oidc_provider import LOGIN, OidcProvider, go_through, oidc_provider
 from support.promised_json import read_authorization
 from yarl import URL
 

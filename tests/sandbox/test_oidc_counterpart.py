@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from sandbox.oidc_provider import LOGIN, OidcProvider, go_through, oidc_provider
 from support.command_runner import commands, error_of, records
 from support.link_script import delivered, scripted
-from support.oidc_provider import LOGIN, OidcProvider, go_through, oidc_provider
 
 from oauth_helper.errors import CodeOrStateInvalidError
 from oauth_helper.models import Authorization, RepoType

@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
-from support.browser_session import Browser, Chromium, Firefox, Tab
+from browsers.browser_session import Browser, Chromium, Firefox, Tab
+from sandbox.oidc_provider import LOGIN, OidcProvider, oidc_provider
 from support.command_runner import commands, use_temporary_folder
 from support.link_script import Script, scripted
-from support.oidc_provider import LOGIN, OidcProvider, oidc_provider
 from support.recorded_events import RecordedEvents
 from support.thoroughness import some_of
 from support.window_links import link, program_of

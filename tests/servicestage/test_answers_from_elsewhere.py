@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 from aiohttp import web
-from support.blocked_cloud import CREATED, EARLIER, PAGE, Cloud, assert_resumes, behind, gateway, linked, page
+from end_to_end.blocked_cloud import CREATED, EARLIER, PAGE, Cloud, assert_resumes, behind, gateway, linked, page
 from support.command_runner import commands
 from support.link_script import NAME, entries
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from settings.identity_server import SECRET, IdentityServer
 from support.fake_servicestage import PROJECT
-from support.identity_server import SECRET, IdentityServer
 
 from oauth_helper import ServiceStageClient, find_credentials
 from oauth_helper.credential_sources import (

@@ -8,8 +8,8 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+from settings.identity_server import IdentityServer
 from support.fake_servicestage import PROJECT
-from support.identity_server import IdentityServer
 
 from oauth_helper import ServiceStageClient, find_credentials
 from oauth_helper.errors import CredentialsError

@@ -21,9 +21,9 @@ from typing import Final
 
 import aiohttp
 import pyte
+from browsers.browser_session import Chromium
 from rich.console import Console
 from rich.text import Text
-from support.browser_session import Chromium
 from support.command_runner import commands, line_with
 from support.screen import COLUMNS, terminal
 from yarl import URL

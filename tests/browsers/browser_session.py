@@ -14,7 +14,7 @@ import json
 import os
 from typing import Any, Final
 
-from support.browser_base import Browser, BrowserError, Tab
+from browsers.browser_base import Browser, BrowserError, Tab
 
 __all__ = ["Browser", "BrowserError", "Chromium", "Firefox", "Tab"]
 
