@@ -128,7 +128,7 @@ def find_made(pending: Pending, listed: list[Authorization]) -> Authorization | 
     """Return what a pending exchange created: its name and type, and not the record that existed before."""
     for one in listed:
         # If the server leaves create_time out, only the deletion of the old record tells them apart.
-        is_old = one.create_time == pending.stood_since and (one.create_time != 0 or not pending.is_deleted)
+        is_old = one.create_time == pending.existing_since and (one.create_time != 0 or not pending.is_deleted)
         if one.name == pending.target.name and one.is_of(pending.repo_type) and not is_old:
             return one
     return None
@@ -224,7 +224,7 @@ class Exchange:
 
         The authorization that has the name is deleted first. Raises as :meth:`run`.
         """
-        self.pending = replace(self.pending, stood_since=replacing.create_time, sent_at=None)
+        self.pending = replace(self.pending, existing_since=replacing.create_time, sent_at=None)
         self._last_error, self._is_unclear, self._attempts = None, False, 0
         return await self.run()
 
@@ -279,7 +279,7 @@ class Exchange:
         if self._service.must_renew_credentials:
             self._save(self.pending)
             await self._service.renew_credentials()
-        if self.pending.stood_since is not None and not self.pending.is_deleted:
+        if self.pending.existing_since is not None and not self.pending.is_deleted:
             await self._check_existing_again()
             self._save(self.pending)
             # A deletion that is carried out late would delete the new authorization.
@@ -383,7 +383,7 @@ class Exchange:
         Raises:
             NameTakenError: It was.
         """
-        name, existing_since = self.pending.target.name, self.pending.stood_since
+        name, existing_since = self.pending.target.name, self.pending.existing_since
         listed = await self._verify(lambda listed: listed) if self._is_resumed else None
         if any(one.name == name and one.create_time != existing_since for one in listed or ()):
             again = f"`oauth-helper link {self.pending.repo_type} --name {name} --if-exists replace`"
@@ -468,7 +468,7 @@ class Exchange:
 
     def _what_happened(self) -> Text:
         name = self.pending.target.name
-        if self.pending.stood_since is not None and not self.pending.is_deleted:
+        if self.pending.existing_since is not None and not self.pending.is_deleted:
             if self._is_unclear:
                 return _(
                     "ServiceStage was asked to delete the authorization named {name}, but whether it did is not known, "

@@ -201,7 +201,7 @@ def _pending(
     existing: Authorization | None,
     earlier: Exchange | None = None,
 ) -> Pending:
-    stood_since = existing.create_time if existing else None
+    existing_since = existing.create_time if existing else None
     return Pending(
         target=Target(service.endpoint, service.project_id, request.name),
         repo_type=request.repo_type,
@@ -209,7 +209,7 @@ def _pending(
         code=redirect.code,
         state=redirect.state,
         tag=request.tag,
-        stood_since=earlier.pending.stood_since if earlier else stood_since,
+        existing_since=earlier.pending.existing_since if earlier else existing_since,
         is_deleted=earlier is not None and earlier.pending.is_deleted,
     )
 
@@ -249,7 +249,7 @@ async def _what_took_the_name(taken: NameTakenError, exchange: Exchange, request
         raise taken from None
     existing = find_existing(request, listed)
     is_replaced = request.if_exists is IfExists.REPLACE
-    if existing is None or (is_replaced and (exchange.may_be_used or exchange.pending.stood_since is not None)):
+    if existing is None or (is_replaced and (exchange.may_be_used or exchange.pending.existing_since is not None)):
         raise taken
     return existing
 
@@ -346,7 +346,7 @@ async def _finish_earlier(
         return None
     if pending is None:
         return None
-    would_delete = pending.stood_since is not None and not pending.is_deleted
+    would_delete = pending.existing_since is not None and not pending.is_deleted
     if would_delete and request.if_exists is not IfExists.REPLACE:
         return None  # it must not delete what this run is told to keep
     if not pending.is_fresh(datetime.now(UTC)):

@@ -198,7 +198,7 @@ class Pending(Struct, frozen=True, tag_field="format", tag=1):
     tag: str | None = None
     sent_at: Annotated[datetime, Meta(tz=True)] | None = None
     """When the exchange may have left for ServiceStage last; None if it certainly has not."""
-    stood_since: int | None = None
+    existing_since: int | None = None
     """``create_time`` of the authorization that had the name before; None if there was none."""
     is_deleted: bool = False  # that authorization is deleted, because it is to be replaced
 

@@ -46,7 +46,7 @@ PENDING = Pending(
     Secret("a-code"),
     Secret("a-state"),
 )
-REPLACING = replace(PENDING, stood_since=EXISTING.create_time)
+REPLACING = replace(PENDING, existing_since=EXISTING.create_time)
 REPLACED = replace(REPLACING, is_deleted=True)
 
 UNSENT = UnreachableError(_("refused"), sent=False)
@@ -132,7 +132,7 @@ class Run:
         ("create list create", {"creates": [status(503), CREATED], "lists": [[EXISTING]], "pending": REPLACED}),
         (
             "create list",
-            {"creates": [status(503)], "lists": [[TIMELESS]], "pending": replace(REPLACED, stood_since=0)},
+            {"creates": [status(503)], "lists": [[TIMELESS]], "pending": replace(REPLACED, existing_since=0)},
         ),
         (VERIFIED_FOUR_TIMES, {"creates": [RESET, used()], "lists": [[]] * 4 + [[CREATED]]}),
         (VERIFIED_FOUR_TIMES, {"creates": [RESET, taken()], "lists": [[]] * 4 + [[CREATED]]}),

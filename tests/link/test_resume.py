@@ -43,7 +43,7 @@ def left_behind(*, is_deleted: bool = False, has_expired: bool = False) -> Pendi
         captured_at=datetime.now(UTC) - (CODE_LIFETIME if has_expired else 0 * CODE_LIFETIME),
         code=Secret("planted-code"),
         state=Secret("planted-state"),
-        stood_since=EXISTING.create_time if is_deleted else None,
+        existing_since=EXISTING.create_time if is_deleted else None,
         is_deleted=is_deleted,
     )
 
@@ -92,7 +92,7 @@ async def test_a_redirect_whose_outcome_is_unknown_is_kept_and_the_user_is_not_a
 
 
 async def test_a_redirect_that_would_delete_is_not_finished_by_a_link_that_keeps() -> None:
-    would_delete = replace(left_behind(), stood_since=EXISTING.create_time)
+    would_delete = replace(left_behind(), existing_since=EXISTING.create_time)
     session, service = FakeSession(journal=journal_with(would_delete)), FakeService([EXISTING])
     assert await link_with(session, service) == Linked(EXISTING, kept=True)
     assert service.calls == ["list"]

@@ -71,7 +71,7 @@ def test_only_writing_creates_the_folder(journal: Journal, folder: Path) -> None
 
 
 def test_an_entry_replaces_the_one_before_and_is_not_removed_instead_of_it(journal: Journal) -> None:
-    older, newer = pending(age=SECOND), replace(pending(), sent_at=NOW, stood_since=7, is_deleted=True)
+    older, newer = pending(age=SECOND), replace(pending(), sent_at=NOW, existing_since=7, is_deleted=True)
     journal.write(older)
     journal.write(newer)
     assert journal.read_all() == ([newer], [])
@@ -115,7 +115,7 @@ def test_a_folder_that_cannot_be_listed_is_reported() -> None:
 def test_an_entry_is_deleted_ten_minutes_after_the_capture(
     journal: Journal, folder: Path, age: timedelta, is_kept: bool
 ) -> None:
-    entry = replace(pending(age=age), sent_at=NOW, stood_since=7, is_deleted=True)
+    entry = replace(pending(age=age), sent_at=NOW, existing_since=7, is_deleted=True)
     journal.write(entry)
     journal.write(pending("young"))
     for deleted in ([] if is_kept else [entry], []):
@@ -171,7 +171,9 @@ SPOILT = {
     "of another type": with_field("repo_type", "gitlab"),
     "of an illegal name": with_field("target", as_json(pending())["target"] | {"name": "../planted"}),
     "of another target": with_field("target", as_json(pending())["target"] | {"endpoint": "planted\ud800"}),
-    "with a number no machine holds": WRITTEN.replace('"stood_since": null', '"stood_since": ' + "9" * 5000).encode(),
+    "with a number no machine holds": WRITTEN.replace(
+        '"existing_since": null', '"existing_since": ' + "9" * 5000
+    ).encode(),
 }
 
 
@@ -327,11 +329,11 @@ print("started", flush=True)
 """
 WRITES_FOR_EVER = """
 for number in count():
-    journal.write(replace(pending(), stood_since=number))
+    journal.write(replace(pending(), existing_since=number))
 """
 WRITES_AND_REMOVES = """
 for number in range(100):
-    entry = replace(pending(), stood_since=number)
+    entry = replace(pending(), existing_since=number)
     journal.write(entry)
     assert journal.forget_expired(NOW) == ([], [])
     found, troubles = journal.read_all()
@@ -361,7 +363,7 @@ def test_a_run_killed_at_any_moment_leaves_a_complete_entry_that_is_deleted_in_t
             process.wait(moments.uniform(0, 0.02))
         assert process.returncode == -signal.SIGKILL
         entries, troubles = journal.read_all()
-        assert [replace(entry, stood_since=None) for entry in entries] in ([], [pending()])
+        assert [replace(entry, existing_since=None) for entry in entries] in ([], [pending()])
         assert troubles == []
         assert journal.forget_expired(NOW)[0] == []
     for path in folder.iterdir():
