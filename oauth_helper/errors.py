@@ -103,7 +103,7 @@ class CredentialsError(SettingsError):
     """Credentials are missing, incomplete or refused."""
 
     kind = "credentials"
-    default_hint = "Set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK anew; `oauth-helper doctor` checks them."
+    default_hint = "Set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK again; `oauth-helper doctor` checks them."
 
 
 class ClockSkewError(CredentialsError):
@@ -170,7 +170,7 @@ class CodeOrStateInvalidError(RefusedError):
     """``SVCSTG.REPO.0402``: code or state is wrong, used or expired."""
 
     kind = "code-or-state-invalid"
-    default_hint = "The code or state was used already, or has expired. Run the command again for fresh ones."
+    default_hint = "The authorization code has been used or has expired. Run the command again."
 
 
 class NameTakenError(RefusedError):

@@ -106,20 +106,20 @@ def find_existing(request: LinkRequest, listed: Collection[Authorization]) -> Au
     if existing is None or request.if_exists is IfExists.REPLACE:
         return existing
     if request.if_exists is IfExists.FAIL:
-        raise NameTakenError(_("An authorization named {name} exists already", name=request.name))
+        raise NameTakenError(_('An authorization named "{name}" already exists', name=request.name))
     if not existing.is_of(request.repo_type):
         found = safe_text(existing.repo_type, limit=32)
         raise NameTakenError(
-            _("An authorization named {name} exists already, and it is of type {found}", name=request.name, found=found)
+            _('An authorization named "{name}" already exists, of type {found}', name=request.name, found=found)
         )
     if not existing.works:
         raise NameTakenError(
             _(
-                "An authorization named {name} exists already, but it does not work (status {status})",
+                'An authorization named "{name}" already exists, but it does not work (status {status})',
                 name=request.name,
                 status=existing.status,
             ),
-            hint=_("Give --if-exists replace to put a working one in its place."),
+            hint=_("Pass --if-exists replace to create a working one in its place."),
         )
     return existing
 
@@ -470,22 +470,15 @@ class Exchange:
         name = self.pending.target.name
         if self.pending.existing_since is not None and not self.pending.is_deleted:
             if self._is_unclear:
-                return _(
-                    "ServiceStage was asked to delete the authorization named {name}, but whether it did is not known, "
-                    "so none was created in its place",
-                    name=name,
-                )
-            return _("The authorization named {name} could not be deleted, so none was created in its place", name=name)
+                return _('Couldn\'t tell whether "{name}" was deleted, so none was created in its place', name=name)
+            return _('The authorization "{name}" could not be deleted, so none was created in its place', name=name)
         if self.pending.sent_at is None:
-            return _("ServiceStage could not be asked to create {name}", name=name)
+            return _('ServiceStage could not be asked to create "{name}"', name=name)
         if not self._is_unclear:
-            return _("ServiceStage did not create {name}", name=name)
+            return _('ServiceStage did not create "{name}"', name=name)
         if self.may_list:
-            return _("ServiceStage was asked to create {name}, but whether it did is not known", name=name)
-        return _(
-            "ServiceStage was asked to create {name}; whether it did cannot be known, as it may not be listed",
-            name=name,
-        )
+            return _('Couldn\'t tell whether "{name}" was created', name=name)
+        return _('Couldn\'t tell whether "{name}" was created: this account may not list authorizations', name=name)
 
     def _next_step(self) -> Text:
         name = as_argument(self.pending.target.name)
@@ -493,9 +486,7 @@ class Exchange:
             return self._resume_hint()
         if self.may_list:
             return _("`oauth-helper show {name}` tells whether it exists. If not, run the command again.", name=name)
-        hint = _(
-            "See in the console, or ask who may list, whether {name} exists. If not, run the command again.", name=name
-        )
+        hint = _("Check in the console whether {name} exists. If not, run the command again.", name=name)
         if self._is_kept:
             hint += _(" Once you may list, `oauth-helper resume` finishes it, until {until}.", until=self._expiry())
         return hint

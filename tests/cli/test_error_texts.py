@@ -81,7 +81,7 @@ BEFORE_ANYTHING: tuple[tuple[OAuthHelperError, str], ...] = (
 """Where the redirect has not come yet, each means that nothing was created; and what to do."""
 AFTER_THE_REDIRECT: tuple[tuple[OAuthHelperError, str, str], ...] = (
     (RedirectRejectedError("no-redirect", _X), "Copy the whole address", "paste it again"),
-    (CodeOrStateInvalidError(_X), "was used already, or has expired", "for fresh ones"),
+    (CodeOrStateInvalidError(_X), "has been used or has expired", "Run the command again"),
     (OutcomeUnknownError(_X), "x", "`oauth-helper list` tells"),
 )
 

@@ -87,7 +87,7 @@ async def test_a_blocked_entry_is_reported_before_anything_is_done(tmp_path: Pat
         for options in ((), ("--dry-run",)):
             end = await commands.run_forked("apply", file, "--json", *options, environ=environ)
             assert end.status == 6
-            assert "it is of type gitee. Nothing was done" in error_of(end.err)["message"]
+            assert "of type gitee. Nothing was done" in error_of(end.err)["message"]
             assert len(await records(sandbox)) == 1
 
 

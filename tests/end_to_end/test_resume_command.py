@@ -76,7 +76,7 @@ async def test_who_may_not_list_cannot_know_and_who_may_finishes_it() -> None:
         limited = {"HUAWEICLOUD_SDK_AK": key.access_key, "HUAWEICLOUD_SDK_SK": key.secret_key.reveal()}
         end = await cut_off(commands.environ(sandbox, **limited))
         assert end.status == 8
-        assert "whether it did cannot be known, as it may not be listed" in end.err
+        assert "was created: this account may not list authorizations" in end.err
         await assert_resumes(sandbox)
 
 
@@ -138,7 +138,9 @@ def _of_another_user(path: Path) -> None:
 
 
 def _of_another_target(path: Path) -> None:
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"endpoint": "https://servicestage.evil.example"}))
+    entry = json.loads(path.read_text())
+    entry["target"]["endpoint"] = "https://servicestage.evil.example"
+    path.write_text(json.dumps(entry))
 
 
 SPOILT = [

@@ -175,16 +175,16 @@ def failing(
         # Never sent.
         failing(
             OutcomeUnknownError,
-            "could not be asked to create my-auth: refused",
+            'could not be asked to create "my-auth": refused',
             "resume` finishes it",
             creates=[UNSENT],
         ),
         # The account may not list.
         *(
-            failing(OutcomeUnknownError, "cannot be known", hint, order="create list", creates=[RESET], lists=[NO_LIST])
-            for hint in ("Once you may list, `oauth-helper resume`", "ask who may list")
+            failing(OutcomeUnknownError, "may not list", hint, order="create list", creates=[RESET], lists=[NO_LIST])
+            for hint in ("Once you may list, `oauth-helper resume`", "Check in the console")
         ),
-        failing(OutcomeUnknownError, "cannot be known", order="create", creates=[RESET], may_list=False),
+        failing(OutcomeUnknownError, "may not list", order="create", creates=[RESET], may_list=False),
         failing(NotPermittedError, "not subscribed", "resume", creates=[RESET], lists=[NO_SERVICE]),
         failing(NameTakenError, "taken", f"delete {NAME}", order="create", creates=[taken()], may_list=False),
         # Refused.
@@ -214,7 +214,7 @@ def failing(
         failing(OutcomeUnknownError, "could not be deleted, so", "resume", deletes=[UNSENT], pending=REPLACING),
         failing(
             OutcomeUnknownError,
-            "asked to delete .* whether it did is not known",
+            "tell whether .* was deleted",
             deletes=[RESET],
             lists=[status(503)],
             pending=REPLACING,
@@ -233,10 +233,10 @@ def failing(
             for failure, kept in ((used(), False), (RESET, True), (CredentialsError(_("no")), True))
         ),
         # Without a journal.
-        failing(OutcomeUnknownError, "not known", f"show {NAME}", kept=False, creates=[RESET], journal=None),
+        failing(OutcomeUnknownError, "tell whether", f"show {NAME}", kept=False, creates=[RESET], journal=None),
         failing(
             OutcomeUnknownError,
-            "be known",
+            "may not list",
             "run the command again.",
             kept=False,
             creates=[RESET],

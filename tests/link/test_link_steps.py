@@ -179,9 +179,9 @@ async def test_the_browser_that_brought_the_redirect_gets_the_outcome_before_it_
 @pytest.mark.parametrize(
     ("existing", "if_exists", "words"),
     [
-        (EXISTING, IfExists.FAIL, "exists already"),
-        (Authorization(NAME, "gitlab", status=0), IfExists.KEEP, "it is of type gitlab"),
-        (Authorization(NAME, "", status=0), IfExists.KEEP, "it is of type"),
+        (EXISTING, IfExists.FAIL, "already exists"),
+        (Authorization(NAME, "gitlab", status=0), IfExists.KEEP, "already exists, of type gitlab"),
+        (Authorization(NAME, "", status=0), IfExists.KEEP, "already exists, of type"),
         (Authorization(NAME, "github", status=1), IfExists.KEEP, "does not work"),
         (Authorization(NAME, "github", status=2), IfExists.KEEP, "does not work"),
     ],
@@ -379,7 +379,7 @@ async def test_a_user_who_may_not_list_and_runs_the_command_again_is_not_blocked
     session = FakeSession(journal=journal_with(sent))
     assert await link_with(session, service) == Linked(CREATED)
     warnings = [event.message for event in session.told if isinstance(event, Warned)]
-    assert any("cannot be known" in words and "Linking it again" in words for words in warnings)
+    assert any("tell whether" in words and "Linking it again" in words for words in warnings)
 
 
 async def brings(receiver: RedirectReceiver, way: Way = Way.TERMINAL) -> None:

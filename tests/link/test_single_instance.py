@@ -356,7 +356,7 @@ class TestDelivery:
             assert await delivered == LINKED
 
     async def test_the_answer_is_in_the_language_that_is_asked_for(self, tmp_path: Path) -> None:
-        error = Failed(OutcomeUnknownError(_("ServiceStage did not create {name}", name="x")))
+        error = Failed(OutcomeUnknownError(_('ServiceStage did not create "{name}"', name="x")))
         async with waiting(tmp_path, outcome=error) as link:
             with pytest.raises(RedirectRejectedError) as rejected:
                 await deliver(link.info, "nothing", language=Language.CHINESE)

@@ -55,7 +55,7 @@ async def test_a_deletion_that_something_else_answers_costs_nothing(answer: Call
     async with behind(cloud) as environ:
         end, _ = await linked(environ, "--if-exists", "replace")
         assert end.status == 8, end.err
-        assert f"The authorization named {NAME} could not be deleted" in end.err
+        assert f'The authorization "{NAME}" could not be deleted' in end.err
         assert cloud.calls.count("delete") == 1
         assert "create" not in cloud.calls
         assert cloud.records == [EARLIER]
