@@ -149,17 +149,16 @@ def _entry(record: object, where: Text) -> Entry:
     name = fields.get("name", "")
     if not is_legal_name(name):
         raise _unusable(where, what_is_wrong_in(name))
-    if unknown := next((key for key in fields if key not in _KEYS), None):
-        meant = get_close_matches(unknown, _KEYS, 1)
-        what = _("unknown key {key}", key=_shown_key(unknown))
-        raise _unusable(where, _('{what}; did you mean "{meant}"?', what=what, meant=meant[0]) if meant else what)
     method = _one_of(Method, fields.get("method", Method.OAUTH), "method", where)
-    repo_type = _one_of(RepoType, fields.get("repo_type", "").lower(), "repo_type", where)
     rules = _RULES[method]
+    if odd := sorted(fields.keys() - {"name", "repo_type", "method", *rules.needs, *rules.may_have}):
+        key, meant = _shown_key(odd[0]), get_close_matches(odd[0], _KEYS, 1)
+        what = _("an entry whose method is {method} has no key {key}", key=key, method=method)
+        is_typo = meant and meant[0] != odd[0]
+        raise _unusable(where, _('{what}; did you mean "{meant}"?', what=what, meant=meant[0]) if is_typo else what)
+    repo_type = _one_of(RepoType, fields.get("repo_type", "").lower(), "repo_type", where)
     if repo_type not in rules.repo_types:
         raise _unusable(where, _("{repo_type} cannot be linked by {method}", repo_type=repo_type, method=method))
-    if odd := fields.keys() - {"name", "repo_type", "method", *rules.needs, *rules.may_have}:
-        raise _unusable(where, _("an entry whose method is {method} has no key {key}", key=min(odd), method=method))
     if missing := [key for key in rules.needs if not fields.get(key)]:
         raise _unusable(
             where, _("{missing} missing, which the method {method} needs", missing=listed(missing), method=method)
@@ -351,16 +350,7 @@ async def apply_steps(
     """Create what is missing: first without a browser, several at a time; then in one session, one after the other.
 
     If ServiceStage, the Git host or oauth-helper refuses an entry, only this entry fails. Any other failure would
-    meet the next entries too, so they are left for the next run.
-
-    Args:
-        steps: What to do.
-        service: An open client.
-        session: A shared session, for the links in the browser.
-        done: Called with the outcome of each entry at once.
-        environ: Where the secrets are that the entries name.
-        timeout: Seconds to wait for the user, for each entry.
-        may_list: Whether this account may list.
+    meet the next entries too, so they are left for the next run. ``done`` gets each outcome at once.
     """
     is_over = False
 

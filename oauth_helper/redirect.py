@@ -60,37 +60,33 @@ _COPY_IT_WHOLE: Final = _(
 )
 
 _NO_STATE: Final = _("Without a state, any page could bring another redirect. Pass --no-state to accept that.")
-_HOST_HAS_PROBLEM: Final = N_(
-    "Nothing was created. The Git host has a problem of its own; run it again in a few minutes."
-)
-_SIGN_IN: Final = N_("Nothing was created. Sign in at {host} in your browser, then run the command again.")
-_APPLICATION_REFUSED: Final = N_(
-    "Nothing was created, and authorizing again does not help: {host} does not accept ServiceStage's application. "
-    "Report this error to Huawei Cloud. Until then, try --with-{proof}."
-)
 _UNKNOWN_DENIAL: Final = N_(
     "Nothing was created. Look this error up in the documentation of {host}. Without a browser, try --with-{proof}."
 )
 _DENIAL_HINTS: Final = {
     "access_denied": N_("Nothing was created. Run the command again and choose Authorize to link the account."),
-    "server_error": _HOST_HAS_PROBLEM,
-    "temporarily_unavailable": _HOST_HAS_PROBLEM,
-    "login_required": _SIGN_IN,
-    "interaction_required": _SIGN_IN,
-    "consent_required": _SIGN_IN,
-    "account_selection_required": _SIGN_IN,
     "unverified_user_email": N_(
         "Nothing was created. Confirm your email address at {host}, then run the command again."
     ),
-    "redirect_uri_mismatch": _APPLICATION_REFUSED,
-    "invalid_redirect_uri": _APPLICATION_REFUSED,
-    "application_suspended": _APPLICATION_REFUSED,
-    "unauthorized_client": _APPLICATION_REFUSED,
-    "invalid_client": _APPLICATION_REFUSED,
-    "incorrect_client_credentials": _APPLICATION_REFUSED,
-    "invalid_scope": _APPLICATION_REFUSED,
-    "invalid_request": _APPLICATION_REFUSED,
-    "unsupported_response_type": _APPLICATION_REFUSED,
+    **dict.fromkeys(
+        ("server_error", "temporarily_unavailable"),
+        N_("Nothing was created. The Git host has a problem of its own; run it again in a few minutes."),
+    ),
+    **dict.fromkeys(
+        ("login_required", "interaction_required", "consent_required", "account_selection_required"),
+        N_("Nothing was created. Sign in at {host} in your browser, then run the command again."),
+    ),
+    **dict.fromkeys(
+        (
+            *("redirect_uri_mismatch", "invalid_redirect_uri", "application_suspended", "unauthorized_client"),
+            *("invalid_client", "incorrect_client_credentials", "invalid_scope", "invalid_request"),
+            "unsupported_response_type",
+        ),
+        N_(
+            "Nothing was created, and authorizing again does not help: {host} does not accept ServiceStage's "
+            "application. Report this error to Huawei Cloud. Until then, try --with-{proof}."
+        ),
+    ),
 }
 """What to do about an error of the Git host (RFC 6749 section 4.1.2.1, OpenID Connect, GitHub)."""
 

@@ -82,7 +82,7 @@ def test_entries_of_each_method_are_read() -> None:
         ('[[authorization]]\nname = 3\nrepo_type = "github"', "name is not a text on one line"),
         (
             '[[authorization]]\nname = "my-auth"\ntype = "github"',
-            'unknown key type; did you mean "repo_type"?',
+            'an entry whose method is oauth has no key type; did you mean "repo_type"?',
         ),
         (one(user="a\\u001bb"), "user is not a text on one line"),
     ],
