@@ -145,13 +145,12 @@ class Settings:
         """
         if self.endpoint.value is None:
             hint = _(
-                "Give --region (such as cn-north-4) or --endpoint, or set OAUTH_HELPER_REGION. To try "
-                "without an account, add --sandbox to `link`."
+                "Pass --region (e.g. cn-north-4) or --endpoint, or set OAUTH_HELPER_REGION. To try it without an "
+                "account, add --sandbox to `link`."
             )
-            raise SettingsError(
-                _("It is not known which ServiceStage to talk to: neither an endpoint nor a region is set"),
-                hint=hint + self._further_hint,
-            )
+            if self.unread_config:
+                hint += _(" {sentence}", sentence=self.unread_config)
+            raise SettingsError(_("No region is set"), hint=hint)
         return self.endpoint.value
 
     @property
@@ -168,10 +167,6 @@ class Settings:
             project_name=self.project_name.value,
             ca_bundle=self.ca_bundle.value,
         )
-
-    @property
-    def _further_hint(self) -> Text:
-        return _(" {sentence}", sentence=self.unread_config) if self.unread_config else NO_TEXT
 
     def usable_project_id(self) -> str | None:
         """Return the project's ID; None: ask IAM for it.
@@ -223,12 +218,16 @@ def resolve_settings(sources: Sources) -> Settings:
                 region=region.value,
             )
         )
+    project_name = _project_name(sources, region)
+    if project_id.value and not project_name.is_default:
+        text = _("{name} is not used: {origin} names the project.", name=project_name.origin, origin=project_id.origin)
+        notices.append(text)
     return Settings(
         region=region,
         cloud=cloud,
         endpoint=_endpoint("endpoint", "servicestage", sources, region.value, cloud.value, notices),
         project_id=project_id,
-        project_name=_project_name(sources, region),
+        project_name=project_name,
         iam_endpoint=_endpoint("iam_endpoint", "iam", sources, region.value, cloud.value, notices),
         ca_bundle=_look_up("ca_bundle", sources),
         credentials=_look_up("credentials", sources),

@@ -52,7 +52,7 @@ from oauth_helper.cli.options import (
     run,
 )
 from oauth_helper.cli.output import print_json
-from oauth_helper.credential_sources import CHAIN_VARIABLES
+from oauth_helper.credential_chain import CHAIN_VARIABLES
 from oauth_helper.credentials import CredentialSource
 from oauth_helper.environment import Place, nobody_could_authorize
 from oauth_helper.errors import (

@@ -18,7 +18,8 @@ from oauth_helper.cli.console import Console, user_environ
 from oauth_helper.cli.help import LANGUAGE_OPTION, Choice, InvalidValue, option
 from oauth_helper.cli.progress import ProgressReporter
 from oauth_helper.cli.secrets_input import ask, ask_for_secret, can_ask
-from oauth_helper.credential_sources import Search, UserCredentials, check_value, find_settings_and_credentials
+from oauth_helper.credential_chain import Search, check_value, find_settings_and_credentials
+from oauth_helper.credential_sources import UserCredentials
 from oauth_helper.credentials import CredentialSource, IamUser
 from oauth_helper.environment import is_build_service
 from oauth_helper.errors import StoppedError, safe_traceback

@@ -58,11 +58,11 @@ class Iam:
         check: Text | None = None,
         allows_link_local: bool = False,
     ) -> Answer:
-        """Send ``document`` to IAM, or to another ``endpoint``, and return the answer.
+        """Send ``document`` as JSON to IAM, or to another ``endpoint``, and return the answer.
 
         Args:
             path: Below the endpoint.
-            document: What is sent as JSON.
+            document: What is sent.
             endpoint: STS, or the address that CCE gives to a pod.
             credentials: What authenticates the request, if not the document.
             headers: Further headers.

@@ -11,7 +11,7 @@ from oauth_helper.errors import SettingsError
 from oauth_helper.i18n import _
 from oauth_helper.secret import Secret
 from oauth_helper.servicestage.api_errors import Answer, redirected, refusal
-from oauth_helper.servicestage.transport import proxy_for
+from oauth_helper.servicestage.proxies import proxy_for
 from oauth_helper.session import _can_be_intercepted
 from oauth_helper.settings import Sources, read_config_file, resolve_settings
 from oauth_helper.values import check_endpoint

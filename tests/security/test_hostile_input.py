@@ -23,7 +23,8 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict, CIMultiDictProxy
 from support.redirect_cases import AUTHORIZATION_URL, CONSOLE, ENCODED_STATE, REQUEST, STATE
 
-from oauth_helper.credential_sources import FixedCredentials, find_settings_and_credentials
+from oauth_helper.credential_chain import find_settings_and_credentials
+from oauth_helper.credential_sources import FixedCredentials
 from oauth_helper.credentials import AccessKey, IamSettings, IamToken, IamUser
 from oauth_helper.errors import (
     AuthorizationDeniedError,

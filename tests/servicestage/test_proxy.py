@@ -16,7 +16,7 @@ from yarl import URL
 
 from oauth_helper.errors import UnreachableError
 from oauth_helper.servicestage.client import ServiceStageClient
-from oauth_helper.servicestage.transport import proxy_for
+from oauth_helper.servicestage.proxies import proxy_for
 
 EMPTY = answering({"authorizations": []})
 

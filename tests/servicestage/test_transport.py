@@ -37,7 +37,8 @@ from oauth_helper.errors import CredentialsError, SettingsError, UnavailableErro
 from oauth_helper.models import RepoType
 from oauth_helper.secret import Secret
 from oauth_helper.servicestage.client import ServiceStageClient
-from oauth_helper.servicestage.transport import FOREIGN, LARGEST_ANSWER, UNFORESEEN, Transport, failure_of, translated
+from oauth_helper.servicestage.failures import FOREIGN, UNFORESEEN, failure_of, translated
+from oauth_helper.servicestage.transport import LARGEST_ANSWER, Transport
 from oauth_helper.version import VERSION
 
 

@@ -12,12 +12,8 @@ from settings.identity_server import SECRET, IdentityServer
 from support.fake_servicestage import PROJECT
 
 from oauth_helper import ServiceStageClient, find_credentials
-from oauth_helper.credential_sources import (
-    CHAIN_VARIABLES,
-    EcsAgency,
-    Search,
-    find_settings_and_credentials,
-)
+from oauth_helper.credential_chain import CHAIN_VARIABLES, Search, find_settings_and_credentials
+from oauth_helper.credential_sources import EcsAgency
 from oauth_helper.credentials import AccessKey, IamSettings, IamToken
 from oauth_helper.errors import CredentialsError, OAuthHelperError
 from oauth_helper.servicestage.iam import Iam

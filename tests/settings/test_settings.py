@@ -34,7 +34,7 @@ def test_with_nothing_set_the_defaults_hold() -> None:
     assert settings.browser.value == "auto"
     assert settings.timeout.value == 600
     assert {settings.browser.origin, settings.timeout.origin, settings.tag.origin} == {"default"}
-    with pytest.raises(SettingsError, match="neither an endpoint nor a region") as refused:
+    with pytest.raises(SettingsError, match="No region is set") as refused:
         settings.required_endpoint()
     assert "--sandbox" in refused.value.hint
     assert settings.iam.iam_endpoint is None
@@ -51,7 +51,11 @@ def test_a_region_gives_both_endpoints() -> None:
 @pytest.mark.parametrize(
     ("key", "names", "value"),
     [
-        ("region", ("OAUTH_HELPER_REGION", "HW_REGION_NAME", "HUAWEICLOUD_REGION"), "cn-north-{}"),
+        (
+            "region",
+            ("OAUTH_HELPER_REGION", "HW_REGION_NAME", "HW_REGION", "HUAWEICLOUD_REGION", "HUAWEI_CLOUD_REGION"),
+            "cn-north-{}",
+        ),
         ("project_id", ("OAUTH_HELPER_PROJECT_ID", "HUAWEICLOUD_SDK_PROJECT_ID"), "project{}"),
         (
             "iam_endpoint",
@@ -156,3 +160,54 @@ def test_usable_endpoints_are_made_alike(text: str, endpoint: str) -> None:
 )
 def test_loopback_is_told_from_names_that_only_look_like_it(host: str | None, expected: bool) -> None:
     assert is_loopback(host) is expected
+
+
+def test_a_region_on_the_command_line_overrides_inherited_endpoints() -> None:
+    environ = {
+        "OAUTH_HELPER_ENDPOINT": "https://e.example",
+        "HW_AUTH_URL": "https://iam.example/v3",
+        "OAUTH_HELPER_PROJECT_ID": "0" * 32,
+        "HW_REGION_NAME": "cn-north-4",
+    }
+    settings = resolve({"region": "cn-south-1"}, environ, {"iam_endpoint": "https://iam.file.example"})
+    assert settings.endpoint.value == "https://servicestage.cn-south-1.myhuaweicloud.com"
+    assert settings.iam_endpoint.value == "https://iam.cn-south-1.myhuaweicloud.com"
+    assert settings.project_id.value == "0" * 32
+    said = " ".join(settings.notices)
+    assert all(name in said for name in ("OAUTH_HELPER_ENDPOINT", "HW_AUTH_URL", "OAUTH_HELPER_PROJECT_ID"))
+    of_region = {"HUAWEICLOUD_SDK_REGION_SERVICESTAGE_CN_SOUTH_1": "https://sdk.example"}
+    assert resolve({"region": "cn-south-1"}, environ | of_region).endpoint.value == "https://sdk.example"
+    typed = resolve({"region": "cn-south-1", "endpoint": "https://typed.example"}, environ)
+    assert typed.endpoint.value == "https://typed.example"
+    assert resolve(environ=environ).notices == ()
+
+
+@pytest.mark.parametrize(
+    ("region", "environ", "cloud"),
+    [
+        ("cn-north-4", {}, "myhuaweicloud.com"),
+        ("eu-west-101", {}, "myhuaweicloud.eu"),
+        ("ae-ad-1", {"HW_CLOUD": "g42cloud.com"}, "g42cloud.com"),
+        ("eu-west-101", {"OAUTH_HELPER_CLOUD": "example.eu", "HW_CLOUD": "myhuaweicloud.com"}, "example.eu"),
+    ],
+)
+def test_the_cloud_follows_from_the_region_unless_it_is_set(region: str, environ: dict[str, str], cloud: str) -> None:
+    settings = resolve({"region": region}, environ)
+    assert settings.endpoint.value == f"https://servicestage.{region}.{cloud}"
+    assert settings.iam.iam_endpoint == f"https://iam.{region}.{cloud}"
+    is_ours = cloud == "myhuaweicloud.com"
+    assert settings.sts_endpoint == f"https://sts.{region}.{cloud}" or is_ours
+    assert resolve({"region": region, "cloud": "typed.example"}, environ).cloud.value == "typed.example"
+
+
+@pytest.mark.parametrize("cloud", ["planted", "https://g42cloud.com", "g42cloud.com/x", '"g42cloud.com"'])
+def test_a_cloud_that_is_no_domain_is_refused(cloud: str) -> None:
+    with pytest.raises(SettingsError, match="HW_CLOUD"):
+        resolve(environ={"HW_CLOUD": cloud})
+
+
+def test_a_projects_name_is_used_unless_its_id_is_set() -> None:
+    environ = {"HW_PROJECT_NAME": "cn-north-4_dev", "HW_REGION": "cn-north-4"}
+    assert resolve(environ=environ).iam.project_name == "cn-north-4_dev"
+    with_id = resolve(environ=environ | {"HW_PROJECT_ID": "0" * 32})
+    assert "HW_PROJECT_NAME is not used: HW_PROJECT_ID" in with_id.notices[0]
