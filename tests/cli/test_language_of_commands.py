@@ -115,7 +115,7 @@ async def test_a_link_is_told_in_chinese(sandbox: Sandbox) -> None:
     ("more", "status", "words"),
     [
         ({"SCRIPTED_USER": "deny"}, 4, "Git 平台拒绝了授权"),
-        ({"SCRIPTED_USER": "nothing"}, 5, "未收到重定向"),
+        ({"SCRIPTED_USER": "nothing"}, 5, "等待授权超时"),
         ({"HUAWEICLOUD_SDK_SK": "wrong"}, 3, "认证信息"),
         ({"HUAWEICLOUD_SDK_AK": "", "HUAWEICLOUD_SDK_SK": ""}, 3, "未找到认证信息"),
         ({"HUAWEICLOUD_SDK_SK": ""}, 3, "HUAWEICLOUD_SDK_SK"),
