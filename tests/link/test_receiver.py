@@ -18,7 +18,7 @@ def offer(receiver: RedirectReceiver, text: str) -> None:
         receiver.judge(text, Way.PAGE)
 
 
-def test_advice_comes_after_15_30_and_60_seconds() -> None:
+def test_guidance_comes_after_15_30_and_60_seconds() -> None:
     assert MOMENTS == (15, 30, 60)
 
 
@@ -35,7 +35,7 @@ def test_advice_comes_after_15_30_and_60_seconds() -> None:
         (["wrong-repo-type", "wrong-issuer"], [Guidance.OTHER_ATTEMPT, None, Guidance.UNDECIDED]),
     ],
 )
-async def test_each_advice_is_given_once_and_the_most_telling_first(
+async def test_each_guidance_is_given_once_and_the_most_telling_first(
     reasons: list[str | None], expected: list[Guidance | None]
 ) -> None:
     receiver = RedirectReceiver(REQUEST, lambda _event: None)
@@ -47,14 +47,7 @@ async def test_each_advice_is_given_once_and_the_most_telling_first(
     assert [receiver.guidance(is_last=moment == MOMENTS[-1]) for moment in MOMENTS] == expected
 
 
-async def test_what_comes_between_two_moments_is_told_at_the_second() -> None:
-    receiver = RedirectReceiver(REQUEST, lambda _event: None)
-    assert receiver.guidance(is_last=False) is Guidance.UNREACHED
-    receiver.ignore(RejectedRequest.HTTPS)
-    assert receiver.guidance(is_last=False) is Guidance.HTTPS
-
-
-async def test_the_story_tells_the_advice_while_it_waits_and_none_afterwards() -> None:
+async def test_guidance_is_given_while_the_link_waits() -> None:
     async def waits_long(receiver: RedirectReceiver) -> None:
         receiver.visit()
         offer(receiver, FOREIGN)
@@ -67,54 +60,33 @@ async def test_the_story_tells_the_advice_while_it_waits_and_none_afterwards() -
     assert advised(session.told) == [Guidance.HTTPS, Guidance.OTHER_ATTEMPT, Guidance.UNDECIDED]
 
 
-async def test_where_a_moment_comes_with_nothing_new_nothing_is_told_of_it() -> None:
-    async def waits_long(receiver: RedirectReceiver) -> None:
-        offer(receiver, FOREIGN)
-        await until(lambda: len(advised(session.told)) == 2)
-        receiver.judge(OURS, Way.PAGE)
-
-    session = FakeSession(waits_long, guidance_after=(0.01, 0.02, 0.03))
-    await link_with(session, FakeService())
-    assert advised(session.told) == [Guidance.OTHER_ATTEMPT, Guidance.UNDECIDED]
-
-
 def advised(told: list[Event]) -> list[Guidance]:
     return [event.guidance for event in told if isinstance(event, Advised)]
 
 
-async def test_a_flood_is_told_one_by_one_at_first_then_in_sum_and_whole_before_the_redirect() -> None:
+async def test_of_a_flood_the_first_ten_are_reported_and_the_others_once_a_second_and_before_the_redirect() -> None:
     told: list[Event] = []
 
+    def counts(reason: str) -> list[int]:
+        return [event.count for event in told if isinstance(event, Ignored) and event.reason == reason]
+
     async def is_flooded(receiver: RedirectReceiver) -> None:
-        for _ in range(1000):
+        for _ in range(50):
             receiver.ignore(RejectedRequest.UNKNOWN_PATH)
+        await until(lambda: counts(RejectedRequest.UNKNOWN_PATH)[-1] == 50)
+        for _ in range(1000):
             offer(receiver, FOREIGN)
         receiver.judge(OURS, Way.PAGE)
 
     session = FakeSession(is_flooded, tell=told.append)
     await link_with(session, FakeService())
-    for reason in (RejectedRequest.UNKNOWN_PATH, "foreign-state"):
-        counts = [event.count for event in told if isinstance(event, Ignored) and event.reason == reason]
-        assert counts == [*range(1, 11), 1000]
+    assert counts(RejectedRequest.UNKNOWN_PATH) == [*range(1, 11), 50]
+    assert counts("foreign-state") == [*range(1, 11), 1000]
     kinds = [type(event) for event in told]
     assert kinds.index(Captured) == len(kinds) - 1 - kinds[::-1].index(Ignored) + 1
 
 
-async def test_a_flood_that_goes_on_is_told_of_about_once_a_second() -> None:
-    told: list[Event] = []
-
-    async def goes_on(receiver: RedirectReceiver) -> None:
-        for _ in range(50):
-            receiver.ignore(RejectedRequest.WRONG_KEY)
-        await until(lambda: any(isinstance(event, Ignored) and event.count == 50 for event in told))
-        receiver.judge(OURS, Way.PAGE)
-
-    session = FakeSession(goes_on, tell=told.append)
-    await link_with(session, FakeService())
-    assert [event.count for event in told if isinstance(event, Ignored)] == [*range(1, 11), 50]
-
-
-async def test_nothing_that_comes_to_the_listener_is_told_after_the_end() -> None:
+async def test_the_outcome_is_the_last_event() -> None:
     session = FakeSession()
     await link_with(session, FakeService())
     assert session.receiver
@@ -137,5 +109,5 @@ async def test_nothing_that_comes_to_the_listener_is_told_after_the_end() -> Non
         ({"missing-code": 1, "repeated-parameter": 1}, "Ignored: 2 not whole."),
     ],
 )
-def test_the_waiting_line_says_what_was_ignored(counts: dict[str, int], words: str) -> None:
+def test_the_status_line_says_what_was_ignored(counts: dict[str, int], words: str) -> None:
     assert ignored_text(counts) == words

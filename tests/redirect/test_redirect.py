@@ -169,6 +169,22 @@ def test_the_query_of_a_request_is_not_searched() -> None:
     assert rejected.value.reason == "no-redirect"
 
 
+def test_a_redirect_of_another_provider_is_complete_and_has_no_repeated_parameter() -> None:
+    url = f"https://id.example/authorize?response_type=code&state=s1&redirect_uri={quote('https://Tool.example:443/cb?a=b')}"
+    request = AuthorizationRequest.parse(url)
+    response = request.judge_query("a=b&code=x%2By&state=s1&repo_type=any&scope=read+write")
+    assert (
+        response.redirect.reveal() == "https://tool.example/cb?a=b&code=x%2By&state=s1&repo_type=any&scope=read+write"
+    )
+    read = {name: value.reveal() for name, value in response.parameters.items()}
+    assert read == {"a": "b", "code": "x+y", "state": "s1", "repo_type": "any", "scope": "read write"}
+    assert result_of(request, "code=1&state=s1&scope=a&scope=b") == {"rejected": "repeated-parameter"}
+    assert (
+        AuthorizationRequest.parse(url.replace("state=s1", ""), needs_state=False).judge_query("code=1").code.reveal()
+        == "1"
+    )
+
+
 def test_a_denial_is_shown_without_control_characters() -> None:
     denied = redirect(state=STATE, error="access_denied", error_description="no\x1b[2J\nway" + "!" * 500)
     result = result_of(REQUEST, denied)
