@@ -11,6 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
+import aiohttp
 from aiohttp import ClientSession
 from msgspec import structs
 from sandbox.sandbox_user import NAME, SandboxUser
@@ -25,6 +26,7 @@ from oauth_helper.models import IfExists, LinkRequest, Pending, RepoType, Target
 from oauth_helper.sandbox import Sandbox, play_user
 from oauth_helper.sandbox.faults import Call, Fault, Kind
 from oauth_helper.servicestage.client import ServiceStageClient
+from oauth_helper.servicestage.transport import Retries, Transport
 from oauth_helper.session import BrowserOptions, Session
 
 HURRIED: Final = Timing(
@@ -58,6 +60,34 @@ UNANSWERED: Final = frozenset(
     }
 )
 """After which a POST may still be carried out, as far as can be known here."""
+
+
+LIMIT: Final = 5.0
+"""Less than the client's own, in seconds, and more than a busy machine stands still."""
+
+
+class HurriedClient(ServiceStageClient):
+    """Has shorter timeouts; ``limit`` is the number of seconds for one answer.
+
+    As with the client's own limits, a call that times out is not retried.
+    """
+
+    def __init__(
+        self,
+        endpoint: str,
+        *,
+        project_id: str,
+        credentials: Credentials,
+        limit: float = LIMIT,
+    ) -> None:
+        super().__init__(endpoint, project_id=project_id, credentials=credentials)
+        self._transport = Transport(
+            endpoint,
+            credentials=credentials,
+            project_id=project_id,
+            timeout=aiohttp.ClientTimeout(total=limit, connect=limit * 0.9),
+            retries=Retries(pauses=(0.02, 0.05, 0.1), within=limit * 0.6),
+        )
 
 
 class PassingSandbox(Sandbox):
@@ -95,12 +125,9 @@ class Story:
     sandbox: PassingSandbox
     journal: WatchedJournal
     credentials: Credentials
-    ca_bundle: Path | None = None
     told: list[Event] = field(default_factory=list)
     left: list[float] = field(default_factory=list)
     """When each POST left, in the event loop's seconds, which are ``time.monotonic``'s."""
-    healing: list[Callable[[], None]] = field(default_factory=list)
-    """What else than :meth:`PassingSandbox.heal` ends the trouble."""
     stood: int = 0
     """How many exchanges were made before the story began."""
 
@@ -196,8 +223,7 @@ class Story:
         assert entry.state
         assert entry.code == self.journal.written[0].code
         assert entry.state == self.journal.written[0].state
-        for heal in (self.sandbox.heal, *self.healing):
-            heal()
+        self.sandbox.heal()
         # The user comes back half a minute later: what was sent is settled then, however it went.
         if entry.sent_at:
             entry = structs.replace(
@@ -227,6 +253,5 @@ class Story:
             target.endpoint,
             project_id=target.project_id,
             credentials=self.sandbox.access_key,
-            ca_bundle=self.ca_bundle,
         ) as service:
             yield service
