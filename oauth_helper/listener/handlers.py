@@ -48,7 +48,7 @@ _TURNS: Final = 10
 _PASTED: Final = frozenset({Way.PAGE, Way.TERMINAL, Way.DELIVER})
 """The ways in which the tab at the console stays open."""
 _BEING_MADE: Final = Secret("")
-"""Stands for the key of every response that is being made."""
+"""The key under which the responses that are being made are counted."""
 _STOPPED: Final = Failed(OutcomeUnknownError(_("oauth-helper was stopped before the outcome was known")))
 _TOO_LONG: Final = RedirectRejectedError("too-long", _("That is longer than any address"))
 _UNREADABLE: Final = RedirectRejectedError("unreadable", _("What was sent could not be read"))
@@ -79,6 +79,10 @@ class EntryLink:
     def lead(self, target: str | None) -> None:
         """Send every browser at this link to ``target``, or to the page if that is None."""
         self.leads_to = target
+        self.release()
+
+    def release(self) -> None:
+        """Let browsers that wait go on: to the page, unless the link leads elsewhere."""
         self._is_released.set()
 
     async def target(self) -> str | None:
@@ -182,7 +186,7 @@ class Listener:
 
     async def _say_farewell(self) -> None:
         for link in self._entry_links.values():
-            link.lead(link.leads_to)
+            link.release()
         for _turn in range(_TURNS):
             if self._outcome.done():
                 break
@@ -252,7 +256,7 @@ class Listener:
         """Reject further requests to this address, because another program may know its KEY."""
         del self._entry_links[link.key]
         link.is_revoked = True
-        link.lead(link.leads_to)
+        link.release()
 
     def start_over(self, target: str | None) -> str:
         """Send waiting tabs to ``target``, or to the page if that is None; return a new address of ``/start``.
