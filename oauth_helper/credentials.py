@@ -137,6 +137,13 @@ def _secret(value: str | Secret) -> Secret:
 
 TOKEN_TYPES: Final = tuple(one for one in RepoType if one.git_credential == "token")
 """The types for which the API takes personal access tokens."""
+TOKEN_GUIDES: Final = {
+    RepoType.GITHUB: _("https://github.com/settings/tokens, scopes repo and admin:repo_hook"),
+    RepoType.GITLAB: _("User settings > Access tokens, scope api"),
+    RepoType.GITEE: _("Settings > Personal access tokens, scopes user_info, projects and hook"),
+    RepoType.BITBUCKET: _("Atlassian account > Security > API tokens, scopes for repositories and webhooks"),
+}
+"""Where a token is created, and with which scopes."""
 PASSWORD_TYPES: Final = tuple(one for one in RepoType if one.git_credential == "password")
 """The types for which it takes passwords."""
 

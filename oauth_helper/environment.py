@@ -31,7 +31,8 @@ _CODESPACE: Final = re.compile(r"[A-Za-z0-9-]+")
 _SSH_PORT: Final = "22"
 _OF_BRIDGES: Final = ip_network("172.16.0.0/12")
 """The default addresses of Docker's bridges, which only their own machine can reach."""
-_UNKNOWN_HOST: Final = "THIS-MACHINE"
+_UNKNOWN_HOST: Final = "HOST"
+_UNKNOWN_USER: Final = "USER"
 
 
 class Place(StrEnum):
@@ -53,7 +54,7 @@ class Environment(Struct, frozen=True):
     """Where the program runs."""
 
     place: Place
-    ssh_arguments: str = _UNKNOWN_HOST
+    ssh_arguments: str = f"{_UNKNOWN_USER}@{_UNKNOWN_HOST}"
     """What a user gives ``ssh`` to reach this machine, as far as it is known: ``-p 2222 ada@198.51.100.7``."""
     codespace: str = ""
     """The name of the codespace."""
@@ -107,19 +108,13 @@ def is_build_service(environ: Mapping[str, str]) -> bool:
     return environ.get(BUILD_VARIABLE, "false").casefold() not in {"", "0", "false"}
 
 
-def nobody_could_authorize(reason: Text | None = None, *, hint: Text | None = None) -> NoBrowserError:
+def cannot_authorize(reason: Text | None = None, *, hint: Text | None = None) -> NoBrowserError:
     """Return the error for a link that would wait for a user on a build service; ``reason`` is added."""
-    why = _("{variable} is set, so this is a build service", variable=BUILD_VARIABLE)
+    message = _("CI is set, so no one can authorize in a browser")
     if reason:
-        why = _("{why}; {reason}", why=why, reason=reason)
-    return NoBrowserError(
-        _("Nobody could authorize in a browser here: {why}", why=why),
-        hint=hint
-        or _(
-            "Give --with-token, which needs no browser; or --events or --browser none, where a program opens the "
-            "address that is told."
-        ),
-    )
+        message = _("{why}; {reason}", why=message, reason=reason)
+    default = _("Pass --with-token, or --events or --browser none if a program will open the printed URL.")
+    return NoBrowserError(message, hint=hint or default)
 
 
 def _any_of(environ: Mapping[str, str], names: tuple[str, ...]) -> bool:
@@ -131,10 +126,10 @@ def _ssh_arguments(environ: Mapping[str, str], *, in_container: bool) -> str:
     connection = environ.get("SSH_CONNECTION", "").split()
     address, port = connection[2:] if len(connection) == 4 else ("", "")
     login = next((environ[name] for name in _LOGIN if environ.get(name)), "")
-    user = f"{login}@" if _PLAIN_LOGIN.fullmatch(login) and _any_of(environ, _SSH) else ""
+    user = login if _PLAIN_LOGIN.fullmatch(login) and _any_of(environ, _SSH) else _UNKNOWN_USER
     if not _can_be_reached(address, in_container=in_container):
-        return f"{user}{_UNKNOWN_HOST}"
-    return (f"-p {port} " if port.isdecimal() and port != _SSH_PORT else "") + user + address
+        return f"{user}@{_UNKNOWN_HOST}"
+    return (f"-p {port} " if port.isdecimal() and port != _SSH_PORT else "") + f"{user}@{address}"
 
 
 def _can_be_reached(text: str, *, in_container: bool) -> bool:

@@ -37,6 +37,7 @@ class OAuthHelperError(Exception):
         super().__init__(message)
         self.message: Text = message
         self.hint: Text = hint or _(self.default_hint)
+        self.what_to_do: Text = self.hint  # the hint alone, before it says that nothing was created
         self.code = code  # the API's error code, such as SVCSTG.REPO.0402
         self.request_id = request_id  # the id that the vendor's support asks for
         self.status = status  # the HTTP status of the answer; None if the error is not an answer
@@ -56,6 +57,7 @@ class OAuthHelperError(Exception):
         """Add that to the hint, once."""
         if not self.nothing_created:
             self.nothing_created = True
+            self.what_to_do = self.hint
             self.hint = _("Nothing was created. {what_to_do}", what_to_do=self.hint)
 
     def to_json(self) -> dict[str, str | None]:
@@ -128,19 +130,23 @@ class AuthorizationDeniedError(OAuthHelperError):
 
     exit_status = 4
     kind = "denied"
-    default_hint = "Nothing was created. Run the command again and choose Authorize to link the account."
+    default_hint = "Run the command again and choose Authorize to link the account."
 
     def __init__(self, error: str, description: str = "", *, hint: Text | None = None, is_link: bool = True) -> None:
         self.error: str = safe_text(error, limit=64)
         """RFC 6749's error code, such as ``access_denied``."""
         self.description: str = safe_text(description)
-        if is_link:
+        if self.error == "access_denied":
+            message = _("You denied access")
+        elif is_link:
             message = _("The Git host refused the authorization ({error})", error=self.error)
         else:
             message = _("The provider refused the authorization ({error})", error=self.error)
-        if self.description:
+        if self.description and self.error != "access_denied":
             message = _("{message}: {detail}", message=message, detail=self.description.rstrip("."))
-        super().__init__(message, hint=hint, nothing_created=is_link)
+        super().__init__(message, hint=hint)
+        if is_link:
+            self.say_that_nothing_was_created()
 
 
 class DeadlineError(OAuthHelperError):

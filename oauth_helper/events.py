@@ -93,6 +93,16 @@ class Waiting(Struct, frozen=True):
         return f"{type(self).__name__}(expires_at={self.expires_at!r})"
 
 
+class Opening(Struct, frozen=True):
+    """A window of ours is being opened."""
+
+    browser: str
+
+
+class WindowClosed(Struct, frozen=True):
+    """The user closed our window before the redirect came."""
+
+
 class Opened(Struct, frozen=True):
     """A browser was started."""
 
@@ -201,7 +211,9 @@ Event = (
     | Resumed
     | Joined
     | Waiting
+    | Opening
     | Opened
+    | WindowClosed
     | NotOpened
     | Visited
     | OpenedTwice

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Final, NamedTuple
 
-from oauth_helper.credentials import GitCredential, PersonalToken, UserPassword, check_type, check_user
+from oauth_helper.credentials import TOKEN_GUIDES, GitCredential, PersonalToken, UserPassword, check_type, check_user
 from oauth_helper.errors import (
     CodeOrStateInvalidError,
     CredentialsError,
@@ -291,6 +291,8 @@ async def link_directly(
             return report.end(await _exchanged(exchange, request))
         except RefusedError as error:
             if error.code in _NOT_ACCEPTED:
+                what = _("the token") if isinstance(credential, PersonalToken) else _("the user name and password")
+                error.message = _("{host} did not accept {what}", host=request.repo_type.display_name, what=what)
                 error.hint = _what_to_check(request, credential)
             raise
 
@@ -310,21 +312,10 @@ def _what_to_check(request: LinkRequest, credential: GitCredential) -> Text:
                 "Bitbucket accepts an API token only, with the account's email address as --user; passwords and app "
                 "passwords no longer work. Or link it in the browser: leave out --with-password."
             )
-        return _(
-            "Check the user name and the password: that you can sign in to {host} with them over Git's HTTPS.",
-            host=host,
-        )
-    if credential.host:
-        return _(
-            "Check the token: that {host} lists it, with the rights to read and write repositories and hooks; and "
-            "--host, that ServiceStage can reach it.",
-            host=host,
-        )
-    return _(
-        "Check the token: that {host} lists it, with the rights to read and write repositories and hooks, and that "
-        "it comes from its official site.",
-        host=host,
-    )
+        return _("Check that you can sign in to {host} with them over Git's HTTPS.", host=host)
+    guide = TOKEN_GUIDES[request.repo_type]
+    hint = _("Check that the token has not expired and has these scopes: {guide}.", guide=guide)
+    return hint + _(" Check that ServiceStage can reach --host.") if credential.host else hint
 
 
 async def _finish_earlier(

@@ -53,6 +53,10 @@ class RepoType(StrEnum):
     BITBUCKET = "bitbucket", "Bitbucket", "password", "bitbucket.org", True
     DEVCLOUD = "devcloud", "CodeArts", "password", "", False
 
+    @classmethod
+    def _missing_(cls, value: object) -> Self | None:
+        return cls.DEVCLOUD if value == "codearts" else None
+
 
 class IfExists(StrEnum):
     """What to do if an authorization has the name already."""

@@ -60,21 +60,17 @@ _COPY_IT_WHOLE: Final = _(
 )
 
 _NO_STATE: Final = _("Without a state, any page could bring another redirect. Pass --no-state to accept that.")
-_UNKNOWN_DENIAL: Final = N_(
-    "Nothing was created. Look this error up in the documentation of {host}. Without a browser, try --with-{proof}."
-)
+_UNKNOWN_DENIAL: Final = N_("Look this error up in the documentation of {host}. Without a browser, try --with-{proof}.")
 _DENIAL_HINTS: Final = {
-    "access_denied": N_("Nothing was created. Run the command again and choose Authorize to link the account."),
-    "unverified_user_email": N_(
-        "Nothing was created. Confirm your email address at {host}, then run the command again."
-    ),
+    "access_denied": N_("Run the command again and choose Authorize to link the account."),
+    "unverified_user_email": N_("Confirm your email address at {host}, then run the command again."),
     **dict.fromkeys(
         ("server_error", "temporarily_unavailable"),
-        N_("Nothing was created. The Git host has a problem of its own; run it again in a few minutes."),
+        N_("The Git host has a problem of its own; run it again in a few minutes."),
     ),
     **dict.fromkeys(
         ("login_required", "interaction_required", "consent_required", "account_selection_required"),
-        N_("Nothing was created. Sign in at {host} in your browser, then run the command again."),
+        N_("Sign in at {host} in your browser, then run the command again."),
     ),
     **dict.fromkeys(
         (
@@ -83,7 +79,7 @@ _DENIAL_HINTS: Final = {
             "unsupported_response_type",
         ),
         N_(
-            "Nothing was created, and authorizing again does not help: {host} does not accept ServiceStage's "
+            "Authorizing again does not help: {host} does not accept ServiceStage's "
             "application. Report this error to Huawei Cloud. Until then, try --with-{proof}."
         ),
     ),

@@ -26,9 +26,9 @@ from oauth_helper.browsers.discovery import (
 from oauth_helper.browsers.drivers import NoWindowError
 from oauth_helper.browsers.launch import first_browser, open_default_browser, sweep_all
 from oauth_helper.browsers.window import Window
-from oauth_helper.environment import is_build_service, nobody_could_authorize
+from oauth_helper.environment import cannot_authorize, is_build_service
 from oauth_helper.errors import DeadlineError, NoBrowserError, OAuthHelperError, RedirectRejectedError
-from oauth_helper.events import Advised, Event, NotOpened, Opened, Waiting, Warned, Way
+from oauth_helper.events import Advised, Event, NotOpened, Opened, Opening, Waiting, Warned, Way, WindowClosed
 from oauth_helper.exchange import TIMING, Tell, Timing
 from oauth_helper.i18n import N_, NO_TEXT, Language, Preference, Text, _, joined
 from oauth_helper.journal import Journal
@@ -36,7 +36,7 @@ from oauth_helper.listener.handlers import EntryLink, Listener, is_served
 from oauth_helper.receiver import MOMENTS, RedirectReceiver
 from oauth_helper.redirect import AuthorizationResponse
 from oauth_helper.single_instance import InstanceInfo, deliver
-from oauth_helper.terminal_prompt import TerminalPrompt, can_prompt
+from oauth_helper.terminal_prompt import WHAT_TO_PASTE, TerminalPrompt, can_prompt
 from oauth_helper.values import parse_address
 
 _FINAL_PAGE_TIME: Final = 1.0
@@ -163,7 +163,7 @@ def _plan_without_browser(options: BrowserOptions, why: Text, warning: Text) -> 
     if options.browser == "default":
         raise NoBrowserError(_("There is no default browser: {no_default}", no_default=why))
     if is_build_service(options.environ) and not (options.has_prompt or options.has_script):
-        raise nobody_could_authorize(why)
+        raise cannot_authorize(why)
     return BrowserPlan(_("{why}; the addresses are printed", why=why), warning=warning)
 
 
@@ -228,6 +228,8 @@ class Session:
         self._receiver: RedirectReceiver | None = None
         self._timeout = 0.0
         self._opening: asyncio.Task[None] | None = None
+        self._reopening: Callable[[], Coroutine[None, None, None]]
+        self._is_window_closed = False
         self._own_browsers: set[asyncio.Task[None]] = set()
         self._window: Window | None = None
         self._kept_window = AsyncExitStack()
@@ -354,17 +356,17 @@ class Session:
 
     async def deliver_pasted(self, instance: InstanceInfo) -> None:
         """Read the terminal, and deliver what is pasted to the process that already links the target."""
-        rejection: tuple[Text, ...] = ()
+        rejection = NO_TEXT
         while True:
             pasted: asyncio.Queue[str] = asyncio.Queue()
             async with TerminalPrompt(offer=pasted.put_nowait, say=self._say):
-                for line in rejection:  # only now: nothing that the user pastes after reading it is echoed
-                    self._say(line)
+                if rejection:  # only now: nothing that the user pastes after reading it is echoed
+                    self._say(rejection)
                 text = await pasted.get()
             try:
                 await deliver(instance, text, language=self.outcome_language)
             except RedirectRejectedError as rejected:
-                rejection = (rejected.message, rejected.hint)
+                rejection = _("{message}. {hint}", message=rejected.message, hint=rejected.hint)
             else:
                 return
 
@@ -374,7 +376,7 @@ class Session:
             return nullcontext()
         keys = dict(self._options.keys)
         if self._plan and self._plan.windows:  # a Git host or a single sign-on may refuse a window that is driven
-            keys[_OWN_BROWSER_KEY] = self._open_own_browser
+            keys |= {_OWN_BROWSER_KEY: self._open_own_browser, "": self._reopen_window}
         return TerminalPrompt(offer=offer, say=self._say, keys=keys)
 
     async def may_start_over(self, error: OAuthHelperError, *, seconds: float = _START_OVER_TIMEOUT) -> bool:
@@ -401,9 +403,19 @@ class Session:
         if self._options.say:  # pragma: no branch - called only with a prompt
             self._options.say(text)
 
+    def _reopen_window(self) -> None:
+        """Open the window again if the user closed it."""
+        if self._is_window_closed:
+            self._is_window_closed = False
+            self._opening = asyncio.create_task(self._reopening())
+        else:
+            self._say(WHAT_TO_PASTE)
+
     def _open(self, start: str, receiver: RedirectReceiver) -> None:
+        self._is_window_closed = False
+        self._reopening = partial(self._open_or_give_up, start, receiver)
         self._tell_waiting(start, receiver)
-        self._opening = asyncio.create_task(self._open_or_give_up(start, receiver))
+        self._opening = asyncio.create_task(self._reopening())
 
     def _tell_waiting(self, start: str, receiver: RedirectReceiver) -> None:
         self.expires_at = datetime.now(UTC) + timedelta(seconds=self._timeout)
@@ -497,6 +509,7 @@ class Session:
                     environ=self._options.environ,
                 )
                 await stack.enter_async_context(window)
+                self.tell(Opening(browser.name))
                 try:
                     await window.open()
                 except NoWindowError as error:
@@ -541,7 +554,9 @@ class Session:
 
     async def _wait_until_closed(self, window: Window) -> None:
         await window.until_closed()
-        self._report(Warned(_("The window was closed before the redirect came.")), NotOpened())
+        if not self._is_answered:
+            self._is_window_closed = True
+            self.tell(WindowClosed())
 
 
 def _is_served_by(start: str, redirect_uri: str) -> bool:

@@ -21,7 +21,7 @@ from platformdirs import user_config_path
 from oauth_helper.credentials import IamSettings
 from oauth_helper.errors import CredentialsError, SettingsError
 from oauth_helper.i18n import NO_TEXT, Text, _
-from oauth_helper.private_files import unsafe_reason
+from oauth_helper.private_files import unsafe_reason, write_whole
 from oauth_helper.values import (
     FileValues,
     Sourced,
@@ -137,6 +137,16 @@ class Settings:
         """Whether the user set how to open a browser."""
         return not self.browser.is_default
 
+    @property
+    def has_project_id(self) -> bool:
+        """Whether the project's ID looks like one."""
+        return _PROJECT_ID.fullmatch(self.project_id.value or "") is not None
+
+    @property
+    def has_ca_bundle(self) -> bool:
+        """Whether the file or folder of certificates exists."""
+        return os.path.exists(self.ca_bundle.value or "")  # noqa: PTH110 - Path raises an error for a long name
+
     def required_endpoint(self) -> str:
         """Return the endpoint.
 
@@ -146,7 +156,7 @@ class Settings:
         if self.endpoint.value is None:
             hint = _(
                 "Pass --region (e.g. cn-north-4) or --endpoint, or set OAUTH_HELPER_REGION. To try it without an "
-                "account, add --sandbox to `link`."
+                "account, run `oauth-helper link github --sandbox`."
             )
             if self.unread_config:
                 hint += _(" {sentence}", sentence=self.unread_config)
@@ -338,6 +348,26 @@ def _endpoint(
     if key == "iam_endpoint":
         value = value.rstrip("/").removesuffix("/v3")
     return replace(setting, value=check_endpoint(value, origin=setting.origin)) if value else setting
+
+
+def is_region(text: str) -> bool:
+    """Whether ``text`` can be the name of a region."""
+    return _REGION.fullmatch(text) is not None
+
+
+def save_region(path: Path, region: str) -> None:
+    """Add the region to the settings file, which has none.
+
+    Raises:
+        OSError: It cannot be written.
+        UnreadableFileError: It is no text.
+    """
+    path = path.resolve()
+    text = ""
+    with suppress(FileNotFoundError):
+        text = read_text_file(path)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write_whole(path, f'region = "{region}"\n{text}'.encode())
 
 
 def is_browser_choice(text: str) -> bool:

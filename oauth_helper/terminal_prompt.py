@@ -11,9 +11,8 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from enum import StrEnum
 from types import FrameType, MappingProxyType, TracebackType
-from typing import Final, NamedTuple, Self
+from typing import Final, Self
 
 from msgspec import Struct
 
@@ -25,24 +24,6 @@ LONGEST: Final = 65_536
 
 _PASTE_BEGINS: Final = b"\x1b[200~"
 _PASTE_ENDS_LENGTH: Final = 6
-
-
-class Kind(StrEnum):
-    """What the user did; the values are the groups of the pattern below."""
-
-    PASTE = "paste"
-    TEXT = "text"
-    ENTER = "enter"
-    ERASE = "erase"
-    CLEAR = "clear"
-    CLOSE = "close"
-
-
-class Input(NamedTuple):
-    """One input from the terminal."""
-
-    kind: Kind
-    text: str
 
 
 # Bracketed paste and the other sequences are described in xterm's "XTerm Control Sequences"; the general form of a
@@ -84,17 +65,17 @@ class Keyboard:
         self._pending = b""
         self._decoder.reset()
 
-    def feed(self, data: bytes) -> list[Input]:
-        """Return the inputs that ``data`` completes; an incomplete one is kept for the next call."""
+    def feed(self, data: bytes) -> list[tuple[str, str]]:
+        """Return the inputs that ``data`` completes: the group of the pattern, and the text. Keep an incomplete one."""
         self._pending += data
-        inputs: list[Input] = []
+        inputs = []
         position = 0
         while position < len(self._pending):
             found = _INPUT.match(self._pending, position)
             if found is None and _UNFINISHED.match(self._pending, position):
                 break
             if found and found.lastgroup:
-                inputs.append(self._read(Kind(found.lastgroup), found[found.lastgroup]))
+                inputs.append((found.lastgroup, self._read(found.lastgroup, found[found.lastgroup])))
             else:
                 self._has_gap = True
             position = found.end() if found else position + 1  # a broken sequence: its Escape alone is dropped
@@ -103,12 +84,12 @@ class Keyboard:
             self._pending = _PASTE_BEGINS + self._pending[-LONGEST - _PASTE_ENDS_LENGTH :]
         return inputs
 
-    def _read(self, kind: Kind, data: bytes) -> Input:
+    def _read(self, kind: str, data: bytes) -> str:
         has_gap, self._has_gap = self._has_gap, False
-        if kind is Kind.TEXT:  # of which a read may have cut the last character
-            return Input(kind, " " * has_gap + self._decoder.decode(data))
+        if kind == "text":  # of which a read may have cut the last character
+            return " " * has_gap + self._decoder.decode(data)
         self._decoder.reset()
-        return Input(kind, data.decode(errors="replace"))
+        return data.decode(errors="replace")
 
 
 try:
@@ -358,10 +339,10 @@ class TerminalReader:
         self._take()
 
 
-_WHAT_TO_PASTE: Final = _("Paste the address of the page where the browser ended, then press Enter.")
-_TOO_LONG: Final = _("That is too long for an address; copy the address alone and paste it again.")
-_UNFINISHED_PASTE: Final = _("The end of the paste did not arrive; paste the address again.")
-_CLOSED: Final = _("The prompt is closed; the page still takes the address.")
+WHAT_TO_PASTE: Final = _("Paste the final address from the browser, then press Enter.")
+_TOO_LONG: Final = _("That is too long for an address. Copy only the address, and paste it again.")
+_UNFINISHED_PASTE: Final = _("The paste was cut off. Paste the address again.")
+_CLOSED: Final = _("The prompt is closed; you can still paste the address on the page.")
 
 
 class PromptTiming(Struct, frozen=True):
@@ -432,9 +413,9 @@ class TerminalPrompt:
         if not data:
             self._close()
             return
-        for each in self._keyboard.feed(data):
+        for kind, text in self._keyboard.feed(data):
             if not self._is_done:
-                self._take(each)
+                self._take(kind, text)
         if self._keyboard.paste_is_open:
             self._schedule(self._abandon_paste, self._timing.end_of_paste)
         elif self._typed.endswith(("\r", "\n")):
@@ -442,18 +423,18 @@ class TerminalPrompt:
         elif self._typed.strip():
             self._schedule(self._remind, self._timing.reminder)
 
-    def _take(self, entered: Input) -> None:
-        match entered.kind:
-            case Kind.PASTE:
+    def _take(self, kind: str, text: str) -> None:
+        match kind:
+            case "paste":
                 self._typed = ""  # keys pressed by mistake, or the end of an abandoned paste
-                self._submit(entered.text)
-            case Kind.TEXT | Kind.ENTER:
-                self._typed = (self._typed + entered.text)[-LONGEST - 1 :]
-            case Kind.ERASE:
+                self._submit(text)
+            case "text" | "enter":
+                self._typed = (self._typed + text)[-LONGEST - 1 :]
+            case "erase":
                 self._typed = self._typed[:-1]
-            case Kind.CLEAR:
+            case "clear":
                 self._typed = ""
-            case Kind.CLOSE:  # pragma: no branch - mypy: there is no other case
+            case _:  # Ctrl-D
                 self._close()
 
     def _submit_typed(self) -> None:
@@ -465,17 +446,16 @@ class TerminalPrompt:
 
     def _submit(self, text: str) -> None:
         if not text.strip():
-            self._say(_WHAT_TO_PASTE)
+            self._say(WHAT_TO_PASTE)
         elif len(text.encode()) > LONGEST:
             self._say(_TOO_LONG)
         else:
-            self._say(ngettext("received {count} character", "received {count} characters", len(text.strip())))
             try:
                 self._offer(text)
             except RedirectRejectedError as rejected:
-                self._say(rejected.message)
-                self._say(rejected.hint)
+                self._say(_("{message}. {hint}", message=rejected.message, hint=rejected.hint))
             else:
+                self._say(ngettext("received {count} character", "received {count} characters", len(text.strip())))
                 self._finish()
 
     def _remind(self) -> None:

@@ -19,5 +19,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         return run_program(sys.argv[1:] if arguments is None else arguments)
     except KeyboardInterrupt:
-        sys.stderr.write("error: Interrupted\nhint: Run the command again when you are ready.\n")
+        sys.stderr.write("error: Cancelled\nhint: Run the command again when you are ready.\n")
         return 130

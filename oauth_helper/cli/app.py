@@ -5,16 +5,19 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, redirect_stderr, suppress
+from contextlib import redirect_stderr, suppress
 from datetime import UTC, datetime
-from gettext import gettext
+from difflib import get_close_matches
 from importlib import import_module
-from io import StringIO, TextIOWrapper
-from typing import Final, TextIO
+from io import StringIO
+from itertools import takewhile
+from typing import Any, Final, TextIO
 
 import click
+from click.core import ParameterSource
 from click.shell_completion import (
     CompletionItem,
     FishComplete,
@@ -25,7 +28,8 @@ from click.shell_completion import (
 )
 
 from oauth_helper.cli.console import Console, drain_writers, print_text, translate, use_language
-from oauth_helper.cli.help import LANGUAGE_OPTION, Choice, Command, InvalidValue, command, option
+from oauth_helper.cli.help import Choice, Command, InvalidValue, Option, command
+from oauth_helper.cli.options import output_options
 from oauth_helper.errors import MachineError, OAuthHelperError, StoppedError, UsageError, safe_traceback
 from oauth_helper.i18n import Text, _, enumerated
 from oauth_helper.journal import Journal
@@ -50,10 +54,10 @@ def print_error(error: OAuthHelperError, *, as_json: bool, trace: bool = False) 
     console = Console()
     if trace:
         console.print_lines([escaped(safe_traceback(error), keep="\n")])
-    message = error.message
-    if error.request_id:
-        message = _("{message} (request id {request_id})", message=message, request_id=error.request_id)
-    console.print_error(message, error.hint)
+    console.print_error(error.message, error.hint)
+    if not as_json and (error.code or error.request_id):
+        request_id = error.request_id and _("request id {request_id}", request_id=error.request_id)
+        console.print_dim(enumerated([each for each in (error.code, request_id) if each]))
     if as_json:
         console.print_lines([json.dumps({"error": error.to_json()})])
 
@@ -67,11 +71,11 @@ def error_for(exception: BaseException) -> OAuthHelperError:
         case click.ClickException():
             return _usage_error(exception)
         case click.Abort() | KeyboardInterrupt():
-            return StoppedError(_("Interrupted"))
+            return StoppedError(_("Cancelled"))
         case OSError() if exception.errno in _DISK_FULL:
             return MachineError(
                 _("The result could not be written: {strerror}", strerror=exception.strerror),
-                hint=_("What was done is done: `oauth-helper list` shows what stands."),
+                hint=_("Everything else was done: see `oauth-helper list`."),
             )
         case _:
             pass
@@ -135,24 +139,19 @@ def _explained(error: click.ClickException) -> tuple[Text, Text | None]:
             choices = [str(one) for one in param.type.choices] if isinstance(param.type, click.Choice) else []
             more = _("It is one of {choices}.", choices=enumerated(choices)) if choices else None
             return _("Missing argument {name}", name=_name_of(param)), more
-        case InvalidValue():
-            return _("{name}: {message}", name=_name_of(error.parameter), message=error.text), None
+        case InvalidValue(parameter=param):
+            by_variable = error.ctx and error.ctx.get_parameter_source(param.name or "") is ParameterSource.ENVIRONMENT
+            name = str(param.envvar) if by_variable else _name_of(param)
+            return _("{name}: {message}", name=name, message=error.text), None
+        case click.BadParameter(param=click.Parameter(type=click.IntRange() | click.FloatRange() as kind) as param):
+            limits = {"name": _name_of(param), "lowest": kind.min, "highest": kind.max}
+            if isinstance(kind, click.IntRange):
+                return _("{name} must be a whole number from {lowest} to {highest}", **limits), None
+            return _("{name} must be between {lowest} and {highest} seconds", **limits), None
         case click.BadParameter(param=click.Parameter() as param):
-            return _bad_value(param), None
-        case click.UsageError(ctx=click.Context(command=click.Group())):
-            return _("No command was given"), None
+            return _("The value of {name} cannot be used", name=_name_of(param)), None
         case _:
             return _("The command line cannot be understood"), None
-
-
-def _bad_value(parameter: click.Parameter) -> Text:
-    name, kind = _name_of(parameter), parameter.type
-    if isinstance(kind, click.IntRange):
-        limits = {"name": name, "lowest": kind.min, "highest": kind.max}
-        return _("{name} takes a whole number from {lowest} to {highest}", **limits)
-    if isinstance(kind, click.FloatRange):
-        return _("{name} takes a number from {lowest} to {highest}", name=name, lowest=kind.min, highest=kind.max)
-    return _("The value of {name} cannot be used", name=name)
 
 
 def _option_of(command: click.Command, name: str) -> click.Option | None:
@@ -224,21 +223,32 @@ def _print_completion(instruction: str) -> int:
     return 0
 
 
+@command("help", help="Show the help of COMMAND, or of the program.")
+@click.argument("name", required=False, metavar="[COMMAND]")
+def help_command(name: str | None) -> None:
+    """Run ``oauth-helper help``."""
+    program.main([*([name] if name else []), "--help"], prog_name="oauth-helper", standalone_mode=False)
+
+
 _COMMANDS: Final[Mapping[str, tuple[str, Text]]] = {
-    "link": ("link", _("Link a Git account: the main job.")),
-    "deliver": ("manage", _("Hand the address to the link that waits in another terminal.")),
-    "resume": ("manage", _("Finish the links that were cut off after you had authorized.")),
+    "link": ("link", _("Link a Git account.")),
     "list": ("manage", _("List the authorizations of the project.")),
     "show": ("manage", _("Show one authorization.")),
+    "repos": ("manage", _("List the repositories that an authorization can access.")),
     "delete": ("manage", _("Delete authorizations.")),
-    "repos": ("manage", _("Show the repositories that an authorization can see.")),
-    "apply": ("apply", _("Link all that a file declares and that is missing.")),
+    "apply": ("apply", _("Create the authorizations a file declares that don't exist yet.")),
+    "resume": ("manage", _("Finish interrupted links.")),
+    "deliver": ("manage", _("Send the final address to a link waiting in another terminal.")),
     "capture": ("capture", _("Capture the redirect of any OAuth authorization URL.")),
     "doctor": ("doctor", _("Check everything a link needs, without opening a browser.")),
-    "sandbox": ("sandbox", _("Run a ServiceStage, Git host and console on this machine.")),
+    "sandbox": ("sandbox", _("Run a ServiceStage, Git host and console on this machine, to try things.")),
     "completion": ("app", _("Print the completion script of a shell.")),
+    "help": ("app", _("Show the help of a command.")),
 }
 """The module and the short help of each command, in the order in which a new user meets them."""
+_ALIASES: Final = {"login": "link"}
+"""Commands that the help does not list."""
+_MEANT: Final = {"auth": "link", "add": "link", "ls": "list", "rm": "delete", "version": "--version"}
 
 
 class _Program(Command, click.Group):
@@ -248,6 +258,7 @@ class _Program(Command, click.Group):
         return list({**_COMMANDS, **self.commands})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        cmd_name = _ALIASES.get(cmd_name, cmd_name)
         if cmd_name not in _COMMANDS:
             return super().get_command(ctx, cmd_name)
         module, short_help = _COMMANDS[cmd_name]
@@ -268,41 +279,45 @@ class _Program(Command, click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
         if not (ctx.resilient_parsing or name.startswith("-") or self.get_command(ctx, name)):
-            # The user may have pasted a redirect or a token here.
-            raise UsageError(_("Unknown command: {name}", name=name) if is_plain_word(name) else _("Unknown command"))
+            if not is_plain_word(name):  # the user may have pasted a redirect or a token here
+                raise UsageError(_("Unknown command"))
+            close = _MEANT.get(name) or next(iter(get_close_matches(name, _COMMANDS, 1)), None)
+            meant = _("Did you mean `oauth-helper {command}`?", command=close) if close else None
+            raise UsageError(_('Unknown command "{name}"', name=name), hint=meant)
         return super().resolve_command(ctx, args)
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
-        with formatter.section(gettext("Commands")):
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section(translate(_("Commands"))):
             formatter.write_dl([(name, translate(short_help)) for name, (_, short_help) in _COMMANDS.items()])
-
-
-def _print_version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
-    if wanted and not ctx.resilient_parsing:
-        print_text(f"oauth-helper {VERSION}")
-        ctx.exit()
+        Command.format_options(self, ctx, formatter)
 
 
 @click.group(
     cls=_Program,
-    help="Link a Git account ({hosts}) to Huawei Cloud ServiceStage.",
+    help="Link a Git account (GitHub, GitLab, Gitee, Bitbucket) to Huawei Cloud ServiceStage.",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    invoke_without_command=True,
 )
-@option(
-    "--version",
-    is_flag=True,
-    is_eager=True,
-    expose_value=False,
-    callback=_print_version,
-    help="Show the version and exit.",
+@output_options
+@click.version_option(
+    VERSION, prog_name="oauth-helper", message="%(prog)s %(version)s", cls=Option, help="Show the version and exit."
 )
-@LANGUAGE_OPTION
 @click.pass_context
-def program(ctx: click.Context) -> None:
+def program(ctx: click.Context, /, **_options: Any) -> None:
     """Run ``oauth-helper``."""
+    if ctx.invoked_subcommand is None:
+        print_text(ctx.get_help())
     # Every shell that starts may run `completion`.
-    if ctx.invoked_subcommand != "completion":
+    elif ctx.invoked_subcommand != "completion":
         _delete_expired(Journal.of_the_user())
+
+
+@program.result_callback()
+@click.pass_context
+def _end(ctx: click.Context, /, result: int | None, **_options: Any) -> int | None:
+    if ctx.obj:
+        ctx.obj.offer_to_save_region()
+    return result
 
 
 def _delete_expired(journal: Journal) -> None:
@@ -321,16 +336,18 @@ def _delete_expired(journal: Journal) -> None:
 
 
 def run_program(arguments: Sequence[str]) -> int:
-    """Run the command; return its exit status. Never raises, never exits, and leaves the process as it was."""
+    """Run the command; return its exit status. Never raises, never exits."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by the parent process (`2>&-`)
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 - open to our end
-    arguments = list(arguments) or ["--help"]
-    with ExitStack() as stack:
-        stack.enter_context(_without_core_dumps())
-        for stream in (sys.stdout, sys.stderr):
-            stack.enter_context(_with_escapes(stream))
-        stack.enter_context(use_language(arguments))
+    if sys.platform != "win32":  # a core file would hold keys, tokens, code and state; child processes inherit this
+        resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+    for stream in (sys.stdout, sys.stderr):
+        # A character that the encoding lacks must not turn a success into an error. A terminal that is open for
+        # reading too cannot be flushed.
+        with suppress(AttributeError, OSError):
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    with use_language(arguments):
         try:
             if instruction := os.environ.get(_COMPLETION_VARIABLE):
                 return _complete(instruction)
@@ -348,39 +365,6 @@ def _complete(instruction: str) -> int:
     return 1
 
 
-@contextmanager
-def _without_core_dumps() -> Iterator[None]:
-    """Write no core file: it would hold keys, tokens, code and state. Child processes inherit that."""
-    if sys.platform == "win32":  # pragma: no cover
-        yield
-        return
-    soft, hard = resource.getrlimit(resource.RLIMIT_CORE)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_CORE, (soft, hard))
-
-
-@contextmanager
-def _with_escapes(stream: TextIO) -> Iterator[None]:
-    """Escape what the encoding of ``stream`` lacks: a character must not turn a success into an error."""
-    if not isinstance(stream, TextIOWrapper):
-        yield
-        return
-    errors = stream.errors
-    try:
-        stream.reconfigure(errors="backslashreplace")
-    except OSError:  # a terminal that is open for reading too cannot be flushed
-        yield
-        return
-    try:
-        yield
-    finally:
-        with suppress(OSError, ValueError):  # it cannot be flushed, or is closed
-            stream.reconfigure(errors=errors)
-
-
 def _status_of(arguments: Sequence[str]) -> int:
     try:
         status = program.main(arguments, prog_name="oauth-helper", standalone_mode=False)
@@ -390,34 +374,14 @@ def _status_of(arguments: Sequence[str]) -> int:
         return 1
     except (Exception, KeyboardInterrupt) as exception:  # noqa: BLE001 - the last boundary: every error becomes a status
         error = error_for(exception)
-        flags = _flags_of(arguments)
-        verbosity = sum(flag[1:].count("v") if flag[:2] != "--" else flag == "--verbose" for flag in flags)
+        words = list(takewhile("--".__ne__, arguments))  # parsing may have failed before it came to them
+        verbosity = sum(word.count("v") for word in words if re.fullmatch("-[a-z]+", word)) + words.count("--verbose")
         with suppress(OSError):
             sys.stdout.flush()
         with suppress(OSError):  # without a reader, the status remains
-            print_error(error, as_json=not {"--json", "--events"}.isdisjoint(flags), trace=verbosity > 1)
+            print_error(error, as_json=not {"--json", "--events"}.isdisjoint(words), trace=verbosity > 1)
         return error.exit_status
     return status if isinstance(status, int) else 0
-
-
-def _flags_of(arguments: Sequence[str]) -> list[str]:
-    """Return the flags among the arguments, because parsing them may have failed.
-
-    The value of an option is no flag, nor is anything behind ``--``.
-    """
-    context, flags = click.Context(program), list[str]()
-    command: click.Command = program
-    rest = iter(arguments)
-    for argument in rest:
-        if argument == "--":
-            break
-        if not argument.startswith("-"):
-            command = (program.get_command(context, argument) if command is program else None) or command
-        elif (found := _option_of(command, argument)) and not (found.is_flag or found.count):
-            next(rest, None)
-        else:
-            flags.append(argument)
-    return flags
 
 
 def _flush(stream: TextIO) -> None:

@@ -34,7 +34,7 @@ from oauth_helper.cli.options import (
 )
 from oauth_helper.cli.output import print_columns, print_json
 from oauth_helper.cli.secrets_input import read_file_or_stdin
-from oauth_helper.environment import nobody_could_authorize
+from oauth_helper.environment import cannot_authorize
 from oauth_helper.errors import NameTakenError, StoppedError, UsageError
 from oauth_helper.events import Failed, Linked, warning_once
 from oauth_helper.i18n import Text, _
@@ -49,18 +49,19 @@ _PLANS: Final = {Verdict.KEEP: _("keep"), Verdict.CREATE: _("create"), Verdict.B
 
 @command(
     "apply",
-    help="""Link all that FILE declares and that is missing; what stands already is left as it is.
+    help="""Create the authorizations that FILE declares and that don't exist yet. Existing ones are kept.
 
-    FILE is TOML, or - for standard input, with an [[authorization]] for each: name, repo_type, and method (oauth, the
-    default: in a browser; token; password). An oauth entry may have a tag; a token entry has secret, the environment
-    variable that holds the token, and may have host; a password entry has user and secret. What needs no browser comes
-    first; the others are authorized one after the other, in one window. Run it again to go on where it stopped.
+    FILE is TOML, or - for standard input. Each [[authorization]] has a name, a repo_type and a method: oauth (in a
+    browser, the default), token or password. An oauth entry may have a tag. A token entry has a secret, the name of the
+    environment variable that holds the token, and may have a host. A password entry has a user and a secret. Entries
+    that need no browser come first; the others are authorized one after the other, in one window. If it stops, run it
+    again.
     """,
 )
 @click.argument("file", type=click.Path(path_type=Path))
-@option("--dry-run", is_flag=True, help="Print what would be done, and do nothing.")
+@option("--dry-run", is_flag=True, help="Only print what would be done.")
 @BROWSER_OPTION
-@timeout_option("How long to wait for you, for each account.  [env: OAUTH_HELPER_TIMEOUT; default: 600]")
+@timeout_option("Seconds to wait for you to authorize, for each account (default: 600).")
 @connection_options
 @output_options
 def apply_command(file: Path, *, dry_run: bool, **options: Any) -> None:
@@ -71,8 +72,8 @@ def apply_command(file: Path, *, dry_run: bool, **options: Any) -> None:
     try:
         invocation.run_with_service(work.run)
     except StoppedError as stopped:
-        stopped.message += _(". {progress}", progress=work.progress_text())
-        stopped.hint = _("Run the command again to go on where it stopped.")
+        stopped.message += _(". {progress} exist", progress=work.progress_text())
+        stopped.hint = _("Run the command again to create the others.")
         raise
     finally:
         work.print_summary()
@@ -91,11 +92,11 @@ def _read(file: Path, *, quiet: bool) -> tuple[str, str]:
             origin = _("The file")  # the user may have given a secret in its place
         raise UsageError(
             _("{file} cannot be read: {why}", file=origin, why=error.strerror),
-            hint=_("Name a TOML file that is there, or - for standard input."),
+            hint=_("Pass the path of a TOML file, or - for standard input."),
         ) from None
     except UnreadableFileError as error:
         raise UsageError(
-            _("{file} {reason}", file=origin, reason=error.reason), hint=error.hint or _("Name a TOML file.")
+            _("{file} {reason}", file=origin, reason=error.reason), hint=error.hint or _("Pass a TOML file.")
         ) from None
 
 
@@ -140,12 +141,9 @@ class _Apply:
         """Reject what cannot be done, as far as that is known before anything is."""
         check_steps(self.steps, self.invocation.environ)
         if self.invocation.is_unattended and (names := self._names_for_browser()):
-            raise nobody_could_authorize(
-                _("{names} would need one. Nothing was done", names=", ".join(names)),
-                hint=_(
-                    "Declare method token or password for them; or run it first where there is a browser: what stands "
-                    "then is kept here."
-                ),
+            raise cannot_authorize(
+                _("{names} must be authorized in one. Nothing was done", names=", ".join(names)),
+                hint=_("Use method token or password for them, or first run it where there is a browser."),
             )
 
     def _missing(self) -> list[Entry]:
@@ -157,9 +155,9 @@ class _Apply:
     def _print_plan(self) -> None:
         total, missing = len(self.steps), len(self._missing())
         counts = {"existing": total - missing, "all": total}
-        text = _("{existing} of {all} stand already.", **counts)
+        text = _("{existing} of {all} exist.", **counts)
         if missing:
-            text = _("{existing} of {all} stand already. {missing} to be created.", **counts, missing=missing)
+            text = _("{existing} of {all} exist; creating {missing}.", **counts, missing=missing)
         self.invocation.reporter.print(text)
         if names := self._names_for_browser():
             self.invocation.reporter.print(_("In the browser, one after the other: {names}.", names=", ".join(names)))
@@ -168,13 +166,13 @@ class _Apply:
         self.results[result.entry.name] = result
         name, outcome, reporter = result.entry.name, result.outcome, self.invocation.reporter
         if isinstance(outcome, Failed):
-            reporter.warn(_("{name}: {message}.", name=name, message=outcome.error.message))
+            reporter.warn(_('"{name}" was not linked: {message}.', name=name, message=outcome.error.message))
         elif not outcome.kept:
-            reporter.print(_("Linked {name}. {progress}.", name=name, progress=self.progress_text()))
+            reporter.print(_('Linked "{name}" ({progress}).', name=name, progress=self.progress_text()))
 
     def progress_text(self) -> Text:
         existing = sum(isinstance(result.outcome, Linked) for result in self.results.values())
-        return _("{existing} of {all} stand", existing=existing, all=len(self.entries))
+        return _("{existing} of {all}", existing=existing, all=len(self.entries))
 
     def print_summary(self) -> None:
         """Print what became of each entry, or what would be done about it."""
@@ -183,13 +181,13 @@ class _Apply:
         if self.invocation.as_json:
             print_json([self._record(step) for step in self.steps])
             return
-        head = [_("NAME"), _("TYPE"), _("METHOD"), _("PLAN") if self.is_dry_run else _("RESULT")]
+        head = [_("NAME"), _("GIT HOST"), _("METHOD"), _("PLAN") if self.is_dry_run else _("RESULT")]
         rows = []
         for step in self.steps:
             verdict = self._verdict(step)
             if step.verdict is Verdict.BLOCKED:
                 verdict = _("{verdict}: {why}", verdict=verdict, why=step.why)
-            rows.append([step.entry.name, step.entry.repo_type, step.entry.method, verdict])
+            rows.append([step.entry.name, step.entry.repo_type.display_name, step.entry.method, verdict])
             if self.is_dry_run:
                 secret, address = self._secret_of(step.entry)
                 rows[-1] += [secret or _("not set"), address or ""] if step.entry.secret else ["", ""]
@@ -200,7 +198,10 @@ class _Apply:
     def raise_first_failure(self) -> None:
         for result in self.results.values():
             if isinstance(result.outcome, Failed):
-                raise result.outcome.error
+                error, name = result.outcome.error, result.entry.name
+                error.message = _('"{name}" was not linked: {message}', name=name, message=error.message)
+                error.hint = error.what_to_do + _(" Existing authorizations are kept.")
+                raise error
         if self.is_dry_run:
             self._check()
 

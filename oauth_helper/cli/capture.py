@@ -11,7 +11,7 @@ import click
 from oauth_helper.cli.app import error_for
 from oauth_helper.cli.console import language_preference, print_text, user_environ
 from oauth_helper.cli.help import command, option
-from oauth_helper.cli.options import BROWSER_OPTION, PORT_OPTION, output_options, run, timeout_option
+from oauth_helper.cli.options import BROWSER_OPTION, EVENTS_OPTION, PORT_OPTION, output_options, run, timeout_option
 from oauth_helper.cli.output import EventLines, print_json
 from oauth_helper.cli.progress import ProgressReporter
 from oauth_helper.cli.secrets_input import ask, can_ask, read_file_or_stdin
@@ -39,10 +39,10 @@ _VARIABLES: Final = ("OAUTH_HELPER_BROWSER", "OAUTH_HELPER_TIMEOUT")
 @option("--no-state", is_flag=True, help="Accept a URL without a state: then any page can bring another redirect.")
 @option("--code", "code_only", is_flag=True, help="Print the code only.")
 @BROWSER_OPTION
-@option("--no-browser", is_flag=True, help="The same as --browser none.")
+@option("--no-browser", is_flag=True, hidden=True)
 @PORT_OPTION
-@timeout_option("Seconds to wait for you to authorize.  [env: OAUTH_HELPER_TIMEOUT; default: 600]")
-@option("--events", "as_events", is_flag=True, help="Print what happens as JSON, a line each, instead of the result.")
+@timeout_option("Seconds to wait for you to authorize (default: 600).")
+@EVENTS_OPTION
 @output_options
 def capture_command(url: str | None, **options: Any) -> None:
     """Run ``oauth-helper capture``."""

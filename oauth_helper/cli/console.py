@@ -11,7 +11,7 @@ import unicodedata
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import Final, TextIO
+from typing import Any, Final, TextIO
 from weakref import WeakKeyDictionary
 
 import click
@@ -34,10 +34,11 @@ LANGUAGE_FLAG: Final = "--lang"
 
 
 class _Chosen:
-    """The language of this process, and its environment before :func:`use_language` changed it."""
+    """The language of this process, its environment before :func:`use_language` changed it, and typed flags."""
 
     preference = Preference(Language.ENGLISH)
     environ: Mapping[str, str] = os.environ
+    flags = ""
 
 
 @contextmanager
@@ -47,6 +48,7 @@ def use_language(arguments: Sequence[str]) -> Iterator[None]:
     This comes before parsing, because help and usage errors need the language. The parser rejects unknown languages.
     """
     before = _Chosen.preference, _Chosen.environ, gettext.textdomain(), os.environ.get("LANGUAGE")
+    _Chosen.flags = ""
     explicit = language_of(_language_argument(arguments) or os.environ.get(LANGUAGE_VARIABLE, ""))
     language = explicit or language_of_locale(os.environ) or Language.ENGLISH
     _Chosen.preference = Preference(language, is_demanded=explicit is not None)
@@ -87,6 +89,25 @@ def user_environ() -> Mapping[str, str]:
     return _Chosen.environ
 
 
+def repeat_flags(flags: str) -> None:
+    """Add these flags to every command that is printed for people, so that it acts as the one that prints it."""
+    _Chosen.flags = flags
+
+
+_PRINTED_COMMAND: Final = re.compile(
+    r"`(oauth-helper (?:link|list|show|delete|repos|resume|apply|doctor)\b[^`]*?)( -- [^`]*)?`"
+)
+
+
+def _with_flags(text: str) -> str:
+    def add(found: re.Match[str]) -> str:
+        command, names = found[1], found[2] or ""
+        is_complete = not _Chosen.flags or "--help" in command or "--sandbox" in command
+        return found[0] if is_complete else f"`{command} {_Chosen.flags}{names}`"
+
+    return _PRINTED_COMMAND.sub(add, text)
+
+
 def translate(text: str) -> str:
     """Return a :class:`Text` in the language of the command line, and any other text as it is."""
     return text.translated(catalog_of(_Chosen.preference.language)) if isinstance(text, Text) else text
@@ -102,11 +123,11 @@ def print_text(text: str, styled_start: str = "") -> None:
     click.echo(styled_start + escaped(text[start:], keep="\n"), file=sys.stdout)
 
 
-def style(text: str, stream: TextIO, colour: str | None = None) -> str:
-    """Return ``text`` in bold and in ``colour``, or as it is if ``stream`` is no terminal or NO_COLOR is set."""
+def style(text: str, stream: TextIO, **attributes: Any) -> str:
+    """Return ``text`` in click's style, or as it is if ``stream`` is no terminal or NO_COLOR is set."""
     if os.environ.get("NO_COLOR") or not stream.isatty():
         return text
-    return click.style(text, fg=colour, bold=True)
+    return click.style(text, **attributes)
 
 
 _WIDE: Final = (
@@ -325,12 +346,16 @@ class Console:
     def warn(self, message: Text, *, always: bool = False) -> None:
         """Print a warning, in quiet only if it is for ``always``."""
         if always or not self.is_quiet:
-            self._print_paragraph(message, _("warning:"), "yellow")
+            self._print_paragraph(message, _("warning: "), "yellow")
 
     def print_error(self, message: Text, hint: Text) -> None:
         """Print an error and what to do next."""
-        self._print_paragraph(message, _("error:"), "red")
-        self._print_paragraph(hint, _("hint:"))
+        self._print_paragraph(message, _("error: "), "red")
+        self._print_paragraph(hint, _("hint: "))
+
+    def print_dim(self, text: Text) -> None:
+        """Print a line of details that most users need not read."""
+        self.print_lines([style(escaped(translate(text)), self.stream, dim=True)])
 
     def print_lines(self, lines: Sequence[str]) -> None:
         """Print lines as they are."""
@@ -356,13 +381,14 @@ class Console:
             self._writer.has_status_line = False
             self._writer.write(_CLEAR_LINE)
 
-    def _print_paragraph(self, text: Text, label: Text | None = None, colour: str | None = None) -> None:
+    def _print_paragraph(self, text: Text, title: Text | None = None, colour: str | None = None) -> None:
         """Print text, broken into lines that fit a terminal; further lines begin below the text, not the label."""
-        prefix = f"{translate(label)} " if label else ""
-        lines = [prefix + escaped(translate(text))]
+        prefix = translate(title) if title else ""
+        lines = [prefix + escaped(_with_flags(translate(text)))]
         if self.is_terminal:
             width = max(columns_of(self.stream) - 1, _MINIMUM_WIDTH)
             lines = wrapped(lines[0], width, indent=" " * width_of(prefix))
         if prefix:
-            lines[0] = style(prefix[:-1], self.stream, colour) + lines[0].removeprefix(prefix[:-1])
+            label = prefix.rstrip()
+            lines[0] = style(label, self.stream, fg=colour, bold=True) + lines[0].removeprefix(label)
         self.print_lines(lines)

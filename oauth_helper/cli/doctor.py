@@ -54,7 +54,7 @@ from oauth_helper.cli.options import (
 from oauth_helper.cli.output import print_json
 from oauth_helper.credential_chain import CHAIN_VARIABLES
 from oauth_helper.credentials import CredentialSource
-from oauth_helper.environment import Place, nobody_could_authorize
+from oauth_helper.environment import Place, cannot_authorize
 from oauth_helper.errors import (
     ClockSkewError,
     IllegalNameError,
@@ -174,7 +174,7 @@ _PLACES: Final[Mapping[Place, Text]] = {
 
 def _check_place(invocation: Invocation) -> Finding:
     if invocation.is_unattended:
-        return _failed("place", nobody_could_authorize())
+        return _failed("place", cannot_authorize())
     return Finding("place", OK, _PLACES[environment(invocation.environ).place])
 
 
@@ -391,13 +391,13 @@ def print_findings(findings: Sequence[Finding], repo_type: str) -> None:
         start = verdict + padded(subject, indent - verdict_width)
         texts = [translate(text) for text in (finding.message, finding.hint) if text]
         for line in (line for text in texts for line in wrapped(text, max(width - indent, 1))):
-            print_text(start + line, style(verdict, sys.stdout, colour) if start.strip() else "")
+            print_text(start + line, style(verdict, sys.stdout, fg=colour, bold=True) if start.strip() else "")
             start = " " * indent
     conclusion = _("Ready: run `oauth-helper link {repo_type}`.", repo_type=repo_type)
     if any(finding.verdict == FAIL for finding in findings):
         conclusion = _("Fix the first line marked {fail} first.", fail=_VERDICTS[FAIL][0])
     for line in wrapped(translate(conclusion), width):
-        print_text(line, style(line, sys.stdout))
+        print_text(line, style(line, sys.stdout, bold=True))
 
 
 _PACKAGES: Final = ("aiohttp", "yarl", "click", "platformdirs")

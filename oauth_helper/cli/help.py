@@ -1,36 +1,40 @@
-"""Help texts in the language of the command line, and the click classes of commands, options and choices."""
+"""The click classes of commands, options and choices: translated help, and errors that repeat no secret."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from inspect import cleandoc
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from oauth_helper.cli.console import LANGUAGE_FLAG, print_text, translate, width_of, wrapped
+from oauth_helper.cli.console import LANGUAGE_FLAG, LANGUAGE_VARIABLE, print_text, translate, width_of, wrapped
 from oauth_helper.errors import UsageError
 from oauth_helper.i18n import Text, _, enumerated, language_of
-from oauth_helper.models import RepoType
 from oauth_helper.secret import is_plain_word
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
+OPTIONS: Final = _("Options")
+WITHOUT_BROWSER: Final = _("Without a browser")
+CONNECTION: Final = _("Connection (also in config.toml, or as OAUTH_HELPER_REGION and so on)")
+OUTPUT: Final = _("Output")
 
-def _translated_help(english: str | None) -> str:
-    """Translate a help text and fill in the repository types."""
-    in_browser = [one for one in RepoType if one.has_oauth]
-    names = {
-        "hosts": [one.display_name for one in in_browser],
-        "types": [one.value for one in in_browser],
-        "token_types": [one.value for one in RepoType if one.git_credential == "token"],
-        "password_types": [one.value for one in RepoType if one.git_credential == "password"],
-    }
-    return translate(_(cleandoc(english or ""), **{key: enumerated(value) for key, value in names.items()}))
+
+def translated_help(english: str | None) -> str:
+    """Return a help text in the language of the command line."""
+    return translate(_(cleandoc(english))) if english else ""
 
 
 class _HelpFormatter(click.HelpFormatter):
     """Breaks lines by columns, and between Chinese characters; click counts characters."""
+
+    def write_usage(self, prog: str, args: str = "", prefix: str | None = None) -> None:  # noqa: ARG002 - click's
+        self.write(translate(_("Usage: ")) + f"{prog} {args}\n")
+
+    def write_heading(self, heading: str) -> None:
+        title = translate(_("{heading}:", heading=heading))
+        self.write(f"{' ' * self.current_indent}{title}\n")
 
     def write_text(self, text: str) -> None:
         indent = " " * self.current_indent
@@ -89,7 +93,24 @@ class Command(click.Command):
         """Write what the command is for."""
         formatter.write_paragraph()
         with formatter.indentation():
-            formatter.write_text(_translated_help(self.help))
+            formatter.write_text(translated_help(self.help))
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options in groups."""
+        groups: dict[Text, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record and isinstance(parameter, click.Option):
+                groups.setdefault(getattr(parameter, "group", OUTPUT), []).append(record)
+        for title, records in groups.items():
+            with formatter.section(translate(title if len(groups) > 1 else OPTIONS)):
+                formatter.write_dl(records)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
+        """Write what the options have in common."""
+        if self.epilog:
+            formatter.write_paragraph()
+            formatter.write_text(translated_help(self.epilog))
 
 
 def _show_help(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
@@ -98,24 +119,27 @@ def _show_help(ctx: click.Context, _param: click.Parameter, wanted: bool) -> Non
         ctx.exit()
 
 
-class _Option(click.Option):
+class Option(click.Option):
+    """An option in a group of the help."""
+
+    def __init__(self, *args: Any, group: Text = OUTPUT, **attributes: Any) -> None:
+        super().__init__(*args, **attributes)
+        self.group = group
+
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
-        english = self.help
-        self.help = _translated_help(english) or None
-        try:
-            return super().get_help_record(ctx)
-        finally:
-            self.help = english
+        """Return the option and its translated help."""
+        record = super().get_help_record(ctx)
+        return record and (record[0], translated_help(self.help))
 
 
-def command(name: str, *, help: str) -> Callable[[Callable[..., Any]], Command]:  # noqa: A002 - click's name
+def command(name: str, *, help: str, epilog: str | None = None) -> Callable[[Callable[..., Any]], Command]:  # noqa: A002
     """Make a function the command ``name``. Its help is no docstring, because PYTHONOPTIMIZE=2 removes those."""
-    return click.command(name, cls=Command, help=help)
+    return click.command(name, cls=Command, help=help, epilog=epilog)
 
 
-def option(*names: str, **attributes: Any) -> Callable[[Decorated], Decorated]:
-    """Add an option to a command; the attributes are click's."""
-    return click.option(*names, cls=_Option, **attributes)
+def option(*names: str, group: Text = OPTIONS, **attributes: Any) -> Callable[[Decorated], Decorated]:
+    """Add an option to a command, in a group of its help; the attributes are click's."""
+    return click.option(*names, cls=Option, group=group, **attributes)
 
 
 class InvalidValue(click.BadParameter):
@@ -134,7 +158,11 @@ else:
 
 
 class Choice(_ClickChoice):
-    """A choice whose error repeats a value only if it cannot be a secret."""
+    """A choice in any capitalisation, whose error repeats a value only if it cannot be a secret."""
+
+    def __init__(self, choices: Sequence[str], aliases: Mapping[str, str] | None = None) -> None:
+        super().__init__(choices, case_sensitive=False)
+        self._aliases = aliases or {}
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Return the choice that fits.
@@ -143,31 +171,29 @@ class Choice(_ClickChoice):
             InvalidValue: None does.
         """
         try:
-            return str(super().convert(value, param, ctx))
+            return str(super().convert(self._aliases.get(str(value).lower(), value), param, ctx))
         except click.BadParameter:
             if param is None:
                 raise
-        raise not_one_of(value, [str(one) for one in self.choices], param)
+        names = enumerated([str(one) for one in self.choices])
+        if is_plain_word(value):
+            raise InvalidValue(_('"{value}" is not one of {choices}', value=value, choices=names), param)
+        raise InvalidValue(_("it must be one of {choices}", choices=names), param)
 
 
-def not_one_of(value: str, choices: list[str], param: click.Parameter) -> InvalidValue:
-    """Return the error for a value that is none of the ``choices``."""
-    names = enumerated(choices)
-    if is_plain_word(value):
-        return InvalidValue(_('"{value}" is not one of {choices}', value=value, choices=names), param)
-    return InvalidValue(_("it must be one of {choices}", choices=names), param)
-
-
-def _language(_ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+def _check_language(_ctx: click.Context, param: click.Parameter, value: str | None) -> None:
     # console.use_language() has chosen the language before parsing.
     if value is not None and language_of(value) is None:
-        raise not_one_of(value, ["en", "zh"], param)
+        shown = f' "{value}"' if is_plain_word(value) else ""
+        raise InvalidValue(_("unsupported language{shown} (choose en or zh)", shown=shown), param)
 
 
 LANGUAGE_OPTION: Final = option(
     LANGUAGE_FLAG,
+    group=OUTPUT,
     metavar="LANG",
+    envvar=LANGUAGE_VARIABLE,
     expose_value=False,
-    callback=_language,
-    help="Language of words, help and pages: en or zh.  [env: OAUTH_HELPER_LANG; default: the locale's]",
+    callback=_check_language,
+    help="Language of messages and pages: en or zh.",
 )

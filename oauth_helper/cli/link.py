@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
 from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from functools import partial
 from typing import Any, Final
 
 import click
 
 from oauth_helper.cli.app import error_for
-from oauth_helper.cli.console import language_preference
-from oauth_helper.cli.help import Choice, command, option
+from oauth_helper.cli.console import language_preference, translate
+from oauth_helper.cli.help import WITHOUT_BROWSER, Choice, command, option
 from oauth_helper.cli.options import (
     BROWSER_OPTION,
     CONNECTION_KEYS,
+    EVENTS_OPTION,
     PORT_OPTION,
     REPO_TYPE,
     Invocation,
     connection_options,
+    may_ask,
     output_options,
     read_settings,
     run,
@@ -26,11 +31,19 @@ from oauth_helper.cli.options import (
 )
 from oauth_helper.cli.output import EventLines, print_authorization
 from oauth_helper.cli.secrets_input import ask, ask_for_secret, can_ask, read_secret
-from oauth_helper.credentials import GitCredential, PersonalToken, UserPassword, check_host, check_type, check_user
-from oauth_helper.environment import nobody_could_authorize
+from oauth_helper.credentials import (
+    TOKEN_GUIDES,
+    GitCredential,
+    PersonalToken,
+    UserPassword,
+    check_host,
+    check_type,
+    check_user,
+)
+from oauth_helper.environment import cannot_authorize
 from oauth_helper.errors import OAuthHelperError, StoppedError, UsageError
 from oauth_helper.events import Checked, Event, Failed, Linked
-from oauth_helper.i18n import _
+from oauth_helper.i18n import _, enumerated
 from oauth_helper.journal import Journal
 from oauth_helper.models import IfExists, LinkRequest, RepoType
 from oauth_helper.settings import flag_of
@@ -43,42 +56,48 @@ _BROWSER_KEYS: Final = ("browser", "no_browser", "port", "tag", "timeout", "sand
     "link",
     help="""Link a Git account to ServiceStage.
 
-    REPO_TYPE is one of {types}. A browser window opens, you authorize there, and what the Git host answers is exchanged
-    for an authorization at once. Where no window can be opened, your own browser shows a page that takes the address
-    where it ends; this terminal takes it too.
-
-    With --with-token ({token_types}) or --with-password ({password_types}) no browser is opened. The secret is the one
-    line of standard input; on a terminal you are asked for it, and nothing is shown.
+    REPO_TYPE is github, gitlab, gitee, bitbucket or codearts (undocumented for OAuth). A browser window opens and you
+    authorize there. If no window can open, authorize in your own browser and paste the final address on the page that
+    it shows, or in this terminal.
     """,
 )
-@click.argument("repo_type", type=REPO_TYPE, metavar="REPO_TYPE")
-@option("--name", metavar="NAME", help="The authorization's name.  [default: REPO_TYPE-<your login name>]")
-@option("--tag", metavar="TAG", help="Site tag: intl for the international site.  [env: OAUTH_HELPER_TAG]")
+@click.argument("repo_type", type=REPO_TYPE, metavar="[REPO_TYPE]", required=False)
+@option("--name", metavar="NAME", help="Name of the authorization (default: REPO_TYPE-<your login name>).")
 @option(
     "--if-exists",
     type=Choice([one.value for one in IfExists]),
     default=IfExists.KEEP.value,
-    show_default=True,
-    help="An authorization of that name exists: leave it and succeed, replace it, or stop.",
+    metavar="ACTION",
+    help="If that name exists: keep it (the default), replace it, or fail.",
 )
 @BROWSER_OPTION
-@option("--no-browser", is_flag=True, help="The same as --browser none.")
+@option("--no-browser", is_flag=True, hidden=True)
 @PORT_OPTION
-@timeout_option("How long to wait for you.  [env: OAUTH_HELPER_TIMEOUT; default: 600]")
-@option("--with-token", is_flag=True, help="No browser: a personal access token, from standard input or a prompt.")
-@option("--host", metavar="URL", help="With --with-token: a private Git server.  [default: the official one]")
-@option("--with-password", is_flag=True, help="No browser: a password (Bitbucket: an API token), likewise.")
-@option("--user", metavar="NAME", help="With --with-password: ACCOUNT/USER; of Bitbucket, the account's email.")
-@option("--events", "as_events", is_flag=True, help="Print what happens as JSON, a line each, instead of the result.")
-@option("--sandbox", is_flag=True, help="Try it without an account, against a sandbox on this machine.")
+@timeout_option("Seconds to wait for you to authorize (default: 600).")
+@option("--tag", metavar="TAG", help="Site tag; intl for the international site.")
+@option("--sandbox", is_flag=True, help="Try it without an account, in a sandbox on this machine.")
+@option("--with-token", group=WITHOUT_BROWSER, is_flag=True, help="Use a personal access token: github, gitlab, gitee.")
+@option("--host", group=WITHOUT_BROWSER, metavar="URL", help="With --with-token: address of a private Git server.")
+@option("--with-password", group=WITHOUT_BROWSER, is_flag=True, help="Use a password; of bitbucket, an API token.")
+@option(
+    "--user",
+    group=WITHOUT_BROWSER,
+    metavar="NAME",
+    help="With --with-password: ACCOUNT/USER, or your email.",
+)
 @connection_options
+@EVENTS_OPTION
 @output_options
-def link_command(repo_type: str, **options: Any) -> None:
+def link_command(repo_type: str | None, **options: Any) -> None:
     """Run ``oauth-helper link``."""
     lines = EventLines() if options["as_events"] else None
     try:
+        repo_type = repo_type or _ask_for_repo_type(may_ask=may_ask(options))
         _check_options(RepoType(repo_type), options)
         invocation = read_settings(options)
+        if options["if_exists"] == IfExists.REPLACE:
+            text = _("While an authorization is replaced, builds and components that use it fail.")
+            invocation.reporter.warn(text)
         linked = _link(RepoType(repo_type), options, invocation, lines)
     except (BrokenPipeError, SystemExit):
         raise
@@ -92,36 +111,60 @@ def link_command(repo_type: str, **options: Any) -> None:
     if lines:
         lines.check()
         return
-    print_authorization(linked.authorization, as_json=options["as_json"])
-    if not options["as_json"]:
-        invocation.reporter.print_next_step(linked.authorization.name, in_sandbox=options["sandbox"])
+    reporter, as_json = invocation.reporter, options["as_json"]
+    if as_json or not reporter.is_shown_beside_result:
+        print_authorization(linked.authorization, as_json=as_json)
+    if not as_json:
+        invocation.offer_to_save_region()
+        reporter.print_next_step(linked.authorization.name, repo_type if options["sandbox"] else None)
+
+
+def _ask_for_repo_type(*, may_ask: bool) -> str:
+    """Ask for the Git host; by default it is that of the Git checkout's ``origin``."""
+    choices = enumerated(REPO_TYPE.choices)
+    if not may_ask:
+        hint = _("It is one of {choices}. See `oauth-helper link --help`.", choices=choices)
+        raise UsageError(_("Missing argument REPO_TYPE"), hint=hint)
+    url = ""
+    with suppress(OSError, subprocess.SubprocessError):
+        command = ("git", "remote", "get-url", "origin")
+        environ = {
+            name: os.environ[name] for name in ("PATH", "HOME", "SYSTEMROOT") if name in os.environ
+        }  # no secrets
+        url = subprocess.run(  # noqa: S603
+            command, env=environ, capture_output=True, text=True, timeout=2, check=False
+        ).stdout
+    default = next((one for one in RepoType if one.site and re.search(rf"[@/.]{re.escape(one.site)}[:/]", url)), None)
+    question = _("Git host ({choices})", choices=choices)
+    answer: str = click.prompt(
+        translate(question), type=REPO_TYPE, default=default and default.value, show_choices=False, err=True
+    )
+    return answer
 
 
 def _check_options(repo_type: RepoType, options: dict[str, Any]) -> None:
     """Reject options that exclude each other, and a Git credential that ServiceStage does not accept."""
     with_token, with_password = options["with_token"], options["with_password"]
     if with_token and with_password:
-        raise UsageError(_("--with-token and --with-password exclude each other"), hint=_("Give one of them."))
+        raise UsageError(_("--with-token and --with-password exclude each other"), hint=_("Use only one."))
     for name, flag in (("host", "with_token"), ("user", "with_password")):
         if options[name] is not None and not options[flag]:
             raise UsageError(
-                _("--{option} goes with {flag} only", option=name, flag=flag_of(flag)),
+                _("--{option} needs {flag}", option=name, flag=flag_of(flag)),
                 hint=_("Leave out --{option}.", option=name),
             )
     if with_token or with_password:
         if given := [flag_of(key) for key in _BROWSER_KEYS if options[key]]:
             way = "--with-token" if with_token else "--with-password"
             raise UsageError(
-                _("{way} needs no browser and no sandbox of its own", way=way),
+                _("{way} uses neither a browser nor a sandbox", way=way),
                 hint=_("Leave out {given}.", given=", ".join(given)),
             )
         check_type(repo_type, PersonalToken if with_token else UserPassword)
     if options["no_browser"]:
         options["browser"] = "none"
     if options["sandbox"] and (given := [flag_of(key) for key in CONNECTION_KEYS if options[key]]):
-        raise UsageError(
-            _("--sandbox brings a ServiceStage of its own"), hint=_("Leave out {flags}.", flags=", ".join(given))
-        )
+        raise UsageError(_("--sandbox uses its own ServiceStage"), hint=_("Leave out {flags}.", flags=", ".join(given)))
 
 
 def _link(repo_type: RepoType, options: Mapping[str, Any], invocation: Invocation, lines: EventLines | None) -> Linked:
@@ -129,6 +172,8 @@ def _link(repo_type: RepoType, options: Mapping[str, Any], invocation: Invocatio
 
     reporter = invocation.reporter
     name = name_for(repo_type) if options["name"] is None else options["name"]
+    if not options["sandbox"]:
+        invocation.mention_unfinished_links(besides=name)
 
     def tell(event: Event) -> None:
         reporter.tell(event)
@@ -146,7 +191,7 @@ def _link(repo_type: RepoType, options: Mapping[str, Any], invocation: Invocatio
         if options["with_token"] or options["with_password"]:
             linked = _link_directly(request, options, invocation, tell)
         elif invocation.is_unattended and not (options["sandbox"] or lines):
-            raise nobody_could_authorize()
+            raise cannot_authorize()
         else:
             linked = _link_in_browser(request, options, invocation, tell)
     except StoppedError as stopped:
@@ -164,17 +209,8 @@ def _link(repo_type: RepoType, options: Mapping[str, Any], invocation: Invocatio
         if not reporter.progress.may_be_created:
             error.say_that_nothing_was_created()
         raise
-    reporter.print_linked(linked, name)
+    reporter.print_linked(linked)
     return linked
-
-
-_TOKEN_GUIDES: Final = {
-    RepoType.GITHUB: _("https://github.com/settings/tokens, scopes repo and admin:repo_hook"),
-    RepoType.GITLAB: _("User settings > Access tokens, scope api"),
-    RepoType.GITEE: _("Settings > Personal access tokens, scopes user_info, projects and hook"),
-    RepoType.BITBUCKET: _("Atlassian account > Security > API tokens, scopes for repositories and webhooks"),
-}
-"""Where a token is created, and with which scopes."""
 
 
 def _link_directly(
@@ -184,12 +220,10 @@ def _link_directly(
     with_token, user = options["with_token"], options["user"]
     host = None if options["host"] is None else check_host(options["host"])
     if not with_token and user is None and not can_ask():
-        raise UsageError(
-            _("The user name is asked for, and there is no terminal to ask on"), hint=_("Give --user NAME.")
-        )
+        raise UsageError(_("No user name, and no terminal to ask for it"), hint=_("Pass --user NAME."))
     if user is not None:
         check_user(request.repo_type, user)
-    invocation.credentials  # noqa: B018 - without them, nothing is read or asked for
+    invocation.prepare()  # without credentials, nothing is read or asked for
     from oauth_helper.link_steps import link_directly, what_is_kept  # noqa: PLC0415 - see _link()
 
     if can_ask():
@@ -205,7 +239,7 @@ def _link_directly(
         what = _("Personal access token of {host}", host=host_name)
         if is_bitbucket:
             what = _("API token of {host}", host=host_name)
-        if guide := _TOKEN_GUIDES.get(request.repo_type):
+        if guide := TOKEN_GUIDES.get(request.repo_type):
             invocation.reporter.print_always(_("Create a token: {guide}.", guide=guide))
         secret = ask_for_secret(what if with_token or is_bitbucket else _("Password"))
     else:
@@ -218,23 +252,25 @@ def _link_directly(
 def _link_in_browser(
     request: LinkRequest, options: Mapping[str, Any], invocation: Invocation, tell: Callable[[Event], None]
 ) -> Linked:
-    reporter, settings = invocation.reporter, invocation.settings
+    reporter = invocation.reporter
     if not request.repo_type.has_oauth:
-        reporter.warn(_("{type} is undocumented for OAuth; ServiceStage may refuse it.", type=request.repo_type.value))
-    credentials = None if options["sandbox"] else invocation.credentials
+        text = _("{host} is undocumented for OAuth; ServiceStage may refuse it.", host=request.repo_type.display_name)
+        reporter.warn(text)
+    if not options["sandbox"]:
+        invocation.prepare()
     from oauth_helper import api, link_steps, session  # noqa: PLC0415 - see _link()
 
     async def link() -> Linked:
         async with AsyncExitStack() as stack:
             stack.callback(reporter.stop_countdown)
             simulated_user = None
-            if credentials:
-                service = await stack.enter_async_context(api.open_service(settings, credentials))
-            else:
+            if options["sandbox"]:
                 service, simulated_user = await stack.enter_async_context(api.open_sandbox())
-                reporter.print(_("Everything happens in a sandbox on this machine; no account is touched."))
+                reporter.print(_("Sandbox mode: everything runs on this machine; no real account is touched."))
+            else:
+                service = await stack.enter_async_context(api.open_service(invocation.settings, invocation.credentials))
             browser_options = session.BrowserOptions(
-                browser=settings.browser.value,
+                browser=invocation.settings.browser.value,
                 port=options["port"],
                 say=reporter.print_always,
                 keys=reporter.keys,
@@ -245,7 +281,7 @@ def _link_in_browser(
             )
             reporter.takes_pastes = browser_options.has_prompt
             # The sandbox ends with this process, so nothing could resume a link in it.
-            journal = Journal.of_the_user() if credentials else None
+            journal = None if options["sandbox"] else Journal.of_the_user()
             opened = await stack.enter_async_context(session.Session(browser_options, tell, journal=journal))
             return await link_steps.link_in_browser(request, service, opened)
 

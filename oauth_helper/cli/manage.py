@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,9 +25,9 @@ from oauth_helper.errors import (
     UsageError,
 )
 from oauth_helper.events import Captured, Failed, Linked
-from oauth_helper.i18n import Language, _, listed, ngettext
+from oauth_helper.i18n import Language, Text, _, listed, ngettext
 from oauth_helper.journal import Journal
-from oauth_helper.models import Authorization, Namespace, Project, Target, as_argument
+from oauth_helper.models import Authorization, Target, as_argument
 from oauth_helper.secret import escaped, is_plain_name, safe_text
 from oauth_helper.terminal_prompt import HAS_SETTINGS, TerminalPrompt
 
@@ -46,7 +47,8 @@ def list_command(**options: Any) -> None:
     elif found:
         print_table(found)
     else:
-        invocation.reporter.print(_("There are none. `oauth-helper link github` makes one."))
+        invocation.reporter.print(_("No authorizations yet. Create one with `oauth-helper link github`."))
+    invocation.mention_unfinished_links()
 
 
 @command("show", help="""Show the authorization NAME.""")
@@ -66,7 +68,7 @@ def _find(name: str, found: list[Authorization]) -> Authorization:
             return one
     # The user may have given something else in place of the name, such as a token.
     if is_plain_name(name) or not name.isascii():
-        raise NoSuchAuthorizationError(_("There is no authorization named {name}", name=safe_text(name)))
+        raise NoSuchAuthorizationError(_('There is no authorization named "{name}"', name=safe_text(name)))
     raise NoSuchAuthorizationError(_("There is no authorization of that name"))
 
 
@@ -74,11 +76,11 @@ def _find(name: str, found: list[Authorization]) -> Authorization:
     "delete",
     help="""Delete the authorizations NAME...
 
-    All of them must exist, else none is deleted. Components that use one can no longer fetch their source.
+    If one of them does not exist, none is deleted. Builds and components that use a deleted authorization fail.
     """,
 )
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
-@option("-y", "--yes", is_flag=True, help="Do not ask. Needed where there is no terminal to ask on.")
+@option("-y", "--yes", is_flag=True, help="Do not ask for confirmation; required without a terminal.")
 @connection_options
 @output_options
 def delete_command(names: tuple[str, ...], *, yes: bool, **options: Any) -> None:
@@ -87,13 +89,14 @@ def delete_command(names: tuple[str, ...], *, yes: bool, **options: Any) -> None
     reporter = invocation.reporter
     if not yes and not can_ask():
         raise UsageError(
-            _("delete asks before it deletes, and there is no terminal to ask on. Nothing was deleted"),
-            hint=_("Give --yes if you mean it."),
+            _("Refusing to delete without confirmation"), hint=_("Nothing was deleted. Pass --yes to confirm.")
         )
     names = tuple(dict.fromkeys(names))
     existing = _require_existing(names, invocation)
+    shown = ", ".join(f'"{name}"' for name in names)
+    reporter.warn(_("Builds and components that use {names} will fail.", names=shown))
     # Not inside the event loop, which could not handle a signal meanwhile.
-    if not yes and not click.confirm(escaped(translate(_("Delete {names}?", names=", ".join(names)))), err=True):
+    if not yes and not click.confirm(escaped(translate(_("Delete {names}?", names=shown))), err=True):
         reporter.print(_("Nothing was deleted."))
         if invocation.as_json:
             print_json([])
@@ -104,7 +107,7 @@ def delete_command(names: tuple[str, ...], *, yes: bool, **options: Any) -> None
         for name in names:
             await service.delete_authorization(name)
             deleted.append(name)
-            reporter.print(_("Deleted {name}.", name=name))
+            reporter.print(_('Deleted "{name}".', name=name))
 
     try:
         invocation.run_with_service(delete)
@@ -122,7 +125,7 @@ def _require_existing(names: tuple[str, ...], invocation: Invocation) -> list[Au
         found = invocation.run_with_service(lambda service: service.list_authorizations())
         return [_find(name, found) for name in names]
     except NotPermittedError:
-        text = _("This account may not list authorizations, so it is not known whether they exist.")
+        text = _("This account may not list authorizations, so it is unknown whether they exist.")
         invocation.reporter.warn(text)
         return []
     except NoSuchAuthorizationError as error:
@@ -135,10 +138,10 @@ _PARAMETER_INVALID: Final = "SVCSTG.REPO.0400"
 
 @command(
     "repos",
-    help="""Show what the authorization NAME can see at its Git host.
+    help="""List the repositories that the authorization NAME can access, by namespace.
 
-    Without NAMESPACE, all namespaces with their projects; with it, the projects of that one; with PROJECT, its
-    branches. With --json the API's own objects, each namespace with its projects in "projects".
+    With NAMESPACE, only its projects; with PROJECT too, that project's branches. --json prints the API's own objects,
+    and each namespace has its projects in "projects".
     """,
 )
 @click.argument("name")
@@ -150,56 +153,44 @@ def repos_command(name: str, namespace: str | None, project: str | None, **optio
     """Run ``oauth-helper repos``."""
     invocation = read_settings(options)
     try:
-        if namespace is None:
-            _print_all_projects(name, invocation)
-        elif project is None:
-            projects = invocation.run_with_service(lambda service: service.list_projects(name, namespace))
-            if not projects:
-                text = _("It can see no project in {namespace}.", namespace=safe_text(namespace))
-                invocation.reporter.print(text)
-            if invocation.as_json:
-                print_json([each.to_json() for each in projects])
-            else:
-                _print_projects([(namespace, each) for each in projects])
-        else:
-            branches = invocation.run_with_service(lambda service: service.list_branches(name, namespace, project))
-            if not branches:
-                invocation.reporter.print(_("It has no branches."))
-            if invocation.as_json:
-                print_json(branches)
-            else:
-                for branch in branches:
-                    print_text(one_line(branch))
+        records, rows, empty = _repositories(name, namespace, project, invocation)
     except RefusedError as error:
         if error.code == _PARAMETER_INVALID and namespace is not None:
-            error.hint = _(
-                "Check NAMESPACE and PROJECT: `oauth-helper repos {name}` shows what there is.",
-                name=as_argument(safe_text(name)),
-            )
+            argument = as_argument(safe_text(name))
+            error.hint = _("Check NAMESPACE and PROJECT: `oauth-helper repos {name}` lists them.", name=argument)
         raise
-
-
-def _print_all_projects(name: str, invocation: Invocation) -> None:
-    from oauth_helper.api import walk_repositories  # noqa: PLC0415 - it imports aiohttp, which help does not need
-
-    found: list[tuple[Namespace, list[Project]]] = invocation.run_with_service(
-        lambda service: walk_repositories(service, name)
-    )
-    if not found:
-        invocation.reporter.print(_("It can see no namespaces."))
-    elif not any(projects for _namespace, projects in found):
-        namespaces = ngettext("{count} namespace", "{count} namespaces", len(found))
-        invocation.reporter.print(_("It can see {namespaces}, and no project in any of them.", namespaces=namespaces))
+    if not rows:
+        invocation.reporter.print(empty)
     if invocation.as_json:
-        print_json([one.to_json() | {"projects": [each.to_json() for each in projects]} for one, projects in found])
-    else:
-        _print_projects([(one.key, each) for one, projects in found for each in projects])
-
-
-def _print_projects(projects: list[tuple[str, Project]]) -> None:
-    if projects:
-        rows = [(namespace, each.name, each.clone_url) for namespace, each in projects]
+        print_json(records)
+    elif project is not None:
+        for branch in rows:
+            print_text(one_line(*branch))
+    elif rows:
         print_columns([(_("NAMESPACE"), _("PROJECT"), _("CLONE URL")), *rows])
+
+
+def _repositories(
+    name: str, namespace: str | None, project: str | None, invocation: Invocation
+) -> tuple[object, Sequence[tuple[str, ...]], Text]:
+    """Return what is there as JSON and as rows, and what to say if there are no rows."""
+    if namespace is None:
+        from oauth_helper.api import walk_repositories  # noqa: PLC0415 - it imports aiohttp, which help does not need
+
+        found = invocation.run_with_service(lambda service: walk_repositories(service, name))
+        records = [one.to_json() | {"projects": [each.to_json() for each in projects]} for one, projects in found]
+        empty = _("It can access no namespaces.")
+        if found:
+            namespaces = ngettext("{count} namespace", "{count} namespaces", len(found))
+            empty = _("It can access {namespaces}, but no project in them.", namespaces=namespaces)
+        return records, [(one.key, each.name, each.clone_url) for one, projects in found for each in projects], empty
+    if project is None:
+        projects = invocation.run_with_service(lambda service: service.list_projects(name, namespace))
+        empty = _("It can access no project in {namespace}.", namespace=safe_text(namespace))
+        rows = [(namespace, each.name, each.clone_url) for each in projects]
+        return [each.to_json() for each in projects], rows, empty
+    branches = invocation.run_with_service(lambda service: service.list_branches(name, namespace, project))
+    return branches, [(branch,) for branch in branches], _("It has no branches.")
 
 
 _MAXIMUM_ADDRESS: Final = 64 * 1024
@@ -208,10 +199,10 @@ _MAXIMUM_ADDRESS: Final = 64 * 1024
 
 @command(
     "deliver",
-    help="""Hand ADDRESS, where the browser ended, to the link that waits for it in another process of yours.
+    help="""Send ADDRESS, the final address in the browser, to the link that waits for it in another terminal.
 
-    Without ADDRESS it is asked for, or read from standard input. Ends with the status with which that link ends; with
-    2 if no waiting link takes the address, and with 9 if none is waiting.
+    Without ADDRESS, it is read from standard input or asked for. The exit status is that of the waiting link, 2 if no
+    link takes the address, or 9 if none is waiting.
     """,
 )
 @click.argument("address", required=False)
@@ -220,7 +211,7 @@ def deliver_command(address: str | None, **options: Any) -> None:
     """Run ``oauth-helper deliver``."""
     console = Console(quiet=options["quiet"])
     if address is not None:
-        text = _("The address now stands in your shell's history and in the list of processes, its code included.")
+        text = _("The address, code included, is now in your shell's history and the process list.")
         console.warn(text)
     elif not (sys.stdin and sys.stdin.isatty()):
         address = _read_address(quiet=options["quiet"])
@@ -228,7 +219,7 @@ def deliver_command(address: str | None, **options: Any) -> None:
         _deliver(address, console, Language.ENGLISH if options["as_json"] else language_preference().language)
     )
     if authorization:
-        console.print(_("Linked {name}.", name=authorization.name))
+        console.print(_('Linked "{name}".', name=authorization.name))
         print_authorization(authorization, as_json=options["as_json"])
 
 
@@ -262,12 +253,12 @@ async def _deliver(address: str | None, console: Console, language: Language) ->
             for one in waiting
         ]
     )
-    console.print(_("Waiting for its address: {links}.", links=links))
+    console.print(_("Waiting for the final address: {links}.", links=links))
     text = await _ask_for_address(console) if address is None else address
-    console.print(_("Handing the address over. It may take some seconds until the end is known."))
+    console.print(_("Sent. Waiting for the result (a few seconds)…"))
     instance, outcome = await deliver_to_waiting(waiting, text, language=language)
     if isinstance(outcome, Failed):
-        console.print(_("The link of {name} took it, and ended so:", name=instance.name))
+        console.print(_('"{name}" was not linked:', name=instance.name))
         raise outcome.error
     if isinstance(outcome, Captured):
         console.print(_("The capture at {name} took it.", name=instance.name))
@@ -277,20 +268,20 @@ async def _deliver(address: str | None, console: Console, language: Language) ->
 
 async def _ask_for_address(console: Console) -> str:
     if not HAS_SETTINGS:  # a Windows console
-        return ask_for_secret(_("Paste the address of the page where the browser ended. It is not shown")).reveal()
+        return ask_for_secret(_("Paste the final address (it is not shown)")).reveal()
     pasted: asyncio.Queue[str] = asyncio.Queue()
     async with TerminalPrompt(offer=pasted.put_nowait, say=console.print_always):
         # The terminal shows what is pasted until the prompt is open.
-        console.print_always(_("Paste the address of the page where the browser ended. It is not shown."))
+        console.print_always(_("Paste the final address (it is not shown)."))
         return await pasted.get()
 
 
 @command(
     "resume",
-    help="""Finish the pending exchanges of earlier runs, the oldest first.
+    help="""Finish links that were interrupted after you had authorized, the oldest first.
 
-    A link that was cut off between the redirect and ServiceStage's answer keeps the redirect for 10 minutes. Each is
-    finished at the endpoint and in the project of its own run. Nothing pending is no error.
+    That is possible for 10 minutes. Each is finished at its own endpoint and in its own project. If there is nothing
+    to finish, the exit status is 0.
     """,
 )
 @connection_options
@@ -325,7 +316,7 @@ def resume_command(**options: Any) -> None:  # noqa: C901 - it has many outcomes
             invocation.credentials  # noqa: B018 - asks outside the event loop, if it has to
         settled = run(resume_all(pendings, journal, connect, reporter.tell)) if pendings else []
     except StoppedError as stopped:
-        stopped.hint = _("What is not finished is kept: run `oauth-helper resume` again.")
+        stopped.hint = _("Unfinished links are kept: run `oauth-helper resume` again.")
         raise
     linked = [one.outcome.authorization for one in settled if isinstance(one.outcome, Linked)]
     errors = [one.outcome.error for one in settled if isinstance(one.outcome, Failed)]
@@ -336,14 +327,14 @@ def resume_command(**options: Any) -> None:  # noqa: C901 - it has many outcomes
                 error = one.outcome.error
                 reporter.warn(_("{name}: {message}. {hint}", name=name, message=error.message, hint=error.hint))
             else:
-                reporter.print(_("Linked {name}.", name=name))
+                reporter.print(_('Linked "{name}".', name=name))
     if invocation.as_json:
         print_json([authorization.to_json() for authorization in linked])
     else:
         for authorization in linked:
             print_authorization(authorization, as_json=False)
         if not settled and not problems and not journal.is_hidden:
-            reporter.print(_("Nothing is pending."))
+            reporter.print(_("No link is unfinished."))
     if problems:
         raise MachineError(
             ngettext(
@@ -351,7 +342,7 @@ def resume_command(**options: Any) -> None:  # noqa: C901 - it has many outcomes
                 "{count} redirects of earlier runs cannot be read",
                 len(problems),
             ),
-            hint=_("The warnings above name the files. Remove what is not yours, then run the command again."),
+            hint=_("The warnings above name the files. Remove the files, then run the command again."),
         )
     if errors:
         raise errors[0]

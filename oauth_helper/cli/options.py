@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import shlex
 import signal
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
+from msgspec import structs
 
-from oauth_helper.cli.console import Console, user_environ
-from oauth_helper.cli.help import LANGUAGE_OPTION, Choice, InvalidValue, option
+from oauth_helper.cli.console import Console, columns_of, repeat_flags, translate, user_environ
+from oauth_helper.cli.help import CONNECTION, LANGUAGE_OPTION, OUTPUT, Choice, InvalidValue, option
 from oauth_helper.cli.progress import ProgressReporter
 from oauth_helper.cli.secrets_input import ask, ask_for_secret, can_ask
 from oauth_helper.credential_chain import Search, check_value, find_settings_and_credentials
@@ -23,7 +26,8 @@ from oauth_helper.credential_sources import UserCredentials
 from oauth_helper.credentials import CredentialSource, IamUser
 from oauth_helper.environment import is_build_service
 from oauth_helper.errors import StoppedError, safe_traceback
-from oauth_helper.i18n import _, enumerated
+from oauth_helper.i18n import _, enumerated, ngettext
+from oauth_helper.journal import Journal
 from oauth_helper.models import RepoType
 from oauth_helper.secret import escaped, is_plain_word
 from oauth_helper.settings import (
@@ -31,13 +35,18 @@ from oauth_helper.settings import (
     ENVIRONMENT,
     FILE_KEYS,
     MAXIMUM_TIMEOUT,
+    REGIONS,
     Settings,
     Sources,
+    UnreadableFileError,
+    flag_of,
     is_browser_choice,
+    is_region,
     others_can_read,
     read_config_file,
     read_credentials_file,
     resolve_settings,
+    save_region,
 )
 from oauth_helper.values import BLOCKED_PORTS, FileValues
 
@@ -47,7 +56,8 @@ if TYPE_CHECKING:  # it imports aiohttp, which help and completion do not need
 T = TypeVar("T")
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-_SIGNALS: Final = {"SIGINT": _("Interrupted"), "SIGTERM": _("Terminated"), "SIGHUP": _("Hung up")}
+logging.getLogger("oauth_helper").addHandler(logging.NullHandler())  # Python prints errors that no handler takes
+_SIGNALS: Final = {"SIGINT": _("Cancelled"), "SIGTERM": _("Terminated"), "SIGHUP": _("Hung up")}
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
@@ -112,6 +122,10 @@ def _complete_browser(_ctx: click.Context, _param: click.Parameter, incomplete: 
     return [CompletionItem(choice) for choice in BROWSER_CHOICES if choice.startswith(incomplete)]
 
 
+def _complete_region(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    return [CompletionItem(region) for region in REGIONS if region.startswith(incomplete)]
+
+
 def check_port(_ctx: click.Context, param: click.Parameter, port: int | None) -> int | None:
     """Reject a port that browsers block: the callback of options that name one."""
     if port in BLOCKED_PORTS:
@@ -120,22 +134,31 @@ def check_port(_ctx: click.Context, param: click.Parameter, port: int | None) ->
     return port
 
 
-REPO_TYPE: Final = Choice([one.value for one in RepoType], case_sensitive=False)
+def _also_before_command(ctx: click.Context, param: click.Parameter, value: int) -> int:
+    """Combine an option behind the command with the same one before it."""
+    before = ctx.parent.params.get(param.name or "", 0) if ctx.parent else 0
+    return type(value)(value + before)
+
+
+CODEARTS: Final = "codearts"
+"""What users call the repository type devcloud."""
+REPO_TYPE: Final = Choice(
+    [CODEARTS if one is RepoType.DEVCLOUD else one.value for one in RepoType], {RepoType.DEVCLOUD.value: CODEARTS}
+)
 BROWSER_OPTION: Final = option(
     "--browser",
     metavar="WHICH",
     callback=_browser_choice,
     shell_complete=_complete_browser,
-    help="auto: a window of our own where that works, else the default browser; default: the default browser; "
-    "chromium, firefox or a path: a window in that one; none: print the addresses.  "
-    "[env: OAUTH_HELPER_BROWSER; default: auto]",
+    help="auto (the default): a dedicated window if possible, else the default browser; default: the default browser; "
+    "chromium, firefox or a path: a window in that browser; none: print the addresses.",
 )
 PORT_OPTION: Final = option(
     "--port",
     type=click.IntRange(1, 65535),
     metavar="N",
     callback=check_port,
-    help="The listener's port.  [default: a free one]",
+    help="Port of the page on 127.0.0.1 (default: any free one).",
 )
 
 
@@ -162,31 +185,43 @@ def output_options(command: Function) -> Function:
     return command
 
 
+_connection = partial(option, group=CONNECTION)
+_output = partial(option, group=OUTPUT, callback=_also_before_command)
 _CONNECTION_OPTIONS: Final = (
-    option("--region", metavar="REGION", help="Region, such as cn-north-4.  [env: OAUTH_HELPER_REGION]"),
-    option("--cloud", metavar="DOMAIN", help="Cloud, such as g42cloud.com.  [env: OAUTH_HELPER_CLOUD, HW_CLOUD]"),
-    option("--endpoint", metavar="URL", help="ServiceStage.  [env: OAUTH_HELPER_ENDPOINT; default: the region's]"),
-    option("--project-id", metavar="ID", help="Project.  [env: OAUTH_HELPER_PROJECT_ID; default: asked of IAM]"),
-    option("--iam-endpoint", metavar="URL", help="IAM.  [env: OAUTH_HELPER_IAM_ENDPOINT; default: the region's]"),
-    option(
-        "--ca-bundle",
-        type=click.Path(),
-        metavar="FILE",
-        help="Certificates to trust.  [env: OAUTH_HELPER_CA_BUNDLE, SSL_CERT_FILE; default: the system's]",
-    ),
+    _connection("--region", metavar="REGION", shell_complete=_complete_region, help="Region, such as cn-north-4."),
+    _connection("--cloud", metavar="DOMAIN", help="Domain of the cloud (default: myhuaweicloud.com)."),
+    _connection("--endpoint", metavar="URL", help="ServiceStage endpoint (default: the region's)."),
+    _connection("--project-id", metavar="ID", help="Project ID (default: the region's project)."),
+    _connection("--iam-endpoint", metavar="URL", help="IAM endpoint (default: the region's)."),
+    _connection("--ca-bundle", type=click.Path(), metavar="FILE", help="CA bundle, PEM (default: the system's)."),
+)
+EVENTS_OPTION: Final = option(
+    "--events", "as_events", group=OUTPUT, is_flag=True, help="Print each event as a line of JSON on standard output."
 )
 _OUTPUT_OPTIONS: Final = (
-    option("--json", "as_json", is_flag=True, help="Print JSON on standard output, and errors as JSON too."),
-    option("-q", "--quiet", is_flag=True, help="Say nothing on standard error but errors and what you must do."),
-    option("-v", "--verbose", count=True, help="Say more; twice: with every call, and the trace of an error."),
+    _output("--json", "as_json", is_flag=True, help="Print JSON on standard output, and errors as JSON too."),
+    _output("-q", "--quiet", is_flag=True, help="Only print errors and what you must do."),
+    _output("-v", "--verbose", count=True, help="Print more; -vv: every request, and the traceback of an error."),
     LANGUAGE_OPTION,
 )
 
 
-@dataclass(frozen=True)
+def _repeat_in_printed_commands(flags: Mapping[str, str | None], settings: Settings) -> None:
+    """Add the connection flags that the user typed to every command that is printed."""
+    words = []
+    for key in CONNECTION_KEYS:
+        # What cannot be used may be a secret in the wrong place.
+        is_usable = (key != "project_id" or settings.has_project_id) and (key != "ca_bundle" or settings.has_ca_bundle)
+        if (value := flags.get(key)) and is_usable:
+            words += [flag_of(key), value]
+    repeat_flags(shlex.join(words))
+
+
+@dataclass
 class Invocation:
     """The settings, credentials and reporter of a command that talks to ServiceStage."""
 
+    sources: Sources
     settings: Settings
     environ: Mapping[str, str]
     search: Search
@@ -194,6 +229,9 @@ class Invocation:
     quiet: bool
     verbosity: int
     as_json: bool
+    may_ask: bool
+    """Whether there is a terminal, and a person who reads the messages."""
+    _asked_region: str | None = None
 
     @cached_property
     def reporter(self) -> ProgressReporter:
@@ -220,6 +258,48 @@ class Invocation:
             )
         return found
 
+    def prepare(self) -> None:
+        """Find the region, and then the credentials; on a terminal ask for what is missing.
+
+        Raises:
+            SettingsError: Neither an endpoint nor a region is known, or there are no usable credentials.
+        """
+        if self.settings.endpoint.value is None and self.may_ask:
+            region = self._asked_region = _ask_for_region(self.reporter)
+            flags = {**self.sources.flags, "region": region}
+            sources = structs.replace(self.sources, flags=flags)
+            self.settings, self.search = find_settings_and_credentials(sources)
+            _repeat_in_printed_commands(flags, self.settings)
+        self.settings.required_endpoint()
+        self.credentials  # noqa: B018 - asks outside the event loop, if it has to
+
+    def offer_to_save_region(self) -> None:
+        """Offer to save the region that was asked for."""
+        region, self._asked_region = self._asked_region, None
+        path = Path(self.sources.config_file.path)
+        if region is None or (path.exists() and not path.is_file()):
+            return
+        question = _("Save region {region} in {path}, so that you need not enter it again?", region=region, path=path)
+        try:
+            if click.confirm(escaped(translate(question)), default=True, err=True):
+                save_region(path, region)
+                _repeat_in_printed_commands(self.sources.flags, self.settings)
+        except click.Abort:
+            click.echo(err=True)
+        except (OSError, UnreadableFileError) as error:
+            self.reporter.warn(_("The region was not saved: {why}.", why=str(error)))
+
+    def mention_unfinished_links(self, *, besides: str = "") -> None:
+        """Tell that earlier links can be finished; ``besides`` the one that this command finishes itself."""
+        pendings, _problems = Journal.of_the_user().read_all()
+        if count := sum(pending.target.name != besides for pending in pendings):
+            text = ngettext(
+                "{count} link is unfinished; `oauth-helper resume` finishes it.",
+                "{count} links are unfinished; `oauth-helper resume` finishes them.",
+                count,
+            )
+            self.reporter.print(text)
+
     @property
     def is_unattended(self) -> bool:
         """Whether no person can authorize, and the user names neither a browser nor a program for that."""
@@ -233,23 +313,45 @@ class Invocation:
         """
         from oauth_helper.api import open_service  # noqa: PLC0415 - aiohttp costs 0.3 s, which help does not need
 
-        credentials = self.credentials
+        self.prepare()
 
         async def connected() -> T:
-            async with open_service(self.settings, credentials) as service:
+            async with open_service(self.settings, self.credentials) as service:
                 return await work(service)
 
         return run(connected())
 
 
+def _ask_for_region(console: Console) -> str:
+    console.print_always(_("Which region? Enter a number, or any region's name. (--region sets it.)"))
+    cells = [f"{number:>3} {region:<17}" for number, region in enumerate(REGIONS, start=1)]
+    in_line = max(columns_of(console.stream) // len(cells[0]), 1)
+    console.print_lines(["".join(cells[at : at + in_line]).rstrip() for at in range(0, len(cells), in_line)])
+    while True:
+        answer = ask(_("Region")).strip().lower()
+        if answer.isdecimal() and 0 < int(answer) <= len(REGIONS):
+            return REGIONS[int(answer) - 1]
+        if is_region(answer) and not answer.isdecimal():
+            return answer
+        console.print_always(_("That is not a region: names look like cn-north-4."))
+
+
 def _ask_for_iam_user(console: Console) -> CredentialSource:
-    text = _("No credentials are set. Sign in as an IAM user (a HUAWEI ID itself cannot be used here).")
+    text = _(
+        "No access key is set. Sign in as an IAM user (not with a HUAWEI ID), or press Ctrl-C and set "
+        "HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK."
+    )
     console.print_always(text)
     domain_name, name = ask(_("Account name")), ask(_("IAM user name"))
     password = ask_for_secret(_("Password"))
     for answer in (domain_name, name, password.reveal()):
         check_value(answer, _("Your answer"), spaces="inside")
     return UserCredentials("terminal", _("your answers"), IamUser(name, password, domain_name))
+
+
+def may_ask(options: Mapping[str, Any]) -> bool:
+    """Whether there is a terminal, and a person who reads the messages."""
+    return can_ask() and not (options["as_json"] or options["quiet"] or options.get("as_events"))
 
 
 def read_settings(options: Mapping[str, Any]) -> Invocation:
@@ -268,19 +370,24 @@ def read_settings(options: Mapping[str, Any]) -> Invocation:
         names = {name for key in keys for name in ENVIRONMENT[key]}
         environ = {name: value for name, value in os.environ.items() if name in names}
         config = replace(config, values={key: value for key, value in config.values.items() if key in keys})
-        settings, search = resolve_settings(Sources(flags, environ, config, FileValues(""))), Search()
+        sources = Sources(flags, environ, config, FileValues(""))
+        settings, search = resolve_settings(sources), Search()
     else:
-        settings, search = find_settings_and_credentials(
-            Sources(flags, os.environ, config, read_credentials_file(os.environ))
-        )
-    return Invocation(
+        sources = Sources(flags, os.environ, config, read_credentials_file(os.environ))
+        settings, search = find_settings_and_credentials(sources)
+    _repeat_in_printed_commands(flags, settings)
+    invocation = Invocation(
+        sources=sources,
         settings=settings,
         environ=user_environ(),
         search=search,
         quiet=options["quiet"],
         verbosity=options["verbose"],
         as_json=options["as_json"],
+        may_ask=may_ask(options),
     )
+    click.get_current_context().find_root().obj = invocation
+    return invocation
 
 
 class _LogHandler(logging.Handler):

@@ -85,17 +85,16 @@ def print_authorization(authorization: Authorization, *, as_json: bool) -> None:
     if as_json:
         print_json(authorization.to_json())
         return
-    host = RepoType(authorization.repo_type).display_name if _is_known(authorization) else authorization.repo_type
+    host = host_name(authorization)
     if authorization.repo_host:
         host = _("{host} ({address})", host=host, address=authorization.repo_host)
     fields = (
         (_("Name"), authorization.name),
         (_("Git host"), host),
         (_("Account"), authorization.repo_user),
-        (_("Home"), authorization.repo_home),
-        (_("Type"), authorization.token_type),
-        (_("Created"), _time(authorization.create_time)),
-        (_("Status"), status_text(authorization)),
+        (_("Method"), _method(authorization)),
+        (_("Created"), _local_time(authorization.create_time, "%Y-%m-%d %H:%M:%S")),
+        (_("Status"), "" if authorization.status == 0 else status_text(authorization)),
     )
     lines = [(translate(label), one_line(translate(value))) for label, value in fields if value]
     width = max(width_of(label) for label, _value in lines)
@@ -105,8 +104,11 @@ def print_authorization(authorization: Authorization, *, as_json: bool) -> None:
 
 def print_table(authorizations: Sequence[Authorization]) -> None:
     """Print a line for each authorization, in columns."""
-    head = (_("NAME"), _("GIT HOST"), _("ACCOUNT"), _("TYPE"), _("STATUS"))
-    rows = [(one.name, one.repo_type, one.repo_user, one.token_type, status_text(one)) for one in authorizations]
+    head = (_("NAME"), _("GIT HOST"), _("ACCOUNT"), _("METHOD"), _("CREATED"), _("STATUS"))
+    rows = []
+    for one in authorizations:
+        created = _local_time(one.create_time, "%Y-%m-%d")
+        rows.append((one.name, host_name(one), one.repo_user, _method(one), created, status_text(one)))
     print_columns([head, *rows])
 
 
@@ -123,27 +125,34 @@ def one_line(text: str) -> str:
     return safe_text(text, limit=max(len(text), 1))
 
 
-_STATUSES: Final[Mapping[int | None, Text]] = {0: _("normal"), 1: _("expired"), 2: _("unauthenticated")}
+def host_name(authorization: Authorization) -> str:
+    """Return what people call the Git host."""
+    known = next((one for one in RepoType if authorization.is_of(one)), None)
+    return known.display_name if known else authorization.repo_type
+
+
+_METHODS: Final = {"oauth": "OAuth", "personal": _("personal access token"), "password": _("password")}
+_STATUSES: Final[Mapping[int | None, Text]] = {
+    None: _("unknown"),
+    0: _("normal"),
+    1: _("expired"),
+    2: _("unauthenticated"),
+}
+
+
+def _method(authorization: Authorization) -> str:
+    return _METHODS.get(authorization.token_type, authorization.token_type)
 
 
 def status_text(authorization: Authorization) -> Text:
-    """Return the record's status as a number with its documented meaning."""
-    if authorization.status is None:
-        return _("unknown")
-    meaning = _STATUSES.get(authorization.status)
-    if meaning is None:
-        return Text(str(authorization.status))
-    return _("{status} ({meaning})", status=authorization.status, meaning=meaning)
+    """Return the documented meaning of the record's status, or its number."""
+    return _STATUSES.get(authorization.status) or Text(str(authorization.status))
 
 
-def _time(milliseconds: int) -> str:
+def _local_time(milliseconds: int, form: str) -> str:
     if milliseconds <= 0:
         return ""
     try:
-        return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+        return datetime.fromtimestamp(milliseconds / 1000, UTC).astimezone().strftime(form)
     except (OverflowError, ValueError, OSError):  # beyond the calendar; the unit is not documented
         return str(milliseconds)
-
-
-def _is_known(authorization: Authorization) -> bool:
-    return authorization.repo_type in list(RepoType)

@@ -4,89 +4,50 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections import Counter
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import reduce
 from typing import Final
 from urllib.parse import urlsplit
 
 from oauth_helper import events
 from oauth_helper.cli.console import Console, translate
-from oauth_helper.cli.output import status_text
+from oauth_helper.cli.output import host_name, status_text
 from oauth_helper.environment import CONTAINER_MARKS, Environment, Place, find_environment
 from oauth_helper.errors import StoppedError
 from oauth_helper.i18n import NO_TEXT, Text, _
 from oauth_helper.models import as_argument
 from oauth_helper.secret import safe_text
 
-_IGNORED: Final[Mapping[str, Text]] = {
-    events.RejectedRequest.HTTPS: _("HTTPS"),
-    events.RejectedRequest.LOCALHOST: _("for localhost"),
-    events.RejectedRequest.ALREADY_OPENED: _("already opened"),
-    events.RejectedRequest.OTHER_USER: _("by another user"),
-    "foreign-state": _("of another attempt"),
-    "wrong-repo-type": _("of another Git host"),
-    "wrong-issuer": _("of another server"),
-    "missing-code": _("not whole"),
-    "repeated-parameter": _("not whole"),
-    "no-redirect": _("no address"),
-    "too-long": _("too long"),
-    "unreadable": _("not readable"),
-}
-"""Reasons that a user can do something about; all others are stray requests."""
-
-
-def ignored_text(counts: Mapping[str, int]) -> Text:
-    """Return a sentence for the status line, such as ``Ignored: 2 of another attempt, 1 HTTPS.``, or nothing."""
-    kinds: Counter[Text] = Counter()
-    for reason, count in counts.items():
-        kinds[_IGNORED.get(reason, _("stray"))] += count
-    parts = [_("{count} {kind}", count=count, kind=kind) for kind, count in kinds.most_common()]
-    return _("Ignored: {kinds}.", kinds=reduce(_and, parts)) if parts else NO_TEXT
-
-
-def _and(text: Text, more: Text) -> Text:
-    return _("{text}, {more}", text=text, more=more)
-
-
 _GUIDANCE: Final[Mapping[events.Guidance, Text]] = {
     events.Guidance.HTTPS: _(
-        "Your browser forces HTTPS, which an address of this machine itself does not speak. Open the address as it is "
-        "printed, with http:// in front, or allow HTTP for it in the browser."
+        "Your browser forces HTTPS, which this page does not support. Open the address exactly as printed, with "
+        "http:// in front, or allow HTTP for it in the browser."
     ),
     events.Guidance.LOCALHOST: _(
-        "Something asked for localhost. Open the address with 127.0.0.1 in it, just as it is printed."
+        'The page was requested as "localhost". Open the address with 127.0.0.1, exactly as printed.'
     ),
     events.Guidance.OTHER_USER: _(
-        "Another user of this machine has asked for the page, and was refused. If it is you, open it as the user who "
+        "Another user of this machine requested the page and was refused. If that was you, open it as the user who "
         "runs this command."
     ),
     events.Guidance.OTHER_ATTEMPT: _(
-        "That was the address of an earlier attempt, or of somebody else's. Leave that tab, and authorize in the one "
-        "that was opened now."
+        "The address that arrived belongs to an earlier attempt. Close that tab, and authorize in the newest one."
     ),
 }
 
 
 def guidance_text(guidance: events.Guidance, *, in_window: bool, takes_pastes: bool) -> Text:
     """Return what to do about a problem; :func:`unreached_text` does so for :attr:`Guidance.UNREACHED`."""
-    where = _("the page, or here") if takes_pastes else _("the page")
+    where = _("on the page or here") if takes_pastes else _("on the page")
     match guidance:
         case events.Guidance.NOT_WHOLE:
-            return _(
-                "The address that came was not whole. Copy all of it from the address bar, and paste it into {where}.",
-                where=where,
-            )
+            return _("The address that arrived was cut off. Copy all of it, and paste it {where}.", where=where)
         case events.Guidance.UNDECIDED if in_window:
-            text = _("The window is open, and nothing has come back yet. Authorize there.")
-            return text + _(" To go on in your own browser instead, press b and Enter.") if takes_pastes else text
+            text = _("The window is still open. Authorize there.")
+            return text + _(" To use your own browser instead, type b and press Enter.") if takes_pastes else text
         case events.Guidance.UNDECIDED:
-            return _(
-                "Nothing has come back yet. Once you have authorized, paste the address where the browser ends into "
-                "{where}.",
-                where=where,
-            )
+            return _("Still waiting. After you authorize, paste the final address {where}.", where=where)
         case _:
             return _GUIDANCE[guidance]
 
@@ -102,20 +63,20 @@ def manual_steps(here: Environment, waiting: events.Waiting, *, takes_pastes: bo
     open_page = _("Then open this page in a browser there:")
     match here.place:
         case Place.SSH:
-            forward = _("First, on the machine in front of you, run this, and leave it open:")
+            forward = _("On your own machine, run this (with the host name you connect to) and leave it open:")
         case Place.CODESPACE if command:
-            forward = _("First, on the machine in front of you, run this, unless VS Code is open there:")
+            forward = _("On your own machine, run this and leave it open (not needed if VS Code is open there):")
         case Place.CODESPACE | Place.GITPOD | Place.DEV_CONTAINER:
             open_page = _("Open this page in your browser; your editor forwards its port to your machine (view Ports):")
         case Place.CONTAINER:
-            open_page = _("Open this page, if your browser reaches this container's own 127.0.0.1 (host network):")
+            open_page = _("Open this page, if your browser reaches this container's 127.0.0.1 (host network):")
         case Place.WSL:
-            open_page = _("Open this page in a browser, of Windows too:")
+            open_page = _("Open this page in a browser; one in Windows works too:")
         case _:
             open_page = _("Open this page in a browser on this machine:")
+    otherwise = _("or here") if takes_pastes else _("or pass it to `oauth-helper deliver`")
     without_page = _(
-        "Or authorize in any browser, and paste the address where it ends into that page, {otherwise}:",
-        otherwise=_("or here") if takes_pastes else _("or hand it to `oauth-helper deliver`"),
+        "Or authorize in any browser, and paste the final address on that page, {otherwise}:", otherwise=otherwise
     )
     steps = [(forward, command)] if forward else []
     return [*steps, (open_page, waiting.listener), (without_page, waiting.authorization_url)]
@@ -124,39 +85,23 @@ def manual_steps(here: Environment, waiting: events.Waiting, *, takes_pastes: bo
 def unreached_text(here: Environment, waiting: events.Waiting, *, takes_pastes: bool) -> Step:
     """Return what to do while nothing has reached the page at all."""
     command = _forward_command(here, waiting)
-    match command, takes_pastes:
-        case "", True:
-            text = _(
-                "Nothing has reached me yet. If your browser cannot reach the page, authorize at this address, and "
-                "paste the address where it ends here:"
-            )
-        case "", False:
-            text = _(
-                "Nothing has reached me yet. If your browser cannot reach the page, authorize at this address, and "
-                "hand the address where it ends to `oauth-helper deliver`:"
-            )
-        case _, True:
-            text = _(
-                "Nothing has reached me yet. If your browser runs on another machine, paste the address where it ends "
-                "here, or first run there:"
-            )
-        case _:
-            text = _(
-                "Nothing has reached me yet. If your browser runs on another machine, hand its end to "
-                "`oauth-helper deliver`, or first run there:"
-            )
+    then = _("paste the final address here") if takes_pastes else _("pass the final address to `oauth-helper deliver`")
+    if command:
+        text = _("No browser has opened the page. If yours is on another machine, {then}, or run there:", then=then)
+    else:
+        text = _("No browser has opened the page. If yours cannot reach it, authorize here and {then}:", then=then)
     return text, command or waiting.authorization_url
 
 
 def forwarding_text(here: Environment, *, takes_pastes: bool) -> Text:
-    """Return what stands between the user's own browser and the page; usually nothing."""
+    """Return what is between the user's own browser and the page; usually nothing."""
     if here.place is Place.WSL:
-        text = _("A browser of Windows reaches it through WSL's localhost forwarding, which is usually on.")
+        text = _("A browser in Windows reaches the page through WSL's localhost forwarding, which is on by default.")
     elif here.is_forwarded:
-        text = _("Your editor forwards the page's port to your machine; one that runs in a browser cannot.")
+        text = _("Your editor forwards the page's port to your machine; an editor in a browser cannot.")
     else:
         return NO_TEXT
-    return text + _(" If the page does not come up, press a and Enter.") if takes_pastes else text
+    return text + _(" If the page does not open, type a and press Enter.") if takes_pastes else text
 
 
 def _environment() -> Environment:
@@ -188,11 +133,15 @@ class ProgressReporter(Console):
         self.outcome: events.Outcome | None = None
         """How the last link ended."""
         self._verbosity = verbosity
+        self._title = NO_TEXT
         self._waiting: events.Waiting | None = None
-        self._in_window = False
-        self._is_verifying = False
-        self._ignored: dict[str, int] = {}
+        self._is_open = self._in_window = self._is_window_closed = self._is_verifying = False
         self._countdown: asyncio.Task[None] | None = None
+
+    @property
+    def is_shown_beside_result(self) -> bool:
+        """Whether the user reads the progress on the terminal that also shows standard output."""
+        return self.is_terminal and not self.is_quiet and sys.stdout.isatty()
 
     @property
     def keys(self) -> Mapping[str, Callable[[], None]]:
@@ -216,26 +165,35 @@ class ProgressReporter(Console):
             case events.Warned(message):
                 self.warn(message)
             case events.Checked(name, repo_type):
-                host = repo_type.display_name
-                self.print(_("Linking {display_name} to ServiceStage as {name}.", display_name=host, name=name))
-            case events.Waiting(expires_at=expires_at):
-                self._waiting, self._ignored = event, {}
-                if self.has_status_line and not self.is_quiet:
-                    self.stop_countdown()
-                    self._countdown = asyncio.get_running_loop().create_task(self._count_down(expires_at))
-                else:
-                    self.print(_("Waiting for the redirect until {time:%H:%M:%S} UTC.", time=expires_at))
+                self._title = _('Linking {host} to ServiceStage as "{name}".', host=repo_type.display_name, name=name)
+            case events.Waiting():
+                self._waiting = event
+                if self._title:
+                    self.print(self._title)
+                if self._is_open:  # the next link, or attempt, in the same window
+                    self._wait()
+            case events.Opening(browser):
+                self._show_activity(_("Opening a {browser} window…", browser=browser))
             case events.Opened(browser, window, marked):
-                self._in_window = window
+                self._is_open, self._in_window, self._is_window_closed = True, window, False
                 if window:
                     self._print_window(browser, marked=marked)
                 else:
                     self._print_page(browser)
+                self._wait()
             case events.NotOpened():
-                self._in_window = False
+                self._is_open, self._in_window = True, False
                 self._print_addresses()
+                self._wait()
+            case events.WindowClosed():
+                self._in_window, self._is_window_closed = False, True
+                if self.takes_pastes:
+                    text = _("You closed the window. Press Enter to open it again; b and Enter opens your own browser.")
+                    self.print_always(text)
+                else:
+                    self.warn(_("The window was closed before you authorized."))
+                    self._print_addresses()
             case events.Ignored(reason, count):
-                self._ignored[reason] = count
                 if self._verbosity:
                     text = _("Ignored what is not our redirect: {reason}, {count} so far.", reason=reason, count=count)
                     self.print(text)
@@ -243,44 +201,63 @@ class ProgressReporter(Console):
                 self._print_guidance(guidance)
             case events.OpenedTwice(listener):
                 text = _(
-                    "The page was already opened, and is asked for once more by another browser or program. If "
-                    "that was you, open this instead. If not, press Ctrl-C and run the command again:"
+                    "The page is already open, and another browser or program requested it. If that was you, open "
+                    "this address instead. If not, press Ctrl-C and run the command again:"
                 )
                 self.warn(text, always=True)
                 self.print_whole(listener)
             case events.Captured(way):
-                self.print(_CAPTURED[way])
+                if self._verbosity:
+                    self.print(_CAPTURED[way])
             case events.Resumed(name, captured_at):
                 text = _(
-                    "Going on with {name}, whose redirect came at {captured_at:%H:%M:%S} UTC.",
+                    'Finishing the link "{name}", which you authorized at {time:%H:%M:%S}.',
                     name=name,
-                    captured_at=captured_at,
+                    time=captured_at.astimezone(),
                 )
                 self.print(text)
             case events.Joined(name, can_deliver):
                 if not has_joined:
-                    self.print(_("Another oauth-helper is linking {name}. Waiting for it.", name=name))
+                    self.print(_('Another oauth-helper is linking "{name}". Waiting for it.', name=name))
                 if can_deliver and self.takes_pastes:
-                    self.print(_("An address for it can be pasted here too; Ctrl-C stops."))
+                    self.print(_("You can also paste its final address here; Ctrl-C cancels."))
             case events.Exchanging(attempt=1):
-                self.print(_("Asking ServiceStage to create the authorization."))
+                self._show_activity(_("Creating the authorization…"))
             case events.Exchanging(attempt):
-                self.print(_("Nothing came of it. Asking again (attempt {attempt}).", attempt=attempt))
+                self.print(_("Not created; retrying (attempt {attempt})…", attempt=attempt))
             case events.Looking(name):
-                self.print(_("Looking again.") if was_verifying else _("Looking whether {name} stands.", name=name))
+                again = _("Checking again…")
+                self.print(again if was_verifying else _('Checking whether "{name}" was created…', name=name))
             case events.Deleted(name):
-                self.print(_("Deleted the authorization that was named {name}.", name=name))
+                self.print(_('Deleted the old authorization "{name}".', name=name))
             case events.Linked() | events.Failed():
                 self.outcome = event
             case _:
-                pass  # Deleting, events.Refused, Visited: a later event says what becomes of it
+                pass  # Deleting, Refused, Visited: a later event says what becomes of it
 
     def stop_countdown(self) -> None:
         """Remove the line that counts down."""
         if self._countdown:
             self._countdown.cancel()
             self._countdown = None
-            self.clear_status_line()
+        self.clear_status_line()
+
+    def _show_activity(self, text: Text) -> None:
+        """Show what takes a moment: on a terminal in the line that the next output replaces."""
+        if self.has_status_line and not self.is_quiet:
+            self.set_status_line([translate(text)])
+        elif self._verbosity or not self.has_status_line:
+            self.print(text)
+
+    def _wait(self) -> None:
+        if self._waiting is None or self.is_quiet:
+            return
+        self.stop_countdown()
+        if self.has_status_line:
+            self._countdown = asyncio.get_running_loop().create_task(self._count_down(self._waiting.expires_at))
+        else:
+            time = self._waiting.expires_at.astimezone()
+            self.print(_("Waiting for you to authorize, until {time:%H:%M:%S}.", time=time))
 
     async def _count_down(self, expires_at: datetime) -> None:
         while (left := (expires_at - datetime.now(UTC)).total_seconds()) > 0:
@@ -289,32 +266,35 @@ class ProgressReporter(Console):
 
     def _countdown_texts(self, left: int) -> Sequence[Text]:
         """Return the line, and shorter ones for narrower terminals."""
-        what = _("Waiting for the redirect.")
-        if self.takes_pastes and not self._in_window:
-            what = _("Paste the redirect's address here or into the page.")
+        what = shorter = _("Waiting for you to authorize…")
+        if self._is_window_closed:
+            what = shorter = _("Press Enter to open the window again.")
+        elif self.takes_pastes and not self._in_window:
+            what, shorter = _("Paste the final address here or on the page."), _("Paste the final address here.")
         time = _("{minutes}:{seconds:02} left", minutes=left // 60, seconds=left % 60)
-        usual = _("{what} {time}, Ctrl-C stops.", what=what, time=time)
-        shorter, shortest = _("{what} {time}.", what=what, time=time), _("{time}, Ctrl-C stops.", time=time)
-        if ignored := ignored_text(self._ignored):
-            longer = [_("{line} {ignored}", line=line, ignored=ignored) for line in (usual, shorter)]
-            return [*longer, shorter, shortest]
-        longer = [
-            _("{what} {time}, ? and Enter helps, Ctrl-C stops.", what=what, time=time),
-            _("{what} {time}, ? and Enter helps.", what=what, time=time),
-        ]
-        return [*(longer if self.takes_pastes else ()), usual, shorter, shortest]
+        cancel, texts = _("Ctrl-C to cancel"), list[Text]()
+        if self.takes_pastes:
+            help_ = _("? + Enter for help")
+            texts = [
+                _("{what} {time} ({help}, {cancel})", what=what, time=time, help=help_, cancel=cancel),
+                _("{what} {time} ({help})", what=what, time=time, help=help_),
+            ]
+        else:
+            texts = [_("{what} {time} ({help})", what=what, time=time, help=cancel)]
+        return [*texts, *(_("{what} {time}", what=text, time=time) for text in (what, shorter)), shorter]
 
     def _print_window(self, browser: str, *, marked: bool) -> None:
-        self.print(_("A window was opened ({browser}). Authorize there; nothing needs to be copied.", browser=browser))
+        text = _("Opened a {browser} window. Authorize there; nothing to copy.", browser=browser)
+        self.print_always(text)
         if marked:
-            self.print(_("Its robot mark and striped address bar are expected: its last request is held."))
+            self.print(_("Firefox marks this window as remote-controlled; that is expected."))
         if self.takes_pastes:
-            self.print(_("To go on in your own browser instead, press b and Enter."))
+            self.print(_("To use your own browser instead, type b and press Enter."))
 
     def _print_page(self, browser: str) -> None:
-        text = _("Your browser was opened ({browser}). If no page appears there, open it yourself:", browser=browser)
-        self.print(text)
-        if self._waiting and not self.is_quiet:
+        text = _("Opened your browser ({browser}). Authorize there. If no page appears, open this:", browser=browser)
+        self.print_always(text)
+        if self._waiting:
             self.print_whole(self._waiting.listener)
         if text := forwarding_text(_environment(), takes_pastes=self.takes_pastes):
             self.print(text)
@@ -337,40 +317,46 @@ class ProgressReporter(Console):
             self.print_whole(what)
 
     def _print_keys(self) -> None:
-        self.print_always(_("Type one of these, then Enter:"))
-        if self._in_window:
-            self.print_always(_("b: go on in your own browser, beside the window"))
-        self.print_always(_("a: show the addresses again"))
-        self.print_always(_("?: show the keys"))
-        self.print_always(_("Ctrl-C: stop. Or paste the address where the browser ended; it is not shown."))
+        self.print_always(_("Keys (then Enter):"))
+        if self._is_window_closed:
+            self.print_always(_("Enter alone: open the window again"))
+        if self._in_window or self._is_window_closed:
+            self.print_always(_("b: use your own browser"))
+        self.print_always(_("a: show the addresses"))
+        self.print_always(_("?: show this help"))
+        self.print_always(_("Ctrl-C: cancel. You can also paste the final address; it is not shown."))
 
-    def print_linked(self, linked: events.Linked, name: str) -> None:
-        """Print how the link of ``name`` ended well."""
+    def print_linked(self, linked: events.Linked) -> None:
+        """Print how a link ended well."""
+        record = linked.authorization
+        name, account, host = record.name, safe_text(record.repo_user), host_name(record)
+        about = _("{account} on {host}", account=account, host=host) if account else host
         if self.progress.has_joined and linked.kept:
-            self.print(_("Linked {name}: the other oauth-helper did.", name=name))
-        elif linked.kept and (account := safe_text(linked.authorization.repo_user)):
+            self.print(_('Linked "{name}" ({about}) by the other oauth-helper.', name=name, about=about))
+        elif linked.kept:
             text = _(
-                "Kept {name} as it is, linked to the account {account}; --if-exists replace would link it again.",
+                '"{name}" is already linked ({about}); kept. Use --if-exists replace to relink it.',
                 name=name,
-                account=account,
+                about=about,
             )
             self.print(text)
-        elif linked.kept:
-            self.print(_("Kept {name} as it is; --if-exists replace would link it again.", name=name))
         else:
-            self.print(_("Linked {name}.", name=name))
-        if not linked.authorization.works:
-            status = status_text(linked.authorization)
-            self.warn(_("ServiceStage says that it does not work yet: status {status}.", status=status))
+            self.print(_('Linked "{name}" ({about}).', name=name, about=about))
+        if not record.works:
+            self.warn(_("ServiceStage reports that it does not work yet: {status}.", status=status_text(record)))
 
-    def print_next_step(self, name: str, *, in_sandbox: bool) -> None:
-        """Print what an authorization is good for."""
-        if in_sandbox:
-            self.print(_("Next: the same with your account, without --sandbox. This sandbox is gone."))
+    def print_next_step(self, name: str, sandbox_type: str | None) -> None:
+        """Print what to do with the authorization, or after a link of that type in the sandbox."""
+        if sandbox_type:
+            text = _(
+                "Next: link your own account with `oauth-helper link {type}`. (The sandbox has been removed.)",
+                type=sandbox_type,
+            )
+            self.print(text)
             return
         text = _(
-            "Next: in ServiceStage, choose {name} for the source of a component. `oauth-helper repos {argument}` shows "
-            "the repositories that it can see.",
+            'Next: in ServiceStage, select "{name}" as a component\'s source. `oauth-helper repos {argument}` lists '
+            "its repositories.",
             name=safe_text(name),
             argument=as_argument(safe_text(name)),
         )
@@ -384,21 +370,19 @@ class ProgressReporter(Console):
             stopped.nothing_created = True
             stopped.message += _(". Nothing was created")
         elif progress.is_deleting:
-            stopped.message += _(
-                " while ServiceStage was asked to delete the authorization named {name}, which may be gone", name=name
-            )
+            stopped.message += _(' while ServiceStage was deleting "{name}", which may be gone', name=name)
         else:
-            stopped.message += _(" while ServiceStage was asked to create {name}", name=name)
+            stopped.message += _(' while ServiceStage was creating "{name}"', name=name)
         if progress.has_deleted:
-            stopped.message += _(". The authorization that was named {name} is deleted", name=name)
+            stopped.message += _('. The old authorization "{name}" is deleted', name=name)
         if not is_pending:
             return
         if in_sandbox:
-            stopped.hint = _("The sandbox has ended too. Run the command again when you are ready.")
+            stopped.hint = _("The sandbox has been removed too. Run the command again when you are ready.")
         elif progress.is_kept:
-            stopped.hint = _("The redirect is kept: `oauth-helper resume` finishes it within 10 minutes of its coming.")
+            stopped.hint = _("Run `oauth-helper resume` within 10 minutes to finish it.")
         else:
-            argument = as_argument(name)
             stopped.hint = _(
-                "`oauth-helper show {name}` tells whether it exists. If not, run the command again.", name=argument
+                "`oauth-helper show {name}` tells whether it exists. If not, run the command again.",
+                name=as_argument(name),
             )

@@ -28,7 +28,7 @@ class _SandboxCommand(Command):
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
         from oauth_helper.sandbox.faults import Call, Kind  # noqa: PLC0415 - it imports aiohttp
 
-        for title, words in ((_("WHAT goes wrong"), Call), (_("HOW it goes wrong"), Kind)):
+        for title, words in ((_("WHAT fails"), Call), (_("HOW it fails"), Kind)):
             with formatter.section(translate(title)):
                 formatter.write_dl([(word, translate(word.meaning)) for word in words])
 
@@ -46,25 +46,23 @@ class _SandboxCommand(Command):
     "faults",
     multiple=True,
     metavar="WHAT=HOW[:TIMES]",
-    help="Go wrong at a call, once or TIMES (a number, or always); see below. Give it again for more: those of one "
-    "call take their turns.",
+    help="Fail at a call, such as exchange=0402, once or TIMES (a number, or always); see below. Can be repeated: "
+    "faults of one call take turns.",
 )
-@option(
-    "--git-host", metavar="URL", help="Have users consent at this OpenID provider (its issuer), not at our Git host."
-)
-@option("--client-id", metavar="ID", help="With --git-host: as what ServiceStage is registered there.")
+@option("--git-host", metavar="URL", help="Let users authorize at this OpenID provider (its issuer address).")
+@option("--client-id", metavar="ID", help="With --git-host: the client ID registered there.")
 @option(
     "--client-secret-file",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="With --git-host: a file with the secret of that client.",
+    help="With --git-host: a file with that client's secret.",
 )
 @option(
     "--console-port",
     type=click.IntRange(1, 65535),
     metavar="N",
     callback=check_port,
-    help="The console's port, to which redirect URIs lead.  [default: a free one]",
+    help="Port of the console, the target of redirect URIs (default: a free one).",
 )
 @output_options
 def sandbox_command(**options: Any) -> None:
@@ -121,5 +119,5 @@ async def _serve(console: Console, options: Mapping[str, Any]) -> None:
                 ]
             for comment in comments:
                 print_text(f"# {translate(comment)}")
-        console.print(_("The sandbox runs until Ctrl-C. Use the lines above in another terminal."))
+        console.print(_("The sandbox runs until you press Ctrl-C. Use the lines above in another terminal."))
         await asyncio.Event().wait()

@@ -71,7 +71,7 @@ def ask_for_secret(question: Text) -> Secret:
 
 
 def _interrupted() -> StoppedError:
-    stopped = StoppedError(_("Interrupted. Nothing was created"))
+    stopped = StoppedError(_("Cancelled. Nothing was created"))
     stopped.nothing_created = True
     return stopped
 

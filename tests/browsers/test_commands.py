@@ -58,7 +58,7 @@ async def window(
     """A link whose window is open: its process, the supervisor's number, and the browser's."""
     environ = commands.environ(sandbox, BROWSER="", DISPLAY=display, **more)
     async with commands.running("link", "github", "--browser", browser, environ=environ) as process:
-        await line_with(process.stderr, "A window was opened")
+        await line_with(process.stderr, "Authorize there; nothing to copy.")
         [supervisor] = children(process.pid)
         [first] = children(supervisor)
         yield process, supervisor, first
@@ -89,9 +89,8 @@ async def test_a_window_opens_and_the_link_needs_no_copying(display: str, tempor
             pytest.skip("no browser is installed that can be a window")
         end = await commands.run_forked("link", "github", "--browser", wanted, environ=environ)
         assert end.status == 0, end.err
-        assert "A window was opened" in end.err
-        assert "Received the redirect from the window." in end.err
-        assert ("robot mark" in end.err) is (wanted == "firefox")
+        assert "Authorize there; nothing to copy." in end.err
+        assert ("remote-controlled" in end.err) is (wanted == "firefox")
         assert sandbox.console.requests == 0
 
 
@@ -106,10 +105,10 @@ async def test_a_key_continues_in_the_users_own_browser(display: str, temporary:
             sandbox, BROWSER="", DISPLAY=display, TMPDIR=str(temporary), PATH=f"{tmp_path}:{os.environ['PATH']}"
         )
         async with terminal("link", "github", "--browser", "chromium", environ=environ) as screen:
-            await screen.until("press b and Enter")
+            await screen.until("type b and press Enter")
             screen.type("b\r")
             assert await screen.ended() == 0, screen.shown
-    assert "Received the redirect from the page." in screen.shown
+    assert "Opened your browser (" in screen.shown
 
 
 @needs_xvfb

@@ -47,7 +47,7 @@ async def test_over_ssh_nothing_is_opened_and_the_steps_stand_in_their_order(
     environ = commands.environ(sandbox, **SSH) | display
     async with terminal("link", "github", environ=environ) as screen:
         await screen.until("/login/oauth/authorize")
-        order = ["No browser is opened: over SSH", "First, on the machine in front of you", "ssh -L ", "Then open"]
+        order = ["No browser is opened: over SSH", "On your own machine, run this", "ssh -L ", "Then open"]
         places = [screen.shown.index(words) for words in [*order, "/start?k=", "Or authorize in any browser"]]
         assert places == sorted(places)
         assert "ada@203.0.113.9" in screen.shown
@@ -59,7 +59,7 @@ async def test_over_ssh_nothing_is_opened_and_the_steps_stand_in_their_order(
 async def test_over_ssh_a_browser_that_was_demanded_is_opened(sandbox: Sandbox, tmp_path: Path) -> None:
     user = PatientUser(tmp_path)
     async with terminal("link", "github", environ=commands.environ(sandbox, **SSH) | user.browser) as screen:
-        await screen.until("Your browser was opened")
+        await screen.until("Opened your browser")
         await until(lambda: user.opened)
         user.go_on()
         assert await screen.ended() == 0, screen.shown
@@ -79,7 +79,7 @@ async def test_where_something_stands_between_the_browser_and_us_it_is_told(
     user = PatientUser(tmp_path)
     async with terminal("link", "github", environ=commands.environ(sandbox, **place) | user.browser) as screen:
         await screen.until(words)
-        await screen.until("press a and Enter")
+        await screen.until("type a and press Enter")
         user.go_on()
         assert await screen.ended() == 0, screen.shown
 
@@ -105,7 +105,7 @@ async def test_on_a_build_service_nobody_is_asked_for_anything(
         async with terminal("link", "github", environ=environ) as screen:
             assert await screen.ended() == 9, screen.shown
         assert not server.received
-    assert "Nobody could authorize in a browser here: CI is set" in screen.shown
+    assert "CI is set, so no one can authorize in a browser" in screen.shown
     assert all(way in screen.shown for way in ("--with-token", "--events", "--browser none"))
     assert not (tmp_path / "started").exists()
 
@@ -139,7 +139,7 @@ async def test_on_a_build_service_apply_creates_nothing_where_an_entry_needs_a_b
         refused = await commands.run_forked("apply", str(file), "--json", *options, environ=environ)
         assert refused.status == 9
         assert error_of(refused.err)["kind"] == "no-browser"
-        assert "in-browser would need one. Nothing was done" in refused.err
+        assert "in-browser must be authorized in one. Nothing was done" in refused.err
     assert await records(sandbox) == []
     file.write_text(TOKEN_AND_OAUTH.partition("\n\n")[0])
     took = await commands.run_forked("apply", str(file), environ=environ)

@@ -210,7 +210,7 @@ async def test_deliver_asks_on_a_console_without_terminal_settings(sandbox: Sand
     async with scripted("link", "github", environ=environ) as script:
         redirect = await script.consent()
         async with screen_of("deliver", environ=environ, program=(sys.executable, "-c", LIKE_WINDOWS)) as screen:
-            await screen.until("It is not shown: ")
+            await screen.until("(it is not shown): ")
             screen.type(f"{redirect}\n")
             assert await screen.ended() == 0, screen.shown
             assert redirect in screen.everything

@@ -209,7 +209,7 @@ async def test_the_place_is_told_with_what_follows(sandbox: Sandbox) -> None:
         assert words in end.out
     end = await commands.run_forked("doctor", environ=commands.environ(sandbox, CI="true", BROWSER=""))
     assert end.status == 9
-    assert end.out.startswith("fail  place        Nobody could authorize in a browser here: CI is set")
+    assert end.out.startswith("fail  place        CI is set, so no one can authorize in a browser")
 
 
 PLANTED = {

@@ -30,6 +30,7 @@ COMMANDS = (
     "doctor",
     "sandbox",
     "completion",
+    "help",
 )
 
 
@@ -52,8 +53,8 @@ async def sandbox() -> AsyncIterator[Sandbox]:
 async def test_help(command: str) -> None:
     end = await commands.run(*command.split(), "--help", environ=commands.environ(None, **CHINESE))
     assert end.status == 0
-    assert said(end.out).startswith("用法: oauth-helper")
-    assert "选项:" in end.out
+    assert said(end.out).startswith("用法：oauth-helper")
+    assert "--help" in end.out
 
 
 @pytest.mark.parametrize(
@@ -69,6 +70,7 @@ async def test_help(command: str) -> None:
         (("--lang", "en"), {"OAUTH_HELPER_LANG": "zh"}, False),
         ((), {"LANG": "zh_SG.UTF-8"}, True),
         ((), {"LANG": "zh_TW.UTF-8"}, False),
+        (("--json",), {"OAUTH_HELPER_LANG": "zh"}, True),
     ],
 )
 async def test_who_is_spoken_to_in_chinese(
@@ -76,7 +78,7 @@ async def test_who_is_spoken_to_in_chinese(
 ) -> None:
     end = await commands.run("show", *arguments, environ=commands.environ(None, **environ))
     assert end.status == 2
-    assert end.err.startswith("错误: 缺少参数 NAME" if is_chinese else "error: Missing argument NAME")
+    assert end.err.startswith("错误：缺少参数 NAME" if is_chinese else "error: Missing argument NAME")
 
 
 async def test_what_stands_behind_two_dashes_is_no_option_but_a_name(sandbox: Sandbox) -> None:
@@ -87,34 +89,34 @@ async def test_what_stands_behind_two_dashes_is_no_option_but_a_name(sandbox: Sa
 
 async def test_a_language_that_nobody_speaks_here_is_refused() -> None:
     end = await commands.run("list", "--lang", "tlh", environ=commands.environ())
-    assert (end.status, '--lang: "tlh" is not one of en, zh' in end.err) == (2, True)
+    assert (end.status, 'unsupported language "tlh" (choose en or zh)' in end.err) == (2, True)
 
 
 @pytest.mark.parametrize("arguments", [("link", "nowhere"), ("link",), ("--nope",), ("nope",), ("link", "github", "x")])
 async def test_usage_errors(arguments: tuple[str, ...]) -> None:
     end = await commands.run(*arguments, environ=commands.environ(None, **CHINESE))
     assert end.status == 2
-    assert said(end.err).startswith("错误: ")
-    assert "\n提示: " in end.err
+    assert said(end.err).startswith("错误：")
+    assert "\n提示：" in end.err
     assert "请参见 `oauth-helper" in end.err
 
 
 async def test_a_link_is_told_in_chinese(sandbox: Sandbox) -> None:
     end = await commands.run(*LINK, environ=commands.environ(sandbox, **CHINESE))
     assert end.status == 0
-    assert "已关联 my-auth。" in said(end.err)
+    assert "已关联“my-auth”（" in said(end.err)
     assert "名称      my-auth" in said(end.out)
     for command in (("list",), ("show", "my-auth"), ("repos", "my-auth"), ("doctor",)):
         end = await commands.run(*command, environ=commands.environ(sandbox, **CHINESE))
         said(end.out + end.err)
     end = await commands.run("delete", "--yes", "my-auth", environ=commands.environ(sandbox, **CHINESE))
-    assert "已删除 my-auth" in said(end.err)
+    assert "已删除“my-auth”" in said(end.err)
 
 
 @pytest.mark.parametrize(
     ("more", "status", "words"),
     [
-        ({"SCRIPTED_USER": "deny"}, 4, "Git 平台拒绝了授权"),
+        ({"SCRIPTED_USER": "deny"}, 4, "您拒绝了授权"),
         ({"SCRIPTED_USER": "nothing"}, 5, "等待授权超时"),
         ({"HUAWEICLOUD_SDK_SK": "wrong"}, 3, "认证信息"),
         ({"HUAWEICLOUD_SDK_AK": "", "HUAWEICLOUD_SDK_SK": ""}, 3, "未找到认证信息"),
@@ -130,9 +132,9 @@ async def test_errors(sandbox: Sandbox, more: dict[str, str], status: int, words
     end = await commands.run(*LINK, *timeout, environ=commands.environ(sandbox, **CHINESE, **more))
     assert end.status == status, end.err
     assert words in said(end.err)
-    *_, error, hint = end.err.splitlines()
-    assert error.startswith("错误: ")
-    assert hint.startswith("提示: ")
+    lines = end.err.splitlines()
+    error = next(number for number, line in enumerate(lines) if line.startswith("错误："))
+    assert lines[error + 1].startswith("提示：")
 
 
 async def test_what_only_servers_say_stays_as_it_is() -> None:
@@ -146,9 +148,9 @@ async def test_what_only_servers_say_stays_as_it_is() -> None:
 async def test_scripts_read_english_whoever_sits_there(sandbox: Sandbox) -> None:
     environ = commands.environ(sandbox, **CHINESE)
     end = await commands.run("show", "missing", "--json", environ=environ)
-    assert end.err.startswith("错误: ")
+    assert end.err.startswith("错误：")
     told = json.loads(end.err.splitlines()[-1])["error"]
-    assert told["message"] == "There is no authorization named missing"
+    assert told["message"] == 'There is no authorization named "missing"'
     assert told["hint"] == "`oauth-helper list` shows the authorizations there are."
     events = (await commands.run(*LINK, "--events", environ=environ)).out
     assert events.isascii()
@@ -159,7 +161,7 @@ async def test_scripts_read_english_whoever_sits_there(sandbox: Sandbox) -> None
 async def test_a_terminal_of_60_columns(sandbox: Sandbox) -> None:
     environ = commands.environ(sandbox, SCRIPTED_USER="nothing", TERM="xterm", **CHINESE)
     async with terminal(*LINK, environ=environ, columns=60) as screen:
-        await screen.until("请将重定向地址粘贴到此处")
+        await screen.until("请将浏览器地址栏中的地址粘贴到此处")
         screen.type("?\r")
         await screen.until("Ctrl-C")
         await screen.until("a：")

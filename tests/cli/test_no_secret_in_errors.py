@@ -68,13 +68,13 @@ async def test_what_is_given_in_the_wrong_place_is_not_repeated(place: tuple[str
     [
         (("link", "github", "now"), "Unexpected argument 2"),
         (("list", "a", "b"), "Unexpected argument 1"),
-        (("lnik",), "Unknown command: lnik"),
+        (("lnik",), 'Unknown command "lnik"'),
         (("link", "svn"), 'REPO_TYPE: "svn" is not one of github'),
         (("list", "--jsn"), "Unknown option: --jsn"),
         (("list", "--json=x"), "The option --json takes no value"),
         (("link", "github", "--name"), "The option --name needs a value"),
-        (("link", "github", "--port", "70000"), "--port takes a whole number from 1 to 65535"),
-        (("link", "github", "--timeout", "soon"), "--timeout takes a number from 1 to 3600"),
+        (("link", "github", "--port", "70000"), "--port must be a whole number from 1 to 65535"),
+        (("link", "github", "--timeout", "soon"), "--timeout must be between 1 and 3600 seconds"),
         (("show",), "Missing argument NAME"),
     ],
 )
@@ -91,7 +91,7 @@ async def test_a_name_that_does_not_exist_is_repeated_only_if_it_is_one() -> Non
                 end = await commands.run_forked(*command, "--json", "--", secret, environ=commands.environ(sandbox))
                 assert (end.status, "planted" in end.err) == (6, False)
             end = await commands.run_forked(*command, "web-team2", environ=commands.environ(sandbox))
-            assert end.err.startswith("error: There is no authorization named web-team2")
+            assert end.err.startswith('error: There is no authorization named "web-team2"')
 
 
 FILES = {
@@ -174,9 +174,8 @@ async def test_a_command_that_is_aborted_leaves_no_core_file(core_files: Path) -
 
 async def test_json_is_asked_for_by_an_option_and_nothing_else() -> None:
     environ = commands.environ()
-    for given in (("show", "a", "b", "--", "--json"), ("show", "--region", "--json", "a", "b")):
-        end = await commands.run_forked(*given, environ=environ)
-        assert (end.status, "{" in end.err) == (2, False)
+    end = await commands.run_forked("show", "a", "b", "--", "--json", environ=environ)
+    assert (end.status, "{" in end.err) == (2, False)
     end = await commands.run_forked("show", "a", "b", "--json", environ=environ)
     assert error_of(end.err)["kind"] == "usage"
     end = await commands.run_forked("show", "a", "b", "-qvv", environ=environ)

@@ -70,14 +70,14 @@ def test_a_code_that_comes_last_ends_where_the_address_ends(form: str) -> None:
         (f"{CONSOLE}?code={CODE}&state=%242a%2410%24Kq8d…", "foreign-state", "ends in the state", "last character"),
         (f"{CONSOLE}?code={CODE}&state=%242a%2410%2", "foreign-state", "ends in the state", "last character"),
         (f"{CONSOLE}?code={CODE}&state=%242a%2410%24Zq8d", "foreign-state", "another attempt", "for this attempt"),
-        ("https://github.com/login", "no-redirect", "no address with code", "Sign in and authorize first"),
-        ("https://github.com/login/device", "no-redirect", "no address with code", "Sign in and authorize first"),
-        ("https://idp.example/sso?SAMLRequest=f&RelayState=a", "no-redirect", "no address", "Sign in and authorize"),
+        ("https://github.com/login", "no-redirect", "final address", "Sign in and authorize first"),
+        ("https://github.com/login/device", "no-redirect", "final address", "Sign in and authorize first"),
+        ("https://idp.example/sso?SAMLRequest=f&RelayState=a", "no-redirect", "final address", "Sign in and authorize"),
         ("https://idp.example/auth?client_id=1&state=xyz", "foreign-state", "another attempt", "Sign in and authorize"),
         ("https://github.com/cb?code=1&state=abc", "foreign-state", "another attempt", "Sign in and authorize first"),
         ("https://github.com/login?return_to=%2Fauthorize%3Fstate%3D%25242a%252410%2524Kq8dJm3vPzYwT.xS%252FbNhLu",
          "missing-code", "no usable code", "Sign in and authorize first"),
-        ("hello", "no-redirect", "no address with code", "Copy the whole address"),
+        ("hello", "no-redirect", "final address", "Copy the whole address"),
     ],
 )  # fmt: skip
 def test_a_cut_address_and_a_page_on_the_way_are_told_apart(text: str, reason: str, message: str, hint: str) -> None:

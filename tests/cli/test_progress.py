@@ -9,20 +9,14 @@ from support.command_runner import commands
 from support.link_script import LINK
 from support.screen import terminal
 
-from oauth_helper.cli.console import hyperlink
-from oauth_helper.cli.progress import (
-    ProgressReporter,
-    Step,
-    forwarding_text,
-    guidance_text,
-    manual_steps,
-    unreached_text,
-)
+from oauth_helper.cli.console import hyperlink, width_of
+from oauth_helper.cli.progress import ProgressReporter, forwarding_text, guidance_text, manual_steps, unreached_text
 from oauth_helper.environment import Environment, Place
 from oauth_helper.errors import StoppedError
 from oauth_helper.events import (
     Advised,
     Captured,
+    Checked,
     Deleted,
     Deleting,
     Event,
@@ -31,21 +25,19 @@ from oauth_helper.events import (
     Joined,
     Linked,
     Opened,
+    Opening,
     Waiting,
     Warned,
     Way,
+    WindowClosed,
 )
-from oauth_helper.i18n import _
-from oauth_helper.models import Authorization
+from oauth_helper.i18n import Language, _, catalog_of
+from oauth_helper.models import Authorization, RepoType
 from oauth_helper.sandbox import Sandbox
 
 LISTENER = "http://127.0.0.1:4711/start?k=KEY"
-
-
 WAITING = Waiting(LISTENER, "https://github.com/login/oauth/authorize", datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
-
-
-ASKED = "Terminated while ServiceStage was asked to create my-auth"
+STOPPED_AT_CREATION = 'Terminated while ServiceStage was creating "my-auth"'
 
 
 def reporter(
@@ -59,7 +51,9 @@ def reporter(
 
 
 @pytest.mark.parametrize("guidance", list(Guidance))
-def test_advice_is_for_who_waits_and_wants_to_hear_it(capsys: pytest.CaptureFixture[str], guidance: Guidance) -> None:
+def test_guidance_is_printed_while_waiting_and_not_in_quiet(
+    capsys: pytest.CaptureFixture[str], guidance: Guidance
+) -> None:
     reporter(WAITING)
     waiting = capsys.readouterr().err
     reporter(WAITING, Advised(guidance))
@@ -69,64 +63,124 @@ def test_advice_is_for_who_waits_and_wants_to_hear_it(capsys: pytest.CaptureFixt
     assert capsys.readouterr().err == ""
 
 
-def test_who_is_not_reached_is_shown_the_listeners_address(
+def test_without_a_visit_the_guidance_names_the_tunnel(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSH_CONNECTION", "198.51.100.9 40000 198.51.100.7 22")
     reporter(WAITING, Advised(Guidance.UNREACHED))
-    said = capsys.readouterr().err
-    assert "Nothing has reached me yet" in said
-    assert "ssh -L 4711:127.0.0.1:4711" in said
+    printed = capsys.readouterr().err
+    assert "No browser has opened the page" in printed
+    assert "ssh -L 4711:127.0.0.1:4711" in printed
 
 
-def test_in_quiet_neither_the_page_nor_a_warning_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    reporter(WAITING, Opened("firefox"), Warned(_("odd")), quiet=True)
-    assert capsys.readouterr().err == ""
-    reporter(WAITING, Opened("firefox"), Warned(_("odd")))
-    said = capsys.readouterr().err
-    assert f"  {LISTENER}\n" in said
-    assert "warning: odd\n" in said
+def test_quiet_prints_what_the_user_must_do_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
+    link = (Checked("my-auth", RepoType.GITHUB), WAITING)
+    reporter(*link, Warned(_("odd")), Opening("Chromium"), Opened("Chromium", window=True), quiet=True)
+    assert capsys.readouterr().err == "Opened a Chromium window. Authorize there; nothing to copy.\n"
+    reporter(*link, Warned(_("odd")), Opened("firefox"), quiet=True)
+    assert capsys.readouterr().err.splitlines()[1:] == [f"  {LISTENER}"]
+    reporter(*link, Opened("firefox"), Warned(_("odd")))
+    printed = capsys.readouterr().err
+    assert 'Linking GitHub to ServiceStage as "my-auth".\n' in printed
+    assert f"  {LISTENER}\n" in printed
+    assert "warning: odd\n" in printed
 
 
-def test_who_has_joined_is_told_what_the_keyboard_is_good_for(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_window_is_announced_before_the_wait(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reporter(WAITING, Opening("Chromium"))
+    printed = capsys.readouterr().err
+    assert printed.endswith("Opening a Chromium window…\n")
+    assert "Waiting" not in printed
+    reporter(WAITING, Opening("Chromium"), Opened("Chromium", window=True))
+    at = WAITING.expires_at.astimezone().strftime("%H:%M:%S")
+    assert capsys.readouterr().err.endswith(f"Waiting for you to authorize, until {at}.\n")
+
+
+def test_after_the_window_was_closed_the_keys_are_offered(capsys: pytest.CaptureFixture[str]) -> None:
+    events = (WAITING, Opened("Chromium", window=True), WindowClosed())
+    closed = reporter(*events, takes_pastes=True)
+    assert "Press Enter to open it again; b and Enter" in capsys.readouterr().err
+    closed.keys["?"]()
+    printed = capsys.readouterr().err
+    assert "Enter alone: open the window again\nb: use your own browser\n" in printed
+    reporter(*events)
+    assert f"  {LISTENER}\n" in capsys.readouterr().err
+
+
+def test_a_joined_link_takes_an_address_at_the_prompt(capsys: pytest.CaptureFixture[str]) -> None:
     reporter(Joined("my-auth"), takes_pastes=True)
-    assert "An address for it can be pasted here too; Ctrl-C stops." in capsys.readouterr().err
+    assert "You can also paste its final address here; Ctrl-C cancels." in capsys.readouterr().err
     reporter(Joined("my-auth"))
-    assert "pasted" not in capsys.readouterr().err
+    assert "paste" not in capsys.readouterr().err
 
 
-def test_the_keys_tell_what_there_is_and_no_more(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_help_names_the_keys_that_work(capsys: pytest.CaptureFixture[str]) -> None:
     reporter().keys["a"]()
     assert capsys.readouterr().err == "", "nothing is waited for yet"
     reporter(WAITING, Opened("firefox")).keys["?"]()
-    assert "b: go on" not in capsys.readouterr().err
+    assert "b: use" not in capsys.readouterr().err
     reporter(WAITING, Opened("Chromium", window=True)).keys["？"]()
-    assert "b: go on in your own browser, beside the window" in capsys.readouterr().err
+    assert "b: use your own browser" in capsys.readouterr().err
 
 
 async def test_the_countdown_ends_with_the_time(capsys: pytest.CaptureFixture[str]) -> None:
     others = asyncio.all_tasks()
-    waiting = reporter(Waiting(LISTENER, "", datetime.now(UTC) - timedelta(seconds=1)), countdown=True)
+    expired = Waiting(LISTENER, "", datetime.now(UTC) - timedelta(seconds=1))
+    waiting = reporter(expired, Opened("w3m", window=True), countdown=True)
     await asyncio.gather(*(asyncio.all_tasks() - others))
     waiting.stop_countdown()
-    assert capsys.readouterr().err == ""
+    assert "left" not in capsys.readouterr().err
 
 
-async def test_the_countdown_is_removed(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_the_countdown_starts_with_the_browser_and_is_removed(capsys: pytest.CaptureFixture[str]) -> None:
     waiting = reporter(Waiting(LISTENER, "", datetime.now(UTC) + timedelta(seconds=60)), countdown=True)
     await asyncio.sleep(0)
-    assert capsys.readouterr().err == "\r\x1b[2KWaiting for the redirect. 1:00 left, Ctrl-C stops."
+    assert "left" not in capsys.readouterr().err
+    waiting.tell(Opened("w3m", window=True))
+    await asyncio.sleep(0)
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.endswith("Waiting for you to authorize… 1:00 left (Ctrl-C to cancel)")
     waiting.stop_countdown()
     assert capsys.readouterr().err == "\r\x1b[2K"
 
 
+@pytest.mark.parametrize(
+    ("language", "verbs"), [(Language.ENGLISH, ("Waiting", "Paste")), (Language.CHINESE, ("等待", "粘贴"))]
+)
+@pytest.mark.parametrize("columns", [30, 40, 60, 80])
+def test_the_waiting_line_keeps_its_verb(language: Language, verbs: tuple[str, str], columns: int) -> None:
+    for in_window, verb in zip((True, False), verbs, strict=True):
+        for takes_pastes in {True, in_window}:
+            waiting = reporter(WAITING, Opened("x", window=in_window), takes_pastes=takes_pastes)
+            texts = [text.translated(catalog_of(language)) for text in waiting._countdown_texts(597)]
+            fitting = next(text for text in texts if width_of(text) < columns)
+            assert verb in fitting if takes_pastes else verbs[0] in fitting
+            assert columns < 60 or "9:57" in fitting
+
+
+@pytest.mark.parametrize(
+    ("kept", "account", "words"),
+    [
+        (False, "octocat", 'Linked "my-auth" (octocat on GitHub).'),
+        (False, "", 'Linked "my-auth" (GitHub).'),
+        (
+            True,
+            "octocat",
+            '"my-auth" is already linked (octocat on GitHub); kept. Use --if-exists replace to relink it.',
+        ),
+    ],
+)
+def test_a_good_end_is_one_line(kept: bool, account: str, words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    reporter().print_linked(Linked(Authorization("my-auth", "github", repo_user=account, status=0), kept=kept))
+    assert capsys.readouterr().err == f"{words}\n"
+
+
 def test_an_authorization_that_does_not_work_is_warned_of(capsys: pytest.CaptureFixture[str]) -> None:
-    reporter().print_linked(Linked(Authorization("my-auth", "github", status=2)), "my-auth")
-    told = capsys.readouterr().err.splitlines()
-    assert told == [
-        "Linked my-auth.",
-        "warning: ServiceStage says that it does not work yet: status 2 (unauthenticated).",
-    ]
+    reporter().print_linked(Linked(Authorization("my-auth", "github", status=2)))
+    warning = capsys.readouterr().err.splitlines()[1]
+    assert warning == "warning: ServiceStage reports that it does not work yet: unauthenticated."
 
 
 @pytest.mark.parametrize(
@@ -135,28 +189,32 @@ def test_an_authorization_that_does_not_work_is_warned_of(capsys: pytest.Capture
         ((), "Terminated. Nothing was created", ""),
         (
             (Captured(Way.PAGE), Deleting("my-auth", kept=True)),
-            "Terminated while ServiceStage was asked to delete the authorization named my-auth, which may be gone",
-            "The redirect is kept: `oauth-helper resume` finishes it",
+            'Terminated while ServiceStage was deleting "my-auth", which may be gone',
+            "Run `oauth-helper resume` within 10 minutes",
         ),
         (
             (Captured(Way.PAGE), Deleting("my-auth", kept=True), Deleted("my-auth"), Exchanging(kept=True)),
-            f"{ASKED}. The authorization that was named my-auth is deleted",
-            "The redirect is kept: `oauth-helper resume` finishes it",
+            f'{STOPPED_AT_CREATION}. The old authorization "my-auth" is deleted',
+            "Run `oauth-helper resume` within 10 minutes",
         ),
-        ((Captured(Way.PAGE), Exchanging(kept=False)), ASKED, "`oauth-helper show my-auth` tells whether it exists."),
+        (
+            (Captured(Way.PAGE), Exchanging(kept=False)),
+            STOPPED_AT_CREATION,
+            "`oauth-helper show my-auth` tells whether it exists.",
+        ),
     ],
 )
-def test_who_stops_it_is_told_what_is_left_undone(events: tuple[Event, ...], message: str, hint: str) -> None:
+def test_a_stopped_link_says_what_is_unfinished(events: tuple[Event, ...], message: str, hint: str) -> None:
     stopped = StoppedError(_("Terminated"))
     reporter(*events).explain_stop(stopped, "my-auth")
     assert stopped.message == message
     assert stopped.hint.startswith(hint)
 
 
-def test_who_stops_it_in_the_sandbox_is_not_sent_to_what_has_ended_with_it() -> None:
+def test_a_stopped_link_in_the_sandbox_cannot_be_resumed() -> None:
     stopped = StoppedError(_("Terminated"))
     reporter(Captured(Way.PAGE), Exchanging(kept=True)).explain_stop(stopped, "my-auth", in_sandbox=True)
-    assert stopped.hint == "The sandbox has ended too. Run the command again when you are ready."
+    assert "resume" not in stopped.hint
 
 
 @pytest.mark.parametrize(
@@ -172,21 +230,14 @@ def test_who_stops_it_in_the_sandbox_is_not_sent_to_what_has_ended_with_it() -> 
         ({"TERM": "xterm-256color", "TERM_PROGRAM": "iTerm.app", "TMUX": "/run/tmux,1,0"}, False),
     ],
 )
-def test_an_address_is_a_link_where_the_terminal_is_known_to_show_one(environ: dict[str, str], is_link: bool) -> None:
+def test_an_address_is_a_link_if_the_terminal_shows_links(environ: dict[str, str], is_link: bool) -> None:
     shown = hyperlink(LISTENER, environ)
     assert LISTENER in shown
     assert ("\x1b]8;;" in shown) is is_link
 
 
 DESKTOP = Environment(Place.DESKTOP)
-
-
 SSH = Environment(Place.SSH, "ada@198.51.100.7")
-
-
-CODESPACE = Environment(Place.CODESPACE, codespace="fluffy")
-
-
 TUNNEL = "ssh -L 4711:127.0.0.1:4711 ada@198.51.100.7"
 
 
@@ -200,88 +251,64 @@ def words(guidance: Guidance, *, pastes: bool = True, window: bool = False) -> s
     ("guidance", "happened", "remedy"),
     [
         (Guidance.HTTPS, "Your browser forces HTTPS", "http:// in front"),
-        (Guidance.LOCALHOST, "asked for localhost", "127.0.0.1"),
+        (Guidance.LOCALHOST, 'requested as "localhost"', "127.0.0.1"),
         (Guidance.OTHER_USER, "Another user of this machine", "as the user who runs this command"),
-        (Guidance.OTHER_ATTEMPT, "an earlier attempt", "the one that was opened now"),
-        (Guidance.NOT_WHOLE, "was not whole", "Copy all of it"),
-        (Guidance.UNREACHED, "Nothing has reached me yet", "first run there:"),
-        (Guidance.UNDECIDED, "Nothing has come back yet", "paste the address where the browser ends"),
+        (Guidance.OTHER_ATTEMPT, "an earlier attempt", "in the newest one"),
+        (Guidance.NOT_WHOLE, "was cut off", "Copy all of it"),
+        (Guidance.UNREACHED, "No browser has opened the page", "or run there:"),
+        (Guidance.UNDECIDED, "Still waiting", "paste the final address"),
     ],
 )
-def test_each_advice_says_what_happened_and_what_to_do(guidance: Guidance, happened: str, remedy: str) -> None:
+def test_guidance_says_what_happened_and_what_to_do(guidance: Guidance, happened: str, remedy: str) -> None:
     told = words(guidance)
     assert told.index(happened) < told.index(remedy)
     assert len(told) < 3 * 80
-
-
-def test_every_advice_has_its_words() -> None:
-    assert all(words(guidance, pastes=pastes) for guidance in Guidance for pastes in (True, False))
-
-
-def whats(told: list[Step]) -> list[str]:
-    return [what for _, what in told]
+    assert "or here" not in words(guidance, pastes=False)
 
 
 @pytest.mark.parametrize("pastes", [True, False])
 @pytest.mark.parametrize("place", list(Place))
 def test_everywhere_there_is_a_way_to_the_page_and_one_without_it(place: Place, pastes: bool) -> None:
-    told = manual_steps(Environment(place), WAITING, takes_pastes=pastes)
-    assert whats(told)[-2:] == [WAITING.listener, WAITING.authorization_url]
-    assert ("or here" in told[-1][0]) is pastes
-    said, what = unreached_text(Environment(place), WAITING, takes_pastes=pastes)
-    assert ("`oauth-helper deliver`" in said) is not pastes
-    assert "THIS-MACHINE" in what or what == WAITING.authorization_url
+    steps = manual_steps(Environment(place), WAITING, takes_pastes=pastes)
+    assert [what for _text, what in steps[-2:]] == [WAITING.listener, WAITING.authorization_url]
+    assert ("or here" in steps[-1][0]) is pastes
+    text, what = unreached_text(Environment(place), WAITING, takes_pastes=pastes)
+    assert ("`oauth-helper deliver`" in text) is not pastes
+    assert "USER@HOST" in what or what == WAITING.authorization_url
 
 
-def test_the_tunnel_comes_before_the_page_it_leads_to() -> None:
-    assert whats(manual_steps(SSH, WAITING, takes_pastes=True))[:2] == [TUNNEL, WAITING.listener]
-    forward = whats(manual_steps(CODESPACE, WAITING, takes_pastes=True))[0]
-    assert forward == "gh codespace ports forward 4711:4711 -c fluffy"
+def test_the_tunnel_comes_before_the_page_that_needs_it() -> None:
+    codespace = Environment(Place.CODESPACE, codespace="fluffy")
+    steps = {name: manual_steps(here, WAITING, takes_pastes=True) for name, here in (("ssh", SSH), ("gh", codespace))}
+    assert [what for _text, what in steps["ssh"]][:2] == [TUNNEL, WAITING.listener]
+    assert steps["gh"][0][1] == "gh codespace ports forward 4711:4711 -c fluffy"
     assert unreached_text(SSH, WAITING, takes_pastes=True)[1] == TUNNEL
-    assert unreached_text(DESKTOP, WAITING, takes_pastes=True)[1].endswith("THIS-MACHINE")
 
 
-def test_forwarding_text_it_is_told_what_stands_in_between() -> None:
-    for place in Place:
-        said = forwarding_text(Environment(place), takes_pastes=True)
-        between = {Place.WSL, Place.CODESPACE, Place.GITPOD, Place.DEV_CONTAINER}
-        assert said.endswith("press a and Enter.") if place in between else not said
-    assert "press" not in forwarding_text(Environment(Place.WSL), takes_pastes=False)
+@pytest.mark.parametrize("place", list(Place))
+def test_what_is_between_browser_and_page_is_named(place: Place) -> None:
+    text = forwarding_text(Environment(place), takes_pastes=True)
+    is_between = place in {Place.WSL, Place.CODESPACE, Place.GITPOD, Place.DEV_CONTAINER}
+    assert text.endswith("type a and press Enter.") if is_between else not text
+    assert "type a" not in forwarding_text(Environment(place), takes_pastes=False)
 
 
-def test_who_cannot_paste_here_is_told_of_deliver() -> None:
-    assert "`oauth-helper deliver`" in words(Guidance.UNREACHED, pastes=False)
-    assert "or here" not in words(Guidance.NOT_WHOLE, pastes=False)
-
-
-def test_in_a_window_there_is_nothing_to_paste() -> None:
-    assert words(Guidance.UNDECIDED, window=True).endswith("press b and Enter.")
+def test_with_a_window_there_is_nothing_to_paste() -> None:
+    assert words(Guidance.UNDECIDED, window=True).endswith("type b and press Enter.")
     assert words(Guidance.UNDECIDED, window=True, pastes=False).endswith("Authorize there.")
 
 
-async def test_a_second_use_is_told_on_the_terminal_with_an_address_that_works() -> None:
-    async with Sandbox() as sandbox, terminal(*LINK, "--no-browser", environ=commands.environ(sandbox)) as screen:
+@pytest.mark.parametrize("flags", [(), ("--quiet",)])
+async def test_a_page_that_is_requested_twice_gets_a_new_address(flags: tuple[str, ...]) -> None:
+    command = (*LINK, "--no-browser", *flags)
+    async with Sandbox() as sandbox, terminal(*command, environ=commands.environ(sandbox)) as screen:
         first = (await screen.line_with("/start?k=")).split()[-1]
         async with ClientSession() as browser:
             for status, title in ((200, "Link your GitHub account"), (404, "This page is already open")):
                 async with browser.get(first) as answer:
                     assert (answer.status, title in await answer.text()) == (status, True)
-            await screen.until("already opened, and is asked for once")
+            await screen.until("The page is already open")
             async with asyncio.timeout(10), browser.get((await screen.line_with("/start?k=")).split()[-1]) as answer:
                 assert 'id="authorize"' in await answer.text()
-        await screen.until("Ignored: 1 already opened.")
-        screen.type("\x03")
-        assert await screen.ended() == 130
-
-
-async def test_in_quiet_it_is_told_all_the_same() -> None:
-    quiet = (*LINK, "--no-browser", "--quiet")
-    async with Sandbox() as sandbox, terminal(*quiet, environ=commands.environ(sandbox)) as screen:
-        first = (await screen.line_with("/start?k=")).split()[-1]
-        async with ClientSession() as browser:
-            for _ in range(2):
-                async with browser.get(first):
-                    pass
-        await screen.until("already opened")
         screen.type("\x03")
         assert await screen.ended() == 130

@@ -50,17 +50,17 @@ async def fed(
         (("github", "--with-token", "--tag", "intl"), "Leave out --tag"),
         (("bitbucket", "--with-password", "--timeout", "9"), "Leave out --timeout"),
         (("github", "--with-token", "--sandbox"), "Leave out --sandbox"),
-        (("github", "--host", "https://git.example"), "--host goes with --with-token only"),
-        (("bitbucket", "--with-password", "--host", "https://git.example"), "--host goes with --with-token only"),
-        (("github", "--with-token", "--user", "octocat"), "--user goes with --with-password only"),
-        (("github", "--host", ""), "--host goes with --with-token only"),
+        (("github", "--host", "https://git.example"), "--host needs --with-token"),
+        (("bitbucket", "--with-password", "--host", "https://git.example"), "--host needs --with-token"),
+        (("github", "--with-token", "--user", "octocat"), "--user needs --with-password"),
+        (("github", "--host", ""), "--host needs --with-token"),
         (("bitbucket", "--with-token"), "Use --with-password"),
         (("devcloud", "--with-token"), "Use --with-password"),
         (("gitee", "--with-password"), "Use --with-token"),
         (("github", "--with-token", "--host", "http://git.example"), "plain http"),
         (("github", "--with-token", "--host", "https://a:planted@git.example"), "more than a host"),
         (("github", "--with-token", "--host", "ftp://git.example"), "not a usable address"),
-        (("bitbucket", "--with-password"), "Give --user NAME"),
+        (("bitbucket", "--with-password"), "Pass --user NAME"),
         (("bitbucket", "--with-password", "--user", "a:b"), "colon"),
         (("github", "--with-token", "--name", "a"), "--name"),
     ],
@@ -134,7 +134,7 @@ async def test_control_c_while_standard_input_is_read_creates_nothing(sandbox: S
         process.send_signal(signal.SIGINT)
         end = await commands.ended(process)
         pipe.close()
-    assert (end.status, error_of(end.err)["message"]) == (130, "Interrupted. Nothing was created")
+    assert (end.status, error_of(end.err)["message"]) == (130, "Cancelled. Nothing was created")
     assert sandbox.calls.total() == 0
 
 
@@ -172,13 +172,13 @@ async def test_a_terminal_asks_and_does_not_show_the_answer(sandbox: Sandbox) ->
     async with terminal(*TOKEN, environ=commands.environ(sandbox)) as screen:
         await typed(screen, "Personal access token of GitHub: ", token)
         assert await screen.ended() == 0, screen.shown
-    assert "Type      personal" in screen.shown
+    assert 'Linked "my-auth" (octocat on GitHub).' in screen.shown
     assert token not in screen.shown
     async with terminal(*PASSWORD[:3], environ=commands.environ(sandbox)) as screen:
         await typed(screen, "Email address of the Bitbucket account: ", sandbox.git_user)
         await typed(screen, "API token of Bitbucket: ", password)
         assert await screen.ended() == 0, screen.shown
-    assert "Type      password" in screen.shown
+    assert "(octocat on Bitbucket)." in screen.shown
     assert password not in screen.shown
     assert len(await records(sandbox)) == 2
 
@@ -190,7 +190,7 @@ async def test_nobody_is_asked_for_what_is_not_needed(sandbox: Sandbox) -> None:
         assert await screen.ended() == 0
     assert "Personal access token" not in screen.shown
     assert screen.shown.index('"checked"') < screen.shown.index('"linked"')
-    assert "Kept my-auth as it is" in screen.shown
+    assert '"my-auth" is already linked' in screen.shown
     async with terminal(*TOKEN, "--if-exists", "fail", environ=environ) as screen:
         assert await screen.ended() == 6
     assert "Personal access token" not in screen.shown
@@ -203,7 +203,7 @@ async def test_who_replaces_what_stands_is_asked(sandbox: Sandbox) -> None:
     async with terminal(*TOKEN, "--if-exists", "replace", environ=environ) as screen:
         await typed(screen, "Personal access token of GitHub: ", token)
         assert await screen.ended() == 0, screen.shown
-    assert "Kept my-auth" not in screen.shown
+    assert "already linked" not in screen.shown
     assert sandbox.calls["delete"] == 1
 
 
@@ -211,7 +211,7 @@ async def test_control_c_at_the_question_creates_nothing(sandbox: Sandbox) -> No
     async with terminal(*TOKEN, "--events", environ=commands.environ(sandbox)) as screen:
         await typed(screen, "Personal access token of GitHub: ", "\x03")
         assert await screen.ended() == 130
-    assert "Interrupted. Nothing was created" in screen.shown
+    assert "Cancelled. Nothing was created" in screen.shown
     assert '"failed"' in screen.shown
     assert sandbox.calls["exchange"] == 0
 

@@ -245,7 +245,7 @@ async def test_users_whose_names_have_other_letters_do_not_share_an_authorizatio
     assert names[0] == names[2]
     assert len(set(names)) == 6
     assert names[5:] == ["gitee-renee", "gitee-MSHOME-ada"]
-    assert "linked to the account octocat" in again.err
+    assert "is already linked (octocat on Gitee); kept" in again.err
 
 
 async def test_json_tells_what_was_deleted_before_a_failure() -> None:
@@ -317,7 +317,7 @@ async def test_what_the_machine_lacks_is_status_9(script: str) -> None:
 def test_main_leaves_the_process_as_it_was(capsys: pytest.CaptureFixture[str]) -> None:
     before = dict(os.environ)
     assert main(["--lang", "zh", "list", "--nonsense"]) == 2
-    assert "错误" in capsys.readouterr().err
+    assert "错误：" in capsys.readouterr().err
     assert dict(os.environ) == before
     for _ in range(2):
         assert main(["link", "github", "--nonsense"]) == 2

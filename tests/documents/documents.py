@@ -27,6 +27,7 @@ PAGES: Final = [*ENGLISH, *CHINESE]
 IS_REWRITING: Final = os.environ.get("OAUTH_HELPER_TESTS_REWRITE") == "1"
 
 FIXED: Final = {
+    r"(?m)^(Waiting for you to authorize, until|请在 [\d:]+ 前完成授权).*\n": "",
     r"(?m)^.*\n +http://\S+/start\?k=\S+\n": "",
     r"http://127\.0\.0\.1:\d+": "https://github.com",
     r"127\.0\.0\.1:\d+": "127.0.0.1:40741",
@@ -34,7 +35,7 @@ FIXED: Final = {
     r"(?<![\d:])\d\d:\d\d:\d\d(?![\d:])": "09:41:12",
     r"\b[0-9a-f]{32}\b": "0123456789abcdef" * 2,
 }
-"""Every transcript shows GitHub for the sandbox's Git host, the same times and ids, and no advice for late pages."""
+"""Every transcript shows GitHub for the sandbox's Git host, the same times and ids, and not what depends on timing."""
 
 _CONSOLE: Final = re.compile(r"(?<=^```console\n).*?(?=^```$)", re.MULTILINE | re.DOTALL)
 _NOT_RUN: Final = ("make ", "uv tool install .", "export HUAWEICLOUD_SDK_AK=…")

@@ -64,7 +64,7 @@ async def test_everything_is_created_and_a_second_run_changes_and_opens_nothing(
         assert (sandbox.calls - calls).total() == 1, "one list"
         assert await records(sandbox) == stood
         assert spy.opened == 0
-    assert "8 of 8 stand already." in again.err
+    assert "8 of 8 exist." in again.err
 
 
 async def test_a_dry_run_prints_the_plan_and_does_nothing(tmp_path: Path) -> None:
@@ -73,8 +73,8 @@ async def test_a_dry_run_prints_the_plan_and_does_nothing(tmp_path: Path) -> Non
         end = await commands.run_forked("apply", file, "--dry-run", environ=environment(sandbox))
         assert (end.status, await records(sandbox)) == (0, [])
     assert end.out.splitlines()[:2] == [
-        "NAME             TYPE       METHOD  PLAN    SECRET     SENT TO",
-        "oauth-github     github     oauth   create",
+        "NAME             GIT HOST   METHOD  PLAN    SECRET     SENT TO",
+        "oauth-github     GitHub     oauth   create",
     ]
 
 
@@ -170,7 +170,7 @@ async def test_an_interrupt_reports_the_progress_and_the_next_run_continues(tmp_
             process.terminate()
             out, err = await process.communicate()
         assert process.returncode == 143
-        assert b"Terminated. 4 of 8 stand" in err
+        assert b"Terminated. 4 of 8 exist" in err
         assert out.count(b"created") == out.count(b"not reached") == 4
         end = await commands.run_forked("apply", file, environ=environment(sandbox))
         assert end.status == 0

@@ -31,7 +31,7 @@ async def test_as_an_argument_it_is_taken_with_a_warning(sandbox: Sandbox) -> No
         took = await commands.run_forked("deliver", await script.consent(), environ=environ)
         assert (await script.ended()).status == 0
     assert took.status == 0, took.err
-    assert "warning: The address now stands in your shell's history" in took.err
+    assert "warning: The address, code included, is now in your shell's history" in took.err
     assert "Account   octocat" in took.out
 
 
@@ -40,11 +40,11 @@ async def test_a_prompt_takes_it_unseen(sandbox: Sandbox) -> None:
     async with scripted(environ=environ) as script:
         redirect = await script.consent()
         async with terminal("deliver", environ=environ) as screen:
-            await screen.until("Paste the address of the page where the browser ended")
+            await screen.until("Paste the final address (it is not shown).")
             screen.type(f"{redirect}\n")
             assert await screen.ended() == 0, screen.shown
         assert (await script.ended()).status == 0
-    assert f"Linked {NAME}." in screen.shown
+    assert f'Linked "{NAME}".' in screen.shown
     assert not [secret for secret in secrets_of(redirect) if secret in screen.shown]
 
 
@@ -66,18 +66,18 @@ async def test_both_sides_are_told_what_comes_of_it(sandbox: Sandbox, decision: 
     environ = commands.environ(sandbox)
     async with terminal("link", "github", "--no-browser", "--name", NAME, environ=environ) as link:
         redirect = await consent((await link.line_with("/login/oauth/authorize")).split()[-1], decision)
-        reading = asyncio.create_task(link.until("Status" if decision == "authorize" else "hint:"))
+        reading = asyncio.create_task(link.until("Next:" if decision == "authorize" else "hint:"))
         stranger = await delivered(redirect.replace("state=", "state=x"), environ)
-        assert f"Waiting for its address: {NAME} (GitHub)." in stranger.err
+        assert f"Waiting for the final address: {NAME} (GitHub)." in stranger.err
         assert f"hint: {NAME} still waits. Copy the whole address" in stranger.err
         took = await delivered(redirect, environ)
         await reading
         assert took.status == await link.ended()
     if decision == "authorize":
-        assert "Received the redirect from `oauth-helper deliver`." in link.shown
-        assert f"Linked {NAME}." in took.err
+        assert f'Linked "{NAME}"' in link.shown
+        assert f'Linked "{NAME}".' in took.err
     else:
-        assert f"The link of {NAME} took it, and ended so:\nerror: The Git host refused" in took.err
+        assert f'"{NAME}" was not linked:\nerror: You denied access\n' in took.err
 
 
 @pytest.mark.parametrize("as_json", [True, False])

@@ -30,7 +30,7 @@ def test_control_c_while_the_command_is_imported_ends_in_words() -> None:
         [sys.executable, "-c", INTERRUPTED_IMPORT], check=False, capture_output=True, text=True, timeout=50
     )
     assert (ran.returncode, ran.stdout) == (130, "")
-    assert ran.stderr == "error: Interrupted\nhint: Run the command again when you are ready.\n"
+    assert ran.stderr == "error: Cancelled\nhint: Run the command again when you are ready.\n"
 
 
 def test_who_imports_what_python_dash_m_runs_runs_nothing() -> None:

@@ -128,7 +128,7 @@ async def test_killed_as_the_redirect_is_written_down(way: str) -> None:
         assert await records(sandbox) == [old]
         end = await finished(way, sandbox)
         assert end.status == 0, end.err
-        assert "Deleted the authorization" in end.err
+        assert "Deleted the old authorization" in end.err
         [new] = await records(sandbox)
         assert new != old
         assert created(sandbox) == 2
@@ -148,11 +148,13 @@ async def test_killed_during_the_exchange(way: str, faults: tuple[str, ...], cal
     async with misbehaving(*faults) as sandbox, killed(sandbox, call) as secrets:
         end = await finished(way, sandbox)
         assert end.status == 0, end.err
-        assert "Going on with my-auth, whose redirect came at" in end.err
+        assert 'Finishing the link "my-auth", which you authorized at' in end.err
         assert [one["name"] for one in await records(sandbox)] == [NAME]
         assert created(sandbox) == 1
         assert holding(*secrets) == []
-        assert (await commands.run_forked("resume", environ=commands.environ(sandbox))).err == "Nothing is pending.\n"
+        assert (
+            await commands.run_forked("resume", environ=commands.environ(sandbox))
+        ).err == "No link is unfinished.\n"
 
 
 async def test_killed_while_an_exchange_runs_that_never_ends() -> None:

@@ -150,11 +150,11 @@ async def test_list_show_and_delete_work_on_what_stands(sandbox: Sandbox) -> Non
     for name in ("first", "second"):
         assert (await commands.run_forked("link", "github", "--name", name, environ=environ)).status == 0
     table = (await commands.run_forked("list", environ=environ)).out.splitlines()
-    assert table[0].split() == ["NAME", "GIT", "HOST", "ACCOUNT", "TYPE", "STATUS"]
+    assert table[0].split() == ["NAME", "GIT", "HOST", "ACCOUNT", "METHOD", "CREATED", "STATUS"]
     assert [line.split()[0] for line in table[1:]] == ["first", "second"]
     shown = await commands.run_forked("show", "first", "--json", environ=environ)
     assert read_authorization(shown.out)["name"] == "first"
-    assert "Status    0 (normal)" in (await commands.run_forked("show", "first", environ=environ)).out
+    assert "Method    OAuth" in (await commands.run_forked("show", "first", environ=environ)).out
     missing = await commands.run_forked("show", "third", "--json", environ=environ)
     assert (missing.status, error_of(missing.err)["kind"]) == (6, "no-such-authorization")
 

@@ -166,7 +166,7 @@ async def test_the_github_workflow_links_once(sandbox: Sandbox, tmp_path: Path) 
             "ACTIONS_ID_TOKEN_REQUEST_URL": f"{server.endpoint}/token?api-version=2",
             "HUAWEICLOUD_SDK_STS_ENDPOINT": server.endpoint,
         }
-        for status, words in ((0, f"Linked {NAME}."), (3, "not trusted"), (0, "")):
+        for status, words in ((0, f'Linked "{NAME}"'), (3, "not trusted"), (0, "")):
             end = await run_recipe(*bash, environ=in_ci(sandbox) | environ)
             assert end.status == status, end.err
             assert words in end.err

@@ -55,7 +55,7 @@ async def assert_resumes(sandbox: Sandbox) -> None:
 
 async def test_nothing_pending_is_no_error(sandbox: Sandbox) -> None:
     end = await commands.run_forked("resume", environ=commands.environ(sandbox))
-    assert (end.status, end.out, end.err) == (0, "", "Nothing is pending.\n")
+    assert (end.status, end.out, end.err) == (0, "", "No link is unfinished.\n")
     end = await commands.run_forked("resume", "--json", environ=commands.environ(sandbox))
     assert (end.status, end.out, end.err) == (0, "[]\n", "")
 
@@ -90,15 +90,15 @@ async def test_a_signal_during_the_exchange_leaves_the_redirect(number: signal.S
                 script.process.send_signal(number)
                 end = await script.ended()
         assert end.status == 128 + number
-        assert f"while ServiceStage was asked to create {NAME}" in end.err
-        assert "The redirect is kept: `oauth-helper resume` finishes it" in end.err
+        assert f'while ServiceStage was creating "{NAME}"' in end.err
+        assert "Run `oauth-helper resume` within 10 minutes" in end.err
         await assert_resumes(sandbox)
 
 
 async def test_a_terminal_closed_during_the_exchange_leaves_the_redirect() -> None:
     async with misbehaving("exchange=hang-after") as sandbox:
         async with terminal(*LINK, environ=commands.environ(sandbox)) as screen:
-            await screen.until("Asking ServiceStage")
+            await screen.until("Creating the authorization")
             await until(lambda: sandbox.calls["exchange"])
             screen.hang_up()
             assert await screen.process.wait() == 129
@@ -233,7 +233,7 @@ async def test_of_several_each_is_told_how_it_ended_and_the_first_failure_is_the
     assert (end.status, error_of(end.err)["code"]) == (6, "SVCSTG.REPO.0402")
     assert [one["name"] for one in json.loads(end.out)] == ["the-first"]
     told = end.err.splitlines()
-    assert "Linked the-first." in told
+    assert 'Linked "the-first".' in told
     assert any(line.startswith("warning: the-second: ") for line in told)
     assert entries() == []
 
@@ -248,7 +248,7 @@ async def test_a_signal_leaves_what_is_not_finished_to_the_next_resume() -> None
             end = await commands.ended(process)
         assert end.status == 143
         assert "error: Terminated" in end.err
-        assert "hint: What is not finished is kept: run `oauth-helper resume` again." in end.err
+        assert "hint: Unfinished links are kept: run `oauth-helper resume` again." in end.err
         [entry] = entries()
         assert secrets_of(redirect)[0] in await asyncio.to_thread(entry.read_text)
         end = await commands.run_forked("resume", environ=environ)

@@ -74,7 +74,7 @@ async def test_a_script_shows_the_address_and_delivers_what_came_of_it(sandbox: 
     assert linked["authorization"] == {key: value for key, value in record.items() if key != "tag"}
     assert linked["kept"] is False
     assert read_authorization(took.out) == linked["authorization"]
-    assert f"Linked {NAME}." in took.err
+    assert f'Linked "{NAME}".' in took.err
 
 
 async def test_what_stands_already_is_linked_and_kept(sandbox: Sandbox) -> None:
@@ -237,7 +237,7 @@ async def test_who_stops_it_is_told_what_may_stand() -> None:
             end = await commands.ended(process)
         assert end.status == 143
         error = error_of(end.err)
-        assert error["message"] == "Terminated while ServiceStage was asked to create my-auth"
+        assert error["message"] == 'Terminated while ServiceStage was creating "my-auth"'
         assert "`oauth-helper show my-auth` tells whether it exists" in error["hint"]
         assert json.loads(end.out.splitlines()[-1])["error"] == error
 
@@ -248,7 +248,7 @@ async def test_who_stops_it_is_told_what_may_stand() -> None:
         ("list", "Terminated. Nothing was created"),
         (
             "delete",
-            "Terminated while ServiceStage was asked to delete the authorization named my-auth, which may be gone",
+            'Terminated while ServiceStage was deleting "my-auth", which may be gone',
         ),
     ],
 )

@@ -30,7 +30,7 @@ async def sandbox() -> AsyncIterator[Sandbox]:
 
 
 @pytest.mark.parametrize(
-    ("number", "word"), [(signal.SIGINT, "Interrupted"), (signal.SIGTERM, "Terminated"), (signal.SIGHUP, "Hung up")]
+    ("number", "word"), [(signal.SIGINT, "Cancelled"), (signal.SIGTERM, "Terminated"), (signal.SIGHUP, "Hung up")]
 )
 async def test_a_signal_ends_the_wait_in_order_and_frees_the_port(
     sandbox: Sandbox, number: signal.Signals, word: str
@@ -206,7 +206,7 @@ async def test_who_stops_a_replacement_is_told_that_the_old_one_is_gone() -> Non
         assert await records(sandbox) == []
     assert end.status == 143
     assert error_of(end.err)["message"].endswith(
-        " while ServiceStage was asked to create my-auth. The authorization that was named my-auth is deleted"
+        ' while ServiceStage was creating "my-auth". The old authorization "my-auth" is deleted'
     )
 
 
@@ -221,15 +221,15 @@ async def test_a_wrapped_paste_is_taken_unseen(sandbox: Sandbox, tmp_path: Path,
     environ = commands.environ(sandbox, SCRIPTED_REDIRECT=str(fifo))
     async with terminal("link", "github", environ=environ) as screen:
         redirect = await asyncio.to_thread(fifo.read_text)
-        await screen.until("Paste the redirect's address here")
+        await screen.until("Paste the final address here")
         screen.type("nonsense\n")
         await screen.until("the final address (no code")
         paste = wrapped(redirect)
         screen.type(f"\x1b[200~{paste}\x1b[201~" if bracketed else f"{paste}\n")
         assert await screen.ended() == 0, screen.shown
     assert f"received {len(paste)} characters" in screen.shown
-    assert "Received the redirect from the terminal." in screen.shown
-    assert "Account   octocat" in screen.shown
+    assert 'Linked "github-' in screen.shown
+    assert "(octocat on GitHub)" in screen.shown
     for unseen in (redirect[-20:], "code=", "state=", "nonsense"):
         assert unseen not in screen.shown
 
@@ -244,7 +244,7 @@ async def test_the_clock_counts_down_and_control_c_leaves_the_terminal_as_it_was
         modes = termios.tcgetattr(screen.keyboard)[3]
         assert modes & termios.ECHO
         assert modes & termios.ICANON
-    assert "\x1b[2K\x1b[31m\x1b[1merror:\x1b[0m Interrupted. Nothing was created" in screen.shown
+    assert "\x1b[2K\x1b[31m\x1b[1merror:\x1b[0m Cancelled. Nothing was created" in screen.shown
     assert screen.shown.count("\x1b[?2004h") == screen.shown.count("\x1b[?2004l") == 1
 
 
@@ -252,14 +252,14 @@ async def test_delete_asks_on_a_terminal_in_no_colours_if_the_user_wants_none(sa
     environ = commands.environ(sandbox, NO_COLOR="1")
     assert (await commands.run_forked("link", "github", "--name", "mine", environ=environ)).status == 0
     async with terminal("delete", "mine", "--json", environ=environ) as screen:
-        await screen.until("Delete mine? [y/N]: ")
+        await screen.until('Delete "mine"? [y/N]: ')
         screen.type("n\n")
         assert await screen.ended() == 0
     assert screen.shown.splitlines()[-2:] == ["Nothing was deleted.", "[]"]
     assert "\x1b" not in screen.shown
     assert [one["name"] for one in await records(sandbox)] == ["mine"]
     async with terminal("delete", "mine", environ=environ) as screen:
-        await screen.until("Delete mine? [y/N]: ")
+        await screen.until('Delete "mine"? [y/N]: ')
         screen.type("y\n")
         assert await screen.ended() == 0
     assert await records(sandbox) == []
@@ -278,4 +278,4 @@ async def test_who_has_no_credentials_is_asked_for_an_iam_user(sandbox: Sandbox)
             screen.type(f"{answer}\n")
         assert await screen.ended() == 0, screen.shown
     assert sandbox.user.password.reveal() not in screen.shown
-    assert "There are none." in screen.shown
+    assert "No authorizations yet." in screen.shown

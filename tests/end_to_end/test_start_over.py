@@ -45,7 +45,7 @@ async def test_enter_begins_again_with_a_fresh_state(sandbox: Sandbox) -> None:
         assert not set(secrets_of(first)) & set(secrets_of(second))
         screen.type(f"{second}\n")
         assert await screen.ended() == 0, screen.shown
-    assert "Account   octocat" in screen.shown
+    assert "(octocat on GitHub)." in screen.shown
     assert len(await records(sandbox)) == 1
     assert entries() == []
 
@@ -80,7 +80,7 @@ async def test_control_c_at_the_question_leaves_nothing(sandbox: Sandbox) -> Non
         await screen.until(REFUSED)
         screen.type("\x03")
         assert await screen.ended() == 130
-    assert "Interrupted. Nothing was created" in screen.shown
+    assert "Cancelled. Nothing was created" in screen.shown
     assert "resume" not in screen.shown
     assert await records(sandbox) == []
     assert entries() == []
@@ -96,7 +96,7 @@ async def test_control_c_in_the_second_wait_leaves_nothing(sandbox: Sandbox) -> 
         await authorization_url(screen)
         screen.type("\x03")
         assert await screen.ended() == 130
-    assert "Interrupted. Nothing was created" in screen.shown
+    assert "Cancelled. Nothing was created" in screen.shown
     assert "resume" not in screen.shown
 
 

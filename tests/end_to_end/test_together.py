@@ -16,9 +16,9 @@ from oauth_helper.sandbox import Sandbox
 
 FOUR = 4
 """Where one more that waits is like the others."""
-JOINED = f"Another oauth-helper is linking {NAME}. Waiting for it."
+JOINED = f'Another oauth-helper is linking "{NAME}". Waiting for it.'
 READS_A_PASTE = "\x1b[?2004h"
-OPENED = "Your browser was opened"
+OPENED = "Opened your browser"
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ async def test_six_at_once_open_one_browser_and_all_end_well(sandbox: Sandbox, u
     for end in kept:
         assert end.status == 0, end.err
         assert read_authorization(end.out) == read_authorization(made.out)
-        assert f"Linked {NAME}: the other oauth-helper did." in end.err
+        assert "by the other oauth-helper." in end.err
     assert len(await records(sandbox)) == len(sandbox.exchanges) == sandbox.calls["redirect-url"] == user.opened == 1
 
 

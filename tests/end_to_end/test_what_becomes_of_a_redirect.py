@@ -211,12 +211,12 @@ async def test_a_link_that_waits_for_one_without_a_browser_says_so() -> None:
         holder.stdin.close()
         await until(lambda: "create" in cloud.calls)
         async with commands.running(*LINK, "--no-browser", environ=environ) as waiting:
-            await line_with(waiting.stderr, f"Another oauth-helper is linking {NAME}. Waiting for it.")
+            await line_with(waiting.stderr, f'Another oauth-helper is linking "{NAME}". Waiting for it.')
             cloud.records.append(CREATED)
             holder.send_signal(signal.SIGKILL)
             end = await commands.ended(waiting)
     assert end.status == 0, end.err
-    assert f"Linked {NAME}: the other oauth-helper did." in end.err
+    assert "by the other oauth-helper." in end.err
 
 
 def declared(folder: Path, names: list[str]) -> str:

@@ -5,7 +5,6 @@ from link.fake_link import OURS, FakeService, FakeSession, link_with
 from support.link_script import until
 from support.redirect_cases import REQUEST, redirect
 
-from oauth_helper.cli.progress import ignored_text
 from oauth_helper.errors import RedirectRejectedError
 from oauth_helper.events import Advised, Captured, Event, Guidance, Ignored, Linked, RejectedRequest, Way
 from oauth_helper.receiver import MOMENTS, RedirectReceiver
@@ -95,19 +94,3 @@ async def test_the_outcome_is_the_last_event() -> None:
     session.receiver.warn_of_second_use("http://127.0.0.1:1/start?k=KEY")
     offer(session.receiver, FOREIGN)
     assert isinstance(session.told[-1], Linked)
-
-
-@pytest.mark.parametrize(
-    ("counts", "words"),
-    [
-        ({}, ""),
-        ({"foreign-state": 2, RejectedRequest.HTTPS: 1}, "Ignored: 2 of another attempt, 1 HTTPS."),
-        (
-            {RejectedRequest.UNKNOWN_PATH: 3, RejectedRequest.PREFETCH: 4, RejectedRequest.HTTPS: 9},
-            "Ignored: 9 HTTPS, 7 stray.",
-        ),
-        ({"missing-code": 1, "repeated-parameter": 1}, "Ignored: 2 not whole."),
-    ],
-)
-def test_the_status_line_says_what_was_ignored(counts: dict[str, int], words: str) -> None:
-    assert ignored_text(counts) == words

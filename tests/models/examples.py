@@ -32,6 +32,8 @@ EVENTS: Final[tuple[events.Event, ...]] = (
     events.Checked("my-auth", RepoType.GITHUB),
     events.Resumed("my-auth", _NOW),
     events.Joined("my-auth"),
+    events.Opening("chromium"),
+    events.WindowClosed(),
     events.Waiting("http://127.0.0.1:1/start?k=KEY", "https://github.com/login/oauth/authorize", _NOW),
     events.Opened("Firefox"),
     events.NotOpened(),

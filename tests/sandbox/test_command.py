@@ -83,7 +83,7 @@ async def test_an_unknown_fault_is_a_usage_error(fault: str) -> None:
 async def test_the_help_lists_every_fault() -> None:
     end = await commands.run("sandbox", "--help", environ=commands.environ())
     assert end.status == 0
-    told = end.out.partition("WHAT goes wrong:")[2]
+    told = end.out.partition("WHAT fails:")[2]
     for word in (*Call, *Kind):
         assert f"{word} {word.meaning}" in " ".join(told.split())
 

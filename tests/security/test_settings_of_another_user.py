@@ -105,7 +105,11 @@ async def test_the_home_of_another_user_is_no_obstacle(machine: Machine, shared:
 
         assert await run("list", "--json") == (0, "[]\n", "")
         status, _, err = await run("resume")
-        assert (status, err.count("You may not look into a folder above"), "Nothing is pending" in err) == (0, 1, False)
+        assert (status, err.count("You may not look into a folder above"), "No link is unfinished" in err) == (
+            0,
+            1,
+            False,
+        )
         status, out, _ = await run("doctor")
         assert (status, out.count("check HOME")) == (0, 1)
         status, out, err = await run("link", "github", "--sandbox", "--browser", "none", "--timeout", "1")

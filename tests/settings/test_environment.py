@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from oauth_helper.environment import Environment, Place, find_environment, is_build_service, nobody_could_authorize
+from oauth_helper.environment import Environment, Place, cannot_authorize, find_environment, is_build_service
 
 CONNECTION = "203.0.113.5 51000 198.51.100.7 22"
 
@@ -59,22 +59,22 @@ def test_a_build_service_says_so(value: str, is_one: bool) -> None:
 @pytest.mark.parametrize(
     ("environ", "arguments"),
     [
-        (SSH, "198.51.100.7"),
+        (SSH, "USER@198.51.100.7"),
         (SSH | {"USER": "ada"}, "ada@198.51.100.7"),
         (SSH | {"LOGNAME": "ada", "USER": "other"}, "ada@198.51.100.7"),
         (SSH | {"SUDO_USER": "ada", "USER": "root"}, "ada@198.51.100.7"),
-        (SSH | {"USER": "CORP\\ada"}, "198.51.100.7"),
-        (SSH | {"USER": "-oProxyCommand=x"}, "198.51.100.7"),
+        (SSH | {"USER": "CORP\\ada"}, "USER@198.51.100.7"),
+        (SSH | {"USER": "-oProxyCommand=x"}, "USER@198.51.100.7"),
         ({"SSH_CONNECTION": "203.0.113.5 51000 198.51.100.7 2222", "USER": "ada"}, "-p 2222 ada@198.51.100.7"),
         ({"SSH_CONNECTION": "2001:db8::5 51000 2001:db8::7 22", "USER": "ada"}, "ada@2001:db8::7"),
-        ({"SSH_CONNECTION": "fe80::5%eth0 51000 fe80::7%eth0 22", "USER": "ada"}, "ada@THIS-MACHINE"),
-        ({"SSH_CONNECTION": "127.0.0.1 51000 127.0.0.1 2222", "USER": "ada"}, "ada@THIS-MACHINE"),
-        ({"SSH_CONNECTION": "UNKNOWN 65535 UNKNOWN 65535", "USER": "ada"}, "ada@THIS-MACHINE"),
-        ({"SSH_CONNECTION": "203.0.113.5 51000 $(touch) 22"}, "THIS-MACHINE"),
-        ({"SSH_CONNECTION": "203.0.113.5 51000 198.51.100.7 ;x"}, "198.51.100.7"),
-        ({"SSH_CONNECTION": "203.0.113.5 51000"}, "THIS-MACHINE"),
-        ({"SSH_TTY": "/dev/pts/3", "USER": "ada"}, "ada@THIS-MACHINE"),
-        ({"USER": "ada"}, "THIS-MACHINE"),
+        ({"SSH_CONNECTION": "fe80::5%eth0 51000 fe80::7%eth0 22", "USER": "ada"}, "ada@HOST"),
+        ({"SSH_CONNECTION": "127.0.0.1 51000 127.0.0.1 2222", "USER": "ada"}, "ada@HOST"),
+        ({"SSH_CONNECTION": "UNKNOWN 65535 UNKNOWN 65535", "USER": "ada"}, "ada@HOST"),
+        ({"SSH_CONNECTION": "203.0.113.5 51000 $(touch) 22"}, "USER@HOST"),
+        ({"SSH_CONNECTION": "203.0.113.5 51000 198.51.100.7 ;x"}, "USER@198.51.100.7"),
+        ({"SSH_CONNECTION": "203.0.113.5 51000"}, "USER@HOST"),
+        ({"SSH_TTY": "/dev/pts/3", "USER": "ada"}, "ada@HOST"),
+        ({"USER": "ada"}, "USER@HOST"),
     ],
 )
 def test_the_tunnel_leads_to_where_the_user_has_come(environ: dict[str, str], arguments: str) -> None:
@@ -84,10 +84,10 @@ def test_the_tunnel_leads_to_where_the_user_has_come(environ: dict[str, str], ar
 @pytest.mark.parametrize(
     ("address", "mark", "host"),
     [
-        ("172.17.0.2", True, "THIS-MACHINE"),
-        ("172.17.0.2", False, "172.17.0.2"),
-        ("198.51.100.7", True, "198.51.100.7"),
-        ("2001:db8::7", True, "2001:db8::7"),
+        ("172.17.0.2", True, "USER@HOST"),
+        ("172.17.0.2", False, "USER@172.17.0.2"),
+        ("198.51.100.7", True, "USER@198.51.100.7"),
+        ("2001:db8::7", True, "USER@2001:db8::7"),
     ],
 )
 def test_an_address_of_dockers_is_nothing_that_others_reach(address: str, mark: bool, host: str) -> None:
@@ -113,7 +113,7 @@ def test_elsewhere_no_tunnel_of_ssh_leads_here(where: Environment, command: str)
 
 
 def test_on_a_build_service_the_way_out_is_named() -> None:
-    error = nobody_could_authorize()
+    error = cannot_authorize()
     assert error.exit_status == 9
-    assert error.message == "Nobody could authorize in a browser here: CI is set, so this is a build service"
+    assert error.message == "CI is set, so no one can authorize in a browser"
     assert all(way in error.hint for way in ("--with-token", "--events", "--browser none"))

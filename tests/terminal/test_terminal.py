@@ -80,7 +80,7 @@ async def test_a_dumb_terminal_is_sent_no_sequences(terminal: Terminal, receiver
         offer=receiver.offer, say=receiver.said.put_nowait, fd=terminal.theirs, timing=HASTE, environ={"TERM": "dumb"}
     ):
         await terminal.types(ADDRESS.encode() + b"\r")
-        await receiver.hears(f"received {len(ADDRESS)} characters", "taken")
+        await receiver.hears("taken", f"received {len(ADDRESS)} characters")
     assert terminal.shown_to_the_end() == b""
 
 
@@ -91,7 +91,7 @@ async def test_a_terminal_open_for_reading_only_is_taken_without_marks(
     try:
         async with TerminalPrompt(offer=receiver.offer, say=receiver.said.put_nowait, fd=read_only, timing=HASTE):
             await terminal.types(ADDRESS.encode() + b"\r")
-            await receiver.hears(f"received {len(ADDRESS)} characters", "taken")
+            await receiver.hears("taken", f"received {len(ADDRESS)} characters")
     finally:
         os.close(read_only)
     assert terminal.is_as_found()
@@ -117,7 +117,7 @@ async def test_where_somebody_else_reads_first_the_loop_is_not_held_up(
         assert stolen == [b"stolen"]
         await asyncio.sleep(0)  # It finds nothing there now; what is typed before that it would read.
         await terminal.types(bracketed(ADDRESS))
-        await receiver.hears(f"received {len(ADDRESS)} characters", "taken")
+        await receiver.hears("taken", f"received {len(ADDRESS)} characters")
 
 
 async def test_what_is_no_terminal_is_refused_and_left_alone(receiver: RedirectReceiver) -> None:
@@ -205,7 +205,7 @@ def test_a_loop_beside_the_main_thread_can_prompt_too(terminal: Terminal) -> Non
         receiver = RedirectReceiver()
         async with prompting(terminal, receiver):
             await terminal.types(bracketed(ADDRESS))
-            await receiver.hears(f"received {len(ADDRESS)} characters", "taken")
+            await receiver.hears("taken", f"received {len(ADDRESS)} characters")
         codes.extend(receiver.codes)
 
     thread = threading.Thread(target=lambda: asyncio.run(wait()))
@@ -228,7 +228,7 @@ async def test_a_job_in_the_background_leaves_the_terminal_alone_until_it_is_bro
         session.tell("foreground")  # and no signal: the job was running all the time
         await terminal.shows(ON)
         await terminal.types(bracketed("for the job"))
-        await session.prints("received 11 characters", "offered for the job")
+        await session.prints("offered for the job", "received 11 characters")
         session.tell("wait")
         await session.prints("ended 0")
     assert terminal.is_as_found()
@@ -259,7 +259,7 @@ async def test_control_z_gives_the_terminal_back_and_fg_takes_it_again(terminal:
         await terminal.shows(ON, times=2)
         assert terminal.is_silent()
         await terminal.types(bracketed("after fg"))
-        await session.prints("received 8 characters", "offered after fg")
+        await session.prints("offered after fg", "received 8 characters")
         session.tell("wait")
         await session.prints("ended 0")
     assert terminal.is_as_found()
@@ -297,7 +297,7 @@ async def test_a_job_that_loses_the_foreground_neither_reads_nor_is_stopped(term
         await session.prints("shell read for the shell")
         session.tell("foreground")
         await terminal.types(bracketed("for the job"))
-        await session.prints("received 11 characters", "offered for the job")
+        await session.prints("offered for the job", "received 11 characters")
         session.tell("wait")
         await session.prints("ended 0")
 
