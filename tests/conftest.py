@@ -25,8 +25,12 @@ _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 _SWITCH = "OAUTH_HELPER_TESTS_MAY_NOT_SKIP"
 
 _MANY_PROCESSES = (
-    *("test_canar", "test_cookie", "test_killed"),
-    *("test_journal", "test_private_files", "test_recipes", "test_torture", "test_two_users"),
+    "test_journal",
+    "test_killed",
+    "test_private_files",
+    "test_recipes",
+    "test_torture",
+    "test_two_users",
 )
 """Tests that start many processes. Their coverage is not measured: it is slow, and other tests cover the same code."""
 
