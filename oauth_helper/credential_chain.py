@@ -212,8 +212,12 @@ def _search(sources: Sources, settings: Settings) -> Search:
 def _report_others(search: Search, sources: Sources) -> None:
     environ = sources.environ
     unused = CHAIN_VARIABLES - search.used - {"OAUTH_HELPER_CREDENTIALS", "HUAWEICLOUD_SDK_CREDENTIALS_FILE"}
-    if names := sorted(name for name in unused if environ.get(name)):
-        search.unused.append(enumerated(names))
+    never = {name for name in _UNUSED if environ.get(name)}
+    if names := sorted(name for name in unused - never if environ.get(name)):
+        other = _("another source is used") if search.source else _("they do not form a whole source")
+        search.unused.append(_("{names} ({why})", names=enumerated(names), why=other))
+    if never:
+        search.unused.append(_("{names} ({why})", names=enumerated(sorted(never)), why=_("not supported")))
     for path in (sources.credentials_file.path, koocli.DEFAULT_FILE):
         if not _exists(path):
             search.reasons.append(_('"{path}" does not exist', path=path))

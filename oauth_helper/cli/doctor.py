@@ -231,7 +231,8 @@ def _check_credentials(invocation: Invocation) -> tuple[CredentialSource | None,
     findings = [Finding("credentials", OK, text)]
     if search.unused:
         text = _("set, but not used: {names}", names=joined(search.unused))
-        findings.append(Finding("credentials", NOTE, text, _("`oauth-helper` uses the first that it finds.")))
+        hint = _("The first source that is found counts; OAUTH_HELPER_CREDENTIALS selects another one.")
+        findings.append(Finding("credentials", NOTE, text, hint))
     if found.file and others_can_read(found.file):
         hint = _("Run: {command}", command=f"chmod 600 {found.file}")
         findings.append(Finding("credentials", NOTE, _("other users can read their file"), hint))
@@ -472,16 +473,20 @@ async def _about_browser(browser: FoundBrowser) -> str:
 
 MASK: Final = "***"
 
+_CLOUDS: Final = ("myhuaweicloud.com", "myhuaweicloud.eu", "g42cloud.com", "hc.sbercloud.ru")
 _PUBLIC: Final = frozenset(
     {*BROWSER_CHOICES, *(product.name for product in PRODUCTS), *(os.strerror(number) for number in errno.errorcode)}
     | {name for names in ENVIRONMENT.values() for name in names}
     | set(map(flag_of, ENVIRONMENT))
+    | {*ENVIRONMENT, "HW_PROJECT_NAME", "OS_PROJECT_NAME", "OS_TENANT_NAME", *_CLOUDS}
     | CHAIN_VARIABLES
     | {"127.0.0.1", "intl", ""}
     | {"HTTPS_PROXY", "https_proxy"}
 )
 _REGION: Final = r"(?:ae|af|ap|cn|eu|la|me|my|na|ru|sa|tr)-(?:central|(?:north|south)?(?:east|west)?)-\d{1,3}"
-_PUBLIC_HOST: Final = re.compile(rf"(?:iam|servicestage)\.{_REGION}\.myhuaweicloud\.com|127\.0\.0\.1|localhost|\[::1\]")
+_PUBLIC_HOST: Final = re.compile(
+    rf"(?:iam|servicestage|sts)\.{_REGION}\.(?:{'|'.join(_CLOUDS)})|127\.0\.0\.1|localhost|\[::1\]"
+)
 _SHAPES: Final = re.compile(
     rf"{_REGION}|\d+(?:\.\d+)? s|[A-Z][A-Za-z]{{2,40}}Error|(?:APIGW?|IAM|PEP|SVCSTG)(?:\.[A-Z0-9]{{2,6}}){{1,3}}"
     r"|U\+[0-9A-F]{4,6}(?: [A-Z -]+)?"

@@ -368,7 +368,7 @@ def refusal(
     elif kind is CredentialsError and hint is None:
         hint = check or (_CHECK_CREDENTIALS[type(credentials)] if credentials else None)
     elif kind is RefusedError and hint is None and answered_by:  # the manual of ServiceStage does not have its code
-        hint = _("{who} answered, not ServiceStage. Check --endpoint, or ask its administrator.", who=answered_by)
+        hint = _("The answer comes from {who}, not from ServiceStage. Check --endpoint.", who=answered_by)
     return kind(
         _message(answer, words, body),
         hint=hint,

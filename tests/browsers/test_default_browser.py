@@ -15,6 +15,7 @@ from browsers.recording_machine import ADDRESS, DISPLAY, Machine, fifo, machine
 
 from oauth_helper.browsers.discovery import open_commands, why_no_browser
 from oauth_helper.browsers.launch import open_default_browser
+from oauth_helper.credential_chain import CHAIN_VARIABLES
 from oauth_helper.errors import NoBrowserError
 
 __all__ = ["fifo", "machine"]
@@ -131,7 +132,8 @@ def test_the_reason_why_no_browser_can_be_opened(
 
 async def test_the_address_is_one_unharmed_argument(machine: Machine) -> None:
     machine.install("xdg-open")
-    hidden = {"MOZ_HEADLESS": "1", "QT_QPA_PLATFORM": "offscreen", "HUAWEICLOUD_SDK_SK": "planted"}
+    hidden = {"MOZ_HEADLESS": "1", "QT_QPA_PLATFORM": "offscreen"}
+    hidden |= dict.fromkeys(CHAIN_VARIABLES, "planted")
     environ = machine.environ | DISPLAY | hidden | {"HTTPS_PROXY": "http://me:planted@proxy:1/"}
     assert await open_default_browser(ADDRESS, environ=environ) == "xdg-open"
     record = machine.record("xdg-open")

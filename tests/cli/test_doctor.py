@@ -493,3 +493,22 @@ async def test_what_is_pending_is_noted_and_what_cannot_be_read_too(sandbox: San
     assert "`oauth-helper resume` finishes it." in end.out
     assert str(path) in end.out
     assert "planted-code" not in end.out + end.err
+
+
+async def test_the_source_and_what_is_not_used_are_named_and_the_report_leaves_out_names(sandbox: Sandbox) -> None:
+    user = {"HW_USER_NAME": sandbox.user.name, "HW_USER_PASSWORD": sandbox.user.password.reveal()}
+    user |= {
+        "HW_DOMAIN_NAME": sandbox.user.domain_name,
+        "HW_USER_ID": "planted",
+        "OAUTH_HELPER_CREDENTIALS": "terraform",
+    }
+    environ = commands.environ(sandbox) | user
+    end = await commands.run_forked("doctor", environ=environ)
+    assert f"IAM user {sandbox.user.name} of {sandbox.user.domain_name}" in end.out
+    assert "HUAWEICLOUD_SDK_AK, HUAWEICLOUD_SDK_SK (another source is used); HW_USER_ID (not supported)" in end.out
+    assert "valid until" in end.out
+    report = await commands.run_forked("doctor", "--report", environ=environ)
+    assert "IAM user *** of *** (HW_USER_NAME" in report.out
+    assert not any(name in report.out for name in (sandbox.user.name, sandbox.user.domain_name, "planted"))
+    verbose = await commands.run_forked("list", "-v", environ=environ)
+    assert f"Credentials: IAM user {sandbox.user.name}" in verbose.err

@@ -332,6 +332,22 @@ async def test_each_step_is_saved_before_it_happens() -> None:
     assert run.told == [Deleting(NAME, kept=True), Deleted(NAME), Exchanging(1, replaces=True, kept=True)]
 
 
+async def test_temporary_credentials_are_renewed_once_after_the_redirect_is_saved(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def renew(service: ScriptedService) -> None:
+        assert run.journal
+        assert run.journal.last
+        assert run.journal.last.sent_at is None
+        service.calls.append(("renew", 0.0))
+
+    monkeypatch.setattr(ScriptedService, "must_renew_credentials", True)
+    monkeypatch.setattr(ScriptedService, "renew_credentials", renew)
+    run = Run(creates=[UNSENT, CREATED])
+    await run.end()
+    assert run.service.order == "renew create create"
+
+
 @pytest.mark.parametrize("error", [UNSENT, CredentialsError(_("expired"))], ids=str)
 async def test_a_post_that_servicestage_did_not_get_is_not_saved_as_sent(error: OAuthHelperError) -> None:
     run = Run([error])

@@ -121,7 +121,7 @@ def test_the_request_id_may_stand_in_the_header(name: str) -> None:
         (404, "APIG.0101", RefusedError, "--endpoint"),
         (404, "APIGW.0103", RefusedError, "--region"),
         (404, "SVCSTG.REPO.0404", RefusedError, "manual"),
-        (413, "APIGW.0201", RefusedError, "not ServiceStage"),
+        (413, "APIGW.0201", RefusedError, "not from ServiceStage"),
         (401, "APIGW.0301", CredentialsError, "security token"),
         (401, "APIGW.0307", CredentialsError, "--region"),
         (403, "APIGW.0301", CredentialsError, "security token"),
