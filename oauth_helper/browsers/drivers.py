@@ -87,7 +87,7 @@ class Answer(Struct, frozen=True):
         return f"Answer({self.status})"  # the page may contain a key
 
 
-class HeldRequest(Struct, frozen=True):
+class InterceptedRequest(Struct, frozen=True):
     """A request that does not leave the browser until it is answered or refused."""
 
     request_id: str
@@ -345,12 +345,12 @@ class ChromiumDriver(_BaseDriver):
             await remote.call("Target.createTarget", url=address.reveal())
             await remote.call("Target.closeTarget", targetId=first[0])
 
-    def held_request(self, event: JsonObject) -> HeldRequest | None:
+    def intercepted_request(self, event: JsonObject) -> InterceptedRequest | None:
         """Return the request that an event is about, if any; note which pages are opened and closed."""
         parameters = event["params"]
         match event["method"]:
             case "Fetch.requestPaused":
-                return HeldRequest(parameters["requestId"], Secret(parameters["request"]["url"]))
+                return InterceptedRequest(parameters["requestId"], Secret(parameters["request"]["url"]))
             case "Target.targetCreated":
                 self._pages.add(parameters["targetInfo"]["targetId"])
             case "Target.targetDestroyed":
@@ -359,7 +359,7 @@ class ChromiumDriver(_BaseDriver):
                 pass
         return None
 
-    async def answer(self, remote: RemoteConnection, held: HeldRequest, answer: Answer) -> None:
+    async def answer(self, remote: RemoteConnection, held: InterceptedRequest, answer: Answer) -> None:
         """Show a page as if it came from the real host."""
         await remote.call(
             "Fetch.fulfillRequest",
@@ -369,7 +369,7 @@ class ChromiumDriver(_BaseDriver):
             body=base64.b64encode(answer.html.encode()).decode(),
         )
 
-    async def refuse(self, remote: RemoteConnection, held: HeldRequest) -> None:
+    async def refuse(self, remote: RemoteConnection, held: InterceptedRequest) -> None:
         """Let the request fail."""
         await remote.call("Fetch.failRequest", requestId=held.request_id, errorReason="BlockedByClient")
 
@@ -445,19 +445,19 @@ class FirefoxDriver(_BaseDriver):
             # It is answered when the Git host has answered.
             await remote.notify("browsingContext.navigate", context=self._first_tab, url=address.reveal(), wait="none")
 
-    def held_request(self, event: JsonObject) -> HeldRequest | None:
+    def intercepted_request(self, event: JsonObject) -> InterceptedRequest | None:
         """Return the request that an event is about, if any; note which pages are opened and closed."""
         parameters = event["params"]
         match event["method"]:
             case "network.beforeRequestSent" if parameters["isBlocked"]:
-                return HeldRequest(parameters["request"]["request"], Secret(parameters["request"]["url"]))
+                return InterceptedRequest(parameters["request"]["request"], Secret(parameters["request"]["url"]))
             case "browsingContext.contextCreated" if parameters["parent"] is None:
                 self._pages.add(parameters["context"])
             case "browsingContext.contextDestroyed" if parameters["parent"] is None:
                 self._page_closed(parameters["context"])
         return None
 
-    async def answer(self, remote: RemoteConnection, held: HeldRequest, answer: Answer) -> None:
+    async def answer(self, remote: RemoteConnection, held: InterceptedRequest, answer: Answer) -> None:
         """Show a page as if it came from the real host. Firefox can do this since 129."""
         await remote.call(
             "network.provideResponse",
@@ -470,7 +470,7 @@ class FirefoxDriver(_BaseDriver):
             body={"type": "string", "value": answer.html},
         )
 
-    async def refuse(self, remote: RemoteConnection, held: HeldRequest) -> None:
+    async def refuse(self, remote: RemoteConnection, held: InterceptedRequest) -> None:
         """Let the request fail."""
         await remote.call("network.failRequest", request=held.request_id)
 

@@ -22,7 +22,7 @@ from oauth_helper.browsers.drivers import (
     Answer,
     BrowserError,
     DrivenByAnotherError,
-    HeldRequest,
+    InterceptedRequest,
     JsonObject,
     NoWindowError,
     RemoteConnection,
@@ -218,16 +218,16 @@ class BrowserWindow:
     async def _watch(self) -> None:
         async for event in self._remote.events():
             self._stirs()
-            if held := self._held_request(event):
+            if held := self._intercepted_request(event):
                 with suppress(BrowserError):  # the tab may be gone before it is answered
                     await self._respond(held)
             elif self._driver.is_closed:
                 return
 
-    def _held_request(self, event: JsonObject) -> HeldRequest | None:
+    def _intercepted_request(self, event: JsonObject) -> InterceptedRequest | None:
         try:
             with reading():
-                if held := self._driver.held_request(event):
+                if held := self._driver.intercepted_request(event):
                     parse_address(held.url.reveal(), encoded=True)
         except BrowserError:
             if not self._tested.done():
@@ -235,7 +235,7 @@ class BrowserWindow:
             return None  # it has passed the self-test, so what matters can be read
         return held
 
-    async def _respond(self, held: HeldRequest) -> None:
+    async def _respond(self, held: InterceptedRequest) -> None:
         address = URL(held.url.reveal(), encoded=True)
         if address.path != self._callback.path:
             await self._driver.refuse(self._remote, held)
@@ -244,7 +244,7 @@ class BrowserWindow:
         else:
             await self._driver.answer(self._remote, held, await self._verdict(held, address.raw_query_string))
 
-    async def _verdict(self, held: HeldRequest, query: str) -> Answer:
+    async def _verdict(self, held: InterceptedRequest, query: str) -> Answer:
         try:
             self._judge(query)
         except RedirectRejectedError:
@@ -256,7 +256,7 @@ class BrowserWindow:
             raise
         return hop(self._done)
 
-    async def _end_self_test(self, held: HeldRequest) -> None:
+    async def _end_self_test(self, held: InterceptedRequest) -> None:
         self._lead(self._onward.reveal())
         failure = None
         try:

@@ -152,7 +152,7 @@ class Listener:
         self._entry_links: dict[Secret, EntryLink] = {}
         self._done_links: dict[Secret, tuple[int, EntryLink | None]] = {}
         """The attempt to which an address of ``/done`` belongs, and the link of the page that asks there."""
-        self._promised: Counter[Secret] = Counter()
+        self._to_be_sent: Counter[Secret] = Counter()
         """By key, the responses that clients were told to fetch later; and those that are being made."""
         self._has_answered = asyncio.Event()
         self._attempt = 0
@@ -194,7 +194,7 @@ class Listener:
         self._outcome.cancel()
         with suppress(TimeoutError):  # The browser need not fetch the page.
             async with asyncio.timeout(_FAREWELL):
-                while self._promised.total():
+                while self._to_be_sent.total():
                     self._has_answered.clear()
                     await self._has_answered.wait()
 
@@ -217,7 +217,7 @@ class Listener:
         self._pages = {language: Pages(subject, request.redirect_uri, language) for language in Language}
         self._outcome = asyncio.create_task(receiver.outcome(), name="outcome, for the listener's pages")
         self._started_over = asyncio.get_running_loop().create_future()
-        self._promised = Counter({_BEING_MADE: self._promised[_BEING_MADE]})
+        self._to_be_sent = Counter({_BEING_MADE: self._to_be_sent[_BEING_MADE]})
         self._begin_attempt()
         self._after_second_use = self._private_window = None
         if self._server:
@@ -289,7 +289,7 @@ class Listener:
             self._ignore(refusal.rejected if refusal else RejectedRequest.UNKNOWN_PATH)
             return Response(status=refusal.status if refusal else HTTPStatus.NOT_FOUND)
         entry = None if route is Route.DIRECT else self._entry_links.get(key)
-        self._promised[_BEING_MADE] += 1
+        self._to_be_sent[_BEING_MADE] += 1
         try:
             is_other_user = await is_peer_other_user(request.transport)
             # Nothing is awaited between this check and the use of the KEY, so that only one request can be the first.
@@ -302,7 +302,7 @@ class Listener:
                 return await self._enter(request, route, entry)
             return await (self._direct(request, query) if route is Route.DIRECT else self._done(request, key))
         finally:
-            self._keep_promise(_BEING_MADE)
+            self._count_sent(_BEING_MADE)
 
     def _already_opened(self, request: BaseRequest) -> Response:
         self._ignore(RejectedRequest.ALREADY_OPENED)
@@ -322,7 +322,7 @@ class Listener:
         elif route is Route.REDIRECT:
             response = await self._pasted(request, entry)
         else:
-            self._keep_promise(entry.key)
+            self._count_sent(entry.key)
             await self._wait_for_outcome(self._timeout)
             response = self._document(request, entry)
         if entry.is_good_once and not self._outcome.done():
@@ -381,12 +381,12 @@ class Listener:
     def _see_done(self, entry: EntryLink | None = None) -> Response:
         """Redirect to the final page; that removes the code from address bar and history (RFC 9700 section 4.3.1)."""
         key = self._new_done_key(entry)
-        self._promised[key] += 1
+        self._to_be_sent[key] += 1
         # A request for the redirect URI may have come to localhost.
         return _redirect(f"http://{self._authority}" * bool(self._direct_route) + _done_target(key))
 
     async def _done(self, request: BaseRequest, key: Secret) -> Response:
-        self._keep_promise(key)
+        self._count_sent(key)
         if _is_sent_by_our_script(request):
             return await self._continue_page(request, key)
         if self._receiver.has_redirect:
@@ -404,7 +404,7 @@ class Listener:
             return Response(status=HTTPStatus.NO_CONTENT, headers={"Location": address})
         if self._outcome.done() or self._receiver.has_redirect:
             return self._outcome_page(request, key)
-        self._promise(request, key)
+        self._expect_request(request, key)
         return Response(status=HTTPStatus.NO_CONTENT)
 
     def _outcome_page(self, request: BaseRequest, key: Secret) -> Response:
@@ -416,7 +416,7 @@ class Listener:
         if attempt != self._attempt:
             key = self._new_done_key(entry)
         if not is_over:
-            self._promise(request, key)
+            self._expect_request(request, key)
         page = self._pages_for(request).outcome(
             self._known_outcome(),
             live=_done_target(key),
@@ -430,17 +430,17 @@ class Listener:
 
     def _document(self, request: BaseRequest, entry: EntryLink) -> Response:
         if not self._outcome.done():
-            self._promise(request, entry.key)
+            self._expect_request(request, entry.key)
         return json_response(text=write_outcome(self._known_outcome(), _asked_language(request)))
 
-    def _promise(self, request: BaseRequest, key: Secret) -> None:
+    def _expect_request(self, request: BaseRequest, key: Secret) -> None:
         """Count a response that the client is told to fetch; a client that has left does not come back."""
         if request.transport:
-            self._promised[key] += 1
+            self._to_be_sent[key] += 1
 
-    def _keep_promise(self, key: Secret) -> None:
-        """Count a response that is sent; it need not be one that was promised."""
-        self._promised[key] = max(self._promised[key] - 1, 0)
+    def _count_sent(self, key: Secret) -> None:
+        """Count a response that is sent; a client need not have been told to fetch it."""
+        self._to_be_sent[key] = max(self._to_be_sent[key] - 1, 0)
         self._has_answered.set()
 
     def _next_attempt_address(self, handed_on: EntryLink) -> str:
