@@ -97,8 +97,11 @@ async def link_in_a_terminal(language: str, display: str) -> str:
             style = " ".join(("bold",) * cell.bold + ((cell.fg,) if cell.fg in {"red", "green", "cyan"} else ()))
             text.stylize(style, column, column + 1)
         console.print(text, no_wrap=True)
+    console.print()
     picture = console.export_svg(title="oauth-helper", unique_id="link")
     picture = re.sub(r"@font-face \{.*?\}", "", picture, flags=re.DOTALL)  # it would be fetched from elsewhere
+    # rich counts characters, but Chinese ones are wider.
+    picture = re.sub(r' textLength="[\d.]+"([^>]*>[^<]*[\u4e00-\u9fff])', r"\1", picture)
     return "\n".join(line.rstrip() for line in picture.splitlines() if line.strip()) + "\n"
 
 
