@@ -16,6 +16,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import groupby
 from pathlib import Path
 from typing import Final
 
@@ -77,6 +78,10 @@ async def user(language: str, sandbox: Sandbox, **more: str) -> AsyncIterator[di
         yield sandbox.environment() | places | {"LANG": LANGUAGES[language], "TERM": "xterm-256color"} | more
 
 
+def _style(cell: pyte.screens.Char) -> str:
+    return " ".join(("bold",) * cell.bold + ((cell.fg,) if cell.fg in {"red", "green", "cyan"} else ()))
+
+
 async def link_in_a_terminal(language: str, display: str) -> str:
     """Run the command in a terminal, with a window on a display; the user of the sandbox has consented before."""
     async with (
@@ -92,10 +97,10 @@ async def link_in_a_terminal(language: str, display: str) -> str:
     console = Console(record=True, width=COLUMNS, file=io.StringIO())
     for row, line in enumerate(lines[: max(row for row, line in enumerate(lines) if line) + 1]):
         text = Text(fixed(line))
-        for column in range(len(line)):
-            cell = shown.buffer[row][column]
-            style = " ".join(("bold",) * cell.bold + ((cell.fg,) if cell.fg in {"red", "green", "cyan"} else ()))
-            text.stylize(style, column, column + 1)
+        styles = [_style(shown.buffer[row][column]) for column in range(len(line))]
+        for style, group in groupby(range(len(line)), styles.__getitem__):
+            columns = list(group)
+            text.stylize(style, columns[0], columns[-1] + 1)
         console.print(text, no_wrap=True)
     console.print()
     picture = console.export_svg(title="oauth-helper", unique_id="link")
