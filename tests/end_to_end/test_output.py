@@ -83,8 +83,7 @@ async def test_a_name_that_stands_is_kept_replaced_or_refused(sandbox: Sandbox) 
     assert "of type github" in other_type.err
     replaced = await commands.run_forked(*command, "--if-exists", "replace", environ=environ)
     assert replaced.status == 0, replaced.err
-    deleted = replaced.err.index("Deleted the authorization that was named")
-    assert replaced.err.index("Received the redirect") < deleted < replaced.err.index("Asking ServiceStage")
+    assert 'Deleted the old authorization "my-auth".' in replaced.err
     assert len(await records(sandbox)) == 1
 
 
