@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mappi
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from types import TracebackType
 from typing import Final, NoReturn, Self
 
 from msgspec import Struct, field
@@ -25,7 +26,7 @@ from oauth_helper.browsers.discovery import (
 )
 from oauth_helper.browsers.drivers import NoWindowError
 from oauth_helper.browsers.launch import first_browser, open_default_browser, sweep_all
-from oauth_helper.browsers.window import Window
+from oauth_helper.browsers.window import BrowserWindow
 from oauth_helper.environment import cannot_authorize, is_build_service
 from oauth_helper.errors import DeadlineError, NoBrowserError, OAuthHelperError, RedirectRejectedError
 from oauth_helper.events import Advised, Event, NotOpened, Opened, Opening, Waiting, Warned, Way, WindowClosed
@@ -39,8 +40,8 @@ from oauth_helper.single_instance import InstanceInfo, deliver
 from oauth_helper.terminal_prompt import WHAT_TO_PASTE, TerminalPrompt, can_prompt
 from oauth_helper.values import parse_address
 
-_FINAL_PAGE_TIME: Final = 1.0
-"""Seconds that the browser gets to load the final page before it is closed."""
+_RESULT_SECONDS: Final = 10.0
+"""How long the window shows the outcome after our end, unless the user closes it."""
 _START_OVER_TIMEOUT: Final = 120.0
 """Seconds. The browser waits as long as the terminal does."""
 _OWN_BROWSER_KEY: Final = "b"
@@ -66,6 +67,8 @@ class BrowserOptions(Struct, frozen=True):
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     has_script: bool = False
     """Whether a program reads the events, and opens the address itself if necessary."""
+    shows_result: bool = False
+    """Whether the window shows the outcome for some seconds after our end."""
     headless: bool = False
     """Whether the window is invisible; for tests and demonstrations."""
     preference: Preference = Preference(Language.ENGLISH)
@@ -231,17 +234,26 @@ class Session:
         self._reopening: Callable[[], Coroutine[None, None, None]]
         self._is_window_closed = False
         self._own_browsers: set[asyncio.Task[None]] = set()
-        self._window: Window | None = None
-        self._kept_window = AsyncExitStack()
+        self._window: BrowserWindow | None = None
+        self._started_window: tuple[BrowserWindow, EntryLink] | None = None
+        """The first browser to try, which starts while ServiceStage is asked for the authorization URL."""
+        self._result_seconds = _RESULT_SECONDS if options.shows_result else 0.0
 
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, *_error: object) -> None:
-        async with self._kept_window:
+    async def __aexit__(
+        self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        if error is not None and not isinstance(error, Exception):  # the user stops it
+            self._result_seconds = 0
+        try:
             if self._sweeping:
                 await asyncio.wait({self._sweeping})
-            await self._stop_listening()
+            await self._stop_listening()  # the window fetches its final page
+        finally:
+            if self._window:
+                await self._window.close(stay=self._result_seconds)
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[None]:
@@ -266,6 +278,8 @@ class Session:
                 self._plan = await plan_browser(self._options)
                 if self._plan.warning:
                     self.tell(Warned(self._plan.warning))
+                if self._plan.windows:
+                    self._started_window = self._new_window(self._plan.windows[0])
             yield
         finally:
             if not self._keeps_window:
@@ -280,24 +294,34 @@ class Session:
         for task in self._own_browsers:
             task.cancel()
         await asyncio.gather(*self._own_browsers, return_exceptions=True)
+        await self._close_started_window()
         await self._listening.aclose()
+
+    async def _close_started_window(self) -> None:
+        if self._started_window:
+            await self._started_window[0].close()
+            self._started_window = None
 
     @asynccontextmanager
     async def browsing(
         self, receiver: RedirectReceiver, *, seconds: float, more_to_come: bool = False
     ) -> AsyncIterator[None]:
-        """Serve ``receiver`` and open the browser; at the end, give the browser a moment to load the final page."""
+        """Serve ``receiver`` and open the browser; at the end, show the outcome in the window if that stays."""
         start = await self._listener.serve(receiver, more_to_come=more_to_come and self._keeps_window)
         self._timeout = seconds
         self._open(start, receiver)
         try:
             yield
+        except asyncio.CancelledError:
+            self._result_seconds = 0
+            raise
         finally:
-            try:
-                if receiver.was_answered and self._opening:
-                    await asyncio.wait({self._opening}, timeout=_FINAL_PAGE_TIME)
-            finally:
-                await self._stop_opening()
+            await self._stop_opening()
+            shows_result = self._result_seconds and not more_to_come and receiver.way is not Way.WINDOW
+            if shows_result and self._window and self._window.is_open:
+                self._listener.expect_done()
+                if not await self._window.show(self._listener.done_address):
+                    self._result_seconds = 0
 
     async def start_over(self, receiver: RedirectReceiver) -> None:
         """Send the tab that brought the redirect to the Git host again; open one if there is none."""
@@ -461,6 +485,7 @@ class Session:
             self.tell(Warned(_("The Git host does not say where it will redirect to, so no window can wait there.")))
         elif plan.windows and (await self._open_window(plan.windows, receiver, redirect_uri) or self._is_answered):
             return
+        await self._close_started_window()
         if plan.windows or plan.opens_default:
             await self._open_default(start)
         elif plan.simulates_user and self._options.simulated_user:
@@ -494,41 +519,51 @@ class Session:
         """Try each browser; return whether the user has, or had until closing it, a tab to continue in."""
         failures: list[Text] = []
         for browser in browsers:
-            start = self._listener.start(held=True, good_once=False)
-            async with AsyncExitStack() as stack:
-                window = Window(
-                    browser,
-                    start=start.address,
+            if self._window:
+                await self._window.close()  # the user has closed it, or it failed
+            self._window, start = self._started_window or self._new_window(browser)
+            self._started_window = None
+            self.tell(Opening(browser.name))
+            try:
+                await self._window.open(
                     redirect_uri=redirect_uri,
-                    lead=start.lead,
                     onward=receiver.request.url,
-                    judge=lambda query: receiver.judge_query(query, Way.WINDOW),
+                    judge=partial(self._judge_in_window, receiver),
                     done=self._listener.done_address,
-                    headless=self._options.headless,
-                    language=self._options.preference.language,
-                    environ=self._options.environ,
+                    lead=start.lead,
                 )
-                await stack.enter_async_context(window)
-                self.tell(Opening(browser.name))
-                try:
-                    await window.open()
-                except NoWindowError as error:
-                    failures.append(error.message)
-                    if not self._can_show_page(error, start):
-                        continue
-                    self._report(Opened(browser.name))
-                else:
-                    receiver.visit()
-                    self._report(Opened(browser.name, window=True, marked=browser.family is Family.FIREFOX))
-                if self._is_shared:
-                    self._window = window
-                    self._kept_window.push_async_exit(stack.pop_all())
-                await self._wait_until_closed(window)
+            except NoWindowError as error:
+                failures.append(error.message)
+                if not self._can_show_page(error, start):
+                    continue
+                self._report(Opened(browser.name))
+            else:
+                receiver.visit()
+                self._report(Opened(browser.name, window=True, marked=browser.family is Family.FIREFOX))
+            await self._wait_until_closed(self._window)
             return True
+        if self._window:
+            await self._window.close()
         if self._options.demands_window:
             raise NoBrowserError(joined(failures))
         self.tell(Warned(_("No dedicated window: {failures}.", failures=joined(failures))))
         return False
+
+    def _new_window(self, browser: FoundBrowser) -> tuple[BrowserWindow, EntryLink]:
+        start = self._listener.start(held=True, good_once=False)
+        window = BrowserWindow(
+            browser,
+            start=start.address,
+            headless=self._options.headless,
+            language=self._options.preference.language,
+            environ=self._options.environ,
+        )
+        window.start()
+        return window, start
+
+    def _judge_in_window(self, receiver: RedirectReceiver, query: str) -> None:
+        receiver.judge_query(query, Way.WINDOW)
+        self._listener.expect_done()
 
     def _can_show_page(self, error: NoWindowError, start: EntryLink) -> bool:
         """Whether the tab of a window that cannot intercept can at least show the page; if so, show it there."""
@@ -539,20 +574,20 @@ class Session:
         self.tell(Warned(_("{message}. The page in that window takes the address instead.", message=error.message)))
         return True
 
-    async def _continue_in(self, window: Window, receiver: RedirectReceiver, came_by: Way | None) -> None:
+    async def _continue_in(self, window: BrowserWindow, receiver: RedirectReceiver, came_by: Way | None) -> None:
         if self._listener.handed_on:  # pragma: no branch - the second link, or attempt, always has one
             window.go_on(
                 lead=self._listener.handed_on.lead,
                 onward=receiver.request.url,
-                judge=lambda query: receiver.judge_query(query, Way.WINDOW),
+                judge=partial(self._judge_in_window, receiver),
                 done=self._listener.done_address,
             )
-        if came_by in {Way.WINDOW, Way.PAGE}:
-            await self._wait_until_closed(window)
-        else:  # no tab waits on the final page: the tab of the window is where the user left it
+        # Otherwise no tab waits on the final page.
+        if came_by not in {Way.WINDOW, Way.PAGE} and not await window.show(receiver.request.url.reveal()):
             self.tell(NotOpened())
+        await self._wait_until_closed(window)
 
-    async def _wait_until_closed(self, window: Window) -> None:
+    async def _wait_until_closed(self, window: BrowserWindow) -> None:
         await window.until_closed()
         if not self._is_answered:
             self._is_window_closed = True

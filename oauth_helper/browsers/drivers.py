@@ -8,7 +8,8 @@ import itertools
 import json
 import os
 import socket
-from collections.abc import AsyncIterator, Iterator, Mapping
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
@@ -74,6 +75,8 @@ class Timeouts(Struct, frozen=True):
     close: float = 1
     """Between asking the browser to end and killing it. Most take 0.1 to 0.5, Firefox sometimes 5, which is not worth
     waiting for, as the profile is thrown away."""
+    result: float = 3
+    """Until the final page is shown in the window."""
 
 
 class Answer(Struct, frozen=True):
@@ -103,102 +106,16 @@ def reading() -> Iterator[None]:
         raise BrowserError(_("says something that cannot be read; it may be too new")) from error
 
 
-class PipeTransport:
-    """Whole messages over Chromium's pipe, each of which ends with a NUL.
-
-    The format is that of Chromium's ``content/browser/devtools/devtools_pipe_handler.cc``.
-    """
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
-
-    async def send(self, message: str) -> None:
-        """Send one; OSError if the browser has closed the pipe."""
-        self._writer.write(message.encode() + _END)
-        await self._writer.drain()
-
-    async def messages(self) -> AsyncIterator[str]:
-        """Yield what the browser sends until it closes the pipe."""
-        # A killed browser ends with half a message or a reset; no browser sends more than the limit.
-        with suppress(asyncio.IncompleteReadError, asyncio.LimitOverrunError, OSError):
-            while True:
-                yield (await self._reader.readuntil(_END)).removesuffix(_END).decode(errors="replace")
-
-
-class WebSocketTransport:
-    """Whole messages over a websocket."""
-
-    def __init__(self, connection: aiohttp.ClientWebSocketResponse) -> None:
-        self._connection = connection
-
-    async def send(self, message: str) -> None:
-        """Send one; OSError if the browser has closed the connection."""
-        await self._connection.send_str(message)
-
-    async def messages(self) -> AsyncIterator[str]:
-        """Yield what the browser sends until it closes the connection."""
-        async for message in self._connection:
-            if message.type is aiohttp.WSMsgType.TEXT:
-                yield message.data
-
-
-Transport = PipeTransport | WebSocketTransport
-
-
-@asynccontextmanager
-async def over_pipe(pipe: socket.socket) -> AsyncIterator[Transport]:
-    """Connect over ``pipe``, one end of a socket pair whose other end the browser has."""
-    reader, writer = await asyncio.open_connection(sock=pipe, limit=_MESSAGE_LIMIT)
-    try:
-        yield PipeTransport(reader, writer)
-    finally:
-        writer.close()
-        with suppress(OSError):
-            await writer.wait_closed()
-
-
-@asynccontextmanager
-async def over_websocket(endpoint: str, *, timeout: float) -> AsyncIterator[Transport]:  # noqa: ASYNC109 only of connecting
-    """Connect to ``endpoint``. No Origin header is sent, because both browsers refuse one.
-
-    Raises:
-        BrowserError: The connection fails, or takes longer than ``timeout`` seconds.
-    """
-    async with aiohttp.ClientSession() as session:
-        try:
-            async with asyncio.timeout(timeout):
-                connection = await session.ws_connect(
-                    endpoint, max_msg_size=_MESSAGE_LIMIT, timeout=aiohttp.ClientWSTimeout(ws_close=1)
-                )
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise BrowserError(_("takes no connection to drive it ({error})", error=type(error).__name__)) from error
-        async with connection:
-            yield WebSocketTransport(connection)
-
-
 class RemoteConnection:
     """Sends commands and receives events. Both may contain the code, so no error quotes them."""
 
-    def __init__(self, transport: Transport, *, timeout: float) -> None:
-        self._transport = transport
-        self._timeout = timeout
+    def __init__(self, send: Callable[[str], Awaitable[None]], timeouts: Timeouts) -> None:
+        self._send_text = send
+        self.timeouts: Timeouts = timeouts
         self._numbers = itertools.count(1)
         self._answers: dict[int, asyncio.Future[JsonObject]] = {}
         self._events: asyncio.Queue[JsonObject | None] = asyncio.Queue()
         self._is_lost = False
-
-    @classmethod
-    @asynccontextmanager
-    async def over(cls, transport: Transport, *, timeout: float) -> AsyncIterator[RemoteConnection]:  # noqa: ASYNC109 of a command
-        """Receive messages while the context is open; ``timeout`` is how many seconds a command may take."""
-        remote = cls(transport, timeout=timeout)
-        receiving = asyncio.create_task(remote._receive())
-        try:
-            yield remote
-        finally:
-            receiving.cancel()
-            await asyncio.wait({receiving})
 
     async def call(self, method: str, *, timeout: float | None = None, **parameters: object) -> JsonObject:  # noqa: ASYNC109
         """Send a command and return its result.
@@ -211,7 +128,7 @@ class RemoteConnection:
             raise ConnectionLostError
         number = next(self._numbers)
         answer = self._answers[number] = asyncio.get_running_loop().create_future()
-        seconds = timeout or self._timeout
+        seconds = timeout or self.timeouts.command
         try:
             async with asyncio.timeout(seconds):
                 await self._send({"id": number, "method": method, "params": parameters})
@@ -235,7 +152,7 @@ class RemoteConnection:
 
     async def _send(self, command: JsonObject) -> None:
         try:
-            await self._transport.send(json.dumps(command))
+            await self._send_text(json.dumps(command))
         except OSError:
             raise ConnectionLostError from None
 
@@ -244,9 +161,19 @@ class RemoteConnection:
         while (event := await self._events.get()) is not None:
             yield event
 
-    async def _receive(self) -> None:
+    @asynccontextmanager
+    async def receiving(self, messages: AsyncIterator[str]) -> AsyncIterator[RemoteConnection]:
+        """Receive messages while the context is open."""
+        task = asyncio.create_task(self._receive(messages))
         try:
-            async for message in self._transport.messages():
+            yield self
+        finally:
+            task.cancel()
+            await asyncio.wait({task})
+
+    async def _receive(self, messages: AsyncIterator[str]) -> None:
+        try:
+            async for message in messages:
                 with suppress(BrowserError):  # another message can be read, or the command is not answered in time
                     self._take(message)
         finally:
@@ -266,20 +193,68 @@ class RemoteConnection:
             answer.set_result(message)
 
 
+@asynccontextmanager
+async def over_pipe(pipe: socket.socket, timeouts: Timeouts) -> AsyncIterator[RemoteConnection]:
+    """Connect over ``pipe``, one end of a socket pair whose other end the browser has.
+
+    Each message ends with a NUL, as in Chromium's ``content/browser/devtools/devtools_pipe_handler.cc``.
+    """
+    reader, writer = await asyncio.open_connection(sock=pipe, limit=_MESSAGE_LIMIT)
+
+    async def send(message: str) -> None:
+        writer.write(message.encode() + _END)
+        await writer.drain()
+
+    async def messages() -> AsyncIterator[str]:
+        # A killed browser ends with half a message or a reset; no browser sends more than the limit.
+        with suppress(asyncio.IncompleteReadError, asyncio.LimitOverrunError, OSError):
+            while True:
+                yield (await reader.readuntil(_END)).removesuffix(_END).decode(errors="replace")
+
+    try:
+        async with RemoteConnection(send, timeouts).receiving(messages()) as remote:
+            yield remote
+    finally:
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
+
+
+@asynccontextmanager
+async def over_websocket(endpoint: str, timeouts: Timeouts) -> AsyncIterator[RemoteConnection]:
+    """Connect to ``endpoint``. No Origin header is sent, because both browsers refuse one.
+
+    Raises:
+        BrowserError: The connection fails, or takes too long.
+    """
+    async with aiohttp.ClientSession() as session:
+        try:
+            async with asyncio.timeout(timeouts.command):
+                connection = await session.ws_connect(
+                    endpoint, max_msg_size=_MESSAGE_LIMIT, timeout=aiohttp.ClientWSTimeout(ws_close=1)
+                )
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise BrowserError(_("takes no connection to drive it ({error})", error=type(error).__name__)) from error
+        messages = (message.data async for message in connection if message.type is aiohttp.WSMsgType.TEXT)
+        async with connection, RemoteConnection(connection.send_str, timeouts).receiving(messages) as remote:
+            yield remote
+
+
 class _BaseDriver:
     endpoint_path = ""
     """What the address that the browser prints lacks."""
+    uses_pipe = False
 
-    def __init__(self, *, headless: bool, languages: str | None) -> None:
+    def __init__(self, *, headless: bool = False, languages: str | None = None) -> None:
         self._headless = headless
         self._languages = languages
-        self._pages: set[str] = set()
+        self._pages: dict[str, None] = {}
         self.is_closed: bool = False
         """Whether the user has closed the last page."""
 
     def _page_closed(self, page: str) -> None:
         if page in self._pages:
-            self._pages.remove(page)
+            del self._pages[page]
             self.is_closed = not self._pages
 
 
@@ -292,12 +267,12 @@ class ChromiumDriver(_BaseDriver):
     first_page_seconds: float = 1.0
     """After how many seconds the first page goes on by itself. Usually the tab is driven before that."""
 
-    def __init__(self, *, uses_pipe: bool, headless: bool, languages: str | None = None) -> None:
+    def __init__(self, *, uses_pipe: bool, headless: bool = False, languages: str | None = None) -> None:
         super().__init__(headless=headless, languages=languages)
         self.uses_pipe = uses_pipe
 
-    def write_preferences(self, profile: Path) -> None:
-        """Write the preferences into a fresh profile."""
+    def prepare(self, profile: Path) -> list[str]:
+        """Write the preferences into a fresh profile; return the command line between program and address."""
         folder = profile / "Default"
         folder.mkdir()
         preferences: JsonObject = {
@@ -309,9 +284,6 @@ class ChromiumDriver(_BaseDriver):
         if self._languages:
             preferences["intl"] = {"accept_languages": self._languages}
         (folder / "Preferences").write_text(json.dumps(preferences), encoding="utf-8")
-
-    def switches(self, profile: Path) -> list[str]:
-        """Return the command line between program and address."""
         return [
             f"--user-data-dir={profile}",
             "--no-first-run",
@@ -326,13 +298,14 @@ class ChromiumDriver(_BaseDriver):
             *(["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []),
         ]
 
+    async def begin(self, remote: RemoteConnection) -> None:
+        """Ask to be told of pages."""
+        await remote.call("Target.setDiscoverTargets", discover=True, filter=[{"type": "page"}])
+
     async def intercept(self, remote: RemoteConnection, origin: URL) -> None:
         """Hold every request to ``origin`` from now on, in all present and future pages and popups."""
         # "*" is any run of characters there, so the pattern is the origin and whatever follows.
-        await asyncio.gather(
-            remote.call("Fetch.enable", patterns=[{"urlPattern": f"{origin}/*", "requestStage": "Request"}]),
-            remote.call("Target.setDiscoverTargets", discover=True, filter=[{"type": "page"}]),
-        )
+        await remote.call("Fetch.enable", patterns=[{"urlPattern": f"{origin}/*", "requestStage": "Request"}])
 
     async def go(self, remote: RemoteConnection, address: Secret) -> None:
         """Open ``address`` in place of the first page if that is open; :meth:`intercept` comes before."""
@@ -345,6 +318,13 @@ class ChromiumDriver(_BaseDriver):
             await remote.call("Target.createTarget", url=address.reveal())
             await remote.call("Target.closeTarget", targetId=first[0])
 
+    async def show(self, remote: RemoteConnection, address: str) -> None:
+        """Open ``address`` in a new tab, and close all others."""
+        pages = list(self._pages)
+        new = await remote.call("Target.createTarget", url=address)
+        self._pages[new["targetId"]] = None
+        await asyncio.gather(*(remote.call("Target.closeTarget", targetId=page) for page in pages))
+
     def intercepted_request(self, event: JsonObject) -> InterceptedRequest | None:
         """Return the request that an event is about, if any; note which pages are opened and closed."""
         parameters = event["params"]
@@ -352,7 +332,7 @@ class ChromiumDriver(_BaseDriver):
             case "Fetch.requestPaused":
                 return InterceptedRequest(parameters["requestId"], Secret(parameters["request"]["url"]))
             case "Target.targetCreated":
-                self._pages.add(parameters["targetInfo"]["targetId"])
+                self._pages[parameters["targetInfo"]["targetId"]] = None
             case "Target.targetDestroyed":
                 self._page_closed(parameters["targetId"])
             case _:
@@ -379,20 +359,13 @@ class ChromiumDriver(_BaseDriver):
 
 
 class FirefoxDriver(_BaseDriver):
-    """WebDriver BiDi. ``platform`` is as :data:`sys.platform` has it."""
+    """WebDriver BiDi. The methods are those of :class:`ChromiumDriver`."""
 
-    uses_pipe = False
     endpoint_path = "/session"
     first_page_seconds: float = 3.0
+    _first_tab: str | None = None
 
-    def __init__(self, *, headless: bool, platform: str, session_timeout: float, languages: str | None = None) -> None:
-        super().__init__(headless=headless, languages=languages)
-        self._platform = platform
-        self._session_timeout = session_timeout
-        self._first_tab: str | None = None
-
-    def write_preferences(self, profile: Path) -> None:
-        """Write the preferences into a fresh profile."""
+    def prepare(self, profile: Path) -> list[str]:  # noqa: D102
         preferences = {
             "browser.shell.checkDefaultBrowser": False,
             "browser.aboutwelcome.enabled": False,
@@ -410,57 +383,56 @@ class FirefoxDriver(_BaseDriver):
         }
         lines = (f"user_pref({json.dumps(name)}, {json.dumps(value)});\n" for name, value in preferences.items())
         (profile / "user.js").write_text("".join(lines), encoding="utf-8")
-
-    def switches(self, profile: Path) -> list[str]:
-        """Return the command line between program and address."""
         return [
             *("--no-remote", "--profile", str(profile), "--remote-debugging-port=0"),
             *(["--headless"] if self._headless else []),
-            *(["--wait-for-browser"] if self._platform == "win32" else []),  # the first process is only a launcher
-            *(["-foreground"] if self._platform == "darwin" else []),
+            *(["--wait-for-browser"] if sys.platform == "win32" else []),  # the first process is only a launcher
+            *(["-foreground"] if sys.platform == "darwin" else []),
         ]
 
-    async def intercept(self, remote: RemoteConnection, origin: URL) -> None:
-        """Hold every request to ``origin`` from now on, in all present and future pages and popups."""
+    async def begin(self, remote: RemoteConnection) -> None:  # noqa: D102
         # The user answers what a page asks with alert or confirm, not the session.
         capabilities = {"alwaysMatch": {"unhandledPromptBehavior": {"default": "ignore"}}}
         try:
-            await remote.call("session.new", timeout=self._session_timeout, capabilities=capabilities)
+            await remote.call("session.new", timeout=remote.timeouts.session, capabilities=capabilities)
         except CommandRefusedError:
             # Its port is open to every user of the machine, but it accepts one session at most.
             raise DrivenByAnotherError(_("does not let itself be driven; another program may be driving it")) from None
         events = ("network.beforeRequestSent", "browsingContext.contextCreated", "browsingContext.contextDestroyed")
-        pattern = {"type": "pattern", "protocol": origin.scheme, "hostname": origin.raw_host, "port": str(origin.port)}
-        *_others, tree = await asyncio.gather(
-            remote.call("session.subscribe", events=events),
-            remote.call("network.addIntercept", phases=["beforeRequestSent"], urlPatterns=[pattern]),
-            remote.call("browsingContext.getTree", maxDepth=0),
+        _result, tree = await asyncio.gather(
+            remote.call("session.subscribe", events=events), remote.call("browsingContext.getTree", maxDepth=0)
         )
         with reading():
             self._first_tab = next((tab["context"] for tab in tree["contexts"]), None)
 
-    async def go(self, remote: RemoteConnection, address: Secret) -> None:
-        """Open ``address`` in place of the first page if that is open; :meth:`intercept` comes before."""
+    async def intercept(self, remote: RemoteConnection, origin: URL) -> None:  # noqa: D102
+        pattern = {"type": "pattern", "protocol": origin.scheme, "hostname": origin.raw_host, "port": str(origin.port)}
+        await remote.call("network.addIntercept", phases=["beforeRequestSent"], urlPatterns=[pattern])
+
+    async def go(self, remote: RemoteConnection, address: Secret) -> None:  # noqa: D102
         if self._first_tab is not None:
             # It is answered when the Git host has answered.
             await remote.notify("browsingContext.navigate", context=self._first_tab, url=address.reveal(), wait="none")
 
-    def intercepted_request(self, event: JsonObject) -> InterceptedRequest | None:
-        """Return the request that an event is about, if any; note which pages are opened and closed."""
+    async def show(self, remote: RemoteConnection, address: str) -> None:  # noqa: D102
+        first, *others = self._pages
+        await remote.call("browsingContext.navigate", context=first, url=address, wait="complete")
+        await asyncio.gather(*(remote.call("browsingContext.close", context=page) for page in others))
+
+    def intercepted_request(self, event: JsonObject) -> InterceptedRequest | None:  # noqa: D102
         parameters = event["params"]
         match event["method"]:
             case "network.beforeRequestSent" if parameters["isBlocked"]:
                 return InterceptedRequest(parameters["request"]["request"], Secret(parameters["request"]["url"]))
             case "browsingContext.contextCreated" if parameters["parent"] is None:
-                self._pages.add(parameters["context"])
+                self._pages[parameters["context"]] = None
             case "browsingContext.contextDestroyed" if parameters["parent"] is None:
                 self._page_closed(parameters["context"])
         return None
 
-    async def answer(self, remote: RemoteConnection, held: InterceptedRequest, answer: Answer) -> None:
-        """Show a page as if it came from the real host. Firefox can do this since 129."""
+    async def answer(self, remote: RemoteConnection, held: InterceptedRequest, answer: Answer) -> None:  # noqa: D102
         await remote.call(
-            "network.provideResponse",
+            "network.provideResponse",  # with a body since Firefox 129
             request=held.request_id,
             statusCode=answer.status,
             reasonPhrase="",
@@ -470,12 +442,10 @@ class FirefoxDriver(_BaseDriver):
             body={"type": "string", "value": answer.html},
         )
 
-    async def refuse(self, remote: RemoteConnection, held: InterceptedRequest) -> None:
-        """Let the request fail."""
+    async def refuse(self, remote: RemoteConnection, held: InterceptedRequest) -> None:  # noqa: D102
         await remote.call("network.failRequest", request=held.request_id)
 
-    async def close(self, remote: RemoteConnection) -> None:
-        """Ask the browser to end."""
+    async def close(self, remote: RemoteConnection) -> None:  # noqa: D102
         await remote.call("browser.close")
 
 

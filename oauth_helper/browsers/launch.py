@@ -15,11 +15,11 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from concurrent.futures import Future
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import Any, Final, TypeVar, cast
+from typing import Any, BinaryIO, Final, TypeVar, cast
 
 from oauth_helper.browsers.discovery import (
     GRAPHICAL,
@@ -59,7 +59,6 @@ _CAN_SUPERVISE: Final = (
     os.name == "posix" and bool(sys.executable) and not getattr(sys, "frozen", False) and _SUPERVISOR.is_file()
 )
 """In a frozen build ``sys.executable`` is not Python."""
-_STDOUT, _STDERR = 1, 2
 _CANNOT_START: Final = 127
 
 _ENDPOINT: Final = re.compile(rb"(?:DevTools|WebDriver BiDi) listening on (ws://\S+)\s")
@@ -100,8 +99,6 @@ _SHARED: Final = ("/tmp", "/var/tmp")  # noqa: S108 they are checked before use
 _LONGEST_SOCKET_FOLDER: Final = 60
 """Characters of a folder to which the name of Chromium's singleton socket can be added. Chromium aborts if it gets
 longer than 107 (unix(7))."""
-_LANGUAGES: Final[Mapping[Language, str | None]] = {Language.ENGLISH: None, Language.CHINESE: "zh-CN,zh,en"}
-"""For ``Accept-Language``; None: whatever the system's language is."""
 
 _OPENERS: Final = frozenset({"gio", "open", "rundll32.exe", "wslview", "xdg-open"})
 """They hand the address to a browser and end within about a second."""
@@ -111,72 +108,57 @@ _OPENER_TIMEOUT: Final = 1.5
 """The same for an opener; xdg-open 1.1.3 took 0.5 to find that its browser had failed."""
 
 
-class BrowserProcess(asyncio.SubprocessProtocol):
+class BrowserProcess:
     """A running browser. Its stderr is read to the end, because a full pipe would stop it.
 
-    A supervisor (``supervisor.py``) runs the browser, except on Windows and in frozen builds.
+    A supervisor (``supervisor.py``) runs the browser, except on Windows and in frozen builds. It kills the browser and
+    removes ``profile`` even if this process is killed. ``lock`` is the descriptor of the profile's lock.
+
+    Raises:
+        OSError: It cannot be started.
     """
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        loop = asyncio.get_running_loop()
-        self.problem: asyncio.Future[Text] = loop.create_future()
+    def __init__(
+        self, command: list[str], *, environ: Mapping[str, str], profile: Path, lock: int, has_pipe: bool
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.problem: asyncio.Future[Text] = self._loop.create_future()
         """Why the browser cannot be used: it has ended, or says that it may not be driven."""
-        self.exited: asyncio.Future[None] = loop.create_future()
-        self._endpoint: asyncio.Future[str] = loop.create_future()
-        self._all_ended: asyncio.Future[None] = loop.create_future()
+        self.exited: asyncio.Future[None] = self._loop.create_future()
+        self._endpoint: asyncio.Future[str] = self._loop.create_future()
+        self._all_ended: asyncio.Future[None] = self._loop.create_future()
         self._loader_variables = [name for name in _LOADER_VARIABLES if environ.get(name)]
         self._output = b""
-        self._reports = b""
         self._status: int | None = None
         self._group = 0
         """The browser's process group; 0 if it is unknown."""
-        self._pipe: socket.socket | None = None
-        self._transport: asyncio.SubprocessTransport
-
-    @classmethod
-    @asynccontextmanager
-    async def started(
-        cls, command: list[str], *, environ: Mapping[str, str], profile: Path, lock: int, has_pipe: bool
-    ) -> AsyncIterator[BrowserProcess]:
-        """Start ``command`` in a session of its own, which the terminal's Ctrl-C does not reach.
-
-        At the end it is killed with its process group. A supervisor does that even if this process is killed, and
-        removes ``profile``, whose lock is the descriptor ``lock``.
-
-        Raises:
-            BrowserError: It cannot be started.
-        """
-        with ExitStack() as pipe:
-            ends = socket.socketpair() if has_pipe else ()
-            for end in ends:
-                pipe.enter_context(end)
-            numbers = [lock, *(end.fileno() for end in ends[::-1])]
+        self.stays: bool = False
+        """Whether the supervisor lets it run for some seconds after our end."""
+        with ExitStack() as ends:
+            pipe = [ends.enter_context(end) for end in socket.socketpair()] if has_pipe else []
+            inherited = [lock, *(end.fileno() for end in pipe)]
             if _CAN_SUPERVISE:
-                descriptors = (*map(str, numbers), "-1", "-1")[:3]
-                command = [sys.executable, "-IS", str(_SUPERVISOR), str(profile), *descriptors, *command]
-            stream = subprocess.PIPE if _CAN_SUPERVISE else subprocess.DEVNULL  # our stdout belongs to scripts
-            try:
-                _transport, process = await asyncio.get_running_loop().subprocess_exec(
-                    lambda: cls(environ),
-                    *command,
-                    env=environ,
-                    stdin=stream,
-                    stdout=stream,
-                    stderr=subprocess.PIPE,
-                    pass_fds=numbers if _CAN_SUPERVISE else (),
-                    start_new_session=True,
-                )
-            except OSError as error:
-                raise BrowserError(_("could not be started ({reason})", reason=error.strerror)) from error
-            if ends:
-                process._pipe = ends[0]
-                ends[1].close()  # only the browser has it then, so its end is an end of file for us
-            if not _CAN_SUPERVISE:
-                process._group = process._transport.get_pid()
-            try:
-                yield process
-            finally:
-                await process._end()
+                number = str(pipe[1].fileno()) if pipe else "-1"
+                command = [sys.executable, "-IS", str(_SUPERVISOR), str(profile), number, *command]
+            # A session of its own: the terminal's Ctrl-C does not reach it. asyncio's subprocess would be killed at the
+            # end of our event loop, even if it should stay.
+            self._process = subprocess.Popen(  # noqa: S603 no shell
+                command,
+                env=environ,
+                stdin=subprocess.PIPE if _CAN_SUPERVISE else subprocess.DEVNULL,
+                stdout=subprocess.PIPE if _CAN_SUPERVISE else subprocess.DEVNULL,  # ours belongs to scripts
+                stderr=subprocess.PIPE,
+                pass_fds=inherited if _CAN_SUPERVISE else (),
+                start_new_session=True,
+            )
+            ends.pop_all()
+        self._pipe = pipe[0] if pipe else None
+        for end in pipe[1:]:
+            end.close()  # only the browser has it then, so its end is an end of file for us
+        if not _CAN_SUPERVISE:
+            self._group = self._process.pid
+        for read in (self._read_output, self._read_reports):
+            threading.Thread(target=read, name=f"{read.__name__} {self._process.pid}", daemon=True).start()
 
     @asynccontextmanager
     async def connected(self, *, endpoint_path: str, timeouts: Timeouts) -> AsyncIterator[RemoteConnection]:
@@ -185,19 +167,16 @@ class BrowserProcess(asyncio.SubprocessProtocol):
         Raises:
             BrowserError: The connection fails, or the browser does not say where to connect.
         """
-        async with AsyncExitStack() as stack:
-            if self._pipe:
-                transport = await stack.enter_async_context(over_pipe(self._pipe))
-            else:
-                seconds = timeouts.endpoint
-                await asyncio.wait({self._endpoint}, timeout=seconds)
-                if not self._endpoint.done():
-                    raise BrowserError(
-                        _("did not say within {seconds:g} seconds where it can be driven", seconds=seconds)
-                    )
-                endpoint = self._endpoint.result() + endpoint_path
-                transport = await stack.enter_async_context(over_websocket(endpoint, timeout=timeouts.command))
-            yield await stack.enter_async_context(RemoteConnection.over(transport, timeout=timeouts.command))
+        if self._pipe:
+            connection = over_pipe(self._pipe, timeouts)
+        else:
+            seconds = timeouts.endpoint
+            await asyncio.wait({self._endpoint}, timeout=seconds)
+            if not self._endpoint.done():
+                raise BrowserError(_("did not say within {seconds:g} seconds where it can be driven", seconds=seconds))
+            connection = over_websocket(self._endpoint.result() + endpoint_path, timeouts)
+        async with connection as remote:
+            yield remote
 
     async def unless_failed(self, work: Coroutine[Any, Any, Result]) -> Result:
         """Return what ``work`` returns, but cancel it when the browser ends or refuses to be driven.
@@ -218,32 +197,68 @@ class BrowserProcess(asyncio.SubprocessProtocol):
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:  # noqa: D102 asyncio's
-        # uvloop's transport does the same without being of that class.
-        self._transport = cast("asyncio.SubprocessTransport", transport)
+    def stay(self, seconds: float) -> None:
+        """Let the supervisor close the window after that time, or when the user has closed it."""
+        if self._process.stdin and not self.exited.done():
+            with suppress(OSError):
+                self._process.stdin.write(f"stay {seconds:g}\n".encode())
+                self._process.stdin.flush()
+                self.stays = True
 
-    def pipe_data_received(self, fd: int, data: bytes) -> None:  # noqa: D102 asyncio's
-        if fd == _STDOUT:
-            *reports, self._reports = (self._reports + data).split(b"\n")
-            for report in reports:
-                self._take_report(*report.decode().split())
+    async def end(self) -> None:
+        """End the browser and its children, unless it stays."""
+        if self._pipe:
+            self._pipe.close()
+        if self._process.stdin:
+            with suppress(OSError):
+                self._process.stdin.close()
+        if self.stays:
             return
+        try:
+            if _CAN_SUPERVISE:
+                await self._until_all_ended(_SUPERVISOR_TIMEOUT)
+        finally:
+            # Without a supervisor, or if it was killed; children may outlive the process that was started.
+            if not _CAN_SUPERVISE or self._process.returncode != 0:
+                with suppress(ProcessLookupError, PermissionError):  # macOS: the latter if only zombies are left
+                    if sys.platform == "win32":  # pragma: no cover - only on Windows
+                        self._process.terminate()  # its children notice, and end too
+                    elif self._group:
+                        os.killpg(self._group, signal.SIGKILL)
+                await self._until_all_ended(_KILL_TIMEOUT)
+
+    async def _until_all_ended(self, seconds: float) -> None:
+        """Wait for the end of the process that was started, even if this task is cancelled meanwhile."""
+        waiting = asyncio.ensure_future(asyncio.wait({self._all_ended}, timeout=seconds))
+        try:
+            await asyncio.shield(waiting)
+        except asyncio.CancelledError:
+            await waiting
+            raise
+
+    def _read_output(self) -> None:
+        with cast("BinaryIO", self._process.stderr) as stream:
+            while data := os.read(stream.fileno(), _OUTPUT_BYTES):
+                self._call(self._take_output, data)
+        self._call(self._output_ended)
+
+    def _read_reports(self) -> None:
+        with self._process.stdout or nullcontext(()) as reports:
+            for report in reports:
+                self._call(self._take_report, *report.decode().split())
+        self._call(self._process_ended, self._process.wait())
+
+    def _call(self, take: Callable[..., None], *values: object) -> None:
+        with suppress(RuntimeError):  # our event loop is closed, and the window stays
+            self._loop.call_soon_threadsafe(take, *values)
+
+    def _take_output(self, data: bytes) -> None:
         self._output = (self._output + data)[-_OUTPUT_BYTES:]
         if (found := _ENDPOINT.search(self._output)) and not self._endpoint.done():
             self._endpoint.set_result(found[1].decode())
         for words, problem in _REFUSALS.items():
             if words in self._output and not self.problem.done():
                 self.problem.set_result(problem)
-
-    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:  # noqa: ARG002, D102 asyncio's
-        if fd == _STDERR and self.exited.done():
-            self._explain_end()
-
-    def process_exited(self) -> None:  # noqa: D102 asyncio's
-        self._all_ended.set_result(None)
-        status = self._transport.get_returncode() or 0
-        # A supervisor that ends by itself has killed the browser.
-        self._browser_ended(-signal.SIGKILL if _CAN_SUPERVISE and not status else status)
 
     def _take_report(self, event: str, number: str) -> None:
         if event == "started":
@@ -254,11 +269,20 @@ class BrowserProcess(asyncio.SubprocessProtocol):
             self.problem.set_result(_("could not be started ({reason})", reason=os.strerror(int(number))))
             self._browser_ended(_CANNOT_START)
 
+    def _process_ended(self, status: int) -> None:
+        self._all_ended.set_result(None)
+        # A supervisor that ends by itself has killed the browser.
+        self._browser_ended(-signal.SIGKILL if _CAN_SUPERVISE and not status else status)
+
     def _browser_ended(self, status: int) -> None:
         if not self.exited.done():
             self.exited.set_result(None)
             self._status = status
-            asyncio.get_running_loop().call_later(_OUTPUT_DELAY, self._explain_end)
+            self._loop.call_later(_OUTPUT_DELAY, self._explain_end)
+
+    def _output_ended(self) -> None:
+        if self.exited.done():
+            self._explain_end()
 
     def _explain_end(self) -> None:
         if self.problem.done():
@@ -275,31 +299,6 @@ class BrowserProcess(asyncio.SubprocessProtocol):
             ended = _("{ended} ({names} is set, which may be the cause)", ended=ended, names=names)
         self.problem.set_result(ended)
 
-    async def _end(self) -> None:
-        try:
-            if _CAN_SUPERVISE:
-                cast("asyncio.WriteTransport", self._transport.get_pipe_transport(0)).close()
-                await self._until_all_ended(_SUPERVISOR_TIMEOUT)
-        finally:
-            # Without a supervisor, or if it was killed; children may outlive the process that was started.
-            if not _CAN_SUPERVISE or self._transport.get_returncode() != 0:
-                with suppress(ProcessLookupError, PermissionError):  # macOS: the latter if only zombies are left
-                    if sys.platform == "win32":  # pragma: no cover - only on Windows
-                        self._transport.terminate()  # its children notice, and end too
-                    elif self._group:
-                        os.killpg(self._group, signal.SIGKILL)
-                await self._until_all_ended(_KILL_TIMEOUT)
-            self._transport.close()
-
-    async def _until_all_ended(self, seconds: float) -> None:
-        """Wait for the end of the process that was started, even if this task is cancelled meanwhile."""
-        waiting = asyncio.ensure_future(asyncio.wait({self._all_ended}, timeout=seconds))
-        try:
-            await asyncio.shield(waiting)
-        except asyncio.CancelledError:
-            await waiting
-            raise
-
 
 def _last_lines(output: str) -> str:
     lines = (_LOG_PREFIX.sub("", line.strip()) for line in output.splitlines() if not _NOISE.search(line.strip()))
@@ -307,48 +306,38 @@ def _last_lines(output: str) -> str:
     return " / ".join(safe_text(_SECRET_LIKE.sub("…", line), limit=300) for line in shown)
 
 
-@asynccontextmanager
-async def fresh_profile(parent: Path) -> AsyncIterator[tuple[Path, int]]:
-    """Create a profile folder under ``parent`` and remove it at the end; yield it and the descriptor of its lock.
+def create_profile(parent: Path) -> tuple[Path, int]:
+    """Create a profile folder under ``parent``; return it and the descriptor of its lock.
+
+    The lock lasts while any process has the descriptor open.
 
     Raises:
         BrowserError: It cannot be created.
     """
     try:
-        folder, lock = _create_profile(parent)
+        parent.mkdir(parents=True, exist_ok=True)
+        while True:
+            folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=parent))
+            if sys.platform == "win32":  # pragma: no cover - only on Windows
+                return folder, -1
+            with suppress(FileNotFoundError):
+                lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+                with suppress(OSError):  # a network file system may have no locks
+                    fcntl.flock(lock, fcntl.LOCK_EX)
+                if folder.exists():  # pragma: no branch - see below
+                    return folder, lock
+                os.close(lock)  # pragma: no cover - another process swept it before it was locked
     except OSError as error:
         raise BrowserError(_("was given no profile folder ({reason})", reason=error.strerror)) from error
-    try:
-        yield folder, lock
-    finally:
-        # The thread continues if this task is cancelled meanwhile.
-        await asyncio.to_thread(_remove_profile, folder, lock)
 
 
-def _create_profile(parent: Path) -> tuple[Path, int]:
-    """Create and lock a folder; the lock lasts while any process has the descriptor open."""
-    parent.mkdir(parents=True, exist_ok=True)
-    while True:
-        folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=parent))
-        if sys.platform == "win32":  # pragma: no cover - only on Windows
-            return folder, -1
-        with suppress(FileNotFoundError):
-            lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-            with suppress(OSError):  # a network file system may have no locks
-                fcntl.flock(lock, fcntl.LOCK_EX)
-            if folder.exists():  # pragma: no branch - see below
-                return folder, lock
-            os.close(lock)  # pragma: no cover - another process swept it before it was locked
-
-
-def _remove_profile(folder: Path, lock: int) -> None:
+def remove_profile(folder: Path) -> None:
+    """Remove what a browser has left."""
     for _attempt in range(20):
         shutil.rmtree(folder, ignore_errors=True)
         if not folder.exists():
             break
         time.sleep(0.1)  # children of a killed browser still write for a moment
-    if lock >= 0:  # pragma: no branch - Windows has none
-        os.close(lock)
 
 
 def profile_parent(browser: FoundBrowser, environ: Mapping[str, str]) -> Path:
@@ -421,18 +410,14 @@ def _sweep_one(entry: Path, *, is_old: bool) -> None:
         os.close(lock)
 
 
-def driver_for(
-    browser: FoundBrowser, *, headless: bool, platform: str, timeouts: Timeouts, language: Language = Language.ENGLISH
-) -> Driver:
+def driver_for(browser: FoundBrowser, *, headless: bool = False, language: Language = Language.ENGLISH) -> Driver:
     """Return the driver for ``browser``, in which pages are asked for in ``language``.
 
     Chromium is driven over a pipe if possible: nobody else can reach it.
     """
-    languages = _LANGUAGES[language]
+    languages = "zh-CN,zh,en" if language is Language.CHINESE else None
     if browser.family is Family.FIREFOX:
-        return FirefoxDriver(
-            headless=headless, platform=platform, session_timeout=timeouts.session, languages=languages
-        )
+        return FirefoxDriver(headless=headless, languages=languages)
     uses_pipe = _CAN_SUPERVISE and not browser.is_open_to_others
     return ChromiumDriver(uses_pipe=uses_pipe, headless=headless, languages=languages)
 
@@ -446,25 +431,40 @@ async def launched(
     Raises:
         BrowserError: It cannot be started.
     """
-    async with AsyncExitStack() as stack:
-        try:
-            profile, lock = await stack.enter_async_context(fresh_profile(profile_parent(browser, environ)))
-            driver.write_preferences(profile)
-            page = _write_first_page(profile, address, seconds=driver.first_page_seconds)
-            process = await stack.enter_async_context(
-                BrowserProcess.started(
-                    [*browser.command, *driver.switches(profile), page.as_uri()],
-                    environ=_browser_environment(environ, browser.packaging, profile),
-                    profile=profile,
-                    lock=lock,
-                    has_pipe=driver.uses_pipe,
-                )
-            )
-        except OSError as error:
-            raise BrowserError(
-                _("could not be prepared ({reason})", reason=error.strerror or type(error).__name__)
-            ) from error
+    profile, lock = create_profile(profile_parent(browser, environ))
+    process: BrowserProcess | None = None
+    try:
+        process = _start_in(profile, lock, browser, driver, address, environ)
         yield process
+    finally:
+        try:
+            if process is not None:
+                await process.end()
+        finally:
+            if process is None or not process.stays:
+                await asyncio.to_thread(remove_profile, profile)  # it goes on if this task is cancelled meanwhile
+            if lock >= 0:  # pragma: no branch - Windows has none
+                os.close(lock)
+
+
+def _start_in(
+    profile: Path, lock: int, browser: FoundBrowser, driver: Driver, address: str, environ: Mapping[str, str]
+) -> BrowserProcess:
+    try:
+        switches = driver.prepare(profile)
+        page = _write_first_page(profile, address, seconds=driver.first_page_seconds)
+    except OSError as error:
+        raise BrowserError(_("could not be prepared ({reason})", reason=error.strerror)) from error
+    try:
+        return BrowserProcess(
+            [*browser.command, *switches, page.as_uri()],
+            environ=_browser_environment(environ, browser.packaging, profile),
+            profile=profile,
+            lock=lock,
+            has_pipe=driver.uses_pipe,
+        )
+    except OSError as error:
+        raise BrowserError(_("could not be started ({reason})", reason=error.strerror)) from error
 
 
 def _write_first_page(profile: Path, address: str, *, seconds: float) -> Path:

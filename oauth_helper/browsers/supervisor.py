@@ -1,11 +1,11 @@
 """Runs a browser for oauth-helper, and removes the browser and its profile when oauth-helper ends, even if killed.
 
-Usage: ``python -IS supervisor.py PROFILE LOCK PIPE OTHER_END COMMAND...``, in a session of its own. LOCK is the
-descriptor that keeps the profile from being swept. PIPE is the browser's end of Chromium's DevTools pipe, which the
-browser finds as 3 and 4, and OTHER_END is oauth-helper's; both are -1 if there is no pipe. Standard output reports
-``started PID``, ``failed ERRNO`` and ``ended STATUS``, a line each. Only oauth-helper holds the other end of standard
-input. At its end the browser is killed at once and the profile removed, unless a line ``stay SECONDS`` came before:
-then the browser may stay open for so long. This program imports the standard library only.
+Usage: ``python -IS supervisor.py PROFILE PIPE COMMAND...``, in a session of its own. PIPE is the browser's end of
+Chromium's DevTools pipe, which the browser finds as 3 and 4, or -1. This program also inherits, and keeps open,
+oauth-helper's end of the pipe (Chromium ends when it closes) and the lock that keeps the profile from being swept.
+Standard output reports ``started PID``, ``failed ERRNO`` and ``ended STATUS``, a line each. Only oauth-helper holds the
+other end of standard input. At its end the browser is killed at once and the profile removed, unless a line
+``stay SECONDS`` came before: then the browser may stay open for so long. It imports the standard library only.
 """
 
 from __future__ import annotations
@@ -130,4 +130,4 @@ def _report(line: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[3]), sys.argv[5:])
+    main(sys.argv[1], int(sys.argv[2]), sys.argv[3:])

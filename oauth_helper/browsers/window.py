@@ -9,11 +9,9 @@ import html
 import json
 import os
 import secrets
-import sys
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack, suppress
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, cast
 
 from yarl import URL
 
@@ -34,8 +32,6 @@ from oauth_helper.errors import RedirectRejectedError
 from oauth_helper.i18n import Language, _, catalog_of
 from oauth_helper.secret import Secret
 from oauth_helper.values import parse_address
-
-__all__ = ["BrowserWindow", "NoWindowError", "Timeouts", "Window"]
 
 _DEFAULT_TIMEOUTS: Final = Timeouts()
 _LAST_EVENTS_DELAY: Final = 0.5
@@ -66,19 +62,9 @@ class BrowserWindow:
     Args:
         browser: What to start.
         start: The listener's ``/start``, KEY included.
-        redirect_uri: Where the Git host will redirect to. Every request to its origin is held or fails; its path is
-            the callback's.
-        lead: Sends the page that waits at ``start``, or comes there next, to an address. The page must navigate
-            itself, not be redirected: Chromium does not intercept a navigation that began before interception, or the
-            redirects that follow it (tried).
-        onward: The authorization URL.
-        judge: Takes the raw query of a held callback; raises RedirectRejectedError if it is not ours.
-        done: Where the window goes when the redirect was ours.
-        stirs: Called whenever something happens in the window.
         headless: Show nothing.
         language: What the user reads.
         environ: What the browser inherits.
-        platform: As :data:`sys.platform` has it.
         timeouts: How long each step may take.
     """
 
@@ -87,60 +73,70 @@ class BrowserWindow:
         browser: FoundBrowser,
         *,
         start: str,
-        redirect_uri: str,
-        lead: Callable[[str | None], None],
-        onward: Secret,
-        judge: Callable[[str], None],
-        done: str,
-        stirs: Callable[[], None] = lambda: None,
         headless: bool = False,
         language: Language = Language.ENGLISH,
         environ: Mapping[str, str] = os.environ,
-        platform: str = sys.platform,
         timeouts: Timeouts = _DEFAULT_TIMEOUTS,
     ) -> None:
         self._browser = browser
         self._start = start
-        self._callback = URL(redirect_uri)
-        self._lead = lead
-        self._onward = onward
-        self._judge = judge
-        self._done = done
-        self._stirs = stirs
         self._environ = environ
         self._timeouts = timeouts
         self._language = language
-        self._driver = driver_for(browser, headless=headless, platform=platform, timeouts=timeouts, language=language)
+        self._driver = driver_for(browser, headless=headless, language=language)
         self._self_test = f"selftest={secrets.token_urlsafe(16)}"
         self._stack = AsyncExitStack()
+        self._starting: asyncio.Task[None] | None = None
         self._process: BrowserProcess | None = None
         self._remote: RemoteConnection
         self._tested: asyncio.Future[BrowserError | None]
         self._watching: asyncio.Task[None] | None = None
+        self._callback = URL()
 
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_error: object) -> None:
         await self.close()
-        if error is None and self._watching and not self._watching.cancelled():
-            with suppress(BrowserError):  # open() has reported it
-                self._watching.result()
 
-    async def open(self) -> None:
-        """Start the browser; return when it goes to the Git host and interception is on and tested.
+    def start(self) -> None:
+        """Start the browser, in parallel with what the caller does until :meth:`open`."""
+        self._starting = asyncio.create_task(self._connect())
+
+    async def open(
+        self,
+        *,
+        redirect_uri: str,
+        onward: Secret,
+        judge: Callable[[str], None],
+        done: str,
+        lead: Callable[[str | None], None],
+    ) -> None:
+        """Return when the window goes to the Git host and interception is on and tested.
+
+        Args:
+            redirect_uri: Where the Git host will redirect to. Every request to its origin is held or fails; its path is
+                the callback's.
+            onward: The authorization URL.
+            judge: Takes the raw query of a held callback; raises RedirectRejectedError if it is not ours.
+            done: Where the window goes when the redirect was ours.
+            lead: Sends the page that waits at ``start``, or comes there next, to an address. The page must navigate
+                itself, not be redirected: Chromium does not intercept a navigation that began before interception, or
+                the redirects that follow it (tried).
 
         Raises:
             NoWindowError: That failed. If the error says that the window ``exists``, it is kept until :meth:`close`,
                 and its tab shows what the listener answers to the waiting ``start``.
         """
+        self._callback, self._onward, self._lead = URL(redirect_uri), onward, lead
+        self._judge, self._done = judge, done
+        if not self._starting:
+            self.start()
         try:
-            launch = launched(self._browser, self._driver, self._start, environ=self._environ)
-            self._process = await self._stack.enter_async_context(launch)
-            await self._process.unless_failed(self._intercept(self._process))
-            await self._process.unless_failed(self._pass_self_test())
+            await cast("asyncio.Task[None]", self._starting)
+            process = cast("BrowserProcess", self._process)
+            await process.unless_failed(self._driver.intercept(self._remote, self._callback.origin()))
+            await process.unless_failed(self._pass_self_test())
         except BrowserError as error:
             # Once events are watched, the tab may have left the listener, which cannot reach it any more.
             is_waiting = self._process is not None and not self._process.exited.done() and self._watching is None
@@ -185,14 +181,34 @@ class BrowserWindow:
         self._judge, self._done = judge, done
         lead(onward.reveal())
 
-    async def close(self) -> None:
-        """Ask the browser to end, kill it if it does not, and remove its profile. Closing twice is allowed."""
+    async def show(self, address: str) -> bool:
+        """Show ``address`` and no other page; return whether that succeeded."""
+        with suppress(BrowserError, TimeoutError), reading():
+            async with asyncio.timeout(self._timeouts.result):
+                await self._driver.show(self._remote, address)
+            return True
+        return False
+
+    async def close(self, *, stay: float = 0) -> None:
+        """Ask the browser to end, kill it if it does not, and remove its profile. Closing twice is allowed.
+
+        With ``stay``, an open window stays for so many seconds after our end, or until the user closes it.
+        """
+        if stay and self._process and self.is_open:
+            self._process.stay(stay)
+        if self._starting:
+            await _cancel(self._starting)
         await self._stack.aclose()
 
-    async def _intercept(self, process: BrowserProcess) -> None:
+    async def _connect(self) -> None:
+        launch = launched(self._browser, self._driver, self._start, environ=self._environ)
+        self._process = await self._stack.enter_async_context(launch)
+        await self._process.unless_failed(self._begin(self._process))
+
+    async def _begin(self, process: BrowserProcess) -> None:
         connected = process.connected(endpoint_path=self._driver.endpoint_path, timeouts=self._timeouts)
         self._remote = await self._stack.enter_async_context(connected)
-        await self._driver.intercept(self._remote, self._callback.origin())
+        await self._driver.begin(self._remote)
         self._stack.push_async_callback(self._ask_to_end, process)
 
     async def _pass_self_test(self) -> None:
@@ -217,7 +233,6 @@ class BrowserWindow:
 
     async def _watch(self) -> None:
         async for event in self._remote.events():
-            self._stirs()
             if held := self._intercepted_request(event):
                 with suppress(BrowserError):  # the tab may be gone before it is answered
                     await self._respond(held)
@@ -267,6 +282,8 @@ class BrowserWindow:
             self._tested.set_result(failure)
 
     async def _ask_to_end(self, process: BrowserProcess) -> None:
+        if process.stays:
+            return
         # If it does not answer, or does not end in time, it is killed afterwards.
         with suppress(BrowserError, TimeoutError):
             async with asyncio.timeout(self._timeouts.close):
@@ -276,7 +293,7 @@ class BrowserWindow:
 
 async def _cancel(task: asyncio.Task[None]) -> None:
     task.cancel()
-    await asyncio.wait({task})
+    await asyncio.gather(task, return_exceptions=True)
 
 
 def hop(address: str) -> Answer:
@@ -315,6 +332,3 @@ def _page(
     # The icon keeps the browser from asking the real host for one, with the code in its Referer (tried).
     text = f'<!doctype html><html lang="{language}"><meta charset="utf-8"><link rel="icon" href="data:,">{body}</html>'
     return Answer(status, text, _HEADERS | {"Content-Security-Policy": policy})
-
-
-Window = BrowserWindow  # its name in session.py

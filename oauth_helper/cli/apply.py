@@ -121,6 +121,7 @@ class _Apply:
             say=reporter.print_always,
             keys=reporter.keys,
             environ=without_secrets(environ, self.entries),
+            shows_result=reporter.is_terminal and not self.invocation.as_json,
             preference=language_preference(),
         )
         reporter.takes_pastes = browser_options.has_prompt

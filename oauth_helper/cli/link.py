@@ -277,6 +277,7 @@ def _link_in_browser(
                 simulated_user=simulated_user,
                 environ=invocation.environ,
                 has_script=options["as_events"],
+                shows_result=reporter.is_terminal and not (options["as_json"] or options["as_events"]),
                 preference=language_preference(),
             )
             reporter.takes_pastes = browser_options.has_prompt

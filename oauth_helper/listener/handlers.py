@@ -209,8 +209,9 @@ class Listener:
         It may be called again when the link has ended. With ``more_to_come``, a tab that shows the end goes on to the
         next link, at :attr:`handed_on`.
         """
-        for link in list(self._entry_links.values()):
-            self.revoke(link)
+        if self._server:  # a browser that was started earlier has a link of its own already
+            for link in list(self._entry_links.values()):
+                self.revoke(link)
         self._receiver, request = receiver, receiver.request
         self._more_to_come = more_to_come
         subject = request.repo_type or request.host
@@ -244,8 +245,6 @@ class Listener:
         While it is held, a browser that opens it waits. Its first use is exchanged for a cookie if it is
         ``good_once``; False is for a process that can keep the address from other users of the machine.
         """
-        if not self._attempt:
-            raise RuntimeError("the listener does not serve yet")
         link = EntryLink(f"http://{self._authority}", good_once=good_once, follows=follows)
         if not held:
             link.lead(None)
@@ -277,6 +276,10 @@ class Listener:
     def done_address(self) -> str:
         """An address of the final page, which opens this page only."""
         return f"http://{self._authority}{_done_target(self._done_key)}"
+
+    def expect_done(self) -> None:
+        """Count the final page, to which our window is sent, as a response that is still to be sent."""
+        self._promised[self._done_key] += 1
 
     def _ignore(self, rejected: RejectedRequest) -> None:
         self._receiver.ignore(rejected)

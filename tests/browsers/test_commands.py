@@ -5,9 +5,11 @@ import os
 import shutil
 import signal
 import socket
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from browsers.xvfb_display import display, needs_xvfb
@@ -28,6 +30,9 @@ TEST_VARIABLES = {
     "CHROME_HEADLESS": "1",
     "QT_QPA_PLATFORM": "offscreen",
 }
+
+OUTCOMES = {0: "account is linked", 4: "was not allowed", 5: "was not linked"}
+"""Words of the title of the final page, by exit status."""
 
 
 @pytest.fixture(params=["chromium", "firefox"])
@@ -94,6 +99,61 @@ async def test_a_window_opens_and_the_link_needs_no_copying(display: str, tempor
         assert sandbox.console.requests == 0
 
 
+async def until_removed(folder: Path) -> None:
+    """Wait until there is no profile."""
+    async with asyncio.timeout(15):
+        while list(folder.glob("oauth-helper-*")):  # noqa: ASYNC110 of another process
+            await asyncio.sleep(0.1)
+
+
+async def titles(display: str) -> str:
+    """What the windows of a display are called."""
+    command = ("xwininfo", "-display", display, "-root", "-tree")
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    return (await process.communicate())[0].decode(errors="replace")
+
+
+@needs_xvfb
+@pytest.mark.skipif(not shutil.which("xwininfo"), reason="xwininfo is not installed")
+@pytest.mark.parametrize(
+    ("browser", "decision", "status"),
+    [("chromium", "authorize", 0), ("firefox", "deny", 4), ("chromium", None, 5), ("firefox", None, 5)],
+    indirect=["browser"],
+)
+async def test_on_a_terminal_the_window_shows_the_outcome_for_ten_seconds(
+    display: str, temporary: Path, browser: str, decision: Literal["authorize", "deny"] | None, status: int
+) -> None:
+    async with Sandbox(decision=decision) as sandbox:
+        environ = commands.environ(sandbox, BROWSER="", DISPLAY=display, TMPDIR=str(temporary))
+        seconds = "30" if decision else "15"
+        async with terminal("link", "github", "--browser", browser, "--timeout", seconds, environ=environ) as screen:
+            assert await screen.ended() == status, screen.shown
+            ended = time.monotonic()
+            screen.hang_up()
+            while time.monotonic() < ended + 3:
+                assert OUTCOMES[status] in await titles(display)
+                await asyncio.sleep(0.5)
+            await until_removed(temporary)
+            assert ended + 8 < time.monotonic() < ended + 12
+    assert OUTCOMES[status] not in await titles(display)
+
+
+@needs_xvfb
+@pytest.mark.parametrize("browser", ["chromium"], indirect=True)
+@pytest.mark.parametrize(("option", "status"), [("--json", 0), ("--verbose", 130)])
+async def test_a_script_or_a_signal_closes_the_window_at_once(
+    display: str, temporary: Path, browser: str, option: str, status: int
+) -> None:
+    async with Sandbox(decision=None if status else "authorize") as sandbox:
+        environ = commands.environ(sandbox, BROWSER="", DISPLAY=display, TMPDIR=str(temporary))
+        async with terminal("link", "github", "--browser", browser, option, environ=environ) as screen:
+            if status:
+                await screen.until("A window was opened")
+                screen.type("\x03")
+            assert await screen.ended() == status, screen.shown
+    assert not list(temporary.glob("oauth-helper-*"))
+
+
 @needs_xvfb
 @pytest.mark.skipif(not shutil.which("chromium"), reason="Chromium is not installed")
 async def test_a_key_continues_in_the_users_own_browser(display: str, temporary: Path, tmp_path: Path) -> None:
@@ -108,6 +168,7 @@ async def test_a_key_continues_in_the_users_own_browser(display: str, temporary:
             await screen.until("type b and press Enter")
             screen.type("b\r")
             assert await screen.ended() == 0, screen.shown
+            await until_removed(temporary)
     assert "Opened your browser (" in screen.shown
 
 

@@ -7,15 +7,14 @@ import os
 import stat
 import subprocess
 import sys
-from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 from support.other_users import NOBODY, acting_as_nobody, folder_of_nobody, needs_root
 
 from oauth_helper.browsers.discovery import Family, FoundBrowser, Packaging
-from oauth_helper.browsers.drivers import Answer, BrowserError, Timeouts
-from oauth_helper.browsers.launch import driver_for, fresh_profile, profile_parent, sweep
+from oauth_helper.browsers.drivers import Answer, BrowserError
+from oauth_helper.browsers.launch import create_profile, driver_for, profile_parent, remove_profile, sweep
 from oauth_helper.browsers.window import hop, redirect, rejected
 
 
@@ -54,11 +53,13 @@ def test_a_packaged_browser_gets_none_where_another_user_could_replace_it(tmp_pa
         profile_parent(found(Packaging.SNAP, "/snap/bin/chromium"), {"HOME": str(tmp_path)})
 
 
-async def test_a_profile_is_for_our_eyes_only_and_gone_at_the_end(tmp_path: Path) -> None:
-    async with fresh_profile(tmp_path / "not" / "yet") as (profile, _):
-        assert stat.S_IMODE(profile.stat().st_mode) == 0o700
-        assert profile.name.startswith(f"oauth-helper-{os.getpid()}-")
-        (profile / "History").touch()
+def test_a_profile_is_private_until_it_is_removed(tmp_path: Path) -> None:
+    profile, lock = create_profile(tmp_path / "not" / "yet")
+    assert stat.S_IMODE(profile.stat().st_mode) == 0o700
+    assert profile.name.startswith(f"oauth-helper-{os.getpid()}-")
+    (profile / "History").touch()
+    remove_profile(profile)
+    os.close(lock)
     assert not profile.exists()
 
 
@@ -92,11 +93,12 @@ def test_a_sweep_leaves_the_folders_of_others_alone(tmp_path: Path, ended: int) 
     assert theirs.exists()
 
 
-async def test_a_sweep_spares_a_profile_in_use_whatever_process_numbers_mean_here(tmp_path: Path, ended: int) -> None:
-    async with fresh_profile(tmp_path) as (profile, _):
-        elsewhere = profile.rename(tmp_path / f"oauth-helper-{ended}-abcdefgh")
-        sweep(tmp_path)
-        assert elsewhere.exists()
+def test_a_sweep_spares_a_profile_in_use_whatever_process_numbers_mean_here(tmp_path: Path, ended: int) -> None:
+    profile, lock = create_profile(tmp_path)
+    elsewhere = profile.rename(tmp_path / f"oauth-helper-{ended}-abcdefgh")
+    sweep(tmp_path)
+    assert elsewhere.exists()
+    os.close(lock)
     sweep(tmp_path)
     assert not elsewhere.exists()
 
@@ -109,9 +111,10 @@ async def test_no_sweep_comes_between_the_making_of_a_profile_and_its_lock(tmp_p
     assert process.stdout
     await process.stdout.readline()
     for _ in range(300):
-        async with fresh_profile(folder) as (profile, _):
-            (profile / "History").touch()
-            assert profile.exists()
+        profile, lock = create_profile(folder)
+        (profile / "History").touch()
+        remove_profile(profile)
+        os.close(lock)
     await process.communicate(b"")
     assert list(folder.iterdir()) == []
 
@@ -136,26 +139,25 @@ def test_a_sweep_leaves_alone_what_it_cannot_look_at(ended: int) -> None:
         assert left.exists()
 
 
-async def test_what_cannot_be_removed_is_emptied_and_left() -> None:
+def test_what_cannot_be_removed_is_emptied_and_left() -> None:
     with folder_of_nobody() as parent:
-        async with AsyncExitStack() as stack:
-            profile, _ = await stack.enter_async_context(fresh_profile(parent))
-            (profile / "History").touch()
-            if os.geteuid() == 0:
-                os.chown(profile, NOBODY, NOBODY)
-            parent.chmod(0o500)
-            with acting_as_nobody():
-                await stack.aclose()
+        profile, lock = create_profile(parent)
+        os.close(lock)
+        (profile / "History").touch()
+        if os.geteuid() == 0:
+            os.chown(profile, NOBODY, NOBODY)
+        parent.chmod(0o500)
+        with acting_as_nobody():
+            remove_profile(profile)
         assert list(parent.iterdir()) == [profile]
         assert list(profile.iterdir()) == []
 
 
 @needs_root
-def test_chromium_gets_its_own_sandbox_wherever_it_takes_it() -> None:
-    driver = driver_for(found(Packaging.PLAIN, "chromium"), headless=False, platform="linux", timeouts=Timeouts())
-    assert "--no-sandbox" in driver.switches(Path("/profile"))
-    with acting_as_nobody():
-        assert "--no-sandbox" not in driver.switches(Path("/profile"))
+def test_chromium_gets_its_own_sandbox_wherever_it_takes_it(tmp_path: Path) -> None:
+    assert "--no-sandbox" in driver_for(found(Packaging.PLAIN, "chromium")).prepare(tmp_path)
+    with folder_of_nobody() as folder, acting_as_nobody():
+        assert "--no-sandbox" not in driver_for(found(Packaging.PLAIN, "chromium")).prepare(folder)
 
 
 def test_there_may_be_nothing_to_sweep(tmp_path: Path) -> None:
@@ -188,8 +190,10 @@ def test_an_answer_sends_no_referrer_and_is_not_kept_nor_shown(answer: Answer) -
 @pytest.mark.parametrize(
     ("platform", "switch"), [("linux", None), ("win32", "--wait-for-browser"), ("darwin", "-foreground")]
 )
-def test_firefox_is_started_as_each_system_wants_it(platform: str, switch: str | None) -> None:
+def test_firefox_is_started_as_each_system_wants_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, platform: str, switch: str | None
+) -> None:
+    monkeypatch.setattr(sys, "platform", platform)
     firefox = FoundBrowser(Family.FIREFOX, ("firefox",), "Firefox", Packaging.PLAIN, True)
-    driver = driver_for(firefox, headless=False, platform=platform, timeouts=Timeouts())
-    usual = ["--no-remote", "--profile", "/profile", "--remote-debugging-port=0"]
-    assert list(driver.switches(Path("/profile"))) == [*usual, *([switch] if switch else [])]
+    usual = ["--no-remote", "--profile", str(tmp_path), "--remote-debugging-port=0"]
+    assert driver_for(firefox).prepare(tmp_path) == [*usual, *([switch] if switch else [])]

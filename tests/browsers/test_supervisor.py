@@ -80,7 +80,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
         ours, theirs = socket.socketpair()
         descriptors = (os.open(profile, os.O_RDONLY), theirs.fileno(), ours.fileno())
         process = subprocess.Popen(
-            [sys.executable, "-IS", str(PROGRAM), str(profile), *map(str, descriptors), *command],
+            [sys.executable, "-IS", str(PROGRAM), str(profile), str(descriptors[1]), *command],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             pass_fds=descriptors,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from browsers.real_browsers import chromium, installed
 from browsers.window_traces import Traces, traces
-from browsers.window_world import CODE, PATH, STATE, TOUR, Console, World
+from browsers.window_world import CODE, PATH, STATE, TOUR, Console, Window, World
 
 from oauth_helper.browsers.drivers import Timeouts
 
@@ -49,8 +49,8 @@ async def test_every_way_to_the_callback_is_held_and_the_console_hears_of_none(
     browser: FoundBrowser, traces: Traces, console: Console
 ) -> None:
     async with World.opened(console.origin) as world:
-        async with world.window(browser, "/next", environ=traces.environ) as window:
-            await window.open()
+        async with Window(world, browser, "/next", environ=traces.environ) as window:
+            await window.opened()
             assert traces.processes()
             try:
                 await world.milestones.reached("tour over", seconds=40)
@@ -71,8 +71,8 @@ async def test_a_window_is_open_however_long_the_git_host_takes_to_answer(
     browser: FoundBrowser, traces: Traces, console: Console
 ) -> None:
     async with World.opened(console.origin) as world:
-        async with world.window(browser, "/when/answers", environ=traces.environ) as window:
-            await window.open()
+        async with Window(world, browser, "/when/answers", environ=traces.environ) as window:
+            await window.opened()
             await world.milestones.reached("someone waits")
             world.milestones.reach("answers")
         await traces.gone()
@@ -81,12 +81,9 @@ async def test_a_window_is_open_however_long_the_git_host_takes_to_answer(
 @pytest.mark.parametrize("browser", ["chromium", "chromium-over-port"], indirect=True)
 async def test_a_console_whose_name_cannot_be_resolved_will_do(browser: FoundBrowser, traces: Traces) -> None:
     async with World.opened(REAL_CONSOLE) as world:
-        stirred = asyncio.Event()
-        more = {"environ": traces.environ, "stirs": stirred.set}
-        async with world.window(browser, "/git/redirect", **more) as window:
-            await window.open()
+        async with Window(world, browser, "/git/redirect", environ=traces.environ) as window:
+            await window.opened()
             await world.milestones.reached("done")
-            assert stirred.is_set()
         assert world.receiver.judged == [f"repo_type=github&code={CODE}-redirect&state={STATE}"]
         await traces.gone()
 
@@ -95,8 +92,8 @@ async def test_firefox_never_looks_the_consoles_name_up(traces: Traces, tmp_path
     log = {"MOZ_LOG": "nsHostResolver:5,sync", "MOZ_LOG_FILE": str(tmp_path / "resolver")}
     async with World.opened(REAL_CONSOLE) as world:
         firefox = installed("firefox", tmp_path)
-        async with world.window(firefox, "/git/redirect", environ={**traces.environ, **log}) as window:
-            await window.open()
+        async with Window(world, firefox, "/git/redirect", environ={**traces.environ, **log}) as window:
+            await window.opened()
             await world.milestones.reached("done")
         assert world.receiver.judged == [f"repo_type=github&code={CODE}-redirect&state={STATE}"]
         await traces.gone()
@@ -108,9 +105,9 @@ async def test_firefox_never_looks_the_consoles_name_up(traces: Traces, tmp_path
 async def test_speculation_does_not_bring_the_code_to_the_console(traces: Traces, console: Console) -> None:
     async with (
         World.opened(console.origin) as world,
-        world.window(chromium(), "/git/speculative", environ=traces.environ) as window,
+        Window(world, chromium(), "/git/speculative", environ=traces.environ) as window,
     ):
-        await window.open()
+        await window.opened()
         await world.milestones.reached("done")
     assert console.heard == []
     assert not [asked for asked in world.asked if asked.endswith("?go")]
@@ -122,9 +119,9 @@ async def test_what_a_page_asks_is_left_for_the_user_to_answer(
 ) -> None:
     async with (
         World.opened(console.origin) as world,
-        world.window(browser, "/git/asking", environ=traces.environ, timeouts=HURRIED) as window,
+        Window(world, browser, "/git/asking", environ=traces.environ, timeouts=HURRIED) as window,
     ):
-        await window.open()
+        await window.opened()
         await world.milestones.reached("asking")
         with pytest.raises(TimeoutError):
             await world.milestones.reached("answered-false", seconds=1)
@@ -134,8 +131,8 @@ async def test_what_every_user_can_read_of_a_window_bears_no_address_of_ours(
     browser: FoundBrowser, traces: Traces, console: Console
 ) -> None:
     async with World.opened(console.origin) as world:
-        async with world.window(browser, "/next", environ=traces.environ) as window:
-            await window.open()
+        async with Window(world, browser, "/next", environ=traces.environ) as window:
+            await window.opened()
             [profile] = traces.profiles()
             page = profile / "start.html"
             assert (page.stat().st_mode & 0o777, profile.stat().st_mode & 0o777) == (0o600, 0o700)
@@ -150,8 +147,8 @@ async def test_what_every_user_can_read_of_a_window_bears_no_address_of_ours(
 async def test_a_window_that_the_user_closes_is_noticed_at_once(
     browser: FoundBrowser, traces: Traces, world: World
 ) -> None:
-    async with world.window(browser, "/git/closing", environ=traces.environ) as window:
-        await window.open()
+    async with Window(world, browser, "/git/closing", environ=traces.environ) as window:
+        await window.opened()
         await world.milestones.reached("closing")
         async with asyncio.timeout(1):
             await window.until_closed()
@@ -163,8 +160,8 @@ async def test_a_window_that_the_user_closes_is_noticed_at_once(
 async def test_a_browser_that_is_killed_is_noticed_at_once(
     browser: FoundBrowser, traces: Traces, world: World, killed: str
 ) -> None:
-    async with world.window(browser, "/git/waiting", environ=traces.environ) as window:
-        await window.open()
+    async with Window(world, browser, "/git/waiting", environ=traces.environ) as window:
+        await window.opened()
         await world.milestones.reached("git host")
         [number] = traces.leaders() if killed == "browser" else traces.supervisors()
         os.kill(number, signal.SIGKILL)
@@ -177,8 +174,8 @@ async def test_a_browser_that_is_killed_is_noticed_at_once(
 @pytest.mark.parametrize("milestone", ["led", "git host"])
 async def test_cancellation_leaves_nothing(browser: FoundBrowser, traces: Traces, world: World, milestone: str) -> None:
     async def wait_for_ever() -> None:
-        async with world.window(browser, "/git/waiting", environ=traces.environ) as window:
-            await window.open()
+        async with Window(world, browser, "/git/waiting", environ=traces.environ) as window:
+            await window.opened()
             await window.until_closed()
 
     waiting = asyncio.create_task(wait_for_ever())
@@ -190,9 +187,9 @@ async def test_cancellation_leaves_nothing(browser: FoundBrowser, traces: Traces
 
 
 async def test_a_deadline_leaves_nothing_and_closing_twice_is_no_fault(traces: Traces, world: World) -> None:
-    window = world.window(chromium(), "/git/waiting", environ=traces.environ)
+    window = Window(world, chromium(), "/git/waiting", environ=traces.environ)
     async with window:
-        await window.open()
+        await window.opened()
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.3):
                 await window.until_closed()
@@ -200,21 +197,14 @@ async def test_a_deadline_leaves_nothing_and_closing_twice_is_no_fault(traces: T
         await traces.gone()
 
 
-@pytest.mark.parametrize("waits", [True, False])
-async def test_a_fault_of_the_judge_surfaces_and_its_request_goes_nowhere(
-    traces: Traces, world: World, waits: bool
-) -> None:
+async def test_a_fault_of_the_judge_surfaces_and_its_request_goes_nowhere(traces: Traces, world: World) -> None:
     def judge(query: str) -> None:
         world.milestones.reach("fault")
         raise ZeroDivisionError
 
-    async def link() -> None:
-        async with world.window(chromium(), "/git/redirect", environ=traces.environ, judge=judge) as window:
-            await window.open()
-            await world.milestones.reached("fault")
-            if waits:
-                await window.until_closed()
-
-    with pytest.raises(ZeroDivisionError):
-        await link()
+    async with Window(world, chromium(), "/git/redirect", environ=traces.environ, judge=judge) as window:
+        await window.opened()
+        await world.milestones.reached("fault")
+        with pytest.raises(ZeroDivisionError):
+            await window.until_closed()
     await traces.gone()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 from browsers.real_browsers import chromium
 from browsers.window_traces import Traces, traces
-from browsers.window_world import Console, World
+from browsers.window_world import Console, Window, World
 from msgspec.structs import replace
 
 from oauth_helper.browsers import launch
@@ -36,7 +36,7 @@ def timeouts_for(reason: str) -> Timeouts:
     match reason.partition(" within 1 seconds")[0]:
         case "did not hold the request of its self-test":
             return Timeouts(self_test=1, close=1)
-        case "did not answer Fetch.enable":
+        case "did not answer Target.setDiscoverTargets":
             return Timeouts(command=1, close=1)
         case "did not say":
             return Timeouts(endpoint=1, close=1)
@@ -58,10 +58,10 @@ def fake(family: Family, fault: str) -> FoundBrowser:
 @pytest.mark.parametrize(
     ("family", "fault", "reason"),
     [
-        (Family.CHROMIUM, "silent", "did not answer Fetch.enable within 1 seconds"),
+        (Family.CHROMIUM, "silent", "did not answer Target.setDiscoverTargets within 1 seconds"),
         (Family.CHROMIUM, "forbidden", "may not be driven: a policy of this machine forbids it"),
         (Family.CHROMIUM, "hangs-up", "closed the connection over which it is driven"),
-        (Family.CHROMIUM, "refuses", "does not do Fetch.enable as it is asked to here; it may be too old"),
+        (Family.CHROMIUM, "refuses", "does not do Target.setDiscoverTargets as it is asked to here; it may be too old"),
         (Family.FIREFOX, "silent", "did not say within 1 seconds where it can be driven"),
         (Family.FIREFOX, "stubborn", "did not say within 1 seconds where it can be driven"),
         (Family.FIREFOX, "odd-bidi-answer", ODD),
@@ -71,11 +71,11 @@ def fake(family: Family, fault: str) -> FoundBrowser:
 async def test_a_browser_that_cannot_be_driven_says_why_and_its_tab_still_waits(
     family: Family, fault: str, reason: str, world: World, traces: Traces
 ) -> None:
-    async with world.window(
-        fake(family, fault), "/git/redirect", environ=traces.environ, timeouts=timeouts_for(reason)
+    async with Window(
+        world, fake(family, fault), "/git/redirect", environ=traces.environ, timeouts=timeouts_for(reason)
     ) as window:
         with pytest.raises(NoWindowError) as caught:
-            await window.open()
+            await window.opened()
         assert caught.value.message == f"Fake {reason}"
         assert caught.value.exists
         assert traces.processes()
@@ -110,11 +110,11 @@ async def test_a_browser_that_cannot_be_driven_says_why_and_its_tab_still_waits(
 async def test_a_browser_that_is_of_no_use_at_all_says_why(
     family: Family, fault: str, reason: str, world: World, traces: Traces
 ) -> None:
-    async with world.window(
-        fake(family, fault), "/git/redirect", environ=traces.environ, timeouts=timeouts_for(reason)
+    async with Window(
+        world, fake(family, fault), "/git/redirect", environ=traces.environ, timeouts=timeouts_for(reason)
     ) as window:
         with pytest.raises(NoWindowError) as caught:
-            await window.open()
+            await window.opened()
         assert caught.value.message == f"Fake {reason}"
         assert not caught.value.exists
     await traces.gone()
@@ -122,9 +122,9 @@ async def test_a_browser_that_is_of_no_use_at_all_says_why(
 
 async def test_one_that_cannot_be_driven_is_still_noticed_when_the_user_closes_it(world: World, traces: Traces) -> None:
     browser = fake(Family.CHROMIUM, "hangs-up")
-    async with world.window(browser, "/git/redirect", environ=traces.environ, timeouts=SHORT) as window:
+    async with Window(world, browser, "/git/redirect", environ=traces.environ, timeouts=SHORT) as window:
         with pytest.raises(NoWindowError) as caught:
-            await window.open()
+            await window.opened()
         assert caught.value.exists
         [leader] = traces.leaders()
         os.kill(leader, signal.SIGTERM)
@@ -136,8 +136,8 @@ async def test_one_that_cannot_be_driven_is_still_noticed_when_the_user_closes_i
 
 async def test_one_whose_process_ends_before_all_that_it_started_has_ended(world: World, traces: Traces) -> None:
     browser = fake(Family.CHROMIUM, "outlives-itself")
-    async with world.window(browser, "/git/redirect", environ=traces.environ, timeouts=Timeouts(close=1)) as window:
-        await window.open()
+    async with Window(world, browser, "/git/redirect", environ=traces.environ, timeouts=Timeouts(close=1)) as window:
+        await window.opened()
         [leader] = traces.leaders()
         os.kill(leader, signal.SIGKILL)
         async with asyncio.timeout(10):
@@ -148,8 +148,8 @@ async def test_one_whose_process_ends_before_all_that_it_started_has_ended(world
 
 async def test_a_tab_that_is_reloaded_during_the_self_test_is_led_on_too(world: World, traces: Traces) -> None:
     browser = fake(Family.CHROMIUM, "reloads")
-    async with world.window(browser, "/git/redirect", environ=traces.environ, timeouts=Timeouts(close=1)) as window:
-        await window.open()
+    async with Window(world, browser, "/git/redirect", environ=traces.environ, timeouts=Timeouts(close=1)) as window:
+        await window.opened()
         await world.milestones.reached("both-answered")
         assert window.is_open
     await traces.gone()
@@ -157,8 +157,8 @@ async def test_a_tab_that_is_reloaded_during_the_self_test_is_led_on_too(world: 
 
 async def test_what_a_window_that_works_says_of_other_things_does_not_end_it(world: World, traces: Traces) -> None:
     browser = fake(Family.CHROMIUM, "speaks-strangely")
-    async with world.window(browser, "/git/redirect", environ=traces.environ) as window:
-        await window.open()
+    async with Window(world, browser, "/git/redirect", environ=traces.environ) as window:
+        await window.opened()
         await world.milestones.reached("spoke-strangely")
         assert window.is_open
     await traces.gone()
@@ -166,11 +166,11 @@ async def test_what_a_window_that_works_says_of_other_things_does_not_end_it(wor
 
 async def test_a_disk_that_is_full_says_so(world: World, traces: Traces) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    async with world.window(fake(Family.CHROMIUM, "silent"), "/git/redirect", environ=traces.environ) as window:
+    async with Window(world, fake(Family.CHROMIUM, "silent"), "/git/redirect", environ=traces.environ) as window:
         resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
         try:
             with pytest.raises(NoWindowError, match=r"^Fake could not be prepared \(File too large\)") as caught:
-                await window.open()
+                await window.opened()
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert not caught.value.exists
@@ -180,9 +180,9 @@ async def test_a_disk_that_is_full_says_so(world: World, traces: Traces) -> None
 @pytest.mark.parametrize("family", list(Family))
 async def test_a_program_that_is_not_there_says_so(family: Family, world: World, traces: Traces) -> None:
     browser = replace(fake(family, ""), command=("/nonexistent/browser",))
-    async with world.window(browser, "/git/redirect", environ=traces.environ, timeouts=SHORT) as window:
+    async with Window(world, browser, "/git/redirect", environ=traces.environ, timeouts=SHORT) as window:
         with pytest.raises(NoWindowError, match=r"^Fake (could not be started|ended with status)") as caught:
-            await window.open()
+            await window.opened()
     assert not caught.value.exists
     await traces.gone()
 
@@ -191,9 +191,9 @@ async def test_a_folder_that_cannot_be_made_says_so(world: World, traces: Traces
     (tmp_path / "file").touch()
     browser = replace(fake(Family.FIREFOX, "silent"), packaging=Packaging.SNAP)
     environ = traces.environ | {"HOME": str(tmp_path / "file")}
-    async with world.window(browser, "/git/redirect", environ=environ) as window:
+    async with Window(world, browser, "/git/redirect", environ=environ) as window:
         with pytest.raises(NoWindowError, match="was given no profile folder"):
-            await window.open()
+            await window.opened()
 
 
 async def test_where_policy_forbids_to_drive_chromium_its_waiting_tab_becomes_the_page(
@@ -210,9 +210,9 @@ exec {chromium().command[0]} "$@"
 """)
     wrapper.chmod(0o755)
     browser = replace(chromium(), command=(str(wrapper),))
-    async with world.window(browser, "/git/redirect", environ=traces.environ) as window:
+    async with Window(world, browser, "/git/redirect", environ=traces.environ) as window:
         with pytest.raises(NoWindowError, match="policy") as caught:
-            await window.open()
+            await window.opened()
         assert caught.value.exists
         await world.milestones.reached("start")
         world.lead(None)
@@ -221,10 +221,10 @@ exec {chromium().command[0]} "$@"
 
 
 async def test_no_secret_stands_in_what_is_shown_of_a_failure(world: World, traces: Traces) -> None:
-    window = world.window(fake(Family.FIREFOX, "too-old"), "/git/secret", environ=traces.environ, timeouts=SHORT)
+    window = Window(world, fake(Family.FIREFOX, "too-old"), "/git/secret", environ=traces.environ, timeouts=SHORT)
     async with window:
         with pytest.raises(NoWindowError) as caught:
-            await window.open()
+            await window.opened()
     shown = f"{caught.value!r} {caught.value.__cause__!r} {window!r}"
     assert not [secret for secret in ("KEY", "DONEKEY", "/git/secret", "selftest") if secret in shown]
 
@@ -242,7 +242,7 @@ async def test_without_a_supervisor_the_browser_and_its_profile_are_removed_too(
     """As on Windows, or in a frozen build."""
     monkeypatch.setattr(launch, "_CAN_SUPERVISE", False)
     browser = FoundBrowser(Family.FIREFOX, command, "Fake", Packaging.PLAIN, True)
-    async with world.window(browser, "/git/redirect", environ=traces.environ, timeouts=SHORT) as window:
+    async with Window(world, browser, "/git/redirect", environ=traces.environ, timeouts=SHORT) as window:
         with pytest.raises(NoWindowError, match=reason):
-            await window.open()
+            await window.opened()
     await traces.gone()

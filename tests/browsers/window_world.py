@@ -16,7 +16,7 @@ from oauth_helper.i18n import _
 from oauth_helper.secret import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     from oauth_helper.browsers.discovery import FoundBrowser
 
@@ -106,6 +106,32 @@ class RedirectReceiver:
         self.milestones.reach("judged")
 
 
+class Window(BrowserWindow):
+    """A headless window that is led on to a path of a world."""
+
+    def __init__(
+        self,
+        world: World,
+        browser: FoundBrowser,
+        onward: str,
+        *,
+        judge: Callable[[str], None] | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(browser, start=f"{world.origin}/start?k=KEY", headless=True, **options)
+        self._target: dict[str, Any] = {
+            "redirect_uri": world.redirect_uri,
+            "onward": Secret(world.origin + onward),
+            "judge": judge or world.receiver.judge,
+            "done": f"{world.origin}/done?k=DONEKEY",
+            "lead": world.lead,
+        }
+
+    async def opened(self) -> None:
+        """Open it as a session does."""
+        await self.open(**self._target)
+
+
 class World:
     """Listener, Git host and judge on one loopback, the console on another port."""
 
@@ -148,18 +174,6 @@ class World:
             self._lead = asyncio.get_running_loop().create_future()
         self._lead.set_result(address)
         self.milestones.reach("led")
-
-    def window(self, browser: FoundBrowser, onward: str, **more: Any) -> BrowserWindow:
-        """A headless window that is led on to a path of this world."""
-        how: dict[str, Any] = {"lead": self.lead, "judge": self.receiver.judge, "headless": True} | more
-        return BrowserWindow(
-            browser,
-            start=f"{self.origin}/start?k=KEY",
-            redirect_uri=self.redirect_uri,
-            onward=Secret(self.origin + onward),
-            done=f"{self.origin}/done?k=DONEKEY",
-            **how,
-        )
 
     def callback(self, kind: str) -> str:
         return f"{self.redirect_uri}&code={CODE}-{kind}&state={STATE}"

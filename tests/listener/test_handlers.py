@@ -395,12 +395,6 @@ async def test_a_held_address_becomes_the_page_if_the_window_fails(opened: Open)
     assert (await _where(opened, start)).startswith("/done?k=")
 
 
-async def test_there_is_no_address_before_the_listener_serves() -> None:
-    async with Listener() as listener:
-        with pytest.raises(RuntimeError, match="does not serve"):
-            listener.start()
-
-
 SCRIPT = {
     "Accept": "text/html",
     "Sec_Fetch_Site": "same-origin",

@@ -16,7 +16,6 @@ from support.command_runner import use_temporary_folder
 
 from oauth_helper import templates
 from oauth_helper.browsers.discovery import Family, choose_here
-from oauth_helper.browsers.drivers import Timeouts
 from oauth_helper.browsers.launch import driver_for, launched
 from oauth_helper.browsers.window import rejected
 from oauth_helper.errors import (
@@ -178,8 +177,8 @@ async def test_a_window_asks_for_pages_in_the_language_of_the_user(
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    address, timeouts = f"http://127.0.0.1:{runner.addresses[0][1]}/start", Timeouts()
-    driver = driver_for(browser, headless=True, platform="linux", timeouts=timeouts, language=Language.CHINESE)
+    address = f"http://127.0.0.1:{runner.addresses[0][1]}/start"
+    driver = driver_for(browser, headless=True, language=Language.CHINESE)
     try:
         async with launched(browser, driver, address, environ=os.environ):
             assert await accepted.get() == CHINESE
