@@ -42,6 +42,8 @@ from oauth_helper.values import parse_address
 
 _RESULT_SECONDS: Final = 10.0
 """How long the window shows the outcome after our end, unless the user closes it."""
+_RESULT_TIMEOUT: Final = 5.0
+"""Seconds for the window to fetch the final page."""
 _START_OVER_TIMEOUT: Final = 120.0
 """Seconds. The browser waits as long as the terminal does."""
 _OWN_BROWSER_KEY: Final = "b"
@@ -317,11 +319,12 @@ class Session:
             raise
         finally:
             await self._stop_opening()
-            shows_result = self._result_seconds and not more_to_come and receiver.way is not Way.WINDOW
-            if shows_result and self._window and self._window.is_open:
-                self._listener.expect_done()
-                if not await self._window.show(self._listener.done_address):
-                    self._result_seconds = 0
+            if self._result_seconds and not more_to_come and self._window and self._window.is_open:
+                if receiver.way is not Way.WINDOW:
+                    self._listener.expect_done()
+                    if not await self._window.show(self._listener.done_address):
+                        self._result_seconds = 0
+                await self._listener.until_sent(_RESULT_TIMEOUT)
 
     async def start_over(self, receiver: RedirectReceiver) -> None:
         """Send the tab that brought the redirect to the Git host again; open one if there is none."""
@@ -539,7 +542,7 @@ class Session:
                 self._report(Opened(browser.name))
             else:
                 receiver.visit()
-                self._report(Opened(browser.name, window=True, marked=browser.family is Family.FIREFOX))
+                self.tell(Opened(browser.name, window=True, marked=browser.family is Family.FIREFOX))
             await self._wait_until_closed(self._window)
             return True
         if self._window:

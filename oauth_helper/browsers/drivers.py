@@ -75,7 +75,7 @@ class Timeouts(Struct, frozen=True):
     close: float = 1
     """Between asking the browser to end and killing it. Most take 0.1 to 0.5, Firefox sometimes 5, which is not worth
     waiting for, as the profile is thrown away."""
-    result: float = 3
+    result: float = 5
     """Until the final page is shown in the window."""
 
 

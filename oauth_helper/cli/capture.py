@@ -94,6 +94,7 @@ def _capture(url: str | None, options: dict[str, Any], lines: EventLines | None)
         keys=reporter.keys,
         environ=user_environ(),
         has_script=options["as_events"],
+        shows_result=reporter.is_terminal and not (options["as_json"] or options["as_events"]),
         preference=language_preference(),
     )
     reporter.takes_pastes = browser_options.has_prompt

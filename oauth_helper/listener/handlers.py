@@ -192,8 +192,12 @@ class Listener:
                 break
             await asyncio.sleep(0)
         self._outcome.cancel()
-        with suppress(TimeoutError):  # The browser need not fetch the page.
-            async with asyncio.timeout(_FAREWELL):
+        await self.until_sent(_FAREWELL)
+
+    async def until_sent(self, seconds: float) -> None:
+        """Wait until all responses are sent, but no longer than that: the browser need not fetch its page."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
                 while self._to_be_sent.total():
                     self._has_answered.clear()
                     await self._has_answered.wait()
@@ -279,7 +283,7 @@ class Listener:
 
     def expect_done(self) -> None:
         """Count the final page, to which our window is sent, as a response that is still to be sent."""
-        self._promised[self._done_key] += 1
+        self._to_be_sent[self._done_key] += 1
 
     def _ignore(self, rejected: RejectedRequest) -> None:
         self._receiver.ignore(rejected)

@@ -42,7 +42,6 @@ from oauth_helper.errors import (
     UnusableAnswerError,
 )
 from oauth_helper.events import (
-    AnyOutcome,
     Captured,
     Checked,
     Deleted,
@@ -161,19 +160,6 @@ async def test_what_is_pasted_is_judged_and_the_prompt_closes_before_the_exchang
     assert await link_with(session, FakeService()) == Linked(CREATED)
     assert Captured(Way.TERMINAL) in session.told
     assert Exchanging not in told_when_closed
-
-
-async def test_the_browser_that_brought_the_redirect_gets_the_outcome_before_it_is_closed() -> None:
-    seen: list[AnyOutcome] = []
-
-    async def denies_and_waits(receiver: RedirectReceiver) -> None:
-        receiver.judge(DENIED, Way.WINDOW)
-        seen.append(await receiver.outcome())
-
-    session = FakeSession(denies_and_waits)
-    with pytest.raises(AuthorizationDeniedError):
-        await link_with(session, FakeService())
-    assert seen == [session.told[-1]]
 
 
 @pytest.mark.parametrize(
