@@ -4,8 +4,10 @@ import re
 from pathlib import Path
 
 import pytest
+from babel.messages.pofile import read_po
 from documents.documents import CHINESE, ENGLISH, IS_REWRITING, PAGES, ROOT, commands, outputs_of, text_of, with_outputs
 from support.chinese import CHINESE as CHINESE_LOCALE
+from support.message_sources import PACKAGE, english_of
 
 DOCUMENTS = [*PAGES, *(ROOT / name for name in ("SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md"))]
 BANNED = re.compile(
@@ -60,6 +62,12 @@ async def test_commands_work_and_transcripts_show_their_output(page: Path, tmp_p
 def test_english_is_plain(page: Path) -> None:
     prose = re.sub(r"^```.*?^```$|`[^`\n]+`", "", text_of(page), flags=re.MULTILINE | re.DOTALL)
     assert not BANNED.findall(prose)
+
+
+def test_messages_are_plain() -> None:
+    with (PACKAGE / "locale" / "zh_CN" / "LC_MESSAGES" / "oauth_helper.po").open("rb") as file:
+        texts = [text for message in read_po(file) for text in english_of(message)]
+    assert not [text for text in texts if BANNED.search(text)]
 
 
 def test_pictures_exist_in_light_and_dark_and_show_no_secret() -> None:
