@@ -17,7 +17,7 @@ from msgspec import Struct, field
 
 from oauth_helper.browsers.discovery import (
     Family,
-    FoundBrowser,
+    InstalledBrowser,
     choose_here,
     environment,
     why_no_browser,
@@ -108,7 +108,7 @@ class BrowserPlan(Struct, frozen=True):
 
     why: Text
     """What happens, and why, for people."""
-    windows: tuple[FoundBrowser, ...] = ()
+    windows: tuple[InstalledBrowser, ...] = ()
     """The browsers in which to try a window, best first."""
     opens_default: bool = False
     """Whether the default browser opens the listener's page."""
@@ -176,7 +176,7 @@ def _without_display(environ: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environ.items() if name not in {"DISPLAY", "WAYLAND_DISPLAY"}}
 
 
-async def _find_windows(options: BrowserOptions, no_display: Text | None) -> tuple[Sequence[FoundBrowser], Text]:
+async def _find_windows(options: BrowserOptions, no_display: Text | None) -> tuple[Sequence[InstalledBrowser], Text]:
     """Return the browsers to try; if there are none but a window is wanted, also why."""
     if not options.wants_window:
         return [], NO_TEXT
@@ -517,7 +517,7 @@ class Session:
             self._report(Opened(browser))
 
     async def _open_window(
-        self, browsers: Sequence[FoundBrowser], receiver: RedirectReceiver, redirect_uri: str
+        self, browsers: Sequence[InstalledBrowser], receiver: RedirectReceiver, redirect_uri: str
     ) -> bool:
         """Try each browser; return whether the user has, or had until closing it, a tab to continue in."""
         failures: list[Text] = []
@@ -552,7 +552,7 @@ class Session:
         self.tell(Warned(_("No dedicated window: {failures}.", failures=joined(failures))))
         return False
 
-    def _new_window(self, browser: FoundBrowser) -> tuple[BrowserWindow, EntryLink]:
+    def _new_window(self, browser: InstalledBrowser) -> tuple[BrowserWindow, EntryLink]:
         start = self._listener.start(held=True, good_once=False)
         window = BrowserWindow(
             browser,

@@ -144,7 +144,7 @@ _HEADLESS_VALUES: Final[Mapping[str, str]] = {
 """With these values no window appears."""
 
 
-class FoundBrowser(Struct, frozen=True):
+class InstalledBrowser(Struct, frozen=True):
     """An installed browser."""
 
     family: Family
@@ -301,13 +301,13 @@ def child_environment(environ: Mapping[str, str]) -> dict[str, str]:
 
 def find_browsers(
     environ: Mapping[str, str], platform: str = sys.platform, *, default: Product | None = None
-) -> list[FoundBrowser]:
+) -> list[InstalledBrowser]:
     """Return the installed browsers, best first, each product once per kind of packaging.
 
     The default browser, then the Chromium family, then Firefox; flatpaks come last, even the default one, because
     the most can go wrong with them.
     """
-    found: dict[tuple[str, Packaging], FoundBrowser] = {}
+    found: dict[tuple[str, Packaging], InstalledBrowser] = {}
     for program in _installed(environ, platform):
         if browser := _identify(program, environ, platform, default):
             found.setdefault((browser.name, browser.packaging), browser)
@@ -319,7 +319,7 @@ def find_browsers(
 
 def _identify(
     program: str, environ: Mapping[str, str], platform: str, default: Product | None = None
-) -> FoundBrowser | None:
+) -> InstalledBrowser | None:
     real = os.path.realpath(program)
     product = product_of(program) or product_of(real)
     if product is None or _is_windows_program(program, platform):
@@ -335,7 +335,7 @@ def _identify(
         elif shim := _SNAP_SHIM.match(_beginning_of(real)):
             snap = _find(shim[1].decode(), environ, platform)
             command, packaging = (snap,) if snap else (), Packaging.SNAP
-    return FoundBrowser(product.family, command, product.name, packaging, product is default) if command else None
+    return InstalledBrowser(product.family, command, product.name, packaging, product is default) if command else None
 
 
 def _is_windows_program(program: str, platform: str) -> bool:
@@ -351,7 +351,7 @@ def _beginning_of(path: str) -> bytes:
         return b""
 
 
-async def choose_here(wanted: str, environ: Mapping[str, str], platform: str = sys.platform) -> list[FoundBrowser]:
+async def choose_here(wanted: str, environ: Mapping[str, str], platform: str = sys.platform) -> list[InstalledBrowser]:
     """Return the browsers to try, best first. The desktop is asked for its default only if that may change the order.
 
     ``wanted`` is ``auto`` for all browsers, perhaps none; ``chromium`` or ``firefox`` for one family; anything else is
@@ -376,7 +376,7 @@ async def choose_here(wanted: str, environ: Mapping[str, str], platform: str = s
     return found
 
 
-def _named(wanted: str, environ: Mapping[str, str], platform: str) -> FoundBrowser:
+def _named(wanted: str, environ: Mapping[str, str], platform: str) -> InstalledBrowser:
     shown = safe_text(wanted, limit=100)
     application = ntpath.basename(wanted.rstrip("/"))
     inside = [product.app for product in PRODUCTS if product.app.startswith(f"{application}/")]

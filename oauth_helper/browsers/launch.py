@@ -24,7 +24,7 @@ from typing import Any, BinaryIO, Final, TypeVar, cast
 from oauth_helper.browsers.discovery import (
     GRAPHICAL,
     Family,
-    FoundBrowser,
+    InstalledBrowser,
     OpenCommand,
     Packaging,
     child_environment,
@@ -340,7 +340,7 @@ def remove_profile(folder: Path) -> None:
         time.sleep(0.1)  # children of a killed browser still write for a moment
 
 
-def profile_parent(browser: FoundBrowser, environ: Mapping[str, str]) -> Path:
+def profile_parent(browser: InstalledBrowser, environ: Mapping[str, str]) -> Path:
     """Return a folder for profiles that the browser can see: a snap or flatpak does not share the temporary folder.
 
     Raises:
@@ -410,7 +410,7 @@ def _sweep_one(entry: Path, *, is_old: bool) -> None:
         os.close(lock)
 
 
-def driver_for(browser: FoundBrowser, *, headless: bool = False, language: Language = Language.ENGLISH) -> Driver:
+def driver_for(browser: InstalledBrowser, *, headless: bool = False, language: Language = Language.ENGLISH) -> Driver:
     """Return the driver for ``browser``, in which pages are asked for in ``language``.
 
     Chromium is driven over a pipe if possible: nobody else can reach it.
@@ -424,7 +424,7 @@ def driver_for(browser: FoundBrowser, *, headless: bool = False, language: Langu
 
 @asynccontextmanager
 async def launched(
-    browser: FoundBrowser, driver: Driver, address: str, *, environ: Mapping[str, str]
+    browser: InstalledBrowser, driver: Driver, address: str, *, environ: Mapping[str, str]
 ) -> AsyncIterator[BrowserProcess]:
     """Start ``browser`` on a page that goes on to ``address``; at the end remove it, its children and its profile.
 
@@ -448,7 +448,7 @@ async def launched(
 
 
 def _start_in(
-    profile: Path, lock: int, browser: FoundBrowser, driver: Driver, address: str, environ: Mapping[str, str]
+    profile: Path, lock: int, browser: InstalledBrowser, driver: Driver, address: str, environ: Mapping[str, str]
 ) -> BrowserProcess:
     try:
         switches = driver.prepare(profile)

@@ -15,7 +15,7 @@ from typing import Any, Final, Self, cast
 
 from yarl import URL
 
-from oauth_helper.browsers.discovery import FoundBrowser
+from oauth_helper.browsers.discovery import InstalledBrowser
 from oauth_helper.browsers.drivers import (
     Answer,
     BrowserError,
@@ -70,7 +70,7 @@ class BrowserWindow:
 
     def __init__(
         self,
-        browser: FoundBrowser,
+        browser: InstalledBrowser,
         *,
         start: str,
         headless: bool = False,

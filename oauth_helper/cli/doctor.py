@@ -22,7 +22,7 @@ import click
 from oauth_helper.api import name_for, open_service
 from oauth_helper.browsers.discovery import (
     PRODUCTS,
-    FoundBrowser,
+    InstalledBrowser,
     default_product,
     environment,
     find_browsers,
@@ -461,7 +461,7 @@ async def _about_browsers() -> list[str]:
     return [f"place: {environment(os.environ).place}", "browsers: " + (", ".join(found) or "none found")]
 
 
-async def _about_browser(browser: FoundBrowser) -> str:
+async def _about_browser(browser: InstalledBrowser) -> str:
     # Elsewhere `--version` would open a window, or start a launcher.
     is_quick = sys.platform == "linux" and len(browser.command) == 1 and browser.packaging == "plain"
     found = (

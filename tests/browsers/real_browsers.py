@@ -8,26 +8,26 @@ from typing import TYPE_CHECKING
 import pytest
 from msgspec.structs import replace
 
-from oauth_helper.browsers.discovery import Family, FoundBrowser, Packaging
+from oauth_helper.browsers.discovery import Family, InstalledBrowser, Packaging
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def installed(which: str, folder: Path) -> FoundBrowser:
+def installed(which: str, folder: Path) -> InstalledBrowser:
     """``chromium`` over the pipe, ``chromium-over-port`` as if it came from a snap, or ``firefox``."""
     if which == "firefox":
         if not (shutil.which("firefox") or shutil.which("firefox-esr")):
             pytest.skip("Firefox is not installed")
-        return FoundBrowser(Family.FIREFOX, (_permissive_firefox(folder),), "Firefox", Packaging.PLAIN, True)
+        return InstalledBrowser(Family.FIREFOX, (_permissive_firefox(folder),), "Firefox", Packaging.PLAIN, True)
     return chromium() if which == "chromium" else replace(chromium(), packaging=Packaging.SNAP)
 
 
-def chromium() -> FoundBrowser:
+def chromium() -> InstalledBrowser:
     program = shutil.which("chromium")
     if not program:
         pytest.skip("Chromium is not installed")
-    return FoundBrowser(Family.CHROMIUM, (program, "--disable-popup-blocking"), "Chromium", Packaging.PLAIN, True)
+    return InstalledBrowser(Family.CHROMIUM, (program, "--disable-popup-blocking"), "Chromium", Packaging.PLAIN, True)
 
 
 def _permissive_firefox(folder: Path) -> str:

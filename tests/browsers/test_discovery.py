@@ -17,7 +17,7 @@ import pytest
 from oauth_helper.browsers import discovery
 from oauth_helper.browsers.discovery import (
     Family,
-    FoundBrowser,
+    InstalledBrowser,
     Packaging,
     Product,
     choose_here,
@@ -73,7 +73,7 @@ class Machine:
         monkeypatch.setattr(discovery, "registry_value", lambda key, name: self.registry.get((key, name), ""))
 
 
-def in_short(found: list[FoundBrowser]) -> list[str]:
+def in_short(found: list[InstalledBrowser]) -> list[str]:
     words = {Packaging.PLAIN: "", Packaging.SNAP: " snap", Packaging.FLATPAK: " flatpak"}
     return [f"{' '.join(one.command)}{words[one.packaging]}{' default' * one.is_default}" for one in found]
 
@@ -149,7 +149,7 @@ def test_browsers_are_found_best_first(
 def test_what_is_known_of_a_browser(monkeypatch: pytest.MonkeyPatch) -> None:
     Machine(("/usr/bin/microsoft-edge-stable",)).install(monkeypatch)
     [edge] = find_browsers(LINUX, "linux")
-    expected = FoundBrowser(
+    expected = InstalledBrowser(
         Family.CHROMIUM, ("/usr/bin/microsoft-edge-stable",), "Microsoft Edge", Packaging.PLAIN, is_default=False
     )
     assert edge == expected

@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 from support.other_users import NOBODY, acting_as_nobody, folder_of_nobody, needs_root
 
-from oauth_helper.browsers.discovery import Family, FoundBrowser, Packaging
+from oauth_helper.browsers.discovery import Family, InstalledBrowser, Packaging
 from oauth_helper.browsers.drivers import Answer, BrowserError
 from oauth_helper.browsers.launch import create_profile, driver_for, profile_parent, remove_profile, sweep
 from oauth_helper.browsers.window import hop, redirect, rejected
 
 
-def found(packaging: Packaging, *command: str) -> FoundBrowser:
-    return FoundBrowser(Family.CHROMIUM, command, "Chromium", packaging, True)
+def found(packaging: Packaging, *command: str) -> InstalledBrowser:
+    return InstalledBrowser(Family.CHROMIUM, command, "Chromium", packaging, True)
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def ended() -> int:
         ),
     ],
 )
-def test_a_packaged_browser_gets_its_profile_where_it_can_see_it(browser: FoundBrowser, folder: str) -> None:
+def test_a_packaged_browser_gets_its_profile_where_it_can_see_it(browser: InstalledBrowser, folder: str) -> None:
     assert profile_parent(browser, {"HOME": "/home/octocat"}) == Path(folder)
 
 
@@ -194,6 +194,6 @@ def test_firefox_is_started_as_each_system_wants_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, platform: str, switch: str | None
 ) -> None:
     monkeypatch.setattr(sys, "platform", platform)
-    firefox = FoundBrowser(Family.FIREFOX, ("firefox",), "Firefox", Packaging.PLAIN, True)
+    firefox = InstalledBrowser(Family.FIREFOX, ("firefox",), "Firefox", Packaging.PLAIN, True)
     usual = ["--no-remote", "--profile", str(tmp_path), "--remote-debugging-port=0"]
     assert driver_for(firefox).prepare(tmp_path) == [*usual, *([switch] if switch else [])]

@@ -18,7 +18,7 @@ from oauth_helper.browsers.drivers import Timeouts
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from oauth_helper.browsers.discovery import FoundBrowser
+    from oauth_helper.browsers.discovery import InstalledBrowser
 
 __all__ = ["traces"]
 
@@ -28,7 +28,7 @@ REAL_CONSOLE = "https://console.huaweicloud.com"
 
 
 @pytest.fixture(params=["chromium", "chromium-over-port", "firefox"])
-def browser(request: pytest.FixtureRequest, tmp_path: Path) -> FoundBrowser:
+def browser(request: pytest.FixtureRequest, tmp_path: Path) -> InstalledBrowser:
     return installed(request.param, tmp_path)
 
 
@@ -46,7 +46,7 @@ async def world(console: Console) -> AsyncIterator[World]:
 
 
 async def test_every_way_to_the_callback_is_held_and_the_console_hears_of_none(
-    browser: FoundBrowser, traces: Traces, console: Console
+    browser: InstalledBrowser, traces: Traces, console: Console
 ) -> None:
     async with World.opened(console.origin) as world:
         async with Window(world, browser, "/next", environ=traces.environ) as window:
@@ -68,7 +68,7 @@ async def test_every_way_to_the_callback_is_held_and_the_console_hears_of_none(
 
 
 async def test_a_window_is_open_however_long_the_git_host_takes_to_answer(
-    browser: FoundBrowser, traces: Traces, console: Console
+    browser: InstalledBrowser, traces: Traces, console: Console
 ) -> None:
     async with World.opened(console.origin) as world:
         async with Window(world, browser, "/when/answers", environ=traces.environ) as window:
@@ -79,7 +79,7 @@ async def test_a_window_is_open_however_long_the_git_host_takes_to_answer(
 
 
 @pytest.mark.parametrize("browser", ["chromium", "chromium-over-port"], indirect=True)
-async def test_a_console_whose_name_cannot_be_resolved_will_do(browser: FoundBrowser, traces: Traces) -> None:
+async def test_a_console_whose_name_cannot_be_resolved_will_do(browser: InstalledBrowser, traces: Traces) -> None:
     async with World.opened(REAL_CONSOLE) as world:
         async with Window(world, browser, "/git/redirect", environ=traces.environ) as window:
             await window.opened()
@@ -115,7 +115,7 @@ async def test_speculation_does_not_bring_the_code_to_the_console(traces: Traces
 
 @pytest.mark.parametrize("browser", ["chromium", "firefox"], indirect=True)
 async def test_what_a_page_asks_is_left_for_the_user_to_answer(
-    browser: FoundBrowser, traces: Traces, console: Console
+    browser: InstalledBrowser, traces: Traces, console: Console
 ) -> None:
     async with (
         World.opened(console.origin) as world,
@@ -128,7 +128,7 @@ async def test_what_a_page_asks_is_left_for_the_user_to_answer(
 
 
 async def test_what_every_user_can_read_of_a_window_bears_no_address_of_ours(
-    browser: FoundBrowser, traces: Traces, console: Console
+    browser: InstalledBrowser, traces: Traces, console: Console
 ) -> None:
     async with World.opened(console.origin) as world:
         async with Window(world, browser, "/next", environ=traces.environ) as window:
@@ -145,7 +145,7 @@ async def test_what_every_user_can_read_of_a_window_bears_no_address_of_ours(
 
 @pytest.mark.parametrize("browser", ["chromium", "firefox"], indirect=True)
 async def test_a_window_that_the_user_closes_is_noticed_at_once(
-    browser: FoundBrowser, traces: Traces, world: World
+    browser: InstalledBrowser, traces: Traces, world: World
 ) -> None:
     async with Window(world, browser, "/git/closing", environ=traces.environ) as window:
         await window.opened()
@@ -158,7 +158,7 @@ async def test_a_window_that_the_user_closes_is_noticed_at_once(
 @pytest.mark.parametrize("browser", ["chromium", "firefox"], indirect=True)
 @pytest.mark.parametrize("killed", ["browser", "supervisor"])
 async def test_a_browser_that_is_killed_is_noticed_at_once(
-    browser: FoundBrowser, traces: Traces, world: World, killed: str
+    browser: InstalledBrowser, traces: Traces, world: World, killed: str
 ) -> None:
     async with Window(world, browser, "/git/waiting", environ=traces.environ) as window:
         await window.opened()
@@ -172,7 +172,9 @@ async def test_a_browser_that_is_killed_is_noticed_at_once(
 
 @pytest.mark.parametrize("browser", ["chromium", "firefox"], indirect=True)
 @pytest.mark.parametrize("milestone", ["led", "git host"])
-async def test_cancellation_leaves_nothing(browser: FoundBrowser, traces: Traces, world: World, milestone: str) -> None:
+async def test_cancellation_leaves_nothing(
+    browser: InstalledBrowser, traces: Traces, world: World, milestone: str
+) -> None:
     async def wait_for_ever() -> None:
         async with Window(world, browser, "/git/waiting", environ=traces.environ) as window:
             await window.opened()

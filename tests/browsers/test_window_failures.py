@@ -17,7 +17,7 @@ from browsers.window_world import Console, Window, World
 from msgspec.structs import replace
 
 from oauth_helper.browsers import launch
-from oauth_helper.browsers.discovery import Family, FoundBrowser, Packaging
+from oauth_helper.browsers.discovery import Family, InstalledBrowser, Packaging
 from oauth_helper.browsers.drivers import NoWindowError, Timeouts
 
 if TYPE_CHECKING:
@@ -51,8 +51,8 @@ async def world() -> AsyncIterator[World]:
         assert console.heard == []
 
 
-def fake(family: Family, fault: str) -> FoundBrowser:
-    return FoundBrowser(family, (sys.executable, str(FAKE), fault), "Fake", Packaging.PLAIN, True)
+def fake(family: Family, fault: str) -> InstalledBrowser:
+    return InstalledBrowser(family, (sys.executable, str(FAKE), fault), "Fake", Packaging.PLAIN, True)
 
 
 @pytest.mark.parametrize(
@@ -241,7 +241,7 @@ async def test_without_a_supervisor_the_browser_and_its_profile_are_removed_too(
 ) -> None:
     """As on Windows, or in a frozen build."""
     monkeypatch.setattr(launch, "_CAN_SUPERVISE", False)
-    browser = FoundBrowser(Family.FIREFOX, command, "Fake", Packaging.PLAIN, True)
+    browser = InstalledBrowser(Family.FIREFOX, command, "Fake", Packaging.PLAIN, True)
     async with Window(world, browser, "/git/redirect", environ=traces.environ, timeouts=SHORT) as window:
         with pytest.raises(NoWindowError, match=reason):
             await window.opened()

@@ -18,7 +18,7 @@ from oauth_helper.secret import Secret
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
-    from oauth_helper.browsers.discovery import FoundBrowser
+    from oauth_helper.browsers.discovery import InstalledBrowser
 
 STATE: Final = "$2a$10$canary-state"
 CODE: Final = "canary-code"
@@ -112,7 +112,7 @@ class Window(BrowserWindow):
     def __init__(
         self,
         world: World,
-        browser: FoundBrowser,
+        browser: InstalledBrowser,
         onward: str,
         *,
         judge: Callable[[str], None] | None = None,
