@@ -83,7 +83,9 @@ async def test_a_name_that_stands_is_kept_replaced_or_refused(sandbox: Sandbox) 
     assert "of type github" in other_type.err
     replaced = await commands.run_forked(*command, "--if-exists", "replace", environ=environ)
     assert replaced.status == 0, replaced.err
-    assert 'Deleted the old authorization "my-auth".' in replaced.err
+    warning = replaced.err.index("While an authorization is replaced, builds and components")
+    deleted = replaced.err.index('Deleted the old authorization "my-auth".')
+    assert warning < deleted < replaced.err.index("Creating the authorization")
     assert len(await records(sandbox)) == 1
 
 

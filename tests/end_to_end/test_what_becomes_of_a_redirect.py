@@ -31,7 +31,7 @@ from oauth_helper.errors import DeadlineError
 from oauth_helper.receiver import RedirectReceiver
 from oauth_helper.sandbox import Sandbox
 
-KEPT = "The redirect is kept: `oauth-helper resume` finishes it"
+KEPT = "Run `oauth-helper resume` within 10 minutes to finish it."
 
 
 def taken_once(cloud: Cloud) -> Callable[[], web.Response]:
