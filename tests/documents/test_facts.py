@@ -25,7 +25,7 @@ from oauth_helper.exchange import TIMING
 from oauth_helper.models import CODE_LIFETIME, RepoType
 from oauth_helper.sandbox import Sandbox
 from oauth_helper.sandbox.faults import DURATION, Call, Kind
-from oauth_helper.settings import ENVIRONMENT
+from oauth_helper.settings import ENVIRONMENT, REGIONS
 from oauth_helper.version import VERSION
 
 DOCS = ROOT / "docs"
@@ -181,3 +181,9 @@ def test_the_apply_file_has_every_method(docs: Path) -> None:
 def test_the_settings_file_has_known_keys(docs: Path) -> None:
     (example,) = blocks("toml", text_of(docs / "settings.md"))
     assert tomllib.loads(example).keys() <= ENVIRONMENT.keys()
+
+
+@in_both_languages
+def test_the_regions_are_those_that_the_command_offers(docs: Path) -> None:
+    (listed,) = re.findall(r"ServiceStage[:：]([^.。]*)[.。]", text_of(docs / "settings.md"))
+    assert re.findall(r"[\w-]+", listed) == list(REGIONS)
