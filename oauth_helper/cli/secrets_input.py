@@ -39,7 +39,7 @@ def ask(question: Text) -> str:
         StoppedError: The user pressed Ctrl-C or Ctrl-D.
     """
     try:
-        answer: str = click.prompt(escaped(translate(question)), err=True)
+        answer: str = click.prompt(escaped(translate(question)), prompt_suffix=translate(_(": ")), err=True)
     except click.Abort:
         click.echo(err=True)  # the cursor is behind the question
         raise _interrupted() from None
@@ -52,7 +52,7 @@ def ask_for_secret(question: Text) -> Secret:
     Raises:
         StoppedError: The user pressed Ctrl-C or Ctrl-D.
     """
-    prompt = f"{escaped(translate(question))}: "
+    prompt = escaped(translate(question)) + translate(_(": "))
     try:
         if not HAS_SETTINGS:  # a Windows console
             return Secret(getpass(prompt, sys.stderr))
