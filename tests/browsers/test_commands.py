@@ -147,7 +147,7 @@ async def test_a_script_or_a_signal_closes_the_window_at_once(
         environ = commands.environ(sandbox, BROWSER="", DISPLAY=display, TMPDIR=str(temporary))
         async with terminal("link", "github", "--browser", browser, option, environ=environ) as screen:
             if status:
-                await screen.until("A window was opened")
+                await screen.until("Opened a Chromium window")
                 screen.type("\x03")
             assert await screen.ended() == status, screen.shown
     assert not list(temporary.glob("oauth-helper-*"))
