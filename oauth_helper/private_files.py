@@ -16,6 +16,10 @@ from typing import Final
 from oauth_helper.errors import MachineError
 from oauth_helper.i18n import Text, _
 
+if sys.platform != "win32":  # pragma: no branch - Windows has no such modules
+    import grp
+    import pwd
+
 MOST_BYTES: Final = 65_536
 """A file of ours is never longer."""
 ABANDONED_AFTER: Final = 60
@@ -167,9 +171,6 @@ def _unsafe_step(path: Path, seen: set[Path], *, is_parent: bool) -> Text | None
 
 
 def _is_group_ours(group_id: int) -> bool:
-    import grp  # noqa: PLC0415 - needed only where a group can write
-    import pwd  # noqa: PLC0415
-
     try:
         login = pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:  # a container may run under a number without a name

@@ -288,13 +288,12 @@ async def _ask_for_address(console: Console) -> str:
 @output_options
 def resume_command(**options: Any) -> None:  # noqa: C901 - it has many outcomes
     """Run ``oauth-helper resume``."""
-    from oauth_helper.api import open_service  # noqa: PLC0415 - see _print_all_projects()
-    from oauth_helper.browsers.launch import sweep_all  # noqa: PLC0415 - see _print_all_projects()
-    from oauth_helper.link_steps import resume_all  # noqa: PLC0415 - see _print_all_projects()
+    from oauth_helper import api, link_steps  # noqa: PLC0415 - see _print_all_projects()
+    from oauth_helper.browsers import launch  # noqa: PLC0415 - see _print_all_projects()
 
     invocation = read_settings(options)
     reporter = invocation.reporter
-    sweep_all(invocation.environ)  # a killed link has left its browser profile, whose history holds the code
+    launch.sweep_all(invocation.environ)  # a killed link has left its browser profile, whose history holds the code
     journal = Journal.of_the_user()
     pendings, problems = journal.read_all()
     for problem in problems:
@@ -309,12 +308,12 @@ def resume_command(**options: Any) -> None:  # noqa: C901 - it has many outcomes
         )
 
     def connect(target: Target) -> AbstractAsyncContextManager[ServiceStageClient]:
-        return open_service(invocation.settings, invocation.credentials, target=target)
+        return api.open_service(invocation.settings, invocation.credentials, target=target)
 
     try:
         if pendings:
             invocation.credentials  # noqa: B018 - asks outside the event loop, if it has to
-        settled = run(resume_all(pendings, journal, connect, reporter.tell)) if pendings else []
+        settled = run(link_steps.resume_all(pendings, journal, connect, reporter.tell)) if pendings else []
     except StoppedError as stopped:
         stopped.hint = _("Unfinished links are kept: run `oauth-helper resume` again.")
         raise

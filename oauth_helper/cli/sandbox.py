@@ -75,13 +75,9 @@ def sandbox_command(**options: Any) -> None:
 
 
 async def _serve(console: Console, options: Mapping[str, Any]) -> None:
-    from oauth_helper.sandbox import Sandbox  # noqa: PLC0415 - it imports aiohttp, which completion does not need
-    from oauth_helper.sandbox.faults import Fault  # noqa: PLC0415 - see above
-    from oauth_helper.sandbox.oidc import Registration  # noqa: PLC0415 - see above
+    from oauth_helper.sandbox import Sandbox, faults, oidc  # noqa: PLC0415 - it imports aiohttp
 
-    faults = [Fault.parse(value) for value in options["faults"]]
-
-    registration: Registration | None = None
+    registration = None
     given = [key for key in _REGISTRATION_KEYS if options[key] is not None]
     if 0 < len(given) < len(_REGISTRATION_KEYS):
         raise UsageError(
@@ -90,13 +86,13 @@ async def _serve(console: Console, options: Mapping[str, Any]) -> None:
         )
     if given:
         path = options["client_secret_file"]
-        registration = Registration(
+        registration = oidc.Registration(
             options["git_host"], options["client_id"], read_secret_file(path, _("client secret"))
         )
         if others_can_read(str(path)):
             console.warn(_("Others can read {path}; run: chmod 600 on it.", path=path))
     async with Sandbox(
-        faults=faults,
+        faults=[faults.Fault.parse(value) for value in options["faults"]],
         registration=registration,
         console_port=options["console_port"],
         warn=console.warn,

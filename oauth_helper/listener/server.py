@@ -31,6 +31,9 @@ from oauth_helper.events import RejectedRequest
 from oauth_helper.i18n import _
 from oauth_helper.values import BLOCKED_PORTS
 
+if sys.platform != "win32":  # pragma: no branch - Windows has no such module
+    import resource
+
 HOST: Final = "127.0.0.1"
 _BACKLOG: Final = 1024
 """Connections that wait to be accepted. If the queue is full, Linux lets a browser retry only after a second."""
@@ -155,8 +158,6 @@ class _ConnectionLimiter:
 def _open_files_limit() -> int:
     if sys.platform == "win32":  # pragma: no cover - Windows has no such limit
         return sys.maxsize
-    import resource  # noqa: PLC0415 - not on Windows
-
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     return sys.maxsize if limit == resource.RLIM_INFINITY else limit
 
