@@ -93,7 +93,7 @@ def delete_command(names: tuple[str, ...], *, yes: bool, **options: Any) -> None
         )
     names = tuple(dict.fromkeys(names))
     existing = _require_existing(names, invocation)
-    shown = ", ".join(f'"{name}"' for name in names)
+    shown = translate(_(", ")).join(translate(_('"{name}"', name=name)) for name in names)
     reporter.warn(_("Builds and components that use {names} will fail.", names=shown))
     # Not inside the event loop, which could not handle a signal meanwhile.
     if not yes and not click.confirm(escaped(translate(_("Delete {names}?", names=shown))), err=True):
