@@ -115,7 +115,7 @@ class NotOpened(Struct, frozen=True):
     """No browser was started; the user opens one of the addresses."""
 
 
-class Visited(Struct, frozen=True):
+class PageOpened(Struct, frozen=True):
     """A browser has requested an address of the listener, or a window of ours has opened."""
 
 
@@ -139,7 +139,7 @@ class Ignored(Struct, frozen=True):
     count: int  # how often something was ignored for this reason so far
 
 
-class Advised(Struct, frozen=True):
+class GuidanceDue(Struct, frozen=True):
     """The wait is long; this may be why."""
 
     guidance: Guidance
@@ -215,10 +215,10 @@ Event = (
     | Opened
     | WindowClosed
     | NotOpened
-    | Visited
+    | PageOpened
     | OpenedTwice
     | Ignored
-    | Advised
+    | GuidanceDue
     | Captured
     | Exchanging
     | Looking

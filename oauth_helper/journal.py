@@ -109,7 +109,7 @@ class Journal:
     def read_all(self) -> tuple[list[Pending], list[Text]]:
         """Return all entries, the oldest redirect first, and a message for each that cannot be read."""
         entries: list[Pending] = []
-        troubles: list[Text] = []
+        problems: list[Text] = []
         try:
             paths = self._paths()
         except MachineError as error:
@@ -121,8 +121,8 @@ class Journal:
                 if pending := _read(path):  # pragma: no branch - else another run has removed it just now
                     entries.append(pending)
             except MachineError as error:
-                troubles.append(error.message)
-        return sorted(entries, key=attrgetter("captured_at")), troubles
+                problems.append(error.message)
+        return sorted(entries, key=attrgetter("captured_at")), problems
 
     def forget_expired(self, now: datetime) -> tuple[list[Pending], list[Text]]:
         """Delete the entries of redirects that came more than 10 minutes ago; their codes are useless.

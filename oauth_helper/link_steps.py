@@ -108,7 +108,7 @@ async def link_in_browser(
                 earlier: Exchange | None = None
                 while True:
                     with run.announced(session.new_address(), receiver.request.state):
-                        async with service.kept_ready(until=session.expires_at):
+                        async with service.kept_open(until=session.expires_at):
                             redirect = await session.wait(receiver)  # 5 Wait
                     pending = _pending(request, service, redirect, existing, earlier)
                     exchange = Exchange(

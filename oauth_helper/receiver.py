@@ -24,10 +24,10 @@ from oauth_helper.events import (
     Ignored,
     OpenedTwice,
     Outcome,
+    PageOpened,
     Progress,
     Refused,
     RejectedRequest,
-    Visited,
     Way,
 )
 from oauth_helper.i18n import _
@@ -135,7 +135,7 @@ class RedirectReceiver:
         """Note that a browser has reached the listener."""
         self._is_reached = True
         if not self._redirect.done():
-            self._tell(Visited())
+            self._tell(PageOpened())
 
     def warn_of_second_use(self, listener: str) -> None:
         """Report that an address that is good once was used again, and a new address."""

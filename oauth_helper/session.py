@@ -29,7 +29,7 @@ from oauth_helper.browsers.launch import first_browser, open_default_browser, sw
 from oauth_helper.browsers.window import BrowserWindow
 from oauth_helper.environment import cannot_authorize, is_build_service
 from oauth_helper.errors import DeadlineError, NoBrowserError, OAuthHelperError, RedirectRejectedError
-from oauth_helper.events import Advised, Event, NotOpened, Opened, Opening, Waiting, Warned, Way, WindowClosed
+from oauth_helper.events import Event, GuidanceDue, NotOpened, Opened, Opening, Waiting, Warned, Way, WindowClosed
 from oauth_helper.exchange import TIMING, Tell, Timing
 from oauth_helper.i18n import N_, NO_TEXT, Language, Preference, Text, _, joined
 from oauth_helper.journal import Journal
@@ -369,7 +369,7 @@ class Session:
         for moment in self._guidance_after:
             await asyncio.sleep(began + moment - clock())
             if guidance := receiver.guidance(is_last=moment == self._guidance_after[-1]):
-                self.tell(Advised(guidance))
+                self.tell(GuidanceDue(guidance))
 
     @property
     def has_prompt(self) -> bool:

@@ -197,7 +197,7 @@ class ProgressReporter(Console):
                 if self._verbosity:
                     text = _("Ignored what is not our redirect: {reason}, {count} so far.", reason=reason, count=count)
                     self.print(text)
-            case events.Advised(guidance):
+            case events.GuidanceDue(guidance):
                 self._print_guidance(guidance)
             case events.OpenedTwice(listener):
                 text = _(
@@ -233,7 +233,7 @@ class ProgressReporter(Console):
             case events.Linked() | events.Failed():
                 self.outcome = event
             case _:
-                pass  # Deleting, Refused, Visited: a later event says what becomes of it
+                pass  # Deleting, Refused, PageOpened: a later event says what becomes of it
 
     def stop_countdown(self) -> None:
         """Remove the line that counts down."""

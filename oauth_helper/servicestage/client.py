@@ -96,14 +96,14 @@ class ServiceStageClient:
         """Host and port of the proxy through which ServiceStage is reached, if there is one."""
         return self._transport.proxy
 
-    def kept_ready(self, *, until: datetime | None = None) -> AbstractAsyncContextManager[None]:
+    def kept_open(self, *, until: datetime | None = None) -> AbstractAsyncContextManager[None]:
         """Keep a connection open for the next request, which comes before ``until``. It never raises."""
         self._needed_until = until
-        return self._transport.kept_ready()
+        return self._transport.kept_open()
 
     @property
     def must_renew_credentials(self) -> bool:
-        """Whether temporary credentials expire before the time that was given to :meth:`kept_ready`."""
+        """Whether temporary credentials expire before the time that was given to :meth:`kept_open`."""
         expires_at = self._source.expires_at if self._source else None
         return bool(expires_at and self._needed_until and expires_at < self._needed_until)
 

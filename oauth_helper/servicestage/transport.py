@@ -186,7 +186,7 @@ class Transport:
         return f"{self._proxy.url.host_subcomponent}:{self._proxy.url.port}" if self._proxy else None
 
     @asynccontextmanager
-    async def kept_ready(self) -> AsyncIterator[None]:
+    async def kept_open(self) -> AsyncIterator[None]:
         """Keep a connection open for the next request within the context; may be nested. It never raises."""
         self._waits += 1
         if self._keeping is None:

@@ -14,7 +14,6 @@ from oauth_helper.cli.progress import ProgressReporter, forwarding_text, guidanc
 from oauth_helper.environment import Environment, Place
 from oauth_helper.errors import StoppedError
 from oauth_helper.events import (
-    Advised,
     Captured,
     Checked,
     Deleted,
@@ -22,6 +21,7 @@ from oauth_helper.events import (
     Event,
     Exchanging,
     Guidance,
+    GuidanceDue,
     Joined,
     Linked,
     Opened,
@@ -56,10 +56,10 @@ def test_guidance_is_printed_while_waiting_and_not_in_quiet(
 ) -> None:
     reporter(WAITING)
     waiting = capsys.readouterr().err
-    reporter(WAITING, Advised(guidance))
+    reporter(WAITING, GuidanceDue(guidance))
     assert len(capsys.readouterr().err) > len(waiting)
-    reporter(WAITING, Advised(guidance), quiet=True)
-    reporter(Advised(guidance))
+    reporter(WAITING, GuidanceDue(guidance), quiet=True)
+    reporter(GuidanceDue(guidance))
     assert capsys.readouterr().err == ""
 
 
@@ -67,7 +67,7 @@ def test_without_a_visit_the_guidance_names_the_tunnel(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSH_CONNECTION", "198.51.100.9 40000 198.51.100.7 22")
-    reporter(WAITING, Advised(Guidance.UNREACHED))
+    reporter(WAITING, GuidanceDue(Guidance.UNREACHED))
     printed = capsys.readouterr().err
     assert "No browser has opened the page" in printed
     assert "ssh -L 4711:127.0.0.1:4711" in printed

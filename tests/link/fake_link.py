@@ -46,7 +46,7 @@ class FakeService(ServiceStageClient):
             raise error
 
     @asynccontextmanager
-    async def kept_ready(self, *, until: datetime | None = None) -> AsyncIterator[None]:
+    async def kept_open(self, *, until: datetime | None = None) -> AsyncIterator[None]:
         self.calls.append("ready")
         yield
         self.calls.append("over")

@@ -91,7 +91,7 @@ class HurriedClient(ServiceStageClient):
 
 
 class PassingSandbox(Sandbox):
-    """A sandbox whose user has consented before, and whose troubles pass with :meth:`heal`."""
+    """A sandbox whose user has consented before, and whose faults end with :meth:`heal`."""
 
     def __init__(self, faults: Iterable[Fault] = ()) -> None:
         super().__init__(decision="authorize", faults=faults, fault_duration=LATE)

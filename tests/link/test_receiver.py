@@ -6,7 +6,7 @@ from support.link_script import until
 from support.redirect_cases import REQUEST, redirect
 
 from oauth_helper.errors import RedirectRejectedError
-from oauth_helper.events import Advised, Captured, Event, Guidance, Ignored, Linked, RejectedRequest, Way
+from oauth_helper.events import Captured, Event, Guidance, GuidanceDue, Ignored, Linked, RejectedRequest, Way
 from oauth_helper.receiver import MOMENTS, RedirectReceiver
 
 FOREIGN = redirect(code="x", state="foreign")
@@ -60,7 +60,7 @@ async def test_guidance_is_given_while_the_link_waits() -> None:
 
 
 def advised(told: list[Event]) -> list[Guidance]:
-    return [event.guidance for event in told if isinstance(event, Advised)]
+    return [event.guidance for event in told if isinstance(event, GuidanceDue)]
 
 
 async def test_of_a_flood_the_first_ten_are_reported_and_the_others_once_a_second_and_before_the_redirect() -> None:

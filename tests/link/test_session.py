@@ -28,7 +28,18 @@ from oauth_helper.errors import (
     NoBrowserError,
     OAuthHelperError,
 )
-from oauth_helper.events import Captured, Failed, Linked, NotOpened, Opened, Visited, Waiting, Warned, Way, WindowClosed
+from oauth_helper.events import (
+    Captured,
+    Failed,
+    Linked,
+    NotOpened,
+    Opened,
+    PageOpened,
+    Waiting,
+    Warned,
+    Way,
+    WindowClosed,
+)
 from oauth_helper.i18n import Text, _
 from oauth_helper.link_steps import link_in_browser
 from oauth_helper.models import Authorization, LinkRequest, RepoType
@@ -242,7 +253,7 @@ async def test_the_redirect_comes_by_itself_and_the_console_sees_nothing(family:
     assert linked.authorization.repo_user == "octocat"
     assert Captured(Way.WINDOW) in told
     assert [event.window for event in told if isinstance(event, Opened)] == [True]
-    assert Visited() in told, "otherwise the user would get the guidance that no browser has reached us"
+    assert PageOpened() in told, "otherwise the user would get the guidance that no browser has reached us"
     assert not list(profiles.iterdir())
 
 

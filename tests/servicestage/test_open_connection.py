@@ -73,7 +73,7 @@ def endpoint(tmp_path: Path) -> Endpoint:
 
 async def test_a_post_uses_the_open_connection_on_which_nothing_was_sent(endpoint: Endpoint) -> None:
     async with endpoint.connected() as connection:
-        async with connection.kept_ready():
+        async with connection.kept_open():
             await endpoint.handshakes(1)
             assert endpoint.server.heads == []
         await connection.request("POST", "/x", body=b"{}")
@@ -86,7 +86,7 @@ async def test_it_is_replaced_every_25_seconds_and_the_old_one_is_closed(
     assert transport.RENEWAL == 25
     monkeypatch.setattr(transport, "RENEWAL", 0.02)
     async with endpoint.connected() as connection:
-        async with connection.kept_ready():
+        async with connection.kept_open():
             await endpoint.handshakes(4)
             async with endpoint.came:
                 await endpoint.came.wait_for(lambda: endpoint.ended >= 3)
@@ -99,7 +99,7 @@ async def test_no_request_is_sent_on_a_connection_from_before_the_machine_slept(
     endpoint: Endpoint, asleep: float, connections: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with endpoint.connected() as connection:
-        async with connection.kept_ready():
+        async with connection.kept_open():
             await endpoint.handshakes(1)
             assert connection._opening
             await asyncio.wait({connection._opening})
@@ -112,15 +112,15 @@ async def test_no_request_is_sent_on_a_connection_from_before_the_machine_slept(
 async def test_the_connection_of_the_last_call_is_kept_and_nested_waits_share_it(endpoint: Endpoint) -> None:
     async with endpoint.connected() as connection:
         await connection.request("GET", "/x")
-        async with connection.kept_ready():
-            async with connection.kept_ready():
+        async with connection.kept_open():
+            async with connection.kept_open():
                 await asyncio.sleep(0)
             await connection.request("POST", "/x", body=b"{}")
     assert len(endpoint.writers) == 1
 
 
 async def test_no_task_remains(endpoint: Endpoint) -> None:
-    async with endpoint.connected() as connection, connection.kept_ready():
+    async with endpoint.connected() as connection, connection.kept_open():
         await endpoint.handshakes(1)
     assert not [task for task in asyncio.all_tasks() if task.get_name() == "open connection"]
 
@@ -128,7 +128,7 @@ async def test_no_task_remains(endpoint: Endpoint) -> None:
 async def test_an_endpoint_that_is_down_is_reported_by_the_request(endpoint: Endpoint) -> None:
     async with endpoint.connected() as connection:
         endpoint.server.stop_listening()
-        async with connection.kept_ready():
+        async with connection.kept_open():
             await asyncio.sleep(0)
             with pytest.raises(UnreachableError) as raised:
                 await connection.request("POST", "/x", body=b"{}")
@@ -138,7 +138,7 @@ async def test_an_endpoint_that_is_down_is_reported_by_the_request(endpoint: End
 async def test_a_post_on_a_connection_that_breaks_is_not_sent_again(endpoint: Endpoint) -> None:
     endpoint.answer = reset
     async with endpoint.connected() as connection:
-        async with connection.kept_ready():
+        async with connection.kept_open():
             await endpoint.handshakes(1)
         with pytest.raises(UnreachableError) as raised:
             await connection.request("POST", "/x", body=b"{}")

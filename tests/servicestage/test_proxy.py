@@ -148,7 +148,7 @@ async def test_the_open_connection_uses_the_proxy(certified: Certified, monkeypa
         monkeypatch.setenv("HTTPS_PROXY", f"http://someone:passw%2Frd@127.0.0.1:{proxy.port}")
         async with client(f"https://{NAME}", ca_bundle) as service:
             for _ in range(2):
-                async with service.kept_ready():
+                async with service.kept_open():
                     await asyncio.sleep(0)
                 await service.list_authorizations()
     assert len(proxy.heads) == 1

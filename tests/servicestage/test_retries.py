@@ -107,8 +107,8 @@ async def test_a_call_that_is_answered_at_the_second_time_succeeds(
     assert Counter(one.target for one in server.received) == dict.fromkeys(answers, 2)
 
 
-@pytest.mark.parametrize("trouble", ["end", "reset", "half", "stalled body"])
-async def test_a_connection_that_breaks_is_no_reason_to_give_up(trouble: str) -> None:
+@pytest.mark.parametrize("failure", ["end", "reset", "half", "stalled body"])
+async def test_a_connection_that_breaks_is_no_reason_to_give_up(failure: str) -> None:
     connections = 0
 
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -118,11 +118,11 @@ async def test_a_connection_that_breaks_is_no_reason_to_give_up(trouble: str) ->
         # aiohttp itself repeats a GET whose connection ends before the answer.
         if connections > 4:
             writer.write(json_answer(b'{"url": "https://github.com/"}'))
-        elif trouble == "half":
+        elif failure == "half":
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 30\r\n\r\n{")
-        elif trouble == "reset":
+        elif failure == "reset":
             reset(writer)
-        elif trouble == "stalled body":
+        elif failure == "stalled body":
             writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{")
         await writer.drain()
 

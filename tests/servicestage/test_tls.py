@@ -114,7 +114,7 @@ def bundle(tmp_path: Path) -> str:
     ],
     ids=["unknown authority", "expired", "another name", "plain http"],
 )
-async def test_the_hint_fits_the_trouble_with_tls(
+async def test_the_hint_fits_the_tls_failure(
     server: object, is_trusted: bool, message: str, hint: str, bundle: str
 ) -> None:
     assert callable(server)

@@ -282,7 +282,7 @@ async def test_temporary_keys_that_expire_before_the_deadline_are_fetched_again_
             source = find_credentials(server.environ | environ)
             async with ServiceStageClient(server.endpoint, project_id=PROJECT, credentials=source) as service:
                 await service.list_authorizations()
-                async with service.kept_ready(until=datetime.now(UTC) + timedelta(minutes=10)):
+                async with service.kept_open(until=datetime.now(UTC) + timedelta(minutes=10)):
                     pass
                 assert service.must_renew_credentials is (len(set(expected)) == 2)
                 await service.renew_credentials()
@@ -301,7 +301,7 @@ async def test_if_renewing_fails_the_earlier_keys_stay_in_use() -> None:
         source = find_credentials(server.environ | environ)
         async with ServiceStageClient(server.endpoint, project_id=PROJECT, credentials=source) as service:
             server.failing = {"/v5/agencies/assume-with-oidc": (403, {})}
-            async with service.kept_ready(until=datetime.now(UTC) + timedelta(minutes=10)):
+            async with service.kept_open(until=datetime.now(UTC) + timedelta(minutes=10)):
                 await service.renew_credentials()
             await service.list_authorizations()
         assert server.used == ["OIDC-1"]
