@@ -8,7 +8,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import redirect_stderr, suppress
+from contextlib import contextmanager, redirect_stderr, suppress
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from importlib import import_module
@@ -30,7 +30,9 @@ from click.shell_completion import (
 from oauth_helper.cli.console import Console, drain_writers, print_text, translate, use_language
 from oauth_helper.cli.help import Choice, Command, InvalidValue, Option, command
 from oauth_helper.cli.options import output_options
+from oauth_helper.cli.output import EventLines
 from oauth_helper.errors import MachineError, OAuthHelperError, StoppedError, UsageError, safe_traceback
+from oauth_helper.events import Failed
 from oauth_helper.i18n import Text, _, enumerated
 from oauth_helper.journal import Journal
 from oauth_helper.secret import escaped, is_plain_word
@@ -60,6 +62,22 @@ def print_error(error: OAuthHelperError, *, as_json: bool, trace: bool = False) 
         console.print_dim(enumerated([each for each in (error.code, request_id) if each]))
     if as_json:
         console.print_lines([json.dumps({"error": error.to_json()})])
+
+
+@contextmanager
+def failure_as_last_event(lines: EventLines | None) -> Iterator[None]:
+    """Turn any exception into an error of ours, and write that as the last event."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except (Exception, KeyboardInterrupt) as exception:
+        error = error_for(exception)
+        if lines:
+            lines.tell(Failed(error))
+        if error is exception:
+            raise
+        raise error from exception
 
 
 def error_for(exception: BaseException) -> OAuthHelperError:

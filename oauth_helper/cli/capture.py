@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import click
 
-from oauth_helper.cli.app import error_for
+from oauth_helper.cli.app import failure_as_last_event
 from oauth_helper.cli.console import language_preference, print_text, user_environ
 from oauth_helper.cli.help import command, option
 from oauth_helper.cli.options import BROWSER_OPTION, EVENTS_OPTION, PORT_OPTION, output_options, run, timeout_option
@@ -16,7 +16,7 @@ from oauth_helper.cli.output import EventLines, print_json
 from oauth_helper.cli.progress import ProgressReporter
 from oauth_helper.cli.secrets_input import ask, can_ask, read_file_or_stdin
 from oauth_helper.errors import UsageError
-from oauth_helper.events import Event, Failed
+from oauth_helper.events import Event
 from oauth_helper.i18n import _
 from oauth_helper.redirect import AuthorizationRequest, AuthorizationResponse
 from oauth_helper.settings import Sources, UnreadableFileError, resolve_settings
@@ -47,17 +47,8 @@ _VARIABLES: Final = ("OAUTH_HELPER_BROWSER", "OAUTH_HELPER_TIMEOUT")
 def capture_command(url: str | None, **options: Any) -> None:
     """Run ``oauth-helper capture``."""
     lines = EventLines() if options["as_events"] else None
-    try:
+    with failure_as_last_event(lines):
         response = _capture(url, options, lines)
-    except (BrokenPipeError, SystemExit):
-        raise
-    except (Exception, KeyboardInterrupt) as exception:
-        error = error_for(exception)
-        if lines:
-            lines.tell(Failed(error))
-        if error is exception:
-            raise
-        raise error from exception
     if lines:
         lines.check()
     elif options["as_json"]:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import click
 
-from oauth_helper.cli.app import error_for
+from oauth_helper.cli.app import failure_as_last_event
 from oauth_helper.cli.console import language_preference, translate
 from oauth_helper.cli.help import WITHOUT_BROWSER, Choice, command, option
 from oauth_helper.cli.options import (
@@ -91,7 +91,7 @@ _BROWSER_KEYS: Final = ("browser", "no_browser", "port", "tag", "timeout", "sand
 def link_command(repo_type: str | None, **options: Any) -> None:
     """Run ``oauth-helper link``."""
     lines = EventLines() if options["as_events"] else None
-    try:
+    with failure_as_last_event(lines):
         repo_type = repo_type or _ask_for_repo_type(may_ask=may_ask(options))
         _check_options(RepoType(repo_type), options)
         invocation = read_settings(options)
@@ -99,15 +99,6 @@ def link_command(repo_type: str | None, **options: Any) -> None:
             text = _("While an authorization is replaced, builds and components that use it fail.")
             invocation.reporter.warn(text)
         linked = _link(RepoType(repo_type), options, invocation, lines)
-    except (BrokenPipeError, SystemExit):
-        raise
-    except (Exception, KeyboardInterrupt) as exception:
-        error = error_for(exception)
-        if lines:
-            lines.tell(Failed(error))
-        if error is exception:
-            raise
-        raise error from exception
     if lines:
         lines.check()
         return
