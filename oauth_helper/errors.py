@@ -136,14 +136,16 @@ class AuthorizationDeniedError(OAuthHelperError):
         self.error: str = safe_text(error, limit=64)
         """RFC 6749's error code, such as ``access_denied``."""
         self.description: str = safe_text(description)
-        if self.error == "access_denied":
+        if is_link and self.error == "access_denied":
             message = _("You denied access")
-        elif is_link:
-            message = _("The Git host refused the authorization ({error})", error=self.error)
         else:
-            message = _("The provider refused the authorization ({error})", error=self.error)
-        if self.description and self.error != "access_denied":
-            message = _("{message}: {detail}", message=message, detail=self.description.rstrip("."))
+            message = (
+                _("The Git host refused the authorization ({error})", error=self.error)
+                if is_link
+                else _("The provider refused the authorization ({error})", error=self.error)
+            )
+            if self.description:
+                message = _("{message}: {detail}", message=message, detail=self.description.rstrip("."))
         super().__init__(message, hint=hint)
         if is_link:
             self.say_that_nothing_was_created()
