@@ -104,11 +104,12 @@ class Search(Struct):
             return self.source
         if self.error:
             raise self.error
+        no_variable = _("the environment: no variable of credentials is set")
         hint = _(
             "Set HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK (an access key: console, My Credentials, Access Keys), or "
             "OAUTH_HELPER_TOKEN (an IAM token). To try without an account, add --sandbox to `link`. Looked in: "
             "{reasons}.",
-            reasons=joined([_("the environment: no variable of credentials is set"), *self.reasons]),
+            reasons=joined([no_variable, *self.reasons]),
         )
         if self.unused:
             hint += _(" Set, but not used: {names}.", names=joined(self.unused))

@@ -203,7 +203,7 @@ async def has_no_browser(receiver: RedirectReceiver) -> None:
 @pytest.mark.parametrize(
     ("user", "kind", "status", "words"),
     [
-        (denies_twice, AuthorizationDeniedError, 4, "no thanks"),
+        (denies_twice, AuthorizationDeniedError, 4, "You denied access"),
         (has_no_browser, NoBrowserError, 9, "none"),
         (does_nothing, DeadlineError, 5, "Timed out waiting for you to authorize (0.2 s)"),
     ],
@@ -439,7 +439,7 @@ async def test_a_direct_link_checks_the_name_and_opens_no_browser(
 @pytest.mark.parametrize(
     ("credential", "words"),
     [
-        (TOKEN, "comes from its official site"),
+        (TOKEN, "repo and admin:repo_hook"),
         (PersonalToken(Secret("planted-token"), "https://git.example"), "--host"),
         (UserPassword("octocat", Secret("planted-password")), "API token only"),
     ],

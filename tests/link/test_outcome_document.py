@@ -41,7 +41,7 @@ def test_an_error_arrives_as_it_was(error_class: type[OAuthHelperError], data: s
 def test_hostile_text_arrives_as_one_line_without_controls(text: str) -> None:
     error = error_in(write_outcome(Failed(RefusedError(Text(text), hint=Text(text), code=text, request_id=text))))
     texts = [value for value in vars(error).values() if isinstance(value, str)]
-    assert len(texts) == 4
+    assert len(texts) == 5
     assert all(shown.isprintable() for shown in (*texts, str(error)))
 
 

@@ -94,7 +94,7 @@ async def test_cancelling_is_a_denial(host: Host) -> None:
         assert (await delivered(redirect, environ)).status == 4
         end = await script.ended()
     assert end.status == 4
-    assert "access_denied" in end.err
+    assert "You denied access" in end.err
     assert "End-User aborted interaction" in end.err
     assert await records(host.sandbox) == []
 

@@ -75,7 +75,7 @@ async def test_a_window_captures_the_redirect(family: Family, profiles: Path) ->
 async def test_cancelling_in_a_window_is_a_denial(family: Family, profiles: Path) -> None:
     await program_of(family)
     async with oidc_provider(hand="cancel") as provider, Sandbox(registration=provider.registration) as sandbox:
-        with pytest.raises(AuthorizationDeniedError, match="End-User aborted interaction") as denied:
+        with pytest.raises(AuthorizationDeniedError, match="You denied access") as denied:
             await link(sandbox, family, RecordedEvents())
         assert sandbox.console.requests == 0
     assert denied.value.exit_status == 4

@@ -24,7 +24,7 @@ from oauth_helper.sandbox import Sandbox
 
 pytestmark = needs_root
 
-ALREADY_OPENED = "warning: The page was already opened"
+ALREADY_OPENED = "warning: The page is already open"
 
 
 @pytest.fixture

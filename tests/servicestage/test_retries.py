@@ -202,7 +202,8 @@ async def test_the_hint_says_how_long_to_wait(header: str | None, text: str, cod
     busy = answering({"error_code": code, "error_msg": text}, 429, {"Retry-After": header} if header else {})
     async with FakeServiceStage(busy) as server:
         end = await commands.run("list", environ=of_this_server(server.endpoint))
-    assert (end.status, end.err.splitlines()[-1]) == (7, f"hint: {hint}")
+    assert end.status == 7
+    assert f"hint: {hint}" in end.err.splitlines()
     assert len(server.received) == 1
 
 

@@ -120,7 +120,7 @@ async def test_the_hint_fits_the_tls_failure(
     assert callable(server)
     async with server() as fake:
         end = await run(f"https://127.0.0.1:{fake.port}", "list", *(["--ca-bundle", bundle] if is_trusted else []))
-    error, guidance = end.err.splitlines()
+    error, guidance, *_code = end.err.splitlines()
     assert end.status == 7
     assert message in error
     assert hint in guidance
@@ -218,7 +218,7 @@ async def test_an_answer_of_another_server_is_told_in_its_own_words(
 
     async with FakeServiceStage(answer) as fake:
         end = await run(fake.endpoint, "list")
-    error, guidance = end.err.splitlines()
+    error, guidance, *_code = end.err.splitlines()
     assert end.status == (6 if status >= 400 else 7)
     assert message in error
     assert hint in guidance
