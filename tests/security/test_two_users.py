@@ -173,7 +173,8 @@ async def test_a_window_shows_another_user_nothing_and_cannot_be_taken_over(mach
     machine.skip_if_processes_are_hidden()
     program = machine.headless(machine.first, browser)
     display = machine.first.runtime / "wayland-1"
-    async with Sandbox() as sandbox, await asyncio.start_unix_server(lambda _reader, writer: writer.close(), str(display)):
+    server = await asyncio.start_unix_server(lambda _reader, writer: writer.close(), str(display))
+    async with Sandbox() as sandbox, server:
         display.chmod(0o777)
         environ = machine.environ(machine.first, sandbox, WAYLAND_DISPLAY="wayland-1")
         async with linking(machine, environ, "--browser", program) as script:
