@@ -9,6 +9,7 @@ from oauth_helper.credentials import AccessKey, Credentials, CredentialSource, I
 from oauth_helper.errors import CredentialsError
 from oauth_helper.i18n import Text, _
 from oauth_helper.secret import Secret
+from oauth_helper.values import FileValues
 
 if TYPE_CHECKING:  # it imports aiohttp, which help and completion do not need
     from oauth_helper.servicestage.iam import Iam
@@ -102,7 +103,9 @@ class AssumedAgency(CredentialSource):
             _("{base}, then HW_ASSUME_ROLE_*", base=base.found_in),
             _("agency {agency} of {account}, assumed with {base}", agency=agency, account=name, base=base.identity),
         )
-        self.file, self.variables, self.defaults = base.file, base.variables, base.defaults
+        self.file: str | None = base.file
+        self.variables: Mapping[str, tuple[str, ...]] = base.variables
+        self.defaults: FileValues | None = base.defaults
         self._base, self._agency, self._account, self._seconds = base, agency, account, seconds
         if isinstance(base, UserCredentials):
             base.of_account = True

@@ -223,7 +223,7 @@ class Session:
         self.timing: Timing = timing
         self.tell: Tell = tell
         self._guidance_after = guidance_after
-        self.expires_at = datetime.max.replace(tzinfo=UTC)
+        self.expires_at: datetime = datetime.max.replace(tzinfo=UTC)
         self._options = options
         self._is_shared = is_shared
         self._listener: Listener

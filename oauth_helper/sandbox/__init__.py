@@ -104,9 +104,9 @@ class Sandbox:
     console_port: int | None = None
     warn: Warn = lambda _text: None
 
-    region: ClassVar = "sandbox-1"
+    region: ClassVar[str] = "sandbox-1"
     """The name under which IAM knows the project."""
-    git_user: ClassVar = LOGIN
+    git_user: ClassVar[str] = LOGIN
     """The Git host's user, for links with a password; at CodeArts behind ``ACCOUNT/``."""
 
     def __post_init__(self) -> None:
@@ -123,6 +123,13 @@ class Sandbox:
         """May do everything except list the authorizations (403)."""
         self.token: IamToken = IamToken(secrets.token_urlsafe(48))
         """May do everything, and does not expire."""
+        self.endpoint: str
+        self.iam_endpoint: str
+        self.console: Console
+        """Counts the requests that reach it."""
+        self.personal_token: Secret
+        self.git_password: Secret
+        self.expire: Callable[[str], None]
         self.user: IamUser = IamUser("sandbox-user", Secret(secrets.token_urlsafe(18)), "sandbox-account")
         """The user for whom IAM issues tokens."""
 
@@ -148,7 +155,6 @@ class Sandbox:
             ports = [stack.enter_context(closing(open_port(number))) for number in numbers]
             self.endpoint, self.iam_endpoint, git_address, console_address = (address_of(port) for port in ports)
             self.console = Console(console_address)
-            """Counts the requests that reach it."""
             git_host = GitHost(git_address, self.now, self.code_lifetime, self.decision)
             self.personal_token, self.git_password = git_host.personal_token, git_host.password
             server: GitHost | OidcProvider = git_host

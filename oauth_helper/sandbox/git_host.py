@@ -219,7 +219,8 @@ class GitHost:
         # The form repeats the request in hidden fields; a script may leave it in the address (section 3.1).
         form = {name: value for name, value in (await request.post()).items() if isinstance(value, str)}
         parameters = {**request.query, **form}
-        if refusal := self._refuse(request, parameters):
+        # In aiohttp 3.11 a response is a mapping, and an empty one is false.
+        if (refusal := self._refuse(request, parameters)) is not None:
             return refusal
         application = self._applications[parameters["client_id"]]
         match self._decision if request.method == "GET" else form.get("decision", ""):
