@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import select
+import signal
 import sys
 from getpass import getpass
 from pathlib import Path
@@ -33,17 +35,18 @@ def can_ask() -> bool:
 
 
 def ask(question: Text) -> str:
-    """Ask on the terminal.
+    """Ask on the terminal until there is an answer.
 
     Raises:
         StoppedError: The user pressed Ctrl-C or Ctrl-D.
     """
     try:
-        answer: str = click.prompt(escaped(translate(question)), prompt_suffix=translate(_(": ")), err=True)
-    except click.Abort:
+        while True:
+            if answer := _read_line(_prompt(question)):
+                return answer
+    except (EOFError, KeyboardInterrupt):
         click.echo(err=True)  # the cursor is behind the question
         raise _interrupted() from None
-    return answer
 
 
 def ask_for_secret(question: Text) -> Secret:
@@ -52,22 +55,47 @@ def ask_for_secret(question: Text) -> Secret:
     Raises:
         StoppedError: The user pressed Ctrl-C or Ctrl-D.
     """
-    prompt = escaped(translate(question)) + translate(_(": "))
     try:
         if not HAS_SETTINGS:  # a Windows console
-            return Secret(getpass(prompt, sys.stderr))
+            return Secret(getpass(_prompt(question), sys.stderr))
         with hidden_typing(sys.stdin.fileno()):
             while True:
-                click.echo(prompt, err=True, nl=False)
-                line = sys.stdin.readline()
+                answer = _read_line(_prompt(question))
                 click.echo(err=True)  # the line break that was typed is not shown
-                if not line:  # Ctrl-D
-                    break
-                if answer := line.rstrip("\r\n"):
+                if answer:
                     return Secret(answer)
     except (EOFError, KeyboardInterrupt):
         click.echo(err=True)
-    raise _interrupted()
+        raise _interrupted() from None
+
+
+def _prompt(question: Text) -> str:
+    return escaped(translate(question)) + translate(_(": "))
+
+
+def _read_line(prompt: str) -> str:
+    """Read a line of the terminal without its line break.
+
+    Raises:
+        EOFError: The user pressed Ctrl-D.
+    """
+    click.echo(prompt, err=True, nl=False)
+    if HAS_SETTINGS:
+        # Python runs a signal handler only between two of its instructions. If Ctrl-C came between the last one and a
+        # blocking read, Python would notice it after the next line. select() returns at once then.
+        woken, waking = os.pipe()
+        os.set_blocking(waking, False)
+        previous = signal.set_wakeup_fd(waking, warn_on_full_buffer=False)
+        try:
+            select.select([sys.stdin, woken], [], [])
+        finally:
+            signal.set_wakeup_fd(previous)
+            os.close(woken)
+            os.close(waking)
+    line = sys.stdin.readline()
+    if not line:
+        raise EOFError
+    return line.rstrip("\r\n")
 
 
 def _interrupted() -> StoppedError:
