@@ -7,21 +7,20 @@ import termios
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from unittest.mock import patch
 
 import pytest
 from support.redirect_cases import REQUEST, STATE, redirect
 
+from oauth_helper import terminal_prompt
 from oauth_helper.errors import RedirectRejectedError
-from oauth_helper.terminal_prompt import PromptTiming, TerminalPrompt
+from oauth_helper.terminal_prompt import TerminalPrompt
 
 CODE = "0123456789planted-code9876543210"
 ADDRESS = redirect(code=CODE, state=STATE)
 CODE_LAST = redirect(state=STATE, code=CODE)
 FOREIGN = redirect(code=CODE, state="$2a$10$foreign")
-
 ON, OFF = b"\x1b[?2004h", b"\x1b[?2004l"
-
-HASTE = PromptTiming(quiet=0.05, reminder=0.3, end_of_paste=0.3)
 
 
 def bracketed(text: str) -> bytes:
@@ -38,23 +37,21 @@ class RedirectReceiver:
 
     def offer(self, text: str) -> None:
         self.offered.append(text)
-        try:
-            self.codes.append(REQUEST.judge(text).code.reveal())
-        except RedirectRejectedError as rejected:
-            self.rejected = rejected
-            raise
-        self.said.put_nowait("taken")
+        self.codes.append(REQUEST.judge(text).code.reveal())
 
     async def hears(self, *lines: str) -> None:
         async with asyncio.timeout(10):
             assert [await self.said.get() for _ in lines] == list(lines)
 
+    async def hears_received(self, count: int = len(ADDRESS)) -> None:
+        await self.hears(f"received {count} characters")
+
     async def hears_rejection(self) -> None:
         async with asyncio.timeout(10):
-            assert await self.said.get() == f"{self.rejected.message}. {self.rejected.hint}"
-
-    def heard_nothing_more(self) -> bool:
-        return self.said.empty()
+            said = await self.said.get()
+        with pytest.raises(RedirectRejectedError) as rejected:
+            REQUEST.judge(self.offered[-1])
+        assert said == f"{rejected.value.message}. {rejected.value.hint}"
 
 
 class Terminal:
@@ -66,9 +63,8 @@ class Terminal:
         self.found = termios.tcgetattr(self.theirs)
 
     def close(self) -> None:
-        for fd in (self.ours, self.theirs):
-            if fd >= 0:
-                os.close(fd)
+        for fd in {self.ours, self.theirs} - {-1}:
+            os.close(fd)
 
     def hang_up(self) -> None:
         os.close(self.ours)
@@ -88,7 +84,7 @@ class Terminal:
             await asyncio.to_thread(time.sleep, 0.002)  # a terminal has no event for "all was read"
 
     async def has_arrived(self) -> None:
-        """Wait until what was typed is there to be read: the system hands it over in a while of its own."""
+        """Wait until what was typed can be read."""
         assert (await asyncio.to_thread(select.select, [self.theirs], [], [], 10))[0]
 
     def shown_to_the_end(self) -> bytes:
@@ -126,25 +122,19 @@ def standard_input(terminal: Terminal) -> Iterator[None]:
 
 @asynccontextmanager
 async def prompting(
-    terminal: Terminal, receiver: RedirectReceiver, timing: PromptTiming = HASTE
-) -> AsyncIterator[TerminalPrompt]:
-    async with TerminalPrompt(
-        offer=receiver.offer,
-        say=receiver.said.put_nowait,
-        fd=terminal.theirs,
-        timing=timing,
-        environ={"TERM": "xterm"},
-    ) as prompt:
-        yield prompt
+    terminal: Terminal, receiver: RedirectReceiver, *, quiet: float = 0.05, term: str = "xterm"
+) -> AsyncIterator[None]:
+    times = patch.multiple(terminal_prompt, QUIET=quiet, REMINDER=0.3, END_OF_PASTE=0.3)
+    with times, patch.dict(os.environ, TERM=term):
+        async with TerminalPrompt(offer=receiver.offer, say=receiver.said.put_nowait, fd=terminal.theirs):
+            yield
 
 
 @pytest.fixture
 def terminal() -> Iterator[Terminal]:
     terminal = Terminal()
-    try:
-        yield terminal
-    finally:
-        terminal.close()
+    yield terminal
+    terminal.close()
 
 
 @pytest.fixture
