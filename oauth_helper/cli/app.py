@@ -8,11 +8,10 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stderr, suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from importlib import import_module
-from io import StringIO
 from itertools import takewhile
 from typing import Any, Final, TextIO
 
@@ -24,10 +23,10 @@ from click.shell_completion import (
     ShellComplete,
     ZshComplete,
     add_completion_class,
-    get_completion_class,
+    shell_complete,
 )
 
-from oauth_helper.cli.console import Console, drain_writers, print_text, translate, use_language
+from oauth_helper.cli.console import Console, choose_language, drain_writers, print_text, style, translate
 from oauth_helper.cli.help import Choice, Command, InvalidValue, Option, command
 from oauth_helper.cli.options import output_options
 from oauth_helper.cli.output import EventLines
@@ -41,6 +40,8 @@ from oauth_helper.version import VERSION
 with suppress(ImportError):  # Windows has none
     import resource
 
+_NAME: Final = "oauth-helper"
+_COMPLETION_VARIABLE: Final = "_OAUTH_HELPER_COMPLETE"
 _DISK_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 _MACHINE: Final = _DISK_FULL | {
     *(errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EROFS, errno.EACCES, errno.EPERM),
@@ -59,7 +60,8 @@ def print_error(error: OAuthHelperError, *, as_json: bool, trace: bool = False) 
     console.print_error(error.message, error.hint)
     if not as_json and (error.code or error.request_id):
         request_id = error.request_id and _("request id {request_id}", request_id=error.request_id)
-        console.print_dim(enumerated([each for each in (error.code, request_id) if each]))
+        details = translate(enumerated([each for each in (error.code, request_id) if each]))
+        console.print_lines([style(escaped(details), console.stream, dim=True)])
     if as_json:
         console.print_lines([json.dumps({"error": error.to_json()})])
 
@@ -82,23 +84,19 @@ def failure_as_last_event(lines: EventLines | None) -> Iterator[None]:
 
 def error_for(exception: BaseException) -> OAuthHelperError:
     """Return our error for any exception: itself if it is ours, else Ctrl-C, a limit of this machine, or a fault."""
-    members = list(_members(exception))
-    if ours := next((member for member in members if isinstance(member, OAuthHelperError)), None):
+    everything = list(_flattened(exception))
+    if ours := next((each for each in everything if isinstance(each, OAuthHelperError)), None):
         return ours
-    match exception:
-        case click.ClickException():
-            return _usage_error(exception)
-        case click.Abort() | KeyboardInterrupt():
-            return StoppedError(_("Cancelled"))
-        case OSError() if exception.errno in _DISK_FULL:
-            return MachineError(
-                _("The result could not be written: {strerror}", strerror=exception.strerror),
-                hint=_("Everything else was done: see `oauth-helper list`."),
-            )
-        case _:
-            pass
-    lacks = (_lack(cause) for each in members for cause in (each, each.__cause__))
-    if lack := next(filter(None, lacks), None):
+    if isinstance(exception, click.ClickException):
+        return _usage_error(exception)
+    if isinstance(exception, KeyboardInterrupt | click.Abort):
+        return StoppedError(_("Cancelled"))
+    if isinstance(exception, OSError) and exception.errno in _DISK_FULL:
+        return MachineError(
+            _("The result could not be written: {strerror}", strerror=exception.strerror),
+            hint=_("Everything else was done: see `oauth-helper list`."),
+        )
+    if lack := next(filter(None, map(_lack, everything)), None):
         error: OAuthHelperError = MachineError(
             _("The system refused something that is needed: {lack}", lack=lack),
             hint=_(
@@ -112,15 +110,15 @@ def error_for(exception: BaseException) -> OAuthHelperError:
     return error
 
 
-def _members(exception: BaseException) -> Iterator[BaseException]:
-    if isinstance(exception, BaseExceptionGroup):
-        for each in exception.exceptions:
-            yield from _members(each)
-    else:
+def _flattened(exception: BaseException | None) -> Iterator[BaseException]:
+    """Yield the exception, its cause, and those of a group."""
+    if exception:
         yield exception
+        for each in (exception.__cause__, *(exception.exceptions if isinstance(exception, BaseExceptionGroup) else ())):
+            yield from _flattened(each)
 
 
-def _lack(exception: BaseException | None) -> str | Text | None:
+def _lack(exception: BaseException) -> str | Text | None:
     match exception:
         case OSError() if exception.errno in _MACHINE:
             return exception.strerror or type(exception).__name__
@@ -131,49 +129,45 @@ def _lack(exception: BaseException | None) -> str | Text | None:
     return None
 
 
-def _usage_error(error: click.ClickException) -> UsageError:
+def _usage_error(error: click.ClickException) -> UsageError:  # noqa: C901 - a table
     """Return click's error in our words, which repeat only short plain words: a value may be a secret."""
     context = error.ctx if isinstance(error, click.UsageError) else None
-    message, more = _explained(error)
-    hint = _("See `{command} --help`.", command=context.command_path if context else "oauth-helper")
-    return UsageError(message, hint=_("{more} {hint}", more=more, hint=hint) if more else hint)
-
-
-def _explained(error: click.ClickException) -> tuple[Text, Text | None]:
+    command = context.command if context else program
+    message, more = _("The command line cannot be understood"), None
     match error:
         case click.NoSuchOption():
-            if not is_plain_word(error.option_name.lstrip("-")):
-                return _("Unknown option"), None
-            unknown = _("Unknown option: {option}", option=error.option_name)
-            if error.possibilities:
-                return unknown, _("Did you mean {option}?", option=error.possibilities[0])
-            takes_names = error.ctx and any(isinstance(one, click.Argument) for one in error.ctx.command.params)
-            return unknown, _('Put "--" before a name that begins with "-".') if takes_names else None
-        case click.BadOptionUsage() if error.ctx and (found := _option_of(error.ctx.command, error.option_name)):
-            if found.is_flag or found.count:
-                return _("The option {option} takes no value", option=_name_of(found)), None
-            return _("The option {option} needs a value", option=_name_of(found)), None
+            message = _("Unknown option")
+            if is_plain_word(error.option_name.lstrip("-")):
+                message = _("Unknown option: {option}", option=error.option_name)
+                if error.possibilities:
+                    more = _("Did you mean {option}?", option=error.possibilities[0])
+                elif any(isinstance(one, click.Argument) for one in command.params):
+                    more = _('Put "--" before a name that begins with "-".')
+        case click.BadOptionUsage() if context:
+            option = next(one for one in command.get_params(context) if error.option_name in one.opts)
+            message = _("The option {option} needs a value", option=_name_of(option))
+            if getattr(option, "is_flag", False) or getattr(option, "count", False):
+                message = _("The option {option} takes no value", option=_name_of(option))
         case click.MissingParameter(param=click.Parameter() as param):
-            choices = [str(one) for one in param.type.choices] if isinstance(param.type, click.Choice) else []
-            more = _("It is one of {choices}.", choices=enumerated(choices)) if choices else None
-            return _("Missing argument {name}", name=_name_of(param)), more
-        case InvalidValue(parameter=param):
-            by_variable = error.ctx and error.ctx.get_parameter_source(param.name or "") is ParameterSource.ENVIRONMENT
-            name = str(param.envvar) if by_variable else _name_of(param)
-            return _("{name}: {message}", name=name, message=error.text), None
-        case click.BadParameter(param=click.Parameter(type=click.IntRange() | click.FloatRange() as kind) as param):
-            limits = {"name": _name_of(param), "lowest": kind.min, "highest": kind.max}
-            if isinstance(kind, click.IntRange):
-                return _("{name} must be a whole number from {lowest} to {highest}", **limits), None
-            return _("{name} must be between {lowest} and {highest} seconds", **limits), None
+            message = _("Missing argument {name}", name=_name_of(param))
+            if isinstance(param.type, click.Choice):
+                more = _("It is one of {choices}.", choices=enumerated(list(param.type.choices)))
         case click.BadParameter(param=click.Parameter() as param):
-            return _("The value of {name} cannot be used", name=_name_of(param)), None
+            name, kind = _name_of(param), param.type
+            message = _("The value of {name} cannot be used", name=name)
+            if isinstance(error, InvalidValue):
+                if context and context.get_parameter_source(param.name or "") is ParameterSource.ENVIRONMENT:
+                    name = str(param.envvar)
+                message = _("{name}: {message}", name=name, message=error.message)
+            elif isinstance(kind, click.IntRange | click.FloatRange):
+                limits = {"name": name, "lowest": kind.min, "highest": kind.max}
+                message = _("{name} must be between {lowest} and {highest} seconds", **limits)
+                if isinstance(kind, click.IntRange):
+                    message = _("{name} must be a whole number from {lowest} to {highest}", **limits)
         case _:
-            return _("The command line cannot be understood"), None
-
-
-def _option_of(command: click.Command, name: str) -> click.Option | None:
-    return next((one for one in command.params if isinstance(one, click.Option) and name in one.opts), None)
+            pass
+    hint = _("See `{command} --help`.", command=context.command_path if context else "oauth-helper")
+    return UsageError(message, hint=_("{more} {hint}", more=more, hint=hint) if more else hint)
 
 
 def _name_of(parameter: click.Parameter) -> str:
@@ -182,7 +176,6 @@ def _name_of(parameter: click.Parameter) -> str:
     return (parameter.metavar or parameter.name or "").upper().strip("[].")
 
 
-_COMPLETION_VARIABLE: Final = "_OAUTH_HELPER_COMPLETE"
 _SHELLS: Final = ("bash", "zsh", "fish")
 
 
@@ -197,16 +190,8 @@ class _WholeWords(ShellComplete):
         return items
 
 
-class _Zsh(_WholeWords, ZshComplete):
-    pass
-
-
-class _Fish(_WholeWords, FishComplete):
-    pass
-
-
-add_completion_class(_Zsh)
-add_completion_class(_Fish)
+for _kind in (ZshComplete, FishComplete):
+    add_completion_class(type(_kind.__name__, (_WholeWords, _kind), {}))
 
 
 @command(
@@ -223,29 +208,16 @@ add_completion_class(_Fish)
     """,
 )
 @click.argument("shell", type=Choice(_SHELLS), metavar="SHELL")
-def completion_command(shell: str) -> None:
+def completion_command(shell: str) -> int:
     """Run ``oauth-helper completion``."""
-    _print_completion(f"{shell}_source")
-
-
-def _print_completion(instruction: str) -> int:
-    """Answer a shell that completes (``bash_complete``), or print its script (``bash_source``)."""
-    shell, _separator, what = instruction.partition("_")
-    kind = get_completion_class(shell)
-    if kind is None or shell not in _SHELLS:
-        return 1
-    completion = kind(program, {}, "oauth-helper", _COMPLETION_VARIABLE)
-    text = completion.source() if what == "source" else completion.complete() + "\n"
-    # As bytes, because on Windows text would have lines that end with CR LF.
-    click.echo(text.encode(sys.stdout.encoding or "utf-8", "backslashreplace"), nl=False)
-    return 0
+    return shell_complete(program, {}, _NAME, _COMPLETION_VARIABLE, f"{shell}_source")
 
 
 @command("help", help="Show the help of COMMAND, or of the program.")
 @click.argument("name", required=False, metavar="[COMMAND]")
 def help_command(name: str | None) -> None:
     """Run ``oauth-helper help``."""
-    program.main([*([name] if name else []), "--help"], prog_name="oauth-helper", standalone_mode=False)
+    program.main([*([name] if name else []), "--help"], prog_name=_NAME, standalone_mode=False)
 
 
 _COMMANDS: Final[Mapping[str, tuple[str, Text]]] = {
@@ -318,16 +290,15 @@ class _Program(Command, click.Group):
 )
 @output_options
 @click.version_option(
-    VERSION, prog_name="oauth-helper", message="%(prog)s %(version)s", cls=Option, help="Show the version and exit."
+    VERSION, prog_name=_NAME, message="%(prog)s %(version)s", cls=Option, help="Show the version and exit."
 )
 @click.pass_context
 def program(ctx: click.Context, /, **_options: Any) -> None:
     """Run ``oauth-helper``."""
     if ctx.invoked_subcommand is None:
         print_text(ctx.get_help())
-    # Every shell that starts may run `completion`.
-    elif ctx.invoked_subcommand != "completion":
-        _delete_expired(Journal.of_the_user())
+    elif ctx.invoked_subcommand != "completion":  # which every shell that starts may run
+        _delete_expired(Console())
 
 
 @program.result_callback()
@@ -338,10 +309,9 @@ def _end(ctx: click.Context, /, result: int | None, **_options: Any) -> int | No
     return result
 
 
-def _delete_expired(journal: Journal) -> None:
+def _delete_expired(console: Console) -> None:
     """Expired codes and states do not outlive the next command."""
-    deleted, warnings = journal.forget_expired(datetime.now(UTC))
-    console = Console()
+    deleted, warnings = Journal.of_the_user().forget_expired(datetime.now(UTC))
     for warning in warnings:
         console.warn(warning + _("."))
     for pending in deleted:
@@ -354,43 +324,39 @@ def _delete_expired(journal: Journal) -> None:
 
 
 def run_program(arguments: Sequence[str]) -> int:
-    """Run the command; return its exit status. Never raises, never exits."""
+    """Run the command, or answer a shell that completes; return the exit status. Never raises, never exits."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by the parent process (`2>&-`)
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 - open to our end
     if sys.platform != "win32":  # a core file would hold keys, tokens, code and state; child processes inherit this
         resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     for stream in (sys.stdout, sys.stderr):
-        # A character that the encoding lacks must not turn a success into an error. A terminal that is open for
-        # reading too cannot be flushed.
+        # A character that the encoding lacks must not turn a success into an error. Shells on Windows do not read
+        # CR LF. A terminal that is open for reading too cannot be flushed.
         with suppress(AttributeError, OSError):
-            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    with use_language(arguments):
-        try:
-            if instruction := os.environ.get(_COMPLETION_VARIABLE):
-                return _complete(instruction)
-            return _status_of(arguments)
-        finally:
-            drain_writers()
-            for stream in (sys.stdout, sys.stderr):
-                _flush(stream)
-
-
-def _complete(instruction: str) -> int:
-    # The user is in the middle of a line: an error prints nothing.
-    with suppress(Exception, KeyboardInterrupt), redirect_stderr(StringIO()):
-        return _print_completion(instruction)
-    return 1
-
-
-def _status_of(arguments: Sequence[str]) -> int:
+            stream.reconfigure(errors="backslashreplace", newline="\n")  # type: ignore[union-attr]
+    choose_language(arguments)
     try:
-        status = program.main(arguments, prog_name="oauth-helper", standalone_mode=False)
+        return _run(arguments)
+    finally:
+        drain_writers()
+        for stream in (sys.stdout, sys.stderr):
+            try:  # if that failed at exit, Python would print a message behind the last line, and exit with 120
+                stream.flush()
+            except OSError:
+                _redirect_to_null(stream)
+
+
+def _run(arguments: Sequence[str]) -> int:
+    try:
+        status = program.main(arguments, _NAME, standalone_mode=False, complete_var=_COMPLETION_VARIABLE)
         sys.stdout.flush()
-    except (BrokenPipeError, SystemExit):  # the reader of our output has gone; click exits then
+    except (BrokenPipeError, SystemExit) as end:  # the reader of our output has gone, or a shell has its answer
         _redirect_to_null(sys.stdout)
-        return 1
+        return 1 if getattr(end, "code", 1) else 0
     except (Exception, KeyboardInterrupt) as exception:  # noqa: BLE001 - the last boundary: every error becomes a status
+        if os.environ.get(_COMPLETION_VARIABLE):  # the user is in the middle of a line
+            return 1
         error = error_for(exception)
         words = list(takewhile("--".__ne__, arguments))  # parsing may have failed before it came to them
         verbosity = sum(word.count("v") for word in words if re.fullmatch("-[a-z]+", word)) + words.count("--verbose")
@@ -400,14 +366,6 @@ def _status_of(arguments: Sequence[str]) -> int:
             print_error(error, as_json=not {"--json", "--events"}.isdisjoint(words), trace=verbosity > 1)
         return error.exit_status
     return status if isinstance(status, int) else 0
-
-
-def _flush(stream: TextIO) -> None:
-    """Flush now: if that failed at exit, Python would print a message behind the last line, and exit with 120."""
-    try:
-        stream.flush()
-    except OSError:
-        _redirect_to_null(stream)
 
 
 def _redirect_to_null(stream: TextIO) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Final
 import click
 
 from oauth_helper.cli.app import failure_as_last_event
-from oauth_helper.cli.console import language_preference, print_text, user_environ
+from oauth_helper.cli.console import language_preference, print_text
 from oauth_helper.cli.help import command, option
 from oauth_helper.cli.options import BROWSER_OPTION, EVENTS_OPTION, PORT_OPTION, output_options, run, timeout_option
 from oauth_helper.cli.output import EventLines, print_json
@@ -83,7 +83,7 @@ def _capture(url: str | None, options: dict[str, Any], lines: EventLines | None)
         port=options["port"],
         say=reporter.print_always,
         keys=reporter.keys,
-        environ=user_environ(),
+        environ=os.environ,
         has_script=options["as_events"],
         shows_result=reporter.is_terminal and not (options["as_json"] or options["as_events"]),
         preference=language_preference(),

@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-import gettext
 import os
 import re
 import sys
 import threading
 import unicodedata
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
+from itertools import pairwise, takewhile
 from typing import Any, Final, TextIO
 from weakref import WeakKeyDictionary
 
 import click
 
-from oauth_helper.i18n import (
-    DOMAIN,
-    FOLDER,
-    Language,
-    Preference,
-    Text,
-    _,
-    catalog_of,
-    language_of,
-    language_of_locale,
-)
+from oauth_helper.i18n import Language, Preference, Text, _, catalog_of, language_of, language_of_locale
 from oauth_helper.secret import escaped
 
 LANGUAGE_VARIABLE: Final = "OAUTH_HELPER_LANG"
@@ -34,59 +24,31 @@ LANGUAGE_FLAG: Final = "--lang"
 
 
 class _Chosen:
-    """The language of this process, its environment before :func:`use_language` changed it, and typed flags."""
+    """The language of this process, and the connection flags that the user typed."""
 
     preference = Preference(Language.ENGLISH)
-    environ: Mapping[str, str] = os.environ
     flags = ""
 
 
-@contextmanager
-def use_language(arguments: Sequence[str]) -> Iterator[None]:
-    """Choose the language for the context: ``--lang``, else ``OAUTH_HELPER_LANG``, else the locale.
+def choose_language(arguments: Sequence[str]) -> None:
+    """Choose the language: ``--lang``, else ``OAUTH_HELPER_LANG``, else the locale.
 
     This comes before parsing, because help and usage errors need the language. The parser rejects unknown languages.
     """
-    before = _Chosen.preference, _Chosen.environ, gettext.textdomain(), os.environ.get("LANGUAGE")
-    _Chosen.flags = ""
-    explicit = language_of(_language_argument(arguments) or os.environ.get(LANGUAGE_VARIABLE, ""))
+    typed = ""
+    for word, following in pairwise([*takewhile("--".__ne__, arguments), ""]):
+        if word == LANGUAGE_FLAG or word.startswith(f"{LANGUAGE_FLAG}="):
+            typed = word.partition("=")[2] or following
+            break
+    explicit = language_of(typed or os.environ.get(LANGUAGE_VARIABLE, ""))
     language = explicit or language_of_locale(os.environ) or Language.ENGLISH
     _Chosen.preference = Preference(language, is_demanded=explicit is not None)
-    _Chosen.environ = dict(os.environ)
-    # click's own messages use gettext's global domain, which finds its language in the environment.
-    gettext.bindtextdomain(DOMAIN, FOLDER)
-    gettext.textdomain(DOMAIN)
-    if (gettext.find(DOMAIN, FOLDER) is None) is not (language is Language.ENGLISH):
-        os.environ["LANGUAGE"] = language.replace("-", "_")
-    try:
-        yield
-    finally:
-        _Chosen.preference, _Chosen.environ, domain, variable = before
-        gettext.textdomain(domain)
-        os.environ.pop("LANGUAGE", None)
-        if variable is not None:
-            os.environ["LANGUAGE"] = variable
-
-
-def _language_argument(arguments: Sequence[str]) -> str:
-    for position, argument in enumerate(arguments):
-        if argument == "--":
-            break
-        if argument == LANGUAGE_FLAG:
-            return "".join(arguments[position + 1 : position + 2])
-        if argument.startswith(f"{LANGUAGE_FLAG}="):
-            return argument.removeprefix(f"{LANGUAGE_FLAG}=")
-    return ""
+    _Chosen.flags = ""
 
 
 def language_preference() -> Preference:
-    """Return the language that :func:`use_language` has chosen."""
+    """Return the language that :func:`choose_language` has chosen."""
     return _Chosen.preference
-
-
-def user_environ() -> Mapping[str, str]:
-    """Return the environment as the user set it: a browser must not inherit the language of the command line."""
-    return _Chosen.environ
 
 
 def repeat_flags(flags: str) -> None:
@@ -95,17 +57,9 @@ def repeat_flags(flags: str) -> None:
 
 
 _PRINTED_COMMAND: Final = re.compile(
-    r"`(oauth-helper (?:link|list|show|delete|repos|resume|apply|doctor)\b[^`]*?)( -- [^`]*)?`"
+    r"`(oauth-helper (?:link|list|show|delete|repos|resume|apply|doctor)\b(?![^`]*--(?:help|sandbox))[^`]*?)"
+    r"( -- [^`]*)?`"
 )
-
-
-def _with_flags(text: str) -> str:
-    def add(found: re.Match[str]) -> str:
-        command, names = found[1], found[2] or ""
-        is_complete = not _Chosen.flags or "--help" in command or "--sandbox" in command
-        return found[0] if is_complete else f"`{command} {_Chosen.flags}{names}`"
-
-    return _PRINTED_COMMAND.sub(add, text)
 
 
 def translate(text: str) -> str:
@@ -174,33 +128,20 @@ def wrapped(text: str, width: int, *, indent: str = "") -> list[str]:
     return [*lines[:-1], lines[-1].rstrip()]
 
 
-_TERMINALS_WITH_LINKS: Final = (
-    *("KITTY_WINDOW_ID", "WT_SESSION", "KONSOLE_VERSION"),
-    *("DOMTERM", "ALACRITTY_WINDOW_ID", "GHOSTTY_RESOURCES_DIR"),
-)
-"""Each of these terminals had hyperlinks when it began to set its variable, or has had them for years."""
-_PROGRAMS_WITH_LINKS: Final = frozenset(
-    {"iTerm.app", "WezTerm", "vscode", "ghostty", "Hyper", "WarpTerminal", "rio", "Tabby"}
-)
-_VTE_WITH_LINKS: Final = 5000
-"""``VTE_VERSION`` of version 0.50 of the library in GNOME Terminal and others."""
+_TERMINALS_WITH_LINKS: Final = ("TERM_PROGRAM", "VTE_VERSION", "KITTY_WINDOW_ID", "WT_SESSION", "KONSOLE_VERSION")
+"""Terminals that set one of these variables show links, or ignore the sequence."""
 
 
-def hyperlink(url: str, environ: Mapping[str, str]) -> str:
-    """Return ``url`` as a link to itself if the terminal is known to support that; else as it is.
+def hyperlink(url: str) -> str:
+    """Return ``url`` as a link to itself, which is one even if it is broken into lines; else as it is.
 
-    The form is that of https://gist.github.com/egmontkob/eb114294efbcd5adb1944c9f3cb5feda. A multiplexer is between
-    us and the terminal; not every version passes the sequence on.
+    The form is that of https://gist.github.com/egmontkob/eb114294efbcd5adb1944c9f3cb5feda. A multiplexer may not pass
+    the sequence on.
     """
-    if environ.get("TERM", "dumb").startswith(("dumb", "screen", "tmux")) or environ.get("TMUX"):
+    is_plain = os.environ.get("TERM", "dumb").startswith(("dumb", "screen", "tmux")) or os.environ.get("TMUX")
+    if is_plain or not any(os.environ.get(name) for name in _TERMINALS_WITH_LINKS):
         return url
-    version = environ.get("VTE_VERSION", "")
-    is_known = (
-        (version.isascii() and version.isdecimal() and int(version) >= _VTE_WITH_LINKS)
-        or environ.get("TERM_PROGRAM") in _PROGRAMS_WITH_LINKS
-        or any(environ.get(name) for name in _TERMINALS_WITH_LINKS)
-    )
-    return f"\x1b]8;;{url}\x1b\\{url}\x1b]8;;\x1b\\" if is_known else url
+    return f"\x1b]8;;{url}\x1b\\{url}\x1b]8;;\x1b\\"
 
 
 _USUAL_WAIT: Final = 0.1
@@ -214,22 +155,17 @@ _MAXIMUM_QUEUED: Final = 256 * 1024
 class BackgroundWriter:
     """Writes to a standard stream from a thread, so that blocked output does not block the program.
 
-    Ctrl-S, a text selection in a Windows console, or a reader that pauses can block a write for any time. A stream
-    that is no file is written to directly.
+    Ctrl-S, a text selection in a Windows console, or a reader that pauses can block a write for any time.
     """
 
     def __init__(self, stream: TextIO) -> None:
         self._output = stream
-        self._is_file = False
         with suppress(OSError, ValueError):
             # Its own text file: the thread may block in a write, and must not hold a lock of sys.stderr meanwhile.
             descriptor, encoding, errors = stream.fileno(), stream.encoding, stream.errors
             self._output = open(descriptor, "w", encoding=encoding, errors=errors, closefd=False)  # noqa: SIM115
-            self._is_file = True
         self._queue: deque[str] = deque()
-        self._queued = 0
         self._changed = threading.Condition()
-        self._thread: threading.Thread | None = None
         self.error: OSError | ValueError | None = None
         """Why the last failed write failed."""
         self.is_blocked: bool = False
@@ -239,53 +175,38 @@ class BackgroundWriter:
 
     def write(self, text: str, *, limit: int | None = _MAXIMUM_QUEUED) -> None:
         """Write ``text``; return when it is written, or after a moment if the output is blocked."""
-        if not self._is_file:
-            self._write(text)
-            return
         with self._changed:
-            if limit is not None and self._queued + len(text) > limit:
+            if limit is not None and sum(map(len, self._queue)) + len(text) > limit:
                 return
             self._queue.append(text)
-            self._queued += len(text)
-            if self._thread is None or not self._thread.is_alive():  # a fork leaves the thread behind
-                self._thread = threading.Thread(target=self._run, name="output", daemon=True)
+            if len(self._queue) == 1:
                 try:
-                    self._thread.start()
+                    threading.Thread(target=self._run, name="output", daemon=True).start()
                 except RuntimeError:  # the system has no memory for a thread: the message that says so needs none
-                    self._is_file = False
-                    while self._queue:
-                        self._write(self._queue.popleft())
-                    self._queued = 0
-                    return
-            self._changed.notify_all()
+                    self._run()
             if not self.is_blocked:
-                self.is_blocked = not self._changed.wait_for(lambda: not self._queued, _USUAL_WAIT)
+                self.is_blocked = not self._changed.wait_for(lambda: not self._queue, _USUAL_WAIT)
 
     def drain(self, seconds: float | None = _LAST_WAIT) -> None:
         """Wait until everything is written, but at most ``seconds`` without progress."""
         with self._changed:
-            while self._queue:
-                if not self._changed.wait(seconds):
-                    return
+            while self._queue and self._changed.wait(seconds):
+                pass
 
     def _run(self) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._queue)
-                text = self._queue[0]
-            self._write(text)
+        """Write until the queue is empty."""
+        is_empty = False
+        while not is_empty:
+            try:
+                self._output.write(self._queue[0])
+                self._output.flush()
+            except (OSError, ValueError) as error:
+                self.error = error
             with self._changed:
                 self._queue.popleft()
-                self._queued -= len(text)
-                self.is_blocked = self.is_blocked and bool(self._queue)
+                is_empty = not self._queue
+                self.is_blocked = self.is_blocked and not is_empty
                 self._changed.notify_all()
-
-    def _write(self, text: str) -> None:
-        try:
-            self._output.write(text)
-            self._output.flush()
-        except (OSError, ValueError) as error:
-            self.error = error
 
 
 _writers: WeakKeyDictionary[TextIO, BackgroundWriter] = WeakKeyDictionary()
@@ -304,17 +225,15 @@ def drain_writers() -> None:
         writer.drain()
 
 
-_DEFAULT_WIDTH: Final = 80
-_MINIMUM_WIDTH: Final = 20
 _CLEAR_LINE: Final = "\r\x1b[2K"
 
 
 def columns_of(stream: TextIO) -> int:
     """Return the width of the terminal, or 80 if it is unknown."""
     try:
-        return os.get_terminal_size(stream.fileno()).columns or _DEFAULT_WIDTH
+        return os.get_terminal_size(stream.fileno()).columns or 80
     except (OSError, ValueError):
-        return _DEFAULT_WIDTH
+        return 80
 
 
 class Console:
@@ -334,28 +253,33 @@ class Console:
         if not self.is_quiet:
             self.print_always(text)
 
-    def print_always(self, text: Text) -> None:
-        """Print a paragraph that the user needs even in quiet."""
-        self._print_paragraph(text)
+    def print_always(self, text: Text, title: Text | None = None, colour: str | None = None) -> None:
+        """Print a paragraph that the user needs even in quiet; its lines fit a terminal, and begin behind the title."""
+        prefix = translate(title) if title else ""
+        flags = f" {_Chosen.flags}" if _Chosen.flags else ""
+        with_flags = _PRINTED_COMMAND.sub(lambda found: f"`{found[1]}{flags}{found[2] or ''}`", translate(text))
+        lines = [prefix + escaped(with_flags)]
+        if self.is_terminal:
+            lines = wrapped(lines[0], max(columns_of(self.stream) - 1, 20), indent=" " * width_of(prefix))
+        if prefix:
+            label = prefix.rstrip()
+            lines[0] = style(label, self.stream, fg=colour, bold=True) + lines[0].removeprefix(label)
+        self.print_lines(lines)
 
     def print_whole(self, text: str) -> None:
         """Print an address or a command on its own line, never broken, so that it can be copied."""
         text = escaped(text)
-        self.print_lines([f"  {hyperlink(text, os.environ) if self.is_terminal else text}"])
+        self.print_lines([f"  {hyperlink(text) if self.is_terminal else text}"])
 
     def warn(self, message: Text, *, always: bool = False) -> None:
         """Print a warning, in quiet only if it is for ``always``."""
         if always or not self.is_quiet:
-            self._print_paragraph(message, _("warning: "), "yellow")
+            self.print_always(message, _("warning: "), "yellow")
 
     def print_error(self, message: Text, hint: Text) -> None:
         """Print an error and what to do next."""
-        self._print_paragraph(message, _("error: "), "red")
-        self._print_paragraph(hint, _("hint: "))
-
-    def print_dim(self, text: Text) -> None:
-        """Print a line of details that most users need not read."""
-        self.print_lines([style(escaped(translate(text)), self.stream, dim=True)])
+        self.print_always(message, _("error: "), "red")
+        self.print_always(hint, _("hint: "))
 
     def print_lines(self, lines: Sequence[str]) -> None:
         """Print lines as they are."""
@@ -380,15 +304,3 @@ class Console:
         if self._writer.has_status_line:
             self._writer.has_status_line = False
             self._writer.write(_CLEAR_LINE)
-
-    def _print_paragraph(self, text: Text, title: Text | None = None, colour: str | None = None) -> None:
-        """Print text, broken into lines that fit a terminal; further lines begin below the text, not the label."""
-        prefix = translate(title) if title else ""
-        lines = [prefix + escaped(_with_flags(translate(text)))]
-        if self.is_terminal:
-            width = max(columns_of(self.stream) - 1, _MINIMUM_WIDTH)
-            lines = wrapped(lines[0], width, indent=" " * width_of(prefix))
-        if prefix:
-            label = prefix.rstrip()
-            lines[0] = style(label, self.stream, fg=colour, bold=True) + lines[0].removeprefix(label)
-        self.print_lines(lines)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from inspect import cleandoc
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from oauth_helper.cli.console import LANGUAGE_FLAG, LANGUAGE_VARIABLE, print_text, translate, width_of, wrapped
+from oauth_helper.cli.console import LANGUAGE_FLAG, LANGUAGE_VARIABLE, padded, print_text, translate, width_of, wrapped
 from oauth_helper.errors import UsageError
 from oauth_helper.i18n import Text, _, enumerated, language_of
 from oauth_helper.secret import is_plain_word
@@ -21,11 +22,6 @@ CONNECTION: Final = _("Connection (also in config.toml, or as OAUTH_HELPER_REGIO
 OUTPUT: Final = _("Output")
 
 
-def translated_help(english: str | None) -> str:
-    """Return a help text in the language of the command line."""
-    return translate(_(cleandoc(english))) if english else ""
-
-
 class _HelpFormatter(click.HelpFormatter):
     """Breaks lines by columns, and between Chinese characters; click counts characters."""
 
@@ -33,8 +29,7 @@ class _HelpFormatter(click.HelpFormatter):
         self.write(translate(_("Usage: ")) + f"{prog} {args}\n")
 
     def write_heading(self, heading: str) -> None:
-        title = translate(_("{heading}:", heading=heading))
-        self.write(f"{' ' * self.current_indent}{title}\n")
+        self.write(translate(_("{heading}:", heading=heading)) + "\n")
 
     def write_text(self, text: str) -> None:
         indent = " " * self.current_indent
@@ -48,14 +43,13 @@ class _HelpFormatter(click.HelpFormatter):
     def write_dl(self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:
         rows = list(rows)
         first = min(max(width_of(term) for term, _ in rows), col_max) + col_spacing
-        indent = " " * self.current_indent
         for term, meaning in rows:
-            lines = wrapped(meaning, max(self.width - first - self.current_indent, 10))
+            start = padded(term, first)
             if width_of(term) + col_spacing > first:
-                self.write(f"{indent}{term}\n")
-            else:
-                self.write(f"{indent}{term}{' ' * (first - width_of(term))}{lines.pop(0)}\n")
-            self.write("".join(f"{indent}{' ' * first}{line}\n" for line in lines))
+                start += "\n" + " " * (self.current_indent + first)
+            lines = wrapped(meaning, max(self.width - first - self.current_indent, 10))
+            indent = " " * self.current_indent
+            self.write(f"{indent}{start}" + f"\n{indent}{' ' * first}".join(lines) + "\n")
 
 
 class _Context(click.Context):
@@ -77,10 +71,8 @@ class Command(click.Command):
             raise
         if ctx.args and not ctx.resilient_parsing and not isinstance(self, click.Group):
             expected = sum(isinstance(parameter, click.Argument) for parameter in self.params)
-            raise UsageError(
-                _("Unexpected argument {number}", number=expected + 1),
-                hint=_("See `{command} --help`.", command=ctx.command_path),
-            )
+            hint = _("See `{command} --help`.", command=ctx.command_path)
+            raise UsageError(_("Unexpected argument {number}", number=expected + 1), hint=hint)
         return rest
 
     def get_help_option(self, ctx: click.Context) -> click.Option | None:
@@ -93,7 +85,7 @@ class Command(click.Command):
         """Write what the command is for."""
         formatter.write_paragraph()
         with formatter.indentation():
-            formatter.write_text(translated_help(self.help))
+            formatter.write_text(_translated(self.help))
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options in groups."""
@@ -101,16 +93,15 @@ class Command(click.Command):
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
             if record and isinstance(parameter, click.Option):
-                groups.setdefault(getattr(parameter, "group", OUTPUT), []).append(record)
+                group = groups.setdefault(getattr(parameter, "group", OUTPUT), [])
+                group.append((record[0], _translated(parameter.help)))
         for title, records in groups.items():
             with formatter.section(translate(title if len(groups) > 1 else OPTIONS)):
                 formatter.write_dl(records)
 
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
-        """Write what the options have in common."""
-        if self.epilog:
-            formatter.write_paragraph()
-            formatter.write_text(translated_help(self.epilog))
+
+def _translated(english: str | None) -> str:
+    return translate(_(cleandoc(english or "")))
 
 
 def _show_help(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
@@ -126,15 +117,10 @@ class Option(click.Option):
         super().__init__(*args, **attributes)
         self.group = group
 
-    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
-        """Return the option and its translated help."""
-        record = super().get_help_record(ctx)
-        return record and (record[0], translated_help(self.help))
 
-
-def command(name: str, *, help: str, epilog: str | None = None) -> Callable[[Callable[..., Any]], Command]:  # noqa: A002
+def command(name: str, *, help: str) -> Callable[[Callable[..., Any]], Command]:  # noqa: A002 - click's name
     """Make a function the command ``name``. Its help is no docstring, because PYTHONOPTIMIZE=2 removes those."""
-    return click.command(name, cls=Command, help=help, epilog=epilog)
+    return click.command(name, cls=Command, help=help)
 
 
 def option(*names: str, group: Text = OPTIONS, **attributes: Any) -> Callable[[Decorated], Decorated]:
@@ -145,11 +131,6 @@ def option(*names: str, group: Text = OPTIONS, **attributes: Any) -> Callable[[D
 class InvalidValue(click.BadParameter):
     """What an option or argument accepts, in words that may be shown."""
 
-    def __init__(self, text: Text, param: click.Parameter) -> None:
-        super().__init__(text, param=param)
-        self.text = text
-        self.parameter = param
-
 
 if TYPE_CHECKING:  # click 8.1 has no generic class
     _ClickChoice = click.Choice[str]
@@ -157,8 +138,15 @@ else:
     _ClickChoice = click.Choice
 
 
+def not_one_of(value: str, choices: Text, param: click.Parameter | None) -> InvalidValue:
+    """Return the error for a value that is none of the choices; it repeats the value only if that is no secret."""
+    if is_plain_word(value):
+        return InvalidValue(_('"{value}" is not one of {choices}', value=value, choices=choices), param=param)
+    return InvalidValue(_("it must be one of {choices}", choices=choices), param=param)
+
+
 class Choice(_ClickChoice):
-    """A choice in any capitalisation, whose error repeats a value only if it cannot be a secret."""
+    """A choice in any capitalisation."""
 
     def __init__(self, choices: Sequence[str], aliases: Mapping[str, str] | None = None) -> None:
         super().__init__(choices, case_sensitive=False)
@@ -170,22 +158,15 @@ class Choice(_ClickChoice):
         Raises:
             InvalidValue: None does.
         """
-        try:
+        with suppress(click.BadParameter):
             return str(super().convert(self._aliases.get(str(value).lower(), value), param, ctx))
-        except click.BadParameter:
-            if param is None:
-                raise
-        names = enumerated([str(one) for one in self.choices])
-        if is_plain_word(value):
-            raise InvalidValue(_('"{value}" is not one of {choices}', value=value, choices=names), param)
-        raise InvalidValue(_("it must be one of {choices}", choices=names), param)
+        raise not_one_of(value, enumerated(list(self.choices)), param)
 
 
 def _check_language(_ctx: click.Context, param: click.Parameter, value: str | None) -> None:
-    # console.use_language() has chosen the language before parsing.
     if value is not None and language_of(value) is None:
         shown = f' "{value}"' if is_plain_word(value) else ""
-        raise InvalidValue(_("unsupported language{shown} (choose en or zh)", shown=shown), param)
+        raise InvalidValue(_("unsupported language{shown} (choose en or zh)", shown=shown), param=param)
 
 
 LANGUAGE_OPTION: Final = option(

@@ -13,7 +13,7 @@ from typing import Any, Final
 import click
 
 from oauth_helper.cli.app import failure_as_last_event
-from oauth_helper.cli.console import language_preference, translate
+from oauth_helper.cli.console import language_preference
 from oauth_helper.cli.help import WITHOUT_BROWSER, Choice, command, option
 from oauth_helper.cli.options import (
     BROWSER_OPTION,
@@ -126,11 +126,10 @@ def _ask_for_repo_type(*, may_ask: bool) -> str:
             command, env=environ, capture_output=True, text=True, timeout=2, check=False
         ).stdout
     default = next((one for one in RepoType if one.site and re.search(rf"[@/.]{re.escape(one.site)}[:/]", url)), None)
-    question = _("Git host ({choices})", choices=choices)
-    answer: str = click.prompt(
-        translate(question), type=REPO_TYPE, default=default and default.value, show_choices=False, err=True
-    )
-    return answer
+    while True:
+        answer = ask(_("Git host ({choices})", choices=choices), default=default.value if default else "")
+        with suppress(click.BadParameter):
+            return REPO_TYPE.convert(answer, None, None)
 
 
 def _check_options(repo_type: RepoType, options: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -14,7 +15,7 @@ from oauth_helper.cli.console import Console, language_preference, print_text, t
 from oauth_helper.cli.help import command, option
 from oauth_helper.cli.options import Invocation, connection_options, output_options, read_settings, run
 from oauth_helper.cli.output import one_line, print_authorization, print_columns, print_json, print_table
-from oauth_helper.cli.secrets_input import ask_for_secret, can_ask, is_utf_16, read_to_end
+from oauth_helper.cli.secrets_input import ask_for_secret, can_ask, confirm, read_file_or_stdin
 from oauth_helper.errors import (
     MachineError,
     NoSuchAuthorizationError,
@@ -28,7 +29,8 @@ from oauth_helper.events import Captured, Failed, Linked
 from oauth_helper.i18n import Language, Text, _, listed, ngettext
 from oauth_helper.journal import Journal
 from oauth_helper.models import Authorization, Target, as_argument
-from oauth_helper.secret import escaped, is_plain_name, safe_text
+from oauth_helper.secret import is_plain_name, safe_text
+from oauth_helper.settings import UnreadableFileError
 from oauth_helper.terminal_prompt import HAS_SETTINGS, TerminalPrompt
 
 if TYPE_CHECKING:  # it imports aiohttp, which help and completion do not need
@@ -96,7 +98,7 @@ def delete_command(names: tuple[str, ...], *, yes: bool, **options: Any) -> None
     shown = translate(_(", ")).join(translate(_('"{name}"', name=name)) for name in names)
     reporter.warn(_("Builds and components that use {names} will fail.", names=shown))
     # Not inside the event loop, which could not handle a signal meanwhile.
-    if not yes and not click.confirm(escaped(translate(_("Delete {names}?", names=shown))), err=True):
+    if not yes and not confirm(_("Delete {names}?", names=shown), default=False):
         reporter.print(_("Nothing was deleted."))
         if invocation.as_json:
             print_json([])
@@ -193,10 +195,6 @@ def _repositories(
     return branches, [(branch,) for branch in branches], _("It has no branches.")
 
 
-_MAXIMUM_ADDRESS: Final = 64 * 1024
-"""Bytes read from standard input; the listener accepts no more."""
-
-
 @command(
     "deliver",
     help="""Send ADDRESS, the final address in the browser, to the link that waits for it in another terminal.
@@ -224,23 +222,16 @@ def deliver_command(address: str | None, **options: Any) -> None:
 
 
 def _read_address(*, quiet: bool) -> str:
-    if sys.stdin is None:
-        return ""
     waiting = _("Reading the address from standard input…")
     try:
-        content = read_to_end(sys.stdin.fileno(), waiting, quiet=quiet, limit=_MAXIMUM_ADDRESS)[:_MAXIMUM_ADDRESS]
-    except OSError as error:
+        content = read_file_or_stdin(Path("-"), waiting, quiet=quiet)
+    except UnreadableFileError as error:
         raise UsageError(
-            _("Standard input cannot be read: {strerror}", strerror=error.strerror),
+            _("Standard input {reason}", reason=error.reason),
             hint=_("Pipe the address in: `oauth-helper deliver <FILE`."),
         ) from None
-    if is_utf_16(content):
-        raise UsageError(
-            _("Standard input is UTF-16 instead of UTF-8"),
-            hint=_("Save the address as UTF-8, or run `oauth-helper deliver` on a terminal and paste it."),
-        )
-    # An address is ASCII; the text around it may be in any encoding.
-    return content.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace")
+    # An address is ASCII. The text around it may be in any encoding, or everything in UTF-16.
+    return content.replace(b"\0", b"").decode("utf-8", "replace")
 
 
 async def _deliver(address: str | None, console: Console, language: Language) -> Authorization | None:

@@ -17,10 +17,10 @@ import click
 from click.shell_completion import CompletionItem
 from msgspec import structs
 
-from oauth_helper.cli.console import Console, columns_of, repeat_flags, translate, user_environ
-from oauth_helper.cli.help import CONNECTION, LANGUAGE_OPTION, OUTPUT, Choice, InvalidValue, option
+from oauth_helper.cli.console import Console, columns_of, repeat_flags
+from oauth_helper.cli.help import CONNECTION, LANGUAGE_OPTION, OUTPUT, Choice, InvalidValue, not_one_of, option
 from oauth_helper.cli.progress import ProgressReporter
-from oauth_helper.cli.secrets_input import ask, ask_for_secret, can_ask
+from oauth_helper.cli.secrets_input import ask, ask_for_secret, can_ask, confirm
 from oauth_helper.credential_chain import Search, check_value, find_settings_and_credentials
 from oauth_helper.credential_sources import UserCredentials
 from oauth_helper.credentials import CredentialSource, IamUser
@@ -29,7 +29,7 @@ from oauth_helper.errors import StoppedError, safe_traceback
 from oauth_helper.i18n import _, enumerated, ngettext
 from oauth_helper.journal import Journal
 from oauth_helper.models import RepoType
-from oauth_helper.secret import escaped, is_plain_word
+from oauth_helper.secret import escaped
 from oauth_helper.settings import (
     BROWSER_CHOICES,
     ENVIRONMENT,
@@ -106,13 +106,7 @@ def _log_fault(_loop: asyncio.AbstractEventLoop, context: Mapping[str, Any]) -> 
 
 def _browser_choice(_ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
     if value is not None and not is_browser_choice(value):
-        choices = enumerated(BROWSER_CHOICES)
-        raise InvalidValue(
-            _('"{value}" is not one of {choices}, nor a path', value=value, choices=choices)
-            if is_plain_word(value)
-            else _("it must be one of {choices}, or a path", choices=choices),
-            param,
-        )
+        raise not_one_of(value, _("{choices}, nor a path", choices=enumerated(BROWSER_CHOICES)), param)
     return value
 
 
@@ -130,7 +124,7 @@ def check_port(_ctx: click.Context, param: click.Parameter, port: int | None) ->
     """Reject a port that browsers block: the callback of options that name one."""
     if port in BLOCKED_PORTS:
         text = _("browsers block port {port}; use another one, such as {other}", port=port, other=8765)
-        raise InvalidValue(text, param)
+        raise InvalidValue(text, param=param)
     return port
 
 
@@ -281,11 +275,11 @@ class Invocation:
             return
         question = _("Save region {region} in {path}, so that you need not enter it again?", region=region, path=path)
         try:
-            if click.confirm(escaped(translate(question)), default=True, err=True):
+            if confirm(question, default=True):
                 save_region(path, region)
                 _repeat_in_printed_commands(self.sources.flags, self.settings)
-        except click.Abort:
-            click.echo(err=True)
+        except StoppedError:
+            pass
         except (OSError, UnreadableFileError) as error:
             self.reporter.warn(_("The region was not saved: {why}.", why=str(error)))
 
@@ -379,7 +373,7 @@ def read_settings(options: Mapping[str, Any]) -> Invocation:
     invocation = Invocation(
         sources=sources,
         settings=settings,
-        environ=user_environ(),
+        environ=os.environ,
         search=search,
         quiet=options["quiet"],
         verbosity=options["verbose"],

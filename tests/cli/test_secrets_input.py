@@ -92,7 +92,7 @@ async def test_a_line_is_taken_however_it_ends(sandbox: Sandbox, form: str) -> N
         (b"\n", "is empty"),
         (b"planted\nplanted\n", "more than one line"),
         (b"\nplanted\n", "more than one line"),
-        (b"planted\xff\n", "no text"),
+        (b"planted\xff\n", "is not UTF-8"),
         (b"planted" * 10_000, "too long"),
         (b"plan ted\n", "contains U+0020 SPACE (character 5)"),
         (b"plan\x1bted\n", "contains U+001B ESCAPE"),
