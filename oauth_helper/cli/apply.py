@@ -29,7 +29,6 @@ from oauth_helper.cli.options import (
     Invocation,
     connection_options,
     output_options,
-    read_settings,
     timeout_option,
 )
 from oauth_helper.cli.output import print_columns, print_json
@@ -66,7 +65,7 @@ _PLANS: Final = {Verdict.KEEP: _("keep"), Verdict.CREATE: _("create"), Verdict.B
 @output_options
 def apply_command(file: Path, *, dry_run: bool, **options: Any) -> None:
     """Run ``oauth-helper apply``."""
-    invocation = read_settings(options)
+    invocation = Invocation(options)
     text, origin = _read(file, quiet=invocation.quiet)
     work = _Apply(parse_entries(text, origin=origin), invocation, dry_run)
     try:

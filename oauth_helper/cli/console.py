@@ -128,22 +128,6 @@ def wrapped(text: str, width: int, *, indent: str = "") -> list[str]:
     return [*lines[:-1], lines[-1].rstrip()]
 
 
-_TERMINALS_WITH_LINKS: Final = ("TERM_PROGRAM", "VTE_VERSION", "KITTY_WINDOW_ID", "WT_SESSION", "KONSOLE_VERSION")
-"""Terminals that set one of these variables show links, or ignore the sequence."""
-
-
-def hyperlink(url: str) -> str:
-    """Return ``url`` as a link to itself, which is one even if it is broken into lines; else as it is.
-
-    The form is that of https://gist.github.com/egmontkob/eb114294efbcd5adb1944c9f3cb5feda. A multiplexer may not pass
-    the sequence on.
-    """
-    is_plain = os.environ.get("TERM", "dumb").startswith(("dumb", "screen", "tmux")) or os.environ.get("TMUX")
-    if is_plain or not any(os.environ.get(name) for name in _TERMINALS_WITH_LINKS):
-        return url
-    return f"\x1b]8;;{url}\x1b\\{url}\x1b]8;;\x1b\\"
-
-
 _USUAL_WAIT: Final = 0.1
 """Seconds that a caller waits until its text is written: usually it is written at once, and lines stay in order."""
 _LAST_WAIT: Final = 1.0
@@ -268,8 +252,7 @@ class Console:
 
     def print_whole(self, text: str) -> None:
         """Print an address or a command on its own line, never broken, so that it can be copied."""
-        text = escaped(text)
-        self.print_lines([f"  {hyperlink(text) if self.is_terminal else text}"])
+        self.print_lines([f"  {escaped(text)}"])
 
     def warn(self, message: Text, *, always: bool = False) -> None:
         """Print a warning, in quiet only if it is for ``always``."""

@@ -48,7 +48,6 @@ from oauth_helper.cli.options import (
     Invocation,
     connection_options,
     output_options,
-    read_settings,
     run,
 )
 from oauth_helper.cli.output import print_json
@@ -144,7 +143,7 @@ def doctor_command(repo_type: str, **options: Any) -> int:
 async def _check_all(repo_type: RepoType, options: Mapping[str, Any]) -> list[Finding]:
     """Make every check; none of them opens a browser or creates anything."""
     try:
-        invocation = read_settings(options)
+        invocation = Invocation(options)
     except OAuthHelperError as error:
         return [_failed("settings", error), await check_listener(options["port"])]
     name = name_for(repo_type) if options["name"] is None else options["name"]

@@ -25,7 +25,6 @@ from oauth_helper.cli.options import (
     connection_options,
     may_ask,
     output_options,
-    read_settings,
     run,
     timeout_option,
 )
@@ -94,7 +93,7 @@ def link_command(repo_type: str | None, **options: Any) -> None:
     with failure_as_last_event(lines):
         repo_type = repo_type or _ask_for_repo_type(may_ask=may_ask(options))
         _check_options(RepoType(repo_type), options)
-        invocation = read_settings(options)
+        invocation = Invocation(options)
         if options["if_exists"] == IfExists.REPLACE:
             text = _("While an authorization is replaced, builds and components that use it fail.")
             invocation.reporter.warn(text)

@@ -13,7 +13,7 @@ import click
 
 from oauth_helper.cli.console import Console, language_preference, print_text, translate
 from oauth_helper.cli.help import command, option
-from oauth_helper.cli.options import Invocation, connection_options, output_options, read_settings, run
+from oauth_helper.cli.options import Invocation, connection_options, output_options, run
 from oauth_helper.cli.output import one_line, print_authorization, print_columns, print_json, print_table
 from oauth_helper.cli.secrets_input import ask_for_secret, can_ask, confirm, read_file_or_stdin
 from oauth_helper.errors import (
@@ -26,7 +26,7 @@ from oauth_helper.errors import (
     UsageError,
 )
 from oauth_helper.events import Captured, Failed, Linked
-from oauth_helper.i18n import Language, Text, _, listed, ngettext
+from oauth_helper.i18n import Language, _, listed, ngettext
 from oauth_helper.journal import Journal
 from oauth_helper.models import Authorization, Target, as_argument
 from oauth_helper.secret import is_plain_name, safe_text
@@ -42,7 +42,7 @@ if TYPE_CHECKING:  # it imports aiohttp, which help and completion do not need
 @output_options
 def list_command(**options: Any) -> None:
     """Run ``oauth-helper list``."""
-    invocation = read_settings(options)
+    invocation = Invocation(options)
     found = invocation.run_with_service(lambda service: service.list_authorizations())
     if invocation.as_json:
         print_json([one.to_json() for one in found])
@@ -59,7 +59,7 @@ def list_command(**options: Any) -> None:
 @output_options
 def show_command(name: str, **options: Any) -> None:
     """Run ``oauth-helper show``."""
-    invocation = read_settings(options)
+    invocation = Invocation(options)
     found = invocation.run_with_service(lambda service: service.list_authorizations())
     print_authorization(_find(name, found), as_json=invocation.as_json)
 
@@ -87,14 +87,23 @@ def _find(name: str, found: list[Authorization]) -> Authorization:
 @output_options
 def delete_command(names: tuple[str, ...], *, yes: bool, **options: Any) -> None:
     """Run ``oauth-helper delete``."""
-    invocation = read_settings(options)
+    invocation = Invocation(options)
     reporter = invocation.reporter
     if not yes and not can_ask():
         raise UsageError(
             _("Refusing to delete without confirmation"), hint=_("Nothing was deleted. Pass --yes to confirm.")
         )
     names = tuple(dict.fromkeys(names))
-    existing = _require_existing(names, invocation)
+    existing: list[Authorization] = []
+    try:
+        found = invocation.run_with_service(lambda service: service.list_authorizations())
+        existing = [_find(name, found) for name in names]
+    except NotPermittedError:
+        text = _("This account may not list authorizations, so it is unknown whether they exist.")
+        reporter.warn(text)
+    except NoSuchAuthorizationError as error:
+        error.message += _(". Nothing was deleted")
+        raise
     shown = translate(_(", ")).join(translate(_('"{name}"', name=name)) for name in names)
     reporter.warn(_("Builds and components that use {names} will fail.", names=shown))
     # Not inside the event loop, which could not handle a signal meanwhile.
@@ -122,19 +131,6 @@ def delete_command(names: tuple[str, ...], *, yes: bool, **options: Any) -> None
             print_json([one.to_json() for one in existing if one.name in deleted])
 
 
-def _require_existing(names: tuple[str, ...], invocation: Invocation) -> list[Authorization]:
-    try:
-        found = invocation.run_with_service(lambda service: service.list_authorizations())
-        return [_find(name, found) for name in names]
-    except NotPermittedError:
-        text = _("This account may not list authorizations, so it is unknown whether they exist.")
-        invocation.reporter.warn(text)
-        return []
-    except NoSuchAuthorizationError as error:
-        error.message += _(". Nothing was deleted")
-        raise
-
-
 _PARAMETER_INVALID: Final = "SVCSTG.REPO.0400"
 
 
@@ -153,9 +149,29 @@ _PARAMETER_INVALID: Final = "SVCSTG.REPO.0400"
 @output_options
 def repos_command(name: str, namespace: str | None, project: str | None, **options: Any) -> None:
     """Run ``oauth-helper repos``."""
-    invocation = read_settings(options)
+    invocation = Invocation(options)
+    records: Sequence[Any]
+    rows: Sequence[tuple[str, ...]]
     try:
-        records, rows, empty = _repositories(name, namespace, project, invocation)
+        if namespace is None:
+            from oauth_helper.api import walk_repositories  # noqa: PLC0415 - it imports aiohttp
+
+            found = invocation.run_with_service(lambda service: walk_repositories(service, name))
+            records = [one.to_json() | {"projects": [each.to_json() for each in projects]} for one, projects in found]
+            rows = [(one.key, each.name, each.clone_url) for one, projects in found for each in projects]
+            empty = _("It can access no namespaces.")
+            if found:
+                namespaces = ngettext("{count} namespace", "{count} namespaces", len(found))
+                empty = _("It can access {namespaces}, but no project in them.", namespaces=namespaces)
+        elif project is None:
+            projects = invocation.run_with_service(lambda service: service.list_projects(name, namespace))
+            records = [each.to_json() for each in projects]
+            rows = [(namespace, each.name, each.clone_url) for each in projects]
+            empty = _("It can access no project in {namespace}.", namespace=safe_text(namespace))
+        else:
+            records = invocation.run_with_service(lambda service: service.list_branches(name, namespace, project))
+            rows = [(branch,) for branch in records]
+            empty = _("It has no branches.")
     except RefusedError as error:
         if error.code == _PARAMETER_INVALID and namespace is not None:
             argument = as_argument(safe_text(name))
@@ -170,29 +186,6 @@ def repos_command(name: str, namespace: str | None, project: str | None, **optio
             print_text(one_line(*branch))
     elif rows:
         print_columns([(_("NAMESPACE"), _("PROJECT"), _("CLONE URL")), *rows])
-
-
-def _repositories(
-    name: str, namespace: str | None, project: str | None, invocation: Invocation
-) -> tuple[object, Sequence[tuple[str, ...]], Text]:
-    """Return what is there as JSON and as rows, and what to say if there are no rows."""
-    if namespace is None:
-        from oauth_helper.api import walk_repositories  # noqa: PLC0415 - it imports aiohttp, which help does not need
-
-        found = invocation.run_with_service(lambda service: walk_repositories(service, name))
-        records = [one.to_json() | {"projects": [each.to_json() for each in projects]} for one, projects in found]
-        empty = _("It can access no namespaces.")
-        if found:
-            namespaces = ngettext("{count} namespace", "{count} namespaces", len(found))
-            empty = _("It can access {namespaces}, but no project in them.", namespaces=namespaces)
-        return records, [(one.key, each.name, each.clone_url) for one, projects in found for each in projects], empty
-    if project is None:
-        projects = invocation.run_with_service(lambda service: service.list_projects(name, namespace))
-        empty = _("It can access no project in {namespace}.", namespace=safe_text(namespace))
-        rows = [(namespace, each.name, each.clone_url) for each in projects]
-        return [each.to_json() for each in projects], rows, empty
-    branches = invocation.run_with_service(lambda service: service.list_branches(name, namespace, project))
-    return branches, [(branch,) for branch in branches], _("It has no branches.")
 
 
 @command(
@@ -212,42 +205,43 @@ def deliver_command(address: str | None, **options: Any) -> None:
         text = _("The address, code included, is now in your shell's history and the process list.")
         console.warn(text)
     elif not (sys.stdin and sys.stdin.isatty()):
-        address = _read_address(quiet=options["quiet"])
-    authorization = run(
-        _deliver(address, console, Language.ENGLISH if options["as_json"] else language_preference().language)
-    )
+        try:
+            content = read_file_or_stdin(
+                Path("-"), _("Reading the address from standard input…"), quiet=console.is_quiet
+            )
+        except UnreadableFileError as error:
+            raise UsageError(
+                _("Standard input {reason}", reason=error.reason),
+                hint=_("Pipe the address in: `oauth-helper deliver <FILE`."),
+            ) from None
+        # An address is ASCII. The text around it may be in any encoding, or everything in UTF-16.
+        address = content.replace(b"\0", b"").decode("utf-8", "replace")
+    authorization = run(_deliver(address, console, as_json=options["as_json"]))
     if authorization:
         console.print(_('Linked "{name}".', name=authorization.name))
         print_authorization(authorization, as_json=options["as_json"])
 
 
-def _read_address(*, quiet: bool) -> str:
-    waiting = _("Reading the address from standard input…")
-    try:
-        content = read_file_or_stdin(Path("-"), waiting, quiet=quiet)
-    except UnreadableFileError as error:
-        raise UsageError(
-            _("Standard input {reason}", reason=error.reason),
-            hint=_("Pipe the address in: `oauth-helper deliver <FILE`."),
-        ) from None
-    # An address is ASCII. The text around it may be in any encoding, or everything in UTF-16.
-    return content.replace(b"\0", b"").decode("utf-8", "replace")
-
-
-async def _deliver(address: str | None, console: Console, language: Language) -> Authorization | None:
-    from oauth_helper.api import deliver_to_waiting, waiting_links  # noqa: PLC0415 - see _print_all_projects()
+async def _deliver(address: str | None, console: Console, *, as_json: bool) -> Authorization | None:
+    from oauth_helper.api import deliver_to_waiting, waiting_links  # noqa: PLC0415 - it imports aiohttp
 
     waiting = waiting_links()
-    links = listed(
-        [
-            _("{name} ({host})", name=one.name, host=one.repo_type.display_name) if one.repo_type else one.name
-            for one in waiting
-        ]
-    )
-    console.print(_("Waiting for the final address: {links}.", links=links))
-    text = await _ask_for_address(console) if address is None else address
+    links = [
+        _("{name} ({host})", name=one.name, host=one.repo_type.display_name) if one.repo_type else one.name
+        for one in waiting
+    ]
+    console.print(_("Waiting for the final address: {links}.", links=listed(links)))
+    if address is None and not HAS_SETTINGS:  # a Windows console
+        address = ask_for_secret(_("Paste the final address (it is not shown)")).reveal()
+    elif address is None:
+        pasted: asyncio.Queue[str] = asyncio.Queue()
+        async with TerminalPrompt(offer=pasted.put_nowait, say=console.print_always):
+            # The terminal shows what is pasted until the prompt is open.
+            console.print_always(_("Paste the final address (it is not shown)."))
+            address = await pasted.get()
     console.print(_("Sent. Waiting for the result (a few seconds)…"))
-    instance, outcome = await deliver_to_waiting(waiting, text, language=language)
+    language = Language.ENGLISH if as_json else language_preference().language
+    instance, outcome = await deliver_to_waiting(waiting, address, language=language)
     if isinstance(outcome, Failed):
         console.print(_('"{name}" was not linked:', name=instance.name))
         raise outcome.error
@@ -255,16 +249,6 @@ async def _deliver(address: str | None, console: Console, language: Language) ->
         console.print(_("The capture at {name} took it.", name=instance.name))
         return None
     return outcome.authorization
-
-
-async def _ask_for_address(console: Console) -> str:
-    if not HAS_SETTINGS:  # a Windows console
-        return ask_for_secret(_("Paste the final address (it is not shown)")).reveal()
-    pasted: asyncio.Queue[str] = asyncio.Queue()
-    async with TerminalPrompt(offer=pasted.put_nowait, say=console.print_always):
-        # The terminal shows what is pasted until the prompt is open.
-        console.print_always(_("Paste the final address (it is not shown)."))
-        return await pasted.get()
 
 
 @command(
@@ -279,10 +263,10 @@ async def _ask_for_address(console: Console) -> str:
 @output_options
 def resume_command(**options: Any) -> None:  # noqa: C901 - it has many outcomes
     """Run ``oauth-helper resume``."""
-    from oauth_helper import api, link_steps  # noqa: PLC0415 - see _print_all_projects()
-    from oauth_helper.browsers import launch  # noqa: PLC0415 - see _print_all_projects()
+    from oauth_helper import api, link_steps  # noqa: PLC0415 - they import aiohttp
+    from oauth_helper.browsers import launch  # noqa: PLC0415 - it imports aiohttp
 
-    invocation = read_settings(options)
+    invocation = Invocation(options)
     reporter = invocation.reporter
     launch.sweep_all(invocation.environ)  # a killed link has left its browser profile, whose history holds the code
     journal = Journal.of_the_user()
@@ -290,34 +274,31 @@ def resume_command(**options: Any) -> None:  # noqa: C901 - it has many outcomes
     for problem in problems:
         reporter.warn(_("What an earlier run left cannot be read: {problem}.", problem=problem))
     if journal.is_hidden:
-        reporter.warn(
-            _(
-                'You may not look into a folder above "{folder}", so it is not known whether a link is unfinished. Set '
-                "HOME to your home folder, or XDG_STATE_HOME to a folder of your own.",
-                folder=journal.folder,
-            )
+        text = _(
+            'You may not look into a folder above "{folder}", so it is not known whether a link is unfinished. Set '
+            "HOME to your home folder, or XDG_STATE_HOME to a folder of your own.",
+            folder=journal.folder,
         )
+        reporter.warn(text)
 
     def connect(target: Target) -> AbstractAsyncContextManager[ServiceStageClient]:
         return api.open_service(invocation.settings, invocation.credentials, target=target)
 
+    settled = []
     try:
         if pendings:
             invocation.credentials  # noqa: B018 - asks outside the event loop, if it has to
-        settled = run(link_steps.resume_all(pendings, journal, connect, reporter.tell)) if pendings else []
+            settled = run(link_steps.resume_all(pendings, journal, connect, reporter.tell))
     except StoppedError as stopped:
         stopped.hint = _("Unfinished links are kept: run `oauth-helper resume` again.")
         raise
     linked = [one.outcome.authorization for one in settled if isinstance(one.outcome, Linked)]
-    errors = [one.outcome.error for one in settled if isinstance(one.outcome, Failed)]
+    errors = [(one.pending.target.name, one.outcome.error) for one in settled if isinstance(one.outcome, Failed)]
     if len(settled) + len(problems) > 1:  # the error at the end is only the first one
-        for one in settled:
-            name = one.pending.target.name
-            if isinstance(one.outcome, Failed):
-                error = one.outcome.error
-                reporter.warn(_("{name}: {message}. {hint}", name=name, message=error.message, hint=error.hint))
-            else:
-                reporter.print(_('Linked "{name}".', name=name))
+        for name, error in errors:
+            reporter.warn(_("{name}: {message}. {hint}", name=name, message=error.message, hint=error.hint))
+        for authorization in linked:
+            reporter.print(_('Linked "{name}".', name=authorization.name))
     if invocation.as_json:
         print_json([authorization.to_json() for authorization in linked])
     else:
@@ -335,4 +316,4 @@ def resume_command(**options: Any) -> None:  # noqa: C901 - it has many outcomes
             hint=_("The warnings above name the files. Remove the files, then run the command again."),
         )
     if errors:
-        raise errors[0]
+        raise errors[0][1]

@@ -8,14 +8,14 @@ import os
 import shlex
 import signal
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from contextlib import suppress
+from dataclasses import replace
+from functools import cached_property, partial, reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
-from msgspec import structs
 
 from oauth_helper.cli.console import Console, columns_of, repeat_flags
 from oauth_helper.cli.help import CONNECTION, LANGUAGE_OPTION, OUTPUT, Choice, InvalidValue, not_one_of, option
@@ -36,7 +36,6 @@ from oauth_helper.settings import (
     FILE_KEYS,
     MAXIMUM_TIMEOUT,
     REGIONS,
-    Settings,
     Sources,
     UnreadableFileError,
     flag_of,
@@ -56,7 +55,18 @@ if TYPE_CHECKING:  # it imports aiohttp, which help and completion do not need
 T = TypeVar("T")
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-logging.getLogger("oauth_helper").addHandler(logging.NullHandler())  # Python prints errors that no handler takes
+
+class _LogHandler(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        Console().print_lines([escaped(self.format(record), keep="\n")])
+
+
+# Our own log only: that of aiohttp may contain an address with a code.
+_LOG: Final = _LogHandler(logging.CRITICAL)
+_LOG.setFormatter(logging.Formatter("%(asctime)s %(name)s: %(message)s"))
+logging.getLogger("oauth_helper").addHandler(_LOG)
+logging.getLogger("oauth_helper").setLevel(logging.DEBUG)
+
 _SIGNALS: Final = {"SIGINT": _("Cancelled"), "SIGTERM": _("Terminated"), "SIGHUP": _("Hung up")}
 
 
@@ -79,15 +89,12 @@ async def _until_signal(work: Coroutine[Any, Any, T]) -> T:
         received.append(number)
         task.cancel()
 
-    for name in _SIGNALS:
-        number = getattr(signal, name, None)
-        # nohup ignores SIGHUP on purpose. A shell ignores SIGINT for a background job, which would be hard to stop.
-        if number is None or (name == "SIGHUP" and signal.getsignal(number) is signal.SIG_IGN):
-            continue
-        try:
-            loop.add_signal_handler(number, stop, number)
-        except NotImplementedError:  # pragma: no cover - Windows, where Ctrl-C arrives as KeyboardInterrupt
-            break
+    # nohup ignores SIGHUP on purpose. A shell ignores SIGINT for a background job, which would be hard to stop.
+    numbers = [number for name in _SIGNALS if (number := getattr(signal, name, None))]
+    with suppress(NotImplementedError):  # Windows, where Ctrl-C arrives as KeyboardInterrupt
+        for number in numbers:
+            if number.name != "SIGHUP" or signal.getsignal(number) is not signal.SIG_IGN:
+                loop.add_signal_handler(number, stop, number)
     try:
         return await task
     except asyncio.CancelledError:
@@ -99,9 +106,8 @@ async def _until_signal(work: Coroutine[Any, Any, T]) -> T:
 def _log_fault(_loop: asyncio.AbstractEventLoop, context: Mapping[str, Any]) -> None:
     """Log an exception outside all tasks; asyncio would log foreign messages and the arguments of callbacks."""
     fault = context.get("exception")
-    logging.getLogger(__name__).error(
-        "A fault of oauth-helper:\n%s", safe_traceback(fault) if fault else context["message"]
-    )
+    trace = safe_traceback(fault) if fault else context["message"]
+    logging.getLogger(__name__).error("A fault of oauth-helper:\n%s", trace)
 
 
 def _browser_choice(_ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
@@ -162,26 +168,19 @@ def timeout_option(help: str) -> Callable[[Function], Function]:  # noqa: A002 -
 
 
 CONNECTION_KEYS: Final = ("region", "cloud", "endpoint", "project_id", "iam_endpoint", "ca_bundle")
-"""The settings of :func:`connection_options`."""
-
-
-def connection_options(command: Function) -> Function:
-    """Add the options of every command that talks to ServiceStage."""
-    for add in reversed(_CONNECTION_OPTIONS):
-        command = add(command)
-    return command
-
-
-def output_options(command: Function) -> Function:
-    """Add the options of every command."""
-    for add in reversed(_OUTPUT_OPTIONS):
-        command = add(command)
-    return command
-
-
+"""The settings of :data:`connection_options`."""
+EVENTS_OPTION: Final = option(
+    "--events", "as_events", group=OUTPUT, is_flag=True, help="Print each event as a line of JSON on standard output."
+)
 _connection = partial(option, group=CONNECTION)
 _output = partial(option, group=OUTPUT, callback=_also_before_command)
-_CONNECTION_OPTIONS: Final = (
+
+
+def _all_of(*options: Callable[[Function], Function]) -> Callable[[Function], Function]:
+    return lambda command: reduce(lambda decorated, add: add(decorated), reversed(options), command)
+
+
+connection_options: Final = _all_of(
     _connection("--region", metavar="REGION", shell_complete=_complete_region, help="Region, such as cn-north-4."),
     _connection("--cloud", metavar="DOMAIN", help="Domain of the cloud (default: myhuaweicloud.com)."),
     _connection("--endpoint", metavar="URL", help="ServiceStage endpoint (default: the region's)."),
@@ -189,48 +188,62 @@ _CONNECTION_OPTIONS: Final = (
     _connection("--iam-endpoint", metavar="URL", help="IAM endpoint (default: the region's)."),
     _connection("--ca-bundle", type=click.Path(), metavar="FILE", help="CA bundle, PEM (default: the system's)."),
 )
-EVENTS_OPTION: Final = option(
-    "--events", "as_events", group=OUTPUT, is_flag=True, help="Print each event as a line of JSON on standard output."
-)
-_OUTPUT_OPTIONS: Final = (
+"""Adds the options of every command that talks to ServiceStage."""
+output_options: Final = _all_of(
     _output("--json", "as_json", is_flag=True, help="Print JSON on standard output, and errors as JSON too."),
     _output("-q", "--quiet", is_flag=True, help="Only print errors and what you must do."),
     _output("-v", "--verbose", count=True, help="Print more; -vv: every request, and the traceback of an error."),
     LANGUAGE_OPTION,
 )
+"""Adds the options of every command."""
 
 
-def _repeat_in_printed_commands(flags: Mapping[str, str | None], settings: Settings) -> None:
-    """Add the connection flags that the user typed to every command that is printed."""
-    words = []
-    for key in CONNECTION_KEYS:
-        # What cannot be used may be a secret in the wrong place.
-        is_usable = (key != "project_id" or settings.has_project_id) and (key != "ca_bundle" or settings.has_ca_bundle)
-        if (value := flags.get(key)) and is_usable:
-            words += [flag_of(key), value]
-    repeat_flags(shlex.join(words))
-
-
-@dataclass
 class Invocation:
-    """The settings, credentials and reporter of a command that talks to ServiceStage."""
+    """The settings, credentials and reporter of a command that talks to ServiceStage.
 
-    sources: Sources
-    settings: Settings
-    environ: Mapping[str, str]
-    search: Search
-    """Where credentials were found."""
-    quiet: bool
-    verbosity: int
-    as_json: bool
-    may_ask: bool
-    """Whether there is a terminal, and a person who reads the messages."""
-    _asked_region: str | None = None
+    Raises:
+        SettingsError: A value in the options, the environment or a file cannot be used.
+    """
 
-    @cached_property
-    def reporter(self) -> ProgressReporter:
-        """Prints for people."""
-        return ProgressReporter(quiet=self.quiet, verbosity=self.verbosity)
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        _LOG.setLevel(logging.DEBUG if options["verbose"] > 1 else logging.CRITICAL)
+        self.environ: Mapping[str, str] = os.environ
+        self.quiet: bool = options["quiet"]
+        self.verbosity: int = options["verbose"]
+        self.as_json: bool = options["as_json"]
+        self.may_ask: bool = may_ask(options)
+        self.reporter = ProgressReporter(quiet=self.quiet, verbosity=self.verbosity)
+        self._asked_region = ""
+        self._flags = {key: None if options.get(key) is None else str(options[key]) for key in FILE_KEYS}
+        self._config = read_config_file(os.environ)
+        if options.get("sandbox"):
+            # The sandbox needs nothing that says how to reach the user's account.
+            keys = FILE_KEYS - {*CONNECTION_KEYS, "credentials"}
+            names = {name for key in keys for name in ENVIRONMENT[key]}
+            environ = {name: value for name, value in os.environ.items() if name in names}
+            values = {key: value for key, value in self._config.values.items() if key in keys}
+            config = replace(self._config, values=values)
+            self.settings, self.search = (
+                resolve_settings(Sources(self._flags, environ, config, FileValues(""))),
+                Search(),
+            )
+        else:
+            self._find_settings()
+        click.get_current_context().find_root().obj = self
+
+    def _find_settings(self) -> None:
+        sources = Sources(self._flags, os.environ, self._config, read_credentials_file(os.environ))
+        self.settings, self.search = find_settings_and_credentials(sources)
+        self._repeat_flags()
+
+    def _repeat_flags(self, *, without: str = "") -> None:
+        """Add the connection flags that the user typed to every command that is printed."""
+        # What cannot be used may be a secret in the wrong place.
+        is_usable = {"project_id": self.settings.has_project_id, "ca_bundle": self.settings.has_ca_bundle}
+        typed = [(key, value) for key in CONNECTION_KEYS if key != without and (value := self._flags[key])]
+        repeat_flags(
+            shlex.join(word for key, value in typed if is_usable.get(key, True) for word in (flag_of(key), value))
+        )
 
     @cached_property
     def credentials(self) -> CredentialSource:
@@ -247,9 +260,8 @@ class Invocation:
         if found.file and others_can_read(found.file):
             self.reporter.warn(_("Others can read {path}; run: chmod 600 on it.", path=found.file))
         if self.verbosity:
-            self.reporter.print(
-                _("Credentials: {identity} ({found_in}).", identity=found.identity, found_in=found.found_in)
-            )
+            text = _("Credentials: {identity} ({found_in}).", identity=found.identity, found_in=found.found_in)
+            self.reporter.print(text)
         return found
 
     def prepare(self) -> None:
@@ -259,25 +271,22 @@ class Invocation:
             SettingsError: Neither an endpoint nor a region is known, or there are no usable credentials.
         """
         if self.settings.endpoint.value is None and self.may_ask:
-            region = self._asked_region = _ask_for_region(self.reporter)
-            flags = {**self.sources.flags, "region": region}
-            sources = structs.replace(self.sources, flags=flags)
-            self.settings, self.search = find_settings_and_credentials(sources)
-            _repeat_in_printed_commands(flags, self.settings)
+            self._flags["region"] = self._asked_region = _ask_for_region(self.reporter)
+            self._find_settings()
         self.settings.required_endpoint()
         self.credentials  # noqa: B018 - asks outside the event loop, if it has to
 
     def offer_to_save_region(self) -> None:
         """Offer to save the region that was asked for."""
-        region, self._asked_region = self._asked_region, None
-        path = Path(self.sources.config_file.path)
-        if region is None or (path.exists() and not path.is_file()):
+        region, self._asked_region = self._asked_region, ""
+        path = Path(self._config.path)
+        if not region or (path.exists() and not path.is_file()):
             return
         question = _("Save region {region} in {path}, so that you need not enter it again?", region=region, path=path)
         try:
             if confirm(question, default=True):
                 save_region(path, region)
-                _repeat_in_printed_commands(self.sources.flags, self.settings)
+                self._repeat_flags(without="region")
         except StoppedError:
             pass
         except (OSError, UnreadableFileError) as error:
@@ -346,61 +355,3 @@ def _ask_for_iam_user(console: Console) -> CredentialSource:
 def may_ask(options: Mapping[str, Any]) -> bool:
     """Whether there is a terminal, and a person who reads the messages."""
     return can_ask() and not (options["as_json"] or options["quiet"] or options.get("as_events"))
-
-
-def read_settings(options: Mapping[str, Any]) -> Invocation:
-    """Combine the options, the environment and the files.
-
-    Raises:
-        SettingsError: A value cannot be used.
-    """
-    if options["verbose"] > 1:
-        _log_to_standard_error()
-    flags = {key: None if options.get(key) is None else str(options[key]) for key in FILE_KEYS}
-    config = read_config_file(os.environ)
-    if options.get("sandbox"):
-        # The sandbox needs nothing that says how to reach the user's account.
-        keys = FILE_KEYS - {*CONNECTION_KEYS, "credentials"}
-        names = {name for key in keys for name in ENVIRONMENT[key]}
-        environ = {name: value for name, value in os.environ.items() if name in names}
-        config = replace(config, values={key: value for key, value in config.values.items() if key in keys})
-        sources = Sources(flags, environ, config, FileValues(""))
-        settings, search = resolve_settings(sources), Search()
-    else:
-        sources = Sources(flags, os.environ, config, read_credentials_file(os.environ))
-        settings, search = find_settings_and_credentials(sources)
-    _repeat_in_printed_commands(flags, settings)
-    invocation = Invocation(
-        sources=sources,
-        settings=settings,
-        environ=os.environ,
-        search=search,
-        quiet=options["quiet"],
-        verbosity=options["verbose"],
-        as_json=options["as_json"],
-        may_ask=may_ask(options),
-    )
-    click.get_current_context().find_root().obj = invocation
-    return invocation
-
-
-class _LogHandler(logging.Handler):
-    def emit(self, record: logging.LogRecord) -> None:
-        Console().print_lines([escaped(self.format(record), keep="\n")])
-
-
-def _log_to_standard_error() -> None:
-    """Show our own log only: that of aiohttp may contain an address with a code."""
-    handler = _LogHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(name)s: %(message)s"))
-    logger = logging.getLogger("oauth_helper")
-    level = logger.level
-    logger.addHandler(handler)
-    logger.setLevel(logging.DEBUG)
-
-    def stop() -> None:
-        logger.removeHandler(handler)
-        logger.setLevel(level)
-
-    if context := click.get_current_context(silent=True):
-        context.find_root().call_on_close(stop)

@@ -35,83 +35,18 @@ _GUIDANCE: Final[Mapping[events.Guidance, Text]] = {
         "The address that arrived belongs to an earlier attempt. Close that tab, and authorize in the newest one."
     ),
 }
-
-
-def guidance_text(guidance: events.Guidance, *, in_window: bool, takes_pastes: bool) -> Text:
-    """Return what to do about a problem; :func:`unreached_text` does so for :attr:`Guidance.UNREACHED`."""
-    where = _("on the page or here") if takes_pastes else _("on the page")
-    match guidance:
-        case events.Guidance.NOT_WHOLE:
-            return _("The address that arrived was cut off. Copy all of it, and paste it {where}.", where=where)
-        case events.Guidance.UNDECIDED if in_window:
-            text = _("The window is still open. Authorize there.")
-            return text + _(" To use your own browser instead, type b and press Enter.") if takes_pastes else text
-        case events.Guidance.UNDECIDED:
-            return _("Still waiting. After you authorize, paste the final address {where}.", where=where)
-        case _:
-            return _GUIDANCE[guidance]
-
-
-Step = tuple[Text, str]
-"""What to do, and the address or the command for it."""
-
-
-def manual_steps(here: Environment, waiting: events.Waiting, *, takes_pastes: bool) -> list[Step]:
-    """Return what a user does if no browser was opened: reach the page, or authorize without it."""
-    command = _forward_command(here, waiting)
-    forward = None
-    open_page = _("Then open this page in a browser there:")
-    match here.place:
-        case Place.SSH:
-            forward = _("On your own machine, run this (with the host name you connect to) and leave it open:")
-        case Place.CODESPACE if command:
-            forward = _("On your own machine, run this and leave it open (not needed if VS Code is open there):")
-        case Place.CODESPACE | Place.GITPOD | Place.DEV_CONTAINER:
-            open_page = _("Open this page in your browser; your editor forwards its port to your machine (view Ports):")
-        case Place.CONTAINER:
-            open_page = _("Open this page, if your browser reaches this container's 127.0.0.1 (host network):")
-        case Place.WSL:
-            open_page = _("Open this page in a browser; one in Windows works too:")
-        case _:
-            open_page = _("Open this page in a browser on this machine:")
-    otherwise = _("or here") if takes_pastes else _("or pass it to `oauth-helper deliver`")
-    without_page = _(
-        "Or authorize in any browser, and paste the final address on that page, {otherwise}:", otherwise=otherwise
-    )
-    steps = [(forward, command)] if forward else []
-    return [*steps, (open_page, waiting.listener), (without_page, waiting.authorization_url)]
-
-
-def unreached_text(here: Environment, waiting: events.Waiting, *, takes_pastes: bool) -> Step:
-    """Return what to do while nothing has reached the page at all."""
-    command = _forward_command(here, waiting)
-    then = _("paste the final address here") if takes_pastes else _("pass the final address to `oauth-helper deliver`")
-    if command:
-        text = _("No browser has opened the page. If yours is on another machine, {then}, or run there:", then=then)
-    else:
-        text = _("No browser has opened the page. If yours cannot reach it, authorize here and {then}:", then=then)
-    return text, command or waiting.authorization_url
-
-
-def forwarding_text(here: Environment, *, takes_pastes: bool) -> Text:
-    """Return what is between the user's own browser and the page; usually nothing."""
-    if here.place is Place.WSL:
-        text = _("A browser in Windows reaches the page through WSL's localhost forwarding, which is on by default.")
-    elif here.is_forwarded:
-        text = _("Your editor forwards the page's port to your machine; an editor in a browser cannot.")
-    else:
-        return NO_TEXT
-    return text + _(" If the page does not open, type a and press Enter.") if takes_pastes else text
-
-
-def _environment() -> Environment:
-    return find_environment(os.environ, has_container_mark=any(map(os.path.exists, CONTAINER_MARKS)))
-
-
-def _forward_command(here: Environment, waiting: events.Waiting) -> str:
-    return here.way_to(urlsplit(waiting.listener).port or 0)
-
-
+_EDITOR: Final = _("Open this page in your browser; your editor forwards its port to your machine (view Ports):")
+_OPEN_PAGE: Final[Mapping[Place, Text]] = {
+    Place.CODESPACE: _EDITOR,
+    Place.GITPOD: _EDITOR,
+    Place.DEV_CONTAINER: _EDITOR,
+    Place.CONTAINER: _("Open this page, if your browser reaches this container's 127.0.0.1 (host network):"),
+    Place.WSL: _("Open this page in a browser; one in Windows works too:"),
+}
+_FORWARD: Final[Mapping[Place, Text]] = {
+    Place.SSH: _("On your own machine, run this (with the host name you connect to) and leave it open:"),
+    Place.CODESPACE: _("On your own machine, run this and leave it open (not needed if VS Code is open there):"),
+}
 _CAPTURED: Final = {
     events.Way.WINDOW: _("Received the redirect from the window."),
     events.Way.PAGE: _("Received the redirect from the page."),
@@ -135,7 +70,9 @@ class ProgressReporter(Console):
         self._verbosity = verbosity
         self._title = NO_TEXT
         self._waiting: events.Waiting | None = None
-        self._is_open = self._in_window = self._is_window_closed = self._is_verifying = False
+        self._browser = ""
+        """What is open: a ``window``, which may be ``closed``, or the ``page``."""
+        self._is_verifying = False
         self._countdown: asyncio.Task[None] | None = None
 
     @property
@@ -170,35 +107,31 @@ class ProgressReporter(Console):
                 self._waiting = event
                 if self._title:
                     self.print(self._title)
-                if self._is_open:  # the next link, or attempt, in the same window
+                if self._browser:  # the next link, or attempt, in the same window
                     self._wait()
             case events.Opening(browser):
                 self._show_activity(_("Opening a {browser} window…", browser=browser))
             case events.Opened(browser, window, marked):
-                self._is_open, self._in_window, self._is_window_closed = True, window, False
-                if window:
-                    self._print_window(browser, marked=marked)
-                else:
-                    self._print_page(browser)
+                self._browser = "window" if window else "page"
+                self._print_opened(browser, marked=marked)
                 self._wait()
             case events.NotOpened():
-                self._is_open, self._in_window = True, False
+                self._browser = "page"
                 self._print_addresses()
                 self._wait()
             case events.WindowClosed():
-                self._in_window, self._is_window_closed = False, True
+                self._browser = "closed"
                 if self.takes_pastes:
                     text = _("You closed the window. Press Enter to open it again; b and Enter opens your own browser.")
                     self.print_always(text)
                 else:
                     self.warn(_("The window was closed before you authorized."))
                     self._print_addresses()
-            case events.Ignored(reason, count):
-                if self._verbosity:
-                    text = _("Ignored what is not our redirect: {reason}, {count} so far.", reason=reason, count=count)
-                    self.print(text)
-            case events.GuidanceDue(guidance):
-                self._print_guidance(guidance)
+            case events.Ignored(reason, count) if self._verbosity:
+                text = _("Ignored what is not our redirect: {reason}, {count} so far.", reason=reason, count=count)
+                self.print(text)
+            case events.GuidanceDue(guidance) if self._waiting:
+                self._print_guidance(guidance, self._waiting)
             case events.OpenedTwice(listener):
                 text = _(
                     "The page is already open, and another browser or program requested it. If that was you, open "
@@ -206,16 +139,13 @@ class ProgressReporter(Console):
                 )
                 self.warn(text, always=True)
                 self.print_whole(listener)
-            case events.Captured(way):
-                if self._verbosity:
-                    self.print(_CAPTURED[way])
+            case events.Captured(way) if self._verbosity:
+                self.print(_CAPTURED[way])
             case events.Resumed(name, captured_at):
-                text = _(
-                    'Finishing the link "{name}", which you authorized at {time:%H:%M:%S}.',
-                    name=name,
-                    time=captured_at.astimezone(),
+                time = captured_at.astimezone()
+                self.print(
+                    _('Finishing the link "{name}", which you authorized at {time:%H:%M:%S}.', name=name, time=time)
                 )
-                self.print(text)
             case events.Joined(name, can_deliver):
                 if not has_joined:
                     self.print(_('Another oauth-helper is linking "{name}". Waiting for it.', name=name))
@@ -267,99 +197,134 @@ class ProgressReporter(Console):
     def _countdown_texts(self, left: int) -> Sequence[Text]:
         """Return the line, and shorter ones for narrower terminals."""
         what = shorter = _("Waiting for you to authorize…")
-        if self._is_window_closed:
+        if self._browser == "closed":
             what = shorter = _("Press Enter to open the window again.")
-        elif self.takes_pastes and not self._in_window:
+        elif self.takes_pastes and self._browser != "window":
             what, shorter = _("Paste the final address here or on the page."), _("Paste the final address here.")
         time = _("{minutes}:{seconds:02} left", minutes=left // 60, seconds=left % 60)
-        cancel, texts = _("Ctrl-C to cancel"), list[Text]()
+        helps = [_("Ctrl-C to cancel")]
         if self.takes_pastes:
-            help_ = _("? + Enter for help")
-            texts = [
-                _("{what} {time} ({help}, {cancel})", what=what, time=time, help=help_, cancel=cancel),
-                _("{what} {time} ({help})", what=what, time=time, help=help_),
-            ]
-        else:
-            texts = [_("{what} {time} ({help})", what=what, time=time, help=cancel)]
+            key = _("? + Enter for help")
+            helps = [_("{names}, {name}", names=key, name=helps[0]), key]
+        texts = [_("{what} {time} ({help})", what=what, time=time, help=help_) for help_ in helps]
         return [*texts, *(_("{what} {time}", what=text, time=time) for text in (what, shorter)), shorter]
 
-    def _print_window(self, browser: str, *, marked: bool) -> None:
-        text = _("Opened a {browser} window. Authorize there; nothing to copy.", browser=browser)
-        self.print_always(text)
-        if marked:
-            self.print(_("Firefox marks this window as remote-controlled; that is expected."))
-        if self.takes_pastes:
-            self.print(_("To use your own browser instead, type b and press Enter."))
-
-    def _print_page(self, browser: str) -> None:
+    def _print_opened(self, browser: str, *, marked: bool) -> None:
+        if self._browser == "window":
+            self.print_always(_("Opened a {browser} window. Authorize there; nothing to copy.", browser=browser))
+            if marked:
+                self.print(_("Firefox marks this window as remote-controlled; that is expected."))
+            if self.takes_pastes:
+                self.print(_("To use your own browser instead, type b and press Enter."))
+            return
         text = _("Opened your browser ({browser}). Authorize there. If no page appears, open this:", browser=browser)
         self.print_always(text)
         if self._waiting:
             self.print_whole(self._waiting.listener)
-        if text := forwarding_text(_environment(), takes_pastes=self.takes_pastes):
-            self.print(text)
-
-    def _print_guidance(self, guidance: events.Guidance) -> None:
-        if self.is_quiet or self._waiting is None:
-            return
-        if guidance is events.Guidance.UNREACHED:
-            text, what = unreached_text(_environment(), self._waiting, takes_pastes=self.takes_pastes)
-            self.print(text)
-            self.print_whole(what)
+        here = _environment()
+        if here.place is Place.WSL:
+            text = _(
+                "A browser in Windows reaches the page through WSL's localhost forwarding, which is on by default."
+            )
+        elif here.is_forwarded:
+            text = _("Your editor forwards the page's port to your machine; an editor in a browser cannot.")
         else:
-            self.print(guidance_text(guidance, in_window=self._in_window, takes_pastes=self.takes_pastes))
+            return
+        self.print(text + _(" If the page does not open, type a and press Enter.") if self.takes_pastes else text)
+
+    def _print_guidance(self, guidance: events.Guidance, waiting: events.Waiting) -> None:
+        """Print what to do about a problem."""
+        where, then = _("on the page"), _("pass the final address to `oauth-helper deliver`")
+        if self.takes_pastes:
+            where, then = _("on the page or here"), _("paste the final address here")
+        what = ""
+        match guidance:
+            case events.Guidance.UNREACHED:
+                if what := _environment().way_to(_port_of(waiting)):
+                    text = _(
+                        "No browser has opened the page. If yours is on another machine, {then}, or run there:",
+                        then=then,
+                    )
+                else:
+                    text = _(
+                        "No browser has opened the page. If yours cannot reach it, authorize here and {then}:",
+                        then=then,
+                    )
+                    what = waiting.authorization_url
+            case events.Guidance.NOT_WHOLE:
+                text = _("The address that arrived was cut off. Copy all of it, and paste it {where}.", where=where)
+            case events.Guidance.UNDECIDED if self._browser == "window":
+                text = _("The window is still open. Authorize there.")
+                if self.takes_pastes:
+                    text += _(" To use your own browser instead, type b and press Enter.")
+            case events.Guidance.UNDECIDED:
+                text = _("Still waiting. After you authorize, paste the final address {where}.", where=where)
+            case _:
+                text = _GUIDANCE[guidance]
+        self.print(text)
+        if what and not self.is_quiet:
+            self.print_whole(what)
 
     def _print_addresses(self) -> None:
+        """Print what a user does if no browser was opened: reach the page, or authorize without it."""
         if self._waiting is None:
             return
-        for text, what in manual_steps(_environment(), self._waiting, takes_pastes=self.takes_pastes):
-            self.print_always(text)
-            self.print_whole(what)
+        place, command = _environment().place, _environment().way_to(_port_of(self._waiting))
+        open_page = _OPEN_PAGE.get(place, _("Open this page in a browser on this machine:"))
+        if command and place in _FORWARD:
+            self.print_always(_FORWARD[place])
+            self.print_whole(command)
+            open_page = _("Then open this page in a browser there:")
+        self.print_always(open_page)
+        self.print_whole(self._waiting.listener)
+        otherwise = _("or here") if self.takes_pastes else _("or pass it to `oauth-helper deliver`")
+        text = _(
+            "Or authorize in any browser, and paste the final address on that page, {otherwise}:", otherwise=otherwise
+        )
+        self.print_always(text)
+        self.print_whole(self._waiting.authorization_url)
 
     def _print_keys(self) -> None:
-        self.print_always(_("Keys (then Enter):"))
-        if self._is_window_closed:
-            self.print_always(_("Enter alone: open the window again"))
-        if self._in_window or self._is_window_closed:
-            self.print_always(_("b: use your own browser"))
-        self.print_always(_("a: show the addresses"))
-        self.print_always(_("?: show this help"))
-        self.print_always(_("Ctrl-C: cancel. You can also paste the final address; it is not shown."))
+        keys = [_("Keys (then Enter):")]
+        if self._browser == "closed":
+            keys.append(_("Enter alone: open the window again"))
+        if self._browser in {"window", "closed"}:
+            keys.append(_("b: use your own browser"))
+        keys += [_("a: show the addresses"), _("?: show this help")]
+        for key in [*keys, _("Ctrl-C: cancel. You can also paste the final address; it is not shown.")]:
+            self.print_always(key)
 
     def print_linked(self, linked: events.Linked) -> None:
         """Print how a link ended well."""
         record = linked.authorization
         name, account, host = record.name, safe_text(record.repo_user), host_name(record)
         about = _("{account} on {host}", account=account, host=host) if account else host
-        if self.progress.has_joined and linked.kept:
-            self.print(_('Linked "{name}" ({about}) by the other oauth-helper.', name=name, about=about))
-        elif linked.kept:
+        text = _('Linked "{name}" ({about}).', name=name, about=about)
+        if linked.kept:
             text = _(
                 '"{name}" is already linked ({about}); kept. Use --if-exists replace to relink it.',
                 name=name,
                 about=about,
             )
-            self.print(text)
-        else:
-            self.print(_('Linked "{name}" ({about}).', name=name, about=about))
+            if self.progress.has_joined:
+                text = _('Linked "{name}" ({about}) by the other oauth-helper.', name=name, about=about)
+        self.print(text)
         if not record.works:
             self.warn(_("ServiceStage reports that it does not work yet: {status}.", status=status_text(record)))
 
     def print_next_step(self, name: str, sandbox_type: str | None) -> None:
         """Print what to do with the authorization, or after a link of that type in the sandbox."""
-        if sandbox_type:
-            text = _(
-                "Next: link your own account with `oauth-helper link {type}`. (The sandbox has been removed.)",
-                type=sandbox_type,
-            )
-            self.print(text)
-            return
         text = _(
             'Next: in ServiceStage, select "{name}" as a component\'s source. `oauth-helper repos {argument}` lists '
             "its repositories.",
             name=safe_text(name),
             argument=as_argument(safe_text(name)),
         )
+        if sandbox_type:
+            text = _(
+                "Next: link your own account with `oauth-helper link {type}`. (The sandbox has been removed.)",
+                type=sandbox_type,
+            )
         self.print(text)
 
     def explain_stop(self, stopped: StoppedError, name: str, *, in_sandbox: bool = False) -> None:
@@ -375,14 +340,20 @@ class ProgressReporter(Console):
             stopped.message += _(' while ServiceStage was creating "{name}"', name=name)
         if progress.has_deleted:
             stopped.message += _('. The old authorization "{name}" is deleted', name=name)
-        if not is_pending:
-            return
-        if in_sandbox:
+        if is_pending and in_sandbox:
             stopped.hint = _("The sandbox has been removed too. Run the command again when you are ready.")
-        elif progress.is_kept:
+        elif is_pending and progress.is_kept:
             stopped.hint = _("Run `oauth-helper resume` within 10 minutes to finish it.")
-        else:
+        elif is_pending:
+            argument = as_argument(name)
             stopped.hint = _(
-                "`oauth-helper show {name}` tells whether it exists. If not, run the command again.",
-                name=as_argument(name),
+                "`oauth-helper show {name}` tells whether it exists. If not, run the command again.", name=argument
             )
+
+
+def _environment() -> Environment:
+    return find_environment(os.environ, has_container_mark=any(map(os.path.exists, CONTAINER_MARKS)))
+
+
+def _port_of(waiting: events.Waiting) -> int:
+    return urlsplit(waiting.listener).port or 0

@@ -9,8 +9,9 @@ from support.command_runner import commands
 from support.link_script import LINK
 from support.screen import terminal
 
-from oauth_helper.cli.console import hyperlink, width_of
-from oauth_helper.cli.progress import ProgressReporter, forwarding_text, guidance_text, manual_steps, unreached_text
+from oauth_helper.cli import progress
+from oauth_helper.cli.console import width_of
+from oauth_helper.cli.progress import ProgressReporter
 from oauth_helper.environment import Environment, Place
 from oauth_helper.errors import StoppedError
 from oauth_helper.events import (
@@ -24,6 +25,7 @@ from oauth_helper.events import (
     GuidanceDue,
     Joined,
     Linked,
+    NotOpened,
     Opened,
     Opening,
     Waiting,
@@ -36,8 +38,15 @@ from oauth_helper.models import Authorization, RepoType
 from oauth_helper.sandbox import Sandbox
 
 LISTENER = "http://127.0.0.1:4711/start?k=KEY"
-WAITING = Waiting(LISTENER, "https://github.com/login/oauth/authorize", datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
+URL = "https://github.com/login/oauth/authorize"
+WAITING = Waiting(LISTENER, URL, datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
+WINDOW, PAGE = Opened("Chromium", window=True), Opened("firefox")
 STOPPED_AT_CREATION = 'Terminated while ServiceStage was creating "my-auth"'
+PLACES = [
+    Environment(Place.SSH, "ada@198.51.100.7"),
+    Environment(Place.CODESPACE, codespace="fluffy"),
+    *map(Environment, Place),
+]
 
 
 def reporter(
@@ -50,62 +59,39 @@ def reporter(
     return reporter
 
 
-@pytest.mark.parametrize("guidance", list(Guidance))
-def test_guidance_is_printed_while_waiting_and_not_in_quiet(
-    capsys: pytest.CaptureFixture[str], guidance: Guidance
-) -> None:
-    reporter(WAITING)
-    waiting = capsys.readouterr().err
-    reporter(WAITING, GuidanceDue(guidance))
-    assert len(capsys.readouterr().err) > len(waiting)
-    reporter(WAITING, GuidanceDue(guidance), quiet=True)
-    reporter(GuidanceDue(guidance))
-    assert capsys.readouterr().err == ""
-
-
-def test_without_a_visit_the_guidance_names_the_tunnel(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SSH_CONNECTION", "198.51.100.9 40000 198.51.100.7 22")
-    reporter(WAITING, GuidanceDue(Guidance.UNREACHED))
-    printed = capsys.readouterr().err
-    assert "No browser has opened the page" in printed
-    assert "ssh -L 4711:127.0.0.1:4711" in printed
-
-
 def test_quiet_prints_what_the_user_must_do_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
     link = (Checked("my-auth", RepoType.GITHUB), WAITING)
-    reporter(*link, Warned(_("odd")), Opening("Chromium"), Opened("Chromium", window=True), quiet=True)
+    reporter(*link, Warned(_("odd")), Opening("Chromium"), WINDOW, quiet=True)
     assert capsys.readouterr().err == "Opened a Chromium window. Authorize there; nothing to copy.\n"
-    reporter(*link, Warned(_("odd")), Opened("firefox"), quiet=True)
+    reporter(*link, Warned(_("odd")), PAGE, quiet=True)
     assert capsys.readouterr().err.splitlines()[1:] == [f"  {LISTENER}"]
-    reporter(*link, Opened("firefox"), Warned(_("odd")))
+    reporter(*link, PAGE, Warned(_("odd")))
     printed = capsys.readouterr().err
     assert 'Linking GitHub to ServiceStage as "my-auth".\n' in printed
     assert f"  {LISTENER}\n" in printed
     assert "warning: odd\n" in printed
 
 
-def test_the_window_is_announced_before_the_wait(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_window_is_announced_before_the_wait(capsys: pytest.CaptureFixture[str]) -> None:
     reporter(WAITING, Opening("Chromium"))
-    printed = capsys.readouterr().err
-    assert printed.endswith("Opening a Chromium window…\n")
-    assert "Waiting" not in printed
-    reporter(WAITING, Opening("Chromium"), Opened("Chromium", window=True))
+    assert capsys.readouterr().err == "Opening a Chromium window…\n"
+    reporter(WAITING, WINDOW)
     at = WAITING.expires_at.astimezone().strftime("%H:%M:%S")
     assert capsys.readouterr().err.endswith(f"Waiting for you to authorize, until {at}.\n")
 
 
-def test_after_the_window_was_closed_the_keys_are_offered(capsys: pytest.CaptureFixture[str]) -> None:
-    events = (WAITING, Opened("Chromium", window=True), WindowClosed())
-    closed = reporter(*events, takes_pastes=True)
+def test_the_help_names_the_keys_that_work(capsys: pytest.CaptureFixture[str]) -> None:
+    reporter().keys["a"]()
+    assert capsys.readouterr().err == "", "nothing is waited for yet"
+    reporter(WAITING, PAGE).keys["?"]()
+    assert "b: use" not in capsys.readouterr().err
+    reporter(WAITING, WINDOW).keys["？"]()
+    assert "b: use your own browser" in capsys.readouterr().err
+    closed = reporter(WAITING, WINDOW, WindowClosed(), takes_pastes=True)
     assert "Press Enter to open it again; b and Enter" in capsys.readouterr().err
     closed.keys["?"]()
-    printed = capsys.readouterr().err
-    assert "Enter alone: open the window again\nb: use your own browser\n" in printed
-    reporter(*events)
+    assert "Enter alone: open the window again\nb: use your own browser\n" in capsys.readouterr().err
+    reporter(WAITING, WINDOW, WindowClosed())
     assert f"  {LISTENER}\n" in capsys.readouterr().err
 
 
@@ -116,29 +102,15 @@ def test_a_joined_link_takes_an_address_at_the_prompt(capsys: pytest.CaptureFixt
     assert "paste" not in capsys.readouterr().err
 
 
-def test_the_help_names_the_keys_that_work(capsys: pytest.CaptureFixture[str]) -> None:
-    reporter().keys["a"]()
-    assert capsys.readouterr().err == "", "nothing is waited for yet"
-    reporter(WAITING, Opened("firefox")).keys["?"]()
-    assert "b: use" not in capsys.readouterr().err
-    reporter(WAITING, Opened("Chromium", window=True)).keys["？"]()
-    assert "b: use your own browser" in capsys.readouterr().err
-
-
-async def test_the_countdown_ends_with_the_time(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_the_countdown_starts_with_the_browser_and_is_removed(capsys: pytest.CaptureFixture[str]) -> None:
     others = asyncio.all_tasks()
     expired = Waiting(LISTENER, "", datetime.now(UTC) - timedelta(seconds=1))
-    waiting = reporter(expired, Opened("w3m", window=True), countdown=True)
+    reporter(expired, WINDOW, countdown=True)
     await asyncio.gather(*(asyncio.all_tasks() - others))
-    waiting.stop_countdown()
-    assert "left" not in capsys.readouterr().err
-
-
-async def test_the_countdown_starts_with_the_browser_and_is_removed(capsys: pytest.CaptureFixture[str]) -> None:
     waiting = reporter(Waiting(LISTENER, "", datetime.now(UTC) + timedelta(seconds=60)), countdown=True)
     await asyncio.sleep(0)
     assert "left" not in capsys.readouterr().err
-    waiting.tell(Opened("w3m", window=True))
+    waiting.tell(WINDOW)
     await asyncio.sleep(0)
     line = capsys.readouterr().err.splitlines()[-1]
     assert line.endswith("Waiting for you to authorize… 1:00 left (Ctrl-C to cancel)")
@@ -151,36 +123,31 @@ async def test_the_countdown_starts_with_the_browser_and_is_removed(capsys: pyte
 )
 @pytest.mark.parametrize("columns", [30, 40, 60, 80])
 def test_the_waiting_line_keeps_its_verb(language: Language, verbs: tuple[str, str], columns: int) -> None:
-    for in_window, verb in zip((True, False), verbs, strict=True):
-        for takes_pastes in {True, in_window}:
-            waiting = reporter(WAITING, Opened("x", window=in_window), takes_pastes=takes_pastes)
-            texts = [text.translated(catalog_of(language)) for text in waiting._countdown_texts(597)]
-            fitting = next(text for text in texts if width_of(text) < columns)
-            assert verb in fitting if takes_pastes else verbs[0] in fitting
-            assert columns < 60 or "9:57" in fitting
+    for opened, takes_pastes, verb in ((WINDOW, True, verbs[0]), (PAGE, True, verbs[1]), (PAGE, False, verbs[0])):
+        waiting = reporter(WAITING, opened, takes_pastes=takes_pastes)
+        texts = [text.translated(catalog_of(language)) for text in waiting._countdown_texts(597)]
+        fitting = next(text for text in texts if width_of(text) < columns)
+        assert verb in fitting
+        assert columns < 60 or "9:57" in fitting
 
 
 @pytest.mark.parametrize(
-    ("kept", "account", "words"),
+    ("linked", "words"),
     [
-        (False, "octocat", 'Linked "my-auth" (octocat on GitHub).'),
-        (False, "", 'Linked "my-auth" (GitHub).'),
+        (Linked(Authorization("my-auth", "github", status=0)), 'Linked "my-auth" (GitHub).\n'),
         (
-            True,
-            "octocat",
-            '"my-auth" is already linked (octocat on GitHub); kept. Use --if-exists replace to relink it.',
+            Linked(Authorization("my-auth", "github", repo_user="octocat", status=0), kept=True),
+            '"my-auth" is already linked (octocat on GitHub); kept. Use --if-exists replace to relink it.\n',
+        ),
+        (
+            Linked(Authorization("my-auth", "github", status=1)),
+            'Linked "my-auth" (GitHub).\nwarning: ServiceStage reports that it does not work yet: expired.\n',
         ),
     ],
 )
-def test_a_good_end_is_one_line(kept: bool, account: str, words: str, capsys: pytest.CaptureFixture[str]) -> None:
-    reporter().print_linked(Linked(Authorization("my-auth", "github", repo_user=account, status=0), kept=kept))
-    assert capsys.readouterr().err == f"{words}\n"
-
-
-def test_an_authorization_that_does_not_work_is_warned_of(capsys: pytest.CaptureFixture[str]) -> None:
-    reporter().print_linked(Linked(Authorization("my-auth", "github", status=2)))
-    warning = capsys.readouterr().err.splitlines()[1]
-    assert warning == "warning: ServiceStage reports that it does not work yet: unauthenticated."
+def test_a_good_end_is_one_line(linked: Linked, words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    reporter().print_linked(linked)
+    assert capsys.readouterr().err == words
 
 
 @pytest.mark.parametrize(
@@ -209,42 +176,8 @@ def test_a_stopped_link_says_what_is_unfinished(events: tuple[Event, ...], messa
     reporter(*events).explain_stop(stopped, "my-auth")
     assert stopped.message == message
     assert stopped.hint.startswith(hint)
-
-
-def test_a_stopped_link_in_the_sandbox_cannot_be_resumed() -> None:
-    stopped = StoppedError(_("Terminated"))
-    reporter(Captured(Way.PAGE), Exchanging(kept=True)).explain_stop(stopped, "my-auth", in_sandbox=True)
-    assert "resume" not in stopped.hint
-
-
-@pytest.mark.parametrize(
-    ("environ", "is_link"),
-    [
-        ({"TERM": "xterm-256color", "VTE_VERSION": "7200"}, True),
-        ({"TERM": "xterm-256color"}, False),
-        ({"TERM": "dumb", "TERM_PROGRAM": "iTerm.app"}, False),
-        ({"TERM": "tmux-256color", "TERM_PROGRAM": "tmux"}, False),
-    ],
-)
-def test_an_address_is_a_link_if_the_terminal_shows_links(
-    environ: dict[str, str], is_link: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, value in environ.items():
-        monkeypatch.setenv(name, value)
-    shown = hyperlink(LISTENER)
-    assert LISTENER in shown
-    assert ("\x1b]8;;" in shown) is is_link
-
-
-DESKTOP = Environment(Place.DESKTOP)
-SSH = Environment(Place.SSH, "ada@198.51.100.7")
-TUNNEL = "ssh -L 4711:127.0.0.1:4711 ada@198.51.100.7"
-
-
-def words(guidance: Guidance, *, pastes: bool = True, window: bool = False) -> str:
-    if guidance is Guidance.UNREACHED:
-        return unreached_text(DESKTOP, WAITING, takes_pastes=pastes)[0]
-    return guidance_text(guidance, in_window=window, takes_pastes=pastes)
+    reporter(*events).explain_stop(stopped, "my-auth", in_sandbox=True)
+    assert not events or "resume" not in stopped.hint
 
 
 @pytest.mark.parametrize(
@@ -255,47 +188,49 @@ def words(guidance: Guidance, *, pastes: bool = True, window: bool = False) -> s
         (Guidance.OTHER_USER, "Another user of this machine", "as the user who runs this command"),
         (Guidance.OTHER_ATTEMPT, "an earlier attempt", "in the newest one"),
         (Guidance.NOT_WHOLE, "was cut off", "Copy all of it"),
-        (Guidance.UNREACHED, "No browser has opened the page", "or run there:"),
+        (Guidance.UNREACHED, "No browser has opened the page", "paste the final address here"),
         (Guidance.UNDECIDED, "Still waiting", "paste the final address"),
     ],
 )
-def test_guidance_says_what_happened_and_what_to_do(guidance: Guidance, happened: str, remedy: str) -> None:
-    told = words(guidance)
+def test_guidance_says_what_happened_and_what_to_do(
+    guidance: Guidance, happened: str, remedy: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reporter(WAITING, GuidanceDue(guidance), takes_pastes=True)
+    told = capsys.readouterr().err
     assert told.index(happened) < told.index(remedy)
-    assert len(told) < 3 * 80
-    assert "or here" not in words(guidance, pastes=False)
+    assert len(told) < 4 * 80
+    reporter(WAITING, GuidanceDue(guidance))
+    assert "or here" not in capsys.readouterr().err
+    reporter(WAITING, GuidanceDue(guidance), quiet=True)
+    reporter(GuidanceDue(guidance))
+    assert capsys.readouterr().err == ""
+
+
+def test_with_a_window_there_is_nothing_to_paste(capsys: pytest.CaptureFixture[str]) -> None:
+    for takes_pastes, end in ((True, "type b and press Enter.\n"), (False, "Authorize there.\n")):
+        reporter(WAITING, WINDOW, GuidanceDue(Guidance.UNDECIDED), takes_pastes=takes_pastes)
+        assert capsys.readouterr().err.endswith(end)
 
 
 @pytest.mark.parametrize("pastes", [True, False])
-@pytest.mark.parametrize("place", list(Place))
-def test_everywhere_there_is_a_way_to_the_page_and_one_without_it(place: Place, pastes: bool) -> None:
-    steps = manual_steps(Environment(place), WAITING, takes_pastes=pastes)
-    assert [what for _text, what in steps[-2:]] == [WAITING.listener, WAITING.authorization_url]
-    assert ("or here" in steps[-1][0]) is pastes
-    text, what = unreached_text(Environment(place), WAITING, takes_pastes=pastes)
+@pytest.mark.parametrize("here", PLACES, ids=lambda here: f"{here.place}{here.codespace}")
+def test_everywhere_there_is_a_way_to_the_page_and_one_without_it(
+    here: Environment, pastes: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "find_environment", lambda *_, **__: here)
+    reporter(WAITING, NotOpened(), takes_pastes=pastes, quiet=True)
+    *first, page, text, url = capsys.readouterr().err.splitlines()[-5:]
+    assert (page, url) == (f"  {LISTENER}", f"  {URL}")
+    assert ("or here" in text) is pastes
+    tunnel = here.way_to(4711)
+    assert (first[:1] == [f"  {tunnel}"]) is (here.place is Place.SSH or bool(here.codespace))
+    reporter(WAITING, GuidanceDue(Guidance.UNREACHED), takes_pastes=pastes)
+    text, what = capsys.readouterr().err.splitlines()
     assert ("`oauth-helper deliver`" in text) is not pastes
-    assert "USER@HOST" in what or what == WAITING.authorization_url
-
-
-def test_the_tunnel_comes_before_the_page_that_needs_it() -> None:
-    codespace = Environment(Place.CODESPACE, codespace="fluffy")
-    steps = {name: manual_steps(here, WAITING, takes_pastes=True) for name, here in (("ssh", SSH), ("gh", codespace))}
-    assert [what for _text, what in steps["ssh"]][:2] == [TUNNEL, WAITING.listener]
-    assert steps["gh"][0][1] == "gh codespace ports forward 4711:4711 -c fluffy"
-    assert unreached_text(SSH, WAITING, takes_pastes=True)[1] == TUNNEL
-
-
-@pytest.mark.parametrize("place", list(Place))
-def test_what_is_between_browser_and_page_is_named(place: Place) -> None:
-    text = forwarding_text(Environment(place), takes_pastes=True)
-    is_between = place in {Place.WSL, Place.CODESPACE, Place.GITPOD, Place.DEV_CONTAINER}
-    assert text.endswith("type a and press Enter.") if is_between else not text
-    assert "type a" not in forwarding_text(Environment(place), takes_pastes=False)
-
-
-def test_with_a_window_there_is_nothing_to_paste() -> None:
-    assert words(Guidance.UNDECIDED, window=True).endswith("type b and press Enter.")
-    assert words(Guidance.UNDECIDED, window=True, pastes=False).endswith("Authorize there.")
+    assert what == f"  {tunnel or URL}"
+    reporter(WAITING, PAGE, takes_pastes=pastes)
+    is_between = here.place in {Place.WSL, Place.CODESPACE, Place.GITPOD, Place.DEV_CONTAINER}
+    assert ("type a and press Enter." in capsys.readouterr().err) is (is_between and pastes)
 
 
 @pytest.mark.parametrize("flags", [(), ("--quiet",)])
