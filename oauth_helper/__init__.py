@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from oauth_helper.api import capture, link, link_with_password, link_with_token, walk_repositories
     from oauth_helper.apply_file import Applied, Entry, Method, apply, parse_entries
-    from oauth_helper.credential_chain import find_credentials
+    from oauth_helper.credential_sources import find_credentials
     from oauth_helper.credentials import AccessKey, CredentialSource, IamToken
     from oauth_helper.errors import (
         AuthorizationDeniedError,
@@ -92,7 +92,7 @@ __all__ = [
 _NAMES: Final = {
     "api": ("capture", "link", "link_with_password", "link_with_token", "walk_repositories"),
     "apply_file": ("Applied", "Entry", "Method", "apply", "parse_entries"),
-    "credential_chain": ("find_credentials",),
+    "credential_sources": ("find_credentials",),
     "credentials": ("AccessKey", "CredentialSource", "IamToken"),
     "models": ("Authorization", "Namespace", "Project", "RepoType"),
     "secret": ("Secret",),

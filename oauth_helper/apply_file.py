@@ -13,7 +13,7 @@ from typing import Final, NamedTuple, TypeVar
 from msgspec import Struct
 
 from oauth_helper.api import CONCURRENCY
-from oauth_helper.credential_chain import CHAIN_VARIABLES
+from oauth_helper.credential_sources import CHAIN_VARIABLES
 from oauth_helper.credentials import PASSWORD_TYPES, TOKEN_TYPES, GitCredential, PersonalToken, UserPassword, check_host
 from oauth_helper.errors import (
     AuthorizationDeniedError,

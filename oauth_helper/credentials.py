@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from msgspec import Struct
 
-from oauth_helper.errors import SettingsError, UsageError
+from oauth_helper.errors import UsageError
 from oauth_helper.i18n import Text, _, listed
 from oauth_helper.models import RepoType
 from oauth_helper.secret import Secret
@@ -88,36 +87,33 @@ class IamSettings(Struct, frozen=True):
     ca_bundle: str | None = None
 
 
-class CredentialSource(ABC):
-    """A place where credentials were found; :meth:`fetch` gets them from there.
+Fetch = Callable[[Any], Awaitable[Credentials]]
+"""Gets credentials from an :class:`oauth_helper.servicestage.iam.Iam`."""
+
+
+@dataclass(eq=False, repr=False)
+class CredentialSource:
+    """A place where credentials were found; ``fetch`` gets them from there.
 
     ServiceStageClient accepts a source, and fetches temporary credentials again before they expire.
     """
 
-    def __init__(self, name: str, found_in: Text, identity: Text) -> None:
-        self.name = name
-        """The name that ``OAUTH_HELPER_CREDENTIALS`` selects it by."""
-        self.found_in = found_in
-        """The variables or the file."""
-        self.identity = identity
-        """What was found, and as whom it acts as far as that is known. It contains no secret."""
-        self.file: str | None = None
-        """The file that secrets were read from, if any."""
-        self.iam: IamSettings = IamSettings()
-        self.variables: Mapping[str, tuple[str, ...]] = {}
-        """Variables for settings that count only with these credentials, by the setting's key."""
-        self.defaults: FileValues | None = None
-        """Settings of the file that count after all others."""
-        self._fetched: Credentials | None = None
-
-    @abstractmethod
-    async def fetch(self, iam: Any) -> Credentials:
-        """Return the credentials; ``iam`` is an :class:`oauth_helper.servicestage.iam.Iam`.
-
-        Raises:
-            CredentialsError: They were refused, or are not there any more.
-            UnavailableError: IAM, STS or the metadata service gave no usable answer.
-        """
+    name: str
+    """The name that ``OAUTH_HELPER_CREDENTIALS`` selects it by."""
+    found_in: Text
+    """The variables or the file."""
+    identity: Text
+    """What was found, and as whom it acts as far as that is known. It contains no secret."""
+    fetch: Fetch
+    """Returns the credentials; raises CredentialsError if they are refused, and UnavailableError without an answer."""
+    file: str | None = None
+    """The file that secrets were read from, if any."""
+    iam: IamSettings = field(default_factory=IamSettings)
+    variables: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Variables for settings that count only with these credentials, by the setting's key."""
+    defaults: FileValues | None = None
+    """Settings of the file that count after all others."""
+    _fetched: Credentials | None = field(default=None, init=False)
 
     @property
     def expires_at(self) -> datetime | None:
@@ -136,7 +132,7 @@ def _secret(value: str | Secret) -> Secret:
 
 
 TOKEN_TYPES: Final = tuple(one for one in RepoType if one.git_credential == "token")
-"""The types for which the API takes personal access tokens."""
+PASSWORD_TYPES: Final = tuple(one for one in RepoType if one.git_credential == "password")
 TOKEN_GUIDES: Final = {
     RepoType.GITHUB: _("https://github.com/settings/tokens, scopes repo and admin:repo_hook"),
     RepoType.GITLAB: _("User settings > Access tokens, scope api"),
@@ -144,9 +140,6 @@ TOKEN_GUIDES: Final = {
     RepoType.BITBUCKET: _("Atlassian account > Security > API tokens, scopes for repositories and webhooks"),
 }
 """Where a token is created, and with which scopes."""
-PASSWORD_TYPES: Final = tuple(one for one in RepoType if one.git_credential == "password")
-"""The types for which it takes passwords."""
-
 _ASSIGNMENT: Final = re.compile(r"(export )?[A-Z][A-Z0-9_]{2,}=[^=]")
 
 
@@ -218,21 +211,21 @@ def check_type(repo_type: RepoType, kind: type[GitCredential]) -> None:
     Raises:
         UsageError: It does not.
     """
-    types = TOKEN_TYPES if kind is PersonalToken else PASSWORD_TYPES
-    if repo_type in types:
-        return
-    host, names = repo_type.display_name, listed([one.display_name for one in types])
-    if kind is PersonalToken:
-        other = "--with-password"
-        message = _(
-            "{host} cannot be linked with a token: ServiceStage takes one for {names} only", host=host, names=names
+    is_token = kind is PersonalToken
+    types = TOKEN_TYPES if is_token else PASSWORD_TYPES
+    if repo_type not in types:
+        raise UsageError(
+            _(
+                "{host} cannot be linked with a {kind}: ServiceStage takes one for {names} only",
+                host=repo_type.display_name,
+                kind=_("token") if is_token else _("password"),
+                names=listed([one.display_name for one in types]),
+            ),
+            hint=_(
+                "Use {other}, or leave it out to link it in a browser.",
+                other="--with-password" if is_token else "--with-token",
+            ),
         )
-    else:
-        other = "--with-token"
-        message = _(
-            "{host} cannot be linked with a password: ServiceStage takes one for {names} only", host=host, names=names
-        )
-    raise UsageError(message, hint=_("Use {other}, or leave it out to link it in a browser.", other=other))
 
 
 def check_host(text: str) -> str:
@@ -241,7 +234,4 @@ def check_host(text: str) -> str:
     Raises:
         UsageError: It is not an address, contains a user or password, or is plain http to another machine.
     """
-    try:
-        return check_endpoint(text, origin=_("The Git server's address"))
-    except SettingsError as error:
-        raise UsageError(error.message, hint=error.hint) from None
+    return check_endpoint(text, origin=_("The Git server's address"), error=UsageError)

@@ -10,27 +10,17 @@ import sys
 import tomllib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from msgspec import Struct
-from msgspec.structs import replace
 from platformdirs import user_config_path
 
 from oauth_helper.credentials import IamSettings
 from oauth_helper.errors import CredentialsError, SettingsError
-from oauth_helper.i18n import NO_TEXT, Text, _
+from oauth_helper.i18n import NO_TEXT, Text, _, enumerated
 from oauth_helper.private_files import unsafe_reason, write_whole
-from oauth_helper.values import (
-    FileValues,
-    Sourced,
-    check_endpoint,
-    problem_of,
-    require_clean,
-    shown_unless_secret,
-    toml_error_text,
-)
+from oauth_helper.values import FileValues, Sourced, check_endpoint, require_clean, shown_unless_secret, toml_error_text
 
 BROWSER_CHOICES: Final = ("auto", "default", "chromium", "firefox", "none")
 """Beside the path of a browser."""
@@ -76,16 +66,11 @@ _STS_REGIONS: Final = (
     *("ap-southeast-4", "sa-brazil-1", "la-south-2", "af-south-1", "tr-west-1"),
 )
 """The regions in which the vendor's SDK uses the region's own STS; in all others it uses that of the first one."""
-_CONFIG_VARIABLE: Final = "OAUTH_HELPER_CONFIG"
-_CREDENTIALS_VARIABLE: Final = "HUAWEICLOUD_SDK_CREDENTIALS_FILE"
-_SECTION: Final = "basic"
-_KNOWN_SECTIONS: Final = frozenset({_SECTION, "global", "default"})
-_KNOWN_KEYS: Final = frozenset({"ak", "sk", "security_token", "project_id", "domain_id", "iam_endpoint"})
-_SETTINGS_IN_CREDENTIALS_FILE: Final = frozenset({"project_id", "iam_endpoint"})
 _WITHOUT_WAITING: Final = sum(getattr(os, flag, 0) for flag in ("O_BINARY", "O_NONBLOCK", "O_NOCTTY"))
 
 
-class Sources(Struct, frozen=True):
+@dataclass(frozen=True, repr=False)
+class Sources:
     """Where settings come from, in this order."""
 
     flags: Mapping[str, str | None]
@@ -94,13 +79,10 @@ class Sources(Struct, frozen=True):
     config_file: FileValues
     credentials_file: FileValues
     """Section ``[basic]`` of the vendor SDK's profile file."""
-    variables: Mapping[str, tuple[str, ...]] = {}
+    variables: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Further variables, which count only with the credentials that are used, by key."""
     defaults: FileValues | None = None
     """Settings in the file of the credentials that are used; they count after all others."""
-
-    def __repr__(self) -> str:
-        return "Sources()"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,17 +107,10 @@ class Settings:
     tag: Sourced[str | None]
     timeout: Sourced[float]
     """Seconds to wait for the user."""
-    unread_config: Text = NO_TEXT
-    """Why it is unknown whether there is a settings file, if it is."""
-    config_file: str = ""
-    """The settings file; empty if there is none."""
+    config: FileValues
+    """The settings file."""
     notices: tuple[Text, ...] = ()
     """What the user set and a flag overrides, and what may not fit it."""
-
-    @property
-    def names_browser(self) -> bool:
-        """Whether the user set how to open a browser."""
-        return not self.browser.is_default
 
     @property
     def has_project_id(self) -> bool:
@@ -158,8 +133,8 @@ class Settings:
                 "Pass --region (e.g. cn-north-4) or --endpoint, or set OAUTH_HELPER_REGION. To try it without an "
                 "account, run `oauth-helper link github --sandbox`."
             )
-            if self.unread_config:
-                hint += _(" {sentence}", sentence=self.unread_config)
+            if self.config.unreadable:
+                hint += _(" {sentence}", sentence=self.config.unreadable)
             raise SettingsError(_("No region is set"), hint=hint)
         return self.endpoint.value
 
@@ -207,18 +182,20 @@ def resolve_settings(sources: Sources) -> Settings:
     Raises:
         SettingsError: A given value cannot be used; the message names its origin.
     """
-    region, tag, config_file = _look_up("region", sources), _look_up("tag", sources), sources.config_file
-    if region.value is not None and not _REGION.fullmatch(region.value):
-        problem = problem_of(region.value, region.origin)
-        raise SettingsError(
-            _("{origin} is not a region: {shown}", origin=region.origin, shown=shown_unless_secret(region.value)),
-            hint=problem.hint if problem else _("Regions look like cn-north-4."),
-        )
+    notices: list[Text] = []
+    region, tag, project_id = (_look_up(key, sources) for key in ("region", "tag", "project_id"))
+    _check(region, is_region, _("a region"), _("Regions look like cn-north-4."))
     if tag.value is not None:
         require_clean(tag.value, tag.origin, SettingsError, spaces="inside")
-    cloud = _cloud(sources, region.value)
-    notices: list[Text] = []
-    project_id = _look_up("project_id", sources)
+    cloud = _look_up("cloud", sources, default_cloud(region.value))
+    hint = _("Give it as myhuaweicloud.com, myhuaweicloud.eu or g42cloud.com.")
+    _check(cloud, _CLOUD.fullmatch, _("the domain of a cloud"), hint)
+    browser = _look_up("browser", sources, "auto")
+    hint = _("Use one of {choices}, or the path of a browser.", choices=enumerated(BROWSER_CHOICES))
+    _check(browser, is_browser_choice, _("a browser that can be used"), hint)
+    timeout = _look_up("timeout", sources, f"{DEFAULT_TIMEOUT:g}")
+    what = _("a number of seconds from 1 to {maximum}", maximum=MAXIMUM_TIMEOUT)
+    _check(timeout, _is_timeout, what, _("Give the seconds to wait for you in the browser, such as 600."))
     if project_id.value and _is_inherited(project_id) and sources.flags.get("region"):
         notices.append(
             _(
@@ -228,54 +205,52 @@ def resolve_settings(sources: Sources) -> Settings:
                 region=region.value,
             )
         )
-    project_name = _project_name(sources, region)
+    project_name = Sourced(region.value, region.origin, region.file, is_default=True)
+    for name in ("HW_PROJECT_NAME", *sources.variables.get("project_name", ())):
+        if project_name.is_default and (value := sources.environ.get(name)):
+            require_clean(value, name, SettingsError, spaces="inside")
+            project_name = Sourced(value, name)
     if project_id.value and not project_name.is_default:
         text = _("{name} is not used: {origin} names the project.", name=project_name.origin, origin=project_id.origin)
         notices.append(text)
+    domain = (cloud.value or "").lower()
     return Settings(
         region=region,
-        cloud=cloud,
-        endpoint=_endpoint("endpoint", "servicestage", sources, region.value, cloud.value, notices),
+        cloud=cloud.holding(domain),
+        endpoint=_endpoint("endpoint", "servicestage", sources, region.value, domain, notices),
         project_id=project_id,
         project_name=project_name,
-        iam_endpoint=_endpoint("iam_endpoint", "iam", sources, region.value, cloud.value, notices),
+        iam_endpoint=_endpoint("iam_endpoint", "iam", sources, region.value, domain, notices),
         ca_bundle=_look_up("ca_bundle", sources),
         credentials=_look_up("credentials", sources),
-        sts_endpoint=_sts_endpoint(sources.environ, region.value or "", cloud.value),
-        browser=_browser(_look_up("browser", sources)),
+        sts_endpoint=_sts_endpoint(sources.environ, region.value or "", domain),
+        browser=browser.holding(browser.value or ""),
         tag=tag,
-        timeout=_timeout(_look_up("timeout", sources)),
-        unread_config=_(
-            '"{path}" could not be examined ({reason}): check HOME, or set OAUTH_HELPER_CONFIG.',
-            path=config_file.path,
-            reason=config_file.unreadable,
-        )
-        if config_file.unreadable
-        else NO_TEXT,
-        config_file=config_file.path if config_file.values else "",
+        timeout=timeout.holding(float(timeout.value or 0)),
+        config=sources.config_file,
         notices=tuple(notices),
     )
 
 
-def _look_up(key: str, sources: Sources) -> Sourced[str | None]:
+def _look_up(key: str, sources: Sources, default: str | None = None) -> Sourced[str | None]:
     if flag := sources.flags.get(key):
         return Sourced(flag, flag_of(key))
-    for name in (*ENVIRONMENT.get(key, ()), *sources.variables.get(key, ())):
+    for name in (*ENVIRONMENT[key], *sources.variables.get(key, ())):
         if value := sources.environ.get(name):  # an empty variable counts as unset
             return Sourced(value, name)
     file = sources.credentials_file
-    if key in _SETTINGS_IN_CREDENTIALS_FILE and (value := file.values.get(key)):
+    if key in {"project_id", "iam_endpoint"} and (value := file.values.get(key)):
         require_clean(value, file.place_of(key), SettingsError, in_ini=True)
         return _in_file(file, key, _("[basic] of {path}", path=file.path))
     for values in (sources.config_file, sources.defaults):
         if values and values.values.get(key):
             return _in_file(values, key, Text(values.path))
-    return Sourced(None, _DEFAULT, is_default=True)
+    return Sourced(default, _DEFAULT, is_default=True)
 
 
 def _in_file(file: FileValues, key: str, origin: Text) -> Sourced[str | None]:
-    line = file.lines.get(key)
-    origin = _("{origin}, line {line}", origin=origin, line=line) if line else origin
+    if line := file.lines.get(key):
+        origin = _("{origin}, line {line}", origin=origin, line=line)
     return Sourced(file.values[key], origin, file.path)
 
 
@@ -284,38 +259,28 @@ def flag_of(key: str) -> str:
     return f"--{key.replace('_', '-')}"
 
 
-def _is_inherited(setting: Sourced[Any]) -> bool:
+def _is_inherited(setting: Sourced[str | None]) -> bool:
     return not (setting.is_default or setting.origin.startswith("--"))
 
 
-def _cloud(sources: Sources, region: str | None) -> Sourced[str]:
-    setting = _look_up("cloud", sources)
-    if setting.value is None:
-        return Sourced(default_cloud(region), _DEFAULT, is_default=True)
-    require_clean(setting.value, setting.origin, SettingsError)
-    if not _CLOUD.fullmatch(setting.value):
+def _check(setting: Sourced[str | None], is_valid: Callable[[str], object], what: Text, hint: Text) -> None:
+    if setting.value is not None and not is_valid(setting.value):
+        require_clean(setting.value, setting.origin, SettingsError)
+        shown = shown_unless_secret(setting.value)
         raise SettingsError(
-            _(
-                "{origin} is not the domain of a cloud: {shown}",
-                origin=setting.origin,
-                shown=shown_unless_secret(setting.value),
-            ),
-            hint=_("Give it as myhuaweicloud.com, myhuaweicloud.eu or g42cloud.com."),
+            _("{origin} is not {what}: {shown}", origin=setting.origin, what=what, shown=shown), hint=hint
         )
-    return Sourced(setting.value.lower(), setting.origin, setting.file)
+
+
+def _is_timeout(text: str) -> bool:
+    with suppress(ValueError):
+        return 1 <= float(text) <= MAXIMUM_TIMEOUT
+    return False
 
 
 def default_cloud(region: str | None) -> str:
     """Return the domain of the cloud that has the region."""
     return "myhuaweicloud.eu" if (region or "").startswith("eu-west-1") else "myhuaweicloud.com"
-
-
-def _project_name(sources: Sources, region: Sourced[str | None]) -> Sourced[str | None]:
-    for name in ("HW_PROJECT_NAME", *sources.variables.get("project_name", ())):
-        if value := sources.environ.get(name):
-            require_clean(value, name, SettingsError, spaces="inside")
-            return Sourced(value, name)
-    return replace(region, is_default=True)
 
 
 def _sts_endpoint(environ: Mapping[str, str], region: str, cloud: str) -> str:
@@ -347,7 +312,7 @@ def _endpoint(
     value = setting.value or ""
     if key == "iam_endpoint":
         value = value.rstrip("/").removesuffix("/v3")
-    return replace(setting, value=check_endpoint(value, origin=setting.origin)) if value else setting
+    return setting.holding(check_endpoint(value, origin=setting.origin)) if value else setting
 
 
 def is_region(text: str) -> bool:
@@ -375,47 +340,12 @@ def is_browser_choice(text: str) -> bool:
     return text in BROWSER_CHOICES or "/" in text or "\\" in text
 
 
-def _browser(setting: Sourced[str | None]) -> Sourced[str]:
-    if setting.value is None:
-        return Sourced("auto", _DEFAULT, is_default=True)
-    if not is_browser_choice(setting.value):
-        found = shown_unless_secret(setting.value)
-        raise SettingsError(
-            _("{origin} names a browser that cannot be had: {found}", origin=setting.origin, found=found),
-            hint=_(
-                "Use one of {browser_choices}, or the path of a browser.", browser_choices=", ".join(BROWSER_CHOICES)
-            ),
-        )
-    return Sourced(setting.value, setting.origin)
-
-
-def _timeout(setting: Sourced[str | None]) -> Sourced[float]:
-    if setting.value is None:
-        return Sourced(DEFAULT_TIMEOUT, _DEFAULT, is_default=True)
-    try:
-        seconds = float(setting.value)
-    except ValueError:
-        seconds = 0.0
-    if not 1 <= seconds <= MAXIMUM_TIMEOUT:
-        raise SettingsError(
-            _(
-                "{origin} is not a number of seconds from 1 to {maximum_timeout}: {found}",
-                origin=setting.origin,
-                maximum_timeout=MAXIMUM_TIMEOUT,
-                found=shown_unless_secret(setting.value),
-            ),
-            hint=_("Give the seconds to wait for you in the browser, such as 600."),
-        )
-    return Sourced(seconds, setting.origin)
-
-
 def regions_file(environ: Mapping[str, str]) -> Path | None:
     """Return the vendor SDK's file of endpoints if it names ServiceStage. We do not read it, but say so."""
-    path = _path(environ, "HUAWEICLOUD_SDK_REGIONS_FILE", lambda: Path.home() / ".huaweicloud" / "regions.yaml")
-    try:
+    with suppress(FileNotFoundError, RuntimeError, UnreadableFileError):
+        path = Path(environ.get("HUAWEICLOUD_SDK_REGIONS_FILE") or "~/.huaweicloud/regions.yaml").expanduser()
         return path if "SERVICESTAGE" in read_text_file(path).upper() else None
-    except (FileNotFoundError, UnreadableFileError):
-        return None
+    return None
 
 
 class UnreadableFileError(Exception):
@@ -493,16 +423,18 @@ def read_config_file(environ: Mapping[str, str]) -> FileValues:
         SettingsError: It cannot be read, other users could change it, it is not TOML, or it has an unknown key (most
             likely a typing error).
     """
-    path = _path(environ, _CONFIG_VARIABLE, lambda: user_config_path("oauth-helper", appauthor=False) / "config.toml")
-    text = _read(path, environ, _CONFIG_VARIABLE, SettingsError)
-    if not isinstance(text, str):
-        return text
+    file, text = _read(
+        environ,
+        "OAUTH_HELPER_CONFIG",
+        lambda: user_config_path("oauth-helper", appauthor=False) / "config.toml",
+        SettingsError,
+    )
     reason = None
     with suppress(OSError):  # the file has just disappeared
-        reason = None if _is_null_device(path) else unsafe_reason(path)
+        reason = unsafe_reason(Path(file.path)) if text else None
     if reason:
         raise SettingsError(
-            _('"{path}" is not used, because other users could change it: {reason}', path=path, reason=reason),
+            _('"{path}" is not used, because other users could change it: {reason}', path=file.path, reason=reason),
             hint=_(
                 "Make that yours alone (chown, chmod go-w), or name another file with OAUTH_HELPER_CONFIG. Check "
                 "that HOME is yours."
@@ -512,11 +444,11 @@ def read_config_file(environ: Mapping[str, str]) -> FileValues:
         table = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # not TOML, 5000 digits, or nested too deep
         raise SettingsError(
-            _('"{path}" cannot be read: {error}', path=path, error=toml_error_text(text, error)),
+            _('"{path}" cannot be read: {error}', path=file.path, error=toml_error_text(text, error)),
             hint=_("Fix the file, or move it away."),
         ) from error
-    lines = _lines_of_keys(text.split("\n"))
-    return FileValues(str(path), {key: _config_value(path, key, value, lines) for key, value in table.items()}, lines)
+    file = replace(file, lines=_lines_of_keys(text.split("\n")))
+    return replace(file, values={key: _config_value(file, key, value) for key, value in table.items()})
 
 
 def read_credentials_file(environ: Mapping[str, str]) -> FileValues:
@@ -525,50 +457,71 @@ def read_credentials_file(environ: Mapping[str, str]) -> FileValues:
     Raises:
         CredentialsError: It cannot be read or is not an INI file. Its text is not shown.
     """
-    path = _path(environ, _CREDENTIALS_VARIABLE, lambda: Path.home() / ".huaweicloud" / "credentials")
-    text = _read(path, environ, _CREDENTIALS_VARIABLE, CredentialsError)
-    if not isinstance(text, str):
-        return text
-    lines, section = text.split("\n"), f"[{_SECTION}]"
-    start = next((number for number, line in enumerate(lines) if line.strip().startswith(section)), len(lines))
+    variable = "HUAWEICLOUD_SDK_CREDENTIALS_FILE"
+    file, text = _read(environ, variable, lambda: Path.home() / ".huaweicloud" / "credentials", CredentialsError)
+    parser = configparser.ConfigParser(interpolation=None)
+    try:
+        parser.read_string(text)
+    except configparser.Error as error:
+        # The parser's own message quotes the line, which may be the key.
+        match error:
+            case configparser.DuplicateSectionError(lineno=line) | configparser.DuplicateOptionError(lineno=line):
+                why = _("line {line} repeats a section or a key", line=line)
+            case (
+                configparser.MissingSectionHeaderError(lineno=line) | configparser.ParsingError(errors=[(line, _), *_])
+            ):
+                why = _("line {line} is not a [section], or key = value in one", line=line)
+            case _:
+                why = _("it is no INI file")
+        raise CredentialsError(
+            _('"{path}" cannot be read: {why}', path=file.path, why=why),
+            hint=_("Fix that line. The file needs a line [basic], then ak = … and sk = …, each once."),
+        ) from None
+    lines = text.split("\n")
+    start = next((number for number, line in enumerate(lines) if line.strip().startswith("[basic]")), len(lines))
     after = (number for number, line in enumerate(lines) if number > start and line.strip().startswith("["))
-    return FileValues(str(path), _read_section(path, text), _lines_of_keys(lines[start : next(after, None)], start))
+    values = dict(parser["basic"]) if parser.has_section("basic") else {}
+    return replace(file, values=values, lines=_lines_of_keys(lines[start : next(after, None)], start))
 
 
-def _path(environ: Mapping[str, str], variable: str, default: Callable[[], Path]) -> Path:
+def _read(
+    environ: Mapping[str, str], variable: str, default: Callable[[], Path], error: type[SettingsError]
+) -> tuple[FileValues, str]:
+    """Return the file that the variable names, or the default one, and its text; it is empty if there is none."""
     name = environ.get(variable)
     try:
-        return Path(name).expanduser() if name else default()
+        path = Path(name).expanduser() if name else default()
     except RuntimeError:  # a container's user may have neither name nor HOME; then the file is missing
-        return Path(name) if name else Path(os.devnull)
-
-
-def _read(path: Path, environ: Mapping[str, str], variable: str, error_type: type[SettingsError]) -> str | FileValues:
-    """Return the file's text; if there is none and the user named none, empty values."""
-    is_named = bool(environ.get(variable))
-    try:
-        return read_text_file(path)
-    except FileNotFoundError:
-        if not is_named:
-            return FileValues(str(path))
-        raise error_type(
-            _("{variable} names a file that is not there: {path}", variable=variable, path=path),
-            hint=_("Create it, or unset the variable."),
-        ) from None
-    except UnreadableFileError as error:
-        if not is_named and (reason := _permission_error(path)):
-            return FileValues(str(path), unreadable=reason)
-        hint = error.hint or _("Fix the file, move it away, or name another with {variable}.", variable=variable)
-        raise error_type(_('"{path}" {reason}', path=path, reason=error.reason), hint=hint) from None
-
-
-def _permission_error(path: Path) -> Text:
-    """Return why a folder above the file, such as another user's home, cannot be read; empty if it can."""
+        path = Path(name or os.devnull)
     try:
         path.stat()
-    except OSError as error:
-        return Text(error.strerror or "") if isinstance(error, PermissionError) else NO_TEXT
-    return NO_TEXT
+    except PermissionError as problem:  # in a folder above the file, such as another user's home
+        if not name:
+            why = _(
+                '"{path}" could not be examined ({reason}): check HOME, or set {variable}.',
+                path=path,
+                reason=Text(problem.strerror or ""),
+                variable=variable,
+            )
+            return FileValues(str(path), unreadable=why), ""
+    except OSError:
+        if not name:
+            return FileValues(str(path)), ""
+    return FileValues(str(path)), read_named_file(name or str(path), variable, error)
+
+
+def read_named_file(path: str, place: str, error: type[SettingsError]) -> str:
+    """Return the text of a file that a variable or a key names; raise ``error`` if it cannot be read."""
+    try:
+        return read_text_file(Path(path).expanduser())
+    except (FileNotFoundError, RuntimeError):
+        raise error(
+            _("{variable} names a file that is not there: {path}", variable=place, path=path),
+            hint=_("Create it, or unset the variable."),
+        ) from None
+    except UnreadableFileError as problem:
+        hint = problem.hint or _("Fix the file, move it away, or name another with {variable}.", variable=place)
+        raise error(_('"{path}" {reason}', path=path, reason=problem.reason), hint=hint) from None
 
 
 def _is_null_device(path: Path) -> bool:
@@ -576,31 +529,6 @@ def _is_null_device(path: Path) -> bool:
         return path.samefile(os.devnull)
     except OSError:
         return False
-
-
-def _read_section(path: Path, text: str) -> Mapping[str, str]:
-    parser = configparser.ConfigParser(interpolation=None)
-    try:
-        parser.read_string(text)
-    except configparser.Error as error:
-        # The parser's own message quotes the line, which may be the key. Only known names are repeated.
-        match error:
-            case configparser.DuplicateSectionError(section=section, lineno=line):
-                shown = f"[{section}]" if section in _KNOWN_SECTIONS else "a [section]"
-                why = _("line {line} repeats {shown}", line=line, shown=shown)
-            case configparser.DuplicateOptionError(option=key, lineno=line):
-                why = _("line {line} repeats {shown}", line=line, shown=f'"{key}"' if key in _KNOWN_KEYS else "a key")
-            case configparser.MissingSectionHeaderError(lineno=line):
-                why = _("line {line} comes before the first [section]", line=line)
-            case configparser.ParsingError(errors=[(line, _), *_]):
-                why = _("line {line} is neither [section] nor key = value", line=line)
-            case _:
-                why = _("it is no INI file")
-        raise CredentialsError(
-            _('"{path}" cannot be read: {why}', path=path, why=why),
-            hint=_("Fix that line. The file needs a line [basic], then ak = … and sk = …, each once."),
-        ) from None
-    return dict(parser[_SECTION]) if parser.has_section(_SECTION) else {}
 
 
 def _lines_of_keys(lines: list[str], before: int = 0) -> Mapping[str, int]:
@@ -613,20 +541,22 @@ def _lines_of_keys(lines: list[str], before: int = 0) -> Mapping[str, int]:
     return numbers
 
 
-def _config_value(path: Path, key: str, value: object, lines: Mapping[str, int]) -> str:
-    where = _('"{path}", line {line}', path=path, line=lines[key]) if key in lines else _('"{path}"', path=path)
+def _config_value(file: FileValues, key: str, value: object) -> str:
+    where = _('"{path}"', path=file.path)
+    if line := file.lines.get(key):
+        where = _('"{path}", line {line}', path=file.path, line=line)
     if key not in FILE_KEYS:
         raise SettingsError(
             _("{where}: unknown key {key}", where=where, key=shown_unless_secret(key)),
             hint=_("Known keys: {sorted}.", sorted=", ".join(sorted(FILE_KEYS))),
         )
-    hint = _('Write it as {key} = "…".', key=key)
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise SettingsError(_("{where}: {key} must be a text or a number", where=where, key=key), hint=hint)
-    try:
-        return str(value)
-    except ValueError:  # Python converts no number of more than 4300 digits
-        raise SettingsError(_("{where}: {key} is too long a number", where=where, key=key), hint=hint) from None
+    if not isinstance(value, bool) and isinstance(value, str | int | float):
+        with suppress(ValueError):  # Python converts no number of more than 4300 digits
+            return str(value)
+    raise SettingsError(
+        _("{where}: {key} must be a text or a number", where=where, key=key),
+        hint=_('Write it as {key} = "…".', key=key),
+    )
 
 
 def others_can_read(path: str) -> bool:

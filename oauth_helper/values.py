@@ -8,7 +8,7 @@ import socket
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Generic, Literal, NamedTuple, TypeVar
+from typing import Final, Generic, Literal, TypeVar
 from urllib.parse import unquote
 
 from msgspec import Struct
@@ -18,6 +18,7 @@ from oauth_helper.errors import OAuthHelperError, SettingsError
 from oauth_helper.i18n import NO_TEXT, Text, _
 from oauth_helper.secret import is_plain_word, safe_text
 
+T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 COPY_AGAIN: Final = _("Copy it again, whole and on one line.")
@@ -54,6 +55,10 @@ class Sourced(Struct, Generic[T_co], frozen=True):
     is_default: bool = False
     """Whether the user set nothing."""
 
+    def holding(self, value: T) -> Sourced[T]:
+        """Return another value with the same origin."""
+        return Sourced(value, self.origin, self.file, self.is_default)
+
 
 @dataclass(frozen=True, slots=True)
 class FileValues:
@@ -73,76 +78,45 @@ class FileValues:
         return _('"{key}" in "{path}"', key=key, path=self.path)
 
 
-class Problem(NamedTuple):
-    """What is wrong with a value, in words that do not repeat it."""
-
-    message: Text
-    hint: Text
-
-
-def require_clean(value: str, source: str, error: type[OAuthHelperError], **limits: Any) -> None:
-    """Raise ``error`` if :func:`problem_of` finds something wrong with the value."""
-    if problem := problem_of(value, source, **limits):
-        raise error(problem.message, hint=problem.hint)
-
-
-def problem_of(
+def require_clean(
     value: str,
     source: str,
+    error: type[OAuthHelperError],
     *,
     spaces: Literal["", "inside", "anywhere"] = "",
     only_ascii: bool = False,
     in_ini: bool = False,
-) -> Problem | None:
-    """Return what is wrong with a value that is about to be sent; None if nothing is.
+) -> None:
+    """Raise ``error`` if something is wrong with a value that is about to be sent, in words that do not repeat it.
 
     Quotes around it, spaces at its ends, line breaks and invisible characters come from env files, INI files and
     copying. Nothing else about the value is checked.
 
     Args:
-        value: It may be secret, so the problem repeats only invisible characters.
+        value: It may be secret.
         source: The variable, or the key with its file and line.
+        error: The type of the error.
         spaces: Where spaces are allowed.
         only_ascii: Whether the value is sent in a header.
         in_ini: Whether the value comes from an INI file, where a comment needs a line of its own.
     """
-    if any("\udc80" <= character <= "\udcff" for character in value):
-        return Problem(_("{source} is not UTF-8", source=source), COPY_AGAIN)
     trimmed = value.strip()
+    if any("\udc80" <= character <= "\udcff" for character in value):
+        raise error(_("{source} is not UTF-8", source=source), hint=COPY_AGAIN)
     if not spaces and trimmed[:1] + trimmed[-1:] in {"{}", "<>"}:
-        return Problem(_("{source} is a placeholder", source=source), _("Set it to your own value."))
+        raise error(_("{source} is a placeholder", source=source), hint=_("Set it to your own value."))
     if len(trimmed) > 1 and trimmed[0] + trimmed[-1] in _QUOTES:
         hint = _("Remove the quotes: in env files and INI files they become part of the value.")
-        return Problem(_("{source} has quotes around it", source=source), hint)
+        raise error(_("{source} has quotes around it", source=source), hint=hint)
     if in_ini and _COMMENT.search(value):
         hint = _("Put the comment on a line of its own: here it becomes part of the value.")
-        return Problem(_("{source} has a comment after it", source=source), hint)
-    for index, character in enumerate(value):
-        if character == " " and (spaces == "anywhere" or (spaces == "inside" and _is_inside(value, index))):
-            continue
-        if _is_invisible(character) or (only_ascii and not character.isascii()):
-            name = named(character)
-            if index == 0:
-                message = _("{source} begins with {character}", source=source, character=name)
-            elif all(map(_is_invisible, value[index + 1 :])):
-                message = _("{source} ends with {character}", source=source, character=name)
-            else:
-                message = _(
-                    "{source} contains {character} (character {position})",
-                    source=source,
-                    character=name,
-                    position=index + 1,
-                )
-            return Problem(message, COPY_AGAIN)
-    return None
-
-
-def _is_invisible(character: str) -> bool:
-    return unicodedata.category(character) in _INVISIBLE
-
-
-def _is_inside(text: str, index: int) -> bool:
-    return bool(text[:index].strip() and text[index:].strip())
+        raise error(_("{source} has a comment after it", source=source), hint=hint)
+    # Spaces that are allowed do not count.
+    checked = value.replace(" ", "") if spaces == "anywhere" or (spaces and value == value.strip(" ")) else value
+    for character in checked:
+        if unicodedata.category(character) in _INVISIBLE or (only_ascii and not character.isascii()):
+            text = _("{source} contains {character}", source=source, character=named(character))
+            raise error(text, hint=COPY_AGAIN)
 
 
 def named(character: str) -> str:
@@ -152,20 +126,11 @@ def named(character: str) -> str:
 
 
 def shown_unless_secret(text: str) -> Text:
-    """Return a value in quotes, with ``<U+200B>`` for invisible characters; no part of it if it may be secret.
-
-    A short plain word with some marks is not secret.
-    """
+    """Return a value in quotes, or no part of it if it may be secret. A short plain word with some marks is not."""
     core = re.sub(r"[^A-Za-z0-9._-]+", "", text)
     if len(text) - len(core) >= _MOST_MARKS or (core and not is_plain_word(core)):
         return _("(not shown: it may be secret)")
-    shown = "".join(
-        f"<U+{ord(character):04X}>"
-        if _is_invisible(character) and not (character == " " and _is_inside(text, index))
-        else character
-        for index, character in enumerate(text)
-    )
-    return Text(f"'{shown}'" if '"' in shown else f'"{shown}"')
+    return Text(f'"{text}"' if text.isprintable() and '"' not in text else repr(text))
 
 
 def toml_error_text(text: str, error: Exception) -> Text:
@@ -240,16 +205,23 @@ def stays_nearby(host: str) -> bool:
     return address.is_loopback or address.is_link_local or address.is_unspecified
 
 
-def check_endpoint(text: str, *, origin: str = _("the endpoint"), allows_link_local: bool = False) -> str:
+def check_endpoint(
+    text: str,
+    *,
+    origin: str = _("the endpoint"),
+    allows_link_local: bool = False,
+    error: type[OAuthHelperError] = SettingsError,
+) -> str:
     """Return an endpoint as ``scheme://host[:port][/path]`` without a slash at its end.
 
     Without a scheme it is https, as in the vendor's SDK; the scheme's own port is left out. So two spellings of one
     address are equal. ``origin`` names the endpoint in the error.
 
     Raises:
-        SettingsError: It is not an address, has more than host, port and path, or is plain http to another machine.
+        OAuthHelperError: Of the type ``error``: it is no address, has more than host, port and path, or is plain http
+            to another machine.
     """
-    require_clean(text, origin, SettingsError)
+    require_clean(text, origin, error)
     full = text if "://" in text else f"https://{text}"
     try:
         url = parse_address(full)
@@ -260,14 +232,12 @@ def check_endpoint(text: str, *, origin: str = _("the endpoint"), allows_link_lo
         message = _("{origin} is not a usable address", origin=origin)
         if "@" not in text:  # the part before an @ may be a password
             message += f": {shown_unless_secret(text)}"
-        raise SettingsError(message, hint=_("Give it as https://HOST."))
+        raise error(message, hint=_("Give it as https://HOST."))
     if url.user or url.password or url.query_string or url.fragment:
-        raise SettingsError(
-            _("{origin} has more than a host, a port and a path", origin=origin),
-            hint=_("Give it as https://HOST, nothing behind it."),
-        )
+        message = _("{origin} has more than a host, a port and a path", origin=origin)
+        raise error(message, hint=_("Give it as https://HOST, nothing behind it."))
     if url.scheme == "http" and not (is_loopback(url.host) or (allows_link_local and is_link_local(url.host))):
-        raise SettingsError(
+        raise error(
             _(
                 "{origin} is plain http: {url}. Credentials would cross the network in the clear",
                 origin=origin,

@@ -22,7 +22,7 @@ from xml.parsers.expat import ExpatError
 
 from msgspec import Struct
 
-from oauth_helper.credential_chain import CHAIN_VARIABLES
+from oauth_helper.credential_sources import CHAIN_VARIABLES
 from oauth_helper.environment import CONTAINER_MARKS, Environment, find_environment
 from oauth_helper.errors import NoBrowserError
 from oauth_helper.i18n import NO_TEXT, Text, _, joined

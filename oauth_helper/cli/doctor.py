@@ -51,7 +51,7 @@ from oauth_helper.cli.options import (
     run,
 )
 from oauth_helper.cli.output import print_json
-from oauth_helper.credential_chain import CHAIN_VARIABLES
+from oauth_helper.credential_sources import CHAIN_VARIABLES
 from oauth_helper.credentials import CredentialSource
 from oauth_helper.environment import Place, cannot_authorize
 from oauth_helper.errors import (
@@ -184,9 +184,10 @@ _SHOWN: Final = ("region", "endpoint", "project_id", "iam_endpoint")
 
 def _check_settings(invocation: Invocation) -> Iterator[Finding]:
     settings, defaults = invocation.settings, list[Text]()
-    if settings.unread_config:
-        yield Finding("settings", NOTE, _("the settings file could not be examined"), settings.unread_config)
-    elif path := settings.config_file:
+    if settings.config.unreadable:
+        yield Finding("settings", NOTE, _("the settings file could not be examined"), settings.config.unreadable)
+    elif settings.config.values:
+        path = settings.config.path
         is_saved = settings.region.file == path
         region = _("{path} (region {region})", path=path, region=settings.region.value)
         yield Finding("settings", OK, region if is_saved else Text(path))

@@ -21,11 +21,10 @@ from oauth_helper.cli.console import Console, columns_of, repeat_flags
 from oauth_helper.cli.help import CONNECTION, LANGUAGE_OPTION, OUTPUT, Choice, InvalidValue, not_one_of, option
 from oauth_helper.cli.progress import ProgressReporter
 from oauth_helper.cli.secrets_input import ask, ask_for_secret, can_ask, confirm
-from oauth_helper.credential_chain import Search, check_value, find_settings_and_credentials
-from oauth_helper.credential_sources import UserCredentials
+from oauth_helper.credential_sources import Search, find_settings_and_credentials, user_source
 from oauth_helper.credentials import CredentialSource, IamUser
 from oauth_helper.environment import is_build_service
-from oauth_helper.errors import StoppedError, safe_traceback
+from oauth_helper.errors import CredentialsError, StoppedError, safe_traceback
 from oauth_helper.i18n import _, enumerated, ngettext
 from oauth_helper.journal import Journal
 from oauth_helper.models import RepoType
@@ -47,7 +46,7 @@ from oauth_helper.settings import (
     resolve_settings,
     save_region,
 )
-from oauth_helper.values import BLOCKED_PORTS, FileValues
+from oauth_helper.values import BLOCKED_PORTS, FileValues, require_clean
 
 if TYPE_CHECKING:  # it imports aiohttp, which help and completion do not need
     from oauth_helper.servicestage.client import ServiceStageClient
@@ -306,7 +305,7 @@ class Invocation:
     @property
     def is_unattended(self) -> bool:
         """Whether no person can authorize, and the user names neither a browser nor a program for that."""
-        return is_build_service(self.environ) and not (self.environ.get("BROWSER") or self.settings.names_browser)
+        return is_build_service(self.environ) and not self.environ.get("BROWSER") and self.settings.browser.is_default
 
     def run_with_service(self, work: Callable[[ServiceStageClient], Awaitable[T]]) -> T:
         """Open a client, and return what ``work`` returns.
@@ -348,8 +347,8 @@ def _ask_for_iam_user(console: Console) -> CredentialSource:
     domain_name, name = ask(_("Account name")), ask(_("IAM user name"))
     password = ask_for_secret(_("Password"))
     for answer in (domain_name, name, password.reveal()):
-        check_value(answer, _("Your answer"), spaces="inside")
-    return UserCredentials("terminal", _("your answers"), IamUser(name, password, domain_name))
+        require_clean(answer, _("Your answer"), CredentialsError, spaces="inside")
+    return user_source("terminal", _("your answers"), IamUser(name, password, domain_name))
 
 
 def may_ask(options: Mapping[str, Any]) -> bool:

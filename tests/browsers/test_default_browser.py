@@ -15,7 +15,7 @@ from browsers.recording_machine import ADDRESS, DISPLAY, Machine, fifo, machine
 
 from oauth_helper.browsers.discovery import open_commands, why_no_browser
 from oauth_helper.browsers.launch import open_default_browser
-from oauth_helper.credential_chain import CHAIN_VARIABLES
+from oauth_helper.credential_sources import CHAIN_VARIABLES
 from oauth_helper.errors import NoBrowserError
 
 __all__ = ["fifo", "machine"]

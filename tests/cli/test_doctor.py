@@ -505,7 +505,7 @@ async def test_the_source_and_what_is_not_used_are_named_and_the_report_leaves_o
     environ = commands.environ(sandbox) | user
     end = await commands.run_forked("doctor", environ=environ)
     assert f"IAM user {sandbox.user.name} of {sandbox.user.domain_name}" in end.out
-    assert "HUAWEICLOUD_SDK_AK, HUAWEICLOUD_SDK_SK (another source is used); HW_USER_ID (not supported)" in end.out
+    assert "an access key (HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK); HW_USER_ID (not supported)" in end.out
     assert "valid until" in end.out
     report = await commands.run_forked("doctor", "--report", environ=environ)
     assert "IAM user *** of *** (HW_USER_NAME" in report.out

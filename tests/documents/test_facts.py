@@ -20,7 +20,7 @@ from support.promised_json import read_event
 from oauth_helper import errors, events
 from oauth_helper.apply_file import Method, parse_entries
 from oauth_helper.cli.output import EventLines
-from oauth_helper.credential_chain import CHAIN_VARIABLES, SOURCE_NAMES
+from oauth_helper.credential_sources import CHAIN_VARIABLES, SOURCE_NAMES
 from oauth_helper.exchange import TIMING
 from oauth_helper.models import CODE_LIFETIME, RepoType
 from oauth_helper.sandbox import Sandbox

@@ -23,8 +23,7 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict, CIMultiDictProxy
 from support.redirect_cases import AUTHORIZATION_URL, CONSOLE, ENCODED_STATE, REQUEST, STATE
 
-from oauth_helper.credential_chain import find_settings_and_credentials
-from oauth_helper.credential_sources import FixedCredentials
+from oauth_helper.credential_sources import find_settings_and_credentials
 from oauth_helper.credentials import AccessKey, IamSettings, IamToken, IamUser
 from oauth_helper.errors import (
     AuthorizationDeniedError,
@@ -308,9 +307,9 @@ def test_a_credentials_file_gives_credentials_or_an_error_without_secrets(text: 
     except SettingsError as error:
         assert_shown(error)
         return
-    if isinstance(found, FixedCredentials):
+    if found.name == "profile":
         with pytest.raises(StopIteration) as end:
-            found.fetch(None).send(None)  # type: ignore[arg-type]
+            found.fetch(None).__await__().send(None)
         assert end.value.value.secret_key.reveal() == values.values["sk"]
 
 

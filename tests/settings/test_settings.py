@@ -114,7 +114,7 @@ def test_terraforms_version_suffix_is_cut_from_the_iam_endpoint() -> None:
         ("endpoint", "https://user:word@e.example", "more than a host"),
         ("endpoint", "https://user:word@[e.example", "not a usable address"),
         ("iam_endpoint", "https://e.example?x=1", "--iam-endpoint has more than a host"),
-        ("browser", "lynx", "names a browser"),
+        ("browser", "lynx", "--browser is not a browser that can be used"),
         ("timeout", "soon", "--timeout is not a number"),
         ("timeout", "0", "from 1 to 3600"),
         ("timeout", "3601", "from 1 to 3600"),
