@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from support.command_runner import Forking, searched_commands
+from support.command_runner import searched_commands
+from support.forked_command import end_servers
 from support.thoroughness import IS_THOROUGH
 
 _OURS = ("OAUTH_HELPER_", "HUAWEICLOUD_", "HW_")
@@ -92,7 +93,7 @@ def recorded_commands(clean_surroundings: Path, tmp_path: Path, monkeypatch: pyt
 def end_forking_processes() -> Iterator[None]:
     """End the processes that fork commands before their coverage is combined."""
     yield
-    Forking.end_all()
+    end_servers()
 
 
 class _SkipWatch:

@@ -12,23 +12,22 @@ import json
 import os
 import shlex
 import signal
-import subprocess
 import sys
 import tempfile
-from asyncio.subprocess import DEVNULL, PIPE, Process
+from asyncio.subprocess import DEVNULL, PIPE, Process, create_subprocess_exec
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from aiohttp import web
 from aiohttp.typedefs import Handler
 from support.contract import contract_faults, operation_of
+from support.forked_command import RECORDING, fork_command
 from support.promised_json import read_authorizations, read_error
 from support.secret_search import (
     LeakError,
@@ -46,7 +45,6 @@ from oauth_helper.servicestage.client import ServiceStageClient
 
 TESTS: Final = Path(__file__).parents[1]
 BROWSER: Final = TESTS / "support" / "scripted_browser.py"
-_RECORDING: Final = str(Path(__file__).parent / "recording")
 _IN_HEADERS: Final = ("X-Auth-Token", "X-Security-Token", "X-Subject-Token", "Proxy-Authorization")
 _IN_BODIES: Final = ("code", "state", "password")
 _OTHER_VARIABLES: Final = ("RECORDED_", "COVERAGE_", "PYTEST_", "PYTHONPATH", "GIT_")
@@ -102,7 +100,7 @@ class CommandRunner:
         """Return the environment of a user with the scripted browser, who uses the sandbox with an access key."""
         of_sandbox = sandbox.environment() if sandbox else {}
         of_sandbox.pop("OAUTH_HELPER_TOKEN", None)
-        paths = [_RECORDING, *filter(None, [os.environ.get("PYTHONPATH")])]
+        paths = [RECORDING, *filter(None, [os.environ.get("PYTHONPATH")])]
         ours = {
             "BROWSER": shlex.join([sys.executable, str(BROWSER)]),
             "PYTHONPATH": os.pathsep.join(paths),
@@ -116,13 +114,13 @@ class CommandRunner:
     ) -> AsyncIterator[Process]:
         """Start ``oauth-helper``, by the command ``prefix`` if there is one; kill it if it still runs at the end."""
         with self.watching_files(environ):
-            process = await asyncio.create_subprocess_exec(
-                *(*prefix, sys.executable, "-m", "oauth_helper", *arguments),
-                stdin=stdin,
-                stdout=PIPE,
-                stderr=PIPE,
-                env=dict(environ),
-            )
+            if prefix or _changes_python(environ):
+                command = (*prefix, sys.executable, "-m", "oauth_helper", *arguments)
+                process = await create_subprocess_exec(
+                    *command, stdin=stdin, stdout=PIPE, stderr=PIPE, env=dict(environ)
+                )
+            else:
+                process = await fork_command(*arguments, environ=environ, stdin=stdin)
             self._record(process)
             try:
                 yield process
@@ -130,25 +128,14 @@ class CommandRunner:
                 if process.returncode is None:
                     process.send_signal(signal.SIGKILL)
                     await process.wait()
+                process._transport.close()  # type: ignore[attr-defined]  # a child of it may have the other end
 
     async def run(self, *arguments: str, environ: Mapping[str, str], given: str | bytes | None = None) -> Ended:
         """Run ``oauth-helper`` to its end, with ``given`` on standard input."""
         async with self.running(*arguments, environ=environ, stdin=DEVNULL if given is None else PIPE) as process:
             return await self.ended(process, given.encode() if isinstance(given, str) else given)
 
-    async def run_forked(self, *arguments: str, environ: Mapping[str, str], given: str | bytes | None = None) -> Ended:
-        """Do the same in a process forked from one that has imported everything: faster, for many commands.
-
-        Standard input is a file. Tests of Python's start, of pipes, or of variables that are read during imports use
-        :meth:`run`.
-        """
-        with tempfile.TemporaryDirectory(prefix="forked-") as name, self.watching_files(environ):
-            folder = Path(name)
-            (folder / "in").write_bytes(given.encode() if isinstance(given, str) else given or b"")
-            status = await Forking.of_all_tests().run(folder, *arguments, environ=environ)
-            out, err = (folder / "out").read_bytes(), (folder / "err").read_bytes()
-        self._outputs += [("stdout", bytearray(out)), ("stderr", bytearray(err))]
-        return Ended(status, out.decode(), err.decode())
+    run_forked = run
 
     @staticmethod
     async def ended(process: Process, given: bytes | None = None) -> Ended:
@@ -305,6 +292,13 @@ def _contents(environ: Mapping[str, str]) -> dict[Path, tuple[int, int]]:
     return found
 
 
+def _changes_python(environ: Mapping[str, str]) -> bool:
+    """Whether Python reads a variable at its start that a fork would not notice."""
+    ours = {RECORDING, os.environ.get("PYTHONPATH"), f"{RECORDING}{os.pathsep}{os.environ.get('PYTHONPATH')}", None}
+    others = [name for name in environ if name.startswith("PYTHON") and name != "PYTHONPATH"]
+    return bool(others) or environ.get("PYTHONPATH") not in ours
+
+
 def _copy_into(copy: bytearray, stream: asyncio.StreamReader) -> None:
     feed = stream.feed_data
     copy.extend(stream._buffer)  # type: ignore[attr-defined]  # what has arrived already
@@ -314,46 +308,6 @@ def _copy_into(copy: bytearray, stream: asyncio.StreamReader) -> None:
         feed(data)
 
     stream.feed_data = feed_data  # type: ignore[method-assign, assignment]
-
-
-class Forking:
-    """The process that forks commands; it ends with its standard input, and so with this one at the latest."""
-
-    _of_all_tests: ClassVar[dict[bool, Forking]] = {}
-    """By whether their coverage is measured: a command does as the process from which it is forked."""
-
-    def __init__(self) -> None:
-        program = str(Path(__file__).with_name("command_to_fork.py"))
-        environ = dict(os.environ) | {"PYTHONPATH": _RECORDING}
-        self._process = subprocess.Popen(
-            [sys.executable, program], text=True, stdin=PIPE, stdout=PIPE, cwd="/", env=environ
-        )
-        self._one_at_a_time = Lock()
-
-    @classmethod
-    def of_all_tests(cls) -> Forking:
-        is_measured = any(name.startswith("COVERAGE_") for name in os.environ)
-        if is_measured not in cls._of_all_tests:
-            cls._of_all_tests[is_measured] = cls()
-        return cls._of_all_tests[is_measured]
-
-    @classmethod
-    def end_all(cls) -> None:
-        while cls._of_all_tests:
-            cls._of_all_tests.popitem()[1]._process.communicate()
-
-    async def run(self, folder: Path, *arguments: str, environ: Mapping[str, str]) -> int:
-        """Run ``oauth-helper``, whose streams are the files ``in``, ``out`` and ``err``; return its status."""
-        asked = {"arguments": arguments, "environ": dict(environ), "folder": str(folder), "current": str(Path.cwd())}
-        return await asyncio.to_thread(self._send, json.dumps(asked))
-
-    def _send(self, line: str) -> int:
-        with self._one_at_a_time:
-            assert self._process.stdin
-            assert self._process.stdout
-            self._process.stdin.write(f"{line}\n")
-            self._process.stdin.flush()
-            return int(self._process.stdout.readline())
 
 
 commands: Final = CommandRunner()

@@ -13,10 +13,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from support.command_runner import commands
+from support.forked_command import fork_command, reader_of
 
 COLUMNS = 80
 WIDE = 500
 """Columns in which no text of ours is broken."""
+IN_FOREGROUND = (
+    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
+)
 COMMAND = (sys.executable, "-m", "oauth_helper")
 
 
@@ -27,7 +31,7 @@ class Screen:
     process: asyncio.subprocess.Process
     reader: asyncio.StreamReader
     keyboard: int
-    transport: asyncio.ReadTransport
+    transport: asyncio.BaseTransport
     shown: str = ""
     everything: str = ""
     """What was shown so far, whatever was looked at."""
@@ -80,20 +84,19 @@ async def terminal(
     """Run the command, or another program, as the foreground process of a terminal of its own."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    child = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", child, *program, *arguments),
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        env=dict(environ),
-        start_new_session=True,
-    )
+    if program == COMMAND:
+        process = await fork_command(*arguments, environ=environ, terminal=theirs)
+    else:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", IN_FOREGROUND, *program, *arguments),
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            env=dict(environ),
+            start_new_session=True,
+        )
     os.close(theirs)
-    reader = asyncio.StreamReader()
-    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(os.dup(ours), "rb", buffering=0)
-    )
+    reader, transport = await reader_of(os.dup(ours))
     screen = Screen(process, reader, ours, transport)
     try:
         with commands.watching_files(environ):
