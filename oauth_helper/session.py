@@ -19,7 +19,6 @@ from oauth_helper.browsers.discovery import (
     Family,
     InstalledBrowser,
     choose_here,
-    environment,
     why_no_browser,
     why_no_display,
     why_no_window,
@@ -27,7 +26,7 @@ from oauth_helper.browsers.discovery import (
 from oauth_helper.browsers.drivers import NoWindowError
 from oauth_helper.browsers.launch import first_browser, open_default_browser, sweep_all
 from oauth_helper.browsers.window import BrowserWindow
-from oauth_helper.environment import cannot_authorize, is_build_service
+from oauth_helper.environment import Place, cannot_authorize, find_environment, is_build_service
 from oauth_helper.errors import DeadlineError, NoBrowserError, OAuthHelperError, RedirectRejectedError
 from oauth_helper.events import Event, GuidanceDue, NotOpened, Opened, Opening, Waiting, Warned, Way, WindowClosed
 from oauth_helper.exchange import TIMING, Tell, Timing
@@ -85,7 +84,7 @@ class BrowserOptions(Struct, frozen=True):
     def is_apart(self) -> bool:
         """Whether a browser would open on a screen that the user does not see, and the user demands none."""
         is_demanded = self.browser not in {"auto", "none"} or bool(self.environ.get("BROWSER"))
-        return not is_demanded and environment(self.environ).is_apart
+        return not is_demanded and find_environment(self.environ).place is Place.SSH
 
     @property
     def demands_window(self) -> bool:

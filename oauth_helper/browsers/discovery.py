@@ -23,7 +23,6 @@ from xml.parsers.expat import ExpatError
 from msgspec import Struct
 
 from oauth_helper.credential_sources import CHAIN_VARIABLES
-from oauth_helper.environment import CONTAINER_MARKS, Environment, find_environment
 from oauth_helper.errors import NoBrowserError
 from oauth_helper.i18n import NO_TEXT, Text, _, joined
 from oauth_helper.secret import safe_text
@@ -400,11 +399,6 @@ def _named(wanted: str, environ: Mapping[str, str], platform: str) -> InstalledB
 
 def _refuse(message: Text, hint: Text) -> NoReturn:
     raise NoBrowserError(message, hint=hint)
-
-
-def environment(environ: Mapping[str, str]) -> Environment:
-    """Return where the program runs."""
-    return find_environment(environ, has_container_mark=any(Path(mark).exists() for mark in CONTAINER_MARKS))
 
 
 def why_no_window(environ: Mapping[str, str], platform: str = sys.platform) -> Text | None:

@@ -15,7 +15,6 @@ from datetime import datetime
 from enum import Enum
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import click
 
@@ -24,7 +23,6 @@ from oauth_helper.browsers.discovery import (
     PRODUCTS,
     InstalledBrowser,
     default_product,
-    environment,
     find_browsers,
     tool_output,
     why_no_display,
@@ -53,7 +51,7 @@ from oauth_helper.cli.options import (
 from oauth_helper.cli.output import print_json
 from oauth_helper.credential_sources import CHAIN_VARIABLES
 from oauth_helper.credentials import CredentialSource
-from oauth_helper.environment import Place, cannot_authorize
+from oauth_helper.environment import Place, cannot_authorize, find_environment
 from oauth_helper.errors import (
     ClockSkewError,
     IllegalNameError,
@@ -74,7 +72,7 @@ from oauth_helper.secret import safe_text
 from oauth_helper.servicestage.client import ServiceStageClient
 from oauth_helper.servicestage.transport import tls_context
 from oauth_helper.session import BrowserOptions, plan_browser
-from oauth_helper.settings import BROWSER_CHOICES, ENVIRONMENT, Settings, flag_of, others_can_read, regions_file
+from oauth_helper.settings import BROWSER_CHOICES, ENVIRONMENT, flag_of, others_can_read, regions_file
 from oauth_helper.values import Sourced
 
 OK: Final = "ok"
@@ -174,51 +172,42 @@ _PLACES: Final[Mapping[Place, Text]] = {
 def _check_place(invocation: Invocation) -> Finding:
     if invocation.is_unattended:
         return _failed("place", cannot_authorize())
-    return Finding("place", OK, _PLACES[environment(invocation.environ).place])
+    return Finding("place", OK, _PLACES[find_environment(invocation.environ).place])
 
 
 _UNSET: Final = {"ca_bundle": _("certificates of the system"), "tag": _("no tag")}
-_SHOWN: Final = ("region", "endpoint", "project_id", "iam_endpoint")
-"""The settings that have a line of their own even if the user sets nothing."""
 
 
 def _check_settings(invocation: Invocation) -> Iterator[Finding]:
-    settings, defaults = invocation.settings, list[Text]()
+    settings, defaults, path = invocation.settings, list[Text](), invocation.settings.config.path
     if settings.config.unreadable:
         yield Finding("settings", NOTE, _("the settings file could not be examined"), settings.config.unreadable)
     elif settings.config.values:
-        path = settings.config.path
-        is_saved = settings.region.file == path
         region = _("{path} (region {region})", path=path, region=settings.region.value)
-        yield Finding("settings", OK, region if is_saved else Text(path))
+        yield Finding("settings", OK, region if settings.region.file == path else Text(path))
     yield from (Finding("settings", NOTE, notice) for notice in settings.notices)
     if regions := regions_file(invocation.environ):
         hint = _("Set HUAWEICLOUD_SDK_REGION_SERVICESTAGE_<REGION> to its endpoint.")
         yield Finding("settings", NOTE, _('"{path}" is not read', path=regions), hint)
     for name in ("region", "endpoint", "project_id", "iam_endpoint", "cloud", "ca_bundle", "tag", "timeout"):
         setting: Sourced[Any] = getattr(settings, name)
-        if setting.is_default and name not in _SHOWN:
-            value = f"{setting.value:g} s" if name == "timeout" else setting.value
+        value = f"{setting.value:g} s" if name == "timeout" else safe_text(setting.value or "")
+        if setting.is_default and name in {"cloud", "ca_bundle", "tag", "timeout"}:
             defaults.append(_("{name} {value}", name=name, value=value) if value else _UNSET[name])
             continue
+        found = _("{value} ({origin})", value=value, origin=setting.origin) if value else _("not set")
         try:
-            yield _check_setting(name, setting, settings)
+            if name == "region" and not value:
+                settings.required_endpoint()
+            elif name == "ca_bundle":
+                tls_context(setting.value)
+            elif name == "project_id" and not settings.usable_project_id() and (by := settings.project_name).value:
+                found = _("asked of IAM by its name {name} ({origin})", name=by.value, origin=by.origin)
+            is_missing = found == "not set" and name != "region"
+            yield Finding(name, NOTE if is_missing else OK, found)
         except SettingsError as error:
             yield _failed(name, error)
     yield Finding("defaults", OK, enumerated(defaults))
-
-
-def _check_setting(name: str, setting: Sourced[Any], settings: Settings) -> Finding:
-    if name == "region" and not setting.value:
-        settings.required_endpoint()
-    elif name == "ca_bundle":
-        tls_context(setting.value)
-    elif name == "project_id" and not settings.usable_project_id() and (asked := settings.project_name).value:
-        return Finding(name, OK, _("asked of IAM by its name {name} ({origin})", name=asked.value, origin=asked.origin))
-    if not setting.value:
-        return Finding(name, OK if name == "region" else NOTE, _("not set"))
-    value = f"{setting.value:g} s" if name == "timeout" else safe_text(setting.value)
-    return Finding(name, OK, _("{value} ({origin})", value=value, origin=setting.origin))
 
 
 def _check_credentials(invocation: Invocation) -> tuple[CredentialSource | None, list[Finding]]:
@@ -374,18 +363,14 @@ _SUBJECTS: Final[Mapping[str, Text]] = {
     "settings": _("settings"),
 }
 """All other subjects are settings, which have the names of their keys in the file."""
-_VERDICT_WIDTH: Final = 5
-_SUBJECT_WIDTH: Final = 12
-_UNLIMITED: Final = 1_000_000
-"""Columns of output that is no terminal."""
 
 
 def print_findings(findings: Sequence[Finding], repo_type: str) -> None:
     """Print each finding, wrapped below its message, and a conclusion."""
-    width = columns_of(sys.stdout) - 1 if sys.stdout.isatty() else _UNLIMITED
+    width = columns_of(sys.stdout) - 1 if sys.stdout.isatty() else 1_000_000
     subjects = [translate(_SUBJECTS.get(finding.subject, finding.subject)) for finding in findings]
-    verdict_width = max(_VERDICT_WIDTH, *(width_of(translate(text)) for text, _colour in _VERDICTS.values())) + 1
-    indent = verdict_width + max(_SUBJECT_WIDTH, *map(width_of, subjects)) + 1
+    verdict_width = max(5, *(width_of(translate(text)) for text, _colour in _VERDICTS.values())) + 1
+    indent = verdict_width + max(12, *map(width_of, subjects)) + 1
     for finding, subject in zip(findings, subjects, strict=True):
         text, colour = _VERDICTS[finding.verdict]
         verdict = padded(translate(text), verdict_width)
@@ -401,9 +386,7 @@ def print_findings(findings: Sequence[Finding], repo_type: str) -> None:
         print_text(line, style(line, sys.stdout, bold=True))
 
 
-_PACKAGES: Final = ("aiohttp", "yarl", "click", "platformdirs")
 _LOCALE_VARIABLES: Final = ("LC_ALL", "LC_MESSAGES", "LANG", "LANGUAGE")
-_STREAMS: Final = ("stdin", "stdout", "stderr")
 _LOCALE_SHAPE: Final = r"(?:C|POSIX|[a-z]{2,3}(?:_[A-Z]{2})?)(?:\.[A-Za-z0-9-]{3,10})?(?:@[a-z]{1,10})?"
 _TERMINAL_SHAPE: Final = r"(?:xterm|tmux|screen|linux|vt\d+|dumb|rxvt|alacritty|foot|konsole)[a-z0-9.+-]{0,24}"
 _OTHER_VARIABLES: Final = (
@@ -431,14 +414,19 @@ def print_report(findings: Sequence[Finding]) -> None:
 def _about_machine() -> Iterator[str]:
     kernel = _VERSION.match(platform.release())
     system = (platform.system(), kernel[0] if kernel else "", platform.machine())
+    streams = [
+        f"{name} {'a' if os.isatty(number) else 'no'} terminal"
+        for number, name in enumerate(("stdin", "stdout", "stderr"))
+    ]
+    terminal = _known_values(("TERM",), _TERMINAL_SHAPE) or ["TERM is not set"]
+    locale = _known_values(_LOCALE_VARIABLES, _LOCALE_SHAPE) or ["none is set"]
     yield f"oauth-helper {_version('oauth-helper')}"
     yield f"Python {platform.python_version()} on {' '.join(filter(None, system))}"
-    yield ", ".join(f"{name} {_version(name)}" for name in _PACKAGES)
-    streams = (f"{name} {'a' if os.isatty(number) else 'no'} terminal" for number, name in enumerate(_STREAMS))
-    yield "terminal: " + ", ".join([*(_known_values(("TERM",), _TERMINAL_SHAPE) or ["TERM is not set"]), *streams])
-    locale = _known_values(_LOCALE_VARIABLES, _LOCALE_SHAPE) or ["none is set"]
-    encoding = f"speaks {language_preference().language}, writes {sys.stdout.encoding}"
-    yield "locale: " + ", ".join([*locale, encoding])
+    yield ", ".join(f"{name} {_version(name)}" for name in ("aiohttp", "yarl", "click", "platformdirs"))
+    yield ", ".join(
+        ["terminal: " + "".join(_known_values(("TERM",), _TERMINAL_SHAPE) or ["TERM is not set"]), *streams]
+    )
+    yield f"locale: {', '.join(locale)}, speaks {language_preference().language}, writes {sys.stdout.encoding}"
     yield "set: " + (", ".join(name for name in _OTHER_VARIABLES if os.environ.get(name)) or "nothing of interest")
 
 
@@ -458,71 +446,54 @@ def _version(package: str) -> str:
 async def _about_browsers() -> list[str]:
     browsers = find_browsers(os.environ, default=await default_product(os.environ))
     found = await asyncio.gather(*(_about_browser(browser) for browser in browsers))
-    return [f"place: {environment(os.environ).place}", "browsers: " + (", ".join(found) or "none found")]
+    return [f"place: {find_environment(os.environ).place}", "browsers: " + (", ".join(found) or "none found")]
 
 
 async def _about_browser(browser: InstalledBrowser) -> str:
+    number = None
     # Elsewhere `--version` would open a window, or start a launcher.
-    is_quick = sys.platform == "linux" and len(browser.command) == 1 and browser.packaging == "plain"
-    found = (
-        _VERSION.search(await tool_output(browser.command[0], "--version", environ=os.environ)) if is_quick else None
-    )
-    words = [browser.name, *([found[0]] if found else []), f"({browser.packaging}"]
+    if sys.platform == "linux" and len(browser.command) == 1 and browser.packaging == "plain":
+        number = _VERSION.search(await tool_output(browser.command[0], "--version", environ=os.environ))
+    words = [browser.name, *([number[0]] if number else []), f"({browser.packaging}"]
     return " ".join(words) + (", default)" if browser.is_default else ")")
 
 
 MASK: Final = "***"
-
 _CLOUDS: Final = ("myhuaweicloud.com", "myhuaweicloud.eu", "g42cloud.com", "hc.sbercloud.ru")
 _PUBLIC: Final = frozenset(
     {*BROWSER_CHOICES, *(product.name for product in PRODUCTS), *(os.strerror(number) for number in errno.errorcode)}
     | {name for names in ENVIRONMENT.values() for name in names}
-    | set(map(flag_of, ENVIRONMENT))
-    | {*ENVIRONMENT, "HW_PROJECT_NAME", "OS_PROJECT_NAME", "OS_TENANT_NAME", *_CLOUDS}
-    | CHAIN_VARIABLES
-    | {"127.0.0.1", "intl", ""}
-    | {"HTTPS_PROXY", "https_proxy"}
+    | {*map(flag_of, ENVIRONMENT), *ENVIRONMENT, *CHAIN_VARIABLES, *_CLOUDS}
+    | {"HW_PROJECT_NAME", "OS_PROJECT_NAME", "OS_TENANT_NAME", "HTTPS_PROXY", "https_proxy", "intl", ""}
 )
 _REGION: Final = r"(?:ae|af|ap|cn|eu|la|me|my|na|ru|sa|tr)-(?:central|(?:north|south)?(?:east|west)?)-\d{1,3}"
-_PUBLIC_HOST: Final = re.compile(
-    rf"(?:iam|servicestage|sts)\.{_REGION}\.(?:{'|'.join(_CLOUDS)})|127\.0\.0\.1|localhost|\[::1\]"
-)
 _SHAPES: Final = re.compile(
     rf"{_REGION}|\d+(?:\.\d+)? s|[A-Z][A-Za-z]{{2,40}}Error|(?:APIGW?|IAM|PEP|SVCSTG)(?:\.[A-Z0-9]{{2,6}}){{1,3}}"
     r"|U\+[0-9A-F]{4,6}(?: [A-Z -]+)?"
 )
 """A region, seconds, a type of exception, a code of the API, an invisible character."""
-_HOST: Final = re.compile(r"[A-Za-z0-9.-]+(?::\d{1,5})?")
-_HOSTS: Final = frozenset({"host", "peer", "proxy", "server"})
-"""The names of values in our messages that are hosts."""
+_PUBLIC_HOST: Final = re.compile(
+    rf"((?:https?://)?(?:(?:iam|servicestage|sts)\.{_REGION}\.(?:{'|'.join(map(re.escape, _CLOUDS))})"
+    r"|127\.0\.0\.1|localhost|\[::1\])(?::\d{1,5})?)(/.*)?"
+)
 
 
-def redacted(text: str) -> str:
+def redacted(text: object) -> str:
     """Return a message in English that contains only our own words and public values."""
     if not isinstance(text, Text):
-        return str(_value("", text))
+        return str(_public(text))
     return "".join(_sentence(sentence) for sentence in text.sentences)
 
 
-def short_host(host: str) -> str:
-    """Return a host name with only the first and last letter of each part; a public name as it is."""
-    name, colon, port = host.rpartition(":") if re.fullmatch(r".*:\d{1,5}", host) else (host, "", "")
-    if _PUBLIC_HOST.fullmatch(name):
-        return host
-    *parts, last = name.split(".")
-    shortened = [f"{part[0]}…{part[-1]}" if len(part) > 3 else "…" for part in parts]
-    return ".".join([*shortened, last if last.isalpha() and parts else "…"]) + colon + port
-
-
 def _sentence(sentence: Sentence) -> str:
-    values = {name: _value(name, value) for name, value in sentence.values.items()}
+    values = {name: _public(value) for name, value in sentence.values.items()}
     try:
         return Text(sentences=(Sentence(sentence.template, values, sentence.plural, sentence.count),))
     except (ValueError, TypeError):  # a format that the mask does not support
         return MASK
 
 
-def _value(name: str, value: object) -> object:
+def _public(value: object) -> object:
     match value:
         case Text():
             return redacted(value)
@@ -530,27 +501,9 @@ def _value(name: str, value: object) -> object:
             return value
         case OSError(strerror=str(reason)) if reason in _PUBLIC:
             return reason
-        case str():
-            return _text(name, value)
+        case str() if all(part in _PUBLIC or _SHAPES.fullmatch(part) for part in re.split(", | and |^: ", value)):
+            return value
+        case str() if host := _PUBLIC_HOST.fullmatch(value):
+            return host[1] + (f"/{MASK}" if host[2] else "")
         case _:
             return MASK
-
-
-def _text(name: str, text: str) -> str:
-    if all(part in _PUBLIC or _SHAPES.fullmatch(part) for part in re.split(", | and |^: ", text)):
-        return text
-    if text.startswith(("http://", "https://")):
-        return _address(text)
-    return short_host(text) if name in _HOSTS and _HOST.fullmatch(text) else MASK
-
-
-def _address(text: str) -> str:
-    try:
-        address = urlsplit(text)
-        host, port = address.hostname or "", address.port
-    except ValueError:
-        return MASK
-    shown = short_host(f"[{host}]" if ":" in host else host)
-    return (
-        f"{address.scheme}://{shown}" + (f":{port}" if port else "") + (f"/{MASK}" if address.path.strip("/") else "")
-    )

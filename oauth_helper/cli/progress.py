@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from oauth_helper import events
 from oauth_helper.cli.console import Console, translate
 from oauth_helper.cli.output import host_name, status_text
-from oauth_helper.environment import CONTAINER_MARKS, Environment, Place, find_environment
+from oauth_helper.environment import Place, find_environment
 from oauth_helper.errors import StoppedError
 from oauth_helper.i18n import NO_TEXT, Text, _
 from oauth_helper.models import as_argument
@@ -221,7 +221,7 @@ class ProgressReporter(Console):
         self.print_always(text)
         if self._waiting:
             self.print_whole(self._waiting.listener)
-        here = _environment()
+        here = find_environment(os.environ)
         if here.place is Place.WSL:
             text = _(
                 "A browser in Windows reaches the page through WSL's localhost forwarding, which is on by default."
@@ -240,7 +240,7 @@ class ProgressReporter(Console):
         what = ""
         match guidance:
             case events.Guidance.UNREACHED:
-                if what := _environment().way_to(_port_of(waiting)):
+                if what := find_environment(os.environ).way_to(_port_of(waiting)):
                     text = _(
                         "No browser has opened the page. If yours is on another machine, {then}, or run there:",
                         then=then,
@@ -269,7 +269,8 @@ class ProgressReporter(Console):
         """Print what a user does if no browser was opened: reach the page, or authorize without it."""
         if self._waiting is None:
             return
-        place, command = _environment().place, _environment().way_to(_port_of(self._waiting))
+        here = find_environment(os.environ)
+        place, command = here.place, here.way_to(_port_of(self._waiting))
         open_page = _OPEN_PAGE.get(place, _("Open this page in a browser on this machine:"))
         if command and place in _FORWARD:
             self.print_always(_FORWARD[place])
@@ -349,10 +350,6 @@ class ProgressReporter(Console):
             stopped.hint = _(
                 "`oauth-helper show {name}` tells whether it exists. If not, run the command again.", name=argument
             )
-
-
-def _environment() -> Environment:
-    return find_environment(os.environ, has_container_mark=any(map(os.path.exists, CONTAINER_MARKS)))
 
 
 def _port_of(waiting: events.Waiting) -> int:

@@ -26,7 +26,7 @@ from support.screen import COLUMNS, terminal
 from support.secret_search import Search, Secret
 
 import oauth_helper
-from oauth_helper.cli.doctor import check_listener, redacted, short_host
+from oauth_helper.cli.doctor import check_listener, redacted
 from oauth_helper.i18n import Text, _, ngettext
 from oauth_helper.journal import Journal
 from oauth_helper.sandbox import Sandbox
@@ -299,31 +299,19 @@ async def test_it_goes_with_people_not_with_scripts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("host", "shown"),
-    [
-        ("servicestage.cn-north-4.myhuaweicloud.com", "servicestage.cn-north-4.myhuaweicloud.com"),
-        ("iam.ap-southeast-1.myhuaweicloud.com:443", "iam.ap-southeast-1.myhuaweicloud.com:443"),
-        ("127.0.0.1:8080", "127.0.0.1:8080"),
-        ("servicestage.internal.example.com", "s…e.i…l.e…e.com"),
-        ("evil.servicestage.cn-north-4.myhuaweicloud.com", "e…l.s…e.c…4.m…d.com"),
-        ("git.corp.cn:8443", "….c…p.cn:8443"),
-        ("198.51.100.7", "….….….…"),
-        ("[2001:db8::7]", "…"),
-        ("buildhost", "…"),
-    ],
-)
-def test_a_host_that_is_not_public_knowledge_is_cut_down(host: str, shown: str) -> None:
-    assert short_host(host) == shown
-
-
-@pytest.mark.parametrize(
     ("words", "shown"),
     [
         (_("{name} is free", name="canary"), "*** is free"),
         (_("{count} of {what}", count=3, what=_("{name}s", name="canary")), "3 of ***s"),
         (ngettext("{count} one", "{count} of {name}", 2, name="canary"), "2 of ***"),
         (_("no {value!r}", value="canary"), "no '***'"),
-        (_("{peer}: {error}", peer="canary.example.org:443", error=OSError(2, "canary")), "c…y.e…e.org:443: ***"),
+        (_("{peer}: {error}", peer="canary.example.org:443", error=OSError(2, "canary")), "***: ***"),
+        (
+            _("{url}", url="https://iam.cn-north-4.myhuaweicloud.com/canary"),
+            "https://iam.cn-north-4.myhuaweicloud.com/***",
+        ),
+        (_("{url}", url="https://canary.iam.cn-north-4.myhuaweicloud.com"), "***"),
+        (_("{url}", url="http://[::1]:8080"), "http://[::1]:8080"),
         (_("{detail}", detail=": Connection refused"), ": Connection refused"),
         (_("{error}", error=ConnectionRefusedError(111, "Connection refused")), "Connection refused"),
         (_("on {day:%d.%m.}", day=date(2026, 1, 31)), "***"),

@@ -42,9 +42,8 @@ SSH = {"SSH_CONNECTION": CONNECTION}
     ],
 )
 def test_the_environment_tells_the_place(environ: dict[str, str], mark: bool, place: Place) -> None:
-    where = find_environment(environ, has_container_mark=mark)
+    where = find_environment(environ, marks=["/"] if mark else [])
     assert where.place is place
-    assert where.is_apart is (place is Place.SSH)
     assert where.is_forwarded is (place in {Place.CODESPACE, Place.DEV_CONTAINER, Place.GITPOD})
 
 
@@ -78,7 +77,7 @@ def test_a_build_service_says_so(value: str, is_one: bool) -> None:
     ],
 )
 def test_the_tunnel_leads_to_where_the_user_has_come(environ: dict[str, str], arguments: str) -> None:
-    assert find_environment(environ).way_to(4711) == f"ssh -L 4711:127.0.0.1:4711 {arguments}"
+    assert find_environment(environ, marks=[]).way_to(4711) == f"ssh -L 4711:127.0.0.1:4711 {arguments}"
 
 
 @pytest.mark.parametrize(
@@ -91,7 +90,7 @@ def test_the_tunnel_leads_to_where_the_user_has_come(environ: dict[str, str], ar
     ],
 )
 def test_an_address_of_dockers_is_nothing_that_others_reach(address: str, mark: bool, host: str) -> None:
-    where = find_environment({"SSH_CONNECTION": f"203.0.113.5 51000 {address} 22"}, has_container_mark=mark)
+    where = find_environment({"SSH_CONNECTION": f"203.0.113.5 51000 {address} 22"}, marks=["/"] if mark else [])
     assert where.way_to(4711) == f"ssh -L 4711:127.0.0.1:4711 {host}"
 
 
