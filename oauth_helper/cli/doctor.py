@@ -423,9 +423,7 @@ def _about_machine() -> Iterator[str]:
     yield f"oauth-helper {_version('oauth-helper')}"
     yield f"Python {platform.python_version()} on {' '.join(filter(None, system))}"
     yield ", ".join(f"{name} {_version(name)}" for name in ("aiohttp", "yarl", "click", "platformdirs"))
-    yield ", ".join(
-        ["terminal: " + "".join(_known_values(("TERM",), _TERMINAL_SHAPE) or ["TERM is not set"]), *streams]
-    )
+    yield f"terminal: {', '.join([*terminal, *streams])}"
     yield f"locale: {', '.join(locale)}, speaks {language_preference().language}, writes {sys.stdout.encoding}"
     yield "set: " + (", ".join(name for name in _OTHER_VARIABLES if os.environ.get(name)) or "nothing of interest")
 
