@@ -39,10 +39,10 @@ _BACKLOG: Final = 1024
 """Connections that wait to be accepted. If the queue is full, Linux lets a browser retry only after a second."""
 
 
-def listen(port: int | None) -> socket.socket:
+def listen(port: int | None, *, option: str = "--port") -> socket.socket:
     """Return a socket that listens on 127.0.0.1 and shares its port with no other program.
 
-    ``port`` None means any free port that browsers do not block.
+    ``port`` None means any free port that browsers do not block; ``option`` set it otherwise.
 
     While it listens, neither SO_REUSEADDR nor SO_REUSEPORT is set (RFC 8252 appendix B); on Windows,
     SO_EXCLUSIVEADDRUSE keeps others from a port in use. On Linux, SO_REUSEADDR is set before: there it never shares a
@@ -61,18 +61,12 @@ def listen(port: int | None) -> socket.socket:
                 blocked.enter_context(sock)  # Kept open until another port is found.
             return sock
     except OSError as error:
-        if error.errno == errno.EADDRINUSE and port:
-            message = _("Port {port} on {host} is taken: another program listens there", port=port, host=HOST)
-            raise PortTakenError(message) from error
-        if error.errno == errno.EACCES and port:
-            message = _(
-                "Port {port} on {host} is reserved: the system does not let this user listen there",
-                port=port,
-                host=HOST,
-            )
-            hint = _("Leave out --port to take any free port, or name another one above 1023.")
-            raise PortTakenError(message, hint=hint) from error
-        raise cannot_listen(error) from error
+        if not port or error.errno not in {errno.EADDRINUSE, errno.EACCES}:
+            raise cannot_listen(error) from error
+        why = os.strerror(error.errno)
+        message = _("Port {port} on {host} is not available ({why})", port=port, host=HOST, why=why)
+        hint = _("Leave out {option} to take any free port, or name another one above 1023.", option=option)
+        raise PortTakenError(message, hint=hint) from error
 
 
 def _listen(port: int) -> socket.socket:

@@ -11,21 +11,20 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
-from contextlib import AsyncExitStack, closing
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from html import unescape
 from typing import ClassVar, Final, Self
 
 from aiohttp import ClientError, ClientSession, CookieJar, web
-from aiohttp.typedefs import Middleware
 from yarl import URL
 
 from oauth_helper.credentials import AccessKey, IamToken, IamUser
 from oauth_helper.errors import MachineError
-from oauth_helper.i18n import Text, _
+from oauth_helper.i18n import NO_TEXT, Text, _
 from oauth_helper.models import RepoType
-from oauth_helper.sandbox.faults import DURATION, Exchange, Fault, FaultInjector, Server, address_of, open_port
-from oauth_helper.sandbox.gateway import EVERY_ACTION, Action, Gateway, Iam
+from oauth_helper.sandbox.faults import DURATION, Exchange, Fault, FaultInjector, Server
+from oauth_helper.sandbox.gateway import Gateway, Iam
 from oauth_helper.sandbox.git_host import LOGIN, REPO_TYPES, Console, GitHost
 from oauth_helper.sandbox.oidc import OidcProvider, Registration, Warn, open_oidc_provider
 from oauth_helper.sandbox.servicestage import PasswordBody, ServiceStage
@@ -34,9 +33,8 @@ from oauth_helper.secret import Secret
 TIME_LIMIT: Final = 90.0
 """Seconds for the simulated user: the listener answers the last form after the exchange, which may take 30 s."""
 
-_LINK: Final = re.compile(r'<a\b[^>]*\bid="authorize"[^>]*>')
-_HREF: Final = re.compile(r'\bhref="([^"]*)"')
-_ACTION: Final = re.compile(r'<form\b[^>]*\baction="([^"]*)"')
+_CONSENT: Final = re.compile(r'<a\b[^>]*\bid="authorize"[^>]*?\bhref="([^"]*)"')
+_FORM: Final = re.compile(r'<form\b[^>]*\baction="([^"]*)"')
 
 
 async def play_user(start_url: str, *, time_limit: float = TIME_LIMIT) -> None:
@@ -50,34 +48,33 @@ async def play_user(start_url: str, *, time_limit: float = TIME_LIMIT) -> None:
     try:
         # A jar keeps cookies of IP addresses only on request.
         async with asyncio.timeout(time_limit), ClientSession(cookie_jar=CookieJar(unsafe=True)) as session:
-            await _authorize_and_paste(session, URL(start_url))
+            reason = await _authorize_and_paste(session, URL(start_url))
     except TimeoutError:
-        raise _stuck(_("it was not done after {time_limit:g} s", time_limit=time_limit)) from None
+        reason = _("it was not done after {time_limit:g} s", time_limit=time_limit)
     except (ClientError, ValueError) as error:
         # Without the exception's text, which may contain an address with KEY, code or state.
-        raise _stuck(_("unexpected {error}", error=type(error).__name__)) from None
+        reason = _("unexpected {error}", error=type(error).__name__)
+    if reason:
+        message = _("The simulated user cannot continue: {reason}", reason=reason)
+        raise MachineError(message, hint=_("Open the address in a browser instead."))
 
 
-async def _authorize_and_paste(session: ClientSession, start: URL) -> None:
+async def _authorize_and_paste(session: ClientSession, start: URL) -> Text:
+    """Return why that is not possible, if it is not."""
     async with session.get(start) as response:
         page, page_url = await response.text(), response.real_url
-    link, action = _LINK.search(page), _ACTION.search(page)
-    href = link and _HREF.search(link[0])
-    if response.status != 200 or not href or not action:
-        raise _stuck(_("the page has no link to the Git host, or no form for the redirect"))
-    consent = URL(unescape(href[1]), encoded=True)
-    async with session.post(consent, data={"decision": "authorize"}, allow_redirects=False) as response:
+    consent, form = _CONSENT.search(page), _FORM.search(page)
+    if not consent or not form:
+        return _("the page has no link to the Git host, or no form for the redirect")
+    url = URL(unescape(consent[1]), encoded=True)
+    async with session.post(url, data={"decision": "authorize"}, allow_redirects=False) as response:
         redirect = response.headers.get("Location")
     if redirect is None:
-        raise _stuck(_("the Git host did not redirect (HTTP {status})", status=response.status))
-    async with session.post(page_url.join(URL(unescape(action[1]))), data={"redirect": redirect}) as response:
+        return _("the Git host did not redirect (HTTP {status})", status=response.status)
+    async with session.post(page_url.join(URL(unescape(form[1]))), data={"redirect": redirect}) as response:
         if not response.ok:
-            raise _stuck(_("the listener refused the redirect (HTTP {status})", status=response.status))
-
-
-def _stuck(reason: Text) -> MachineError:
-    message = _("The simulated user cannot continue: {reason}", reason=reason)
-    return MachineError(message, hint=_("Open the address in a browser instead."))
+            return _("the listener refused the redirect (HTTP {status})", status=response.status)
+    return NO_TEXT
 
 
 @dataclass(eq=False, kw_only=True)
@@ -151,21 +148,20 @@ class Sandbox:
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
+            stack.push_async_callback(self._injector.close)
             numbers = (None, None, None, self.console_port)
-            ports = [stack.enter_context(closing(open_port(number))) for number in numbers]
-            self.endpoint, self.iam_endpoint, git_address, console_address = (address_of(port) for port in ports)
+            servers = [await stack.enter_async_context(Server(number)) for number in numbers]
+            self.endpoint, self.iam_endpoint, git_address, console_address = (each.address for each in servers)
             self.console = Console(console_address)
             git_host = GitHost(git_address, self.now, self.code_lifetime, self.decision)
             self.personal_token, self.git_password = git_host.personal_token, git_host.password
-            server: GitHost | OidcProvider = git_host
+            authorization_server: GitHost | OidcProvider = git_host
             if self.registration:
-                server = await stack.enter_async_context(open_oidc_provider(self.registration, self.warn))
-            stack.push_async_callback(self._injector.close)
-            served = [
-                await stack.enter_async_context(Server(application, port))
-                for application, port in zip(self._applications(server, git_host), ports, strict=True)
-            ]
-            await self._injector.attach(served[0])
+                provider = open_oidc_provider(self.registration, self.warn)
+                authorization_server = await stack.enter_async_context(provider)
+            for server, application in zip(servers, self._applications(authorization_server, git_host), strict=True):
+                await server.serve(application)
+            await self._injector.attach(servers[0])
             self._stack = stack.pop_all()
         return self
 
@@ -175,31 +171,19 @@ class Sandbox:
     def _applications(self, server: GitHost | OidcProvider, git_host: GitHost) -> list[web.Application]:
         gateway = Gateway(self.project_id, self.now)
         gateway.accept_key(self.access_key)
-        gateway.accept_key(self.access_key_without_list, EVERY_ACTION - {Action.LIST})
+        gateway.accept_key(self.access_key_without_list, denied="list")
         gateway.accept_token(self.token)
-        servicestage = ServiceStage(
-            applications={each: server.register(each, uri) for each, uri in self.redirect_uris.items()},
-            authorization_server=server,
-            git_host=git_host,
-            now=self.now,
-            password_body=self.password_body,
-        )
+        registered = {str(each): server.register(each, uri) for each, uri in self.redirect_uris.items()}
+        servicestage = ServiceStage(registered, server, git_host, self.now, self.password_body)
         self.expire = servicestage.expire
         iam = Iam(self.user, {"id": self.project_id, "name": self.region}, gateway, self.now)
         # Errors are responses to the fault injector too.
         api = (gateway.answer_errors, self._injector.middleware, gateway.answer_errors, gateway.check)
-        return [
-            _application(servicestage.routes(), *api),
-            _application(iam.routes(), *api),
-            _application(git_host.routes()),
-            _application(self.console.routes(), self.console.count),
-        ]
-
-
-def _application(routes: Iterable[web.RouteDef], *middlewares: Middleware) -> web.Application:
-    application = web.Application(middlewares=middlewares)
-    application.add_routes(routes)
-    return application
+        applications = [web.Application(middlewares=each) for each in (api, api, (), (self.console.count,))]
+        routes = servicestage.routes(), iam.routes(), git_host.routes(), self.console.routes()
+        for application, each in zip(applications, routes, strict=True):
+            application.add_routes(each)
+        return applications
 
 
 def _new_access_key() -> AccessKey:

@@ -3,36 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
 import re
 import socket
 import struct
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from http import HTTPStatus
-from typing import Final, Self, TypeVar
+from typing import Final, Self
 from weakref import WeakSet
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from oauth_helper.errors import PortTakenError, UsageError, cannot_listen
+from oauth_helper.errors import UsageError
 from oauth_helper.i18n import NO_TEXT, Text, _
-from oauth_helper.sandbox.gateway import ApiError, gateway_error, internal_error, service_error, token_expired
-from oauth_helper.values import BLOCKED_PORTS
+from oauth_helper.listener.server import listen
+from oauth_helper.sandbox.gateway import INTERNAL_ERROR, api_error
 
 DURATION: Final = 2.0
 """Seconds that a fault lasts, if it is one that takes time."""
-LOOPBACK: Final = "127.0.0.1"
 
 _SHUTDOWN_TIMEOUT: Final = 0.1
 """Seconds for responses under way when a server closes; its cancellation takes as long again, for four servers."""
-_HINT: Final = _("See `oauth-helper sandbox --help`.")
 _RESET_ON_CLOSE: Final = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
 """The option SO_LINGER with a time of zero."""
 
@@ -87,21 +84,20 @@ class Kind(_Word):
     GATEWAY_TIMEOUT = "504", _("APIGW.0203, backend timeout, at once; handled {duration:g} s later", duration=DURATION)
     GATEWAY_TIMEOUT_BEFORE = "504-before", _("the same; never handled")
 
-    @property
-    def is_handled(self) -> bool:
-        """Whether the call is handled before it fails."""
-        return self is Kind.TRUNCATE or self.endswith("-after")
 
-
-_ERRORS: Final[Mapping[Kind, Callable[[], ApiError]]] = {
-    Kind.UNAUTHORIZED: lambda: token_expired(time.time()),
-    Kind.FORBIDDEN: lambda: service_error(403, "IAM.0003", "Policy doesn't allow this call to be performed."),
-    Kind.CODE_OR_STATE_INVALID: lambda: service_error(400, "SVCSTG.REPO.0402", "oauth code or state invalid"),
-    Kind.TOO_MANY_REQUESTS: lambda: gateway_error(
-        429, "APIGW.0308", "The throttling threshold has been reached: policy user over ratelimit"
+_HANDLED: Final = frozenset({Kind.DROP_AFTER, Kind.TRUNCATE, Kind.HANG_AFTER, Kind.INTERNAL_ERROR_AFTER})
+"""The kinds where the call is handled before it fails."""
+_ERRORS: Final[Mapping[Kind, tuple[int, str, str]]] = {
+    Kind.UNAUTHORIZED: (401, "APIGW.0301", "Incorrect IAM authentication information: token expires"),
+    Kind.FORBIDDEN: (403, "IAM.0003", "Policy doesn't allow this call to be performed."),
+    Kind.CODE_OR_STATE_INVALID: (400, "SVCSTG.REPO.0402", "oauth code or state invalid"),
+    Kind.TOO_MANY_REQUESTS: (
+        429,
+        "APIGW.0308",
+        "The throttling threshold has been reached",
     ),
-    Kind.GATEWAY_TIMEOUT: lambda: gateway_error(504, "APIGW.0203", "Backend timeout"),
-    Kind.GATEWAY_TIMEOUT_BEFORE: lambda: gateway_error(504, "APIGW.0203", "Backend timeout"),
+    Kind.GATEWAY_TIMEOUT: (504, "APIGW.0203", "Backend timeout"),
+    Kind.GATEWAY_TIMEOUT_BEFORE: (504, "APIGW.0203", "Backend timeout"),
 }
 """Errors of the API (tables of the API Gateway and IAM); the other kinds of them are internal errors."""
 _PREVIOUS: Final[Mapping[Call, Call | None]] = {
@@ -112,26 +108,15 @@ _PREVIOUS: Final[Mapping[Call, Call | None]] = {
     Call.LOOK: Call.EXCHANGE,
 }
 """For each call to ServiceStage the one before it in a link; None for the first."""
-_AnyWord = TypeVar("_AnyWord", Call, Kind)
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What fails at one call, ``times`` times; None: always.
-
-    Raises:
-        UsageError: ``refuse`` for a call to IAM, whose port cannot be closed.
-    """
+    """What fails at one call, ``times`` times; None: always."""
 
     call: Call
     kind: Kind
     times: int | None = 1
-
-    def __post_init__(self) -> None:
-        if self.kind is Kind.REFUSE and self.call not in _PREVIOUS:
-            raise UsageError(
-                _("{call} cannot be refused: only ServiceStage's port can be closed", call=self.call), hint=_HINT
-            )
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -142,75 +127,56 @@ class Fault:
         """
         what, _equals, rest = text.partition("=")
         how, colon, times = rest.partition(":")
-        call, kind = _parse_word(Call, what, "WHAT"), _parse_word(Kind, how, "HOW")
-        if times == "always":
-            return cls(call, kind, None)
-        if colon and not re.fullmatch(r"[1-9][0-9]{0,5}", times, re.ASCII):
-            raise UsageError(_("TIMES is not a number from 1 to 999999 or always"), hint=_HINT)
-        return cls(call, kind, int(times or 1))
+        problem = NO_TEXT
+        if colon and not re.fullmatch("[1-9][0-9]{0,5}|always", times):
+            problem = _("TIMES is not a number from 1 to 999999 or always")
+        if how == Kind.REFUSE and what.startswith("iam-"):
+            problem = _("{call} cannot be refused: only ServiceStage's port can be closed", call=what)
+        for place, word, words in (("HOW", how, [*Kind]), ("WHAT", what, [*Call])):
+            if word not in words:
+                problem = _("{place} is not one of {words}", place=place, words=", ".join(words))
+        if problem:
+            raise UsageError(problem, hint=_("See `oauth-helper sandbox --help`."))
+        return cls(Call(what), Kind(how), None if times == "always" else int(times or 1))
 
 
-def _parse_word(words: type[_AnyWord], text: str, place: str) -> _AnyWord:
-    try:
-        return words(text)
-    except ValueError:
-        raise UsageError(_("{place} is not one of {words}", place=place, words=", ".join(words)), hint=_HINT) from None
+class Server:
+    """A port of 127.0.0.1, closed when the context is left; it can also be closed for a while.
 
-
-def open_port(number: int | None = None) -> socket.socket:
-    """Return a socket that listens on that loopback port, or on a free one that browsers do not block.
+    A handler is cancelled when its client leaves.
 
     Raises:
         PortTakenError: Port ``number`` is not available.
         MachineError: Nothing can listen on 127.0.0.1.
     """
-    try:
-        with ExitStack() as blocked:
-            while (port := socket.create_server((LOOPBACK, number or 0))).getsockname()[1] in BLOCKED_PORTS:
-                blocked.enter_context(port)
-            return port
-    except OSError as error:
-        if number is None or error.errno not in {errno.EADDRINUSE, errno.EACCES, errno.EPERM}:
-            raise cannot_listen(error) from None
-        why = os.strerror(error.errno)
-        raise PortTakenError(
-            _("Port {port} on {host} is not available ({why})", port=number, host=LOOPBACK, why=why),
-            hint=_("Choose another one, or leave out --console-port to use any."),
-        ) from None
 
-
-def address_of(port: socket.socket) -> str:
-    """Return ``http://127.0.0.1:PORT``."""
-    host, number = port.getsockname()
-    return f"http://{host}:{number}"
-
-
-class Server:
-    """Serves an application on ``port`` while the context is entered; the port can be closed for a while.
-
-    A handler is cancelled when its client leaves.
-    """
-
-    def __init__(self, application: web.Application, port: socket.socket) -> None:
-        # No access log: the addresses contain codes and states.
-        self._runner = web.AppRunner(
-            application, access_log=None, shutdown_timeout=_SHUTDOWN_TIMEOUT, handler_cancellation=True
-        )
-        self._port = port
+    def __init__(self, number: int | None = None) -> None:
+        self._port = listen(number, option="--console-port")
+        _allow_reuse(self._port)
+        self.address: str = "http://{}:{}".format(*self._port.getsockname())
+        self._stack = AsyncExitStack()
         self._reopening: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()
 
     async def __aenter__(self) -> Self:
-        await self._runner.setup()
-        await self._open()
         return self
 
     async def __aexit__(self, *_error: object) -> None:
         self._closing.set()
         if self._reopening:
             await self._reopening
-        await self._runner.cleanup()
+        await self._stack.aclose()
         self._port.close()
+
+    async def serve(self, application: web.Application) -> None:
+        """Answer requests from now on."""
+        # No access log: the addresses contain codes and states.
+        self._runner = web.AppRunner(
+            application, access_log=None, shutdown_timeout=_SHUTDOWN_TIMEOUT, handler_cancellation=True
+        )
+        self._stack.push_async_callback(self._runner.cleanup)
+        await self._runner.setup()
+        await self._open()
 
     async def _open(self) -> None:
         self._site = web.SockSite(self._runner, self._port)
@@ -226,8 +192,7 @@ class Server:
             await self._site.stop()
             # Bound without listening: no other program gets the port, and connections are refused.
             self._port = socket.socket()
-            if os.name == "posix":  # pragma: no branch - on Windows the option would let other programs share the port
-                self._port.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            _allow_reuse(self._port)
             self._port.bind(address)
             self._reopening = asyncio.create_task(self._reopen(seconds))
         for connection in self._runner.server.connections if self._runner.server else ():
@@ -240,6 +205,11 @@ class Server:
             await asyncio.wait_for(self._closing.wait(), seconds)
         except TimeoutError:
             await self._open()
+
+
+def _allow_reuse(port: socket.socket) -> None:
+    if os.name == "posix":  # pragma: no branch - on Windows the option would let other programs share the port
+        port.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
 
 
 @dataclass(slots=True)
@@ -262,11 +232,10 @@ class FaultInjector:
     """
 
     def __init__(self, faults: Iterable[Fault], duration: float) -> None:
-        self.queues: dict[Call, deque[Fault]] = {call: deque() for call in Call}
+        self.queues: dict[Call, list[Fault]] = {call: [] for call in Call}
         for fault in faults:
             self.queues[fault.call].append(fault)
         self._duration = duration
-        self._server: Server | None = None
         self._late: set[asyncio.Task[None]] = set()
         self._used: WeakSet[asyncio.BaseTransport] = WeakSet()
         self._exchange_arrived = False
@@ -295,72 +264,55 @@ class FaultInjector:
         await request.read()
         if request.match_info.route.name is None:
             return await handler(request)
-        call = self._call_of(request.match_info.route.name)
+        call = Call(request.match_info.route.name.partition(".")[0])
+        if call in {Call.EXCHANGE, Call.REDIRECT_URL}:
+            self._exchange_arrived = call is Call.EXCHANGE
+        if call is Call.LIST and self._exchange_arrived:
+            call = Call.LOOK
         self.calls[call] += 1
-        kind = self._take(call, request.transport)
+        # STALE waits for a connection that carried a request before, and REFUSE for the call before.
+        waiting = {Kind.REFUSE} if request.transport in self._used else {Kind.REFUSE, Kind.STALE}
+        if request.transport:  # pragma: no branch - the client may have left
+            self._used.add(request.transport)
+        kind = self._take(call, set(Kind) - waiting)
         exchange = Exchange(time.monotonic())
         if call is Call.EXCHANGE:
             self.exchanges.append(exchange)
-        refusing = self._server if self._refuses_after(call) else None
-        if refusing:
-            await refusing.shut(self._duration, staying=request.protocol)
+        is_refusing = self._refuses_after(call)
+        if is_refusing:
+            await self._server.shut(self._duration, staying=request.protocol)
         try:
             response = await self._respond(request, handler, kind, exchange)
         finally:
             if kind is not Kind.GATEWAY_TIMEOUT:
                 exchange.ended_at = time.monotonic()
-        if refusing:
+        if is_refusing:
             response.force_close()  # the only open connection; the next request needs a new one
         return response
 
-    def _call_of(self, route: str) -> Call:
-        call = Call(route.partition(".")[0])
-        if call in {Call.EXCHANGE, Call.REDIRECT_URL}:
-            self._exchange_arrived = call is Call.EXCHANGE
-        return Call.LOOK if call is Call.LIST and self._exchange_arrived else call
-
-    def _take(self, call: Call, transport: asyncio.BaseTransport | None) -> Kind | None:
-        """Return how a request for ``call`` fails.
-
-        ``stale`` waits at the head of its queue for a connection that carried a request before, and ``refuse`` for the
-        call before.
-        """
-        is_reused = transport in self._used
-        if transport:  # pragma: no branch - the client may have left
-            self._used.add(transport)
-        kind = self._next(call)
-        if kind in {None, Kind.REFUSE} or (kind is Kind.STALE and not is_reused):
+    def _take(self, call: Call, kinds: set[Kind]) -> Kind | None:
+        """Return the kind of the next fault of a call and use it once, if it is one of ``kinds``."""
+        queue = self.queues[call]
+        if not queue or queue[0].kind not in kinds:
             return None
-        self._use(call)
-        return kind
+        fault = queue.pop(0)
+        self.happened.append((call, fault.kind))
+        if fault.times != 1:
+            queue.insert(0, replace(fault, times=fault.times and fault.times - 1))
+        return fault.kind
 
     def _refuses_after(self, arrived: Call | None) -> bool:
         """Whether connections are refused from the arrival of ``arrived`` on; None: from the start."""
-        due = [call for call, before in _PREVIOUS.items() if before is arrived and self._next(call) is Kind.REFUSE]
-        for call in due:
-            self._use(call)
-        return bool(due)
-
-    def _next(self, call: Call) -> Kind | None:
-        return self.queues[call][0].kind if self.queues[call] else None
-
-    def _use(self, call: Call) -> None:
-        fault = self.queues[call].popleft()
-        self.happened.append((call, fault.kind))
-        if fault.times != 1:
-            self.queues[call].appendleft(replace(fault, times=fault.times and fault.times - 1))
+        due = [self._take(call, {Kind.REFUSE}) for call, before in _PREVIOUS.items() if before is arrived]
+        return any(due)
 
     async def _respond(
         self, request: web.Request, handler: Handler, kind: Kind | None, exchange: Exchange
     ) -> web.StreamResponse:
         response: web.StreamResponse = web.Response()
-        if kind is None or kind.is_handled:
+        if kind is None or kind in _HANDLED:
             response = await handler(request)
             exchange.created = response.status == HTTPStatus.OK
-        if kind is Kind.GATEWAY_TIMEOUT:
-            task = asyncio.create_task(self._handle_late(request, handler, exchange))
-            self._late.add(task)
-            task.add_done_callback(self._late.discard)
         match kind:
             case None:
                 return response
@@ -376,8 +328,13 @@ class FaultInjector:
                 title = f"{int(kind)} {HTTPStatus(int(kind)).phrase}"
                 page = f"<html><head><title>{title}</title></head><body><h1>{title}</h1><hr>proxy</body></html>"
                 return web.Response(status=int(kind), text=page, content_type="text/html")
+            case Kind.GATEWAY_TIMEOUT:
+                task = asyncio.create_task(self._handle_late(request, handler, exchange))
+                self._late.add(task)
+                task.add_done_callback(self._late.discard)
             case _:
-                return _ERRORS.get(kind, internal_error)().response()
+                pass
+        return api_error(*_ERRORS.get(kind, INTERNAL_ERROR)).response
 
     async def _handle_late(self, request: web.Request, handler: Handler, exchange: Exchange) -> None:
         try:

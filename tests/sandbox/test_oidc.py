@@ -24,7 +24,7 @@ from oauth_helper.errors import (
 from oauth_helper.i18n import Text
 from oauth_helper.models import Authorization, RepoType
 from oauth_helper.sandbox import Sandbox
-from oauth_helper.sandbox.faults import Server, address_of, open_port
+from oauth_helper.sandbox.faults import Server
 from oauth_helper.sandbox.oidc import Registration
 from oauth_helper.secret import Secret
 from oauth_helper.servicestage.client import ServiceStageClient
@@ -109,9 +109,9 @@ def answering(status: int, body: object, **headers: str) -> Answer:
 
 @pytest.fixture
 async def provider() -> AsyncIterator[FakeProvider]:
-    port = open_port()
-    provider = FakeProvider(address_of(port))
-    async with Server(provider.application(), port):
+    async with Server() as server:
+        provider = FakeProvider(server.address)
+        await server.serve(provider.application())
         yield provider
 
 
@@ -172,8 +172,8 @@ async def test_the_token_request_follows_rfc_6749_and_the_account_comes_from_use
 
 
 async def test_a_provider_that_does_not_run_is_an_error() -> None:
-    with open_port() as port:
-        address = address_of(port)
+    async with Server() as server:
+        address = server.address
     error = await failure(address)
     assert isinstance(error, UnreachableError)
     assert not error.sent

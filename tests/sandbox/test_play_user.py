@@ -16,7 +16,7 @@ from support.repo_type_contract import IN_BROWSER
 
 from oauth_helper.errors import MachineError
 from oauth_helper.sandbox import play_user
-from oauth_helper.sandbox.faults import Server, address_of, open_port
+from oauth_helper.sandbox.faults import Server
 
 KEY = "the-key-of-the-page"
 PAGE = """<a href="/nowhere">?</a><a id="authorize" target="_blank" href="{url}">Continue</a>
@@ -56,9 +56,9 @@ class Listener:
 
 @pytest.fixture
 async def listener() -> AsyncIterator[Listener]:
-    port = open_port()
-    listener = Listener(address_of(port))
-    async with Server(listener.application(), port):
+    async with Server() as server:
+        listener = Listener(server.address)
+        await server.serve(listener.application())
         yield listener
 
 
