@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -35,7 +34,7 @@ from oauth_helper.models import (
     Project,
     RepoType,
     Target,
-    default_name,
+    name_for,
 )
 from oauth_helper.pasted_text import interpretations, parse_query
 from oauth_helper.receiver import RedirectReceiver, Report
@@ -116,54 +115,30 @@ async def open_sandbox() -> AsyncIterator[tuple[ServiceStageClient, Callable[[st
         yield service, play_user
 
 
-def name_for(repo_type: RepoType) -> str:
-    """Return the default name of an authorization, from the user's login name."""
-    try:
-        login_name = getpass.getuser()
-    except (KeyError, OSError):  # a container may run under a number that has no name
-        login_name = ""
-    return default_name(RepoType(repo_type), login_name)
-
-
 async def capture(
     url: str,
     *,
     redirect_uri: str | None = None,
-    needs_state: bool = True,
     browser: str = "auto",
-    port: int | None = None,
     timeout: float = DEFAULT_TIMEOUT,  # noqa: ASYNC109 - the user's deadline, which has an error of its own
-    tell: Tell = lambda _event: None,
 ) -> AuthorizationResponse:
     """Capture the redirect of any OAuth authorization URL. Nothing is saved, and no settings are read.
 
-    Args:
-        url: The authorization URL.
-        redirect_uri: Where the provider redirects to, for a URL that does not contain it.
-        needs_state: Whether to refuse a URL without a state; any page could then bring another redirect.
-        browser: As for :func:`link`.
-        port: As for :func:`link`. A redirect URI on this machine brings its own.
-        timeout: Seconds to wait for the user.
-        tell: Called with each event.
+    ``redirect_uri`` is for a URL that does not contain it; ``browser`` and ``timeout`` are those of :func:`link`.
 
     Raises:
         UsageError: The URL cannot be used, or its redirect cannot be captured.
         AuthorizationDeniedError: The provider or the user refused.
         OAuthHelperError: What else failed; its ``hint`` says what to do next.
     """
-    request = AuthorizationRequest.parse(url, redirect_uri=redirect_uri, needs_state=needs_state)
-    return await capture_redirect(request, BrowserOptions(browser=browser, port=port), tell, seconds=timeout)
+    request = AuthorizationRequest.parse(url, redirect_uri=redirect_uri)
+    return await capture_redirect(request, BrowserOptions(browser=browser), lambda _event: None, seconds=timeout)
 
 
 async def capture_redirect(
     request: AuthorizationRequest, options: BrowserOptions, tell: Tell, *, seconds: float
 ) -> AuthorizationResponse:
-    """Capture the redirect of any authorization request, like steps 2 to 5 of a link. Nothing is saved.
-
-    Raises:
-        UsageError: The redirect URI is an address of this machine that cannot be served.
-        OAuthHelperError: What failed.
-    """
+    """Capture the redirect of an authorization request, like steps 2 to 5 of a link. Raises as :func:`capture`."""
     callback = parse_address(request.redirect_uri or "")
     port = callback.port if is_served(callback) else options.port
     if options.port not in {None, port} or (is_served(callback) and callback.raw_path in set(Route)):

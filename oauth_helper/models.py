@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import re
 from collections.abc import Mapping
 from contextlib import suppress
@@ -240,6 +241,15 @@ def default_name(repo_type: RepoType, login_name: str) -> str:
         return name
     suffix = sha256(login_name.encode("utf-8", "surrogatepass")).hexdigest()[:6]
     return f"{name[:56].rstrip('-')}-{suffix}"
+
+
+def name_for(repo_type: RepoType) -> str:
+    """Return the default name of an authorization, from the user's login name."""
+    try:
+        login_name = getpass.getuser()
+    except (KeyError, OSError):  # a container may run under a number that has no name
+        login_name = ""
+    return default_name(RepoType(repo_type), login_name)
 
 
 def as_argument(name: str) -> str:

@@ -229,7 +229,7 @@ _COMMANDS: Final[Mapping[str, tuple[str, Text]]] = {
     "apply": ("apply", _("Create the authorizations a file declares that don't exist yet.")),
     "resume": ("manage", _("Finish interrupted links.")),
     "deliver": ("manage", _("Send the final address to a link waiting in another terminal.")),
-    "capture": ("capture", _("Capture the redirect of any OAuth authorization URL.")),
+    "capture": ("link", _("Capture the redirect of any OAuth authorization URL.")),
     "doctor": ("doctor", _("Check everything a link needs, without opening a browser.")),
     "sandbox": ("sandbox", _("Run a ServiceStage, Git host and console on this machine, to try things.")),
     "completion": ("app", _("Print the completion script of a shell.")),

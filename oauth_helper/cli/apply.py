@@ -22,15 +22,9 @@ from oauth_helper.apply_file import (
     plan_steps,
     without_secrets,
 )
-from oauth_helper.cli.console import language_preference
 from oauth_helper.cli.help import command, option
-from oauth_helper.cli.options import (
-    BROWSER_OPTION,
-    Invocation,
-    connection_options,
-    output_options,
-    timeout_option,
-)
+from oauth_helper.cli.link import browser_options
+from oauth_helper.cli.options import BROWSER_OPTION, Invocation, connection_options, output_options, timeout_option
 from oauth_helper.cli.output import print_columns, print_json
 from oauth_helper.cli.secrets_input import read_file_or_stdin
 from oauth_helper.environment import cannot_authorize
@@ -40,7 +34,7 @@ from oauth_helper.i18n import Text, _
 from oauth_helper.journal import Journal
 from oauth_helper.secret import is_plain_path
 from oauth_helper.servicestage.client import ServiceStageClient
-from oauth_helper.session import BrowserOptions, Session
+from oauth_helper.session import Session
 from oauth_helper.settings import UnreadableFileError, decoded
 
 _PLANS: Final = {Verdict.KEEP: _("keep"), Verdict.CREATE: _("create"), Verdict.BLOCKED: _("blocked")}
@@ -115,17 +109,10 @@ class _Apply:
             return
         self._check()
         self._print_plan()
-        browser_options = BrowserOptions(
-            browser=settings.browser.value,
-            say=reporter.print_always,
-            keys=reporter.keys,
-            environ=without_secrets(environ, self.entries),
-            shows_result=reporter.is_terminal and not self.invocation.as_json,
-            preference=language_preference(),
-        )
-        reporter.takes_pastes = browser_options.has_prompt
+        output = {"as_json": self.invocation.as_json}
+        chosen = browser_options(output, settings, reporter, environ=without_secrets(environ, self.entries))
         tell = warning_once(reporter.tell)
-        session = Session(browser_options, tell, journal=Journal.of_the_user(), is_shared=True)
+        session = Session(chosen, tell, journal=Journal.of_the_user(), is_shared=True)
         try:
             async with session:
                 await apply_steps(

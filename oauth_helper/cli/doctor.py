@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import click
 
-from oauth_helper.api import name_for, open_service
+from oauth_helper.api import open_service
 from oauth_helper.browsers.discovery import (
     PRODUCTS,
     InstalledBrowser,
@@ -67,7 +67,7 @@ from oauth_helper.exchange import find_existing, is_list_alone_refused
 from oauth_helper.i18n import NO_TEXT, Sentence, Text, _, enumerated, joined, ngettext
 from oauth_helper.journal import Journal
 from oauth_helper.listener.handlers import Listener
-from oauth_helper.models import LinkRequest, RepoType
+from oauth_helper.models import LinkRequest, RepoType, name_for
 from oauth_helper.secret import safe_text
 from oauth_helper.servicestage.client import ServiceStageClient
 from oauth_helper.servicestage.transport import tls_context

@@ -1,4 +1,4 @@
-"""The command `link`."""
+"""The commands `link` and `capture`."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import subprocess
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack, suppress
 from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from oauth_helper.cli.app import failure_as_last_event
-from oauth_helper.cli.console import language_preference
+from oauth_helper.cli.console import language_preference, print_text
 from oauth_helper.cli.help import WITHOUT_BROWSER, Choice, command, option
 from oauth_helper.cli.options import (
     BROWSER_OPTION,
@@ -28,8 +28,9 @@ from oauth_helper.cli.options import (
     run,
     timeout_option,
 )
-from oauth_helper.cli.output import EventLines, print_authorization
-from oauth_helper.cli.secrets_input import ask, ask_for_secret, can_ask, read_secret
+from oauth_helper.cli.output import EventLines, print_authorization, print_json
+from oauth_helper.cli.progress import ProgressReporter
+from oauth_helper.cli.secrets_input import ask, ask_for_secret, can_ask, read_address, read_secret
 from oauth_helper.credentials import (
     TOKEN_GUIDES,
     GitCredential,
@@ -44,8 +45,13 @@ from oauth_helper.errors import OAuthHelperError, StoppedError, UsageError
 from oauth_helper.events import Checked, Event, Failed, Linked
 from oauth_helper.i18n import _, enumerated
 from oauth_helper.journal import Journal
-from oauth_helper.models import IfExists, LinkRequest, RepoType
-from oauth_helper.settings import flag_of
+from oauth_helper.models import IfExists, LinkRequest, RepoType, name_for
+from oauth_helper.redirect import AuthorizationRequest, AuthorizationResponse
+from oauth_helper.settings import Settings, Sources, flag_of, resolve_settings
+from oauth_helper.values import FileValues
+
+if TYPE_CHECKING:
+    from oauth_helper.session import BrowserOptions
 
 _BROWSER_KEYS: Final = ("browser", "no_browser", "port", "tag", "timeout", "sandbox")
 """Options of a link in a browser only."""
@@ -157,18 +163,11 @@ def _check_options(repo_type: RepoType, options: dict[str, Any]) -> None:
 
 
 def _link(repo_type: RepoType, options: Mapping[str, Any], invocation: Invocation, lines: EventLines | None) -> Linked:
-    from oauth_helper.api import name_for  # noqa: PLC0415 - it imports aiohttp, which help does not need
-
     reporter = invocation.reporter
     name = name_for(repo_type) if options["name"] is None else options["name"]
     if not options["sandbox"]:
         invocation.mention_unfinished_links(besides=name)
-
-    def tell(event: Event) -> None:
-        reporter.tell(event)
-        if lines:
-            lines.tell(event)
-
+    tell = _teller(reporter, lines)
     try:
         request = LinkRequest(
             repo_type=repo_type,
@@ -213,7 +212,7 @@ def _link_directly(
     if user is not None:
         check_user(request.repo_type, user)
     invocation.prepare()  # without credentials, nothing is read or asked for
-    from oauth_helper.link_steps import link_directly, what_is_kept  # noqa: PLC0415 - see _link()
+    from oauth_helper.link_steps import link_directly, what_is_kept  # noqa: PLC0415 - see browser_options()
 
     if can_ask():
         kept = invocation.run_with_service(lambda service: what_is_kept(request, service))
@@ -247,7 +246,7 @@ def _link_in_browser(
         reporter.warn(text)
     if not options["sandbox"]:
         invocation.prepare()
-    from oauth_helper import api, link_steps, session  # noqa: PLC0415 - see _link()
+    from oauth_helper import api, link_steps, session  # noqa: PLC0415 - see browser_options()
 
     async def link() -> Linked:
         async with AsyncExitStack() as stack:
@@ -258,21 +257,97 @@ def _link_in_browser(
                 reporter.print(_("Sandbox mode: everything runs on this machine; no real account is touched."))
             else:
                 service = await stack.enter_async_context(api.open_service(invocation.settings, invocation.credentials))
-            browser_options = session.BrowserOptions(
-                browser=invocation.settings.browser.value,
-                port=options["port"],
-                say=reporter.print_always,
-                keys=reporter.keys,
-                simulated_user=simulated_user,
-                environ=invocation.environ,
-                has_script=options["as_events"],
-                shows_result=reporter.is_terminal and not (options["as_json"] or options["as_events"]),
-                preference=language_preference(),
-            )
-            reporter.takes_pastes = browser_options.has_prompt
+            chosen = browser_options(options, invocation.settings, reporter, simulated_user=simulated_user)
             # The sandbox ends with this process, so nothing could resume a link in it.
             journal = None if options["sandbox"] else Journal.of_the_user()
-            opened = await stack.enter_async_context(session.Session(browser_options, tell, journal=journal))
+            opened = await stack.enter_async_context(session.Session(chosen, tell, journal=journal))
             return await link_steps.link_in_browser(request, service, opened)
 
     return run(link())
+
+
+def _teller(reporter: ProgressReporter, lines: EventLines | None) -> Callable[[Event], None]:
+    def tell(event: Event) -> None:
+        reporter.tell(event)
+        if lines:
+            lines.tell(event)
+
+    return tell
+
+
+def browser_options(
+    options: Mapping[str, Any], settings: Settings, reporter: ProgressReporter, **more: Any
+) -> BrowserOptions:
+    """Return how the redirect may come, and tell the reporter whether the terminal takes it."""
+    from oauth_helper.session import BrowserOptions  # noqa: PLC0415 - aiohttp costs 0.3 s, which help does not need
+
+    as_events = options.get("as_events", False)
+    chosen = BrowserOptions(
+        browser=settings.browser.value,
+        port=options.get("port"),
+        say=reporter.print_always,
+        keys=reporter.keys,
+        has_script=as_events,
+        shows_result=reporter.is_terminal and not (options["as_json"] or as_events),
+        preference=language_preference(),
+        **more,
+    )
+    reporter.takes_pastes = chosen.has_prompt
+    return chosen
+
+
+@command(
+    "capture",
+    help="""Capture the redirect of any OAuth authorization URL, and print it.
+
+    URL is an authorization URL that another tool shows, or - for standard input. The browser opens as for `link`; when
+    the provider redirects to the tool's own address, that address is captured and printed, code and state included.
+    Nothing is saved. Authorize only applications that you know: anyone who gets the output can act for you.
+    """,
+)
+@click.argument("url", required=False)
+@option("--redirect-uri", metavar="URI", help="Where the provider redirects to, if URL does not contain it.")
+@option("--no-state", is_flag=True, help="Accept a URL without a state: then any page can bring another redirect.")
+@option("--code", "code_only", is_flag=True, help="Print the code only.")
+@BROWSER_OPTION
+@option("--no-browser", is_flag=True, hidden=True)
+@PORT_OPTION
+@timeout_option("Seconds to wait for you to authorize (default: 600).")
+@EVENTS_OPTION
+@output_options
+def capture_command(url: str | None, **options: Any) -> None:
+    """Run ``oauth-helper capture``."""
+    lines = EventLines() if options["as_events"] else None
+    with failure_as_last_event(lines):
+        response = _capture(url, options, lines)
+    if lines:
+        lines.check()
+    elif options["as_json"]:
+        print_json({name: value.reveal() for name, value in response.parameters.items()})
+    else:
+        print_text((response.code if options["code_only"] else response.redirect).reveal())
+
+
+def _capture(url: str | None, options: Mapping[str, Any], lines: EventLines | None) -> AuthorizationResponse:
+    if sum(options[name] for name in ("as_json", "as_events", "code_only")) > 1:
+        raise UsageError(_("--code, --json and --events exclude each other"), hint=_("Use only one."))
+    browser = "none" if options["no_browser"] else options["browser"]
+    flags = {"browser": browser, "timeout": None if options["timeout"] is None else str(options["timeout"])}
+    environ = {name: os.environ.get(name, "") for name in ("OAUTH_HELPER_BROWSER", "OAUTH_HELPER_TIMEOUT")}
+    settings = resolve_settings(Sources(flags, environ, FileValues(""), FileValues("")))
+    if url == "-":
+        url = read_address(quiet=options["quiet"])
+    elif url is None and not can_ask():
+        raise UsageError(_("No authorization URL"), hint=_("Pass it as an argument, or - to read standard input."))
+    url = ask(_("Authorization URL")) if url is None else url
+    request = AuthorizationRequest.parse(url, redirect_uri=options["redirect_uri"], needs_state=not options["no_state"])
+    reporter = ProgressReporter(quiet=options["quiet"], verbosity=options["verbose"])
+    if request.state is None:
+        reporter.warn(_("Without a state, any page in your browser can bring another redirect."))
+    from oauth_helper.api import capture_redirect  # noqa: PLC0415 - see browser_options()
+
+    chosen, tell = browser_options(options, settings, reporter), _teller(reporter, lines)
+    try:
+        return run(capture_redirect(request, chosen, tell, seconds=settings.timeout.value))
+    finally:
+        reporter.stop_countdown()

@@ -6,7 +6,6 @@ import asyncio
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -15,7 +14,7 @@ from oauth_helper.cli.console import Console, language_preference, print_text, t
 from oauth_helper.cli.help import command, option
 from oauth_helper.cli.options import Invocation, connection_options, output_options, run
 from oauth_helper.cli.output import one_line, print_authorization, print_columns, print_json, print_table
-from oauth_helper.cli.secrets_input import ask_for_secret, can_ask, confirm, read_file_or_stdin
+from oauth_helper.cli.secrets_input import ask_for_secret, can_ask, confirm, read_address
 from oauth_helper.errors import (
     MachineError,
     NoSuchAuthorizationError,
@@ -30,7 +29,6 @@ from oauth_helper.i18n import Language, _, listed, ngettext
 from oauth_helper.journal import Journal
 from oauth_helper.models import Authorization, Target, as_argument
 from oauth_helper.secret import is_plain_name, safe_text
-from oauth_helper.settings import UnreadableFileError
 from oauth_helper.terminal_prompt import HAS_SETTINGS, TerminalPrompt
 
 if TYPE_CHECKING:  # it imports aiohttp, which help and completion do not need
@@ -205,17 +203,7 @@ def deliver_command(address: str | None, **options: Any) -> None:
         text = _("The address, code included, is now in your shell's history and the process list.")
         console.warn(text)
     elif not (sys.stdin and sys.stdin.isatty()):
-        try:
-            content = read_file_or_stdin(
-                Path("-"), _("Reading the address from standard input…"), quiet=console.is_quiet
-            )
-        except UnreadableFileError as error:
-            raise UsageError(
-                _("Standard input {reason}", reason=error.reason),
-                hint=_("Pipe the address in: `oauth-helper deliver <FILE`."),
-            ) from None
-        # An address is ASCII. The text around it may be in any encoding, or everything in UTF-16.
-        address = content.replace(b"\0", b"").decode("utf-8", "replace")
+        address = read_address(quiet=console.is_quiet)
     authorization = run(_deliver(address, console, as_json=options["as_json"]))
     if authorization:
         console.print(_('Linked "{name}".', name=authorization.name))

@@ -179,3 +179,14 @@ def read_file_or_stdin(path: Path, waiting: Text, *, quiet: bool) -> bytes:
     if len(content) > MOST_BYTES:
         raise UnreadableFileError(_("is larger than 1 MB"))
     return content
+
+
+def read_address(*, quiet: bool) -> str:
+    """Read an address, and any text around it, from standard input; raises UsageError if that is too long."""
+    try:
+        content = read_file_or_stdin(Path("-"), _("Reading the address from standard input…"), quiet=quiet)
+    except UnreadableFileError as error:
+        hint = _("Pipe in the address alone.")
+        raise UsageError(_("Standard input {reason}", reason=error.reason), hint=hint) from None
+    # An address is ASCII. The text around it may be in any encoding, or everything in UTF-16.
+    return content.replace(b"\0", b"").decode("utf-8", "replace")

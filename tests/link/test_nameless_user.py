@@ -9,10 +9,9 @@ from collections.abc import Iterator
 import pytest
 from support.other_users import acting_as, needs_root
 
-from oauth_helper.api import name_for
 from oauth_helper.errors import CredentialsError, SettingsError
 from oauth_helper.journal import Journal
-from oauth_helper.models import RepoType
+from oauth_helper.models import RepoType, name_for
 from oauth_helper.settings import read_config_file, read_credentials_file
 
 NUMBER = 54_321
