@@ -133,7 +133,7 @@ async def test_lines_that_a_slow_terminal_has_missed_come_later_without_the_coun
 
 
 @pytest.mark.parametrize("options", [("--no-browser",), ("--with-token",)])
-@pytest.mark.parametrize("number", [signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1])
+@pytest.mark.parametrize("number", [signal.SIGQUIT, signal.SIGTERM])
 async def test_a_signal_at_a_prompt_ends_the_process_and_restores_the_terminal(
     sandbox: Sandbox, options: tuple[str, ...], number: signal.Signals
 ) -> None:

@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import shlex
+import shutil
 import subprocess
 import sys
 from asyncio.subprocess import DEVNULL, PIPE
@@ -9,17 +11,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from cli.completing_shells import SHELLS as REAL_SHELLS
-from cli.completing_shells import CompletingShell
 from support.command_runner import Ended, commands
 from support.journal_entries import pending
 from support.repo_type_contract import TYPES
+from support.screen import terminal
 
 from oauth_helper.journal import Journal
 
 SHELLS = ("bash", "zsh", "fish")
-
-
 WATCHED = """
 import sys
 
@@ -33,38 +32,27 @@ status = main()
 assert not {"aiohttp", "oauth_helper.api"} & set(sys.modules)
 sys.exit(status)
 """
-
-
 """The command, where nothing may touch a socket."""
 
 
-def at_tab(words: str, position: object, shell: str = "bash", **more: str) -> dict[str, str]:
-    """The surroundings in which a shell that completes starts the command."""
+def at_tab(words: str, position: object, shell: str = "bash") -> dict[str, str]:
+    """The environment in which a shell that completes starts the command."""
     asked = {"_OAUTH_HELPER_COMPLETE": f"{shell}_complete", "COMP_WORDS": words, "COMP_CWORD": str(position)}
-    return dict(os.environ) | asked | more
+    return dict(os.environ) | asked
 
 
 async def watched(*arguments: str, environ: dict[str, str]) -> Ended:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", WATCHED, *arguments), stdin=DEVNULL, stdout=PIPE, stderr=PIPE, env=environ
     )
-    async with asyncio.timeout(30):
-        out, err = await process.communicate()
-    assert process.returncode is not None
-    return Ended(process.returncode, out.decode(), err.decode())
+    return await commands.ended(process)
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["link", "--help"], ["completion", "zsh"]], ids=str)
 async def test_help_and_scripts_need_no_socket_and_no_aiohttp(arguments: list[str]) -> None:
-    end = await watched(*arguments, environ=dict(os.environ))
+    end = await watched(*arguments, environ=dict(os.environ) | {"_OAUTH_HELPER_COMPLETE": ""})
     assert (end.status, end.err) == (0, "")
     assert "oauth-helper" in end.out
-
-
-async def test_an_empty_variable_is_no_shell_that_asks() -> None:
-    end = await commands.run_forked("--version", environ=dict(os.environ) | {"_OAUTH_HELPER_COMPLETE": ""})
-    assert (end.status, end.err) == (0, "")
-    assert end.out.startswith("oauth-helper ")
 
 
 @pytest.mark.parametrize("shell", SHELLS)
@@ -72,9 +60,9 @@ async def test_an_empty_variable_is_no_shell_that_asks() -> None:
     "words",
     [
         "oauth-helper ",
-        "oauth-helper link github --",
         "oauth-helper link --browser ",
         "oauth-helper sandbox --fault list=403 --",
+        "oauth-helper show my",
     ],
 )
 async def test_tab_needs_no_socket_and_no_aiohttp(shell: str, words: str) -> None:
@@ -82,13 +70,7 @@ async def test_tab_needs_no_socket_and_no_aiohttp(shell: str, words: str) -> Non
     position = last if shell == "fish" else len(before)  # fish tells the word, the others its number
     end = await watched(environ=at_tab(words, position, shell))
     assert (end.status, end.err) == (0, "")
-    assert "plain" in end.out
-
-
-@pytest.mark.parametrize("command", ["show", "delete"])
-async def test_names_are_not_looked_up(command: str) -> None:
-    end = await watched(environ=at_tab(f"oauth-helper {command} my", 2))
-    assert (end.status, end.out.strip(), end.err) == (0, "", "")
+    assert ("plain" in end.out) is ("show" not in words)
 
 
 @pytest.mark.parametrize(
@@ -108,12 +90,12 @@ async def test_names_are_not_looked_up(command: str) -> None:
         ("oauth-helper --help ", 2),
     ],
 )
-@pytest.mark.parametrize("shell", [*SHELLS, "powershell", "tcsh", ""])
-async def test_odd_words_do_no_harm(words: str, position: object, shell: str) -> None:
-    end = await commands.run_forked(environ=at_tab(words, position, shell))
-    assert end.status in {0, 1}
-    assert end.err == ""
-    assert end.status == 0 or end.out == ""
+async def test_odd_words_do_no_harm(words: str, position: object) -> None:
+    for shell in (*SHELLS, "tcsh", ""):
+        end = await commands.run_forked(environ=at_tab(words, position, shell))
+        assert end.status in {0, 1}
+        assert end.err == ""
+        assert end.status == 0 or end.out == ""
 
 
 def test_lines_end_as_shells_read_them() -> None:
@@ -128,58 +110,26 @@ def test_lines_end_as_shells_read_them() -> None:
         assert b"\r" not in told.stdout
 
 
-def test_a_shell_that_has_gone_is_not_complained_about() -> None:
-    reading, writing = os.pipe()
-    os.close(reading)
-    ended = subprocess.run(
-        [sys.executable, "-m", "oauth_helper"],
-        check=False,
-        stdout=writing,
-        stderr=PIPE,
-        env=at_tab("oauth-helper li", 1),
-        timeout=30,
-    )
-    os.close(writing)
-    assert (ended.returncode, ended.stderr) == (1, b"")
-
-
 async def test_neither_tab_nor_a_shell_that_starts_sweeps_the_journal(clean_surroundings: Path) -> None:
     journal = Journal.of_the_user()
     journal.write(pending(age=datetime(2025, 3, 1, 12, tzinfo=UTC) - datetime.now(UTC) + timedelta(hours=1)))
     (entry,) = clean_surroundings.rglob("pending-*.json")
-    (entry.parent / "pending-nonsense.json").write_text("no entry of ours")
-    before = {path: path.read_bytes() for path in entry.parent.iterdir()}
-    assert b"planted-code" in before[entry]
+    before = entry.read_bytes()
     for arguments, environ in ((["completion", "fish"], dict(os.environ)), ([], at_tab("oauth-helper resume ", 2))):
         assert (await commands.run_forked(*arguments, environ=environ)).err == ""
-        assert {path: path.read_bytes() for path in entry.parent.iterdir()} == before
-    swept = await commands.run_forked("resume", environ=dict(os.environ))
-    assert "planted-code" not in "".join(path.read_text() for path in entry.parent.iterdir()), swept.err
+        assert entry.read_bytes() == before
+    await commands.run_forked("resume", environ=dict(os.environ))
+    assert not entry.exists()
 
 
-@pytest.mark.parametrize("shell", SHELLS)
-async def test_the_script_is_for_that_shell_and_names_the_command(shell: str) -> None:
-    end = await commands.run_forked("completion", shell, environ=dict(os.environ))
-    assert (end.status, end.err) == (0, "")
-    assert f"_OAUTH_HELPER_COMPLETE={shell}_complete" in end.out
-    asked = await commands.run_forked(environ=dict(os.environ) | {"_OAUTH_HELPER_COMPLETE": f"{shell}_source"})
-    assert asked.out == end.out
-
-
-async def test_another_shell_is_wrong_usage() -> None:
+async def test_the_script_is_for_that_shell_and_no_other() -> None:
+    for shell in SHELLS:
+        end = await commands.run_forked("completion", shell, environ=dict(os.environ))
+        assert (end.status, end.err) == (0, "")
+        assert f"_OAUTH_HELPER_COMPLETE={shell}_complete" in end.out
     end = await commands.run_forked("completion", "tcsh", environ=dict(os.environ))
     assert (end.status, end.out) == (2, "")
     assert all(shell in end.err for shell in SHELLS)
-
-
-@pytest.fixture(params=REAL_SHELLS, ids=lambda each: each.name)
-def shell(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CompletingShell:
-    folder = tmp_path / "folder"
-    folder.mkdir()
-    (folder / "certificate.pem").touch()
-    monkeypatch.chdir(folder)
-    found: CompletingShell = request.param(folder, os.environ)
-    return found
 
 
 FITTING: dict[str, set[str]] = {
@@ -195,9 +145,56 @@ FITTING: dict[str, set[str]] = {
     "oauth-helper completion ": {"bash", "zsh", "fish"},
     "oauth-helper show ": set(),
 }
+SETTINGS = {
+    "bash": r"""
+PS1='READY> '; source <(oauth-helper completion bash)
+show_line() { printf 'LINE<%s>EOL\n' "$READLINE_LINE"; }
+bind '"\C-t": insert-completions'; bind -x '"\C-g": show_line'
+""",
+    "zsh": """
+autoload -Uz compinit && compinit -u -D; PROMPT='READY> '; unsetopt beep
+source <(oauth-helper completion zsh)
+show-line() { print; print -r -- "LINE<$BUFFER>EOL" }; zle -N show-line; bindkey '^G' show-line
+zle -C insert-all complete-word _generic; bindkey '^T' insert-all
+zstyle ':completion:insert-all:*' completer _all_matches _complete
+zstyle ':completion:insert-all:*' insert yes
+""",
+}
+"""Ctrl-T puts everything that fits into the line, and Ctrl-G shows the line."""
 
 
-async def test_what_fits_is_offered(shell: CompletingShell) -> None:
-    expected = {words: offers for words, offers in FITTING.items() if not (shell.name == "bash" and "=" in words)}
-    offered = await shell.offered(list(expected))
-    assert dict(zip(expected, map(set, offered), strict=True)) == expected
+@pytest.mark.parametrize("shell", SHELLS)
+async def test_real_shells_offer_what_fits(shell: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = shutil.which(shell)
+    if path is None:
+        pytest.skip(f"{shell} is not installed")
+    monkeypatch.chdir(tmp_path)
+    Path("certificate.pem").touch()
+    expected = {words: offers for words, offers in FITTING.items() if not (shell == "bash" and "=" in words)}
+    # As when it is installed: found on the path, by its own name.
+    search = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    environ = os.environ | {"PATH": search, "TERM": "xterm", "HOME": str(tmp_path), "ZDOTDIR": str(tmp_path)}
+    offered = {}
+    if shell == "fish":
+        at_each = "; echo EOL; ".join(f"complete --do-complete {shlex.quote(line)}" for line in expected)
+        asked = ("--no-config", "-c", f"oauth-helper completion fish | source; {at_each}")
+        process = await asyncio.create_subprocess_exec(path, *asked, stdout=PIPE, stderr=PIPE, env=environ)
+        end = await commands.ended(process)
+        assert (end.status, end.err) == (0, "")
+        for line, told in zip(expected, end.out.split("EOL\n"), strict=True):
+            offered[line] = {each.partition("\t")[0] for each in told.splitlines()}
+    else:
+        Path(".zshrc").write_text(SETTINGS[shell])
+        options = ("--noprofile", "--rcfile", ".zshrc") if shell == "bash" else ()
+        async with terminal(program=[path, *options, "-i"], environ=environ) as screen:
+            await screen.until("READY>")
+            for line in expected:
+                screen.type(f"{line}\x14\x07")
+                await screen.until(">EOL")
+                words = shlex.split(screen.shown.partition("LINE<")[2].partition(">EOL")[0])
+                screen.shown = ""
+                screen.type("\x15")
+                stay = shlex.split(line)[: None if line.endswith(" ") else -1]
+                assert words[: len(stay)] == stay
+                offered[line] = {word for word in words[len(stay) :] if word != line.rpartition(" ")[2]}
+    assert offered == expected

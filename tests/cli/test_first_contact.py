@@ -126,12 +126,8 @@ async def test_the_git_host_of_the_checkout_is_the_default(
 async def test_printed_commands_repeat_the_flags_that_were_typed() -> None:
     async with Sandbox() as sandbox:
         environ = commands.environ(sandbox)
-        flags = (
-            "--endpoint",
-            environ.pop("OAUTH_HELPER_ENDPOINT"),
-            "--project-id",
-            environ.pop("OAUTH_HELPER_PROJECT_ID"),
-        )
+        endpoint, project_id = (environ.pop(f"OAUTH_HELPER_{name}") for name in ("ENDPOINT", "PROJECT_ID"))
+        flags = ("--endpoint", endpoint, "--project-id", project_id)
         given = sandbox.personal_token.reveal()
         end = await commands.run("link", "github", "--with-token", "--name=-mine", *flags, environ=environ, given=given)
         assert end.status == 0, end.err
@@ -177,14 +173,14 @@ async def test_login_is_an_alias_that_the_help_does_not_list() -> None:
     assert (await commands.run_forked("help", "nonsense", environ=environ)).status == 2
 
 
-@pytest.mark.parametrize("name", ["codearts", "CodeArts", "devcloud"])
-async def test_codearts_is_the_name_of_devcloud(name: str) -> None:
+async def test_codearts_is_the_name_of_devcloud() -> None:
     async with Sandbox() as sandbox:
-        environ = commands.environ(sandbox)
         flags = ("--with-password", "--user", f"acme/{sandbox.git_user}", "--json")
-        given = sandbox.git_password.reveal()
-        end = await commands.run_forked("link", name, *flags, environ=environ, given=given)
-    assert (end.status, json.loads(end.out)["repo_type"]) == (0, "devcloud"), end.err
+        for name in ("codearts", "CodeArts", "devcloud"):
+            command = ("link", name, "--name", f"as-{name}", *flags)
+            given = sandbox.git_password.reveal()
+            end = await commands.run_forked(*command, environ=commands.environ(sandbox), given=given)
+            assert (end.status, json.loads(end.out)["repo_type"]) == (0, "devcloud"), end.err
 
 
 @pytest.mark.parametrize("locale", [{}, CHINESE], ids=["en", "zh"])
@@ -241,17 +237,13 @@ async def test_delete_says_what_will_fail() -> None:
         assert 'Deleted "mine".' in screen.everything
 
 
-async def test_the_error_of_apply_names_the_entry(tmp_path: Path) -> None:
-    file = tmp_path / "team.toml"
-    entries = [("team-github", "github", 'method = "token"\nsecret = "T"'), ("team-gitee", "gitee", "")]
-    text = '[[authorization]]\nname = "{}"\nrepo_type = "{}"\n{}\n'
-    file.write_text("".join(text.format(*entry) for entry in entries))
+async def test_the_error_of_apply_names_the_entry() -> None:
+    text = '[[authorization]]\nname = "team-gitee"\nrepo_type = "gitee"\n'
     async with Sandbox() as sandbox:
-        environ = commands.environ(sandbox, T=sandbox.personal_token.reveal(), SCRIPTED_USER="deny")
-        end = await commands.run("apply", str(file), environ=environ)
+        end = await commands.run("apply", "-", environ=commands.environ(sandbox, SCRIPTED_USER="deny"), given=text)
     assert end.status == 4, end.err
     error, hint = end.err.splitlines()[-2:]
     assert error == 'error: "team-gitee" was not linked: You denied access'
     assert hint.startswith("hint: Run the command again")
     assert hint.endswith("Existing authorizations are kept.")
-    assert [line.split()[-1] for line in end.out.splitlines()] == ["RESULT", "created", "failed"]
+    assert [line.split()[-1] for line in end.out.splitlines()] == ["RESULT", "failed"]

@@ -47,15 +47,11 @@ async def fed(
         (("github", "--with-token", "--with-password"), "exclude each other"),
         (("github", "--with-token", "--browser", "none"), "Leave out --browser"),
         (("github", "--with-token", "--no-browser", "--port", "8080"), "Leave out --no-browser, --port"),
-        (("github", "--with-token", "--tag", "intl"), "Leave out --tag"),
-        (("bitbucket", "--with-password", "--timeout", "9"), "Leave out --timeout"),
         (("github", "--with-token", "--sandbox"), "Leave out --sandbox"),
         (("github", "--host", "https://git.example"), "--host needs --with-token"),
         (("bitbucket", "--with-password", "--host", "https://git.example"), "--host needs --with-token"),
         (("github", "--with-token", "--user", "octocat"), "--user needs --with-password"),
-        (("github", "--host", ""), "--host needs --with-token"),
         (("bitbucket", "--with-token"), "Use --with-password"),
-        (("devcloud", "--with-token"), "Use --with-password"),
         (("gitee", "--with-password"), "Use --with-token"),
         (("github", "--with-token", "--host", "http://git.example"), "plain http"),
         (("github", "--with-token", "--host", "https://a:planted@git.example"), "more than a host"),
@@ -63,6 +59,7 @@ async def fed(
         (("bitbucket", "--with-password"), "Pass --user NAME"),
         (("bitbucket", "--with-password", "--user", "a:b"), "colon"),
         (("github", "--with-token", "--name", "a"), "--name"),
+        (("devcloud", "--with-password", "--user", "lisi"), "ACCOUNT/USER"),
     ],
 )
 async def test_options_that_make_no_sense_are_wrong_usage(
@@ -77,12 +74,13 @@ async def test_options_that_make_no_sense_are_wrong_usage(
     assert sandbox.calls.total() == 0
 
 
-@pytest.mark.parametrize("form", ["{}", "{}\n", "{}\r\n", "{}\n\n\n", "\ufeff{}\n"])
-async def test_a_line_is_taken_however_it_ends(sandbox: Sandbox, form: str) -> None:
+async def test_a_line_is_taken_however_it_ends(sandbox: Sandbox) -> None:
     token = sandbox.personal_token.reveal()
-    end = await commands.run_forked(*TOKEN, "--json", environ=commands.environ(sandbox), given=form.format(token))
-    assert end.status == 0, end.err
-    assert json.loads(end.out)["token_type"] == "personal"
+    for number, form in enumerate(("{}", "{}\n", "{}\r\n", "{}\n\n\n", "\ufeff{}\n")):
+        command = ("link", "github", "--with-token", "--name", f"form-{number}", "--json")
+        end = await commands.run_forked(*command, environ=commands.environ(sandbox), given=form.format(token))
+        assert end.status == 0, end.err
+        assert json.loads(end.out)["token_type"] == "personal"
 
 
 @pytest.mark.parametrize(
@@ -183,9 +181,10 @@ async def test_a_terminal_asks_and_does_not_show_the_answer(sandbox: Sandbox) ->
     assert len(await records(sandbox)) == 2
 
 
-async def test_nobody_is_asked_for_what_is_not_needed(sandbox: Sandbox) -> None:
+async def test_the_token_is_asked_for_only_if_it_is_needed(sandbox: Sandbox) -> None:
     environ = commands.environ(sandbox)
-    assert (await commands.run_forked(*TOKEN, environ=environ, given=sandbox.personal_token.reveal())).status == 0
+    token = sandbox.personal_token.reveal()
+    assert (await commands.run_forked(*TOKEN, environ=environ, given=token)).status == 0
     async with terminal(*TOKEN, "--events", environ=environ) as screen:
         assert await screen.ended() == 0
     assert "Personal access token" not in screen.shown
@@ -194,12 +193,6 @@ async def test_nobody_is_asked_for_what_is_not_needed(sandbox: Sandbox) -> None:
     async with terminal(*TOKEN, "--if-exists", "fail", environ=environ) as screen:
         assert await screen.ended() == 6
     assert "Personal access token" not in screen.shown
-
-
-async def test_who_replaces_what_stands_is_asked(sandbox: Sandbox) -> None:
-    environ = commands.environ(sandbox)
-    token = sandbox.personal_token.reveal()
-    assert (await commands.run_forked(*TOKEN, environ=environ, given=token)).status == 0
     async with terminal(*TOKEN, "--if-exists", "replace", environ=environ) as screen:
         await typed(screen, "Personal access token of GitHub: ", token)
         assert await screen.ended() == 0, screen.shown
@@ -214,11 +207,3 @@ async def test_control_c_at_the_question_creates_nothing(sandbox: Sandbox) -> No
     assert "Cancelled. Nothing was created" in screen.shown
     assert '"failed"' in screen.shown
     assert sandbox.calls["exchange"] == 0
-
-
-async def test_a_user_of_codearts_has_an_account(sandbox: Sandbox) -> None:
-    options = ("--with-password", "--user", "lisi", "--name", "my-auth")
-    end = await commands.run_forked("link", "devcloud", *options, environ=commands.environ(sandbox), given="word")
-    assert end.status == 2
-    assert "ACCOUNT/USER" in end.err
-    assert await records(sandbox) == []

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import re
 import shlex
-import subprocess
 import sys
+from asyncio.subprocess import PIPE
 from pathlib import Path
 
 import pytest
@@ -18,18 +16,17 @@ from support.fake_servicestage import FakeServiceStage, Received
 from support.link_script import scripted
 from support.promised_json import read_event
 
-from oauth_helper.cli import main
 from oauth_helper.sandbox import Sandbox
 
 ENTRY = '[[authorization]]\nname = "web-team"\nrepo_type = "gitee"\nmethod = "token"\nsecret = "GITEE_TOKEN"\n'
 RECORD = {
     "name": "web-team",
     "repo_type": "gitee",
-    "repo_user": "李雷😀",
+    "repo_user": "李雷😀" + "u" * 300,
     "repo_host": "https://gitee.example/Ł",
     "status": 0,
 }
-ENCODINGS = ("ascii", "cp1252", "gbk", "koi8-r", "cp437:strict", "utf-16")
+ENCODINGS = ("ascii", "gbk", "cp437:strict", "utf-16")
 
 
 def fake(record: dict[str, object] = RECORD) -> FakeServiceStage:
@@ -62,18 +59,14 @@ async def test_no_encoding_makes_an_error_of_a_success(encoding: str) -> None:
             ("completion", "bash"),
         ):
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "oauth_helper", *given),
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-                env=environ,
+                *(sys.executable, "-m", "oauth_helper", *given), stdin=PIPE, stdout=PIPE, stderr=PIPE, env=environ
             )
             out, err = await process.communicate(b"token\n")
             assert process.returncode == 0, err.decode(plain)
             if given[0] != "completion":
                 assert out.decode(plain)
             if given[0] in {"show", "link"} and len(given) != 2 and plain != "utf-16":
-                assert r"\U0001f600" in out.decode(plain)
+                assert r"\U0001f600" + "u" * 300 in out.decode(plain), "escaped, and not cut"
 
 
 async def test_utf_16_on_standard_input_is_named_or_read() -> None:
@@ -104,7 +97,7 @@ async def test_a_pipe_that_brings_nothing_is_named_after_a_moment(given: tuple[s
     async with Sandbox() as sandbox:
         token = sandbox.personal_token.reveal()
         environ = commands.environ(sandbox, GITEE_TOKEN=f"{token}\n")
-        async with commands.running(*given, environ=environ, stdin=asyncio.subprocess.PIPE) as process:
+        async with commands.running(*given, environ=environ, stdin=PIPE) as process:
             await line_with(process.stderr, words)
             end = await commands.ended(process, (token if "link" in given else ENTRY).encode())
         assert end.status == (9 if given == ("deliver",) else 0), end.err
@@ -138,33 +131,19 @@ async def test_apply_reads_what_a_command_prints(tmp_path: Path) -> None:
             f"{command} - <team.toml",
             f"cat team.toml | {command} /dev/stdin",
         ):
-            process = await asyncio.create_subprocess_exec(
-                "bash", "-c", script, env=environ, cwd=tmp_path, stdout=asyncio.subprocess.PIPE
-            )
+            process = await asyncio.create_subprocess_exec("bash", "-c", script, env=environ, cwd=tmp_path, stdout=PIPE)
             out, _ = await process.communicate()
             assert (process.returncode, b"web-team" in out) == (0, True)
 
 
-OURS = (
-    "HUAWEICLOUD_SDK_SK",
-    "huaweicloud_sdk_ak",
-    "OAUTH_HELPER_TOKEN",
-    "HW_AUTH_TOKEN",
-    "OS_PASSWORD",
-    "CLOUD_SDK_SK",
-    "HC_CONTAINER_AUTHORIZATION_TOKEN_FILE",
-    "HUAWEICLOUD_OIDC_ID_TOKEN",
-)
-
-
-@pytest.mark.parametrize("variable", OURS)
-async def test_credentials_of_the_cloud_are_never_sent_to_a_git_host(variable: str) -> None:
-    text = ENTRY.replace("GITEE_TOKEN", variable) + 'host = "https://git.example"\n'
+async def test_credentials_of_the_cloud_are_never_sent_to_a_git_host() -> None:
+    ours = ("HUAWEICLOUD_SDK_SK", "huaweicloud_sdk_ak", "OAUTH_HELPER_TOKEN", "HW_AUTH_TOKEN", "OS_PASSWORD")
+    more = ("CLOUD_SDK_SK", "HC_CONTAINER_AUTHORIZATION_TOKEN_FILE", "HUAWEICLOUD_OIDC_ID_TOKEN")
     async with Sandbox() as sandbox:
-        for options in ((), ("--dry-run",)):
-            end = await commands.run_forked(
-                "apply", "-", *options, environ=commands.environ(sandbox, **{variable: "value"}), given=text
-            )
+        for variable in (*ours, *more):
+            text = ENTRY.replace("GITEE_TOKEN", variable) + 'host = "https://git.example"\n'
+            environ = commands.environ(sandbox, **{variable: "value"})
+            end = await commands.run_forked("apply", "-", "--dry-run", environ=environ, given=text)
             assert (end.status, sandbox.calls.total()) == (3, 0)
             assert "entry 1" in end.err
 
@@ -217,17 +196,6 @@ async def test_what_is_wrong_in_a_name_is_shown(name: str, words: str) -> None:
     assert (end.status, words in error_of(end.err)["message"]) == (2, True), end.err
 
 
-async def test_printed_commands_run_whatever_the_name() -> None:
-    async with Sandbox() as sandbox:
-        environ = commands.environ(sandbox)
-        given = sandbox.personal_token.reveal()
-        end = await commands.run_forked("link", "gitee", "--with-token", "--name=-lead", environ=environ, given=given)
-        printed = re.findall("`(oauth-helper [^`]*)`", end.err)
-        assert printed == ["oauth-helper repos -- -lead"]
-        end = await commands.run_forked(*shlex.split(printed[0])[1:], environ=environ)
-        assert end.status == 0, end.err
-
-
 async def test_users_whose_names_have_other_letters_do_not_share_an_authorization() -> None:
     async with Sandbox() as sandbox:
         given, names, environ = sandbox.personal_token.reveal(), [], commands.environ(sandbox)
@@ -256,13 +224,6 @@ async def test_json_tells_what_was_deleted_before_a_failure() -> None:
     assert "Deleted before that: first" in error_of(end.err)["message"]
 
 
-async def test_text_of_providers_is_not_cut_on_standard_output() -> None:
-    user = "u" * 300
-    async with fake(RECORD | {"repo_user": user}) as service:
-        for given in (("list",), ("show", "web-team")):
-            assert user in (await commands.run_forked(*given, environ=access(service))).out
-
-
 async def test_the_sandboxs_json_is_one_object_of_strings() -> None:
     async with commands.running("sandbox", "--json", environ=commands.environ()) as process:
         assert process.stdout
@@ -283,12 +244,7 @@ async def test_events_end_with_failed_whatever_happens() -> None:
         "sys.exit(main(['link', 'github', '--sandbox', '--events']))\n"
     )
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-c",
-        code,
-        env=commands.environ(),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
+        sys.executable, "-c", code, env=commands.environ(), stdout=PIPE, stderr=PIPE
     )
     out, err = await process.communicate()
     last = read_event(out.splitlines()[-1])
@@ -302,28 +258,8 @@ async def test_what_the_machine_lacks_is_status_9(script: str) -> None:
         f"{script}; exec {shlex.quote(sys.executable)} -m oauth_helper link github --sandbox --browser none --timeout 2"
     )
     process = await asyncio.create_subprocess_exec(
-        *("bash", "-c", command), env=commands.environ(), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        *("bash", "-c", command), env=commands.environ(), stdout=PIPE, stderr=PIPE
     )
     _, err = await process.communicate()
     assert process.returncode == 9, err.decode()
     assert b"fault in oauth-helper" not in err
-
-
-def test_main_leaves_the_process_as_it_was(capsys: pytest.CaptureFixture[str]) -> None:
-    before = dict(os.environ)
-    assert main(["--lang", "zh", "list", "--nonsense"]) == 2
-    assert "错误：" in capsys.readouterr().err
-    assert dict(os.environ) == before
-    for _ in range(2):
-        assert main(["link", "github", "--nonsense"]) == 2
-        assert capsys.readouterr().err.startswith("error: ")
-
-
-def test_the_language_that_was_chosen_is_not_inherited(tmp_path: Path) -> None:
-    opener = tmp_path / "opener"
-    opener.write_text(f'#!/bin/sh\nenv >"{tmp_path}/seen"\n')
-    opener.chmod(0o755)
-    environ = commands.environ(BROWSER=str(opener), LANG="zh_CN.UTF-8") | {"LANGUAGE": ""}
-    command = [sys.executable, "-m", "oauth_helper", "link", "github", "--sandbox", "--lang", "en", "--timeout", "1"]
-    subprocess.run(command, env=environ, check=False, capture_output=True, timeout=50)
-    assert "LANGUAGE=en" not in (tmp_path / "seen").read_text()
