@@ -48,8 +48,8 @@ from oauth_helper.single_instance import (
     InstanceInfo,
     RunGoneError,
     SingleRun,
-    deliver,
     digest_of_state,
+    outcome_of,
     runtime_folder,
     waiting_instances,
 )
@@ -318,7 +318,7 @@ async def deliver_to_waiting(
     try:
         if not addressed:  # reject it as each of them would
             AuthorizationRequest(Secret(""), "", Secret(secrets.token_urlsafe()), None).judge(text)
-        return addressed[0], await deliver(addressed[0], text, language=language)
+        return addressed[0], await outcome_of(addressed[0], text, language=language)
     except RedirectRejectedError as rejected:
         raise RedirectRejectedError(
             rejected.reason,

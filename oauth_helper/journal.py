@@ -50,10 +50,8 @@ class Journal:
         try:
             if self.folder:
                 self.folder.lstat()
-        except PermissionError:
-            return True
-        except OSError:
-            pass
+        except OSError as error:
+            return isinstance(error, PermissionError)
         return False
 
     def write(self, pending: Pending) -> None:
@@ -62,19 +60,25 @@ class Journal:
         Raises:
             MachineError: It cannot be written. The link can go on, but no other run can finish it.
         """
-        if self.folder is None:
-            hint = _("Set HOME to your home folder, or XDG_STATE_HOME to a folder of your own.")
-            raise _not_written(_("no home folder is known"), hint)
+        why, hint = _("no home folder is known"), _("Set HOME or XDG_STATE_HOME to a folder of your own.")
         try:
-            private_folder(self.folder)
-            path = self.folder / _name(pending.target, pending.repo_type)
-            write_whole(path, json.dumps(msgspec.to_builtins(pending, enc_hook=Secret.reveal)).encode())
+            if self.folder:
+                private_folder(self.folder)
+                path = self.folder / _name(pending.target, pending.repo_type)
+                write_whole(path, json.dumps(msgspec.to_builtins(pending, enc_hook=Secret.reveal)).encode())
+                return
         except MachineError as error:
-            more = _(" Or set HOME or XDG_STATE_HOME to a folder of your own.")
-            raise _not_written(error.message, error.hint + more) from error
+            why, hint = error.message, error.hint + _(" Or set HOME or XDG_STATE_HOME to a folder of your own.")
         except OSError as error:
             why = _('"{path}" cannot be written ({why})', path=self.folder, why=error.strerror)
-            raise _not_written(why, _("Make room there, or set XDG_STATE_HOME to a folder elsewhere.")) from error
+        raise MachineError(
+            _(
+                "The redirect could not be saved: {why}. The link goes on, but if it is cut off, "
+                "`oauth-helper resume` cannot finish it. {hint}",
+                why=why,
+                hint=hint,
+            )
+        )
 
     def remove(self, pending: Pending) -> None:
         """Remove this entry if it exists, but not one that another run has written in its place.
@@ -111,17 +115,16 @@ class Journal:
         entries: list[Pending] = []
         problems: list[Text] = []
         try:
-            paths = self._paths()
+            for path in self._paths():
+                try:
+                    if pending := _read(path):  # pragma: no branch - else another run has removed it just now
+                        entries.append(pending)
+                except MachineError as error:
+                    problems.append(error.message)
         except MachineError as error:
-            return entries, [error.message]
+            problems.append(error.message)
         except OSError as error:
-            return entries, [_('"{path}" cannot be read ({why})', path=self.folder, why=error.strerror)]
-        for path in paths:
-            try:
-                if pending := _read(path):  # pragma: no branch - else another run has removed it just now
-                    entries.append(pending)
-            except MachineError as error:
-                problems.append(error.message)
+            problems.append(_('"{path}" cannot be read ({why})', path=self.folder, why=error.strerror))
         return sorted(entries, key=attrgetter("captured_at")), problems
 
     def forget_expired(self, now: datetime) -> tuple[list[Pending], list[Text]]:
@@ -181,14 +184,3 @@ def _forget(path: Path, now: datetime, deleted: list[Pending], warnings: list[Te
     if is_old if pending is None else not pending.is_fresh(now):
         path.unlink()
         deleted += [pending] if pending else []
-
-
-def _not_written(why: Text, hint: Text) -> MachineError:
-    return MachineError(
-        _(
-            "The redirect could not be saved: {why}. The link goes on, but if it is cut off, "
-            "`oauth-helper resume` cannot finish it. {hint}",
-            why=why,
-            hint=hint,
-        )
-    )

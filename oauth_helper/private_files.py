@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import shlex
 import stat
 import sys
@@ -20,14 +19,10 @@ if sys.platform != "win32":  # pragma: no branch - Windows has no such modules
     import grp
     import pwd
 
-MOST_BYTES: Final = 65_536
-"""A file of ours is never longer."""
-ABANDONED_AFTER: Final = 60
-"""Seconds after which a temporary file belongs to a writer that was killed: writing one takes milliseconds."""
-
+MOST_BYTES: Final = 65_536  # a file of ours is never longer
+_ABANDONED_AFTER: Final = 60  # seconds: writing a temporary file takes milliseconds, so its writer was killed
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 _OTHERS_WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
-_TEMPORARY: Final = re.compile(r"being-written-[0-9a-f]{16}")
 _SAFELY: Final = sum(getattr(os, flag, 0) for flag in ("O_BINARY", "O_NOFOLLOW", "O_NONBLOCK", "O_NOCTTY"))
 """Follow no symbolic link, wait for no FIFO. Windows knows only the first flag; other systems know the other three."""
 
@@ -90,16 +85,11 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what a killed :func:`write_whole` left in a folder of ours.
-
-    Raises:
-        OSError: The folder cannot be read.
-    """
-    for path in folder.iterdir():
-        if _TEMPORARY.fullmatch(path.name):
-            with suppress(OSError):  # it is gone meanwhile, or it is no file
-                if abs(time.time() - path.lstat().st_mtime) > ABANDONED_AFTER:
-                    path.unlink()
+    """Remove what a killed :func:`write_whole` left in a folder of ours."""
+    for path in folder.glob(f"being-written-{'[0-9a-f]' * 16}"):
+        with suppress(OSError):  # it is gone meanwhile, or it is no file
+            if abs(time.time() - path.lstat().st_mtime) > _ABANDONED_AFTER:
+                path.unlink()
 
 
 def read_private(path: Path) -> bytes | None:
@@ -126,16 +116,11 @@ def read_private(path: Path) -> bytes | None:
 def unsafe_reason(path: Path) -> Text | None:
     """Return why another user could change or replace this file or folder; None if only we and root can.
 
-    One rule for the settings file and for the state, runtime and profile folders. The path itself, every folder above
-    it and every link on the way to it
-
-    - belongs to us or to root;
-    - is not writable by everyone;
-    - is writable by a group only if no one else is in that group: it is our primary group and has our login name or
-      no name ("user private group"), or it is root's group, and it lists no other members.
-
-    A folder above the path may be writable by others if it is sticky, as /tmp is: they cannot replace what is ours in
-    it. What does not exist yet is not checked. On Windows, where owners and modes say nothing, the answer is None.
+    The path, every folder above it and every link on the way to it belongs to us or to root, is not writable by
+    everyone, and is writable by a group only if no one else is in that group: it is our primary group and has our login
+    name or no name ("user private group"), or it is root's group, and it lists no other members. A folder above the
+    path may be writable by others if it is sticky, as /tmp is: they cannot replace what is ours in it. What does not
+    exist yet is not checked. On Windows, where owners and modes say nothing, the answer is None.
 
     Raises:
         OSError: A folder on the way cannot be examined.
@@ -195,17 +180,12 @@ def _is_unmapped_user(user_id: int) -> bool:
 
 def _make_ours_alone(path: Path) -> None:
     found = path.lstat()
-    if stat.S_ISLNK(found.st_mode):
-        raise _failed(_('"{path}" is a symbolic link', path=path))
+    _check_owner(path, found)
     if not stat.S_ISDIR(found.st_mode):
         raise _failed(_('"{path}" is not a folder', path=path))
-    if sys.platform == "win32":  # pragma: no cover - Windows: %LOCALAPPDATA% keeps other users out
-        return
-    if found.st_uid != os.geteuid():
-        raise _failed(_('"{path}" belongs to another user', path=path))
     if reason := unsafe_reason(path):
         raise _failed(reason)
-    if found.st_mode & _OTHERS:
+    if sys.platform != "win32" and found.st_mode & _OTHERS:
         path.chmod(stat.S_IRWXU)
 
 
@@ -215,26 +195,29 @@ def _check_file(path: Path, descriptor: int) -> None:
         raise _failed(_('"{path}" is not a regular file', path=path))
     if found.st_nlink > 1:  # 0 is fine: the file was replaced just now, and what we have opened is still complete
         raise _failed(_('"{path}" has a second name (a hard link) elsewhere', path=path))
-    if sys.platform == "win32":  # pragma: no cover - Windows: owners and modes say nothing
-        return
-    if found.st_uid != os.geteuid():
+    _check_owner(path, found)
+    if sys.platform != "win32":  # pragma: no branch - Windows: modes say nothing
+        if found.st_mode & _OTHERS_WRITE:
+            raise _failed(_('other users can write to "{path}"', path=path))
+        if found.st_mode & _OTHERS:
+            with suppress(OSError):  # a read-only file system is no reason to ignore the file
+                os.fchmod(descriptor, stat.S_IRUSR | stat.S_IWUSR)
+
+
+def _check_owner(path: Path, found: os.stat_result) -> None:
+    if stat.S_ISLNK(found.st_mode):
+        raise _failed(_('"{path}" is a symbolic link', path=path))
+    if sys.platform != "win32" and found.st_uid != os.geteuid():
         raise _failed(_('"{path}" belongs to another user', path=path))
-    if found.st_mode & _OTHERS_WRITE:
-        raise _failed(_('other users can write to "{path}"', path=path))
-    if found.st_mode & _OTHERS:
-        with suppress(OSError):  # a read-only file system is no reason to ignore the file
-            os.fchmod(descriptor, stat.S_IRUSR | stat.S_IWUSR)
 
 
 def _failed(why: Text) -> MachineError:
     """Return the error; its hint is about the file or folder that ``why`` names."""
     path = Path(str(why.sentences[0].values["path"]))
-    hint = _("Change its owner or its permissions, or move it away.")
+    hint = _("Change its owner or its permissions, or use a folder that only you can change.")
     with suppress(OSError):
         found = path.lstat()
-        if sys.platform != "win32" and not stat.S_ISLNK(found.st_mode) and found.st_mode & _OTHERS_WRITE:
-            hint = _("Use a folder that only you can change.")
-            if found.st_uid == os.geteuid():
-                command = shlex.join(["chmod", "go-w", str(path)])
-                hint = _("Run `{command}`, or move it away.", command=command)
+        is_open = not stat.S_ISLNK(found.st_mode) and found.st_mode & _OTHERS_WRITE
+        if sys.platform != "win32" and is_open and found.st_uid == os.geteuid():
+            hint = _("Run `{command}`, or move it away.", command=shlex.join(["chmod", "go-w", str(path)]))
     return MachineError(why, hint=hint)

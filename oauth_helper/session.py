@@ -35,7 +35,7 @@ from oauth_helper.journal import Journal
 from oauth_helper.listener.handlers import EntryLink, Listener, is_served
 from oauth_helper.receiver import MOMENTS, RedirectReceiver
 from oauth_helper.redirect import AuthorizationResponse
-from oauth_helper.single_instance import InstanceInfo, deliver
+from oauth_helper.single_instance import InstanceInfo, outcome_of
 from oauth_helper.terminal_prompt import WHAT_TO_PASTE, TerminalPrompt, can_prompt
 from oauth_helper.values import parse_address
 
@@ -390,7 +390,7 @@ class Session:
                     self._say(rejection)
                 text = await pasted.get()
             try:
-                await deliver(instance, text, language=self.outcome_language)
+                await outcome_of(instance, text, language=self.outcome_language)
             except RedirectRejectedError as rejected:
                 rejection = _("{message}. {hint}", message=rejected.message, hint=rejected.hint)
             else:

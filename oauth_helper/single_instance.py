@@ -50,14 +50,15 @@ else:
 
 _POLL: Final = 0.1  # seconds between two attempts to lock a target, and between two requests for an outcome
 _TELL_AFTER: Final = 1.0  # seconds of waiting after which the user is told what this process waits for
-_LOCKED_BYTE: Final = 1 << 30
-"""The byte that Windows locks: a locked byte cannot be read, so it is far behind the content."""
-_TIMEOUT: Final = aiohttp.ClientTimeout(total=60, sock_connect=3, sock_read=30)
-"""Seconds. A listener holds its answer back for up to 20 seconds."""
+_LOCKED_BYTE: Final = 1 << 30  # Windows: a locked byte cannot be read, so it is far behind the content
+_TIMEOUT: Final = aiohttp.ClientTimeout(total=60, sock_connect=3, sock_read=30)  # an answer may take 20 seconds
 _LONGEST_TEXT: Final = 64 * 1024  # characters of a delivered text; a listener says of that many that they are too many
 _LARGEST_ANSWER: Final = 1024 * 1024  # bytes; an authorization has about one thousand
 _LONGEST_MESSAGE: Final = 4000  # characters of a text in an outcome; a message may name a path
 _HINT: Final = _("Set XDG_RUNTIME_DIR to a folder of your own, and run the command as the user who runs `link`.")
+
+Paste = Callable[["InstanceInfo"], Awaitable[object]]
+"""Delivers what the user pastes here to another process."""
 
 
 class RunGoneError(Exception):
@@ -74,7 +75,7 @@ def runtime_folder() -> Path:
         MachineError: It cannot be created, or other users could change or replace it.
     """
     try:
-        if named := os.environ.get("XDG_RUNTIME_DIR"):
+        if sys.platform != "win32" and (named := os.environ.get("XDG_RUNTIME_DIR")):
             _refuse_folder_of_another_user(Path(named))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # platformdirs warns if it uses the temporary folder
@@ -90,9 +91,7 @@ def runtime_folder() -> Path:
 
 
 def _refuse_folder_of_another_user(folder: Path) -> None:
-    """Report it instead of falling back silently to a folder where no other run is. A public folder is fine."""
-    if sys.platform == "win32":  # pragma: no cover - Windows has neither the variable nor such an owner
-        return
+    """Report it, because platformdirs would use another folder without a word. A public folder is fine."""
     with suppress(FileNotFoundError, NotADirectoryError):
         found = folder.stat()
         if found.st_uid != os.geteuid() and not found.st_mode & stat.S_IWOTH:
@@ -102,16 +101,11 @@ def _refuse_folder_of_another_user(folder: Path) -> None:
 class InstanceInfo(Struct, frozen=True, tag_field="format", tag=2):
     """How to reach a process that waits for its redirect. This is what the locked file contains."""
 
-    name: str
-    """Of the authorization that the process links, or of the host whose redirect it captures."""
-    repo_type: RepoType | None
-    """None: it captures a redirect."""
-    port: Annotated[int, Meta(ge=1, le=65535)]
-    """The listener's, on 127.0.0.1: a redirect is sent nowhere else."""
-    key: Secret
-    """A KEY of the listener."""
-    state: str | None
-    """What :func:`digest_of_state` returns for the state that the process waits for; None: any redirect."""
+    name: str  # of the authorization that the process links, or of the host whose redirect it captures
+    repo_type: RepoType | None  # None: it captures a redirect
+    port: Annotated[int, Meta(ge=1, le=65535)]  # the listener's, on 127.0.0.1: a redirect is sent nowhere else
+    key: Secret  # a KEY of the listener
+    state: str | None  # the digest of the state that the process waits for; None: any redirect
 
     def address(self, path: str) -> URL:
         """Return the address of a page of the listener, with KEY."""
@@ -138,9 +132,10 @@ def try_lock(path: Path) -> FileIO | None:
     Raises:
         MachineError: It cannot be locked.
     """
+    flags = os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
     file = None
     try:
-        file = FileIO(path, "r+", opener=_open)
+        file = FileIO(path, "r+", opener=lambda name, mode: os.open(name, mode | flags, 0o600))
         if sys.platform == "win32":  # pragma: no cover - Windows has locks of its own
             os.lseek(file.fileno(), _LOCKED_BYTE, os.SEEK_SET)
             msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
@@ -156,10 +151,6 @@ def try_lock(path: Path) -> FileIO | None:
                 return None
         raise MachineError(_("{path} cannot be locked: {strerror}", path=path, strerror=error.strerror)) from error
     return file
-
-
-def _open(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
 
 
 def waiting_instances(folder: Path) -> list[InstanceInfo]:
@@ -187,13 +178,7 @@ class SingleRun:
     """The link of one target, among all oauth-helper processes of this user.
 
     Without a folder in which the processes can find each other, each one continues alone, and this is reported.
-
-    Args:
-        target: What is linked.
-        repo_type: The type of its repositories.
-        tell: Receives the events.
-        language: What this user reads.
-        folder: Where the processes find each other; by default the user's runtime folder.
+    ``language`` is what this user reads; ``folder`` is the user's runtime folder by default.
     """
 
     def __init__(
@@ -233,46 +218,42 @@ class SingleRun:
 
     @asynccontextmanager
     async def acquired_or_joined(
-        self, request: LinkRequest, paste: Callable[[InstanceInfo], Awaitable[object]] | None = None
+        self, request: LinkRequest, paste: Paste | None = None
     ) -> AsyncIterator[Linked | None]:
         """Hold the lock of the target within the context (None), or return what the process that holds it created.
 
-        Args:
-            request: What this process would link.
-            paste: Runs while another process holds the lock, and delivers what the user pastes here to it.
+        ``paste`` runs while another process holds the lock.
 
         Raises:
             DeadlineError: The other process has not finished in time.
             OAuthHelperError: The other process failed, and trying again at once would fail in the same way.
         """
         try:
-            linked = await self._acquire_or_join(request, paste)
+            if linked := await self._acquire_or_join(request, paste):
+                self._tell(linked)
         except OAuthHelperError as error:
             self._tell(Failed(error))
             raise
-        if linked:
-            self._tell(linked)
         with self._file or nullcontext():
             yield linked
 
     @asynccontextmanager
     async def acquired(self, timeout: float) -> AsyncIterator[bool]:  # noqa: ASYNC109 - it also reports the wait
         """Hold the lock of the target within the context; False if another process holds it for ``timeout`` seconds."""
-        try:
+        is_acquired = False
+        with suppress(TimeoutError):
             async with asyncio.timeout(timeout):
                 await self._lock_or_find(finds=False)
-        except TimeoutError:
-            yield False
-            return
+                is_acquired = True
         with self._file or nullcontext():
-            yield True
+            yield is_acquired
 
     @contextmanager
     def announced(self, listener: str, state: Secret | None) -> Iterator[None]:
         """Let other processes find this one while it waits for ``state``; ``listener`` is an address with a KEY."""
         url = URL(listener)
-        key, state_digest = Secret(url.query["k"]), digest_of_state(state.reveal()) if state else None
-        instance = InstanceInfo(self._name, self._repo_type, url.port or 0, key, state_digest)
+        digest = digest_of_state(state.reveal()) if state else None
+        instance = InstanceInfo(self._name, self._repo_type, url.port or 0, Secret(url.query["k"]), digest)
         try:
             if self._file:
                 self._file.seek(0)
@@ -286,19 +267,25 @@ class SingleRun:
             if self._file:
                 self._file.truncate(0)
 
-    async def _acquire_or_join(
-        self, request: LinkRequest, paste: Callable[[InstanceInfo], Awaitable[object]] | None
-    ) -> Linked | None:
+    async def _acquire_or_join(self, request: LinkRequest, paste: Paste | None) -> Linked | None:
         try:
             async with asyncio.timeout(request.timeout):
                 while instance := await self._lock_or_find():
                     self._tell_joined(can_deliver=True)
-                    match await self._outcome_of(instance, paste):
-                        case Linked(authorization):
-                            find_existing(request, [authorization])
-                            return Linked(authorization, kept=True)
-                        case Failed(failure) if not isinstance(failure, StoppedError | OutcomeUnknownError):
-                            raise failure
+                    pasting = asyncio.ensure_future(paste(instance)) if paste else None
+                    try:
+                        match await outcome_of(instance, language=self._language):
+                            case Linked(authorization):
+                                find_existing(request, [authorization])
+                                return Linked(authorization, kept=True)
+                            case Failed(failure) if not isinstance(failure, StoppedError | OutcomeUnknownError):
+                                raise failure
+                    except RunGoneError:
+                        pass
+                    finally:
+                        if pasting:
+                            pasting.cancel()
+                            await asyncio.gather(pasting, return_exceptions=True)
                     # The other process was stopped or is gone; when it has ended, this one takes the lock.
                     await asyncio.sleep(_POLL)
         except TimeoutError:
@@ -318,31 +305,16 @@ class SingleRun:
         """
         timer = asyncio.get_running_loop().call_later(_TELL_AFTER, lambda: self._tell_joined(can_deliver=False))
         try:
-            while self._path:
-                if file := try_lock(self._path):
-                    self._file = file
-                    break
+            while self._path and not (file := try_lock(self._path)):
                 if finds and (instance := _read_instance(self._path)):
                     return instance
                 await asyncio.sleep(_POLL)
+            self._file = file if self._path else None
         except MachineError as error:
             self._continue_alone(error)
         finally:
             timer.cancel()
         return None
-
-    async def _outcome_of(
-        self, instance: InstanceInfo, paste: Callable[[InstanceInfo], Awaitable[object]] | None
-    ) -> AnyOutcome | None:
-        pasting = asyncio.ensure_future(paste(instance)) if paste else None
-        try:
-            return await outcome_of(instance, language=self._language)
-        except RunGoneError:
-            return None
-        finally:
-            if pasting:
-                pasting.cancel()
-                await asyncio.gather(pasting, return_exceptions=True)
 
     def _tell_joined(self, *, can_deliver: bool) -> None:
         if not self._told & {can_deliver, True}:
@@ -354,45 +326,33 @@ class SingleRun:
         self._tell(Warned(text, once=True))
 
 
-async def deliver(instance: InstanceInfo, text: str, *, language: Language = Language.ENGLISH) -> AnyOutcome:
-    """Deliver a text with the redirect to this process; return the outcome of its link, in words of ``language``.
+async def outcome_of(
+    instance: InstanceInfo, text: str | None = None, *, language: Language = Language.ENGLISH
+) -> AnyOutcome:
+    """Wait for the outcome of the link of this process, in words of ``language``; deliver ``text`` to it before.
 
     Raises:
-        RedirectRejectedError: It is not the redirect that the process waits for; it continues to wait.
+        RedirectRejectedError: The text is not the redirect that the process waits for; it continues to wait.
         RunGoneError: The process has gone. It is not known whether it took the text.
     """
-    form = {"redirect": text[:_LONGEST_TEXT].encode(errors="replace").decode(), "way": "deliver"}
-    async with _session(language) as session:
-        answer = session.post(instance.address("/redirect"), data=form, allow_redirects=False)
-        return await _answered(answer) or await _poll_outcome(session, instance)
-
-
-async def outcome_of(instance: InstanceInfo, *, language: Language = Language.ENGLISH) -> AnyOutcome:
-    """Wait for the outcome of the link of this process, until its own deadline.
-
-    Raises:
-        RunGoneError: The process has gone, or is stopped.
-    """
-    async with _session(language) as session:
-        return await _poll_outcome(session, instance)
-
-
-async def _poll_outcome(session: aiohttp.ClientSession, instance: InstanceInfo) -> AnyOutcome:
-    while True:
-        if outcome := await _answered(session.get(instance.address("/outcome"), allow_redirects=False)):
-            return outcome
-        await asyncio.sleep(_POLL)  # for a listener that does not hold its answers back
-
-
-def _session(language: Language) -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(
+    async with aiohttp.ClientSession(
         auto_decompress=False,
         cookie_jar=aiohttp.DummyCookieJar(),
         headers={"Accept": "application/json", "Accept-Language": language.value},
         skip_auto_headers=("User-Agent",),
         timeout=_TIMEOUT,
         trust_env=False,  # no proxy is between two processes of one machine
-    )
+    ) as session:
+        if text is not None:
+            form = {"redirect": text[:_LONGEST_TEXT].encode(errors="replace").decode(), "way": "deliver"}
+            address = instance.address("/redirect")
+            if outcome := await _answered(session.post(address, data=form, allow_redirects=False)):
+                return outcome
+        address = instance.address("/outcome")
+        while True:
+            if outcome := await _answered(session.get(address, allow_redirects=False)):
+                return outcome
+            await asyncio.sleep(_POLL)  # for a listener that does not hold its answers back
 
 
 async def _answered(request: AbstractAsyncContextManager[aiohttp.ClientResponse]) -> AnyOutcome | None:
@@ -413,8 +373,7 @@ class _Error(Struct, frozen=True):
     exit_status: Annotated[int, Meta(ge=1, le=255)]
     message: str
     hint: str
-    facts: dict[str, bool | str | int | float | None] = {}
-    """The other attributes of the exception."""
+    facts: dict[str, bool | str | int | float | None] = {}  # the other attributes of the exception
 
 
 class _Document(Struct, frozen=True):
@@ -431,10 +390,8 @@ def write_outcome(outcome: AnyOutcome | RedirectRejectedError | None, language: 
 
     None means that the process still waits for the redirect.
     """
-    if outcome is None:
-        return json.dumps({"outcome": "waiting"})
-    if isinstance(outcome, Captured):
-        return json.dumps({"outcome": "captured"})
+    if outcome is None or isinstance(outcome, Captured):
+        return json.dumps({"outcome": "captured" if outcome else "waiting"})
     if isinstance(outcome, Linked):
         record = outcome.authorization.to_json()
         return json.dumps({"outcome": "linked", "kept": outcome.kept, "authorization": record})
@@ -462,36 +419,28 @@ def read_outcome(document: str | bytes) -> AnyOutcome | None:
     try:
         # Not by msgspec.json: provider text may contain surrogates, which json escapes and msgspec refuses.
         read = msgspec.convert(json.loads(document), _Document)
-        if read.outcome == "waiting":
-            return None
-        if read.outcome == "captured":
-            return Captured(Way.DELIVER)
         if read.outcome == "linked":
             return Linked(Authorization.from_json(read.authorization), read.kept)
+        if read.outcome in {"waiting", "captured"}:
+            return Captured(Way.DELIVER) if read.outcome == "captured" else None
+        error = _error(msgspec.convert(read.error, _Error))
     except (ValueError, RecursionError):
         raise ValueError("not an outcome") from None
-    if read.error is None:
-        raise ValueError("an outcome without its error")
-    error = _error(read.error)
     if read.outcome == "rejected":
         raise error
     return Failed(error)
 
 
 def _error(written: _Error) -> OAuthHelperError:
-    classes = (each for each in _error_classes(OAuthHelperError) if vars(each).get("kind") == written.kind)
-    error_class = next(classes, OAuthHelperError)
+    classes = [OAuthHelperError]
+    for one in classes:
+        classes += one.__subclasses__()
+    error_class = next((one for one in classes if one.kind == written.kind), OAuthHelperError)
     message, hint = (Text(safe_text(text, limit=_LONGEST_MESSAGE)) for text in (written.message, written.hint))
     # Not by its own __init__, which may compose the message: that is done.
-    error = error_class.__new__(error_class, message)
+    error: OAuthHelperError = error_class.__new__(error_class, message)
     OAuthHelperError.__init__(error, message, hint=hint)
     for name, value in written.facts.items():
         vars(error)[name] = Text(safe_text(value, limit=_LONGEST_MESSAGE)) if isinstance(value, str) else value
     error.exit_status = written.exit_status
     return error
-
-
-def _error_classes(root: type[OAuthHelperError]) -> Iterator[type[OAuthHelperError]]:
-    yield root
-    for child in root.__subclasses__():
-        yield from _error_classes(child)

@@ -47,7 +47,6 @@ from oauth_helper.single_instance import (
     InstanceInfo,
     RunGoneError,
     SingleRun,
-    deliver,
     digest_of_state,
     lock_path,
     outcome_of,
@@ -224,7 +223,7 @@ class TestJoining:
         told: list[Event] = []
         async with waiting(tmp_path) as first, asyncio.TaskGroup() as tasks:
             second = tasks.create_task(
-                joined(tmp_path, told.append, paste=lambda instance: deliver(instance, REDIRECT))
+                joined(tmp_path, told.append, paste=lambda instance: outcome_of(instance, REDIRECT))
             )
             assert await second == Linked(LINKED.authorization, kept=True)
         assert told == [Joined("my-auth"), Linked(LINKED.authorization, kept=True)]
@@ -312,13 +311,13 @@ class TestDelivery:
     @pytest.mark.parametrize("text", [REDIRECT, f"  {REDIRECT}\n"])
     async def test_the_redirect_is_taken_and_the_outcome_returned(self, tmp_path: Path, text: str) -> None:
         async with waiting(tmp_path) as link:
-            assert await deliver(link.info, text) == LINKED
+            assert await outcome_of(link.info, text) == LINKED
         assert link.receiver.way is Way.DELIVER
 
     async def test_to_another_process(self, tmp_path: Path) -> None:
         with waiting_process(tmp_path):
             [instance] = waiting_instances(tmp_path)
-            assert await deliver(instance, REDIRECT) == LINKED
+            assert await outcome_of(instance, REDIRECT) == LINKED
             assert await outcome_of(instance) == LINKED
 
     @pytest.mark.parametrize(
@@ -334,20 +333,20 @@ class TestDelivery:
     async def test_other_texts_are_rejected_and_the_wait_goes_on(self, tmp_path: Path, text: str, reason: str) -> None:
         async with waiting(tmp_path) as link:
             with pytest.raises(RedirectRejectedError) as caught:
-                await deliver(link.info, text)
+                await outcome_of(link.info, text)
             assert (caught.value.reason, caught.value.exit_status) == (reason, 2)
-            assert await deliver(link.info, REDIRECT) == LINKED
+            assert await outcome_of(link.info, REDIRECT) == LINKED
 
     async def test_a_denial_is_an_outcome(self, tmp_path: Path) -> None:
         async with waiting(tmp_path) as link:
-            outcome = await deliver(link.info, f"{CONSOLE}?error=access_denied&state={STATE}")
+            outcome = await outcome_of(link.info, f"{CONSOLE}?error=access_denied&state={STATE}")
         assert isinstance(outcome, Failed)
         assert isinstance(outcome.error, AuthorizationDeniedError)
         assert (outcome.error.error, outcome.error.exit_status) == ("access_denied", 4)
 
     async def test_an_exchange_may_take_longer_than_one_answer(self, tmp_path: Path) -> None:
         async with waiting(tmp_path, outcome=None, patience=0.02) as link, asyncio.TaskGroup() as tasks:
-            delivered = tasks.create_task(deliver(link.info, REDIRECT))
+            delivered = tasks.create_task(outcome_of(link.info, REDIRECT))
             await link.receiver.redirect()
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.3):
@@ -359,9 +358,9 @@ class TestDelivery:
         error = Failed(OutcomeUnknownError(_('ServiceStage did not create "{name}"', name="x")))
         async with waiting(tmp_path, outcome=error) as link:
             with pytest.raises(RedirectRejectedError) as rejected:
-                await deliver(link.info, "nothing", language=Language.CHINESE)
+                await outcome_of(link.info, "nothing", language=Language.CHINESE)
             assert not rejected.value.message.isascii()
-            chinese = await deliver(link.info, REDIRECT, language=Language.CHINESE)
+            chinese = await outcome_of(link.info, REDIRECT, language=Language.CHINESE)
             english = await outcome_of(link.info)
         assert isinstance(chinese, Failed)
         assert not chinese.error.message.isascii()
@@ -419,7 +418,7 @@ class TestRequests:
     )
     async def test_another_program_on_the_port_means_that_the_process_is_gone(self, answer: bytes) -> None:
         async with another_program(answer) as (instance, requests):
-            for request in (outcome_of(instance), deliver(instance, REDIRECT)):
+            for request in (outcome_of(instance), outcome_of(instance, REDIRECT)):
                 with pytest.raises(RunGoneError) as caught:
                     await request
                 shown = "".join(traceback.format_exception(caught.value))

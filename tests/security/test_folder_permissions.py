@@ -1,20 +1,19 @@
 """State and runtime folders, seen from the command: created private, and not used if another user could change them."""
 
-import os
 import re
 import shlex
 import stat
 import tempfile
 from asyncio import create_subprocess_exec
 from asyncio.subprocess import DEVNULL, PIPE
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 from security.two_users import TESTS, Machine, two_users
 from support.command_runner import commands
 from support.link_script import LINK
-from support.other_users import NOBODY, needs_root
+from support.other_users import needs_root
 
 from oauth_helper.sandbox import Sandbox
 
@@ -47,26 +46,6 @@ async def linked(sandbox: Sandbox, **variables: str) -> str:
     return end.err.replace(REPLACING, "")
 
 
-def below(folder: Path) -> dict[str, int]:
-    return {str(path.relative_to(folder)): stat.S_IMODE(path.lstat().st_mode) for path in folder.rglob("*")}
-
-
-@pytest.mark.parametrize("umask", ["000", "002", "077", "777"])
-async def test_one_link_under_any_umask_leaves_private_folders_that_the_next_link_can_use(
-    sandbox: Sandbox, clean_surroundings: Path, umask: str
-) -> None:
-    home, runtime = clean_surroundings, Path(os.environ["XDG_RUNTIME_DIR"])
-    before = os.umask(int(umask, 8))
-    try:
-        first = await linked(sandbox)
-    finally:
-        os.umask(before)
-    created = below(home / ".local") | below(runtime)
-    assert {"state", "state/oauth-helper", "state/oauth-helper/pending", "oauth-helper"} <= set(created)
-    assert set(created.values()) <= {0o700, 0o600}, created
-    assert "warning" not in first + await linked(sandbox)
-
-
 async def test_a_state_folder_that_an_older_version_left_open_is_named_with_the_command_that_closes_it(
     sandbox: Sandbox, clean_surroundings: Path
 ) -> None:
@@ -80,52 +59,6 @@ async def test_a_state_folder_that_an_older_version_left_open_is_named_with_the_
     assert await (await create_subprocess_exec(*shlex.split(command))).wait() == 0
     assert NOT_SAVED not in await linked(sandbox)
     assert list(state.iterdir())
-
-
-def of_another_user(folder: Path) -> None:
-    os.chown(folder, NOBODY, NOBODY)
-
-
-def of_another_group(folder: Path) -> None:
-    os.chown(folder, -1, NOBODY)
-    folder.chmod(0o775)
-
-
-def public_folder(folder: Path) -> None:
-    folder.chmod(0o777)
-
-
-def sticky(folder: Path) -> None:
-    folder.chmod(0o1777)
-
-
-def of_our_group(folder: Path) -> None:
-    folder.chmod(0o770)
-
-
-@needs_root
-@pytest.mark.parametrize("level", [0, 1, 2])
-@pytest.mark.parametrize(
-    ("change", "reason"),
-    [
-        (of_another_user, "belongs to another user"),
-        (of_another_group, "a group of other users can write to"),
-        (public_folder, "every user can write to"),
-        (sticky, ""),
-        (of_our_group, ""),
-    ],
-)
-async def test_a_folder_that_others_could_replace_is_not_used(
-    sandbox: Sandbox, public: Path, level: int, change: Callable[[Path], None], reason: str
-) -> None:
-    levels = [public, public / "middle", public / "middle" / "inner"]
-    levels[-1].mkdir(parents=True, mode=0o700)
-    change(levels[level])
-    said = await linked(sandbox, XDG_STATE_HOME=str(levels[-1]))
-    assert (NOT_SAVED in said) == bool(reason)
-    assert reason in said
-    assert not reason or f'"{levels[level]}"' in said
-    assert (levels[-1] / "oauth-helper").exists() == (not reason)
 
 
 @pytest.fixture
@@ -186,26 +119,6 @@ async def test_another_users_runtime_folder_is_not_used_and_the_warning_names_it
 
 
 @needs_root
-@pytest.mark.parametrize(
-    ("spoil", "reason"),
-    [
-        (lambda place: place.mkdir(mode=0o700), "belongs to another user"),
-        (lambda place: place.symlink_to("/tmp"), "is a symbolic link"),  # noqa: S108 - any folder
-        (lambda place: place.touch(), "is not a folder"),
-    ],
-    ids=["folder", "link", "file"],
-)
-async def test_what_another_user_put_in_the_place_of_the_runtime_folder_is_not_used(
-    machine: Machine, sandbox: Sandbox, spoil: Callable[[Path], None], reason: str
-) -> None:
-    place = machine.first.runtime / "oauth-helper"
-    spoil(place)
-    said = await linked_by_the_first(machine, sandbox)
-    assert f'"{place}" {reason}; {NOT_FOUND}' in said
-    assert place.is_symlink() or place.is_file() or not list(place.iterdir())
-
-
-@needs_root
 @pytest.mark.parametrize("variable", [None, "", ".", "gone/missing"])
 async def test_without_a_session_the_runs_of_a_user_meet_below_the_temporary_folder(
     machine: Machine, sandbox: Sandbox, public: Path, variable: str | None
@@ -233,15 +146,3 @@ async def test_a_temporary_folder_that_others_could_replace_or_have_taken_is_not
     assert NOT_FOUND in said
     assert "Set XDG_RUNTIME_DIR" in said
     assert not list(public.rglob("oauth-helper"))
-
-
-@needs_root
-async def test_root_does_not_use_another_users_runtime_folder_either(sandbox: Sandbox, public: Path) -> None:
-    session = public / "session"
-    session.mkdir(mode=0o700)
-    os.chown(session, NOBODY, NOBODY)
-    said = await linked(sandbox, XDG_RUNTIME_DIR=str(session))
-    assert f'XDG_RUNTIME_DIR is the folder of another user: "{session}"; {NOT_FOUND}' in said
-    assert not list(session.iterdir())
-    said = await linked(sandbox, XDG_RUNTIME_DIR=f"{public}/{'x' * 300}")
-    assert f"cannot be used (File name too long); {NOT_FOUND}" in said
