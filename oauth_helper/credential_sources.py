@@ -101,8 +101,7 @@ class _Place:
     def complete(self, *names: str, further: Sequence[str] = ()) -> list[str]:
         """Return the values of names that belong together, then those of ``further`` ones; nothing if none is set.
 
-        Raises:
-            CredentialsError: One of ``names`` is missing.
+        Raises CredentialsError: one of ``names`` is missing.
         """
         values = {name: self.get(name) for name in (*names, *further)}
         present = [name for name, value in values.items() if value]
@@ -406,11 +405,7 @@ class Search(Struct):
     """What is set and not used."""
 
     def required(self) -> CredentialSource:
-        """Return the source.
-
-        Raises:
-            CredentialsError: There is none.
-        """
+        """Return the source. Raises CredentialsError: there is none."""
         if self.source:
             return self.source
         if self.error:
@@ -451,8 +446,7 @@ def find_credentials(environ: Mapping[str, str] | None = None) -> CredentialSour
 def find_settings_and_credentials(sources: Sources) -> tuple[Settings, Search]:
     """Return the settings, and where credentials are found, which may decide some of the settings.
 
-    Raises:
-        SettingsError: A setting cannot be used.
+    Raises SettingsError: a setting cannot be used.
     """
     settings = resolve_settings(sources)
     search = _search(sources, settings)
@@ -503,12 +497,12 @@ def _search(sources: Sources, settings: Settings) -> Search:
 
 
 def _report_others(search: Search, sources: Sources, named: set[str]) -> None:
-    is_set = sorted(name for name in CHAIN_VARIABLES - named if sources.environ.get(name))
-    for names, why in (
-        ([name for name in is_set if name not in _NOT_SUPPORTED], _("incomplete, or not needed")),
-        ([name for name in is_set if name in _NOT_SUPPORTED], _("not supported")),
+    others = CHAIN_VARIABLES - named
+    for group, why in (
+        (others.difference(_NOT_SUPPORTED), _("incomplete, or not needed")),
+        (others.intersection(_NOT_SUPPORTED), _("not supported")),
     ):
-        if names:
+        if names := sorted(name for name in group if sources.environ.get(name)):
             search.unused.append(_("{names} ({why})", names=enumerated(names), why=why))
     for path in (sources.credentials_file.path, _KOOCLI_FILE):
         if not _exists(path):

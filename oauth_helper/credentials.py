@@ -147,8 +147,7 @@ _ASSIGNMENT: Final = re.compile(r"(export )?[A-Z][A-Z0-9_]{2,}=[^=]")
 class PersonalToken:
     """A personal access token of the Git host.
 
-    Raises:
-        UsageError: It cannot be a token, or ``host`` is not an address that a token may be sent to.
+    Raises UsageError: it cannot be a token, or ``host`` is not an address that a token may be sent to.
     """
 
     token: Secret
@@ -168,11 +167,7 @@ class PersonalToken:
 
 @dataclass(frozen=True, slots=True)
 class UserPassword:
-    """A user of the Git host, and the password.
-
-    Raises:
-        UsageError: They cannot be a user name and a password.
-    """
+    """A user of the Git host, and the password. Raises UsageError: they cannot be a user name and a password."""
 
     user: str
     password: Secret
@@ -193,11 +188,7 @@ GitCredential = PersonalToken | UserPassword
 
 
 def check_user(repo_type: RepoType, user: str) -> None:
-    """Check that a user's name has the form that the Git host knows.
-
-    Raises:
-        UsageError: It has not.
-    """
+    """Check that a user's name has the form that the Git host knows. Raises UsageError: it has not."""
     if repo_type is RepoType.DEVCLOUD and not re.fullmatch(r"[^/]+/[^/]+", user):
         raise UsageError(
             _("A user of CodeArts has the form ACCOUNT/USER"),
@@ -206,11 +197,7 @@ def check_user(repo_type: RepoType, user: str) -> None:
 
 
 def check_type(repo_type: RepoType, kind: type[GitCredential]) -> None:
-    """Check that the API takes that kind of credential for a Git host of that type.
-
-    Raises:
-        UsageError: It does not.
-    """
+    """Check that the API takes that kind of credential for a Git host of that type. Raises UsageError: it does not."""
     is_token = kind is PersonalToken
     types = TOKEN_TYPES if is_token else PASSWORD_TYPES
     if repo_type not in types:
@@ -231,7 +218,6 @@ def check_type(repo_type: RepoType, kind: type[GitCredential]) -> None:
 def check_host(text: str) -> str:
     """Return the address of a private Git server, without a slash at its end.
 
-    Raises:
-        UsageError: It is not an address, contains a user or password, or is plain http to another machine.
+    Raises UsageError: it is not an address, contains a user or password, or is plain http to another machine.
     """
     return check_endpoint(text, origin=_("The Git server's address"), error=UsageError)

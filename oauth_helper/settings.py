@@ -57,8 +57,6 @@ _DEFAULT: Final = _("default")
 _REGION: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _PROJECT_ID: Final = re.compile(r"[0-9A-Za-z]{32}")
 """IAM's IDs are 32 hexadecimal digits. Stand-ins for ServiceStage use other letters too; hardly any name does."""
-_PROJECT_NAME: Final = re.compile(r"[a-z]{2}-[a-z]{2,12}-\d{1,3}([_-][A-Za-z0-9_-]{0,40})?|[a-z_-]{1,24}")
-"""The name of a region's project or of a subproject in it."""
 _CLOUD: Final = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
 _STS_VARIABLE: Final = "HUAWEICLOUD_SDK_STS_ENDPOINT"
 _STS_REGIONS: Final = (
@@ -123,11 +121,7 @@ class Settings:
         return os.path.exists(self.ca_bundle.value or "")  # noqa: PTH110 - Path raises an error for a long name
 
     def required_endpoint(self) -> str:
-        """Return the endpoint.
-
-        Raises:
-            SettingsError: Neither an endpoint nor a region was given.
-        """
+        """Return the endpoint. Raises SettingsError: neither an endpoint nor a region was given."""
         if self.endpoint.value is None:
             hint = _(
                 "Pass --region (e.g. cn-north-4) or --endpoint, or set OAUTH_HELPER_REGION. To try it without an "
@@ -142,8 +136,7 @@ class Settings:
     def iam(self) -> IamSettings:
         """How IAM and STS are reached, and which project is meant.
 
-        Raises:
-            SettingsError: The project's ID is not an ID.
+        Raises SettingsError: the project's ID is not an ID.
         """
         return IamSettings(
             iam_endpoint=self.iam_endpoint.value,
@@ -154,33 +147,19 @@ class Settings:
         )
 
     def usable_project_id(self) -> str | None:
-        """Return the project's ID; None: ask IAM for it.
-
-        Raises:
-            SettingsError: The value is not an ID.
-        """
-        project_id, origin = self.project_id.value, self.project_id.origin
-        if project_id is None or _PROJECT_ID.fullmatch(project_id):
-            return project_id
-        require_clean(project_id, origin, SettingsError)
-        if _PROJECT_NAME.fullmatch(project_id):
-            message = _('{origin} is a name, not an ID: "{project_id}"', origin=origin, project_id=project_id)
-        else:  # it may be anything, even a key, and is not repeated
-            message = _("{origin} is not a project ID", origin=origin)
-        raise SettingsError(
-            message,
-            hint=_(
-                "A project ID has 32 hexadecimal digits; the console shows it under My Credentials, API Credentials. "
-                "Leave it out to use the project of the region."
-            ),
+        """Return the project's ID; None: ask IAM for it. Raises SettingsError: the value is not an ID."""
+        hint = _(
+            "A project ID has 32 hexadecimal digits and is no name; the console shows it under My Credentials, API "
+            "Credentials. Leave it out to use the project of the region."
         )
+        _check(self.project_id, _PROJECT_ID.fullmatch, _("a project ID"), hint)
+        return self.project_id.value
 
 
 def resolve_settings(sources: Sources) -> Settings:
     """Find every setting's value and origin.
 
-    Raises:
-        SettingsError: A given value cannot be used; the message names its origin.
+    Raises SettingsError: a given value cannot be used; the message names its origin.
     """
     notices: list[Text] = []
     region, tag, project_id = (_look_up(key, sources) for key in ("region", "tag", "project_id"))
@@ -391,11 +370,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def decoded(content: bytes) -> str:
-    """Return a file's text, with LF for every line break.
-
-    Raises:
-        UnreadableFileError: It is not UTF-8.
-    """
+    """Return a file's text, with LF for every line break. Raises UnreadableFileError: it is not UTF-8."""
     if content.startswith((b"\xff\xfe", b"\xfe\xff")) or content[:200].count(b"\0") * 3 > len(content[:200]):
         raise UnreadableFileError(_("is UTF-16, not UTF-8"), _("Save it as UTF-8."))
     try:
@@ -454,8 +429,7 @@ def read_config_file(environ: Mapping[str, str]) -> FileValues:
 def read_credentials_file(environ: Mapping[str, str]) -> FileValues:
     """Read section ``[basic]`` of the vendor SDK's profile file; a missing default file is empty.
 
-    Raises:
-        CredentialsError: It cannot be read or is not an INI file. Its text is not shown.
+    Raises CredentialsError: it cannot be read or is not an INI file. Its text is not shown.
     """
     variable = "HUAWEICLOUD_SDK_CREDENTIALS_FILE"
     file, text = _read(environ, variable, lambda: Path.home() / ".huaweicloud" / "credentials", CredentialsError)

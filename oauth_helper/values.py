@@ -7,6 +7,7 @@ import re
 import socket
 import unicodedata
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, Generic, Literal, TypeVar
 from urllib.parse import unquote
@@ -32,14 +33,7 @@ BLOCKED_PORTS: Final = frozenset(int(port) for port in _BAD_PORTS.split())
 _QUOTES: Final = frozenset({'""', "''", "``", "“”", "‘’", "„“", "«»", "””", "’’"})
 _COMMENT: Final = re.compile(r"\s[#;]")
 _INVISIBLE: Final = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp", "Zs"})
-_CONTROL_NAMES: Final = {
-    "\0": "NULL",
-    "\t": "TAB",
-    "\n": "LINE FEED",
-    "\r": "CARRIAGE RETURN",
-    "\x1b": "ESCAPE",
-    "\ufeff": "BYTE ORDER MARK",
-}
+_CONTROL_NAMES: Final = {"\0": "NULL", "\t": "TAB", "\n": "LINE FEED", "\r": "CARRIAGE RETURN", "\x1b": "ESCAPE"}
 _TOML_PLACE: Final = re.compile(r"\(at line (\d+), column (\d+)\)")
 _QUOTED: Final = re.compile("'[^']{3,}'|\"[^\"]{3,}\"")
 _MOST_MARKS: Final = 8
@@ -121,7 +115,9 @@ def require_clean(
 
 def named(character: str) -> str:
     """Return a character's number and name, so that it can be seen: ``U+200B ZERO WIDTH SPACE``."""
-    name = _CONTROL_NAMES.get(character) or unicodedata.name(character, "")
+    name = (
+        "BYTE ORDER MARK" if character == "\ufeff" else unicodedata.name(character, _CONTROL_NAMES.get(character, ""))
+    )
     return f"U+{ord(character):04X} {name}".rstrip()
 
 
@@ -153,8 +149,7 @@ def toml_error_text(text: str, error: Exception) -> Text:
 def parse_address(text: str, *, encoded: bool = False) -> URL:
     """Read an address; ``encoded`` leaves its escapes as they are.
 
-    Raises:
-        ValueError: It cannot be read, or its host cannot.
+    Raises ValueError: it cannot be read, or its host cannot.
     """
     try:
         url = URL(text, encoded=encoded)
@@ -166,22 +161,19 @@ def parse_address(text: str, *, encoded: bool = False) -> URL:
 
 def is_loopback(host: str | None) -> bool:
     """Whether ``host`` never leaves this machine: 127.0.0.0/8, ::1, or ``localhost`` (RFC 6761 section 6.3)."""
-    if not host:
-        return False
-    if host.casefold().rstrip(".") == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
+    name = (host or "").casefold()
+    return name.rstrip(".") == "localhost" or bool((address := _ip_address(name)) and address.is_loopback)
 
 
 def is_link_local(host: str | None) -> bool:
     """Whether ``host`` is an address of this machine's own network link (169.254.0.0/16, fe80::/10)."""
-    try:
-        return ipaddress.ip_address((host or "").strip("[]")).is_link_local
-    except ValueError:
-        return False
+    return bool((address := _ip_address(host or "")) and address.is_link_local)
+
+
+def _ip_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    with suppress(ValueError):
+        return ipaddress.ip_address(host.strip("[]"))
+    return None
 
 
 def stays_nearby(host: str) -> bool:
@@ -193,16 +185,12 @@ def stays_nearby(host: str) -> bool:
     name = unicodedata.normalize("NFKC", unquote(host)).replace("。", ".").strip("[]").rstrip(".").casefold()
     if name == "localhost" or name.endswith(".localhost"):
         return True
-    try:
-        address = ipaddress.ip_address(name)
-    except ValueError:
-        try:
-            address = ipaddress.ip_address(socket.inet_aton(name))
-        except (OSError, ValueError):
-            return False
+    address = _ip_address(name)
+    with suppress(OSError, ValueError):
+        address = address or ipaddress.ip_address(socket.inet_aton(name))
     if isinstance(address, ipaddress.IPv6Address):
         address = address.ipv4_mapped or address
-    return address.is_loopback or address.is_link_local or address.is_unspecified
+    return bool(address and (address.is_loopback or address.is_link_local or address.is_unspecified))
 
 
 def check_endpoint(

@@ -111,7 +111,7 @@ async def sandbox() -> AsyncIterator[Sandbox]:
         (USER | {"HW_USER_PASSWORD": "'planted'"}, "HW_USER_PASSWORD has quotes around it"),
         (USER | {"HW_USER_NAME": "ada\u2060"}, "HW_USER_NAME contains U+2060 WORD JOINER"),
         (USER | {"HW_DOMAIN_NAME": "\udcff"}, "HW_DOMAIN_NAME is not UTF-8"),
-        ({PROJECT: "ap-southeast-3_team"}, f'{PROJECT} is a name, not an ID: "ap-southeast-3_team"'),
+        ({PROJECT: "ap-southeast-3_team"}, f"{PROJECT} is not a project ID"),
         ({PROJECT: "<your project>"}, f"{PROJECT} is a placeholder"),
         ({SK: "{your sk}"}, f"{SK} is a placeholder"),
         ({PROJECT: "Planted" * 5}, f"{PROJECT} is not a project ID"),
@@ -245,7 +245,7 @@ async def test_a_file_that_cannot_be_read_is_named_with_the_reason_at_once(
         ("tag =\u00a0'x'\n", "U+00A0 NO-BREAK SPACE"),
         ("tag = 'x'\nregion = '\"cn-north-4\"'\n", "{}, line 2 has quotes around it"),
         ("tag = \"'intl'\"\n", "{}, line 1 has quotes around it"),
-        ("\n'project_id' = 'cn-north-1'\n", '{}, line 2 is a name, not an ID: "cn-north-1"'),
+        ("\n'project_id' = 'cn-north-1'\n", '{}, line 2 is not a project ID: "cn-north-1"'),
     ],
 )
 async def test_the_line_of_the_settings_file_is_named(tmp_path: Path, content: str, words: str) -> None:
