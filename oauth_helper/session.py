@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
@@ -19,12 +18,12 @@ from oauth_helper.browsers.discovery import (
     Family,
     InstalledBrowser,
     choose_here,
-    why_no_browser,
+    first_browser,
     why_no_display,
     why_no_window,
 )
 from oauth_helper.browsers.drivers import NoWindowError
-from oauth_helper.browsers.launch import first_browser, open_default_browser, sweep_all
+from oauth_helper.browsers.launch import open_default_browser, sweep_all
 from oauth_helper.browsers.window import BrowserWindow
 from oauth_helper.environment import Place, cannot_authorize, find_environment, is_build_service
 from oauth_helper.errors import DeadlineError, NoBrowserError, OAuthHelperError, RedirectRejectedError
@@ -116,6 +115,7 @@ class BrowserPlan(Struct, frozen=True):
     """What the user should know before it happens."""
 
 
+_NO_DISPLAY: Final = {"DISPLAY": "", "WAYLAND_DISPLAY": ""}
 _APART: Final = _("over SSH it would open on the screen of this machine, not on yours")
 _OPEN_TO_OTHERS: Final = N_(
     "Other users of this machine can drive a window of {browser}, and see what you do there, as it is a snap or "
@@ -136,7 +136,7 @@ async def plan_browser(options: BrowserOptions) -> BrowserPlan:
         return _plan_without_browser(options, _APART, warning)
     no_display = None
     if not options.headless:
-        no_display = await asyncio.to_thread(why_no_display, options.environ, sys.platform)
+        no_display = await asyncio.to_thread(why_no_display, options.environ)
     windows, no_window = await _find_windows(options, no_display)
     if windows:
         first = windows[0]
@@ -146,13 +146,13 @@ async def plan_browser(options: BrowserOptions) -> BrowserPlan:
             windows=tuple(windows),
             warning=_(_OPEN_TO_OTHERS, browser=first.name) if first.is_open_to_others else NO_TEXT,
         )
-    no_default = why_no_browser(options.environ, sys.platform)
-    if no_display and not no_default and why_no_browser(_without_display(options.environ), sys.platform):
+    name, no_default = first_browser(options.environ)
+    if no_display and not no_default and first_browser({**options.environ, **_NO_DISPLAY})[1]:
         no_default = no_display
     if no_default:
         warning = _("No browser could be opened here: {why}.", why=no_default)
         return _plan_without_browser(options, no_default, warning)
-    why = _("{browser} opens the page", browser=first_browser(options.environ))
+    why = _("{browser} opens the page", browser=name)
     if no_window:
         warning = _("No dedicated window ({why}): your default browser shows a page instead.", why=no_window)
         why = _("{how}; no dedicated window: {why}", how=why, why=no_window)
@@ -171,23 +171,19 @@ def _plan_without_browser(options: BrowserOptions, why: Text, warning: Text) -> 
     return BrowserPlan(_("{why}; the addresses are printed", why=why), warning=warning)
 
 
-def _without_display(environ: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in environ.items() if name not in {"DISPLAY", "WAYLAND_DISPLAY"}}
-
-
 async def _find_windows(options: BrowserOptions, no_display: Text | None) -> tuple[Sequence[InstalledBrowser], Text]:
     """Return the browsers to try; if there are none but a window is wanted, also why."""
     if not options.wants_window:
         return [], NO_TEXT
-    reason = None if options.headless else why_no_window(options.environ, sys.platform)
+    reason = None if options.headless else why_no_window(options.environ)
     if options.demands_window:
         if reason:
             raise NoBrowserError(_("No window can be opened: {reason}", reason=reason))
         # Without a display too: the browser may need none.
-        return await choose_here(options.browser, options.environ, sys.platform), NO_TEXT
+        return await choose_here(options.browser, options.environ), NO_TEXT
     if reason := reason or no_display:
         return [], reason
-    found = await choose_here(options.browser, options.environ, sys.platform)
+    found = await choose_here(options.browser, options.environ)
     if not found:
         return [], _("no browser of the Chromium family and no Firefox was found")
     safe = [browser for browser in found if not browser.is_open_to_others]

@@ -6,7 +6,6 @@ import asyncio
 import base64
 import itertools
 import json
-import os
 import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
@@ -18,6 +17,7 @@ import aiohttp
 from msgspec import Struct
 from yarl import URL
 
+from oauth_helper.browsers.discovery import is_root
 from oauth_helper.errors import NoBrowserError
 from oauth_helper.i18n import Text, _
 from oauth_helper.secret import Secret
@@ -294,8 +294,7 @@ class ChromiumDriver(_BaseDriver):
             "--window-size=1000,800",
             "--remote-debugging-pipe" if self.uses_pipe else "--remote-debugging-port=0",
             *(["--headless=new"] if self._headless else []),
-            # It refuses to run as root with its sandbox on (crbug.com/638180).
-            *(["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []),
+            *(["--no-sandbox"] if is_root() else []),
         ]
 
     async def begin(self, remote: RemoteConnection) -> None:

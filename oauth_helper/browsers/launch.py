@@ -16,7 +16,6 @@ import tempfile
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from concurrent.futures import Future
 from contextlib import ExitStack, asynccontextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Final, TypeVar, cast
@@ -25,11 +24,11 @@ from oauth_helper.browsers.discovery import (
     GRAPHICAL,
     Family,
     InstalledBrowser,
-    OpenCommand,
     Packaging,
     child_environment,
     chosen_browsers,
     explain_problems,
+    name_of,
     open_commands,
 )
 from oauth_helper.browsers.drivers import (
@@ -491,11 +490,6 @@ def _browser_environment(environ: Mapping[str, str], packaging: Packaging, profi
     return {name: value for name, value in environ.items() if name != "TMPDIR"}
 
 
-def first_browser(environ: Mapping[str, str]) -> str:
-    """Return the name of what is tried first; :func:`why_no_browser` must have returned None."""
-    return next(command.name for command in open_commands(environ) if command.words)
-
-
 async def open_default_browser(address: str, *, environ: Mapping[str, str] = os.environ) -> str:
     """Open ``address`` with the first command that works; return its name, such as ``firefox``.
 
@@ -512,9 +506,9 @@ async def open_default_browser(address: str, *, environ: Mapping[str, str] = os.
         theirs["BROWSER"] = ":".join(GRAPHICAL)
     problems: list[Text] = []
     for command in open_commands(environ):
-        problem = command.problem or await _problem_of_start(command, address, theirs)
+        problem = command if isinstance(command, Text) else await asyncio.to_thread(_start, command, address, theirs)
         if not problem:
-            return command.name
+            return name_of(cast("list[str]", command))
         problems.append(problem)
     raise NoBrowserError(
         _("No browser was opened: {why}", why=explain_problems(problems, environ)),
@@ -522,36 +516,28 @@ async def open_default_browser(address: str, *, environ: Mapping[str, str] = os.
     )
 
 
-async def _problem_of_start(command: OpenCommand, address: str, environ: dict[str, str]) -> Text:
-    name = command.name
+def _start(command: list[str], address: str, environ: dict[str, str]) -> Text:
+    """Open ``address``; return why that failed, if it did.
+
+    asyncio's subprocess would be killed at the end of our event loop, but a browser must outlive us.
+    """
+    name = name_of(command)
     try:
-        ended = _start(command.arguments(address), environ)
+        process = subprocess.Popen(  # noqa: S603 no shell: the address is part of one argument
+            [command[0], *(word.replace("%s", address) for word in command[1:])],
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,  # ours belongs to scripts (git-credential-manager issue 178)
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
     except OSError as error:
         return _("{name} could not be started ({why})", name=name, why=error.strerror)
-    timeout = _OPENER_TIMEOUT if name in _OPENERS else _START_TIMEOUT
     try:
-        status = await asyncio.wait_for(asyncio.wrap_future(ended), timeout)
-    except TimeoutError:
+        status = process.wait(_OPENER_TIMEOUT if name in _OPENERS else _START_TIMEOUT)
+    except subprocess.TimeoutExpired:
+        # Without the thread, a browser that is closed while we still run would stay a zombie. It is a daemon because
+        # the interpreter waits for any other thread at its end.
+        threading.Thread(target=process.wait, name=f"reap {command[0]}", daemon=True).start()
         return NO_TEXT
     return _("{name} ended with status {status}", name=name, status=status) if status else NO_TEXT
-
-
-def _start(command: list[str], environ: dict[str, str]) -> Future[int]:
-    """Start ``command`` without our terminal and streams; return a future of its exit status.
-
-    asyncio's subprocess transport would kill the child when our loop closes, but a browser must outlive us.
-    """
-    process = subprocess.Popen(  # noqa: S603 no shell: the address is one whole argument
-        command,
-        env=environ,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,  # ours belongs to scripts (git-credential-manager issue 178)
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    ended: Future[int] = Future()
-    ended.set_running_or_notify_cancel()  # now it cannot be cancelled, so the thread can always set it
-    # Without the thread, a browser that is closed while we still run would stay a zombie. It is a daemon because the
-    # interpreter waits for any other thread at its end.
-    threading.Thread(target=lambda: ended.set_result(process.wait()), name=f"reap {command[0]}", daemon=True).start()
-    return ended

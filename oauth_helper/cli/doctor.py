@@ -22,7 +22,6 @@ from oauth_helper.api import open_service
 from oauth_helper.browsers.discovery import (
     PRODUCTS,
     InstalledBrowser,
-    default_product,
     find_browsers,
     tool_output,
     why_no_display,
@@ -315,7 +314,7 @@ async def _check_browser(invocation: Invocation) -> Finding:
     except NoBrowserError as error:
         text = _("{wanted}: {message}", wanted=wanted, message=error.message)
         return _failed("browser", NoBrowserError(text, hint=error.hint))
-    if plan.windows and (why := await asyncio.to_thread(why_no_display, invocation.environ, sys.platform)):
+    if plan.windows and (why := await asyncio.to_thread(why_no_display, invocation.environ)):
         return _failed("browser", NoBrowserError(_("{wanted}: {message}", wanted=wanted, message=why)))
     message = _("{wanted}: {why}", wanted=wanted, why=plan.why)
     if not plan.warning:
@@ -442,8 +441,7 @@ def _version(package: str) -> str:
 
 
 async def _about_browsers() -> list[str]:
-    browsers = find_browsers(os.environ, default=await default_product(os.environ))
-    found = await asyncio.gather(*(_about_browser(browser) for browser in browsers))
+    found = await asyncio.gather(*(_about_browser(browser) for browser in await find_browsers(os.environ)))
     return [f"place: {find_environment(os.environ).place}", "browsers: " + (", ".join(found) or "none found")]
 
 

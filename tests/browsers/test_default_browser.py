@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 from browsers.recording_machine import ADDRESS, DISPLAY, Machine, fifo, machine
 
-from oauth_helper.browsers.discovery import open_commands, why_no_browser
+from oauth_helper.browsers.discovery import first_browser, open_commands
 from oauth_helper.browsers.launch import open_default_browser
 from oauth_helper.credential_sources import CHAIN_VARIABLES
 from oauth_helper.errors import NoBrowserError
+from oauth_helper.i18n import Text
 
 __all__ = ["fifo", "machine"]
 
@@ -25,15 +26,20 @@ HANDLER = "url.dll,FileProtocolHandler"
 FIREFOX, EDGE = r"C:\Program Files\Mozilla Firefox\firefox.exe", r"C:\Edge\msedge.exe"
 
 
-def pretend(monkeypatch: pytest.MonkeyPatch, programs: tuple[str, ...], *, user: int = 1000) -> None:
+def pretend(
+    monkeypatch: pytest.MonkeyPatch, programs: tuple[str, ...], *, user: int = 1000, platform: str = "linux"
+) -> None:
     """Let only these programs exist, for this user."""
+    monkeypatch.setattr(sys, "platform", platform)
+    monkeypatch.setattr(os, "pathsep", ";" if platform == "win32" else ":")
     paths = {**{Path(program).name: program for program in programs}, **{program: program for program in programs}}
     monkeypatch.setattr(shutil, "which", lambda name, path: paths.get(name))
     monkeypatch.setattr(os, "geteuid", lambda: user)
 
 
-def commands(environ: dict[str, str], platform: str = "linux") -> list[list[str]]:
-    return [command.arguments("URL") for command in open_commands(environ, platform) if command.words]
+def commands(environ: dict[str, str]) -> list[list[str]]:
+    found = [command for command in open_commands(environ) if not isinstance(command, Text)]
+    return [[word.replace("%s", "URL") for word in command] for command in found]
 
 
 DESKTOP = ("/bin/firefox", "/bin/gio", "/bin/xdg-open", "/bin/sensible-browser", "/bin/www-browser")
@@ -65,8 +71,8 @@ def test_commands_by_machine_best_first(
     programs: tuple[str, ...],
     expected: list[list[str]],
 ) -> None:
-    pretend(monkeypatch, programs)
-    assert commands(environ, platform) == expected
+    pretend(monkeypatch, programs, platform=platform)
+    assert commands(environ) == expected
 
 
 def test_as_root_browsers_come_first_and_chromium_gets_its_switch(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,17 +88,17 @@ def test_as_root_browsers_come_first_and_chromium_gets_its_switch(monkeypatch: p
 
 @pytest.mark.parametrize(
     ("target", "expected", "reason"),
-    [("chromium", ["--no-sandbox", "URL"], None), ("w3m", None, "x-www-browser is a text-mode browser")],
+    [("chromium", ["--no-sandbox", "URL"], ""), ("w3m", None, "x-www-browser is a text-mode browser")],
 )
 def test_a_browser_behind_an_alternatives_link_is_recognized(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, target: str, expected: list[str] | None, reason: str | None
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, target: str, expected: list[str] | None, reason: str
 ) -> None:
     (tmp_path / target).touch(mode=0o755)
     (link := tmp_path / "x-www-browser").symlink_to(tmp_path / target)
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     environ = DISPLAY | {"PATH": str(tmp_path)}
     assert commands(environ)[:1] == ([[str(link), *expected]] if expected else [])
-    assert why_no_browser(environ, "linux") == reason
+    assert first_browser(environ)[1] == reason
 
 
 @pytest.mark.parametrize("name", ["lynx", "w3m", "links", "links2", "elinks", "www-browser", "browsh"])
@@ -115,8 +121,8 @@ def test_text_mode_browsers_are_skipped(monkeypatch: pytest.MonkeyPatch, name: s
             "BROWSER is set, but absent was not found; lynx is a text-mode browser",
         ),
         ({"BROWSER": "\x1b[2Jabsent"}, "linux", (), "BROWSER is set, but [2Jabsent was not found"),
-        (DISPLAY, "linux", DESKTOP, None),
-        ({"BROWSER": "absent:firefox"}, "linux", DESKTOP, None),
+        (DISPLAY, "linux", DESKTOP, ""),
+        ({"BROWSER": "absent:firefox"}, "linux", DESKTOP, ""),
     ],
 )
 def test_the_reason_why_no_browser_can_be_opened(
@@ -124,10 +130,10 @@ def test_the_reason_why_no_browser_can_be_opened(
     environ: dict[str, str],
     platform: str,
     programs: tuple[str, ...],
-    reason: str | None,
+    reason: str,
 ) -> None:
-    pretend(monkeypatch, programs)
-    assert why_no_browser(environ, platform) == reason
+    pretend(monkeypatch, programs, platform=platform)
+    assert first_browser(environ)[1] == reason
 
 
 async def test_the_address_is_one_unharmed_argument(machine: Machine) -> None:

@@ -22,7 +22,7 @@ LEAKS = [
         id="the code on standard output at the exchange",
     ),
     pytest.param(
-        Plant("browsers/launch.py", "_start", 'command.append(f"--last={command[-1]}")'),
+        Plant("browsers/launch.py", "_start", 'command.append(f"--last={address}")'),
         f"argv of .*: {KEY}",
         id="KEY in the arguments of the browser",
     ),
