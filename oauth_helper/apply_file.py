@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from enum import StrEnum
-from typing import Final, NamedTuple, TypeVar
+from typing import Final
 
 from msgspec import Struct
 
@@ -35,32 +35,22 @@ from oauth_helper.session import BrowserOptions, Session
 from oauth_helper.settings import DEFAULT_TIMEOUT
 from oauth_helper.values import toml_error_text
 
-Choice = TypeVar("Choice", bound=StrEnum)
-
 _HINT: Final = _("Fix the file; `oauth-helper apply --help` shows what an entry looks like.")
 
 
 class Method(StrEnum):
     """How to create an authorization; these are not words of the API."""
 
-    OAUTH = "oauth"
-    """In a browser."""
-    TOKEN = "token"  # noqa: S105 - the method's name
-    """With a personal access token of the Git host."""
-    PASSWORD = "password"  # noqa: S105 - the method's name
-    """With a user name and password of the Git host."""
+    OAUTH = "oauth"  # in a browser
+    TOKEN = "token"  # noqa: S105 - with a personal access token of the Git host
+    PASSWORD = "password"  # noqa: S105 - with a user name and password of the Git host
 
 
-class _Rules(NamedTuple):
-    repo_types: Collection[RepoType]
-    needs: tuple[str, ...] = ()
-    may_have: tuple[str, ...] = ()
-
-
-_RULES: Final[Mapping[Method, _Rules]] = {
-    Method.OAUTH: _Rules(tuple(RepoType), may_have=("tag",)),
-    Method.TOKEN: _Rules(TOKEN_TYPES, needs=("secret",), may_have=("host",)),
-    Method.PASSWORD: _Rules(PASSWORD_TYPES, needs=("user", "secret")),
+# The repository types of each method, and the keys that it needs and may have.
+_RULES: Final[Mapping[Method, tuple[Collection[RepoType], tuple[str, ...], tuple[str, ...]]]] = {
+    Method.OAUTH: (tuple(RepoType), (), ("tag",)),
+    Method.TOKEN: (TOKEN_TYPES, ("secret",), ("host",)),
+    Method.PASSWORD: (PASSWORD_TYPES, ("user", "secret"), ()),
 }
 _KEYS: Final = ("name", "repo_type", "method", "tag", "host", "user", "secret")
 
@@ -72,18 +62,11 @@ class Entry(Struct, frozen=True):
     repo_type: RepoType
     method: Method = Method.OAUTH
     tag: str | None = None
-    """Site tag, of an OAuth entry."""
     host: str | None = None
     """The Git server's address, of a token entry; None: the repository type's official one."""
     user: str | None = None
-    """Of a password entry."""
     secret: str | None = None
     """The environment variable that holds the token or the password."""
-
-    @property
-    def address(self) -> str | None:
-        """The Git server's address, as far as it is known."""
-        return self.host or (f"https://{self.repo_type.site}" if self.repo_type.site else None)
 
     def git_credential(self, environ: Mapping[str, str]) -> GitCredential:
         """Return the token, or user and password.
@@ -126,14 +109,13 @@ def parse_entries(text: str, *, origin: str) -> tuple[Entry, ...]:
         raise _unusable(origin, _("unknown key {next}", next=_shown_key(next(iter(document)))))
     if not isinstance(records, list) or not records:
         raise _unusable(origin, _("it has no [[authorization]]"))
-    entries = tuple(
-        _entry(record, _("{origin}, entry {number}", origin=origin, number=number))
-        for number, record in enumerate(records, start=1)
-    )
-    names = [entry.name for entry in entries]
-    if twice := next((name for name in names if names.count(name) > 1), None):
-        raise _unusable(origin, _("it declares {twice} twice", twice=twice))
-    return entries
+    entries: dict[str, Entry] = {}
+    for number, record in enumerate(records, start=1):
+        entry = _entry(record, _("{origin}, entry {number}", origin=origin, number=number))
+        if entry.name in entries:
+            raise _unusable(origin, _("it declares {twice} twice", twice=entry.name))
+        entries[entry.name] = entry
+    return tuple(entries.values())
 
 
 def _unusable(where: str | Text, why: Text) -> UsageError:
@@ -145,21 +127,25 @@ def _shown_key(key: str) -> Text:
 
 
 def _entry(record: object, where: Text) -> Entry:
-    fields = _texts(record, where)
-    name = fields.get("name", "")
-    if not is_legal_name(name):
-        raise _unusable(where, what_is_wrong_in(name))
-    method = _one_of(Method, fields.get("method", Method.OAUTH), "method", where)
-    rules = _RULES[method]
-    if odd := sorted(fields.keys() - {"name", "repo_type", "method", *rules.needs, *rules.may_have}):
+    if not isinstance(record, dict):
+        raise _unusable(where, _("it is not a table"))
+    for key, value in record.items():
+        if not isinstance(value, str) or not value.isprintable():
+            raise _unusable(where, _("{key} is not a text on one line", key=_shown_key(key)))
+    fields: dict[str, str] = {"name": "", "method": Method.OAUTH, **record}
+    if not is_legal_name(fields["name"]):
+        raise _unusable(where, what_is_wrong_in(fields["name"]))
+    method = Method(_one_of(Method, fields["method"], "method", where))
+    repo_types, needs, may_have = _RULES[method]
+    if odd := sorted(fields.keys() - {"name", "repo_type", "method", *needs, *may_have}):
         key, meant = _shown_key(odd[0]), get_close_matches(odd[0], _KEYS, 1)
         what = _("an entry whose method is {method} has no key {key}", key=key, method=method)
         is_typo = meant and meant[0] != odd[0]
         raise _unusable(where, _('{what}; did you mean "{meant}"?', what=what, meant=meant[0]) if is_typo else what)
-    repo_type = _one_of(RepoType, fields.get("repo_type", "").lower(), "repo_type", where)
-    if repo_type not in rules.repo_types:
+    repo_type = RepoType(_one_of(RepoType, fields.get("repo_type", "").lower(), "repo_type", where))
+    if repo_type not in repo_types:
         raise _unusable(where, _("{repo_type} cannot be linked by {method}", repo_type=repo_type, method=method))
-    if missing := [key for key in rules.needs if not fields.get(key)]:
+    if missing := [key for key in needs if not fields.get(key)]:
         raise _unusable(
             where, _("{missing} missing, which the method {method} needs", missing=listed(missing), method=method)
         )
@@ -178,61 +164,41 @@ def _entry(record: object, where: Text) -> Entry:
             ),
             hint=_("Put the token or password of the Git host in a variable of its own."),
         )
-    return Entry(name, repo_type, method, *(fields.get(key) for key in ("tag", "host", "user", "secret")))
+    return Entry(fields["name"], repo_type, method, *(fields.get(key) for key in ("tag", "host", "user", "secret")))
 
 
-def _texts(record: object, where: Text) -> dict[str, str]:
-    if not isinstance(record, dict):
-        raise _unusable(where, _("it is not a table"))
-    for key, value in record.items():
-        if not isinstance(value, str) or not value.isprintable():
-            raise _unusable(where, _("{key} is not a text on one line", key=_shown_key(key)))
-    return record
-
-
-def _one_of(choices: type[Choice], value: str, key: str, where: Text) -> Choice:
-    try:
-        return choices(value)
-    except ValueError:
+def _one_of(choices: type[StrEnum], value: str, key: str, where: Text) -> str:
+    if value not in list(choices):
         known = ", ".join(choices)
+        why = _("{key} is missing or not one of {known}", key=key, known=known)
         if is_plain_word(value):
             why = _("{key} is {value!r}, and not one of {known}", key=key, value=value, known=known)
-        else:
-            why = _("{key} is missing or not one of {known}", key=key, known=known)
-        raise _unusable(where, why) from None
-
-
-class Verdict(StrEnum):
-    """What to do about an entry."""
-
-    KEEP = "keep"
-    CREATE = "create"
-    BLOCKED = "blocked"
-    """Another authorization has the name."""
+        raise _unusable(where, why)
+    return value
 
 
 class Step(Struct, frozen=True):
-    """An entry, and what to do about it."""
+    """An entry, and what exists under its name: what is kept, or the reason why it is blocked."""
 
     entry: Entry
-    verdict: Verdict
     existing: Authorization | None = None
-    """The authorization that is kept."""
-    why: Text = NO_TEXT
-    """Why it is blocked."""
+    why_blocked: Text = NO_TEXT
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether the authorization is to be created."""
+        return not self.existing and not self.why_blocked
 
 
-def plan_steps(entries: Iterable[Entry], listed: Sequence[Authorization]) -> tuple[Step, ...]:
+def plan_steps(entries: Iterable[Entry], existing: Sequence[Authorization]) -> list[Step]:
     """Compare the entries with what exists."""
-    return tuple(_step(entry, listed) for entry in entries)
-
-
-def _step(entry: Entry, listed: Sequence[Authorization]) -> Step:
-    try:
-        existing = find_existing(LinkRequest(entry.repo_type, entry.name), list(listed))
-    except NameTakenError as taken:
-        return Step(entry, Verdict.BLOCKED, why=taken.message)
-    return Step(entry, Verdict.KEEP, existing) if existing else Step(entry, Verdict.CREATE)
+    steps = []
+    for entry in entries:
+        try:
+            steps.append(Step(entry, find_existing(_request(entry), existing)))
+        except NameTakenError as taken:
+            steps.append(Step(entry, why_blocked=taken.message))
+    return steps
 
 
 def check_steps(steps: Collection[Step], environ: Mapping[str, str]) -> None:
@@ -243,8 +209,8 @@ def check_steps(steps: Collection[Step], environ: Mapping[str, str]) -> None:
         CredentialsError: A secret is not set.
         UsageError: A secret cannot be a token or password.
     """
-    if blocked := [step for step in steps if step.verdict is Verdict.BLOCKED]:
-        happened = blocked[0].why
+    if blocked := [step for step in steps if step.why_blocked]:
+        happened = blocked[0].why_blocked
         if len(blocked) > 1:
             happened += _(" (and {count} more)", count=len(blocked) - 1)
         name = as_argument(blocked[0].entry.name)
@@ -254,7 +220,7 @@ def check_steps(steps: Collection[Step], environ: Mapping[str, str]) -> None:
         )
     missing: list[int] = []
     for number, step in enumerate(steps, start=1):
-        if step.verdict is not Verdict.CREATE or not step.entry.secret:
+        if not step.is_missing or not step.entry.secret:
             continue
         try:
             step.entry.git_credential(environ)
@@ -282,7 +248,6 @@ class Applied(Struct, frozen=True):
 
     entry: Entry
     outcome: Outcome
-    """:class:`~oauth_helper.events.Linked` or :class:`~oauth_helper.events.Failed`."""
 
 
 async def apply(
@@ -375,7 +340,7 @@ async def apply_steps(
     for step in steps:
         if step.existing:
             done(Applied(step.entry, Linked(step.existing, kept=True)))
-    missing = [step.entry for step in steps if step.verdict is Verdict.CREATE]
+    missing = [step.entry for step in steps if step.is_missing]
     directly = iter([entry for entry in missing if entry.method is not Method.OAUTH])
     async with asyncio.TaskGroup() as workers:
         for _number in range(CONCURRENCY):
@@ -388,5 +353,5 @@ async def apply_steps(
         await finish(entry, link_in_browser(_request(entry, timeout), service, session, more_to_come=more_to_come))
 
 
-def _request(entry: Entry, timeout: float) -> LinkRequest:
+def _request(entry: Entry, timeout: float = DEFAULT_TIMEOUT) -> LinkRequest:
     return LinkRequest(entry.repo_type, entry.name, entry.tag, timeout=timeout)

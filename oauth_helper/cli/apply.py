@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import click
 
@@ -14,7 +13,6 @@ from oauth_helper.apply_file import (
     Entry,
     Method,
     Step,
-    Verdict,
     apply_steps,
     check_steps,
     list_existing,
@@ -29,15 +27,13 @@ from oauth_helper.cli.output import print_columns, print_json
 from oauth_helper.cli.secrets_input import read_file_or_stdin
 from oauth_helper.environment import cannot_authorize
 from oauth_helper.errors import NameTakenError, StoppedError, UsageError
-from oauth_helper.events import Failed, Linked, warning_once
+from oauth_helper.events import Failed, Linked, Outcome, warning_once
 from oauth_helper.i18n import Text, _
 from oauth_helper.journal import Journal
 from oauth_helper.secret import is_plain_path
 from oauth_helper.servicestage.client import ServiceStageClient
 from oauth_helper.session import Session
 from oauth_helper.settings import UnreadableFileError, decoded
-
-_PLANS: Final = {Verdict.KEEP: _("keep"), Verdict.CREATE: _("create"), Verdict.BLOCKED: _("blocked")}
 
 
 @command(
@@ -61,7 +57,7 @@ def apply_command(file: Path, *, dry_run: bool, **options: Any) -> None:
     """Run ``oauth-helper apply``."""
     invocation = Invocation(options)
     text, origin = _read(file, quiet=invocation.quiet)
-    work = _Apply(parse_entries(text, origin=origin), invocation, dry_run)
+    work = _Apply(parse_entries(text, origin=origin), invocation, is_dry_run=dry_run)
     try:
         invocation.run_with_service(work.run)
     except StoppedError as stopped:
@@ -93,32 +89,40 @@ def _read(file: Path, *, quiet: bool) -> tuple[str, str]:
         ) from None
 
 
-@dataclass(slots=True)
 class _Apply:
-    entries: Sequence[Entry]
-    invocation: Invocation
-    is_dry_run: bool
-    steps: Sequence[Step] = ()
-    results: dict[str, Applied] = field(default_factory=dict)
+    def __init__(self, entries: Sequence[Entry], invocation: Invocation, *, is_dry_run: bool) -> None:
+        self._entries, self._invocation, self._is_dry_run = entries, invocation, is_dry_run
+        self._steps: Sequence[Step] = ()
+        self._outcomes: dict[str, Outcome] = {}
 
     async def run(self, service: ServiceStageClient) -> None:
-        reporter, settings, environ = self.invocation.reporter, self.invocation.settings, self.invocation.environ
+        invocation, reporter, environ = self._invocation, self._invocation.reporter, self._invocation.environ
         existing = await list_existing(service, reporter.tell)
-        self.steps = plan_steps(self.entries, existing or [])
-        if self.is_dry_run:
+        self._steps = plan_steps(self._entries, existing or [])
+        if self._is_dry_run:
             return
         self._check()
-        self._print_plan()
-        output = {"as_json": self.invocation.as_json}
-        chosen = browser_options(output, settings, reporter, environ=without_secrets(environ, self.entries))
-        tell = warning_once(reporter.tell)
-        session = Session(chosen, tell, journal=Journal.of_the_user(), is_shared=True)
+        missing = [step.entry for step in self._steps if step.is_missing]
+        counts = {"existing": len(self._steps) - len(missing), "all": len(self._steps)}
+        text = _("{existing} of {all} exist.", **counts)
+        if missing:
+            text = _("{existing} of {all} exist; creating {missing}.", **counts, missing=len(missing))
+        reporter.print(text)
+        if names := self._names_for_browser():
+            reporter.print(_("In the browser, one after the other: {names}.", names=names))
+        chosen = browser_options(
+            {"as_json": invocation.as_json},
+            invocation.settings,
+            reporter,
+            environ=without_secrets(environ, self._entries),
+        )
+        session = Session(chosen, warning_once(reporter.tell), journal=Journal.of_the_user(), is_shared=True)
         try:
             async with session:
                 await apply_steps(
-                    *(self.steps, service, session, self._take),
+                    *(self._steps, service, session, self._take),
                     environ=environ,
-                    timeout=settings.timeout.value,
+                    timeout=invocation.settings.timeout.value,
                     may_list=existing is not None,
                 )
         finally:
@@ -126,100 +130,89 @@ class _Apply:
 
     def _check(self) -> None:
         """Reject what cannot be done, as far as that is known before anything is."""
-        check_steps(self.steps, self.invocation.environ)
-        if self.invocation.is_unattended and (names := self._names_for_browser()):
+        check_steps(self._steps, self._invocation.environ)
+        if self._invocation.is_unattended and (names := self._names_for_browser()):
             raise cannot_authorize(
-                _("{names} must be authorized in one. Nothing was done", names=", ".join(names)),
+                _("{names} must be authorized in one. Nothing was done", names=names),
                 hint=_("Use method token or password for them, or first run it where there is a browser."),
             )
 
-    def _missing(self) -> list[Entry]:
-        return [step.entry for step in self.steps if step.verdict is Verdict.CREATE]
-
-    def _names_for_browser(self) -> list[str]:
-        return [entry.name for entry in self._missing() if entry.method is Method.OAUTH]
-
-    def _print_plan(self) -> None:
-        total, missing = len(self.steps), len(self._missing())
-        counts = {"existing": total - missing, "all": total}
-        text = _("{existing} of {all} exist.", **counts)
-        if missing:
-            text = _("{existing} of {all} exist; creating {missing}.", **counts, missing=missing)
-        self.invocation.reporter.print(text)
-        if names := self._names_for_browser():
-            self.invocation.reporter.print(_("In the browser, one after the other: {names}.", names=", ".join(names)))
+    def _names_for_browser(self) -> str:
+        return ", ".join(
+            step.entry.name for step in self._steps if step.is_missing and step.entry.method is Method.OAUTH
+        )
 
     def _take(self, result: Applied) -> None:
-        self.results[result.entry.name] = result
-        name, outcome, reporter = result.entry.name, result.outcome, self.invocation.reporter
+        name, outcome, reporter = result.entry.name, result.outcome, self._invocation.reporter
+        self._outcomes[name] = outcome
         if isinstance(outcome, Failed):
             reporter.warn(_('"{name}" was not linked: {message}.', name=name, message=outcome.error.message))
         elif not outcome.kept:
             reporter.print(_('Linked "{name}" ({progress}).', name=name, progress=self.progress_text()))
 
     def progress_text(self) -> Text:
-        existing = sum(isinstance(result.outcome, Linked) for result in self.results.values())
-        return _("{existing} of {all}", existing=existing, all=len(self.entries))
+        existing = sum(isinstance(outcome, Linked) for outcome in self._outcomes.values())
+        return _("{existing} of {all}", existing=existing, all=len(self._entries))
 
     def print_summary(self) -> None:
         """Print what became of each entry, or what would be done about it."""
-        if not self.steps:
+        if not self._steps:
             return
-        if self.invocation.as_json:
-            print_json([self._record(step) for step in self.steps])
+        if self._invocation.as_json:
+            print_json([self._record(step) for step in self._steps])
             return
-        head = [_("NAME"), _("GIT HOST"), _("METHOD"), _("PLAN") if self.is_dry_run else _("RESULT")]
+        head = [_("NAME"), _("GIT HOST"), _("METHOD"), _("PLAN") if self._is_dry_run else _("RESULT")]
+        if self._is_dry_run:
+            head += [_("SECRET"), _("SENT TO")]
         rows = []
-        for step in self.steps:
-            verdict = self._verdict(step)
-            if step.verdict is Verdict.BLOCKED:
-                verdict = _("{verdict}: {why}", verdict=verdict, why=step.why)
-            rows.append([step.entry.name, step.entry.repo_type.display_name, step.entry.method, verdict])
-            if self.is_dry_run:
+        for step in self._steps:
+            result = self._result(step)
+            if step.why_blocked:
+                result = _("{verdict}: {why}", verdict=result, why=step.why_blocked)
+            rows.append([step.entry.name, step.entry.repo_type.display_name, step.entry.method, result])
+            if self._is_dry_run:
                 secret, address = self._secret_of(step.entry)
                 rows[-1] += [secret or _("not set"), address or ""] if step.entry.secret else ["", ""]
-        if self.is_dry_run:
-            head += [_("SECRET"), _("SENT TO")]
         print_columns([head, *rows])
 
     def raise_first_failure(self) -> None:
-        for result in self.results.values():
-            if isinstance(result.outcome, Failed):
-                error, name = result.outcome.error, result.entry.name
+        for name, outcome in self._outcomes.items():
+            if isinstance(outcome, Failed):
+                error = outcome.error
                 error.message = _('"{name}" was not linked: {message}', name=name, message=error.message)
                 error.hint = error.what_to_do + _(" Existing authorizations are kept.")
                 raise error
-        if self.is_dry_run:
+        if self._is_dry_run:
             self._check()
 
-    def _verdict(self, step: Step) -> Text:
-        if self.is_dry_run:
-            return _PLANS[step.verdict]
-        result = self.results.get(step.entry.name)
-        if step.verdict is Verdict.BLOCKED or (result and isinstance(result.outcome, Failed)):
-            return _("failed")
-        if result is None:
-            return _("not reached")
-        return _("kept") if isinstance(result.outcome, Linked) and result.outcome.kept else _("created")
+    def _result(self, step: Step) -> Text:
+        """Return what became of an entry, or what would be done about it."""
+        if self._is_dry_run:
+            return _("blocked") if step.why_blocked else _("keep") if step.existing else _("create")
+        match self._outcomes.get(step.entry.name):
+            case Linked(kept=kept):
+                return _("kept") if kept else _("created")
+            case None if not step.why_blocked:
+                return _("not reached")
+            case _:
+                return _("failed")
 
     def _secret_of(self, entry: Entry) -> tuple[str | None, str | None]:
         """Return the variable if it is set (else its name may be the secret itself), and where its value is sent."""
-        secret = entry.secret if entry.secret and self.invocation.environ.get(entry.secret) else None
-        return secret, entry.address if entry.secret else None
+        if not entry.secret:
+            return None, None
+        site = entry.repo_type.site
+        address = entry.host or (f"https://{site}" if site else None)
+        return entry.secret if self._invocation.environ.get(entry.secret) else None, address
 
     def _record(self, step: Step) -> Mapping[str, object]:
-        entry, result = step.entry, self.results.get(step.entry.name)
+        entry, outcome = step.entry, self._outcomes.get(step.entry.name)
         record: dict[str, object] = {"name": entry.name, "repo_type": entry.repo_type, "method": entry.method}
-        record["plan" if self.is_dry_run else "result"] = self._verdict(step)
-        if self.is_dry_run:
+        record["plan" if self._is_dry_run else "result"] = self._result(step)
+        if self._is_dry_run:
             record["secret"], record["host"] = self._secret_of(entry)
-        match result.outcome if result else None:
-            case Linked(authorization):
-                record["authorization"] = authorization.to_json()
-            case Failed(error):
-                record["error"] = error.to_json()
-            case _ if step.verdict is Verdict.BLOCKED:
-                record["error"] = NameTakenError(step.why).to_json()
-            case _:
-                pass
+        if isinstance(outcome, Linked):
+            record["authorization"] = outcome.authorization.to_json()
+        elif outcome or step.why_blocked:
+            record["error"] = (outcome.error if outcome else NameTakenError(step.why_blocked)).to_json()
         return record

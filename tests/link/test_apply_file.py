@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oauth_helper.apply_file import Entry, Method, Verdict, check_steps, parse_entries, plan_steps
+from oauth_helper.apply_file import Entry, Method, check_steps, parse_entries, plan_steps
 from oauth_helper.errors import CredentialsError, NameTakenError, UsageError
 from oauth_helper.models import Authorization, RepoType
 
@@ -106,28 +106,28 @@ def existing(name: str, repo_type: str, status: int = 0) -> Authorization:
     return Authorization(name, repo_type, status=status)
 
 
-def test_what_exists_is_kept_what_is_missing_created_and_what_is_blocked_reported() -> None:
-    entries = parsed(WHOLE)
-    steps = plan_steps(entries, [existing("team-github", "github"), existing("team-gitlab", "gitee")])
-    assert [step.verdict for step in steps] == [Verdict.KEEP, Verdict.BLOCKED, Verdict.CREATE]
-    with pytest.raises(NameTakenError, match=r'team-gitlab" already exists, of type gitee\. Nothing was done'):
-        check_steps(steps, {"BITBUCKET_PASSWORD": "x", "GITLAB_TOKEN": "x"})
-
-
-def test_the_first_blocked_entry_is_named_and_the_others_are_counted() -> None:
-    in_the_way = [existing(name, "gitee") for name in ("team-github", "team-gitlab", "team-bitbucket")]
-    with pytest.raises(NameTakenError, match=r"team-github.* exists.* gitee \(and 2 more\)\. Nothing was done"):
-        check_steps(plan_steps(parsed(WHOLE), in_the_way), {})
+@pytest.mark.parametrize(
+    ("exists", "missing", "error"),
+    [
+        ([existing("team-github", "github"), existing("team-gitlab", "gitee")], 1, "of type gitee. Nothing was done"),
+        (
+            [existing(name, "gitee") for name in ("team-github", "team-gitlab", "team-bitbucket")],
+            0,
+            'team-github" already exists, of type gitee (and 2 more). Nothing was done',
+        ),
+        ([existing("team-github", "github", status=1)], 2, "does not work (status 1). Nothing was done"),
+        ([existing("team-gitlab", "gitlab")], 2, "secret of entry 3 is not an environment variable that is set"),
+    ],
+)
+def test_what_exists_is_kept_and_what_blocks_an_entry_is_reported(
+    exists: list[Authorization], missing: int, error: str
+) -> None:
+    steps = plan_steps(parsed(WHOLE), exists)
+    assert sum(step.is_missing for step in steps) == missing
+    with pytest.raises((NameTakenError, CredentialsError)) as refused:
+        check_steps(steps, {})
+    assert error in refused.value.message
 
 
 def test_a_missing_secret_is_reported_only_if_it_is_needed() -> None:
-    steps = plan_steps(parsed(WHOLE), [existing("team-gitlab", "gitlab")])
-    with pytest.raises(CredentialsError, match=r"secret of entry 3 is not an environment variable that is set"):
-        check_steps(steps, {})
-    check_steps(steps, {"BITBUCKET_PASSWORD": "x"})
-
-
-def test_an_authorization_that_does_not_work_blocks_its_entry() -> None:
-    steps = plan_steps(parsed(WHOLE), [existing("team-github", "github", status=1)])
-    assert steps[0].verdict is Verdict.BLOCKED
-    assert "does not work" in steps[0].why
+    check_steps(plan_steps(parsed(WHOLE), [existing("team-gitlab", "gitlab")]), {"BITBUCKET_PASSWORD": "x"})
