@@ -380,7 +380,7 @@ class Listener:
         try:
             self._receiver.judge_query(query, Way.DIRECT)
         except RedirectRejectedError as error:
-            return _show(self._pages_for(request).rejected(error), HTTPStatus.BAD_REQUEST)
+            return _show(self._pages_for(request).message("rejected", rejection=error), HTTPStatus.BAD_REQUEST)
         # The code should not stay in the browser's address bar.
         await self._wait_for_outcome(min(_REDIRECT_DELAY, self._timeout) if _is_browser(request) else self._timeout)
         return self._see_done()

@@ -1,4 +1,4 @@
-"""The listener's pages."""
+"""Render the pages of the listener and the sandbox: jinja2 templates in the language of the reader."""
 
 from __future__ import annotations
 
@@ -7,23 +7,30 @@ import hashlib
 import re
 from collections.abc import Mapping
 from functools import cache
-from typing import Final, NamedTuple
+from pkgutil import get_data
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from yarl import URL
 
 from oauth_helper.errors import AuthorizationDeniedError, OutcomeUnknownError, RedirectRejectedError
 from oauth_helper.events import AnyOutcome, Captured, Linked
-from oauth_helper.i18n import Language, Text, _
+from oauth_helper.i18n import Language, Text, _, catalog_of, translated
 from oauth_helper.listener.request_policy import Route
 from oauth_helper.models import RepoType
 from oauth_helper.secret import safe_text
-from oauth_helper.templates import render, source
 from oauth_helper.values import is_loopback, parse_address
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 _PACKAGE: Final = "oauth_helper.listener"
 _DEFAULT_CONSOLE: Final = URL("https://console.huaweicloud.com")
 _WORD: Final = re.compile(r"[^\W_]+")
+_SENTENCE_ENDS: Final = tuple(".!?…。！？")
+_MAX_PARAGRAPH: Final = 800
+"""Characters of a message or hint, which may quote a server."""
+_COMMAND: Final = re.compile("`([^`]+)`")
 
 
 class Page(NamedTuple):
@@ -50,58 +57,31 @@ class Pages:
         self._is_link = isinstance(subject, RepoType)
         self._host = subject.display_name if isinstance(subject, RepoType) else subject
         self._language = language
-        self._rejected: dict[str, Page] = {}
         try:
             self._console = parse_address(redirect_uri or "").origin()
         except ValueError:
             self._console = _DEFAULT_CONSOLE
 
-    def start(
-        self,
-        key: str,
-        *,
-        authorization_url: str,
-        private_start: str,
-        live: str,
-        rejection: RedirectRejectedError | None = None,
-    ) -> Page:
+    def start(self, key: str, *, rejection: RedirectRejectedError | None = None, **values: str) -> Page:
         """Return the page that sends the user to the Git host and takes the address where the browser ends.
 
-        Args:
-            key: The KEY of the page.
-            authorization_url: Where the user consents.
-            private_start: An address with another KEY, for a private window.
-            live: See the class.
-            rejection: Why the last address was rejected.
+        Besides KEY and why the last address was rejected, it needs ``authorization_url``, ``live`` (see the class) and
+        ``private_start``, an address with another KEY for a private window.
         """
-        return self._render(
-            "start.html",
-            ("start.js", "live.js"),
-            live=live,
-            authorization_url=authorization_url,
-            form_action=f"{Route.REDIRECT}?k={key}",
-            private_start=private_start,
-            rejection=rejection,
-        )
+        scripts, form_action = ("start.js", "live.js"), f"{Route.REDIRECT}?k={key}"
+        return self._render("start.html", scripts, form_action=form_action, rejection=rejection, **values)
 
     def message(self, message: str, /, *, live: str = "", **values: object) -> Page:
         """Return a page of ``messages.html``."""
         values = {"more_to_come": False, "was_pasted": False, **values}
         return self._render("messages.html", ("live.js",) if live else (), message=message, live=live, **values)
 
-    def rejected(self, rejection: RedirectRejectedError) -> Page:
-        """Return the page for a direct request that is not the expected redirect."""
-        if rejection.message not in self._rejected:  # An attacker who guesses causes thousands of them.
-            self._rejected[rejection.message] = self.message("rejected", rejection=rejection)
-        return self._rejected[rejection.message]
-
     def outcome(
         self, outcome: AnyOutcome | None, *, live: str = "", was_pasted: bool = False, more_to_come: bool = False
     ) -> Page:
-        """Return the final page, or a page that waits for the outcome if it is None.
+        """Return the final page, or one that waits for the outcome; with ``more_to_come``, it goes on to the next link.
 
-        ``was_pasted``: a tab at the console is open too. With ``more_to_come``, the page goes on to the next link by
-        itself.
+        ``was_pasted``: a tab at the console is open too.
         """
         if outcome is None:
             return self.message("waiting", live=live)
@@ -122,22 +102,24 @@ class Pages:
                 facts=_facts({_("Account"): user, _("Git host"): self._host, _("Authorization"): name}),
             )
         error = outcome.error
-        is_denial = isinstance(error, AuthorizationDeniedError)
-        description = safe_text(error.description) if isinstance(error, AuthorizationDeniedError) else ""
+        description = ""
+        word = "unknown" if isinstance(error, OutcomeUnknownError) else "failed"
+        if isinstance(error, AuthorizationDeniedError):
+            word, description = "denied", safe_text(error.description)
         answer = _("{host} says", host=self._host)
         return self.message(
             "failed",
             live=live,
             more_to_come=more_to_come,
             was_pasted=was_pasted,
-            outcome="unknown" if isinstance(error, OutcomeUnknownError) else "denied" if is_denial else "failed",
+            outcome=word,
             is_users_choice=isinstance(error, AuthorizationDeniedError) and error.error == "access_denied",
             error=error,
             facts=_facts({answer: description, _("Error code"): error.code, _("Request ID"): error.request_id}),
         )
 
     def _render(self, template: str, scripts: tuple[str, ...], /, **values: object) -> Page:
-        style, code = source(_PACKAGE, "style.css"), tuple(source(_PACKAGE, name) for name in scripts)
+        style, code = _source(_PACKAGE, "style.css"), tuple(_source(_PACKAGE, name) for name in scripts)
         html = render(
             _PACKAGE,
             template,
@@ -156,17 +138,11 @@ class Pages:
 @cache
 def _content_security_policy(style: str, scripts: tuple[str, ...]) -> str:
     """Return a policy that allows these inline texts by their hashes (CSP level 3 section 2.3.1)."""
-    directives = {
-        "default-src": "'none'",
-        "style-src": _hash(style),
-        "script-src": " ".join(map(_hash, scripts)) or "'none'",
-        "connect-src": "'self'" if scripts else "'none'",
-        "img-src": "data:",
-        "form-action": "'self'",
-        "base-uri": "'none'",
-        "frame-ancestors": "'none'",
-    }
-    return "; ".join(f"{directive} {source}" for directive, source in directives.items())
+    hashes, origins = (" ".join(map(_hash, scripts)), "'self'") if scripts else ("'none'", "'none'")
+    return (
+        f"default-src 'none'; style-src {_hash(style)}; script-src {hashes}; connect-src {origins}; img-src data:; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    )
 
 
 def _hash(text: str) -> str:
@@ -181,3 +157,48 @@ def _initials(name: str) -> str:
     """Return one or two letters for an account, as avatars show them."""
     words = _WORD.findall(name)
     return "".join(word[0] for word in (words[:1] + words[-1:] if len(words) > 1 else words)).upper()[:2] or "?"
+
+
+def render(package: str, template: str, language: Language, /, **values: object) -> str:
+    """Render a template of ``package``. Texts are translated, and escaped unless they are HTML."""
+    return _environment(package, language).get_template(template).render(language=language, **values).strip()
+
+
+@cache
+def _source(package: str, name: str) -> str:
+    data = get_data(package, f"templates/{name}")  # Works in a zip archive too.
+    if data is None:  # pragma: no cover - the loaders of Python return the data of files
+        raise FileNotFoundError(name)
+    return data.decode().strip()
+
+
+@cache
+def _environment(package: str, language: Language) -> Environment:
+    from jinja2 import Environment, FunctionLoader, StrictUndefined  # noqa: PLC0415 - 25 ms that few links need
+
+    catalog = catalog_of(language)
+
+    def translate(template: str, /, **values: object) -> Markup:
+        """Translate HTML of ours; the values are escaped."""
+        return Markup(catalog.gettext(template)).format(**values)  # noqa: S704 - the catalogs are ours
+
+    def paragraph(text: str) -> Markup:
+        """Return a sentence in which commands between backticks are marked as code."""
+        line = safe_text(str(translated(text, catalog)), limit=_MAX_PARAGRAPH)
+        if not line:
+            return Markup()
+        stop = "" if line.endswith(_SENTENCE_ENDS) else "。" if language is Language.CHINESE else "."
+        html = _COMMAND.sub(r"<code>\1</code>", str(escape(line)))
+        return Markup("<p>{}{}</p>").format(Markup(html), stop)  # noqa: S704 - it is escaped
+
+    environment = Environment(
+        autoescape=True,
+        finalize=lambda value: translated(value, catalog),
+        loader=FunctionLoader(lambda name: _source(package, name)),
+        lstrip_blocks=True,
+        trim_blocks=True,
+        undefined=StrictUndefined,
+    )
+    environment.globals["_"] = translate
+    environment.filters["paragraph"] = paragraph
+    return environment

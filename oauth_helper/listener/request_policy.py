@@ -36,6 +36,7 @@ _HTTP_PORT: Final = 80
 _PREFETCH_HEADERS: Final = ("Sec-Purpose", "Purpose", "X-Purpose", "X-Moz")
 """Headers that mark a prefetch, prerender or preview: the standard's, then older ones of Chromium, Safari and Firefox.
 A navigation by a person has none of them."""
+_NAVIGATION: Final = {"Sec-Fetch-Dest": "document", "Sec-Fetch-Mode": "navigate"}
 _OUR_SCRIPT: Final = {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "same-origin", "Sec-Fetch-Dest": "empty"}
 
 
@@ -87,7 +88,8 @@ class RequestPolicy:
         path, _, query = target.partition("?")
         route, host = self.route(path), headers.getall("Host", [])
         if host != [self._authority] and not (route is Route.DIRECT and host == [self._direct_authority]):
-            return Refusal(self._rejected_host(headers))
+            is_localhost = [each.casefold() for each in host] == [self._authority.replace("127.0.0.1", "localhost")]
+            return Refusal(RejectedRequest.LOCALHOST if is_localhost else RejectedRequest.FOREIGN_HOST)
         if route is None:
             return Refusal(RejectedRequest.UNKNOWN_PATH)
         if method != route.method:
@@ -98,18 +100,16 @@ class RequestPolicy:
             return Refusal(RejectedRequest.FOREIGN_ORIGIN)
         if any(name in headers for name in _PREFETCH_HEADERS):
             return Refusal(RejectedRequest.PREFETCH)
-        if not (_is_navigation(headers) or (route is Route.DONE and _is_sent_by_our_script(headers))):
+        # Whether a browser shows the answer in a tab (W3C Fetch Metadata sections 2.1, 2.2); other clients may send it.
+        is_navigation = all(_all_in(headers, name, {value}) for name, value in _NAVIGATION.items())
+        is_our_script = all(headers.getall(name, []) == [value] for name, value in _OUR_SCRIPT.items())
+        if not is_navigation and not (route is Route.DONE and is_our_script):
             return Refusal(RejectedRequest.SUB_RESOURCE)
         return None
 
     def route(self, path: str) -> Route | None:
         """Return what a path is for."""
         return self._routes.get(path)
-
-    def _rejected_host(self, headers: CIMultiDictProxy[str]) -> RejectedRequest:
-        localhost = self._authority.replace("127.0.0.1", "localhost")
-        is_localhost = [host.casefold() for host in headers.getall("Host", [])] == [localhost]
-        return RejectedRequest.LOCALHOST if is_localhost else RejectedRequest.FOREIGN_HOST
 
     def _has_key(self, route: Route, query: str) -> bool:
         if route is Route.DIRECT:
@@ -126,15 +126,6 @@ class RequestPolicy:
         if route in _SAME_ORIGIN_ONLY and not _all_in(headers, "Sec-Fetch-Site", {"same-origin", "none"}):
             return False
         return _all_in(headers, "Origin", origins)
-
-
-def _is_navigation(headers: CIMultiDictProxy[str]) -> bool:
-    """Whether a browser shows the answer in a tab (W3C Fetch Metadata sections 2.1, 2.2); other clients may send it."""
-    return _all_in(headers, "Sec-Fetch-Dest", {"document"}) and _all_in(headers, "Sec-Fetch-Mode", {"navigate"})
-
-
-def _is_sent_by_our_script(headers: CIMultiDictProxy[str]) -> bool:
-    return all(headers.getall(name, []) == [value] for name, value in _OUR_SCRIPT.items())
 
 
 def _all_in(headers: CIMultiDictProxy[str], name: str, allowed: Collection[str]) -> bool:

@@ -9,8 +9,8 @@ import os
 import socket
 import sys
 from asyncio.trsock import TransportSocket
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import ExitStack, suppress
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
@@ -94,66 +94,23 @@ def hold_ipv6(port: int) -> socket.socket | None:
     Browsers try ``[::1]`` first for ``localhost``, so a user who writes that name instead of 127.0.0.1 would send the
     redirect to whichever program listens there.
     """
-    try:
-        sock = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
-    except OSError:
-        return None
-    try:
+    with ExitStack() as on_error, suppress(OSError):
+        sock = on_error.enter_context(socket.socket(socket.AF_INET6, socket.SOCK_STREAM))
         sock.bind(("::1", port))
-    except OSError:
-        sock.close()
-        return None
-    return sock
+        on_error.pop_all()
+        return sock
+    return None
 
 
 _MAX_CONNECTIONS: Final = 256
-_MAX_ACCEPTED_AT_ONCE: Final = 16
 
 
-class _ConnectionLimiter:
-    """Limits the open connections: it closes the one that is idle for the longest time.
-
-    A connection whose request is being answered is never closed.
-    """
-
-    def __init__(self) -> None:
-        # At most a quarter of the files that this process may open are connections. macOS allows only 256.
-        self._max = min(_open_files_limit() // 4, _MAX_CONNECTIONS)
-        # A new connection is read within eight turns of the event loop; none should be closed before.
-        self.accepted_at_once: int = max(1, min(_MAX_ACCEPTED_AT_ONCE, self._max // 8))
-        self._idle: dict[RequestHandler, None] = {}
-        self._busy: set[RequestHandler] = set()
-
-    def add(self, connection: RequestHandler) -> None:
-        self._idle[connection] = None
-        if len(self._idle) + len(self._busy) > self._max:
-            longest_idle = next(iter(self._idle))
-            del self._idle[longest_idle]
-            if longest_idle.transport:  # pragma: no branch - aiohttp removes it while it closes a connection
-                longest_idle.transport.abort()
-
-    def remove(self, connection: RequestHandler) -> None:
-        self._idle.pop(connection, None)
-        self._busy.discard(connection)
-
-    @contextmanager
-    def busy(self, connection: RequestHandler) -> Iterator[None]:
-        """Keep the connection open while the context is open."""
-        self._idle.pop(connection, None)
-        self._busy.add(connection)
-        try:
-            yield
-        finally:
-            if connection in self._busy:  # The client may have closed it.
-                self._busy.remove(connection)
-                self._idle[connection] = None
-
-
-def _open_files_limit() -> int:
+def _connection_limit() -> int:
+    """Return a quarter of the files that this process may open, or less. macOS allows only 256."""
     if sys.platform == "win32":  # pragma: no cover - Windows has no such limit
-        return sys.maxsize
+        return _MAX_CONNECTIONS
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return sys.maxsize if limit == resource.RLIM_INFINITY else limit
+    return _MAX_CONNECTIONS if limit == resource.RLIM_INFINITY else min(limit // 4, _MAX_CONNECTIONS)
 
 
 Address = tuple[str, int]
@@ -169,19 +126,19 @@ async def is_peer_other_user(transport: asyncio.Transport | None) -> bool:
     """Whether another user of this machine is connected. A client that has left counts as another user."""
     if transport is None:
         return True
-    addresses = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
+    if sys.platform != "linux" or os.geteuid() == _ROOT:
+        return False
     # With thousands of connections, reading the tables takes milliseconds.
-    return _can_know_users() and await asyncio.to_thread(is_other_user, *addresses)
+    addresses = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
+    return await asyncio.to_thread(is_other_user, *addresses)
 
 
 def is_other_user(peer: Address, ours: Address) -> bool:
     """Whether the end ``peer`` of a connection within this machine belongs to a user other than us and root.
 
-    The answer is False if it cannot be known: on other systems, or if the tables do not even show our own end. It is
-    also False for root, who may open pages as another user. An end that its program has closed counts as another user.
+    The answer is False if the system's tables do not even show our own end. An end that its program has closed counts
+    as another user.
     """
-    if not _can_know_users():
-        return False
     tables = b""
     for path in _TABLES:
         with suppress(OSError):
@@ -192,22 +149,15 @@ def is_other_user(peer: Address, ours: Address) -> bool:
     return owner is None or owner[0] not in {_ROOT, os.geteuid()} or not owner[1]
 
 
-def _can_know_users() -> bool:
-    return sys.platform == "linux" and os.geteuid() != _ROOT
-
-
-def _find_socket(tables: bytes, near: Address, far: Address) -> tuple[int, int] | None:
+def _find_socket(tables: bytes, *ends: Address) -> tuple[int, int] | None:
     """Return user and inode of the socket with these addresses; the inode is 0 if no program holds the socket."""
+    words = [f"{int.from_bytes(socket.inet_aton(host), sys.byteorder):08X}:{port:04X}" for host, port in ends]
     for prefix in ("", _IPV4_MAPPED):
-        _, found, rest = tables.partition(f" {prefix}{_to_hex(near)} {prefix}{_to_hex(far)} ".encode())
+        _, found, rest = tables.partition(f" {prefix}{words[0]} {prefix}{words[1]} ".encode())
         if found:
             _state, _queues, _timer, _retransmits, user, _timeout, inode, *_ = rest.split(b"\n", 1)[0].split()
             return int(user), int(inode)
     return None
-
-
-def _to_hex(address: Address) -> str:
-    return f"{int.from_bytes(socket.inet_aton(address[0]), sys.byteorder):08X}:{address[1]:04X}"
 
 
 _log = logging.getLogger(__name__)
@@ -238,7 +188,10 @@ _HEADERS: Final[Mapping[str, str]] = {
 
 
 class Server(LowLevelServer):
-    """aiohttp's low-level server with a connection limit and our headers on every answer."""
+    """aiohttp's low-level server with our headers on every answer.
+
+    It limits the open connections: it closes the one that is idle for the longest time.
+    """
 
     def __init__(
         self,
@@ -250,17 +203,29 @@ class Server(LowLevelServer):
         self._accepting: asyncio.Server
         self._handler = handler
         self.on_rejected = on_rejected
-        self.limiter: _ConnectionLimiter = _ConnectionLimiter()
+        self._limit = _connection_limit()
+        self.idle: dict[RequestHandler, None] = {}
+        self.busy: set[RequestHandler] = set()
 
     def __call__(self) -> _Connection:
         """Return the protocol of a new connection."""
         return _Connection(self)
 
+    def add(self, connection: RequestHandler) -> None:
+        """Count a new connection."""
+        self.idle[connection] = None
+        if len(self.idle) + len(self.busy) > self._limit:
+            longest_idle = next(iter(self.idle))
+            del self.idle[longest_idle]
+            if longest_idle.transport:  # pragma: no branch - aiohttp removes it while it closes a connection
+                longest_idle.transport.abort()
+
     async def accept(self, sock: socket.socket) -> None:
         """Accept connections from now on; ``sock`` already listens."""
         loop = asyncio.get_running_loop()
-        # asyncio uses the backlog also as the number of connections that it accepts at once.
-        self._accepting = await loop.create_server(self, sock=sock, backlog=self.limiter.accepted_at_once)
+        # asyncio uses the backlog also as the number of connections that it accepts at once. A new connection is read
+        # within eight turns of the event loop; none should be closed before.
+        self._accepting = await loop.create_server(self, sock=sock, backlog=max(1, min(16, self._limit // 8)))
         sock.listen(_BACKLOG)
 
     async def close(self, seconds: float) -> None:
@@ -271,8 +236,15 @@ class Server(LowLevelServer):
         await self.shutdown(seconds)
 
     async def _handle(self, request: BaseRequest) -> StreamResponse:
-        with self.limiter.busy(request.protocol):
+        connection = request.protocol
+        self.idle.pop(connection, None)
+        self.busy.add(connection)
+        try:
             return await self._handler(request)
+        finally:
+            if connection in self.busy:  # The client may have closed it.
+                self.busy.remove(connection)
+                self.idle[connection] = None
 
     def _request(
         self,
@@ -301,10 +273,11 @@ class _Connection(RequestHandler):
         # Lets the port be used again as soon as this connection is closed (see `listen`).
         _set_reuse_address(transport.get_extra_info("socket"), True)
         super().connection_made(transport)
-        self._server.limiter.add(self)
+        self._server.add(self)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        self._server.limiter.remove(self)
+        self._server.idle.pop(self, None)
+        self._server.busy.discard(self)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:

@@ -12,9 +12,9 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from oauth_helper.i18n import Language, Text, _, language_of_browser
+from oauth_helper.listener.pages import render
 from oauth_helper.models import RepoType
 from oauth_helper.secret import Secret
-from oauth_helper.templates import render
 
 CALLBACK_PATH: Final = "/servicestage/oauth"
 LOGIN: Final = "octocat"

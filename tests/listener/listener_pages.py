@@ -55,7 +55,7 @@ def all_pages(language: Language) -> dict[str, Page]:
         "denied": failed(AuthorizationDeniedError("access_denied", "<script>alert(1)</script>")),
         "failed": failed(_REFUSED),
         "unknown": failed(_UNKNOWN),
-        "rejected": pages.rejected(_REJECTED),
+        "rejected": pages.message("rejected", rejection=_REJECTED),
         "already-opened": pages.message("already opened"),
         "other-user": pages.message("other user"),
         "lost": start("/lost-listener"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -106,29 +105,6 @@ async def test_the_form_works_without_scripts(browser: Browser) -> None:
             await plain.tab.wait_for(SHOWS_LINKED)
 
 
-async def test_pasting_something_without_text_says_so_and_sends_nothing(tab: Tab) -> None:
-    async with listening(RedirectReceiver()) as opened:
-        await tab.open(start(opened))
-        await paste(tab, " ")
-        assert "no text" in await tab.evaluate("document.querySelector('#progress').innerText")
-        assert opened.receiver.untouched
-
-
-async def test_the_clipboard_is_offered_where_the_browser_has_one(tab: Tab) -> None:
-    async with listening(RedirectReceiver()) as opened:
-        await tab.open(start(opened))
-        shown = await tab.evaluate("!document.querySelector('#clipboard').hidden")
-        assert shown is await tab.evaluate("Boolean(navigator.clipboard?.readText)")
-
-
-async def test_a_direct_redirect_ends_at_the_final_page_without_the_code_in_the_address(tab: Tab) -> None:
-    async with listening(RedirectReceiver()) as opened:
-        await tab.open(f"{opened.listener.address}{DIRECT}?{OURS}")
-        await tab.wait_for(SHOWS_LINKED)
-        assert re.fullmatch(r"/done\?k=[\w-]+", await tab.evaluate("location.pathname + location.search"))
-        assert opened.receiver.taken == [Way.DIRECT]
-
-
 async def test_consent_happens_in_a_new_tab_that_learns_nothing_of_our_page(browser: Browser, tab: Tab) -> None:
     referers: list[str | None] = []
 
@@ -177,7 +153,6 @@ FITS = "document.documentElement.scrollWidth <= innerWidth"
 AT_THE_HEADING = "document.activeElement === document.querySelector('h1')"
 TOLD = "document.body.dataset.outcome"
 HAS_ASKED = "performance.getEntriesByName(new URL(document.body.dataset.live, location.href).href).length > 0"
-TAB_STOPS = ["#authorize", "#redirect", "button[type=submit]", "#clipboard", "aside a"]
 
 
 async def faults(browser: Browser, script: str, addresses: dict[str, str]) -> list[str]:
@@ -207,22 +182,6 @@ async def test_every_page_is_accessible_light_and_dark_and_fits_narrow_windows_a
         assert await asyncio.gather(*(faults(browser, script, addresses) for browser in browsers)) == [[], []]
 
 
-async def test_the_tab_key_follows_the_order_of_the_page(tab: Tab) -> None:
-    async with listening(RedirectReceiver()) as opened:
-        await tab.open(start(opened))
-        shown = f"{TAB_STOPS!r}.filter((stop) => !document.querySelector(stop).hidden)"
-        expected: list[str] = await tab.evaluate(shown)
-        reached = []
-        for _ in expected:
-            await tab.press_tab()
-            stop = f"{TAB_STOPS!r}.find((stop) => document.activeElement.matches(stop))"
-            reached.append(await tab.evaluate(stop))
-        assert reached == expected
-        # A Firefox without a window never has the focus, so there nothing is drawn.
-        outline = "document.hasFocus() ? getComputedStyle(document.activeElement).outlineStyle : 'solid'"
-        assert await tab.evaluate(outline) == "solid", "who uses the keyboard sees where it is"
-
-
 @pytest.mark.parametrize(("text", "outcome"), [(ADDRESS, "linked"), (f"https://console.example/?{DENIAL}", "denied")])
 async def test_the_start_page_shows_the_outcome_of_another_way(tab: Tab, text: str, outcome: str) -> None:
     async with listening(RedirectReceiver(), patience=0.1) as opened:
@@ -238,17 +197,6 @@ async def test_the_start_page_shows_the_outcome_of_another_way(tab: Tab, text: s
     assert await tab.evaluate("document.title") == heading
     assert await tab.evaluate("document.querySelector('#announcer').textContent") == heading
     assert await tab.evaluate("violations") == []
-
-
-async def test_a_waiting_page_shows_the_outcome_without_a_reload(tab: Tab) -> None:
-    async with listening(RedirectReceiver(ending=None), patience=0.1) as opened:
-        await tab.open(start(opened))
-        opened.receiver.judge(ADDRESS, Way.TERMINAL)
-        await tab.wait_for(f"{TOLD} === 'waiting'")
-        await tab.evaluate("window.isStill = true")
-        opened.receiver.end(LINKED)
-    await tab.wait_for(f"{TOLD} === 'linked'")
-    assert await tab.evaluate("isStill")
 
 
 async def test_a_page_shows_the_new_address_after_starting_over(tab: Tab) -> None:

@@ -14,7 +14,6 @@ from aiohttp import web
 from listener.raw_client import ADDRESS, DIRECT, LINKED, Forms, RedirectReceiver, ask
 from support.command_runner import use_temporary_folder
 
-from oauth_helper import templates
 from oauth_helper.browsers.discovery import Family, choose_here
 from oauth_helper.browsers.launch import driver_for, launched
 from oauth_helper.browsers.window import rejected
@@ -29,6 +28,7 @@ from oauth_helper.errors import (
 )
 from oauth_helper.events import Failed, Linked, Way
 from oauth_helper.i18n import Language, Preference, _
+from oauth_helper.listener import pages as listener_pages
 from oauth_helper.listener.handlers import Listener
 from oauth_helper.listener.pages import Pages
 from oauth_helper.models import Authorization, RepoType
@@ -74,10 +74,10 @@ async def test_a_page_is_in_the_language_of_the_user_or_of_the_browser(
 def shouted(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pages]:
     """The pages with a catalog that marks every message."""
     catalog = Shouting()
-    monkeypatch.setattr(templates, "catalog_of", lambda _language: catalog)
-    templates._environment.cache_clear()
+    monkeypatch.setattr(listener_pages, "catalog_of", lambda _language: catalog)
+    listener_pages._environment.cache_clear()
     yield Pages(RepoType.GITHUB, None, Language.CHINESE)
-    templates._environment.cache_clear()
+    listener_pages._environment.cache_clear()
 
 
 REJECTED = RedirectRejectedError("foreign-state", _("Not ours"), hint=_("Copy it."))
@@ -92,7 +92,7 @@ def test_every_word_of_a_page_is_a_message(shouted: Pages) -> None:
         shouted.message("onward", address="-"),
         shouted.message("already opened"),
         shouted.message("other user"),
-        shouted.rejected(REJECTED),
+        shouted.message("rejected", rejection=REJECTED),
         shouted.outcome(None, live="/"),
         shouted.outcome(Linked(record, kept=True), live="/", more_to_come=True),
         shouted.outcome(Failed(error)),
@@ -145,11 +145,8 @@ def test_after_a_paste_the_user_may_close_two_tabs() -> None:
     assert "close both tabs" in pages.outcome(LINKED, was_pasted=True).html
 
 
-def test_a_page_for_rejected_redirects_is_rendered_once_and_its_repr_tells_nothing() -> None:
-    pages = Pages(RepoType.GITHUB, None, Language.ENGLISH)
-    page = pages.rejected(REJECTED)
-    assert pages.rejected(REJECTED) is page
-    assert repr(page) == "Page()"
+def test_the_repr_of_a_page_tells_nothing() -> None:
+    assert repr(Pages(RepoType.GITHUB, None, Language.ENGLISH).message("already opened")) == "Page()"
 
 
 def test_the_page_of_a_held_request_has_a_language() -> None:

@@ -46,16 +46,6 @@ async def test_the_command_prints_json() -> None:
     assert (end.status, end.err) == (0, "")
 
 
-async def test_faults_are_injected_in_order() -> None:
-    faults = ("--fault", "list=403", "--fault", "list=429:4")
-    async with commands.running("sandbox", "--json", *faults, environ=commands.environ()) as process:
-        assert process.stdout
-        environ = commands.environ() | json.loads(await process.stdout.readline())
-        ends = [await commands.run("list", "--json", environ=environ) for _ in range(3)]
-    assert [end.status for end in ends] == [3, 7, 0]
-    assert [error_of(end.err)["code"] for end in ends[:2]] == ["IAM.0003", "APIGW.0308"]
-
-
 async def test_the_console_port_can_be_chosen() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
@@ -70,14 +60,6 @@ async def test_the_console_port_can_be_chosen() -> None:
             async with scripted(environ=environ) as script:
                 address = URL((await script.event("waiting"))["authorization_url"])
         assert URL(address.query["redirect_uri"]).origin() == URL(f"http://127.0.0.1:{port}")
-
-
-@pytest.mark.parametrize("fault", ["tea=429", "list=418", "list=429:often"])
-async def test_an_unknown_fault_is_a_usage_error(fault: str) -> None:
-    end = await commands.run("sandbox", "--json", "--fault", fault, environ=commands.environ())
-    assert (end.status, end.out) == (2, "")
-    assert error_of(end.err)["kind"] == "usage"
-    assert error_of(end.err)["hint"] == "See `oauth-helper sandbox --help`."
 
 
 async def test_the_help_lists_every_fault() -> None:
@@ -162,26 +144,6 @@ async def refused(*arguments: str) -> tuple[Ended, str]:
     return end, str(error_of(end.err)["message"])
 
 
-async def test_a_provider_that_does_not_run_is_an_error(tmp_path: Path) -> None:
-    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
-    host, port = server.sockets[0].getsockname()
-    server.close()
-    await server.wait_closed()
-    end, message = await refused(*options(f"http://{host}:{port}", secret_file(tmp_path, SECRET)))
-    assert end.status == 7
-    assert f"http://{host}:{port}/.well-known/openid-configuration" in message
-
-
-async def test_an_address_that_is_not_an_issuer_is_an_error(provider: OidcProvider, tmp_path: Path) -> None:
-    path = secret_file(tmp_path, SECRET)
-    end, message = await refused(*options(f"{provider.issuer}/nowhere", path))
-    assert (end.status, "/nowhere/.well-known/openid-configuration" in message) == (7, True)
-    end, message = await refused(*options(provider.issuer.replace("127.0.0.1", "localhost"), path))
-    assert (end.status, f"another issuer, {provider.issuer}" in message) == (7, True)
-    end, message = await refused(*options("http://git.example.com", path))
-    assert (end.status, "plain http" in message) == (3, True)
-
-
 @pytest.mark.parametrize("left_out", ["--git-host", "--client-id", "--client-secret-file"])
 async def test_the_three_options_go_together(tmp_path: Path, left_out: str) -> None:
     given = options("http://127.0.0.1:9", secret_file(tmp_path, SECRET))
@@ -203,12 +165,3 @@ async def test_a_secret_file_must_have_one_line(tmp_path: Path, text: str, reaso
     assert end.status == 2
     assert str(path) in message
     assert reason in message
-
-
-async def test_a_secret_file_must_be_readable_text(tmp_path: Path) -> None:
-    end, message = await refused(*options("http://127.0.0.1:9", tmp_path / "none"))
-    assert (end.status, "No such file" in message) == (2, True)
-    binary = secret_file(tmp_path, "")
-    binary.write_bytes(b"planted\xff")
-    end, message = await refused(*options("http://127.0.0.1:9", binary))
-    assert (end.status, "is no text" in message) == (2, True)

@@ -9,9 +9,7 @@ import pytest
 from sandbox.sandbox_user import NAME, OF_SERVICESTAGE, SandboxUser, sandbox_user
 from support.link_script import until
 
-from oauth_helper.credentials import AccessKey
 from oauth_helper.errors import (
-    CodeOrStateInvalidError,
     CredentialsError,
     NotPermittedError,
     OAuthHelperError,
@@ -22,7 +20,6 @@ from oauth_helper.errors import (
     UsageError,
 )
 from oauth_helper.sandbox.faults import Call, Fault, Kind
-from oauth_helper.secret import Secret
 
 ENDINGS: dict[Kind, tuple[type[OAuthHelperError], str | None]] = {
     Kind.DROP_BEFORE: (UnreachableError, None),
@@ -106,14 +103,6 @@ async def test_a_list_after_an_exchange_is_a_look() -> None:
         assert user.sandbox.calls == {"list": 2, "look": 2, "redirect-url": 2, "exchange": 1}
 
 
-async def test_a_fault_comes_before_authentication() -> None:
-    async with sandbox_user("list=429", key=AccessKey("AK", "SK")) as user:
-        with pytest.raises(UnusableAnswerError):
-            await user.names()
-        with pytest.raises(CredentialsError):
-            await user.names()
-
-
 async def test_after_a_gateway_timeout_the_exchange_is_still_handled() -> None:
     async with sandbox_user("exchange=504", duration=0.3) as user:
         await user.consent()
@@ -125,17 +114,6 @@ async def test_after_a_gateway_timeout_the_exchange_is_still_handled() -> None:
                 await user.names()
         assert await user.names() == [NAME]
         assert user.sandbox.exchanges[0].created
-
-
-async def test_a_refused_exchange_created_nothing() -> None:
-    async with sandbox_user() as user:
-        user.code = user.state = Secret("unknown")
-        with pytest.raises(CodeOrStateInvalidError):
-            await user.exchange()
-        (record,) = user.sandbox.exchanges
-        assert record.ended_at
-        assert record.arrived_at <= record.ended_at
-        assert not record.created
 
 
 @pytest.mark.parametrize(("status", "text"), [(404, "Not Found"), (502, "Bad Gateway"), (503, "Service Unavailable")])
@@ -222,16 +200,6 @@ async def test_after_a_refusal_the_same_port_is_open_again() -> None:
         await user.consent()
 
 
-async def test_a_refusal_closes_all_idle_connections() -> None:
-    async with sandbox_user("exchange=refuse") as user:
-        await asyncio.gather(*(user.names() for _ in range(3)))
-        await user.consent()
-        for _ in range(3):
-            with pytest.raises(UnreachableError) as caught:
-                await user.exchange()
-            assert not caught.value.sent
-
-
 async def test_a_stale_fault_closes_a_reused_connection() -> None:
     async with sandbox_user("exchange=stale") as user:
         await user.consent()
@@ -240,16 +208,6 @@ async def test_a_stale_fault_closes_a_reused_connection() -> None:
         assert caught.value.sent
         assert not user.sandbox.exchanges[0].created
         await user.exchange()
-
-
-async def test_a_stale_fault_waits_on_a_fresh_connection() -> None:
-    async with sandbox_user("list=stale", "list=403") as user:
-        await user.names()
-        assert user.sandbox.calls["list"] == 1
-        # The client asks a second time by itself, on a fresh connection: there the next fault has its turn.
-        with pytest.raises(NotPermittedError):
-            await user.names()
-        assert user.sandbox.calls["list"] == 3
 
 
 @pytest.mark.parametrize("fault", ["exchange=hang", "exchange=hang-after", "exchange=504", "look=refuse"])

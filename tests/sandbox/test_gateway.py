@@ -136,13 +136,6 @@ async def test_an_unknown_path_or_method_does_not_exist(client: Client, method: 
         assert (body["error_code"], body["request_id"]) == ("APIGW.0101", headers["X-Request-Id"])
 
 
-async def test_every_sandbox_has_its_own_secrets(client: Client) -> None:
-    async with Sandbox() as other:
-        for name, value in client.sandbox.environment().items():
-            assert other.environment()[name] != value
-        assert other.user.password != client.sandbox.user.password
-
-
 async def test_a_sandbox_closes_at_once_even_with_open_connections() -> None:
     async with Sandbox() as sandbox:
         addresses = (sandbox.endpoint, sandbox.iam_endpoint, sandbox.console.redirect_uri("github"))

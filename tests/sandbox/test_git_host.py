@@ -86,13 +86,6 @@ async def test_deny_sends_an_error_to_the_console(user: RawUser, repo_type: str)
     assert ("iss" in query) == (repo_type == "github")
 
 
-@pytest.mark.parametrize(("decision", "name"), [("authorize", "code"), ("deny", "error")])
-async def test_an_earlier_decision_is_carried_out_at_once(decision: str, name: str) -> None:
-    async with open_raw_user(decision=decision) as user:
-        response, _ = await user.get(await user.authorization_url())
-        assert name in query_of(response.headers["Location"])
-
-
 async def test_a_get_does_not_decide_and_an_unknown_decision_is_an_error(user: RawUser) -> None:
     url = await user.authorization_url()
     response, _ = await user.get(f"{url}&decision=authorize")
@@ -128,12 +121,6 @@ async def test_an_untrusted_request_gets_an_error_page(user: RawUser, repo_type:
     for response, _ in (await user.get(url), await user.post(url, AUTHORIZE)):
         assert response.status == 400
         assert "Location" not in response.headers
-
-
-async def test_a_wrong_path_or_a_repeated_parameter_gets_an_error_page(user: RawUser) -> None:
-    url = await user.authorization_url()
-    for wrong in (url.replace("/login/oauth/authorize", "/site/oauth2/authorize"), f"{url}&state=another"):
-        assert (await user.get(wrong))[0].status == 400
 
 
 @pytest.mark.parametrize(
@@ -183,8 +170,3 @@ async def test_the_sign_in_leads_to_the_console_only(user: RawUser, service: str
     response, _ = await user.post(f"{console}/authui/login.html", {"service": service})
     assert response.status == 400
     assert "Set-Cookie" not in response.headers
-
-
-async def test_the_console_counts_unknown_pages_too(user: RawUser) -> None:
-    response, _ = await user.get(origin(user.sandbox.console.redirect_uri("github")) + "/favicon.ico")
-    assert (response.status, user.sandbox.console.requests) == (404, 1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -15,10 +14,8 @@ from aiohttp import web
 
 from oauth_helper.errors import (
     CodeOrStateInvalidError,
-    NameTakenError,
     OAuthHelperError,
     SettingsError,
-    UnreachableError,
     UnusableAnswerError,
 )
 from oauth_helper.i18n import Text
@@ -171,15 +168,6 @@ async def test_the_token_request_follows_rfc_6749_and_the_account_comes_from_use
     assert bearer == "Bearer planted-token"
 
 
-async def test_a_provider_that_does_not_run_is_an_error() -> None:
-    async with Server() as server:
-        address = server.address
-    error = await failure(address)
-    assert isinstance(error, UnreachableError)
-    assert not error.sent
-    assert f"{address}/.well-known/openid-configuration" in error.message
-
-
 @pytest.mark.parametrize("path", ["/page", "/moved", "/closed", "/nowhere"])
 async def test_another_server_is_refused(provider: FakeProvider, path: str) -> None:
     error = await failure(provider.address + path)
@@ -273,17 +261,3 @@ async def assert_fails(provider: FakeProvider) -> None:
         assert (failed.value.status, failed.value.code) == (500, "SVCSTG.REPO.0500")
         assert len(user.warnings) == 1
         assert await user.service.list_authorizations() == []
-
-
-async def test_of_two_exchanges_for_one_name_one_succeeds(provider: FakeProvider) -> None:
-    both = asyncio.Barrier(2)
-
-    async def answer_both_together() -> web.Response:
-        await both.wait()
-        return web.json_response(TOKEN)
-
-    provider.token = answer_both_together
-    async with using(provider) as user:
-        ends = await asyncio.gather(user.create(), user.create(), return_exceptions=True)
-        assert {type(end) for end in ends} == {Authorization, NameTakenError}
-        assert [one.name for one in await user.service.list_authorizations()] == ["my-auth"]

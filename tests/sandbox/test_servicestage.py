@@ -68,11 +68,6 @@ async def test_an_exchange_returns_the_documented_record(user: RawUser, repo_typ
     assert record["avartar"].startswith(record["repo_host"])
 
 
-async def test_without_a_tag_the_list_has_null(user: RawUser) -> None:
-    await user.exchange({"name": NAME, **await user.granted()}, tag="")
-    assert (await user.ask("GET", "auths"))[1]["authorizations"][0]["tag"] is None
-
-
 @pytest.mark.parametrize("repo_type", ["devcloud", "GitHub", "svn"])
 async def test_a_type_without_oauth_is_not_implemented(user: RawUser, repo_type: str) -> None:
     assert_refused(await user.ask("GET", f"auths/{repo_type}/redirect"), "0401")
@@ -121,11 +116,6 @@ async def test_state_and_code_are_valid_once(user: RawUser) -> None:
     assert_refused(await user.exchange({"name": "third-auth", **third}), "0402")
 
 
-@pytest.mark.parametrize("invented", [{"state": "$2a$10$" + "x" * 53}, {"code": "0" * 20}])
-async def test_an_invented_code_or_state_is_refused(user: RawUser, invented: dict[str, str]) -> None:
-    assert_refused(await user.exchange({"name": NAME, **await user.granted(), **invented}), "0402")
-
-
 @pytest.mark.parametrize(("later", "status"), [(59.9, 200), (60, 400)])
 async def test_a_code_is_valid_for_its_lifetime(user: RawUser, clock: Clock, later: float, status: int) -> None:
     granted = await user.granted()
@@ -142,11 +132,6 @@ async def test_a_state_is_valid_for_its_type_and_tag_only(
 ) -> None:
     granted = await user.granted(**requested)
     assert_refused(await user.exchange({"name": NAME, **granted}, repo_type, **({"tag": tag} if tag else {})), "0402")
-
-
-async def test_a_code_is_valid_for_its_application_only(user: RawUser) -> None:
-    mixed = {**await user.granted("gitlab"), "code": (await user.granted("github"))["code"]}
-    assert_refused(await user.exchange({"name": NAME, **mixed}, "gitlab"), "0402")
 
 
 async def test_a_deleted_authorization_frees_its_name(user: RawUser) -> None:

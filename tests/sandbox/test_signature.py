@@ -56,10 +56,6 @@ def other(text: str, position: int) -> str:
     return text[:position] + ("b" if text[position] == "a" else "a") + text[position + 1 :]
 
 
-def test_all_vectors_are_there() -> None:
-    assert len(VECTORS) == 25
-
-
 @pytest.mark.parametrize("case", [pytest.param(signed(vector), id=vector["title"]) for vector in VECTORS])
 def test_a_vendors_signature_is_genuine_and_every_change_is_noticed(case: Signed) -> None:
     assert case.is_genuine
@@ -87,16 +83,6 @@ def test_spaces_a_final_slash_and_unsigned_headers_do_not_matter() -> None:
     assert FIRST.with_header("Content-Type", " application/json\t").is_genuine
     assert replace(FIRST, target=FIRST.target + "/").is_genuine
     assert replace(FIRST, headers=(*FIRST.headers, ("User-Agent", "anything"))).is_genuine
-
-
-def test_the_order_of_the_query_does_not_matter_but_its_values_do() -> None:
-    case = signed(next(vector for vector in VECTORS if vector["title"].startswith("query order")))
-    path, _, query = case.target.partition("?")
-    pairs = query.split("&")
-    for order in (reversed(pairs), sorted(pairs, key=str.lower)):
-        assert replace(case, target=f"{path}?{'&'.join(order)}").is_genuine
-    for changed in (query.replace("b=2", "b=1"), query.replace("&Z=", ""), query + "&b=2"):
-        assert not replace(case, target=f"{path}?{changed}").is_genuine
 
 
 @pytest.mark.parametrize(
