@@ -6,7 +6,7 @@ The one exception is a machine that hides the processes of other users (``hidepi
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,8 @@ from hypothesis import settings
 from support.command_runner import searched_commands
 from support.forked_command import end_servers
 from support.thoroughness import IS_THOROUGH
+
+from oauth_helper.sandbox import Sandbox
 
 _OURS = ("OAUTH_HELPER_", "HUAWEICLOUD_", "HW_")
 _ALSO_READ = ("BROWSER", "CI", "SSL_CERT_FILE", "DISPLAY", "WAYLAND_DISPLAY", "SSH_CONNECTION", "NO_COLOR")
@@ -87,6 +89,12 @@ def recorded_commands(clean_surroundings: Path, tmp_path: Path, monkeypatch: pyt
     """At the end of the test, search its secrets in all that its commands wrote."""
     with searched_commands(tmp_path / "recorded", monkeypatch):
         yield
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    async with Sandbox() as sandbox:
+        yield sandbox
 
 
 @pytest.fixture(scope="session", autouse=True)

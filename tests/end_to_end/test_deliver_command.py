@@ -1,17 +1,10 @@
 """``deliver``: by each way of handing it the address, to the right link, and to nobody else's."""
 
 import asyncio
-import os
-import subprocess
-import sys
-import tempfile
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from support.command_runner import commands, error_of, records
 from support.link_script import NAME, consent, delivered, scripted, secrets_of
-from support.other_users import NOBODY, needs_root
 from support.promised_json import read_error
 from support.screen import terminal
 
@@ -19,16 +12,10 @@ from oauth_helper.errors import AuthorizationDeniedError, RedirectRejectedError
 from oauth_helper.sandbox import Sandbox
 
 
-@pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox() as sandbox:
-        yield sandbox
-
-
 async def test_as_an_argument_it_is_taken_with_a_warning(sandbox: Sandbox) -> None:
     environ = commands.environ(sandbox)
     async with scripted(environ=environ) as script:
-        took = await commands.run_forked("deliver", await script.consent(), environ=environ)
+        took = await commands.run("deliver", await script.consent(), environ=environ)
         assert (await script.ended()).status == 0
     assert took.status == 0, took.err
     assert "warning: The address, code included, is now in your shell's history" in took.err
@@ -118,44 +105,3 @@ async def test_of_two_links_the_one_takes_it_whose_state_it_bears(sandbox: Sandb
             assert (await delivered(redirect, environ)).status == 0
             assert (await script.ended()).status == 0
     assert [one["name"] for one in await records(sandbox)] == ["second", "first"]
-
-
-DELIVER_AS_NOBODY = f"""
-import os, sys
-import oauth_helper.cli.manage, oauth_helper.journal, oauth_helper.api
-from oauth_helper.cli.app import run_program
-os.setgroups([])
-os.setgid({NOBODY})
-os.setuid({NOBODY})
-sys.exit(run_program(["deliver"]))
-"""
-
-
-@needs_root
-@pytest.mark.parametrize(
-    ("borrowed", "words"), [(True, "XDG_RUNTIME_DIR is the folder of another user"), (False, "No link of yours")]
-)
-async def test_another_user_reaches_no_link_of_ours(sandbox: Sandbox, borrowed: bool, words: str) -> None:
-    with tempfile.TemporaryDirectory() as ours, tempfile.TemporaryDirectory() as theirs:
-        os.chown(theirs, NOBODY, NOBODY)
-        environ = commands.environ(sandbox, XDG_RUNTIME_DIR=ours)
-        async with scripted(environ=environ) as script:
-            redirect = await script.consent()
-            [file] = Path(ours).rglob("*.lock")
-            assert file.stat().st_mode & 0o777 == 0o600
-            other = {"HOME": theirs, "XDG_RUNTIME_DIR": ours if borrowed else theirs}
-            refused = await asyncio.to_thread(
-                subprocess.run,
-                [sys.executable, "-c", DELIVER_AS_NOBODY],
-                input=redirect,
-                check=False,
-                capture_output=True,
-                text=True,
-                timeout=30,
-                env={name: value for name, value in environ.items() if not name.startswith("COVERAGE_")} | other,
-            )
-            assert refused.returncode == 9, refused.stderr
-            assert words in refused.stderr
-            assert (await delivered(redirect, environ)).status == 0
-            assert (await script.ended()).status == 0
-        assert script.names == ["checked", "waiting", "captured", "exchanging", "linked"]

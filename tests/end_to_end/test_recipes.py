@@ -7,11 +7,10 @@ import re
 import shutil
 import sys
 from asyncio.subprocess import DEVNULL, PIPE
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 from aiohttp import web
 from support.command_runner import Ended, commands, records
@@ -24,12 +23,6 @@ from oauth_helper.sandbox.faults import Fault
 ROOT = Path(__file__).parents[2]
 RECIPES = ROOT / "recipes"
 NAME = "my-team"
-
-
-@pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox() as sandbox:
-        yield sandbox
 
 
 def with_user(sandbox: Sandbox, **more: str) -> dict[str, str]:

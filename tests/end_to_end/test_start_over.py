@@ -2,11 +2,9 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import urljoin
 
-import pytest
 from aiohttp import ClientSession
 from support.command_runner import commands, error_of, records
 from support.link_script import LINK, bring, consent, entries, holding, scripted, secrets_of, spend
@@ -17,12 +15,6 @@ from oauth_helper.sandbox import Sandbox
 from oauth_helper.sandbox.faults import Fault
 
 REFUSED = "Press Enter to start over, Ctrl-C to cancel."
-
-
-@pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox() as sandbox:
-        yield sandbox
 
 
 async def authorization_url(screen: Screen) -> str:
@@ -86,20 +78,6 @@ async def test_control_c_at_the_question_leaves_nothing(sandbox: Sandbox) -> Non
     assert entries() == []
 
 
-async def test_control_c_in_the_second_wait_leaves_nothing(sandbox: Sandbox) -> None:
-    async with terminal(*LINK, "--no-browser", environ=commands.environ(sandbox)) as screen:
-        first = await consent(await authorization_url(screen))
-        await spend(sandbox, first)
-        screen.type(f"{first}\n")
-        await screen.until(REFUSED)
-        screen.type("\n")
-        await authorization_url(screen)
-        screen.type("\x03")
-        assert await screen.ended() == 130
-    assert "Cancelled. Nothing was created" in screen.shown
-    assert "resume" not in screen.shown
-
-
 async def test_without_a_terminal_it_is_refused(sandbox: Sandbox) -> None:
     async with scripted(environ=commands.environ(sandbox)) as script:
         redirect = await script.consent()
@@ -110,10 +88,3 @@ async def test_without_a_terminal_it_is_refused(sandbox: Sandbox) -> None:
     assert 'data-outcome="failed"' in page
     assert error_of(end.err)["code"] == script.events[-1]["error"]["code"] == "SVCSTG.REPO.0402"
     assert holding(*secrets_of(redirect)) == entries() == []
-
-
-async def test_an_expired_code_is_refused_too() -> None:
-    async with Sandbox(code_lifetime=-1) as sandbox:
-        end = await commands.run(*LINK, "--json", environ=commands.environ(sandbox))
-    assert end.status == 6
-    assert error_of(end.err)["kind"] == "code-or-state-invalid"

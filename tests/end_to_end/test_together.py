@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from support.command_runner import Ended, commands, error_of, records
-from support.link_script import LINK, NAME, PatientUser, bring, scripted, until
+from support.link_script import LINK, NAME, PatientUser, scripted, until
 from support.promised_json import read_authorization
 from support.screen import terminal
 
@@ -19,12 +19,6 @@ FOUR = 4
 JOINED = f'Another oauth-helper is linking "{NAME}". Waiting for it.'
 READS_A_PASTE = "\x1b[?2004h"
 OPENED = "Opened your browser"
-
-
-@pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox() as sandbox:
-        yield sandbox
 
 
 @pytest.fixture
@@ -92,38 +86,6 @@ async def test_when_the_user_says_no_to_the_first_all_have_heard_it(sandbox: San
             assert error_of(end.err)["kind"] == "denied"
     assert await records(sandbox) == []
     assert user.opened == 1
-
-
-async def test_where_nothing_can_be_locked_a_link_goes_on_alone_and_says_so(sandbox: Sandbox) -> None:
-    environ = commands.environ(sandbox)
-    assert (await commands.run(*LINK, environ=environ)).status == 0
-    [lock] = Path(environ["XDG_RUNTIME_DIR"]).rglob("*.lock")
-    lock.unlink()
-    lock.mkdir()
-    end = await commands.run(*LINK, "--if-exists", "replace", environ=environ)
-    assert end.status == 0, end.err
-    assert f"{lock} cannot be locked: Is a directory; other runs will not find this one." in end.err
-
-
-async def test_where_runs_cannot_meet_a_link_goes_on_alone_and_says_so(sandbox: Sandbox) -> None:
-    environ = commands.environ(sandbox)
-    place = Path(environ["XDG_RUNTIME_DIR"]) / "oauth-helper"
-    place.touch()
-    end = await commands.run(*LINK, environ=environ)
-    assert end.status == 0, end.err
-    assert f'"{place}" is not a folder; other runs will not find this one.' in end.err
-
-
-async def test_who_will_not_wait_any_longer_for_the_first_leaves_it_to_go_on(sandbox: Sandbox) -> None:
-    environ = commands.environ(sandbox)
-    async with scripted(environ=environ) as first:
-        redirect = await first.consent()
-        end = await commands.run(*LINK, "--timeout", "1", "--json", environ=environ)
-        assert (end.status, end.out) == (5, "")
-        assert "Another oauth-helper is still linking my-auth" in end.err
-        assert "`oauth-helper show my-auth` tells how it ended" in end.err
-        await bring(first.listener, redirect)
-        assert (await first.ended()).status == 0
 
 
 async def test_what_is_pasted_into_the_second_is_taken_by_the_first_and_ends_both(sandbox: Sandbox) -> None:

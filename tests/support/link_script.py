@@ -1,11 +1,13 @@
 """A script that drives a link by its events alone, the user it plays at the Git host, and what may be left behind."""
 
 import asyncio
+import json
 import os
 import shlex
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -16,6 +18,7 @@ from support.promised_json import read_event
 from yarl import URL
 
 from oauth_helper.sandbox import Sandbox
+from oauth_helper.sandbox.faults import Fault
 
 NAME = "my-auth"
 LINK = ("link", "github", "--name", NAME)
@@ -70,6 +73,10 @@ async def scripted(*arguments: str, environ: Mapping[str, str]) -> AsyncIterator
     """Start ``oauth-helper link`` for a script that opens the browser itself."""
     async with commands.running(*(arguments or LINK), "--events", "--no-browser", environ=environ) as process:
         yield Script(process)
+
+
+def misbehaving(*faults: str, decision: str | None = None) -> Sandbox:
+    return Sandbox(faults=map(Fault.parse, faults), decision=decision)
 
 
 class PatientUser:
@@ -169,6 +176,15 @@ async def until(condition: Callable[[], object]) -> None:
 def entries() -> list[Path]:
     """The journal's entries."""
     return sorted(Path(os.environ["HOME"]).rglob("pending-*.json"))
+
+
+def make_older(minutes: float) -> None:
+    """Make the one pending entry older than it is."""
+    [path] = entries()
+    record = json.loads(path.read_text())
+    for key in ("captured_at", "sent_at"):
+        record[key] = (datetime.fromisoformat(record[key]) - timedelta(minutes=minutes)).isoformat()
+    path.write_text(json.dumps(record))
 
 
 def holding(*secrets: str) -> list[Path]:
