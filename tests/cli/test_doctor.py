@@ -5,16 +5,14 @@ import os
 import re
 import resource
 import socket
-import sys
 import time
-from asyncio.subprocess import DEVNULL, PIPE, create_subprocess_exec
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from email.utils import formatdate
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
-import aiohttp
 import pytest
 from aiohttp import web
 from msgspec.structs import replace
@@ -25,20 +23,13 @@ from support.promised_json import read_error
 from support.screen import COLUMNS, terminal
 from support.secret_search import Search, Secret
 
-import oauth_helper
+from oauth_helper.cli import doctor
 from oauth_helper.cli.doctor import check_listener, redacted
 from oauth_helper.i18n import Text, _, ngettext
 from oauth_helper.journal import Journal
 from oauth_helper.sandbox import Sandbox
 
-FROM_A_CHECKOUT = """
-import sys
-folder, site = sys.argv[1:3]
-del sys.argv[1:3]
-sys.path[sys.path.index(site)] = folder
-from oauth_helper.cli import main
-sys.exit(main())
-"""
+NO_KEY = {"HUAWEICLOUD_SDK_AK": "", "HUAWEICLOUD_SDK_SK": ""}
 
 
 @pytest.fixture
@@ -47,45 +38,85 @@ async def sandbox() -> AsyncIterator[Sandbox]:
         yield sandbox
 
 
-@pytest.fixture
-def programs(tmp_path: Path) -> Path:
-    (folder := tmp_path / "bin").mkdir()
-    return folder
+def findings(end: Ended) -> dict[str, dict[str, str]]:
+    return {one["subject"]: one for one in json.loads(end.out)}
 
 
-def install(program: Path) -> None:
-    program.write_text("#!/bin/sh\nexit 1\n")
-    program.chmod(0o755)
+async def test_all_is_well(sandbox: Sandbox, tmp_path: Path) -> None:
+    sight = tmp_path / "sight"
+    environ = commands.environ(sandbox, SCRIPTED_SIGHT=str(sight), OAUTH_HELPER_TAG="intl")
+    end = await commands.run_forked("doctor", "--name", "my-auth", environ=environ)
+    assert end.status == 0, end.out
+    *lines, conclusion = end.out.splitlines()
+    assert conclusion == "Ready: run `oauth-helper link github`."
+    subjects = [line[6:18].strip() for line in lines]
+    assert subjects == [
+        *("place", "region", "endpoint", "project_id", "iam_endpoint", "tag", "defaults", "credentials"),
+        *("service", "clock", "name", "browser", "listener"),
+    ]
+    assert all(line.startswith("ok ") for line in lines)
+    assert "tag          intl (OAUTH_HELPER_TAG)" in end.out
+    assert f"endpoint     {sandbox.endpoint} (OAUTH_HELPER_ENDPOINT)" in end.out
+    assert "credentials  an access key (HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK)" in end.out
+    assert "name         my-auth is free" in end.out
+    assert sandbox.access_key.secret_key.reveal() not in end.out
+    assert not sight.exists()
 
 
-async def finding(subject: str, *options: str, environ: Mapping[str, str]) -> dict[str, str]:
-    end = await commands.run_forked("doctor", "--json", *options, environ=environ)
-    [found] = [one for one in json.loads(end.out) if one["subject"] == subject]
-    return dict(found)
-
-
-async def test_a_window_that_others_could_drive_is_had_where_it_is_demanded_and_noted(
-    sandbox: Sandbox, programs: Path
+@pytest.mark.parametrize(
+    ("changes", "options", "status", "subject", "verdict", "words"),
+    [
+        ({"HUAWEICLOUD_SDK_SK": "wrong"}, [], 3, "service", "fail", ""),
+        (NO_KEY, [], 3, "credentials", "fail", "No credentials were found"),
+        (NO_KEY, [], 3, "service", "note", "skipped"),
+        ({"OAUTH_HELPER_ENDPOINT": ""}, [], 3, "region", "fail", ""),
+        ({"OAUTH_HELPER_ENDPOINT": "http://127.0.0.1:9"}, [], 7, "service", "fail", ""),
+        ({"OAUTH_HELPER_TIMEOUT": "soon"}, [], 3, "settings", "fail", ""),
+        ({"OAUTH_HELPER_TIMEOUT": "soon"}, [], 3, "listener", "ok", ""),
+        ({"OAUTH_HELPER_PROJECT_ID": "cn-north-4"}, [], 3, "project_id", "fail", "is not a project ID"),
+        ({}, ["--name", "a b"], 2, "name", "fail", ""),
+        ({"BROWSER": ""}, ["--port", "TAKEN"], 9, "listener", "fail", ""),
+        ({"BROWSER": ""}, [], 0, "browser", "note", ""),
+        ({"BROWSER": ""}, ["--browser", "default"], 9, "browser", "fail", ""),
+        ({"BROWSER": ""}, ["--browser", "none"], 0, "browser", "ok", "addresses are printed"),
+        ({"BROWSER": ""}, ["--browser", "chromium"], 9, "browser", "fail", "No window can be opened"),
+        ({"BROWSER": "", "CI": "true"}, [], 9, "place", "fail", "CI is set"),
+        ({"SSH_TTY": "/dev/pts/1"}, [], 0, "place", "ok", "over SSH: a link opens no browser"),
+        ({"CODESPACES": "true"}, [], 0, "place", "ok", "a codespace"),
+    ],
+)
+async def test_each_check_has_the_status_that_a_link_would_have(
+    sandbox: Sandbox, changes: dict[str, str], options: list[str], status: int, subject: str, verdict: str, words: str
 ) -> None:
-    install(programs / "snap")
-    (programs / "chromium").symlink_to("snap")
-    environ = commands.environ(sandbox, BROWSER="", DISPLAY=":of-nobody", PATH=str(programs))
-    found = await finding("browser", "--browser", str(programs / "chromium"), environ=environ)
-    assert found["verdict"] == "note"
-    assert "a dedicated window in Chromium" in found["message"]
-    assert "other users of this machine" in found["hint"].lower()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        options = [str(taken.getsockname()[1]) if word == "TAKEN" else word for word in options]
+        end = await commands.run_forked("doctor", "--json", *options, environ=commands.environ(sandbox) | changes)
+    found = findings(end)[subject]
+    assert (end.status, found["verdict"]) == (status, verdict)
+    assert words in found["message"]
 
 
-async def test_where_only_an_opener_is_installed_the_default_browser_shows_the_page(
-    sandbox: Sandbox, programs: Path
+@pytest.mark.parametrize(
+    ("program", "options", "message", "hint"),
+    [
+        ("chromium", ["--browser", "{}/chromium"], "a dedicated window in Chromium", "ther users of this machine"),
+        ("xdg-open", [], "xdg-open opens the page; no dedicated window", "Chromium or Firefox would save the copy"),
+    ],
+)
+async def test_a_browser_with_a_drawback_is_noted(
+    sandbox: Sandbox, tmp_path: Path, program: str, options: list[str], message: str, hint: str
 ) -> None:
-    install(programs / "xdg-open")
-    found = await finding(
-        "browser", environ=commands.environ(sandbox, BROWSER="", DISPLAY=":of-nobody", PATH=str(programs))
-    )
+    (tmp_path / "snap").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "snap").chmod(0o755)
+    (tmp_path / program).symlink_to("snap")
+    environ = commands.environ(sandbox, BROWSER="", DISPLAY=":of-nobody", PATH=str(tmp_path))
+    options = [word.format(tmp_path) for word in options]
+    found = findings(await commands.run_forked("doctor", "--json", *options, environ=environ))["browser"]
     assert found["verdict"] == "note"
-    assert "xdg-open opens the page; no dedicated window" in found["message"]
-    assert "Chromium or Firefox would save the copy" in found["hint"]
+    assert message in found["message"]
+    assert hint in found["hint"]
 
 
 @contextmanager
@@ -114,102 +145,112 @@ async def test_a_listener_that_cannot_be_had_or_not_be_reached_is_told() -> None
     assert told[-1].startswith("ok: ")
 
 
-@pytest.mark.parametrize("has_clock", [True, False])
-async def test_a_server_that_does_not_tell_the_time_is_no_judge_of_the_clock(has_clock: bool) -> None:
-    listed = answering({"authorizations": [], "count": 0})
-
+@pytest.mark.parametrize(("ahead", "verdict"), [(300, "note"), (0, "ok"), (None, None)])
+async def test_the_clock_is_compared_with_the_server_that_tells_the_time(
+    ahead: float | None, verdict: str | None
+) -> None:
     def respond(request: Received) -> web.Response:
-        answer = listed(request)
-        answer.headers["Date"] = formatdate(usegmt=True) if has_clock else "soon"
+        answer = answering({"authorizations": [], "count": 0})(request)
+        answer.headers["Date"] = "soon" if ahead is None else formatdate(time.time() + ahead, usegmt=True)
         return answer
 
     async with FakeServiceStage(respond) as server:
-        environ = commands.environ(
-            OAUTH_HELPER_ENDPOINT=server.endpoint,
-            OAUTH_HELPER_PROJECT_ID=PROJECT,
-            OAUTH_HELPER_TOKEN=TOKEN.token.reveal(),
-        )
+        environ = commands.environ(OAUTH_HELPER_ENDPOINT=server.endpoint, OAUTH_HELPER_PROJECT_ID=PROJECT)
+        environ["OAUTH_HELPER_TOKEN"] = TOKEN.token.reveal()
         end = await commands.run_forked("doctor", "--json", environ=environ)
-    assert ("clock" in {one["subject"] for one in json.loads(end.out)}) is has_clock
+    clock = findings(end).get("clock", {})
+    assert (end.status, clock.get("verdict")) == (0, verdict)
+    assert ("behind the server's" in clock.get("message", "")) is (verdict == "note")
+
+
+async def test_a_taken_name_and_a_list_that_is_not_permitted_are_notes(sandbox: Sandbox) -> None:
+    environ = commands.environ(sandbox)
+    assert (await commands.run_forked("link", "gitee", "--name", "mine", environ=environ)).status == 0
+    end = await commands.run_forked("doctor", "gitee", "--json", "--name", "mine", environ=environ)
+    assert (end.status, findings(end)["name"]["message"]) == (0, "mine is already linked; a link keeps it")
+    other_type = await commands.run_forked("doctor", "github", "--json", "--name", "mine", environ=environ)
+    assert (other_type.status, findings(other_type)["name"]["verdict"]) == (6, "fail"), "as a link would end"
+    assert read_error(other_type.err.splitlines()[-1])["kind"] == "name-taken"
+    key = sandbox.access_key_without_list
+    environ |= {"HUAWEICLOUD_SDK_AK": key.access_key, "HUAWEICLOUD_SDK_SK": key.secret_key.reveal()}
+    end = await commands.run_forked("doctor", "--json", environ=environ)
+    assert (end.status, findings(end)["service"]["verdict"]) == (0, "note")
+
+
+async def test_the_kind_of_credentials_is_named(sandbox: Sandbox, clean_surroundings: Path) -> None:
+    environ = commands.environ(sandbox) | NO_KEY
+    end = await commands.run_forked("doctor", environ=environ | {"OAUTH_HELPER_TOKEN": sandbox.token.token.reveal()})
+    assert "credentials  an IAM token" in end.out
+    file = clean_surroundings / ".huaweicloud" / "credentials"
+    file.parent.mkdir()
+    file.write_text("[basic]\nak = a\nsk = s\nsecurity_token = t\n")
+    file.chmod(0o644)
+    end = await commands.run_forked("doctor", environ=environ)
+    assert "credentials  a temporary access key" in end.out
+    assert "other users can read" in end.out
+
+
+async def test_what_is_pending_is_noted_and_what_cannot_be_read_too(sandbox: Sandbox) -> None:
+    journal = Journal.of_the_user()
+    journal.write(replace(pending("cut-off"), captured_at=datetime.now(UTC)))
+    spoilt = replace(pending("spoilt"), captured_at=datetime.now(UTC))
+    journal.write(spoilt)
+    [path] = Path.home().rglob(f"pending-{spoilt.target.digest}-github.json")
+    path.write_text("{")
+    end = await commands.run_forked("doctor", environ=commands.environ(sandbox))
     assert end.status == 0
+    assert "unfinished: cut-off" in end.out
+    assert "`oauth-helper resume` finishes it." in end.out
+    assert str(path) in end.out
+    assert "planted-code" not in end.out + end.err
 
 
-async def from_a_checkout(*arguments: str, folder: Path, environ: Mapping[str, str]) -> Ended:
-    """Run the command with the package as it is, and its dependencies, but with nothing of it installed."""
-    site = Path(aiohttp.__file__).parents[1]
-    for installed in site.iterdir():
-        if "oauth_helper" not in installed.name and installed.suffix != ".pth":
-            (folder / installed.name).symlink_to(installed)
-    (folder / "oauth_helper").symlink_to(Path(oauth_helper.__file__).parent)
-    process = await create_subprocess_exec(
-        *(sys.executable, "-I", "-c", FROM_A_CHECKOUT, str(folder), str(site), *arguments),
-        stdin=DEVNULL,
-        stdout=PIPE,
-        stderr=PIPE,
-        env=dict(environ),
-    )
-    return await commands.ended(process)
-
-
-async def test_a_report_from_a_checkout_says_so(sandbox: Sandbox, tmp_path: Path) -> None:
-    (folder := tmp_path / "site").mkdir()
-    end = await from_a_checkout("doctor", "--report", folder=folder, environ=commands.environ(sandbox))
-    assert end.status == 0, end.err
-    first, _, packages, *_ = end.out.splitlines()
-    assert first == "oauth-helper of a checkout"
-    assert "aiohttp 3." in packages
-
-
-PLAIN = re.compile(r"\x1b\[[0-9;]*m")
+async def test_the_source_and_what_is_not_used_are_named_and_the_report_leaves_out_names(sandbox: Sandbox) -> None:
+    user = {"HW_USER_NAME": sandbox.user.name, "HW_USER_PASSWORD": sandbox.user.password.reveal()}
+    user |= {
+        "HW_DOMAIN_NAME": sandbox.user.domain_name,
+        "HW_USER_ID": "planted",
+        "OAUTH_HELPER_CREDENTIALS": "terraform",
+    }
+    environ = commands.environ(sandbox) | user
+    end = await commands.run_forked("doctor", environ=environ)
+    assert f"IAM user {sandbox.user.name} of {sandbox.user.domain_name}" in end.out
+    assert "an access key (HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK); HW_USER_ID (not supported)" in end.out
+    assert "valid until" in end.out
+    report = await commands.run_forked("doctor", "--report", environ=environ)
+    assert "IAM user *** of *** (HW_USER_NAME" in report.out
+    assert not any(name in report.out for name in (sandbox.user.name, sandbox.user.domain_name, "planted"))
+    verbose = await commands.run_forked("list", "-v", environ=environ)
+    assert f"Credentials: IAM user {sandbox.user.name}" in verbose.err
 
 
 HEAD = re.compile(r"(ok|note|fail) +[a-z_]+ +\S")
 
 
-async def lines_of(environ: dict[str, str], *options: str, columns: int = COLUMNS) -> tuple[int, list[str]]:
-    async with terminal("doctor", *options, environ=environ, columns=columns) as screen:
+async def lines_of(environ: dict[str, str], *options: str) -> tuple[int, list[str]]:
+    async with terminal("doctor", *options, environ=environ, columns=COLUMNS) as screen:
         status = await screen.ended()
-    return status, PLAIN.sub("", screen.shown).replace("\r", "").splitlines()
+    return status, re.sub(r"\x1b\[[0-9;]*m", "", screen.shown).replace("\r", "").splitlines()
 
 
 async def test_it_fits_one_screen_and_every_line_its_width(sandbox: Sandbox) -> None:
-    environ = commands.environ(sandbox, OAUTH_HELPER_REGION="cn-north-4")
-    for more in ({}, {"BROWSER": ""}, {"BROWSER": "", "SSH_CONNECTION": "203.0.113.5 40000 203.0.113.9 22"}):
-        status, lines = await lines_of(environ | more)
-        assert status == 0
-        assert len(lines) < 24
-        assert all(len(line) < COLUMNS for line in lines)
-        assert lines[-1] == "Ready: run `oauth-helper link github`."
-        for line in lines[:-1]:
-            assert HEAD.match(line) or line.startswith(" " * 19)
-            assert line[18] == " "
-            assert line[19] != " "
+    environ = commands.environ(sandbox, OAUTH_HELPER_REGION="cn-north-4", BROWSER="")
+    status, lines = await lines_of(environ | {"SSH_CONNECTION": "203.0.113.5 40000 203.0.113.9 22"})
+    assert (status, lines[-1]) == (0, "Ready: run `oauth-helper link github`.")
+    assert len(lines) < 24
+    assert all(len(line) < COLUMNS for line in lines)
+    for line in lines[:-1]:
+        assert HEAD.match(line) or line.startswith(" " * 19)
+        assert (line[18], line[19] != " ") == (" ", True)
 
 
-async def test_what_fails_says_how_to_mend_it_and_the_first_stands_first(sandbox: Sandbox) -> None:
+async def test_what_fails_is_followed_by_a_hint(sandbox: Sandbox) -> None:
     environ = commands.environ(sandbox, OAUTH_HELPER_ENDPOINT="", HUAWEICLOUD_SDK_AK="", BROWSER="")
     status, lines = await lines_of(environ, "--browser", "default")
-    assert status == 3
     failed = [number for number, line in enumerate(lines) if line.startswith("fail")]
     assert [lines[number].split()[1] for number in failed] == ["region", "credentials", "browser"]
-    for number in failed:
-        assert lines[number + 1].startswith(" " * 19), "with more behind it"
-    assert any("skipped" in line for line in lines)
-    assert lines[-1] == "Fix the first line marked fail first."
-
-
-async def test_the_place_is_told_with_what_follows(sandbox: Sandbox) -> None:
-    for more, words in (
-        ({"SSH_TTY": "/dev/pts/1"}, "place        over SSH: a link opens no browser"),
-        ({"CODESPACES": "true"}, "place        a codespace"),
-        ({"WSL_DISTRO_NAME": "Ubuntu"}, "place        WSL"),
-    ):
-        end = await commands.run_forked("doctor", environ=commands.environ(sandbox, **more))
-        assert end.status == 0
-        assert words in end.out
-    end = await commands.run_forked("doctor", environ=commands.environ(sandbox, CI="true", BROWSER=""))
-    assert end.status == 9
-    assert end.out.startswith("fail  place        CI is set, so no one can authorize in a browser")
+    assert all(lines[number + 1].startswith(" " * 19) for number in failed)
+    assert (status, lines[-1]) == (3, "Fix the first line marked fail first.")
 
 
 PLANTED = {
@@ -235,7 +276,7 @@ def assert_discreet(shown: str, *more: str) -> None:
     assert Search(Secret(value, value) for value in values).hits(shown) == []
 
 
-async def test_it_tells_what_it_takes_to_help(sandbox: Sandbox) -> None:
+async def test_the_report_names_versions_environment_and_findings(sandbox: Sandbox) -> None:
     environ = commands.environ(sandbox, OAUTH_HELPER_REGION="cn-north-4", TERM="xterm-256color", LC_ALL="zh_CN.UTF-8")
     status, shown = await report(environ | {"OAUTH_HELPER_IAM_ENDPOINT": "", "BROWSER": "", "CODESPACES": "true"})
     assert status == 0
@@ -246,7 +287,15 @@ async def test_it_tells_what_it_takes_to_help(sandbox: Sandbox) -> None:
         "an access key (HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK)",
     ):
         assert told in shown
-    assert all(len(line.split()) >= 2 for line in shown.splitlines() if line)
+
+
+def test_a_report_from_a_checkout_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def no_version(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(doctor, "version", no_version)
+    doctor.print_report([doctor.Finding("name", "ok", Text("x"))])
+    assert capsys.readouterr().out.startswith("oauth-helper of a checkout\n")
 
 
 async def test_nothing_private_is_in_it(sandbox: Sandbox, tmp_path: Path, clean_surroundings: Path) -> None:
@@ -292,10 +341,9 @@ async def test_an_error_is_told_without_what_it_is_about(sandbox: Sandbox, more:
         assert f"status {status}" in shown
 
 
-async def test_it_goes_with_people_not_with_scripts() -> None:
+async def test_a_report_is_for_people_not_for_scripts() -> None:
     end = await commands.run_forked("doctor", "--report", "--json", environ=commands.environ())
-    assert end.status == 2
-    assert json.loads(end.err.splitlines()[-1])["error"]["kind"] == "usage"
+    assert (end.status, json.loads(end.err.splitlines()[-1])["error"]["kind"]) == (2, "usage")
 
 
 @pytest.mark.parametrize(
@@ -327,176 +375,3 @@ async def test_it_goes_with_people_not_with_scripts() -> None:
 )
 def test_our_own_words_stay_and_what_is_put_into_them_does_not(words: str, shown: str) -> None:
     assert redacted(words) == shown
-
-
-def findings(end: Ended) -> dict[str, dict[str, str]]:
-    return {one["subject"]: one for one in json.loads(end.out)}
-
-
-async def test_all_is_well(sandbox: Sandbox, tmp_path: Path) -> None:
-    sight = tmp_path / "sight"
-    environ = commands.environ(sandbox, SCRIPTED_SIGHT=str(sight), OAUTH_HELPER_TAG="intl")
-    end = await commands.run_forked("doctor", "--name", "my-auth", environ=environ)
-    assert end.status == 0, end.out
-    *lines, conclusion = end.out.splitlines()
-    assert conclusion == "Ready: run `oauth-helper link github`."
-    subjects = [line[6:18].strip() for line in lines]
-    assert subjects == [
-        *("place", "region", "endpoint", "project_id", "iam_endpoint", "tag", "defaults", "credentials"),
-        *("service", "clock", "name", "browser", "listener"),
-    ]
-    assert all(line.startswith("ok ") for line in lines)
-    assert "tag          intl (OAUTH_HELPER_TAG)" in end.out
-    assert f"endpoint     {sandbox.endpoint} (OAUTH_HELPER_ENDPOINT)" in end.out
-    assert "credentials  an access key (HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK)" in end.out
-    assert "name         my-auth is free" in end.out
-    assert sandbox.access_key.secret_key.reveal() not in end.out
-    assert not sight.exists()
-
-
-async def test_what_is_wrong_is_told_with_the_status_a_link_would_end_with(sandbox: Sandbox) -> None:
-    wrong = await commands.run_forked("doctor", "--json", environ=commands.environ(sandbox, HUAWEICLOUD_SDK_SK="wrong"))
-    assert wrong.status == 3
-    assert findings(wrong)["service"]["verdict"] == "fail"
-    none = await commands.run_forked(
-        "doctor", "--json", environ=commands.environ(sandbox, HUAWEICLOUD_SDK_AK="", HUAWEICLOUD_SDK_SK="")
-    )
-    assert none.status == 3
-    assert findings(none)["credentials"]["verdict"] == "fail"
-    assert "skipped" in findings(none)["service"]["message"]
-    away = await commands.run_forked(
-        "doctor", "--json", environ=commands.environ(sandbox, OAUTH_HELPER_ENDPOINT="http://127.0.0.1:9")
-    )
-    assert away.status == 7
-    illegal = await commands.run_forked("doctor", "--json", "--name", "a b", environ=commands.environ(sandbox))
-    assert (illegal.status, findings(illegal)["name"]["verdict"]) == (2, "fail")
-
-
-async def test_a_setting_that_cannot_be_used_is_one_finding_among_others(sandbox: Sandbox) -> None:
-    unusable = await commands.run_forked(
-        "doctor", "--json", environ=commands.environ(sandbox, OAUTH_HELPER_TIMEOUT="soon")
-    )
-    assert unusable.status == 3
-    assert findings(unusable)["settings"]["verdict"] == "fail"
-    assert findings(unusable)["listener"]["verdict"] == "ok"
-    nowhere = await commands.run_forked("doctor", "--json", environ=commands.environ(sandbox, OAUTH_HELPER_ENDPOINT=""))
-    assert nowhere.status == 3
-    assert findings(nowhere)["region"]["verdict"] == "fail"
-    assert findings(nowhere)["service"]["verdict"] == "note"
-
-
-async def test_a_clock_that_is_off_is_noted_before_signatures_are_refused() -> None:
-    async with Sandbox(now=lambda: time.time() + 300) as ahead:
-        end = await commands.run_forked("doctor", "--json", environ=commands.environ(ahead))
-    assert end.status == 0
-    assert findings(end)["clock"]["verdict"] == "note"
-    assert "behind the server's" in findings(end)["clock"]["message"]
-
-
-async def test_this_machine_is_looked_at(sandbox: Sandbox) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = str(taken.getsockname()[1])
-        end = await commands.run_forked(
-            "doctor", "--json", "--port", port, environ=commands.environ(sandbox, BROWSER="")
-        )
-    assert end.status == 9
-    assert findings(end)["listener"]["verdict"] == "fail"
-    assert findings(end)["browser"]["verdict"] == "note"
-    demanded = await commands.run_forked(
-        "doctor", "--json", "--browser", "default", environ=commands.environ(sandbox, BROWSER="")
-    )
-    assert demanded.status == 9
-    assert findings(demanded)["browser"]["verdict"] == "fail"
-    unwanted = await commands.run_forked(
-        "doctor", "--json", "--browser", "none", environ=commands.environ(sandbox, BROWSER="")
-    )
-    assert unwanted.status == 0
-    assert "addresses are printed" in findings(unwanted)["browser"]["message"]
-    built = await commands.run_forked("doctor", "--json", environ=commands.environ(sandbox, BROWSER="", CI="true"))
-    assert built.status == 9, "as a link would end"
-    window = await commands.run_forked(
-        "doctor", "--json", "--browser", "chromium", environ=commands.environ(sandbox, BROWSER="")
-    )
-    assert window.status == 9
-    assert "No window can be opened" in findings(window)["browser"]["message"]
-
-
-async def test_a_taken_name_and_a_list_that_is_not_permitted_are_notes(sandbox: Sandbox) -> None:
-    environ = commands.environ(sandbox)
-    assert (await commands.run_forked("link", "gitee", "--name", "mine", environ=environ)).status == 0
-    end = await commands.run_forked("doctor", "gitee", "--json", "--name", "mine", environ=environ)
-    assert end.status == 0
-    assert findings(end)["name"]["message"] == "mine is already linked; a link keeps it"
-    other_type = await commands.run_forked("doctor", "github", "--json", "--name", "mine", environ=environ)
-    assert other_type.status == 6, "as a link would end"
-    assert findings(other_type)["name"]["verdict"] == "fail"
-    assert read_error(other_type.err.splitlines()[-1])["kind"] == "name-taken"
-    key = sandbox.access_key_without_list
-    unlisted = {"HUAWEICLOUD_SDK_AK": key.access_key, "HUAWEICLOUD_SDK_SK": key.secret_key.reveal()}
-    end = await commands.run_forked("doctor", "--json", environ=environ | unlisted)
-    assert end.status == 0
-    assert findings(end)["service"]["verdict"] == "note"
-
-
-@pytest.mark.parametrize(
-    ("environment", "kind"),
-    [
-        ("token", "an IAM token"),
-        ("user", "IAM user sandbox-user of sandbox-account"),
-        ("file", "a temporary access key"),
-    ],
-)
-async def test_the_kind_of_credentials_is_named(
-    sandbox: Sandbox, environment: str, kind: str, clean_surroundings: Path
-) -> None:
-    environ = commands.environ(sandbox, HUAWEICLOUD_SDK_AK="", HUAWEICLOUD_SDK_SK="")
-    if environment == "token":
-        environ["OAUTH_HELPER_TOKEN"] = sandbox.token.token.reveal()
-    elif environment == "user":
-        user = sandbox.user
-        environ |= {"HW_USER_NAME": user.name, "HW_USER_PASSWORD": user.password.reveal()}
-        environ |= {"HW_DOMAIN_NAME": user.domain_name}
-    else:
-        file = clean_surroundings / ".huaweicloud" / "credentials"
-        file.parent.mkdir()
-        file.write_text("[basic]\nak = a\nsk = s\nsecurity_token = t\n")
-        file.chmod(0o644)
-    end = await commands.run_forked("doctor", environ=environ)
-    assert f"credentials  {kind}" in end.out
-    assert ("other users can read" in end.out) is (environment == "file")
-
-
-async def test_what_is_pending_is_noted_and_what_cannot_be_read_too(sandbox: Sandbox) -> None:
-    journal = Journal.of_the_user()
-    journal.write(replace(pending("cut-off"), captured_at=datetime.now(UTC)))
-    spoilt = replace(pending("spoilt"), captured_at=datetime.now(UTC))
-    journal.write(spoilt)
-    [path] = Path.home().rglob(f"pending-{spoilt.target.digest}-github.json")
-    path.write_text("{")
-    end = await commands.run_forked("doctor", environ=commands.environ(sandbox))
-    assert end.status == 0
-    assert "unfinished: cut-off" in end.out
-    assert "`oauth-helper resume` finishes it." in end.out
-    assert str(path) in end.out
-    assert "planted-code" not in end.out + end.err
-
-
-async def test_the_source_and_what_is_not_used_are_named_and_the_report_leaves_out_names(sandbox: Sandbox) -> None:
-    user = {"HW_USER_NAME": sandbox.user.name, "HW_USER_PASSWORD": sandbox.user.password.reveal()}
-    user |= {
-        "HW_DOMAIN_NAME": sandbox.user.domain_name,
-        "HW_USER_ID": "planted",
-        "OAUTH_HELPER_CREDENTIALS": "terraform",
-    }
-    environ = commands.environ(sandbox) | user
-    end = await commands.run_forked("doctor", environ=environ)
-    assert f"IAM user {sandbox.user.name} of {sandbox.user.domain_name}" in end.out
-    assert "an access key (HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK); HW_USER_ID (not supported)" in end.out
-    assert "valid until" in end.out
-    report = await commands.run_forked("doctor", "--report", environ=environ)
-    assert "IAM user *** of *** (HW_USER_NAME" in report.out
-    assert not any(name in report.out for name in (sandbox.user.name, sandbox.user.domain_name, "planted"))
-    verbose = await commands.run_forked("list", "-v", environ=environ)
-    assert f"Credentials: IAM user {sandbox.user.name}" in verbose.err
