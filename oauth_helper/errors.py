@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import traceback
 from collections.abc import Iterator
 from typing import Any, Final
@@ -19,8 +17,7 @@ class OAuthHelperError(Exception):
     """The base class. An instance of it is a bug of oauth-helper."""
 
     exit_status: int = 1
-    kind: str = "fault"
-    """The name of the error for scripts. It does not change between releases."""
+    kind: str = "fault"  # the name of the error for scripts. It does not change between releases
     default_hint: str = "This is a fault in oauth-helper. Please report what -vv shows: no secret is in it."
 
     def __init__(
@@ -265,22 +262,6 @@ class StoppedError(OAuthHelperError):
     def __init__(self, message: Text, *, signal_number: int = 2, hint: Text | None = None) -> None:
         super().__init__(message, hint=hint)
         self.exit_status = 128 + signal_number
-
-
-_LOOPBACK_DOWN: Final = _("The loopback interface is missing or down. Bring it up: `ip link set lo up`.")
-_NO_MEMORY: Final = _("There is not enough memory. Close other programs, or raise the limit (`ulimit -v`).")
-_LIMIT_HINTS: Final = {
-    errno.EMFILE: _("This process has reached its limit of open files. Raise it: `ulimit -n 1024`."),
-    errno.ENFILE: _("This machine has reached its limit of open files. Close other programs."),
-    **dict.fromkeys((errno.ENOMEM, errno.ENOBUFS), _NO_MEMORY),
-    **dict.fromkeys((errno.EADDRNOTAVAIL, errno.ENETUNREACH, errno.ENODEV), _LOOPBACK_DOWN),
-}
-
-
-def cannot_listen(error: OSError) -> MachineError:
-    """Return the error for a socket that cannot listen on 127.0.0.1 on any port."""
-    why = os.strerror(error.errno or 0)  # asyncio and socket extend ``error.strerror``
-    return MachineError(_("Cannot listen on 127.0.0.1: {why}", why=why), hint=_LIMIT_HINTS.get(error.errno or 0))
 
 
 def safe_traceback(error: BaseException) -> str:

@@ -134,8 +134,7 @@ class Ignored(Struct, frozen=True):
     The first ten of a reason are reported one by one, further ones once a second.
     """
 
-    reason: str
-    """A :class:`RejectedRequest`, or the reason of a :class:`~oauth_helper.errors.RedirectRejectedError`."""
+    reason: str  # a :class:`RejectedRequest`, or the reason of a :class:`~oauth_helper.errors.RedirectRejectedError`
     count: int  # how often something was ignored for this reason so far
 
 
@@ -149,8 +148,7 @@ class Captured(Struct, frozen=True):
     """The redirect came. For a capture this is the end."""
 
     way: Way
-    redirect: Secret | None = None
-    """The complete address; of a capture only."""
+    redirect: Secret | None = None  # the complete address; of a capture only
 
 
 class Exchanging(Struct, frozen=True):

@@ -26,8 +26,7 @@ class Sentence(Struct, frozen=True):
 
     template: str
     values: Mapping[str, object]
-    plural: str = ""
-    """The message id for a ``count`` other than 1; empty if nothing is counted."""
+    plural: str = ""  # the message id for a ``count`` other than 1; empty if nothing is counted
     count: int = 1
 
     def translated(self, catalog: NullTranslations) -> str:
@@ -161,8 +160,7 @@ class Preference(Struct, frozen=True):
     """The language that a user reads."""
 
     language: Language
-    is_demanded: bool = False
-    """Whether the user chose it explicitly; otherwise a browser's Accept-Language comes first."""
+    is_demanded: bool = False  # Whether the user chose it explicitly; otherwise a browser's Accept-Language comes first
 
     def in_browser(self, accept_language: str) -> Language:
         """Return the language of a page for a browser that sends ``accept_language``."""

@@ -36,10 +36,8 @@ class RepoType(StrEnum):
     display_name: str
     git_credential: Literal["token", "password"]
     """What a link without a browser needs: a personal access token, or a user's password (API reference)."""
-    site: str
-    """The host of the official site; empty if it depends on the region."""
-    has_oauth: bool
-    """Whether the API reference documents a link in a browser. We allow it in any case."""
+    site: str  # the host of the official site; empty if it depends on the region
+    has_oauth: bool  # Whether the API reference documents a link in a browser. We allow it in any case
 
     def __new__(cls, value: str, *facts: Any) -> Self:
         """Return a member with these facts."""
@@ -124,8 +122,7 @@ class Authorization(Record, frozen=True):
     repo_user: str = ""
     avartar: str = ""
     token_type: str = ""  # oauth, personal or password
-    create_time: int = 0
-    """Milliseconds since the epoch. The unit is not documented; other ServiceStage times use it."""
+    create_time: int = 0  # Milliseconds since the epoch. The unit is not documented; other ServiceStage times use it
     update_time: int = 0
     status: int | None = None  # 0 normal, 1 expired, 2 unauthenticated
     tag: str | None = None

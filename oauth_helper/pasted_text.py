@@ -10,8 +10,7 @@ from urllib.parse import unquote_to_bytes
 
 from multidict import MultiDict
 
-MAXIMUM_LENGTH: Final = 65_536
-"""Characters of a pasted text; a longer one holds no address."""
+MAXIMUM_LENGTH: Final = 65_536  # characters of a pasted text; a longer one holds no address
 COMPARABLE: Final = 3
 """How many of the first interpretations cover the whole text, so that their results can be compared."""
 

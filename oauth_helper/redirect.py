@@ -29,10 +29,8 @@ __all__ = ["AuthorizationRequest", "AuthorizationResponse"]
 
 _ONCE_ONLY: Final = ("state", "code", "error", "repo_type", "iss")
 """The parameters that we use. If one is repeated, the whole redirect is invalid (RFC 6749 section 3.1)."""
-_GITHUB_ISSUER: Final = "https://github.com/login/oauth"
-"""The issuer in GitHub's metadata and responses (RFC 9207)."""
-_MAXIMUM_LENGTH: Final = 8192
-"""Characters of an authorization URL; browsers and servers refuse longer ones."""
+_GITHUB_ISSUER: Final = "https://github.com/login/oauth"  # the issuer in GitHub's metadata and responses (RFC 9207)
+_MAXIMUM_LENGTH: Final = 8192  # characters of an authorization URL; browsers and servers refuse longer ones
 _PRINTABLE: Final = "".join(chr(number) for number in range(0x21, 0x7F))
 _CUT_ESCAPE: Final = re.compile(r"%[0-9A-Fa-f]?\Z")
 _ENDS_A_LINK: Final = re.compile(r"[^A-Za-z0-9%&=+?#/:;@.,_~$-]|[^A-Za-z0-9]\Z")
@@ -48,6 +46,7 @@ _MESSAGES: Final = {
     "wrong-repo-type": _("That address is for another type of repository"),
     "wrong-issuer": _("That address names another issuer than the Git host that was asked (RFC 9207)"),
 }
+_SPECIFICITY: Final = {"no-redirect": 0, "foreign-state": 1}
 _AUTHORIZE_FIRST: Final = _("Sign in and authorize first, then copy the address where the browser ends.")
 _HINTS: Final = {
     "missing-code": _AUTHORIZE_FIRST,
@@ -91,10 +90,8 @@ class AuthorizationResponse(Struct, frozen=True):
     """A valid redirect (RFC 6749 section 4.1.2)."""
 
     code: Secret
-    state: Secret
-    """Empty if the request had none."""
-    parameters: Mapping[str, Secret] = {}
-    """All parameters, decoded, in their order."""
+    state: Secret  # empty if the request had none
+    parameters: Mapping[str, Secret] = {}  # all parameters, decoded, in their order
     redirect: Secret = Secret("")
     """The complete address to which the browser was sent; empty if the redirect URI is not known."""
 
@@ -102,16 +99,11 @@ class AuthorizationResponse(Struct, frozen=True):
 class AuthorizationRequest(Struct, frozen=True):
     """A parsed authorization URL (RFC 6749 section 4.1.1)."""
 
-    url: Secret
-    """The URL as it was given, encoded for a browser; it contains the state."""
-    host: str
-    """The authorization server, such as a Git host."""
-    state: Secret | None
-    """None: any redirect with a code is ours."""
-    redirect_uri: str | None
-    """Where the server will send the browser. None if the URL does not contain it."""
-    repo_type: RepoType | None = None
-    """What ServiceStage links; None: the URL is not one of ServiceStage."""
+    url: Secret  # the URL as it was given, encoded for a browser; it contains the state
+    host: str  # the authorization server, such as a Git host
+    state: Secret | None  # None: any redirect with a code is ours
+    redirect_uri: str | None  # where the server will send the browser. None if the URL does not contain it
+    repo_type: RepoType | None = None  # what ServiceStage links; None: the URL is not one of ServiceStage
 
     @classmethod
     def parse(
@@ -124,11 +116,8 @@ class AuthorizationRequest(Struct, frozen=True):
     ) -> AuthorizationRequest:
         """Parse an authorization URL of ServiceStage or, without ``repo_type``, one whose redirect is to be captured.
 
-        Args:
-            url: It is https (http is for loopback only), has a host, and exactly one state.
-            repo_type: What ServiceStage links.
-            redirect_uri: For a capture, if the URL does not contain it.
-            needs_state: Whether to refuse a URL without a state.
+        The URL is https (http is for loopback only), has a host, and exactly one state. For a capture ``redirect_uri``
+        counts if the URL does not contain one, and without ``needs_state`` the URL may lack a state.
 
         Raises:
             UnusableAnswerError: ServiceStage returned an URL that cannot be used.
@@ -207,8 +196,8 @@ class AuthorizationRequest(Struct, frozen=True):
             for query in queries:
                 try:
                     responses.append(self.judge_query(query))
-                except RedirectRejectedError as error:
-                    rejection = max(rejection, error, key=_specificity)
+                except RedirectRejectedError as error:  # the most specific one is reported
+                    rejection = max(rejection, error, key=lambda one: _SPECIFICITY.get(one.reason, 2))
                 else:
                     # The later interpretations join arbitrary lines and may lose a part of the code: all must agree.
                     if is_comparable:
@@ -224,9 +213,7 @@ class AuthorizationRequest(Struct, frozen=True):
         effect (RFC 9700 section 4.7, RFC 8252 section 8.9). An error with the right state counts whatever its issuer:
         its only effect is that nothing is created.
 
-        Raises:
-            AuthorizationDeniedError: It is ours, and the Git host or the user denied the authorization.
-            RedirectRejectedError: It is not ours or incomplete; ``reason`` says why.
+        Raises as :meth:`judge` does.
         """
         response = parse_query(query)
         if not any(value for name, value in response.items() if name in {"code", "state", "error"}):
@@ -280,9 +267,10 @@ class AuthorizationRequest(Struct, frozen=True):
         if not issuer.isascii() or not issuer.isprintable() or any(character in issuer for character in " \\?#@"):
             return False
         try:
-            return _origin(parse_address(issuer, encoded=True)) == _origin(URL(self.url.reveal(), encoded=True))
+            named, asked = parse_address(issuer, encoded=True), URL(self.url.reveal(), encoded=True)
         except ValueError:
             return False
+        return (named.scheme, named.host, named.port) == (asked.scheme, asked.host, asked.port)
 
     def _explained(self, rejection: RedirectRejectedError, text: str) -> RedirectRejectedError:
         """Return the rejection with a better message or hint if the text shows a common mistake."""
@@ -321,10 +309,6 @@ def _texts(query: str) -> MultiDict[str]:
     )
 
 
-def _origin(url: URL) -> tuple[str, str | None, int | None]:
-    return url.scheme, url.host, url.port
-
-
 def _why_not_capturable(query: MultiDict[str], redirect_uri: str | None) -> tuple[Text, Text] | None:
     """Return why no request will contain the response, and what to do about it."""
     if redirect_uri is None:
@@ -349,11 +333,6 @@ def _why_not_capturable(query: MultiDict[str], redirect_uri: str | None) -> tupl
 
 def _rejected(reason: str, message: Text | None = None, hint: Text | None = None) -> RedirectRejectedError:
     return RedirectRejectedError(reason, message or _MESSAGES[reason], hint=hint or _HINTS.get(reason))
-
-
-def _specificity(error: RedirectRejectedError) -> int:
-    """Return how much of a redirect was recognised before the error."""
-    return {"no-redirect": 0, "foreign-state": 1}.get(error.reason, 2)
 
 
 def _agreed(responses: list[AuthorizationResponse]) -> AuthorizationResponse:

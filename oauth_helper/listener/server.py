@@ -26,7 +26,7 @@ from aiohttp.web_response import Response, StreamResponse
 from aiohttp.web_server import Server as LowLevelServer
 from multidict import CIMultiDict
 
-from oauth_helper.errors import PortTakenError, UsageError, cannot_listen, safe_traceback
+from oauth_helper.errors import MachineError, PortTakenError, UsageError, safe_traceback
 from oauth_helper.events import RejectedRequest
 from oauth_helper.i18n import _
 from oauth_helper.values import BLOCKED_PORTS
@@ -61,9 +61,13 @@ def listen(port: int | None, *, option: str = "--port") -> socket.socket:
                 blocked.enter_context(sock)  # Kept open until another port is found.
             return sock
     except OSError as error:
+        why = os.strerror(error.errno or 0)  # socket extends ``error.strerror``
         if not port or error.errno not in {errno.EADDRINUSE, errno.EACCES}:
-            raise cannot_listen(error) from error
-        why = os.strerror(error.errno)
+            hint = _(
+                "If a limit is reached, close other programs or raise it (`ulimit -n 1024`, `ulimit -v unlimited`). If "
+                "the loopback interface is down, bring it up: `ip link set lo up`."
+            )
+            raise MachineError(_("Cannot listen on 127.0.0.1: {why}", why=why), hint=hint) from error
         message = _("Port {port} on {host} is not available ({why})", port=port, host=HOST, why=why)
         hint = _("Leave out {option} to take any free port, or name another one above 1023.", option=option)
         raise PortTakenError(message, hint=hint) from error

@@ -6,7 +6,6 @@ import json
 import os
 import resource
 import stat
-import sys
 import traceback
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -29,7 +28,6 @@ from link.other_instances import (
 from msgspec.structs import replace
 
 from oauth_helper.errors import (
-    AuthorizationDeniedError,
     DeadlineError,
     MachineError,
     NameTakenError,
@@ -50,7 +48,6 @@ from oauth_helper.single_instance import (
     digest_of_state,
     lock_path,
     outcome_of,
-    runtime_folder,
     try_lock,
     waiting_instances,
     write_outcome,
@@ -69,12 +66,6 @@ def acquired(folder: Path, target: Target = TARGET) -> FileIO:
     return lock
 
 
-def is_free(folder: Path, target: Target = TARGET) -> bool:
-    if lock := try_lock(lock_path(folder, target)):
-        lock.close()
-    return lock is not None
-
-
 def write(lock: FileIO, content: bytes) -> None:
     lock.seek(0)
     lock.truncate(0)
@@ -90,28 +81,21 @@ def single_run(folder: Path, tell: Callable[[Event], None] = ignore) -> SingleRu
 
 
 class TestLock:
-    def test_it_excludes_other_links_even_in_one_process(self, tmp_path: Path) -> None:
+    def test_it_is_private_and_excludes_other_links_of_its_target_even_in_one_process(self, tmp_path: Path) -> None:
+        path = lock_path(tmp_path, TARGET)
+        path.write_text("left by a killed process")
         with acquired(tmp_path) as lock:
-            assert not is_free(tmp_path)
-            assert not is_free(tmp_path)
+            assert path.read_bytes() == b""
+            assert stat.S_IMODE(path.stat().st_mode) == 0o600
+            assert TARGET.name not in path.name
+            assert not try_lock(path)
+            for other in OTHERS:
+                acquired(tmp_path, other).close()
             lock.close()
             with acquired(tmp_path):
                 lock.close()
-                assert not is_free(tmp_path)
-        assert is_free(tmp_path)
-
-    @pytest.mark.parametrize("other", OTHERS)
-    def test_other_targets_have_other_locks(self, tmp_path: Path, other: Target) -> None:
-        with acquired(tmp_path), acquired(tmp_path, other):
-            assert not is_free(tmp_path, other)
-
-    def test_the_file_is_empty_private_and_does_not_show_the_name(self, tmp_path: Path) -> None:
-        lock_path(tmp_path, TARGET).write_text("left by a killed process")
-        with acquired(tmp_path):
-            [file] = tmp_path.glob("*.*")
-            assert file.read_bytes() == b""
-            assert stat.S_IMODE(file.stat().st_mode) == 0o600
-            assert TARGET.name not in file.name
+                assert not try_lock(path)
+        acquired(tmp_path).close()
 
     def test_it_ends_with_the_process_although_a_child_lives_on(self, tmp_path: Path) -> None:
         with waiting_process(tmp_path) as process:
@@ -119,7 +103,7 @@ class TestLock:
             process.kill()
             os.kill(process.child, 0)
             assert waiting_instances(tmp_path) == []
-            assert is_free(tmp_path)
+            acquired(tmp_path).close()
 
     def test_what_cannot_be_locked_is_reported(self, tmp_path: Path) -> None:
         path = lock_path(tmp_path, TARGET)
@@ -149,11 +133,6 @@ class TestAnnouncement:
         assert (instance.port, instance.key.reveal()) == (8080, KEY)
         assert KEY not in f"{instance} {instance!r}"
         assert instance.state == digest_of_state(STATE)
-
-    async def test_all_are_found(self, tmp_path: Path) -> None:
-        async with waiting(tmp_path) as one, waiting(tmp_path, target=OTHERS[0]) as other:
-            assert {instance.name for instance in waiting_instances(tmp_path)} == {"my-auth", "other"}
-            assert one.info.key != other.info.key
 
     async def test_a_full_disk_is_reported(self, tmp_path: Path) -> None:
         told: list[Event] = []
@@ -197,18 +176,16 @@ class TestAnnouncement:
         with acquired(tmp_path) as lock:
             write(lock, json.dumps(CONTENT).encode())
             assert len(waiting_instances(tmp_path)) == 1
+            for name in ("notes.lock", f"{'0' * 31}.lock", f"{'A' * 32}.lock", f"{'0' * 32}.json"):
+                (tmp_path / name).write_text("untouched")
+            assert len(waiting_instances(tmp_path)) == 1
+            assert [each.read_text() for each in tmp_path.glob("*.*") if each != path] == ["untouched"] * 4
             path.chmod(0o622)
             assert waiting_instances(tmp_path) == []
             path.chmod(0o600)
             if os.geteuid() == 0:  # only root can give a file to another user
                 os.chown(path, 65534, 65534)
                 assert waiting_instances(tmp_path) == []
-
-    def test_files_of_other_names_are_left_alone(self, tmp_path: Path) -> None:
-        for name in ("notes.lock", f"{'0' * 31}.lock", f"{'A' * 32}.lock", f"{'0' * 32}.json"):
-            (tmp_path / name).write_text("x")
-        assert waiting_instances(tmp_path) == []
-        assert {path.read_text() for path in tmp_path.glob("*.*")} == {"x"}
 
 
 async def joined(
@@ -228,15 +205,6 @@ class TestJoining:
             assert await second == Linked(LINKED.authorization, kept=True)
         assert told == [Joined("my-auth"), Linked(LINKED.authorization, kept=True)]
         assert Captured(Way.DELIVER) in first.told
-
-    async def test_nine_links_end_as_the_first_one(self, tmp_path: Path) -> None:
-        async with waiting(tmp_path, outcome=None, patience=0.05) as first, asyncio.TaskGroup() as tasks:
-            told: asyncio.Queue[Event] = asyncio.Queue()
-            nine = [tasks.create_task(joined(tmp_path, told.put_nowait)) for _ in range(9)]
-            for _ in nine:
-                await told.get()
-            first.receiver.end(LINKED)
-        assert [task.result() for task in nine] == [Linked(LINKED.authorization, kept=True)] * 9
 
     @pytest.mark.parametrize(
         ("outcome", "if_exists", "error"),
@@ -289,8 +257,8 @@ class TestJoining:
             asyncio.get_running_loop().call_soon(lock.close)
             async with single_run(tmp_path).acquired(5) as is_ours:
                 assert is_ours
-                assert not is_free(tmp_path)
-        assert is_free(tmp_path)
+                assert not try_lock(lock_path(tmp_path, TARGET))
+        acquired(tmp_path).close()
 
     @pytest.mark.parametrize("is_missing", [True, False])
     async def test_without_a_folder_each_link_continues_alone(
@@ -308,18 +276,6 @@ class TestJoining:
 
 
 class TestDelivery:
-    @pytest.mark.parametrize("text", [REDIRECT, f"  {REDIRECT}\n"])
-    async def test_the_redirect_is_taken_and_the_outcome_returned(self, tmp_path: Path, text: str) -> None:
-        async with waiting(tmp_path) as link:
-            assert await outcome_of(link.info, text) == LINKED
-        assert link.receiver.way is Way.DELIVER
-
-    async def test_to_another_process(self, tmp_path: Path) -> None:
-        with waiting_process(tmp_path):
-            [instance] = waiting_instances(tmp_path)
-            assert await outcome_of(instance, REDIRECT) == LINKED
-            assert await outcome_of(instance) == LINKED
-
     @pytest.mark.parametrize(
         ("text", "reason"),
         [
@@ -336,23 +292,6 @@ class TestDelivery:
                 await outcome_of(link.info, text)
             assert (caught.value.reason, caught.value.exit_status) == (reason, 2)
             assert await outcome_of(link.info, REDIRECT) == LINKED
-
-    async def test_a_denial_is_an_outcome(self, tmp_path: Path) -> None:
-        async with waiting(tmp_path) as link:
-            outcome = await outcome_of(link.info, f"{CONSOLE}?error=access_denied&state={STATE}")
-        assert isinstance(outcome, Failed)
-        assert isinstance(outcome.error, AuthorizationDeniedError)
-        assert (outcome.error.error, outcome.error.exit_status) == ("access_denied", 4)
-
-    async def test_an_exchange_may_take_longer_than_one_answer(self, tmp_path: Path) -> None:
-        async with waiting(tmp_path, outcome=None, patience=0.02) as link, asyncio.TaskGroup() as tasks:
-            delivered = tasks.create_task(outcome_of(link.info, REDIRECT))
-            await link.receiver.redirect()
-            with pytest.raises(TimeoutError):
-                async with asyncio.timeout(0.3):
-                    await outcome_of(link.info)
-            link.receiver.end(LINKED)
-            assert await delivered == LINKED
 
     async def test_the_answer_is_in_the_language_that_is_asked_for(self, tmp_path: Path) -> None:
         error = Failed(OutcomeUnknownError(_('ServiceStage did not create "{name}"', name="x")))
@@ -444,14 +383,3 @@ class TestRequests:
         assert lines[0] == f"get /outcome?k={KEY} http/1.1".lower()
         assert f"host: 127.0.0.1:{instance.port}" in lines
         assert not [line for line in lines if line.startswith(("cookie:", "origin:", "referer:", "user-agent:"))]
-
-
-def test_the_runtime_folder_of_another_user_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "missing"))
-    assert runtime_folder().is_dir()
-    if sys.platform != "win32" and os.geteuid() == 0:
-        os.chown(tmp_path, 65534, 65534)
-        monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-        with pytest.raises(MachineError, match="is the folder of another user") as caught:
-            runtime_folder()
-        assert "Set XDG_RUNTIME_DIR" in caught.value.hint

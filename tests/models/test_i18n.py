@@ -7,8 +7,6 @@ from datetime import UTC, datetime
 from gettext import NullTranslations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from oauth_helper.i18n import (
     NO_TEXT,
@@ -47,15 +45,13 @@ def test_a_text_is_english() -> None:
     assert words == "Port 80 on 127.0.0.1 is taken"
     assert json.dumps({"message": words}) == '{"message": "Port 80 on 127.0.0.1 is taken"}'
     assert words.translated(MARKING) == "⟦Port 80 on 127.0.0.1 is taken⟧"
+    assert _("No browser ({why})", why=_("no display")).translated(MARKING) == "⟦No browser (⟦no display⟧)⟧"
+    assert _("").translated(catalog_of(ZH)) == "", "gettext returns the header of a catalog for the empty message"
+    assert _("{a}: {b}", a="{x}", b=Text("{y}")) == "{x}: {y}"
+    assert translated("text", MARKING) == "text"
     assert _("until {time:%H:%M} ({name!r})", time=datetime(2026, 1, 2, 3, 4, tzinfo=UTC), name="n") == (
         "until 03:04 ('n')"
     )
-
-
-def test_a_text_within_a_text_is_translated_as_well() -> None:
-    words = _("No browser ({why})", why=_("no display"))
-    assert words == "No browser (no display)"
-    assert words.translated(MARKING) == "⟦No browser (⟦no display⟧)⟧"
 
 
 def test_the_sum_of_two_texts_stays_translatable() -> None:
@@ -72,19 +68,9 @@ def test_the_count_chooses_singular_or_plural() -> None:
     assert ngettext("{count} namespace", "{count} namespaces", 1) == "1 namespace"
     assert ngettext("{count} namespace", "{count} namespaces", 3).translated(MARKING) == "⟦3 namespaces⟧"
     assert ngettext("{names} is", "{names} are", 2, names="A and B") == "A and B are"
-
-
-def test_lists_are_joined() -> None:
     assert listed(["A"]) == "A"
     assert listed(["A", "B", "C"]) == "A, B and C"
     assert joined([_("one"), _("two")]) == "one; two"
-
-
-@given(st.text(), st.text())
-def test_text_of_others_is_not_changed(text: str, more: str) -> None:
-    assert Text(text) == text
-    assert _("{a}: {b}", a=text, b=Text(more)) == f"{text}: {more}"
-    assert translated(text, MARKING) == text
 
 
 def test_a_text_can_be_copied_and_pickled() -> None:
@@ -94,27 +80,16 @@ def test_a_text_can_be_copied_and_pickled() -> None:
         assert again.translated(MARKING) == "⟦Linked ⟦x⟧⟧⟦.⟧"
 
 
-def test_an_empty_message_is_empty_in_every_language() -> None:
-    """gettext returns the header of a catalog for the empty message."""
-    for language in Language:
-        assert _("").translated(catalog_of(language)) == ""
-
-
 @pytest.mark.parametrize(
     ("tag", "language"),
     [
-        ("zh", ZH),
-        ("zh-CN", ZH),
         ("zh_CN", ZH),
         ("ZH-Hans", ZH),
         ("zh-Hans-CN", ZH),
         ("zh_SG", ZH),
         ("zh-TW", None),
         ("zh-Hant", None),
-        ("zh-HK", None),
-        ("en", EN),
         ("en-GB", EN),
-        ("de", None),
         ("", None),
         ("english", None),
     ],
@@ -127,13 +102,8 @@ def test_a_language_tag(tag: str, language: Language | None) -> None:
     ("environ", "language"),
     [
         ({}, None),
-        ({"LANG": "C.UTF-8"}, None),
         ({"LANG": "POSIX"}, None),
         ({"LANG": "zh_CN.UTF-8"}, ZH),
-        ({"LANG": "zh_CN.GB18030"}, ZH),
-        ({"LANG": "en_US.UTF-8"}, EN),
-        ({"LANG": "de_DE.UTF-8"}, None),
-        ({"LANG": "zh_TW.UTF-8"}, None),
         ({"LANG": "de_DE@euro"}, None),
         ({"LANG": "zh_CN.UTF-8", "LC_MESSAGES": "en_US.UTF-8"}, EN),
         ({"LANG": "en_US.UTF-8", "LC_MESSAGES": "en_US.UTF-8", "LC_ALL": "zh_CN.UTF-8"}, ZH),
@@ -152,14 +122,11 @@ def test_the_language_of_a_locale(environ: dict[str, str], language: Language | 
     ("header", "language"),
     [
         ("", None),
-        ("*", None),
         ("zh-CN,zh;q=0.9,en;q=0.8", ZH),
-        ("en-US,en;q=0.5", EN),
         ("en;q=0.3, zh-CN;q=0.7", ZH),
         ("zh;q=0, en", EN),
         ("zh-TW,zh;q=0.9,en-US;q=0.8", ZH),
         ("zh-TW,en-US;q=0.8", EN),
-        ("de-DE,de;q=0.9,fr", None),
         ("zh;q=nonsense,en;q=0.1", EN),
         ("en;level=1,zh;q=0.2", ZH),
         ("," * 5000 + "zh", None),
@@ -167,14 +134,5 @@ def test_the_language_of_a_locale(environ: dict[str, str], language: Language | 
 )
 def test_the_language_of_a_browser(header: str, language: Language | None) -> None:
     assert language_of_browser(header) is language
-
-
-@given(st.text())
-def test_any_accept_language_header_is_read(header: str) -> None:
-    assert language_of_browser(header) in {EN, ZH, None}
-
-
-def test_accept_language_counts_unless_the_user_chose_a_language() -> None:
-    assert Preference(EN).in_browser("zh-CN,zh") is ZH
-    assert Preference(EN, is_demanded=True).in_browser("zh-CN,zh") is EN
-    assert Preference(ZH).in_browser("fr") is ZH
+    assert Preference(ZH).in_browser(header) is (language or ZH)
+    assert Preference(ZH, is_demanded=True).in_browser(header) is ZH

@@ -7,7 +7,7 @@ import html
 import json
 from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote
 
 import pytest
 from support.secret_search import (
@@ -30,28 +30,18 @@ FORMS: dict[str, Callable[[str], str]] = {
     "as it is": lambda text: text,
     "upper case": str.upper,
     "percent, upper hex": lambda text: quote(text, safe=""),
-    "percent, lower hex": lambda text: quote(text, safe="").lower(),
     "percent, every character": lambda text: "".join(f"%{ord(one):02x}" for one in text),
     "percent, twice": lambda text: quote(quote(text, safe=""), safe=""),
-    "form": quote_plus,
-    "json": json.dumps,
-    "json, slashes escaped": lambda text: json.dumps(text).replace("/", "\\/"),
     "json, every character": lambda text: "".join(f"\\u{ord(one):04X}" for one in text),
     "json in json": lambda text: json.dumps(json.dumps({"a": text})),
     "html": html.escape,
-    "html, numbers": lambda text: "".join(f"&#{ord(one)};" for one in text),
     "repr": repr,
-    "repr of bytes": lambda text: repr(text.encode()),
     "hexadecimal": lambda text: text.encode().hex(),
-    "hexadecimal, upper case": lambda text: text.encode().hex().upper(),
     "hexadecimal, off by a digit": lambda text: "a" + text.encode().hex(),
     "base64": lambda text: base64.b64encode(text.encode()).decode(),
-    "base64, off by one": lambda text: base64.b64encode(b"x" + text.encode()).decode(),
     "base64, off by two": lambda text: base64.b64encode(b"xy" + text.encode()).decode(),
     "base64 for addresses": lambda text: base64.urlsafe_b64encode(text.encode()).decode(),
-    "base64 for addresses, percent": lambda text: quote(base64.urlsafe_b64encode(text.encode()).decode()),
     "base64 of json": lambda text: base64.b64encode(json.dumps({"k": text}).encode()).decode(),
-    "base64 behind other letters": lambda text: "Basic" + base64.b64encode(text.encode()).decode(),
     "base64 in lines": lambda text: base64.encodebytes((text * 3).encode()).decode(),
     "wrapped": lambda text: f"{text[:10]}\r\n  {text[10:]}",
     "in colours": lambda text: f"{text[:10]}\x1b[31m{text[10:]}",
@@ -70,21 +60,14 @@ def test_a_secret_is_found_in_every_form(name: str, form: str) -> None:
 
 
 @pytest.mark.parametrize("at", range(len(CODE) - 11))
-def test_a_part_is_found(at: int) -> None:
-    assert found(CODE[at : at + 12]) == {"code"}
-    assert found(base64.b64encode(CODE[at : at + 12].encode())) == {"code"}
-    assert found(f"{CODE[at : at + 11]}z{CODE[:at]}") == set()
-
-
-@pytest.mark.parametrize("at", range(20))
 def test_a_part_is_found_wherever_it_stands(at: int) -> None:
-    for part in (CODE[:12], CODE[3:15], CODE[-12:]):
-        assert found("x" * at + part) == {"code"}
-        assert found("x" * at + part + "x" * 9) == {"code"}
-
-
-def test_binary_data_is_searched() -> None:
-    assert found(b"\xff\x00\xfe" + CODE.encode() + b"\x80") == {"code"}
+    part = CODE[at : at + 12]
+    for text in (part, base64.b64encode(part.encode()), b"\xff\x00" + part.encode() + b"\x80", "x" * at + part + "x"):
+        assert found(text) == {"code"}
+    assert found(f"{CODE[at : at + 11]}z{CODE[:at]}") == set()
+    search = Search([Secret("pin", "83-2719"), Secret("none", "")])
+    assert search.hits("x83-2719x")
+    assert not search.hits("83-271")
 
 
 def test_nothing_is_found_in_the_source() -> None:
@@ -95,13 +78,7 @@ def test_nothing_is_found_in_the_source() -> None:
     assert found(base64.b64encode(bytes(range(256)) * 9)) == set()
 
 
-def test_a_short_secret_is_found_whole() -> None:
-    search = Search([Secret("pin", "83-2719"), Secret("none", "")])
-    assert search.hits("x83-2719x")
-    assert not search.hits("83-271")
-
-
-def test_the_event_may_contain_only_its_addresses() -> None:
+def test_standard_output_may_contain_only_addresses_of_the_event_and_keys_of_the_sandbox() -> None:
     event = {"event": "waiting", "at": "now", "listener": START, "authorization_url": f"https://x?state={STATE}"}
     line = json.dumps(event) + "\n"
     assert found(searched_stdout(line)) == set()
@@ -110,18 +87,17 @@ def test_the_event_may_contain_only_its_addresses() -> None:
     assert found(searched_stdout(json.dumps(event | {"more": STATE}) + "\n")) == {"state"}
     assert found(searched_stdout(line.replace("waiting", "opened"))) == {"state"}
     assert found(searched_stdout(f"{line}{STATE}")) == {"state"}
+    assert searched_stdout(f"export HUAWEICLOUD_SDK_SK={CODE}\n# export OAUTH_HELPER_TOKEN={CODE}\n").strip() == ""
+    assert found(searched_stdout(f"export OTHER={CODE}\nHUAWEICLOUD_SDK_SK={CODE}")) == {"code"}
 
 
-def test_a_message_may_be_only_an_address() -> None:
+def test_a_message_or_an_argument_may_be_only_an_address() -> None:
     url = f"https://x?state={STATE}"
     said = f"Open it:\n  {START}\r\n\x1b[2K  {url}\n"
     assert searched_stderr(said, [url]).split() == ["Open", "it:"]
     assert found(searched_stderr(said)) == {"state"}
     assert found(searched_stderr(f"debug {url}\n", [url])) == {"state"}
     assert START in searched_stderr(f"opening {START}\n")
-
-
-def test_the_arguments_of_a_browser_may_contain_only_the_address() -> None:
     assert searched_argv(["browser", "--new", START]) == "browser\n--new"
     assert searched_argv([f"--url={START}"]) == f"--url={START}"
 
@@ -136,11 +112,6 @@ def test_a_page_may_contain_only_its_link_and_addresses() -> None:
     assert found(searched_page(page)) == set()
     assert found(searched_page(f"{page}<p>{STATE}</p>")) == {"state"}
     assert found(searched_page(f'{page}<a href="/servicestage?code={CODE}">')) == {"code"}
-
-
-def test_only_exports_may_contain_the_keys_of_the_sandbox() -> None:
-    assert searched_stdout(f"export HUAWEICLOUD_SDK_SK={CODE}\n# export OAUTH_HELPER_TOKEN={CODE}\n").strip() == ""
-    assert found(searched_stdout(f"export OTHER={CODE}\nHUAWEICLOUD_SDK_SK={CODE}")) == {"code"}
 
 
 def test_a_private_entry_may_contain_only_code_and_state(tmp_path: Path) -> None:
