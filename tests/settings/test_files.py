@@ -12,7 +12,6 @@ from aiohttp import web
 from support.command_runner import commands, error_of
 from support.fake_servicestage import FakeServiceStage
 
-from oauth_helper.errors import CredentialsError, SettingsError
 from oauth_helper.sandbox import Sandbox
 from oauth_helper.settings import others_can_read, read_config_file, read_credentials_file
 
@@ -27,40 +26,6 @@ def test_missing_files_are_empty_and_tell_where_they_would_lie(clean_surrounding
     assert not others_can_read(credentials.path)
 
 
-def test_a_file_that_a_variable_names_must_be_there(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="OAUTH_HELPER_CONFIG names a file that is not there"):
-        read_config_file({"OAUTH_HELPER_CONFIG": str(tmp_path / "none")})
-    with pytest.raises(CredentialsError, match="HUAWEICLOUD_SDK_CREDENTIALS_FILE names a file that is not there"):
-        read_credentials_file({"HUAWEICLOUD_SDK_CREDENTIALS_FILE": str(tmp_path / "none")})
-
-
-def test_the_config_file_is_toml(tmp_path: Path) -> None:
-    path = tmp_path / "config.toml"
-    path.write_text('region = "cn-north-4"\n"timeout" = 30\n')
-    values = read_config_file({"OAUTH_HELPER_CONFIG": str(path)})
-    assert values.values == {"region": "cn-north-4", "timeout": "30"}
-    assert values.lines == {"region": 1, "timeout": 2}
-
-
-def test_the_vendors_credentials_file_is_read_without_interpolation(clean_surroundings: Path) -> None:
-    path = clean_surroundings / ".huaweicloud" / "credentials"
-    path.parent.mkdir()
-    path.write_text("[basic]\nak = a\nsk = 100%s\n[global]\nak = no\n")
-    assert read_credentials_file({}).values == {"ak": "a", "sk": "100%s"}
-    path.write_text("[global]\nak = no\n")
-    assert read_credentials_file({}).values == {}
-
-
-def test_a_broken_credentials_file_is_named_but_not_quoted(tmp_path: Path) -> None:
-    path = tmp_path / "credentials"
-    path.write_text("[basic]\nplanted-secret\n")
-    with pytest.raises(CredentialsError, match="cannot be read") as refused:
-        read_credentials_file({"HUAWEICLOUD_SDK_CREDENTIALS_FILE": str(path)})
-    assert "planted-secret" not in refused.value.message + refused.value.hint
-    assert refused.value.__cause__ is None
-    assert refused.value.__suppress_context__
-
-
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such mode")
 def test_a_file_that_others_can_read_is_noticed(tmp_path: Path) -> None:
     path = tmp_path / "credentials"
@@ -72,16 +37,10 @@ def test_a_file_that_others_can_read_is_noticed(tmp_path: Path) -> None:
 
 
 AK, SK, PROJECT = "HUAWEICLOUD_SDK_AK", "HUAWEICLOUD_SDK_SK", "OAUTH_HELPER_PROJECT_ID"
-
 FILE = "HUAWEICLOUD_SDK_CREDENTIALS_FILE"
-
 CONFIG = "OAUTH_HELPER_CONFIG"
-
 NO_KEY = {AK: "", SK: ""}
-
 USER = NO_KEY | {"HW_USER_NAME": "ada", "HW_USER_PASSWORD": "planted pass", "HW_DOMAIN_NAME": "acme"}
-
-BOM = b"\xef\xbb\xbf"
 
 
 @pytest.fixture
@@ -94,34 +53,24 @@ async def sandbox() -> AsyncIterator[Sandbox]:
     ("environ", "words"),
     [
         ({AK: '"planted"'}, f"{AK} has quotes around it"),
-        ({AK: "“planted”"}, f"{AK} has quotes around it"),
         ({AK: "planted\r"}, f"{AK} contains U+000D CARRIAGE RETURN"),
         ({AK: "plan\u00a0ted"}, f"{AK} contains U+00A0 NO-BREAK SPACE"),
         ({AK: "\ufeffplanted"}, f"{AK} contains U+FEFF BYTE ORDER MARK"),
         ({AK: "植planted"}, f"{AK} contains U+690D CJK UNIFIED IDEOGRAPH-690D"),
         ({SK: "'planted'\n"}, f"{SK} has quotes around it"),
-        ({SK: "planted\u200b\u200b"}, f"{SK} contains U+200B ZERO WIDTH SPACE"),
         ({SK: "plan ted"}, f"{SK} contains U+0020 SPACE"),
-        ({"HUAWEICLOUD_SDK_SECURITY_TOKEN": "planted\t"}, "HUAWEICLOUD_SDK_SECURITY_TOKEN contains U+0009 TAB"),
-        (NO_KEY | {"HW_ACCESS_KEY": "K", "HW_SECRET_KEY": "planted\n"}, "HW_SECRET_KEY contains U+000A LINE FEED"),
         ({AK: "planted" + "x" * 33, SK: "A1B2" * 5}, f"{AK} and {SK} look swapped"),
         ({"OAUTH_HELPER_TOKEN": "`planted`"}, "OAUTH_HELPER_TOKEN has quotes around it"),
         ({"OAUTH_HELPER_TOKEN": '{"token": {"id": "planted"}}'}, "OAUTH_HELPER_TOKEN is JSON, not a token"),
         (USER | {"HW_USER_PASSWORD": "planted\r\n"}, "HW_USER_PASSWORD contains U+000D"),
-        (USER | {"HW_USER_PASSWORD": "'planted'"}, "HW_USER_PASSWORD has quotes around it"),
-        (USER | {"HW_USER_NAME": "ada\u2060"}, "HW_USER_NAME contains U+2060 WORD JOINER"),
         (USER | {"HW_DOMAIN_NAME": "\udcff"}, "HW_DOMAIN_NAME is not UTF-8"),
         ({PROJECT: "ap-southeast-3_team"}, f"{PROJECT} is not a project ID"),
         ({PROJECT: "<your project>"}, f"{PROJECT} is a placeholder"),
-        ({SK: "{your sk}"}, f"{SK} is a placeholder"),
         ({PROJECT: "Planted" * 5}, f"{PROJECT} is not a project ID"),
-        ({PROJECT: f"{'0' * 32}\n"}, f"{PROJECT} contains U+000A LINE FEED"),
         ({PROJECT: "", "HUAWEICLOUD_SDK_PROJECT_ID": f"'{'0' * 32}'"}, "HUAWEICLOUD_SDK_PROJECT_ID has quotes around"),
         ({"HW_REGION_NAME": "cn-north-4\u200b"}, "HW_REGION_NAME contains U+200B"),
-        ({"HW_REGION_NAME": " cn-north-4"}, "HW_REGION_NAME contains U+0020"),
         ({"OAUTH_HELPER_TAG": '"intl"'}, "OAUTH_HELPER_TAG has quotes around it"),
         ({"OAUTH_HELPER_ENDPOINT": "'https://h.example'"}, "OAUTH_HELPER_ENDPOINT has quotes around it"),
-        ({"OAUTH_HELPER_IAM_ENDPOINT": "https://h.example\n"}, "OAUTH_HELPER_IAM_ENDPOINT contains U+000A"),
     ],
 )
 async def test_a_value_that_cannot_be_right_is_not_sent(sandbox: Sandbox, environ: dict[str, str], words: str) -> None:
@@ -137,7 +86,6 @@ async def test_a_value_that_cannot_be_right_is_not_sent(sandbox: Sandbox, enviro
     [
         (b"[basic]\nak = A\nsk = 'planted'\n", '"sk" in line 3 of "{}" has quotes around it'),
         (b"[global]\nak = x\n\n[basic]\n  AK: A # planted\n  SK: S\n", '"ak" in line 5 of "{}" has a comment after it'),
-        (b"[basic]\nak = A\nsk = S ; planted\n", '"sk" in line 3 of "{}" has a comment after it'),
         (b"[basic]\nak = A\n  planted\nsk = S\n", '"ak" in line 2 of "{}" contains U+000A LINE FEED'),
         (
             b"[basic]\nak=A\nsk=S\nsecurity_token=plan\xe2\x80\x8bted\n",
@@ -149,7 +97,6 @@ async def test_a_value_that_cannot_be_right_is_not_sent(sandbox: Sandbox, enviro
         (b"ak = planted\n[basic]\n", '"{}" cannot be read: line 1 is not a [section], or key = value in one'),
         (b"[basic]\nak = A\n\nplanted\n", '"{}" cannot be read: line 4 is not a [section], or key = value in one'),
         (f"[basic]\nak = {'planted' * 5}ABCDE\nsk = {'0A' * 10}\n".encode(), '"sk" in line 3 of "{}" look swapped'),
-        (b"[basic]\nak = A\nsk = S\nproject_id = 'x'\n", '"project_id" in line 4 of "{}" has quotes around it'),
         (
             b"[basic]\nak = A\nsk = S\niam_endpoint = https://h # planted\n",
             '"iam_endpoint" in line 4 of "{}" has a comment after it',
@@ -169,8 +116,7 @@ async def test_the_line_of_the_credentials_file_is_named(
     assert sandbox.calls.total() == 0
 
 
-@pytest.mark.parametrize("line_break", ["\n", "\r\n", "\r"], ids=["LF", "CRLF", "CR"])
-@pytest.mark.parametrize("mark", [b"", BOM], ids=["without a mark", "with a mark"])
+@pytest.mark.parametrize(("mark", "line_break"), [(b"", "\r"), (b"\xef\xbb\xbf", "\r\n")])
 async def test_files_are_utf_8_with_or_without_a_mark(
     sandbox: Sandbox, tmp_path: Path, mark: bytes, line_break: str
 ) -> None:
@@ -197,7 +143,6 @@ async def test_files_are_utf_8_with_or_without_a_mark(
     ("content", "words"),
     [
         ("browser = 1".encode("utf-16"), "is UTF-16, not UTF-8"),
-        ("browser = 1".encode("utf-16-be"), "is UTF-16, not UTF-8"),
         ("\n# 配置".encode("gbk"), "is not UTF-8: line 2 has a character of another encoding"),
         (b"\n" * (1024 * 1024 + 1), "is larger than 1 MB"),
         ("folder", "is a folder"),
@@ -262,12 +207,6 @@ async def test_the_null_device_is_an_empty_file(sandbox: Sandbox) -> None:
     assert (await commands.run_forked("list", environ=environ)).status == 0
     ended = await commands.run_forked("apply", os.devnull, environ=environ)
     assert (ended.status, "no [[authorization]]" in ended.err) == (2, True)
-
-
-async def test_doctor_names_a_project_that_is_none_and_goes_on(sandbox: Sandbox) -> None:
-    ended = await commands.run_forked("doctor", "--json", environ=commands.environ(sandbox) | {PROJECT: "cn-north-4"})
-    findings = {one["subject"]: one["verdict"] for one in json.loads(ended.out)}
-    assert (ended.status, findings["project_id"], findings["credentials"]) == (3, "fail", "ok")
 
 
 async def test_a_secret_key_in_the_place_of_the_access_key_is_masked_if_the_gateway_repeats_it() -> None:
