@@ -43,11 +43,6 @@ with suppress(ImportError):  # Windows has none
 _NAME: Final = "oauth-helper"
 _COMPLETION_VARIABLE: Final = "_OAUTH_HELPER_COMPLETE"
 _DISK_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
-_MACHINE: Final = _DISK_FULL | {
-    *(errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EROFS, errno.EACCES, errno.EPERM),
-    *(errno.EADDRNOTAVAIL, errno.EADDRINUSE, errno.EAFNOSUPPORT, errno.ENETDOWN, errno.ENETUNREACH, errno.ENOBUFS),
-}
-"""The system refuses descriptors, memory, processes or the loopback interface, whatever the program."""
 _NO_MEMORY: Final = ("can't start new thread", "failed to map segment", "Cannot allocate memory")
 """Messages of Python that come without an error number."""
 
@@ -96,16 +91,15 @@ def error_for(exception: BaseException) -> OAuthHelperError:
             _("The result could not be written: {strerror}", strerror=exception.strerror),
             hint=_("Everything else was done: see `oauth-helper list`."),
         )
+    error = OAuthHelperError(_("Unexpected {name__}", name__=type(exception).__name__))
     if lack := next(filter(None, map(_lack, everything)), None):
-        error: OAuthHelperError = MachineError(
+        error = MachineError(
             _("The system refused something that is needed: {lack}", lack=lack),
             hint=_(
                 "Check the limits of memory, open files and processes (`ulimit -a`), and that the address "
                 "127.0.0.1 exists. `oauth-helper doctor` checks this machine."
             ),
         )
-    else:
-        error = OAuthHelperError(_("Unexpected {name__}", name__=type(exception).__name__))
     error.__cause__ = exception
     return error
 
@@ -118,15 +112,12 @@ def _flattened(exception: BaseException | None) -> Iterator[BaseException]:
             yield from _flattened(each)
 
 
-def _lack(exception: BaseException) -> str | Text | None:
-    match exception:
-        case OSError() if exception.errno in _MACHINE:
-            return exception.strerror or type(exception).__name__
-        case MemoryError():
-            return _("memory")
-        case RuntimeError() | ImportError() if any(text in str(exception) for text in _NO_MEMORY):
-            return _("memory or threads")
-    return None
+def _lack(exception: BaseException) -> str | None:
+    """Return what the system refused: descriptors, memory, processes, a folder or the loopback interface."""
+    if isinstance(exception, OSError) and exception.errno:
+        return exception.strerror
+    is_memory = isinstance(exception, MemoryError) or any(text in str(exception) for text in _NO_MEMORY)
+    return _("memory or threads") if is_memory else None
 
 
 def _usage_error(error: click.ClickException) -> UsageError:  # noqa: C901 - a table
@@ -160,10 +151,11 @@ def _usage_error(error: click.ClickException) -> UsageError:  # noqa: C901 - a t
                     name = str(param.envvar)
                 message = _("{name}: {message}", name=name, message=error.message)
             elif isinstance(kind, click.IntRange | click.FloatRange):
-                limits = {"name": name, "lowest": kind.min, "highest": kind.max}
-                message = _("{name} must be between {lowest} and {highest} seconds", **limits)
-                if isinstance(kind, click.IntRange):
-                    message = _("{name} must be a whole number from {lowest} to {highest}", **limits)
+                limits = {"lowest": kind.min, "highest": kind.max}
+                message = _("{name} must be a number from {lowest} to {highest}", name=name, **limits)
+        case _ if type(error) is click.UsageError and context:
+            expected = sum(isinstance(one, click.Argument) for one in command.params)
+            message = _("Unexpected argument {number}", number=expected + 1)
         case _:
             pass
     hint = _("See `{command} --help`.", command=context.command_path if context else "oauth-helper")
@@ -297,8 +289,20 @@ def program(ctx: click.Context, /, **_options: Any) -> None:
     """Run ``oauth-helper``."""
     if ctx.invoked_subcommand is None:
         print_text(ctx.get_help())
-    elif ctx.invoked_subcommand != "completion":  # which every shell that starts may run
-        _delete_expired(Console())
+    if ctx.invoked_subcommand in {None, "completion"}:  # which every shell that starts may run
+        return
+    # Expired codes and states do not outlive the next command.
+    deleted, warnings = Journal.of_the_user().forget_expired(datetime.now(UTC))
+    expired = [
+        _(
+            'The interrupted link "{name}" was not finished within 10 minutes, so its redirect was deleted. '
+            "`oauth-helper list` shows whether the authorization exists.",
+            name=pending.target.name,
+        )
+        for pending in deleted
+    ]
+    for text in (*(warning + _(".") for warning in warnings), *expired):
+        Console().warn(text)
 
 
 @program.result_callback()
@@ -307,20 +311,6 @@ def _end(ctx: click.Context, /, result: int | None, **_options: Any) -> int | No
     if ctx.obj:
         ctx.obj.offer_to_save_region()
     return result
-
-
-def _delete_expired(console: Console) -> None:
-    """Expired codes and states do not outlive the next command."""
-    deleted, warnings = Journal.of_the_user().forget_expired(datetime.now(UTC))
-    for warning in warnings:
-        console.warn(warning + _("."))
-    for pending in deleted:
-        message = _(
-            'The interrupted link "{name}" was not finished within 10 minutes, so its redirect was deleted. '
-            "`oauth-helper list` shows whether the authorization exists.",
-            name=pending.target.name,
-        )
-        console.warn(message)
 
 
 def run_program(arguments: Sequence[str]) -> int:

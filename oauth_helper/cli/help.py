@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from oauth_helper.cli.console import LANGUAGE_FLAG, LANGUAGE_VARIABLE, padded, print_text, translate, width_of, wrapped
-from oauth_helper.errors import UsageError
 from oauth_helper.i18n import Text, _, enumerated, language_of
 from oauth_helper.secret import is_plain_word
 
@@ -57,23 +56,17 @@ class _Context(click.Context):
 
 
 class Command(click.Command):
-    """A command whose usage errors repeat no argument: it may be a secret."""
+    """A command with translated help."""
 
     context_class: type[click.Context] = _Context
-    allow_extra_args = True
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse the arguments, and name an unexpected one by its position."""
+        """Parse the arguments; an error knows its command."""
         try:
-            rest = super().parse_args(ctx, args)
+            return super().parse_args(ctx, args)
         except click.UsageError as error:
             error.ctx = error.ctx or ctx
             raise
-        if ctx.args and not ctx.resilient_parsing and not isinstance(self, click.Group):
-            expected = sum(isinstance(parameter, click.Argument) for parameter in self.params)
-            hint = _("See `{command} --help`.", command=ctx.command_path)
-            raise UsageError(_("Unexpected argument {number}", number=expected + 1), hint=hint)
-        return rest
 
     def get_help_option(self, ctx: click.Context) -> click.Option | None:
         """Return the option that shows the help."""

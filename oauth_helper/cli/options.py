@@ -116,13 +116,13 @@ def _browser_choice(_ctx: click.Context, param: click.Parameter, value: str | No
 
 
 def _complete_browser(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    if incomplete[:1] in {"/", ".", "~"}:
+    if incomplete.startswith(("/", ".", "~")):
         return [CompletionItem(incomplete, type="file")]
     return [CompletionItem(choice) for choice in BROWSER_CHOICES if choice.startswith(incomplete)]
 
 
-def _complete_region(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    return [CompletionItem(region) for region in REGIONS if region.startswith(incomplete)]
+def _complete_region(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    return [region for region in REGIONS if region.startswith(incomplete)]
 
 
 def check_port(_ctx: click.Context, param: click.Parameter, port: int | None) -> int | None:

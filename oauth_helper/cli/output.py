@@ -93,27 +93,24 @@ def print_authorization(authorization: Authorization, *, as_json: bool) -> None:
         (_("Git host"), host),
         (_("Account"), authorization.repo_user),
         (_("Method"), _method(authorization)),
-        (_("Created"), _local_time(authorization.create_time, "%Y-%m-%d %H:%M:%S")),
+        (_("Created"), _local_time(authorization, "%Y-%m-%d %H:%M:%S")),
         (_("Status"), "" if authorization.status == 0 else status_text(authorization)),
     )
-    lines = [(translate(label), one_line(translate(value))) for label, value in fields if value]
-    width = max(width_of(label) for label, _value in lines)
-    for label, value in lines:
-        print_text(f"{padded(label, width)}  {value}")
+    print_columns([(label, value) for label, value in fields if value])
 
 
 def print_table(authorizations: Sequence[Authorization]) -> None:
     """Print a line for each authorization, in columns."""
     head = (_("NAME"), _("GIT HOST"), _("ACCOUNT"), _("METHOD"), _("CREATED"), _("STATUS"))
-    rows = []
-    for one in authorizations:
-        created = _local_time(one.create_time, "%Y-%m-%d")
-        rows.append((one.name, host_name(one), one.repo_user, _method(one), created, status_text(one)))
+    rows = [
+        (one.name, host_name(one), one.repo_user, _method(one), _local_time(one, "%Y-%m-%d"), status_text(one))
+        for one in authorizations
+    ]
     print_columns([head, *rows])
 
 
 def print_columns(rows: Sequence[Sequence[str]]) -> None:
-    """Print rows in columns, the first row being their names."""
+    """Print rows in columns."""
     shown = [[one_line(translate(cell)) for cell in row] for row in rows]
     widths = [max(width_of(cell) for cell in column) for column in zip(*shown, strict=True)]
     for row in shown:
@@ -132,12 +129,7 @@ def host_name(authorization: Authorization) -> str:
 
 
 _METHODS: Final = {"oauth": "OAuth", "personal": _("personal access token"), "password": _("password")}
-_STATUSES: Final[Mapping[int | None, Text]] = {
-    None: _("unknown"),
-    0: _("normal"),
-    1: _("expired"),
-    2: _("unauthenticated"),
-}
+_STATUSES: Final = {None: _("unknown"), 0: _("normal"), 1: _("expired"), 2: _("unauthenticated")}
 
 
 def _method(authorization: Authorization) -> str:
@@ -149,10 +141,9 @@ def status_text(authorization: Authorization) -> Text:
     return _STATUSES.get(authorization.status) or Text(str(authorization.status))
 
 
-def _local_time(milliseconds: int, form: str) -> str:
-    if milliseconds <= 0:
-        return ""
+def _local_time(authorization: Authorization, form: str) -> str:
+    milliseconds = authorization.create_time
     try:
-        return datetime.fromtimestamp(milliseconds / 1000, UTC).astimezone().strftime(form)
+        return datetime.fromtimestamp(milliseconds / 1000, UTC).astimezone().strftime(form) if milliseconds > 0 else ""
     except (OverflowError, ValueError, OSError):  # beyond the calendar; the unit is not documented
         return str(milliseconds)

@@ -7,7 +7,6 @@ import signal
 import sys
 import termios
 from asyncio.subprocess import DEVNULL, PIPE
-from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
@@ -23,12 +22,6 @@ __all__ = ["terminal"]
 
 LINK = (sys.executable, "-m", "oauth_helper", "link", "github", "--name", "mine", "--no-browser", "-v")
 F_SETPIPE_SZ = 1031
-
-
-@pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox() as sandbox:
-        yield sandbox
 
 
 def full_pipe() -> tuple[int, int]:

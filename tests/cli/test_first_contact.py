@@ -34,64 +34,62 @@ async def answer(screen: Screen, question: str, text: str) -> None:
     screen.type(f"{text}\r")
 
 
-async def test_the_region_is_asked_for_once_and_saved(clean_surroundings: Path) -> None:
+async def test_the_region_is_asked_for_once_and_saved(sandbox: Sandbox, clean_surroundings: Path) -> None:
     config = clean_surroundings / ".config/oauth-helper/config.toml"
     config.parent.mkdir(parents=True)
     config.write_text("timeout = 100\n")
-    async with Sandbox() as sandbox:
-        environ = without_region(sandbox)
-        async with terminal("list", environ=environ) as screen:
-            await screen.until("10 cn-north-4")
-            await answer(screen, "Region: ", "nonsense!")
-            await answer(screen, "That is not a region", "10")
-            await answer(screen, "Save region cn-north-4 in", "")
-            assert await screen.ended() == 0, screen.everything
-        assert screen.everything.index("No authorizations yet") < screen.everything.index("Save region")
-        async with terminal("list", environ=environ) as screen:
-            assert await screen.ended() == 0, screen.everything
+    environ = without_region(sandbox)
+    async with terminal("list", environ=environ) as screen:
+        await screen.until("10 cn-north-4")
+        await answer(screen, "Region: ", "nonsense!")
+        await answer(screen, "That is not a region", "10")
+        await answer(screen, "Save region cn-north-4 in", "")
+        assert await screen.ended() == 0, screen.everything
+    assert screen.everything.index("No authorizations yet") < screen.everything.index("Save region")
+    async with terminal("list", environ=environ) as screen:
+        assert await screen.ended() == 0, screen.everything
     assert config.read_text() == 'region = "cn-north-4"\ntimeout = 100\n'
     assert config.stat().st_mode & 0o777 == 0o600
     assert "Region" not in screen.everything
 
 
-async def test_an_answer_that_is_not_saved_is_in_the_next_command(clean_surroundings: Path) -> None:
-    async with Sandbox() as sandbox:
-        environ = without_region(sandbox)
-        token = sandbox.personal_token.reveal()
-        async with terminal("link", "github", "--with-token", "--name", "mine", environ=environ) as screen:
-            await answer(screen, "Region: ", "cn-north-4")
-            await answer(screen, "Personal access token of GitHub: ", token)
-            await answer(screen, "Save region cn-north-4", "n")
-            assert await screen.ended() == 0, screen.everything
-        printed = re.findall("`(oauth-helper repos [^`]*)`", screen.everything)
-        assert printed == ["oauth-helper repos mine --region cn-north-4"]
-        end = await commands.run(*shlex.split(printed[0])[1:], environ=environ)
-        assert end.status == 0, end.err
+async def test_an_answer_that_is_not_saved_is_in_the_next_command(sandbox: Sandbox, clean_surroundings: Path) -> None:
+    environ = without_region(sandbox)
+    token = sandbox.personal_token.reveal()
+    async with terminal("link", "github", "--with-token", "--name", "mine", environ=environ) as screen:
+        await answer(screen, "Region: ", "cn-north-4")
+        await answer(screen, "Personal access token of GitHub: ", token)
+        await answer(screen, "Save region cn-north-4", "n")
+        assert await screen.ended() == 0, screen.everything
+    printed = re.findall("`(oauth-helper repos [^`]*)`", screen.everything)
+    assert printed == ["oauth-helper repos mine --region cn-north-4"]
+    end = await commands.run(*shlex.split(printed[0])[1:], environ=environ)
+    assert end.status == 0, end.err
     assert not list(clean_surroundings.rglob("config.toml"))
 
 
-async def test_the_region_comes_before_any_password() -> None:
-    async with Sandbox() as sandbox:
-        environ = without_region(sandbox, HUAWEICLOUD_SDK_AK="", HUAWEICLOUD_SDK_SK="")
-        async with terminal("link", "github", environ=environ) as screen:
-            await answer(screen, "Region: ", "cn-north-4")
-            await screen.until("Account name: ")
-            screen.type("\x03")
-            assert await screen.ended() == 130
+async def test_the_region_comes_before_any_password(sandbox: Sandbox) -> None:
+    environ = without_region(sandbox, HUAWEICLOUD_SDK_AK="", HUAWEICLOUD_SDK_SK="")
+    async with terminal("link", "github", environ=environ) as screen:
+        await answer(screen, "Region: ", "cn-north-4")
+        await screen.until("Account name: ")
+        screen.type("\x03")
+        assert await screen.ended() == 130
     assert "Cancelled. Nothing was created" in screen.everything
 
 
 @pytest.mark.parametrize(
     ("flags", "more"), [(("--json",), {}), (("-q",), {}), ((), {"CI": "1"})], ids=["json", "quiet", "ci"]
 )
-async def test_scripts_are_not_asked_on_a_terminal(flags: tuple[str, ...], more: dict[str, str]) -> None:
-    async with Sandbox() as sandbox:
-        async with terminal("list", *flags, environ=without_region(sandbox, **more)) as screen:
-            assert await screen.ended() == 3
-        assert "No region is set" in screen.everything
-        async with terminal("link", *flags, environ=without_region(sandbox, **more)) as screen:
-            assert await screen.ended() == 2
-        assert "Missing argument REPO_TYPE" in screen.everything
+async def test_scripts_are_not_asked_on_a_terminal(
+    sandbox: Sandbox, flags: tuple[str, ...], more: dict[str, str]
+) -> None:
+    async with terminal("list", *flags, environ=without_region(sandbox, **more)) as screen:
+        assert await screen.ended() == 3
+    assert "No region is set" in screen.everything
+    async with terminal("link", *flags, environ=without_region(sandbox, **more)) as screen:
+        assert await screen.ended() == 2
+    assert "Missing argument REPO_TYPE" in screen.everything
 
 
 def check_out(origin: str) -> None:
@@ -109,11 +107,11 @@ def check_out(origin: str) -> None:
     ],
 )
 async def test_the_git_host_of_the_checkout_is_the_default(
-    origin: str, default: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sandbox: Sandbox, origin: str, default: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     check_out(origin)
-    async with Sandbox() as sandbox, terminal("link", "--with-token", environ=commands.environ(sandbox)) as screen:
+    async with terminal("link", "--with-token", environ=commands.environ(sandbox)) as screen:
         shown = f" [{default}]" if default else ""
         await answer(screen, f"Git host (github, gitlab, gitee, bitbucket, codearts){shown}: ", "")
         if not default:
@@ -123,32 +121,30 @@ async def test_the_git_host_of_the_checkout_is_the_default(
         assert await screen.ended() == 130
 
 
-async def test_printed_commands_repeat_the_flags_that_were_typed() -> None:
-    async with Sandbox() as sandbox:
-        environ = commands.environ(sandbox)
-        endpoint, project_id = (environ.pop(f"OAUTH_HELPER_{name}") for name in ("ENDPOINT", "PROJECT_ID"))
-        flags = ("--endpoint", endpoint, "--project-id", project_id)
-        given = sandbox.personal_token.reveal()
-        end = await commands.run("link", "github", "--with-token", "--name=-mine", *flags, environ=environ, given=given)
-        assert end.status == 0, end.err
-        (printed,) = re.findall("`(oauth-helper [^`]*)`", end.err)
-        assert printed == f"oauth-helper repos {shlex.join(flags)} -- -mine"
-        assert (await commands.run(*shlex.split(printed)[1:], environ=environ)).status == 0
-        missing = await commands.run("show", "missing", *flags, environ=environ)
+async def test_printed_commands_repeat_the_flags_that_were_typed(sandbox: Sandbox) -> None:
+    environ = commands.environ(sandbox)
+    endpoint, project_id = (environ.pop(f"OAUTH_HELPER_{name}") for name in ("ENDPOINT", "PROJECT_ID"))
+    flags = ("--endpoint", endpoint, "--project-id", project_id)
+    given = sandbox.personal_token.reveal()
+    end = await commands.run("link", "github", "--with-token", "--name=-mine", *flags, environ=environ, given=given)
+    assert end.status == 0, end.err
+    (printed,) = re.findall("`(oauth-helper [^`]*)`", end.err)
+    assert printed == f"oauth-helper repos {shlex.join(flags)} -- -mine"
+    assert (await commands.run(*shlex.split(printed)[1:], environ=environ)).status == 0
+    missing = await commands.run("show", "missing", *flags, environ=environ)
     assert f"`oauth-helper list {shlex.join(flags)}`" in missing.err
 
 
-async def test_options_of_every_command_also_come_before_it() -> None:
-    async with Sandbox() as sandbox:
-        environ = commands.environ(sandbox)
-        assert json.loads((await commands.run("--json", "list", environ=environ)).out) == []
-        quiet = await commands.run("-q", "list", environ=environ)
-        assert (quiet.status, quiet.err) == (0, "")
-        assert ": GET " in (await commands.run("-v", "list", "-v", environ=environ)).err
-        chinese = await commands.run("--lang", "zh", "show", "missing", environ=environ)
-        assert chinese.err.startswith("错误：")
-        failed = await commands.run("--json", "show", "missing", environ=environ)
-        assert json.loads(failed.err.splitlines()[-1])["error"]["kind"] == "no-such-authorization"
+async def test_options_of_every_command_also_come_before_it(sandbox: Sandbox) -> None:
+    environ = commands.environ(sandbox)
+    assert json.loads((await commands.run("--json", "list", environ=environ)).out) == []
+    quiet = await commands.run("-q", "list", environ=environ)
+    assert (quiet.status, quiet.err) == (0, "")
+    assert ": GET " in (await commands.run("-v", "list", "-v", environ=environ)).err
+    chinese = await commands.run("--lang", "zh", "show", "missing", environ=environ)
+    assert chinese.err.startswith("错误：")
+    failed = await commands.run("--json", "show", "missing", environ=environ)
+    assert json.loads(failed.err.splitlines()[-1])["error"]["kind"] == "no-such-authorization"
 
 
 @pytest.mark.parametrize(
@@ -173,14 +169,13 @@ async def test_login_is_an_alias_that_the_help_does_not_list() -> None:
     assert (await commands.run_forked("help", "nonsense", environ=environ)).status == 2
 
 
-async def test_codearts_is_the_name_of_devcloud() -> None:
-    async with Sandbox() as sandbox:
-        flags = ("--with-password", "--user", f"acme/{sandbox.git_user}", "--json")
-        for name in ("codearts", "CodeArts", "devcloud"):
-            command = ("link", name, "--name", f"as-{name}", *flags)
-            given = sandbox.git_password.reveal()
-            end = await commands.run_forked(*command, environ=commands.environ(sandbox), given=given)
-            assert (end.status, json.loads(end.out)["repo_type"]) == (0, "devcloud"), end.err
+async def test_codearts_is_the_name_of_devcloud(sandbox: Sandbox) -> None:
+    flags = ("--with-password", "--user", f"acme/{sandbox.git_user}", "--json")
+    for name in ("codearts", "CodeArts", "devcloud"):
+        command = ("link", name, "--name", f"as-{name}", *flags)
+        given = sandbox.git_password.reveal()
+        end = await commands.run_forked(*command, environ=commands.environ(sandbox), given=given)
+        assert (end.status, json.loads(end.out)["repo_type"]) == (0, "devcloud"), end.err
 
 
 @pytest.mark.parametrize("locale", [{}, CHINESE], ids=["en", "zh"])
@@ -200,17 +195,16 @@ async def test_an_unsupported_language_is_refused_wherever_it_is_set() -> None:
         assert end.err.startswith(f'error: {name}: unsupported language "fr" (choose en or zh)\n')
 
 
-async def test_list_shows_local_dates_and_unfinished_links() -> None:
+async def test_list_shows_local_dates_and_unfinished_links(sandbox: Sandbox) -> None:
     journal = Journal.of_the_user()
-    async with Sandbox() as sandbox:
-        environ = commands.environ(sandbox, TZ="Asia/Shanghai")
-        given = sandbox.personal_token.reveal()
-        command = ("link", "github", "--with-token", "--name", "mine")
-        assert (await commands.run_forked(*command, environ=environ, given=given)).status == 0
-        journal.write(pending(age=NOW - datetime.now(UTC)))
-        end = await commands.run("list", environ=environ)
-        shown = await commands.run("show", "mine", environ=environ)
-        record = json.loads((await commands.run("show", "mine", "--json", environ=environ)).out)
+    environ = commands.environ(sandbox, TZ="Asia/Shanghai")
+    given = sandbox.personal_token.reveal()
+    command = ("link", "github", "--with-token", "--name", "mine")
+    assert (await commands.run_forked(*command, environ=environ, given=given)).status == 0
+    journal.write(pending(age=NOW - datetime.now(UTC)))
+    end = await commands.run("list", environ=environ)
+    shown = await commands.run("show", "mine", environ=environ)
+    record = json.loads((await commands.run("show", "mine", "--json", environ=environ)).out)
     head, row = end.out.splitlines()
     assert head.split() == ["NAME", "GIT", "HOST", "ACCOUNT", "METHOD", "CREATED", "STATUS"]
     created = datetime.fromtimestamp(record["create_time"] / 1000, ZoneInfo("Asia/Shanghai"))
@@ -220,27 +214,25 @@ async def test_list_shows_local_dates_and_unfinished_links() -> None:
     assert end.err == "1 link is unfinished; `oauth-helper resume` finishes it.\n"
 
 
-async def test_delete_says_what_will_fail() -> None:
-    async with Sandbox() as sandbox:
-        environ = commands.environ(sandbox)
-        given = sandbox.personal_token.reveal()
-        await commands.run_forked("link", "github", "--with-token", "--name", "mine", environ=environ, given=given)
-        refused = await commands.run_forked("delete", "mine", environ=environ)
-        assert (refused.status, refused.err) == (
-            2,
-            "error: Refusing to delete without confirmation\nhint: Nothing was deleted. Pass --yes to confirm.\n",
-        )
-        async with terminal("delete", "mine", environ=environ) as screen:
-            await screen.until('Builds and components that use "mine" will fail.')
-            await answer(screen, 'Delete "mine"? [y/N]: ', "y")
-            assert await screen.ended() == 0
-        assert 'Deleted "mine".' in screen.everything
+async def test_delete_says_what_will_fail(sandbox: Sandbox) -> None:
+    environ = commands.environ(sandbox)
+    given = sandbox.personal_token.reveal()
+    await commands.run_forked("link", "github", "--with-token", "--name", "mine", environ=environ, given=given)
+    refused = await commands.run_forked("delete", "mine", environ=environ)
+    assert (refused.status, refused.err) == (
+        2,
+        "error: Refusing to delete without confirmation\nhint: Nothing was deleted. Pass --yes to confirm.\n",
+    )
+    async with terminal("delete", "mine", environ=environ) as screen:
+        await screen.until('Builds and components that use "mine" will fail.')
+        await answer(screen, 'Delete "mine"? [y/N]: ', "y")
+        assert await screen.ended() == 0
+    assert 'Deleted "mine".' in screen.everything
 
 
-async def test_the_error_of_apply_names_the_entry() -> None:
+async def test_the_error_of_apply_names_the_entry(sandbox: Sandbox) -> None:
     text = '[[authorization]]\nname = "team-gitee"\nrepo_type = "gitee"\n'
-    async with Sandbox() as sandbox:
-        end = await commands.run("apply", "-", environ=commands.environ(sandbox, SCRIPTED_USER="deny"), given=text)
+    end = await commands.run("apply", "-", environ=commands.environ(sandbox, SCRIPTED_USER="deny"), given=text)
     assert end.status == 4, end.err
     error, hint = end.err.splitlines()[-2:]
     assert error == 'error: "team-gitee" was not linked: You denied access'

