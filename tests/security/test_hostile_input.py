@@ -15,30 +15,28 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
-from urllib.parse import parse_qsl, quote, unquote, unquote_to_bytes
+from urllib.parse import quote, unquote, unquote_to_bytes
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from multidict import CIMultiDict, CIMultiDictProxy
+from multidict import CIMultiDict
 from support.redirect_cases import AUTHORIZATION_URL, CONSOLE, ENCODED_STATE, REQUEST, STATE
 
 from oauth_helper.credential_sources import find_settings_and_credentials
-from oauth_helper.credentials import AccessKey, IamSettings, IamToken, IamUser
+from oauth_helper.credentials import AccessKey, IamSettings, IamUser
 from oauth_helper.errors import (
     AuthorizationDeniedError,
     OAuthHelperError,
     RedirectRejectedError,
     SettingsError,
-    UnavailableError,
     UnusableAnswerError,
 )
-from oauth_helper.listener.request_policy import RequestPolicy
 from oauth_helper.models import Authorization, RepoType
 from oauth_helper.redirect import AuthorizationRequest
 from oauth_helper.secret import Secret
 from oauth_helper.servicestage import iam
-from oauth_helper.servicestage.api_errors import Answer, redirected, refusal
+from oauth_helper.servicestage.api_errors import Answer
 from oauth_helper.servicestage.client import ServiceStageClient
 from oauth_helper.servicestage.transport import Transport
 from oauth_helper.settings import FILE_KEYS, Sources, read_config_file, read_credentials_file, resolve_settings
@@ -111,21 +109,6 @@ def test_a_code_is_always_part_of_the_text(text: str) -> None:
     assert any(is_spread_in(STATE, each) for each in found)
     assert any(is_spread_in(code, each) for each in found)
     assert code.isprintable()
-
-
-@given(REDIRECTS)
-def test_a_query_is_parsed_as_by_the_standard_library(query: str) -> None:
-    given_ = [pair for pair in parse_qsl(query.replace("+", "%2B"), keep_blank_values=True) if pair[1]]
-    values = {name: [value for other, value in given_ if other == name] for name in ("state", "code", "error")}
-    try:
-        response = REQUEST.judge_query(query)
-    except RedirectRejectedError as rejected:
-        assert_rejected(rejected)
-    except AuthorizationDeniedError as denied:
-        assert_shown(denied)
-        assert (values["state"], len(values["error"])) == ([STATE], 1)
-    else:
-        assert values == {"state": [STATE], "code": [response.code.reveal()], "error": []}
 
 
 @given(
@@ -210,20 +193,6 @@ def answer_of(status: int, headers: dict[str, str], text: str) -> Answer:
     )
 
 
-@given(
-    st.sampled_from([300, 302, 307, 399, 400, 401, 403, 404, 408, 413, 425, 429, 500, 502, 503, 599]),
-    st.sampled_from([AccessKey("AK", PLANTED), IamToken(PLANTED), None]),
-    HEADERS,
-    ANSWERS,
-)
-def test_any_error_answer_becomes_an_error_without_a_secret(
-    status: int, credentials: AccessKey | IamToken | None, headers: dict[str, str], text: str
-) -> None:
-    answer = answer_of(status, headers, text)
-    error = redirected(answer) if status < 400 else refusal(answer, credentials=credentials)
-    assert_shown(error)
-
-
 class AnsweringConnection(Transport):
     """Answers every request with ``answer``, without a network."""
 
@@ -261,11 +230,16 @@ def calls() -> Mapping[str, Callable[[], Coroutine[Any, Any, object]]]:
     }
 
 
-@given(st.data(), HEADERS, ANSWERS)
-def test_every_successful_answer_gives_a_result_or_an_error(
-    data: st.DataObject, headers: dict[str, str], text: str
+@given(
+    st.data(),
+    st.sampled_from([200, 200, 200, 302, 400, 401, 403, 404]),
+    HEADERS,
+    ANSWERS,
+)
+def test_every_answer_gives_a_result_or_an_error_without_a_secret(
+    data: st.DataObject, status: int, headers: dict[str, str], text: str
 ) -> None:
-    AnsweringConnection.answer = answer_of(200, headers, text)
+    AnsweringConnection.answer = answer_of(status, headers, text)
     was, iam.Transport = iam.Transport, AnsweringConnection  # type: ignore[attr-defined]
     try:
         calls()[data.draw(st.sampled_from(sorted(calls())))]().send(None)
@@ -276,7 +250,7 @@ def test_every_successful_answer_gives_a_result_or_an_error(
                 again = Authorization.from_json(json.loads(json.dumps(one.to_json())))
                 assert repr(again) == repr(one)
             assert one is None or one
-    except (UnavailableError, SettingsError) as error:
+    except OAuthHelperError as error:
         assert_shown(error)
     finally:
         iam.Transport = was  # type: ignore[attr-defined]
@@ -332,39 +306,3 @@ def test_a_config_file_gives_settings_or_an_error_on_one_line(text: str) -> None
     assert 1 <= settings.timeout.value <= 3600
     for endpoint in (settings.endpoint.value, settings.iam_endpoint.value):
         assert endpoint is None or endpoint.startswith(("https://", "http://"))
-
-
-@given(
-    st.sampled_from(["GET", "POST", "HEAD", "PUT"]) | ANY_TEXT,
-    text_of("/start", "/redirect", "/outcome", "/done", "/servicestage/oauth", "?k=", KEY, DONE_KEY, "&", "//", "%2f"),
-    st.lists(
-        st.tuples(
-            st.sampled_from(["Host", "Origin", "Sec-Fetch-Site", "Sec-Fetch-Mode", "Sec-Fetch-Dest", "Sec-Purpose"]),
-            st.sampled_from([AUTHORITY, "localhost:8080", f"http://{AUTHORITY}", "null", "same-origin", "none"])
-            | st.sampled_from(["cross-site", "navigate", "document", "prefetch"]),
-        )
-    ),
-)
-@example("GET", f"/start?k={KEY}", [("Host", AUTHORITY)])
-@example("POST", f"/redirect?k={KEY}", [("Host", AUTHORITY), ("Origin", "null"), ("Sec-Fetch-Site", "same-origin")])
-def test_the_listener_accepts_only_navigations_to_its_own_addresses(
-    method: str, target: str, pairs: list[tuple[str, str]]
-) -> None:
-    headers = CIMultiDictProxy(CIMultiDict(pairs))
-    refused = RequestPolicy(AUTHORITY, (Secret(KEY),), (Secret(DONE_KEY),)).refusal(method, target, headers)
-    if refused is not None:
-        assert refused.status in {403, 404, 405}
-        return
-    path = target.partition("?")[0]
-    own = {("GET", f"/start?k={KEY}"), ("POST", f"/redirect?k={KEY}"), ("GET", f"/outcome?k={KEY}")}
-    assert (method, target) in own | {("GET", f"/done?k={DONE_KEY}")} or (method, path) == (
-        "GET",
-        "/servicestage/oauth",
-    )
-    assert headers.getall("Host") == [AUTHORITY]
-    assert set(headers.getall("Origin", [])) <= {f"http://{AUTHORITY}", "null" if path == "/redirect" else ""}
-    assert set(headers.getall("Sec-Fetch-Dest", [])) <= {"document"}
-    assert set(headers.getall("Sec-Fetch-Mode", [])) <= {"navigate"}
-    assert "Sec-Purpose" not in headers
-    if path in {"/redirect", "/outcome"}:
-        assert set(headers.getall("Sec-Fetch-Site", [])) <= {"same-origin", "none"}

