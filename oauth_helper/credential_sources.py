@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from oauth_helper.credentials import AccessKey, Credentials, CredentialSource, Fetch, IamToken, IamUser
 from oauth_helper.errors import CredentialsError, SettingsError
-from oauth_helper.i18n import Text, _, enumerated, joined, listed, ngettext
+from oauth_helper.i18n import Text, _, enumerated, joined, listed
 from oauth_helper.secret import Secret, safe_text
 from oauth_helper.settings import (
     Settings,
@@ -107,15 +107,9 @@ class _Place:
         present = [name for name, value in values.items() if value]
         missing = [name for name in names if not values[name]]
         if present and missing:
-            raise CredentialsError(
-                _(
-                    "{present} set in {place}, but {missing} missing",
-                    present=_are(present),
-                    place=self.name,
-                    missing=_are(missing),
-                ),
-                hint=_("Set {missing} as well, or unset {present}.", missing=listed(missing), present=listed(present)),
-            )
+            names_of = {"missing": listed(missing), "present": listed(present)}
+            text = _("{place}: {present} without {missing}", place=self.name, **names_of)
+            raise CredentialsError(text, hint=_("Set {missing} as well, or unset {present}.", **names_of))
         return list(values.values()) if present else []
 
     def seconds(self, name: str) -> int:
@@ -135,10 +129,6 @@ class _Place:
     def source(self, name: str, names: Sequence[str], identity: Text, fetch: Fetch) -> CredentialSource:
         found_in, file = (self.name, self.profile.path) if self.in_profile else (listed(names), None)
         return CredentialSource(name, found_in, identity, fetch, file)
-
-
-def _are(names: list[str]) -> Text:
-    return ngettext("{names} is", "{names} are", len(names), names=listed(names))
 
 
 def user_source(name: str, found_in: Text, user: IamUser, *, of_account: bool = False) -> CredentialSource:
@@ -428,9 +418,6 @@ def find_credentials(environ: Mapping[str, str] | None = None) -> CredentialSour
     Nothing is sent. :class:`~oauth_helper.ServiceStageClient` accepts the result, and fetches what must be fetched.
     Region, IAM endpoint and the other settings come from the environment and the settings file.
 
-    Args:
-        environ: The environment variables; by default those of this process.
-
     Raises:
         CredentialsError: There are none, half of a pair is missing, or a value cannot be right.
         SettingsError: A setting or a file cannot be used.
@@ -438,16 +425,11 @@ def find_credentials(environ: Mapping[str, str] | None = None) -> CredentialSour
     environ = os.environ if environ is None else environ
     sources = Sources({}, environ, read_config_file(environ), read_credentials_file(environ))
     settings, search = find_settings_and_credentials(sources)
-    source = search.required()
-    source.iam = settings.iam
-    return source
+    return replace(search.required(), iam=settings.iam)
 
 
 def find_settings_and_credentials(sources: Sources) -> tuple[Settings, Search]:
-    """Return the settings, and where credentials are found, which may decide some of the settings.
-
-    Raises SettingsError: a setting cannot be used.
-    """
+    """Return the settings, and where credentials are found, which may decide some of them; raise SettingsError."""
     settings = resolve_settings(sources)
     search = _search(sources, settings)
     if (source := search.source) and (source.variables or source.defaults):

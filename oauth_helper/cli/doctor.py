@@ -18,25 +18,12 @@ from typing import Any, Final
 
 import click
 
+from oauth_helper import errors
 from oauth_helper.api import open_service
-from oauth_helper.browsers.discovery import (
-    PRODUCTS,
-    InstalledBrowser,
-    find_browsers,
-    tool_output,
-    why_no_display,
-)
+from oauth_helper.browsers.discovery import PRODUCTS, InstalledBrowser, find_browsers, tool_output, why_no_display
+from oauth_helper.cli import console
 from oauth_helper.cli.app import print_error
-from oauth_helper.cli.console import (
-    columns_of,
-    language_preference,
-    padded,
-    print_text,
-    style,
-    translate,
-    width_of,
-    wrapped,
-)
+from oauth_helper.cli.console import print_text, translate, width_of
 from oauth_helper.cli.help import command, option
 from oauth_helper.cli.options import (
     BROWSER_OPTION,
@@ -51,17 +38,7 @@ from oauth_helper.cli.output import print_json
 from oauth_helper.credential_sources import CHAIN_VARIABLES
 from oauth_helper.credentials import CredentialSource
 from oauth_helper.environment import Place, cannot_authorize, find_environment
-from oauth_helper.errors import (
-    ClockSkewError,
-    IllegalNameError,
-    MachineError,
-    NameTakenError,
-    NoBrowserError,
-    NotPermittedError,
-    OAuthHelperError,
-    SettingsError,
-    UsageError,
-)
+from oauth_helper.errors import OAuthHelperError
 from oauth_helper.exchange import find_existing, is_list_alone_refused
 from oauth_helper.i18n import NO_TEXT, Sentence, Text, _, enumerated, joined, ngettext
 from oauth_helper.journal import Journal
@@ -92,10 +69,6 @@ class Finding:
     error: OAuthHelperError | None = None
     """The error that a link would end with."""
 
-    def to_json(self) -> dict[str, str]:
-        """Return the finding for scripts."""
-        return {"subject": self.subject, "verdict": self.verdict, "message": self.message, "hint": self.hint}
-
 
 def _failed(subject: str, error: OAuthHelperError) -> Finding:
     return Finding(subject, FAIL, error.message, error.hint, error)
@@ -123,12 +96,13 @@ def _failed(subject: str, error: OAuthHelperError) -> Finding:
 def doctor_command(repo_type: str, **options: Any) -> int:
     """Run ``oauth-helper doctor``."""
     if options["as_report"] and options["as_json"]:
-        raise UsageError(_("--report is for people, --json for scripts"), hint=_("Give one of them."))
+        raise errors.UsageError(_("--report is for people, --json for scripts"), hint=_("Give one of them."))
     findings = run(_check_all(RepoType(repo_type), options))
     if options["as_report"]:
         print_report(findings)
     elif options["as_json"]:
-        print_json([finding.to_json() for finding in findings])
+        keys = ("subject", "verdict", "message", "hint")
+        print_json([{key: getattr(finding, key) for key in keys} for finding in findings])
     else:
         print_findings(findings, repo_type)
     error = next((finding.error for finding in findings if finding.error), None)
@@ -148,7 +122,7 @@ async def _check_all(repo_type: RepoType, options: Mapping[str, Any]) -> list[Fi
     request = None
     try:
         request = LinkRequest(repo_type, name)
-    except IllegalNameError as error:
+    except errors.IllegalNameError as error:
         findings.append(_failed("name", error))
     credentials, about_credentials = _check_credentials(invocation)
     findings += [_check_place(invocation), *_check_settings(invocation), *about_credentials]
@@ -204,7 +178,7 @@ def _check_settings(invocation: Invocation) -> Iterator[Finding]:
                 found = _("asked of IAM by its name {name} ({origin})", name=by.value, origin=by.origin)
             is_missing = found == "not set" and name != "region"
             yield Finding(name, NOTE if is_missing else OK, found)
-        except SettingsError as error:
+        except errors.SettingsError as error:
             yield _failed(name, error)
     yield Finding("defaults", OK, enumerated(defaults))
 
@@ -255,7 +229,7 @@ async def _check_answer(service: ServiceStageClient, request: LinkRequest | None
     existing = None
     try:
         existing = await service.list_authorizations()
-    except NotPermittedError as error:
+    except errors.NotPermittedError as error:
         if not is_list_alone_refused(error):
             raise
         text = _("{message}; a link goes on without the list", message=error.message)
@@ -274,8 +248,8 @@ async def _check_answer(service: ServiceStageClient, request: LinkRequest | None
         text = _("{seconds:.0f} s ahead of the server's", seconds=-skew)
         if skew > 0:
             text = _("{seconds:.0f} s behind the server's", seconds=skew)
-        is_tolerated = abs(skew) <= _TOLERATED_SKEW
-        yield Finding("clock", OK, text) if is_tolerated else Finding("clock", NOTE, text, ClockSkewError(text).hint)
+        hint = NO_TEXT if abs(skew) <= _TOLERATED_SKEW else errors.ClockSkewError(text).hint
+        yield Finding("clock", NOTE if hint else OK, text, hint)
     if existing is None or request is None:
         return
     try:
@@ -285,7 +259,7 @@ async def _check_answer(service: ServiceStageClient, request: LinkRequest | None
             yield Finding("name", NOTE, text, hint)
         else:
             yield Finding("name", OK, _("{name} is free", name=request.name))
-    except NameTakenError as error:
+    except errors.NameTakenError as error:
         yield _failed("name", error)
 
 
@@ -311,11 +285,11 @@ async def _check_browser(invocation: Invocation) -> Finding:
     )
     try:
         plan = await plan_browser(browser_options)
-    except NoBrowserError as error:
+    except errors.NoBrowserError as error:
         text = _("{wanted}: {message}", wanted=wanted, message=error.message)
-        return _failed("browser", NoBrowserError(text, hint=error.hint))
+        return _failed("browser", errors.NoBrowserError(text, hint=error.hint))
     if plan.windows and (why := await asyncio.to_thread(why_no_display, invocation.environ)):
-        return _failed("browser", NoBrowserError(_("{wanted}: {message}", wanted=wanted, message=why)))
+        return _failed("browser", errors.NoBrowserError(_("{wanted}: {message}", wanted=wanted, message=why)))
     message = _("{wanted}: {why}", wanted=wanted, why=plan.why)
     if not plan.warning:
         return Finding("browser", OK, message)
@@ -340,7 +314,7 @@ async def check_listener(port: int | None) -> Finding:
         return _failed("listener", error)
     except (OSError, TimeoutError) as error:
         text = _("cannot be reached: {error}", error=error)
-        return _failed("listener", MachineError(text, hint=_("Check this machine's firewall.")))
+        return _failed("listener", errors.MachineError(text, hint=_("Check this machine's firewall.")))
     return Finding("listener", OK, _("{host} can be listened on and reached", host=host))
 
 
@@ -366,23 +340,23 @@ _SUBJECTS: Final[Mapping[str, Text]] = {
 
 def print_findings(findings: Sequence[Finding], repo_type: str) -> None:
     """Print each finding, wrapped below its message, and a conclusion."""
-    width = columns_of(sys.stdout) - 1 if sys.stdout.isatty() else 1_000_000
+    width = console.columns_of(sys.stdout) - 1 if sys.stdout.isatty() else 1_000_000
     subjects = [translate(_SUBJECTS.get(finding.subject, finding.subject)) for finding in findings]
     verdict_width = max(5, *(width_of(translate(text)) for text, _colour in _VERDICTS.values())) + 1
     indent = verdict_width + max(12, *map(width_of, subjects)) + 1
     for finding, subject in zip(findings, subjects, strict=True):
         text, colour = _VERDICTS[finding.verdict]
-        verdict = padded(translate(text), verdict_width)
-        start = verdict + padded(subject, indent - verdict_width)
+        verdict = console.padded(translate(text), verdict_width)
+        start = verdict + console.padded(subject, indent - verdict_width)
         texts = [translate(text) for text in (finding.message, finding.hint) if text]
-        for line in (line for text in texts for line in wrapped(text, max(width - indent, 1))):
-            print_text(start + line, style(verdict, sys.stdout, fg=colour, bold=True) if start.strip() else "")
+        for line in (line for text in texts for line in console.wrapped(text, max(width - indent, 1))):
+            print_text(start + line, console.style(verdict, sys.stdout, fg=colour, bold=True) if start.strip() else "")
             start = " " * indent
     conclusion = _("Ready: run `oauth-helper link {repo_type}`.", repo_type=repo_type)
     if any(finding.verdict == FAIL for finding in findings):
         conclusion = _("Fix the first line marked {fail} first.", fail=_VERDICTS[FAIL][0])
-    for line in wrapped(translate(conclusion), width):
-        print_text(line, style(line, sys.stdout, bold=True))
+    for line in console.wrapped(translate(conclusion), width):
+        print_text(line, console.style(line, sys.stdout, bold=True))
 
 
 _LOCALE_VARIABLES: Final = ("LC_ALL", "LC_MESSAGES", "LANG", "LANGUAGE")
@@ -423,7 +397,7 @@ def _about_machine() -> Iterator[str]:
     yield f"Python {platform.python_version()} on {' '.join(filter(None, system))}"
     yield ", ".join(f"{name} {_version(name)}" for name in ("aiohttp", "yarl", "click", "platformdirs"))
     yield f"terminal: {', '.join([*terminal, *streams])}"
-    yield f"locale: {', '.join(locale)}, speaks {language_preference().language}, writes {sys.stdout.encoding}"
+    yield f"locale: {', '.join(locale)}, speaks {console.language_preference().language}, writes {sys.stdout.encoding}"
     yield "set: " + (", ".join(name for name in _OTHER_VARIABLES if os.environ.get(name)) or "nothing of interest")
 
 
