@@ -4,15 +4,16 @@ import asyncio
 import os
 import shutil
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 
 needs_xvfb = pytest.mark.skipif(not shutil.which("Xvfb"), reason="Xvfb is not installed")
 
 
-@pytest.fixture
-async def display() -> AsyncIterator[str]:
-    """A screen of the test's own."""
+@asynccontextmanager
+async def x_display() -> AsyncIterator[str]:
+    """Start a screen; give its name."""
     reading, writing = os.pipe()
     server = await asyncio.create_subprocess_exec(
         *("Xvfb", "-displayfd", str(writing), "-screen", "0", "1280x900x24", "-nolisten", "tcp"),
@@ -27,3 +28,9 @@ async def display() -> AsyncIterator[str]:
     finally:
         server.terminate()
         await server.wait()
+
+
+@pytest.fixture
+async def display() -> AsyncIterator[str]:
+    async with x_display() as name:
+        yield name

@@ -12,7 +12,6 @@ from support.command_runner import Ended, commands, records
 from support.link_script import (
     LINK,
     NAME,
-    PatientUser,
     Script,
     bring,
     brought,
@@ -61,17 +60,6 @@ async def test_killed_before_it_waits(call: str) -> None:
             await until(lambda: sandbox.calls[call])
             await kill(script.process)
         await assert_clean(sandbox)
-
-
-async def test_killed_as_the_browser_opens(tmp_path: Path) -> None:
-    user = PatientUser(tmp_path)
-    async with Sandbox() as sandbox:
-        async with commands.running(*LINK, "--events", environ=commands.environ(sandbox) | user.browser) as process:
-            waiting = await Script(process).event("waiting")
-            await until(lambda: user.opened)
-            await kill(process)
-        user.go_on()
-        await assert_clean(sandbox, *secrets_of(waiting["authorization_url"]))
 
 
 async def test_killed_while_it_waits() -> None:

@@ -23,9 +23,7 @@ from end_to_end.blocked_cloud import (
 )
 from link.fake_link import FakeService, does_nothing, fail_with
 from support.command_runner import Ended, commands, error_of, line_with
-from support.fake_servicestage import KEY, FakeServiceStage, Received
 from support.link_script import LINK, NAME, bring, entries, scripted, until
-from support.screen import terminal
 
 from oauth_helper.errors import DeadlineError
 from oauth_helper.receiver import RedirectReceiver
@@ -79,55 +77,6 @@ async def test_what_is_not_kept_is_not_said_to_be() -> None:
     assert "is kept" not in end.err + html
     assert f"oauth-helper show {NAME}" in end.err
     assert "Run the command again" in html
-
-
-async def test_a_state_that_is_gone_at_the_second_try_can_be_started_over() -> None:
-    cloud = Cloud()
-    answers = [gateway(400, "SVCSTG.REPO.0403"), gateway(400, "SVCSTG.REPO.0402")]
-
-    def answer() -> web.Response:
-        cloud.records.append(EARLIER)
-        if len(answers) == 1:
-            del cloud.blocked["create"]
-            cloud.records.clear()
-        return answers.pop(0)()
-
-    cloud.blocked["create"] = answer
-    async with (
-        behind(cloud) as environ,
-        terminal(*LINK, "--no-browser", "--if-exists", "replace", environ=dict(environ)) as screen,
-    ):
-        for _ in range(2):
-            address = (await screen.line_with("/login/oauth/authorize?")).split()[-1]
-            screen.type(f"{redirect_for(address)}\n")
-            if answers or "create" not in cloud.calls:
-                await screen.until("Press Enter to start over")
-                screen.type("\n")
-        assert await screen.ended() == 0, screen.shown
-    assert [call for call in cloud.calls if call in {"create", "delete"}] == ["create", "delete", "create", "create"]
-    assert entries() == []
-
-
-async def test_the_last_event_says_what_the_error_line_says_after_a_remembered_project() -> None:
-    cloud = Cloud()
-
-    def respond(request: Received) -> object:
-        if request.target.startswith("/v3/projects"):
-            return web.json_response({"projects": [{"id": "0123456789abcdef0123456789abcdef", "name": "cn-north-4"}]})
-        return cloud.respond(request)
-
-    async with FakeServiceStage(respond) as fake:  # type: ignore[arg-type]
-        environ = dict(os.environ) | {
-            "OAUTH_HELPER_ENDPOINT": fake.endpoint,
-            "OAUTH_HELPER_IAM_ENDPOINT": fake.endpoint,
-            "OAUTH_HELPER_REGION": "cn-north-4",
-            "HUAWEICLOUD_SDK_AK": KEY.access_key,
-            "HUAWEICLOUD_SDK_SK": KEY.secret_key.reveal(),
-        }
-        assert (await commands.run("list", environ=environ)).status == 0
-        cloud.blocked["create"] = gateway(403, "IAM.0003")
-        end, _ = await linked(environ)
-        assert end.status == 3
 
 
 async def test_a_wait_ends_when_it_was_said_to_even_if_the_machine_slept(monkeypatch: pytest.MonkeyPatch) -> None:

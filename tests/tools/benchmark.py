@@ -17,7 +17,6 @@ import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -26,6 +25,7 @@ from urllib.parse import urlsplit
 import pyperf
 from aiohttp import web
 from aiohttp.typedefs import Handler
+from browsers.xvfb_display import x_display
 from security.attacks import Callback, connect
 from support.link_script import consent
 from tools.json_process import JsonProcess, json_process
@@ -115,43 +115,32 @@ async def far_away(port: int) -> AsyncIterator[int]:
     server.close()
 
 
-@dataclass
-class Login:
-    """One process of a tool that waits for its redirect."""
-
-    tool: str
-    process: JsonProcess
-    redirect: str
-
-    async def posts_after(self, sandbox: Sandbox) -> float:
-        """Bring the redirect; return the milliseconds until the POST arrived."""
-        count = len(sandbox.exchanges)
-        if self.tool == OURS:
-            listener, redirect = self.redirect.split()
-            callback = Callback.at(f"{listener.partition('/start')[0]}/servicestage/oauth", urlsplit(redirect).query)
-            _, writer = await connect(callback.port)
-            brought = time.monotonic()
-            writer.write(callback.genuine)
-            await self.process.told("authorization")
-            writer.close()
-        else:
-            brought = time.monotonic()
-            self.process.ask(self.redirect)
-            await self.process.told("linked")
-        return (sandbox.exchanges[count].arrived_at - brought) * 1000
-
-
 @asynccontextmanager
-async def login(tool: str, name: str, sandbox: Sandbox, endpoint: str) -> AsyncIterator[Login]:
-    """Start a tool, and consent for its user."""
+async def login(tool: str, name: str, sandbox: Sandbox, endpoint: str) -> AsyncIterator[tuple[JsonProcess, str, str]]:
+    """Start a tool, and consent for its user; give its process, its listener if it has one, and the redirect."""
     settings = sandbox.environment() | {"OAUTH_HELPER_ENDPOINT": endpoint, "OAUTH_HELPER_TOKEN": ""}
-    command = [sys.executable, "-m", "oauth_helper", "link", "github", "--name", name, "--events", "--no-browser"]
+    command = ["-m", "oauth_helper", "link", "github", "--name", name, "--events", "--no-browser"]
     if tool == SDK:
-        command = [sys.executable, str(TOOLS / "benchmark_peers.py"), "vendor", endpoint, sandbox.project_id, name]
+        command = [str(TOOLS / "benchmark_peers.py"), "vendor", endpoint, sandbox.project_id, name]
     with user(**settings) as environ:
-        async with json_process(*command, environ=environ) as process:
+        async with json_process(sys.executable, *command, environ=environ) as process:
             told = await process.told("authorization_url")
-            yield Login(tool, process, f"{told.get('listener', '')} {await consent(told['authorization_url'])}".strip())
+            yield process, told.get("listener", ""), await consent(told["authorization_url"])
+
+
+async def milliseconds_to_post(process: JsonProcess, listener: str, redirect: str, sandbox: Sandbox) -> float:
+    """Bring the redirect; return the time until the POST arrived."""
+    count = len(sandbox.exchanges)
+    began = time.monotonic()
+    if listener:
+        callback = Callback.at(f"{listener.partition('/start')[0]}/servicestage/oauth", urlsplit(redirect).query)
+        _, writer = await connect(callback.port, callback.genuine)
+        await process.told("authorization")
+        writer.close()
+    else:
+        process.ask(redirect)
+        await process.told("linked")
+    return (sandbox.exchanges[count].arrived_at - began) * 1000
 
 
 async def exchange(runs: int) -> list[str]:
@@ -162,29 +151,16 @@ async def exchange(runs: int) -> list[str]:
         async with Sandbox() as sandbox, AsyncExitStack() as stack:
             port = await stack.enter_async_context(far_away(urlsplit(sandbox.endpoint).port or 0))
             endpoint = f"http://127.0.0.1:{port}"
+            tools = [OURS, SDK] * runs
             logins = [
                 await stack.enter_async_context(login(tool, f"login-{number}", sandbox, endpoint))
-                for number, tool in enumerate([OURS, SDK] * runs)
+                for number, tool in enumerate(tools)
             ]
             await asyncio.sleep(user_time)
-            for one in logins:
-                took[one.tool].append(await one.posts_after(sandbox))
+            for tool, one in zip(tools, logins, strict=True):
+                took[tool].append(await milliseconds_to_post(*one, sandbox))
         measured += rows(f"capture → POST, 50 ms, after {user_time} s", took)
     return measured
-
-
-@asynccontextmanager
-async def screen() -> AsyncIterator[str]:
-    """An X display of our own."""
-    read_end, write_end = os.pipe()
-    command = ("Xvfb", "-displayfd", str(write_end), "-screen", "0", "1280x900x24", "-nolisten", "tcp")
-    server = await asyncio.create_subprocess_exec(*command, pass_fds=[write_end], stderr=asyncio.subprocess.DEVNULL)
-    os.close(write_end)
-    with os.fdopen(read_end) as pipe:
-        number = (await asyncio.to_thread(pipe.readline)).strip()
-    yield f":{number}"
-    server.terminate()
-    await server.wait()
 
 
 def browser_alone(family: str, profile: str) -> list[str]:
@@ -198,7 +174,7 @@ def browser_alone(family: str, profile: str) -> list[str]:
 async def window(runs: int) -> list[str]:
     """From Enter to the Git host's first request, beside the browser alone."""
     measured: list[str] = []
-    async with TimedSandbox(decision="authorize") as sandbox, screen() as display:
+    async with TimedSandbox(decision="authorize") as sandbox, x_display() as display:
         for family in ("Chromium", "Firefox"):
 
             async def ours(family: str = family) -> float:
@@ -254,8 +230,8 @@ async def memory(runs: int) -> list[str]:
     took: defaultdict[str, list[float]] = defaultdict(list)
     async with Sandbox() as sandbox:
         for number, tool in enumerate([OURS, SDK] * runs):
-            async with login(tool, f"login-{number}", sandbox, sandbox.endpoint) as one:
-                status = Path(f"/proc/{one.process.process.pid}/status").read_text()
+            async with login(tool, f"login-{number}", sandbox, sandbox.endpoint) as (process, *_):
+                status = Path(f"/proc/{process.process.pid}/status").read_text()
                 took[tool] += [int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmRSS")]
     return list(rows("memory while waiting", took, "MB"))
 

@@ -16,13 +16,14 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from itertools import groupby
+from itertools import groupby, product
 from pathlib import Path
 from typing import Final
 
 import aiohttp
 import pyte
 from browsers.browser_session import Chromium
+from browsers.xvfb_display import x_display
 from rich.console import Console
 from rich.text import Text
 from support.command_runner import commands, line_with
@@ -137,23 +138,13 @@ async def page(name: str, language: str, scheme: str) -> bytes:
 
 async def make(folder: Path) -> None:
     """Make all pictures."""
-    read_end, write_end = os.pipe()
-    xvfb = ("Xvfb", "-displayfd", str(write_end), "-screen", "0", "1280x900x24", "-nolisten", "tcp")
-    server = await asyncio.create_subprocess_exec(*xvfb, pass_fds=[write_end], stderr=asyncio.subprocess.DEVNULL)
-    os.close(write_end)
-    with os.fdopen(read_end) as pipe:
-        display = f":{(await asyncio.to_thread(pipe.readline)).strip()}"
-    try:
+    async with x_display() as display:
         for language in LANGUAGES:
             picture = await link_in_a_terminal(language, display)
             (folder / f"link-{language}.svg").write_text(picture, encoding="utf-8")
-            for name in PAGES:
-                for scheme in ("light", "dark"):
-                    suffix = "" if language == "en" else f"-{language}"
-                    (folder / f"page-{name}{suffix}-{scheme}.png").write_bytes(await page(name, language, scheme))
-    finally:
-        server.terminate()
-        await server.wait()
+            for name, scheme in product(PAGES, ("light", "dark")):
+                suffix = "" if language == "en" else f"-{language}"
+                (folder / f"page-{name}{suffix}-{scheme}.png").write_bytes(await page(name, language, scheme))
 
 
 if __name__ == "__main__":
