@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import secrets
 from collections import Counter
 from collections.abc import Mapping
@@ -14,14 +15,13 @@ from aiohttp.web_exceptions import HTTPException, HTTPRequestEntityTooLarge
 from aiohttp.web_protocol import RequestPayloadError
 from aiohttp.web_request import BaseRequest
 from aiohttp.web_response import Response, StreamResponse, json_response
-from multidict import CIMultiDictProxy
 from yarl import URL
 
 from oauth_helper.errors import OutcomeUnknownError, RedirectRejectedError
 from oauth_helper.events import AnyOutcome, Failed, RejectedRequest, Way
 from oauth_helper.i18n import Language, Preference, _, language_of_browser
 from oauth_helper.listener.pages import Page, Pages
-from oauth_helper.listener.request_policy import RequestPolicy, Route, authority
+from oauth_helper.listener.request_policy import Refusal, RequestPolicy, Route, authority
 from oauth_helper.listener.server import HOST, Server, hold_ipv6, is_peer_other_user, listen
 from oauth_helper.receiver import RedirectReceiver
 from oauth_helper.secret import Secret
@@ -47,6 +47,8 @@ _TURNS: Final = 10
 
 _PASTED: Final = frozenset({Way.PAGE, Way.TERMINAL, Way.DELIVER})
 """The ways in which the tab at the console stays open."""
+_JSON: Final = "application/json"
+_HTML: Final = "text/html"
 _BEING_MADE: Final = Secret("")
 """The key under which the responses that are being made are counted."""
 _STOPPED: Final = Failed(OutcomeUnknownError(_("oauth-helper was stopped before the outcome was known")))
@@ -60,10 +62,7 @@ def is_served(redirect_uri: URL) -> bool:
 
 
 class EntryLink:
-    """An address of ``/start`` with a KEY of its own.
-
-    While the link is held, a browser that opens it waits: a window is being prepared. :meth:`lead` ends that.
-    """
+    """An address of ``/start`` with a KEY of its own. While the link is held, a browser that opens it waits."""
 
     def __init__(self, origin: str, *, good_once: bool, follows: EntryLink | None = None) -> None:
         self.key: Secret = _new_key()
@@ -79,10 +78,6 @@ class EntryLink:
     def lead(self, target: str | None) -> None:
         """Send every browser at this link to ``target``, or to the page if that is None."""
         self.leads_to = target
-        self.release()
-
-    def release(self) -> None:
-        """Let browsers that wait go on: to the page, unless the link leads elsewhere."""
         self._is_released.set()
 
     async def target(self) -> str | None:
@@ -91,27 +86,6 @@ class EntryLink:
             return await self._follows.target()
         await self._is_released.wait()
         return self.leads_to
-
-
-class _Cookie:
-    """What a browser gets in exchange for a one-time KEY. All pages of a browser have the same cookie."""
-
-    def __init__(self, port: int) -> None:
-        # Cookies are shared by all ports (RFC 6265 section 8.5), so each listener has a name of its own.
-        self._name = f"oauth-helper-{port}"
-        self._value = _new_key()
-
-    def is_in(self, headers: CIMultiDictProxy[str]) -> bool:
-        # Another program may have set a second one of that name.
-        pairs = (pair.strip().partition("=") for header in headers.getall("Cookie", []) for pair in header.split(";"))
-        return any(name == self._name and self._value.matches(value) for name, _, value in pairs)
-
-    def set_on(self, response: Response) -> None:
-        # Lax, because a redirect from another site sends no Strict one (RFC 6265bis 5.5.7.1).
-        response.set_cookie(self._name, self._value.reveal(), max_age=_COOKIE_AGE, httponly=True, samesite="Lax")
-
-    def delete_on(self, response: Response) -> None:
-        response.del_cookie(self._name)  # Another program may use our port later.
 
 
 class Listener:
@@ -170,7 +144,8 @@ class Listener:
         self._ipv6_socket = hold_ipv6(self._port)
         self._authority = authority(self._port)
         self._policy = RequestPolicy(self._authority, self._entry_links, self._done_links, **self._direct_route)
-        self._cookie = _Cookie(self._port)
+        # Cookies are shared by all ports (RFC 6265 section 8.5), so each listener has a name of its own.
+        self._cookie = f"oauth-helper-{self._port}", _new_key()
         return self
 
     async def __aexit__(self, *_error: object) -> None:
@@ -186,7 +161,7 @@ class Listener:
 
     async def _say_farewell(self) -> None:
         for link in self._entry_links.values():
-            link.release()
+            link.lead(link.leads_to)
         for _turn in range(_TURNS):
             if self._outcome.done():
                 break
@@ -228,17 +203,17 @@ class Listener:
         if self._server:
             self.handed_on = self.start(held=True)
         else:
-            server = Server(self._answer, on_rejected=self._ignore)
+            server = Server(self._answer, on_rejected=lambda why: self._receiver.ignore(why))  # noqa: PLW0108 - it changes
             await server.accept(self._socket)
             self._server = server
         return self.start().address
 
     def _begin_attempt(self) -> None:
         self._attempt += 1
-        self._done_key = self._new_done_key()
+        self._done_key = self._new_done_key(None)
         self._for_next_tab = None
 
-    def _new_done_key(self, entry: EntryLink | None = None) -> Secret:
+    def _new_done_key(self, entry: EntryLink | None) -> Secret:
         key = _new_key()
         self._done_links[key] = self._attempt, entry
         return key
@@ -259,7 +234,7 @@ class Listener:
         """Reject further requests to this address, because another program may know its KEY."""
         del self._entry_links[link.key]
         link.is_revoked = True
-        link.release()
+        link.lead(link.leads_to)
 
     def start_over(self, target: str | None) -> str:
         """Send waiting tabs to ``target``, or to the page if that is None; return a new address of ``/start``.
@@ -285,25 +260,22 @@ class Listener:
         """Count the final page, to which our window is sent, as a response that is still to be sent."""
         self._to_be_sent[self._done_key] += 1
 
-    def _ignore(self, rejected: RejectedRequest) -> None:
-        self._receiver.ignore(rejected)
-
     async def _answer(self, request: BaseRequest) -> StreamResponse:
-        refusal = self._policy.refusal(request.method, request.raw_path, request.headers)
-        path, _, query = request.raw_path.partition("?")
-        route, key = self._policy.route(path), Secret(query.partition("=")[2])
-        if refusal or route is None:
-            self._ignore(refusal.rejected if refusal else RejectedRequest.UNKNOWN_PATH)
-            return Response(status=refusal.status if refusal else HTTPStatus.NOT_FOUND)
+        route = self._policy.judge(request.method, request.raw_path, request.headers)
+        if isinstance(route, Refusal):
+            self._receiver.ignore(route.rejected)
+            return Response(status=route.status)
+        query = request.raw_path.partition("?")[2]
+        key = Secret(query.partition("=")[2])
         entry = None if route is Route.DIRECT else self._entry_links.get(key)
         self._to_be_sent[_BEING_MADE] += 1
         try:
             is_other_user = await is_peer_other_user(request.transport)
             # Nothing is awaited between this check and the use of the KEY, so that only one request can be the first.
-            if entry and entry.is_good_once and entry.is_used and not self._cookie.is_in(request.headers):
+            if entry and entry.is_good_once and entry.is_used and not self._has_cookie(request):
                 return self._already_opened(request)
             if is_other_user:
-                self._ignore(RejectedRequest.OTHER_USER)
+                self._receiver.ignore(RejectedRequest.OTHER_USER)
                 return _show(self._pages_for(request).message("other user"), HTTPStatus.NOT_FOUND)
             if entry:
                 return await self._enter(request, route, entry)
@@ -311,10 +283,17 @@ class Listener:
         finally:
             self._count_sent(_BEING_MADE)
 
+    def _has_cookie(self, request: BaseRequest) -> bool:
+        """Whether the browser has exchanged a one-time KEY. All pages of a browser have the same cookie."""
+        # Another program may have set a second one of that name.
+        headers, (name, value) = request.headers.getall("Cookie", []), self._cookie
+        pairs = [pair.strip().partition("=") for header in headers for pair in header.split(";")]
+        return any(pair[0] == name and value.matches(pair[2]) for pair in pairs)
+
     def _already_opened(self, request: BaseRequest) -> Response:
-        self._ignore(RejectedRequest.ALREADY_OPENED)
-        announced, self._after_second_use = self._after_second_use, self._unused(self._after_second_use)
-        if self._after_second_use is not announced:
+        self._receiver.ignore(RejectedRequest.ALREADY_OPENED)
+        if not self._after_second_use or self._after_second_use.is_used:
+            self._after_second_use = self.start()
             self._receiver.warn_of_second_use(self._after_second_use.address)
         return _show(self._pages_for(request).message("already opened"), HTTPStatus.NOT_FOUND)
 
@@ -330,10 +309,12 @@ class Listener:
             response = await self._pasted(request, entry)
         else:
             self._count_sent(entry.key)
-            await self._wait_for_outcome(self._timeout)
+            await self._wait_for_outcome()
             response = self._document(request, entry)
         if entry.is_good_once and not self._outcome.done():
-            self._cookie.set_on(response)
+            # Lax, because a redirect from another site sends no Strict one (RFC 6265bis 5.5.7.1).
+            name, value = self._cookie
+            response.set_cookie(name, value.reveal(), max_age=_COOKIE_AGE, httponly=True, samesite="Lax")
         return response
 
     async def _start(self, request: BaseRequest, entry: EntryLink, *, is_first: bool) -> Response:
@@ -350,7 +331,11 @@ class Listener:
         return _show(self._pages_for(request).message("onward", address=target)) if is_first else _redirect(target)
 
     def _start_page(
-        self, request: BaseRequest, entry: EntryLink, rejection: RedirectRejectedError | None = None
+        self,
+        request: BaseRequest,
+        entry: EntryLink,
+        rejection: RedirectRejectedError | None = None,
+        status: HTTPStatus = HTTPStatus.OK,
     ) -> Response:
         # A private window has no cookies of ours, so it needs an address of its own.
         self._private_window = self._unused(self._private_window)
@@ -361,18 +346,19 @@ class Listener:
             live=_done_target(self._new_done_key(entry)),
             rejection=rejection,
         )
-        return _show(page, _status_of(rejection) if rejection else HTTPStatus.OK)
+        return _show(page, status)
 
     async def _pasted(self, request: BaseRequest, entry: EntryLink) -> Response:
         try:
             text, way = await _read_form(request, self._timeout)
             self._receiver.judge(text, way)
         except RedirectRejectedError as error:
-            if _wants_json(request):
-                return json_response(text=write_outcome(error, _asked_language(request)), status=_status_of(error))
-            return self._start_page(request, entry, error)
-        await self._wait_for_outcome(self._timeout)
-        if _wants_json(request):
+            error_status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE if error is _TOO_LONG else HTTPStatus.BAD_REQUEST
+            if _accepts(request, _JSON):
+                return json_response(text=write_outcome(error, _asked_language(request)), status=error_status)
+            return self._start_page(request, entry, error, error_status)
+        await self._wait_for_outcome()
+        if _accepts(request, _JSON):
             return self._document(request, entry)
         return self._outcome_page(request, self._new_done_key(entry))
 
@@ -382,7 +368,7 @@ class Listener:
         except RedirectRejectedError as error:
             return _show(self._pages_for(request).message("rejected", rejection=error), HTTPStatus.BAD_REQUEST)
         # The code should not stay in the browser's address bar.
-        await self._wait_for_outcome(min(_REDIRECT_DELAY, self._timeout) if _is_browser(request) else self._timeout)
+        await self._wait_for_outcome(request, _REDIRECT_DELAY)
         return self._see_done()
 
     def _see_done(self, entry: EntryLink | None = None) -> Response:
@@ -394,17 +380,17 @@ class Listener:
 
     async def _done(self, request: BaseRequest, key: Secret) -> Response:
         self._count_sent(key)
-        if _is_sent_by_our_script(request):
+        if _accepts(request, _HTML):
             return await self._continue_page(request, key)
         if self._receiver.has_redirect:
-            await self._wait_for_outcome(min(_TAB_TIMEOUT, self._timeout) if _is_browser(request) else self._timeout)
+            await self._wait_for_outcome(request, _TAB_TIMEOUT)
         return self._outcome_page(request, key)
 
     async def _continue_page(self, request: BaseRequest, key: Secret) -> Response:
         """Answer the script of a page: 204 means to ask again or, with Location, to go on there."""
         attempt, entry = self._done_links[key]
         if attempt == self._attempt:
-            await self._wait_for_outcome(self._timeout)
+            await self._wait_for_outcome()
         if attempt != self._attempt and self.handed_on:
             is_same_link = entry is not None and entry.key in self._entry_links
             address = entry.address if entry and is_same_link else self._next_attempt_address(self.handed_on)
@@ -431,8 +417,8 @@ class Listener:
             more_to_come=self._more_to_come,
         )
         response = _show(page)
-        if is_over and not self._more_to_come and self._cookie.is_in(request.headers):
-            self._cookie.delete_on(response)
+        if is_over and not self._more_to_come and self._has_cookie(request):
+            response.del_cookie(self._cookie[0])  # Another program may use our port later.
         return response
 
     def _document(self, request: BaseRequest, entry: EntryLink) -> Response:
@@ -455,10 +441,13 @@ class Listener:
         self._for_next_tab = self._unused(self._for_next_tab, follows=handed_on)
         return self._for_next_tab.address
 
-    async def _wait_for_outcome(self, seconds: float) -> None:
-        """Wait for the outcome or the next attempt, but no longer than that."""
+    async def _wait_for_outcome(self, request: BaseRequest | None = None, seconds: float = math.inf) -> None:
+        """Wait for the outcome or the next attempt; a browser that navigates, no longer than ``seconds``."""
+        # W3C Fetch Metadata section 2.2; versions before 2023 do not say that they navigate.
+        is_browser = request is not None and request.headers.get("Sec-Fetch-Mode") == "navigate"
         events: set[asyncio.Future[Any]] = {self._outcome, self._started_over}
-        await asyncio.wait(events, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        timeout = min(seconds, self._timeout) if is_browser else self._timeout
+        await asyncio.wait(events, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
 
     def _known_outcome(self) -> AnyOutcome | None:
         if not self._outcome.done():
@@ -491,7 +480,7 @@ def _show(page: Page, status: HTTPStatus = HTTPStatus.OK) -> Response:
     return Response(
         status=status,
         text=page.html,
-        content_type="text/html",
+        content_type=_HTML,
         charset="utf-8",
         headers={
             "Content-Language": page.language,
@@ -499,10 +488,6 @@ def _show(page: Page, status: HTTPStatus = HTTPStatus.OK) -> Response:
             "Vary": "Accept-Language",
         },
     )
-
-
-def _status_of(rejection: RedirectRejectedError) -> HTTPStatus:
-    return HTTPStatus.REQUEST_ENTITY_TOO_LARGE if rejection is _TOO_LONG else HTTPStatus.BAD_REQUEST
 
 
 def _redirect(target: str) -> Response:
@@ -514,19 +499,9 @@ def _asked_language(request: BaseRequest) -> Language:
     return language_of_browser(request.headers.get("Accept-Language", "")) or Language.ENGLISH
 
 
-def _wants_json(request: BaseRequest) -> bool:
-    """Whether another oauth-helper process asks: no browser navigates with this type alone."""
-    return request.headers.get("Accept") == "application/json"
-
-
-def _is_sent_by_our_script(request: BaseRequest) -> bool:
-    """Whether a page of ours asks how the link goes on: no browser navigates with this type alone."""
-    return request.headers.get("Accept") == "text/html"
-
-
-def _is_browser(request: BaseRequest) -> bool:
-    """Whether a browser navigates (W3C Fetch Metadata section 2.2); versions before 2023 do not say so."""
-    return request.headers.get("Sec-Fetch-Mode") == "navigate"
+def _accepts(request: BaseRequest, content_type: str) -> bool:
+    """Whether another oauth-helper process or a script of ours asks: no browser navigates with one type alone."""
+    return request.headers.get("Accept") == content_type
 
 
 def _done_target(key: Secret) -> str:

@@ -80,13 +80,13 @@ class RequestPolicy:
         self._keys = keys
         self._done_keys = done_keys
 
-    def refusal(self, method: str, target: str, headers: CIMultiDictProxy[str]) -> Refusal | None:
-        """Return how to refuse a request, or None to accept it.
+    def judge(self, method: str, target: str, headers: CIMultiDictProxy[str]) -> Route | Refusal:
+        """Return what an accepted request is for, or how to refuse it.
 
         ``target`` is the request target as it was sent, not decoded: a path in another spelling is another path.
         """
         path, _, query = target.partition("?")
-        route, host = self.route(path), headers.getall("Host", [])
+        route, host = self._routes.get(path), headers.getall("Host", [])
         if host != [self._authority] and not (route is Route.DIRECT and host == [self._direct_authority]):
             is_localhost = [each.casefold() for each in host] == [self._authority.replace("127.0.0.1", "localhost")]
             return Refusal(RejectedRequest.LOCALHOST if is_localhost else RejectedRequest.FOREIGN_HOST)
@@ -105,11 +105,7 @@ class RequestPolicy:
         is_our_script = all(headers.getall(name, []) == [value] for name, value in _OUR_SCRIPT.items())
         if not is_navigation and not (route is Route.DONE and is_our_script):
             return Refusal(RejectedRequest.SUB_RESOURCE)
-        return None
-
-    def route(self, path: str) -> Route | None:
-        """Return what a path is for."""
-        return self._routes.get(path)
+        return route
 
     def _has_key(self, route: Route, query: str) -> bool:
         if route is Route.DIRECT:

@@ -104,7 +104,7 @@ class Sandbox:
     region: ClassVar[str] = "sandbox-1"
     """The name under which IAM knows the project."""
     git_user: ClassVar[str] = LOGIN
-    """The Git host's user, for links with a password; at CodeArts behind ``ACCOUNT/``."""
+    """The Git host's user, for links with a password."""
 
     def __post_init__(self) -> None:
         self._stack = AsyncExitStack()
@@ -114,25 +114,21 @@ class Sandbox:
         self.exchanges: list[Exchange] = self._injector.exchanges
         """The requests for an exchange that arrived, in order."""
         self.project_id: str = secrets.token_hex(16)
+        # The three may do everything, but one key may not list the authorizations. The token does not expire.
         self.access_key: AccessKey = _new_access_key()
-        """May do everything."""
         self.access_key_without_list: AccessKey = _new_access_key()
-        """May do everything except list the authorizations (403)."""
         self.token: IamToken = IamToken(secrets.token_urlsafe(48))
-        """May do everything, and does not expire."""
         self.endpoint: str
         self.iam_endpoint: str
         self.console: Console
-        """Counts the requests that reach it."""
         self.personal_token: Secret
         self.git_password: Secret
         self.expire: Callable[[str], None]
         self.user: IamUser = IamUser("sandbox-user", Secret(secrets.token_urlsafe(18)), "sandbox-account")
-        """The user for whom IAM issues tokens."""
 
     @property
     def redirect_uris(self) -> dict[RepoType, str]:
-        """The redirect URI of each type, which an OpenID provider must have registered."""
+        """The redirect URIs that an OpenID provider must have registered."""
         return {repo_type: self.console.redirect_uri(repo_type) for repo_type in REPO_TYPES}
 
     def environment(self) -> dict[str, str]:

@@ -129,7 +129,7 @@ class ServiceStage:
         account = await self.authorization_server.exchange(application, Secret(body.code))
         if account is None:
             raise _refused("0402", "oauth code or state invalid")
-        self._check_free(body.name)  # the name may be taken by now
+        self._check_free(body.name)  # The name may be taken by now.
         return self._create(body.name, application.repo_type, "oauth", account, tag or None)
 
     async def _create_personal(self, request: web.Request) -> web.Response:
@@ -216,10 +216,10 @@ class ServiceStage:
         return application
 
     def _repo_type_for(self, request: web.Request, credential: Literal["token", "password"]) -> str:
-        repo_type = request.match_info["repo_type"]
-        if repo_type not in PROVIDERS or PROVIDERS[repo_type].credential != credential:
+        provider = PROVIDERS.get(request.match_info["repo_type"])
+        if provider is None or provider.credential != credential:
             raise _refused("0401", "repository not implemented")
-        return repo_type
+        return request.match_info["repo_type"]
 
     def _check_free(self, name: str) -> None:
         if name in self._authorizations:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import pytest
 from aiohttp import ClientSession, CookieJar
-from sandbox.page_reader import PageReader
+from sandbox.page_reader import forms_of
 from support.npm_package import npm_package
 from yarl import URL
 
@@ -129,6 +129,6 @@ async def go_through(
             elif cancels and (link := _CANCEL.search(html)) and 'name="password"' not in html:
                 address, fields = link[1], None
             else:
-                (form,) = PageReader.read(html).forms
+                (form,) = forms_of(html)
                 address, fields = form.action, {**form.fields, "login": LOGIN, "password": "any"}
     raise AssertionError("the pages never came to an end")

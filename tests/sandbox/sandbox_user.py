@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from aiohttp import ClientResponse, ClientSession, CookieJar
-from sandbox.page_reader import Form, PageReader
+from sandbox.page_reader import Form, forms_of
 from yarl import URL
 
 from oauth_helper.credentials import AccessKey, IamSettings
@@ -75,8 +75,8 @@ class RawUser:
         """Press the button ``authorize`` or ``deny``; return the authorization URL and the redirect."""
         url = await self.authorization_url(repo_type, **query)
         form = only_form((await self.get(url))[1])
-        button = next(button for button in form.buttons if button.value == decision)
-        response, _ = await self.post(origin(url) + form.action, form.press(button))
+        assert form.buttons == [("decision", "authorize"), ("decision", "deny")]
+        response, _ = await self.post(origin(url) + form.action, {**form.fields, "decision": decision})
         assert response.status == 302
         return url, response.headers["Location"]
 
@@ -101,7 +101,7 @@ async def open_raw_user(**options: Any) -> AsyncIterator[RawUser]:
 
 
 def only_form(html: str) -> Form:
-    (form,) = PageReader.read(html).forms
+    (form,) = forms_of(html)
     return form
 
 

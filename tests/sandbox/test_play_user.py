@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import socket
 import traceback
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
 from html import escape
-from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from aiohttp import web
-from sandbox.sandbox_user import open_raw_user
+from sandbox.sandbox_user import open_raw_user, query_of
 from support.repo_type_contract import IN_BROWSER
 
 from oauth_helper.errors import MachineError
@@ -19,88 +16,64 @@ from oauth_helper.sandbox import play_user
 from oauth_helper.sandbox.faults import Server
 
 KEY = "the-key-of-the-page"
-PAGE = """<a href="/nowhere">?</a><a id="authorize" target="_blank" href="{url}">Continue</a>
-<form method="post" action="/redirect?k={key}"><textarea name="redirect"></textarea><button>Done</button></form>"""
+PAGE = f"""<a href="/nowhere">?</a><a id="authorize" target="_blank" href="URL">Continue</a>
+<form method="post" action="/redirect?k={KEY}"><textarea name="redirect"></textarea><button>Done</button></form>"""
 
 
-@dataclass
-class Listener:
-    address: str
-    authorization_url: str = ""
-    page: str = PAGE
-    status: int = 200
-    redirects: list[str] = field(default_factory=list)
+async def pasted(authorization_url: str, page: str = PAGE, status: int = 200) -> str:
+    """Play the user at a listener with this page; return the redirect that it gets."""
+    redirects: list[str] = []
 
-    @property
-    def start(self) -> str:
-        return f"{self.address}/start?k={KEY}"
-
-    def application(self) -> web.Application:
-        application = web.Application()
-        application.router.add_get("/start", self._start)
-        application.router.add_post("/redirect", self._redirect)
-        application.router.add_post("/no-redirect", self._start)
-        return application
-
-    async def _start(self, request: web.Request) -> web.Response:
-        text = self.page.replace("{url}", escape(self.authorization_url)).replace("{key}", KEY)
-        response = web.Response(text=text, content_type="text/html")
+    async def start(_request: web.Request) -> web.Response:
+        response = web.Response(text=page.replace("URL", escape(authorization_url)), content_type="text/html")
         response.set_cookie("listener", "seen", httponly=True, samesite="Lax")
         return response
 
-    async def _redirect(self, request: web.Request) -> web.Response:
+    async def redirect(request: web.Request) -> web.Response:
         assert (request.query["k"], request.cookies["listener"]) == (KEY, "seen")
-        self.redirects.append(str((await request.post())["redirect"]))
-        return web.Response(status=self.status)
+        redirects.append(str((await request.post())["redirect"]))
+        return web.Response(status=status)
 
-
-@pytest.fixture
-async def listener() -> AsyncIterator[Listener]:
+    application = web.Application()
+    application.add_routes([web.get("/start", start), web.post("/redirect", redirect)])
     async with Server() as server:
-        listener = Listener(server.address)
-        await server.serve(listener.application())
-        yield listener
+        await server.serve(application)
+        await play_user(f"{server.address}/start?k={KEY}")
+    return redirects[0]
 
 
 @pytest.mark.parametrize("repo_type", IN_BROWSER)
-async def test_the_redirect_arrives_as_the_git_host_wrote_it(listener: Listener, repo_type: str) -> None:
+async def test_the_redirect_arrives_as_the_git_host_wrote_it(repo_type: str) -> None:
     async with open_raw_user() as user:
-        listener.authorization_url = await user.authorization_url(repo_type)
-        await play_user(listener.start)
-        (redirect,) = listener.redirects
+        url = await user.authorization_url(repo_type)
+        redirect = await pasted(url)
         assert redirect.startswith(f"{user.sandbox.console.redirect_uri(repo_type)}&code=")
-        state = dict(parse_qsl(urlsplit(listener.authorization_url).query))["state"]
-        assert dict(parse_qsl(urlsplit(redirect).query))["state"] == state
+        assert query_of(redirect)["state"] == query_of(url)["state"]
         assert "state=%242a%2410%24" in redirect
 
 
-async def failure(listener: Listener) -> str:
-    with pytest.raises(MachineError) as caught:
-        await play_user(listener.start)
+@pytest.mark.parametrize(
+    ("url", "page", "status", "reason"),
+    [
+        ("", PAGE.replace('id="authorize"', ""), 200, "no link to the Git host, or no form"),
+        ("", PAGE.replace("action=", ""), 200, "no link to the Git host, or no form"),
+        ("consent", PAGE, 400, "refused the redirect (HTTP 400)"),
+        ("console?state=the-state", PAGE, 200, "did not redirect (HTTP 405)"),
+        ("http://127.0.0.1:1/?state=the-state", PAGE, 200, "unexpected "),
+        ("ftp://[the-state", PAGE, 200, "unexpected "),
+    ],
+)
+async def test_a_user_who_cannot_continue_is_an_error(url: str, page: str, status: int, reason: str) -> None:
+    async with open_raw_user() as user:
+        if url == "consent":
+            url = await user.authorization_url()
+        url = url.replace("console", user.sandbox.console.redirect_uri("github").partition("?")[0])
+        with pytest.raises(MachineError) as caught:
+            await pasted(url, page, status)
     shown = "".join(traceback.format_exception(caught.value))
+    assert reason in str(caught.value)
     assert KEY not in shown
     assert "the-state" not in shown
-    assert caught.value.hint
-    return str(caught.value)
-
-
-@pytest.mark.parametrize("missing", ['id="authorize"', 'action="/redirect?k={key}"'])
-async def test_a_page_without_link_or_form_is_an_error(listener: Listener, missing: str) -> None:
-    listener.page = listener.page.replace(missing, "")
-    assert "no link to the Git host, or no form" in await failure(listener)
-
-
-async def test_a_git_host_that_does_not_redirect_is_an_error(listener: Listener) -> None:
-    listener.authorization_url = f"{listener.address}/no-redirect?state=the-state"
-    assert "did not redirect (HTTP 200)" in await failure(listener)
-
-
-@pytest.mark.parametrize(
-    "address", ["http://127.0.0.1:1/?state=the-state", "ftp://[the-state", "ftp://h/?state=the-state"]
-)
-async def test_an_unusable_address_is_an_error(listener: Listener, address: str) -> None:
-    listener.authorization_url = address
-    assert "unexpected " in await failure(listener)
 
 
 async def test_a_listener_that_never_answers_is_an_error() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,84 +14,56 @@ from oauth_helper.sandbox.gateway import parse_authorization, verify_signature
 from oauth_helper.secret import Secret
 
 VECTORS = json.loads((Path(__file__).parents[1] / "data" / "request-signing.json").read_text(encoding="utf-8"))
+FIRST = VECTORS[0]
 
 
-@dataclass(frozen=True)
-class Signed:
-    method: str
-    target: str
-    headers: tuple[tuple[str, str], ...]
-    body: bytes
-    authorization: str
-    secret_key: str
-
-    @property
-    def is_genuine(self) -> bool:
-        authorization = parse_authorization(self.authorization)
-        assert authorization
-        request = make_mocked_request(self.method, self.target, CIMultiDict(self.headers))
-        return verify_signature(request, self.body, authorization, Secret(self.secret_key))
-
-    def with_header(self, name: str, value: str) -> Signed:
-        return replace(self, headers=tuple((key, value if key == name else old) for key, old in self.headers))
+def is_genuine(case: dict[str, Any], **changes: Any) -> bool:
+    case = case | changes
+    authorization = parse_authorization(case["authorization"])
+    assert authorization
+    request = make_mocked_request(case["method"], case["sent_target"], CIMultiDict(case["headers"]))
+    return verify_signature(request, case["body"].encode(), authorization, Secret(case["secret_key"]))
 
 
-def signed(vector: dict[str, Any]) -> Signed:
-    return Signed(
-        vector["method"],
-        vector["sent_target"],
-        tuple(vector["headers"].items()),
-        vector["body"].encode(),
-        vector["authorization"],
-        vector["secret_key"],
-    )
-
-
-FIRST = signed(VECTORS[0])
-
-
-def other(text: str, position: int) -> str:
+def other(text: str, position: int = -1) -> str:
     """Change one ASCII letter or digit to another."""
+    position %= len(text)
     return text[:position] + ("b" if text[position] == "a" else "a") + text[position + 1 :]
 
 
-@pytest.mark.parametrize("case", [pytest.param(signed(vector), id=vector["title"]) for vector in VECTORS])
-def test_a_vendors_signature_is_genuine_and_every_change_is_noticed(case: Signed) -> None:
-    assert case.is_genuine
-    last = len(case.secret_key) - 1, len(case.authorization) - 1, len(case.target) - 1
-    changed = [
-        replace(case, secret_key=other(case.secret_key, last[0])),
-        replace(case, authorization=other(case.authorization, last[1])),
-        *(replace(case, target=other(case.target, position)) for position in (1, 4, last[2])),
-        replace(case, body=case.body + b" "),
-        replace(case, body=case.body[1:] or b"x"),
-        replace(case, method="PUT"),
-        *(case.with_header(name, other(value, len(value) - 1)) for name, value in case.headers),
+@pytest.mark.parametrize("case", VECTORS, ids=lambda vector: vector["title"])
+def test_a_vendors_signature_is_genuine_and_every_change_is_noticed(case: dict[str, Any]) -> None:
+    assert is_genuine(case)
+    headers = case["headers"]
+    changes = [
+        *({name: other(case[name])} for name in ("secret_key", "authorization")),
+        *({"sent_target": other(case["sent_target"], position)} for position in (1, 4, -1)),
+        *({"body": body} for body in (case["body"] + " ", case["body"][1:] or "x")),
+        {"method": "PUT"},
+        *({"headers": headers | {name: other(value)}} for name, value in headers.items()),
     ]
-    assert not [each for each in changed if each.is_genuine]
+    assert not [change for change in changes if is_genuine(case, **change)]
 
 
 @pytest.mark.parametrize("name", ["Host", "X-Sdk-Date"])
 def test_a_signed_header_must_be_there_once(name: str) -> None:
-    (header,) = (header for header in FIRST.headers if header[0] == name)
-    assert not replace(FIRST, headers=tuple(each for each in FIRST.headers if each != header)).is_genuine
-    assert not replace(FIRST, headers=(*FIRST.headers, header)).is_genuine
+    pairs = list(FIRST["headers"].items())
+    header = (name, FIRST["headers"][name])
+    assert not is_genuine(FIRST, headers=[pair for pair in pairs if pair != header])
+    assert not is_genuine(FIRST, headers=[*pairs, header])
 
 
 def test_spaces_a_final_slash_and_unsigned_headers_do_not_matter() -> None:
-    assert FIRST.with_header("Content-Type", " application/json\t").is_genuine
-    assert replace(FIRST, target=FIRST.target + "/").is_genuine
-    assert replace(FIRST, headers=(*FIRST.headers, ("User-Agent", "anything"))).is_genuine
+    headers = FIRST["headers"] | {"Content-Type": " application/json\t", "User-Agent": "anything"}
+    assert is_genuine(FIRST, headers=headers, sent_target=FIRST["sent_target"] + "/")
 
 
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        (FIRST.authorization, ""),
-        (FIRST.authorization, "Bearer abc"),
+        (FIRST["authorization"], "Bearer abc"),
         ("SDK-HMAC-SHA256 ", "SDK-HMAC-SM3 "),
         ("Access=AccessKey", "Access="),
-        ("SHA256 Access", "SHA256, Access"),
         ("content-type;host", "host;content-type"),
         ("content-type;host", "content-type;host;host"),
         ("content-type;host", "Content-Type;host"),
@@ -101,6 +72,6 @@ def test_spaces_a_final_slash_and_unsigned_headers_do_not_matter() -> None:
     ],
 )
 def test_a_header_in_another_form_is_refused(old: str, new: str) -> None:
-    changed = FIRST.authorization.replace(old, new)
-    assert changed != FIRST.authorization
+    changed = FIRST["authorization"].replace(old, new)
+    assert changed != FIRST["authorization"]
     assert parse_authorization(changed) is None
