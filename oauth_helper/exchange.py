@@ -23,12 +23,12 @@ that existed before (its ``create_time``). What is to be replaced is deleted rig
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterator
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import chain, count
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -78,17 +78,13 @@ class Timing(Struct, frozen=True):
         """When a request without an answer counts as lost."""
         return self.verify_after[-1]
 
-    def pauses(self) -> Iterator[float]:
-        """Return the pauses before a request is sent again, without end."""
-        return (min(self.first_pause * 2**number, self.longest_pause) for number in count())
-
 
 TIMING: Final = Timing()
 """The usual one."""
 
 
 class CannotVerifyError(Exception):
-    """This account may not list, so the outcome cannot be known. Callers replace it by an error for users."""
+    """This account may not list, so the outcome cannot be known."""
 
 
 def is_list_alone_refused(error: NotPermittedError) -> bool:
@@ -102,26 +98,25 @@ def find_existing(request: LinkRequest, listed: Collection[Authorization]) -> Au
     Raises:
         NameTakenError: It exists, and may be neither kept nor replaced.
     """
-    existing = next((one for one in listed if one.name == request.name), None)
+    name, existing = request.name, next((one for one in listed if one.name == request.name), None)
     if existing is None or request.if_exists is IfExists.REPLACE:
         return existing
+    exists, hint = _('An authorization named "{name}" already exists', name=name), None
     if request.if_exists is IfExists.FAIL:
-        raise NameTakenError(_('An authorization named "{name}" already exists', name=request.name))
+        raise NameTakenError(exists)
     if not existing.is_of(request.repo_type):
         found = safe_text(existing.repo_type, limit=32)
-        raise NameTakenError(
-            _('An authorization named "{name}" already exists, of type {found}', name=request.name, found=found)
+        exists = _('An authorization named "{name}" already exists, of type {found}', name=name, found=found)
+    elif not existing.works:
+        exists = _(
+            'An authorization named "{name}" already exists, but it does not work (status {status})',
+            name=name,
+            status=existing.status,
         )
-    if not existing.works:
-        raise NameTakenError(
-            _(
-                'An authorization named "{name}" already exists, but it does not work (status {status})',
-                name=request.name,
-                status=existing.status,
-            ),
-            hint=_("Pass --if-exists replace to create a working one in its place."),
-        )
-    return existing
+        hint = _("Pass --if-exists replace to create a working one in its place.")
+    else:
+        return existing
+    raise NameTakenError(exists, hint=hint)
 
 
 def find_made(pending: Pending, listed: list[Authorization]) -> Authorization | None:
@@ -137,16 +132,8 @@ def find_made(pending: Pending, listed: list[Authorization]) -> Authorization | 
 class Exchange:
     """Creates one authorization from a pending exchange, or reports what became of it.
 
-    Args:
-        pending: What is exchanged.
-        service: Where.
-        tell: Receives the events.
-        create: Sends the POST; by default with the code and state of ``pending``.
-        journal: Where each step is saved before it happens; None: nowhere.
-        timing: How long to wait.
-        names_before: The names that existed before the redirect came; None: they are not known.
-        may_list: Whether this account may list, as far as is known.
-        is_resumed: Whether ``pending`` comes from the journal, where an earlier process has left it.
+    ``tell`` receives the events; each step is saved in ``journal``, if there is one, before it happens.
+    ``is_resumed``: ``pending`` comes from the journal, where an earlier process has left it.
     """
 
     def __init__(
@@ -155,21 +142,18 @@ class Exchange:
         service: ServiceStageClient,
         tell: Tell,
         *,
-        create: Callable[[], Awaitable[Authorization]] | None = None,
         journal: Journal | None = None,
         timing: Timing = TIMING,
-        names_before: Collection[str] | None = None,
-        may_list: bool = True,
         is_resumed: bool = False,
     ) -> None:
         self.pending: Pending = pending
-        self.names_before: Collection[str] | None = names_before
-        self.may_list: bool = may_list
+        self.names_before: Collection[str] | None = None
+        """The names that existed before the redirect came; None: they are not known."""
+        self.may_list: bool = True
+        """Whether this account may list, as far as is known."""
         self.may_be_used: bool = False
         """Whether an earlier POST than the last one may have used the code."""
-        self._service = service
-        self._tell = tell
-        self._create = create or partial(
+        self.create: Callable[[], Awaitable[Authorization]] = partial(
             service.create_oauth,
             pending.repo_type,
             name=pending.target.name,
@@ -177,8 +161,8 @@ class Exchange:
             state=pending.state,
             tag=pending.tag,
         )
-        self._journal = journal
-        self._timing = timing
+        """Sends the POST."""
+        self._service, self._tell, self._journal, self._timing = service, tell, journal, timing
         self._is_kept = self._is_resumed = is_resumed
         self._attempts = 0
         self._ends_at = 0.0
@@ -195,7 +179,10 @@ class Exchange:
             CredentialsError: The credentials are refused. The redirect is kept.
             OutcomeUnknownError: It is not known whether it was created. The redirect is kept.
         """
-        time_left = self._time_left()
+        since_capture = (datetime.now(UTC) - self.pending.captured_at).total_seconds()
+        # An exchange of an earlier process has the whole time from when this process takes it up.
+        spent = 0.0 if self._is_resumed else max(0.0, since_capture)
+        time_left = min(self._timing.total - spent, CODE_LIFETIME.total_seconds() - since_capture)
         self._ends_at = _now() + time_left
         try:
             async with asyncio.timeout(time_left):
@@ -260,12 +247,6 @@ class Exchange:
         except (OAuthHelperError, TimeoutError):
             return None
 
-    def _time_left(self) -> float:
-        since_capture = (datetime.now(UTC) - self.pending.captured_at).total_seconds()
-        # An exchange of an earlier process has the whole time from when this process takes it up.
-        spent = 0.0 if self._is_resumed else max(0.0, since_capture)
-        return min(self._timing.total - spent, CODE_LIFETIME.total_seconds() - since_capture)
-
     async def _created_earlier(self) -> Authorization | None:
         """Return what an earlier process has created, once its POST cannot create anything any more."""
         if self.pending.sent_at is None:
@@ -299,7 +280,7 @@ class Exchange:
         self, send: Callable[[], Awaitable[Found]], find: Callable[[list[Authorization]], Found | None]
     ) -> Found:
         """Send until there is an answer, or until ``find`` finds in the list what was sent for."""
-        pauses = self._timing.pauses()
+        pause = self._timing.first_pause
         while True:
             was_unclear, self._is_unclear = self._is_unclear, True
             try:
@@ -322,10 +303,11 @@ class Exchange:
                 return found
             else:
                 self._is_unclear = not has_ended
-            until = max(_now() + next(pauses), failed_at + (failure.retry_after or 0.0))
+            until = max(_now() + pause, failed_at + (failure.retry_after or 0.0))
             if failure.retry_after and until >= self._ends_at:
                 raise self._unknown(failure)
             await asyncio.sleep(until - _now())
+            pause = min(pause * 2, self._timing.longest_pause)
 
     async def _verify(
         self, find: Callable[[list[Authorization]], Found | None], *, sent_at: float | None = None
@@ -355,7 +337,7 @@ class Exchange:
         self._attempts += 1
         self._tell(Exchanging(self._attempts, self.pending.is_deleted, self._is_kept))
         try:
-            made = await self._create()
+            made = await self.create()
         except OAuthHelperError as error:
             is_unsent = isinstance(error, UnavailableError) and not error.sent
             if is_unsent or error.is_foreign_refusal or isinstance(error, CredentialsError | NameTakenError):
@@ -378,11 +360,7 @@ class Exchange:
         return None if any(one.name == self.pending.target.name for one in listed) else True
 
     async def _check_existing_again(self) -> None:
-        """Check that what an earlier process was to replace was not created again since.
-
-        Raises:
-            NameTakenError: It was.
-        """
+        """Raise NameTakenError if what an earlier process was to replace was created again since."""
         name, existing_since = self.pending.target.name, self.pending.existing_since
         listed = await self._verify(lambda listed: listed) if self._is_resumed else None
         if any(one.name == name and one.create_time != existing_since for one in listed or ()):
@@ -443,28 +421,22 @@ class Exchange:
 
     def _unknown(self, failure: OAuthHelperError | None) -> OutcomeUnknownError:
         happened, hint = self._what_happened(), self._next_step()
-        if failure is None:
-            return OutcomeUnknownError(happened + what_is_gone(self.pending), hint=hint)
-        happened = _("{happened}: {why}", happened=happened, why=failure.message)
-        if failure.is_foreign_refusal:
-            happened += _who_answered(failure)
-            then = hint if self._is_kept or self.pending.sent_at else _("Then run the command again.")
-            hint = _("Check the proxy, the firewall and the endpoint. {then}", then=then)
-        elif isinstance(failure, UnavailableError) and failure.retry_after:
-            again_at = datetime.now(UTC) + timedelta(seconds=failure.retry_after)
-            if self._is_kept and again_at >= self.pending.captured_at + CODE_LIFETIME:
-                hint = _("{wait} The redirect expires before that: run the command again.", wait=failure.hint)
-            elif not self._is_kept and not self._is_unclear:
-                hint = failure.hint
-            else:
-                hint = _("{wait} {then}", wait=failure.hint, then=hint)
-        return OutcomeUnknownError(
-            happened + what_is_gone(self.pending),
-            hint=hint,
-            code=failure.code,
-            request_id=failure.request_id,
-            status=failure.status,
-        )
+        about: dict[str, Any] = {}
+        if failure:
+            happened = _("{happened}: {why}", happened=happened, why=failure.message)
+            about = {"code": failure.code, "request_id": failure.request_id, "status": failure.status}
+            if failure.is_foreign_refusal:
+                happened += _who_answered(failure)
+                then = hint if self._is_kept or self.pending.sent_at else _("Then run the command again.")
+                hint = _("Check the proxy, the firewall and the endpoint. {then}", then=then)
+            elif isinstance(failure, UnavailableError) and failure.retry_after:
+                again_at = datetime.now(UTC) + timedelta(seconds=failure.retry_after)
+                if self._is_kept and again_at >= self.pending.captured_at + CODE_LIFETIME:
+                    hint = _("The redirect expires before that: run the command again.")
+                elif not self._is_kept and not self._is_unclear:
+                    hint = NO_TEXT
+                hint = _("{wait} {then}", wait=failure.hint, then=hint) if hint else failure.hint
+        return OutcomeUnknownError(happened + what_is_gone(self.pending), hint=hint, **about)
 
     def _what_happened(self) -> Text:
         name = self.pending.target.name

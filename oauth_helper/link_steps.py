@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Final
 
 from oauth_helper.credentials import TOKEN_GUIDES, GitCredential, PersonalToken, UserPassword, check_type, check_user
 from oauth_helper.errors import (
     CodeOrStateInvalidError,
-    CredentialsError,
     MachineError,
     NameTakenError,
     NotPermittedError,
@@ -73,7 +71,7 @@ async def link_in_browser(
 
     1. *Check* before the browser opens: the name is valid and free, the credentials work, the endpoint answers.
     2. *Listen* on 127.0.0.1, and decide how to open a browser.
-    3. *Ask* for the authorization URL, at the same time, and parse it.
+    3. *Ask* for the authorization URL, and parse it.
     4. *Open* the browser, and report what happens.
     5. *Wait* for one redirect of ours until the deadline. A foreign request never ends the wait.
     6. *Save* the pending exchange before anything is sent.
@@ -81,11 +79,7 @@ async def link_in_browser(
        verify before sending again (:mod:`oauth_helper.exchange`).
     8. *Report*: the page and the caller learn the outcome after ServiceStage confirmed it.
 
-    Args:
-        request: What to link.
-        service: An open client.
-        session: The listener, the browser and the prompt.
-        more_to_come: Whether another link follows in this session; if it is shared, its window then stays open.
+    ``more_to_come``: another link follows in this session, whose window then stays open if it is shared.
 
     Raises:
         OAuthHelperError: What failed: any class of :mod:`oauth_helper.errors` but RedirectRejectedError.
@@ -101,8 +95,8 @@ async def link_in_browser(
         existing, names = await check(request, service, report.tell)  # 1 Check
         if existing and request.if_exists is IfExists.KEEP:
             return report.end(Linked(existing, kept=True))
-        async with _started(_ask(request, service)) as asking, session.listening():  # 2 Listen
-            receiver = report.receiver = RedirectReceiver(await asking, report.tell)  # 3 Ask
+        async with session.listening():  # 2 Listen
+            receiver = report.receiver = RedirectReceiver(await _ask(request, service), report.tell)  # 3 Ask
             browsing = session.browsing(receiver, seconds=request.timeout, more_to_come=more_to_come)
             async with browsing, report.failures():  # 4 Open
                 earlier: Exchange | None = None
@@ -111,15 +105,9 @@ async def link_in_browser(
                         async with service.kept_open(until=session.expires_at):
                             redirect = await session.wait(receiver)  # 5 Wait
                     pending = _pending(request, service, redirect, existing, earlier)
-                    exchange = Exchange(
-                        pending,
-                        service,
-                        report.tell,
-                        journal=session.journal,
-                        timing=session.timing,
-                        names_before=names if earlier is None else earlier.names_before,
-                        may_list=names is not None if earlier is None else earlier.may_list,
-                    )
+                    exchange = Exchange(pending, service, report.tell, journal=session.journal, timing=session.timing)
+                    exchange.names_before = earlier.names_before if earlier else names
+                    exchange.may_list = earlier.may_list if earlier else names is not None
                     try:
                         return report.end(await _exchanged(exchange, request))  # 6 Save, 7 Exchange, 8 Report
                     except CodeOrStateInvalidError as refused:
@@ -147,10 +135,7 @@ async def list_if_permitted(
 async def check(
     request: LinkRequest, service: ServiceStageClient, tell: Tell
 ) -> tuple[Authorization | None, Collection[str] | None]:
-    """Find the authorization that has the name, with one signed call.
-
-    Returns:
-        What may be kept or is to be replaced; and all names, or None if this account may not list them.
+    """Find with one signed call what has the name and may be kept or replaced, and all names (None: not known).
 
     Raises:
         NameTakenError: The authorization that has the name can be neither kept nor replaced.
@@ -166,11 +151,7 @@ async def check(
 
 
 async def what_is_kept(request: LinkRequest, service: ServiceStageClient) -> Linked | None:
-    """Return the authorization that would be kept, before the user is asked for a secret that is not needed.
-
-    Raises:
-        NameTakenError: The authorization that has the name can be neither kept nor replaced.
-    """
+    """Return what would be kept, before the user is asked for a secret that is not needed. Raises NameTakenError."""
     if request.if_exists is IfExists.REPLACE:
         return None
     existing, _names = await check(request, service, lambda _event: None)
@@ -180,18 +161,6 @@ async def what_is_kept(request: LinkRequest, service: ServiceStageClient) -> Lin
 async def _ask(request: LinkRequest, service: ServiceStageClient) -> AuthorizationRequest:
     url = await service.authorization_url(request.repo_type, tag=request.tag)
     return AuthorizationRequest.parse(url, request.repo_type)
-
-
-@asynccontextmanager
-async def _started(
-    work: Coroutine[None, None, AuthorizationRequest],
-) -> AsyncIterator[asyncio.Task[AuthorizationRequest]]:
-    task = asyncio.create_task(work)
-    try:
-        yield task
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 def _pending(
@@ -224,11 +193,15 @@ async def _exchanged(exchange: Exchange, request: LinkRequest) -> Linked:
     try:
         return Linked(await exchange.run())
     except NameTakenError as taken:
+        may_not_delete = exchange.may_be_used or exchange.pending.existing_since is not None
         try:
-            existing = await _what_took_the_name(taken, exchange, request)
-        except OAuthHelperError:
+            listed = [] if request.if_exists is IfExists.FAIL else await exchange.list_once()
+            existing = find_existing(request, listed or [])
+            if existing is None or (request.if_exists is IfExists.REPLACE and may_not_delete):
+                raise
+        except (CannotVerifyError, OAuthHelperError) as error:
             exchange.forget()
-            raise
+            raise (error if isinstance(error, NameTakenError) else taken) from None
     if request.if_exists is IfExists.KEEP:
         exchange.forget()
         return Linked(existing, kept=True)
@@ -237,21 +210,6 @@ async def _exchanged(exchange: Exchange, request: LinkRequest) -> Linked:
     except NameTakenError:
         exchange.forget()
         raise
-
-
-async def _what_took_the_name(taken: NameTakenError, exchange: Exchange, request: LinkRequest) -> Authorization:
-    """Return the authorization that has the name, if it may be kept or replaced; raise ``taken`` otherwise."""
-    if request.if_exists is IfExists.FAIL:
-        raise taken
-    try:
-        listed = await exchange.list_once() or []
-    except (CannotVerifyError, CredentialsError):
-        raise taken from None
-    existing = find_existing(request, listed)
-    is_replaced = request.if_exists is IfExists.REPLACE
-    if existing is None or (is_replaced and (exchange.may_be_used or exchange.pending.existing_since is not None)):
-        raise taken
-    return existing
 
 
 async def link_directly(
@@ -285,8 +243,24 @@ async def link_directly(
         if existing and request.if_exists is IfExists.KEEP:
             return report.end(Linked(existing, kept=True))
         pending = _pending(request, service, AuthorizationResponse(Secret(""), Secret("")), existing)
-        create = partial(_create, request, credential, service)
-        exchange = Exchange(pending, service, report.tell, create=create, timing=timing, may_list=may_list)
+        exchange = Exchange(pending, service, report.tell, timing=timing)
+        exchange.may_list = may_list
+        if isinstance(credential, PersonalToken):
+            exchange.create = partial(
+                service.create_personal,
+                request.repo_type,
+                name=request.name,
+                token=credential.token,
+                host=credential.host,
+            )
+        else:
+            exchange.create = partial(
+                service.create_password,
+                request.repo_type,
+                name=request.name,
+                user=credential.user,
+                password=credential.password,
+            )
         try:
             return report.end(await _exchanged(exchange, request))
         except RefusedError as error:
@@ -295,13 +269,6 @@ async def link_directly(
                 error.message = _("{host} did not accept {what}", host=request.repo_type.display_name, what=what)
                 error.hint = _what_to_check(request, credential)
             raise
-
-
-async def _create(request: LinkRequest, credential: GitCredential, service: ServiceStageClient) -> Authorization:
-    repo_type, name = request.repo_type, request.name
-    if isinstance(credential, PersonalToken):
-        return await service.create_personal(repo_type, name=name, token=credential.token, host=credential.host)
-    return await service.create_password(repo_type, name=name, user=credential.user, password=credential.password)
 
 
 def _what_to_check(request: LinkRequest, credential: GitCredential) -> Text:
@@ -340,13 +307,13 @@ async def _finish_earlier(
     would_delete = pending.existing_since is not None and not pending.is_deleted
     if would_delete and request.if_exists is not IfExists.REPLACE:
         return None  # it must not delete what this run is told to keep
+    exchange = Exchange(pending, service, tell, journal=journal, timing=session.timing, is_resumed=True)
     if not pending.is_fresh(datetime.now(UTC)):
         expired = _("An earlier redirect for {name} expired before it was known to be exchanged", name=name)
         tell(Warned(expired + what_is_gone(pending) + _(".")))
-        _remove(pending, journal, tell)
+        exchange.forget()
         return None
     tell(Resumed(name, pending.captured_at))
-    exchange = _resumed(pending, service, journal, tell, session.timing)
     try:
         return Linked(await exchange.run())
     except OutcomeUnknownError as error:
@@ -362,29 +329,18 @@ async def _finish_earlier(
     return None
 
 
-def _resumed(pending: Pending, service: ServiceStageClient, journal: Journal, tell: Tell, timing: Timing) -> Exchange:
-    return Exchange(pending, service, tell, journal=journal, timing=timing, is_resumed=True)
-
-
-class Resumption(NamedTuple):
-    """A pending exchange of an earlier run, and its outcome."""
-
-    pending: Pending
-    outcome: Outcome
-
-
 async def resume_all(
     pendings: Sequence[Pending],
     journal: Journal,
     connected: Callable[[Target], AbstractAsyncContextManager[ServiceStageClient]],
     tell: Tell,
     timing: Timing = TIMING,
-) -> list[Resumption]:
+) -> list[tuple[Pending, Outcome]]:
     """Finish these pending exchanges, one after the other; omit those that another process finishes meanwhile.
 
     Each is reported like a link that begins with step 7. Errors are not raised: see the outcomes.
     """
-    resumptions: list[Resumption] = []
+    resumed: list[tuple[Pending, Outcome]] = []
     tell = warning_once(tell)
     for pending in pendings:
         run = SingleRun(pending.target, pending.repo_type, tell)
@@ -398,14 +354,14 @@ async def resume_all(
                 tell(Resumed(current.target.name, current.captured_at))
                 outcome = await _resume(current, journal, connected, tell, timing)
                 tell(outcome)
-                resumptions.append(Resumption(current, outcome))
+                resumed.append((current, outcome))
             elif current:
                 busy = OutcomeUnknownError(
                     _("Another oauth-helper is linking {name}", name=pending.target.name),
                     hint=_("The redirect is kept. Run `oauth-helper resume` again when the other one has ended."),
                 )
-                resumptions.append(Resumption(current, Failed(busy)))
-    return resumptions
+                resumed.append((current, Failed(busy)))
+    return resumed
 
 
 async def _resume(
@@ -415,54 +371,43 @@ async def _resume(
     tell: Tell,
     timing: Timing,
 ) -> Outcome:
-    is_fresh = pending.is_fresh(datetime.now(UTC))
+    name, is_fresh = pending.target.name, pending.is_fresh(datetime.now(UTC))
+    failure: OAuthHelperError
     try:
         async with connected(pending.target) as service:
-            if not is_fresh:
-                return await _find_out(pending, service, journal, tell)
-            exchange = _resumed(pending, service, journal, tell, timing)
+            exchange = Exchange(pending, service, tell, journal=journal, timing=timing, is_resumed=True)
+            if is_fresh:
+                try:
+                    return Linked(await exchange.run())
+                except RefusedError as error:
+                    exchange.forget()
+                    return Failed(error)
+            again = _(
+                "Run `oauth-helper link {repo_type} --name {name}` again.",
+                repo_type=pending.repo_type.value,
+                name=name,
+            )
             try:
-                return Linked(await exchange.run())
-            except RefusedError as error:
-                exchange.forget()
-                return Failed(error)
+                made = find_made(pending, await service.list_authorizations())
+                nothing = _("The redirect for {name} has expired, and no authorization was created from it", name=name)
+                failure = CodeOrStateInvalidError(nothing + what_is_gone(pending), hint=again)
+            except NotPermittedError as error:
+                unknown = _(
+                    "The redirect for {name} has expired, and whether it was created cannot be known: {why}",
+                    name=name,
+                    why=error.message,
+                )
+                made, failure = None, OutcomeUnknownError(unknown, hint=again)
+            exchange.forget()
+            return Linked(made) if made else Failed(failure)
     except (UnavailableError, RefusedError) as error:  # of IAM, or of the list call
-        name, again = pending.target.name, _("Run `oauth-helper resume` again in a moment.")
-        unknown = OutcomeUnknownError(
+        again = _("Run `oauth-helper resume` again in a moment.")
+        failure = OutcomeUnknownError(
             _("ServiceStage could not be asked about {name}: {message}", name=name, message=error.message),
             hint=_("The redirect is kept. {again}", again=again) if is_fresh else again,
             code=error.code,
             request_id=error.request_id,
         )
-        return Failed(unknown)
+        return Failed(failure)
     except OAuthHelperError as error:
         return Failed(error)
-
-
-async def _find_out(pending: Pending, service: ServiceStageClient, journal: Journal, tell: Tell) -> Outcome:
-    """Return what an expired redirect was exchanged for, and remove it."""
-    name = pending.target.name
-    again = _("Run `oauth-helper link {repo_type} --name {name}` again.", repo_type=pending.repo_type.value, name=name)
-    outcome: Outcome
-    try:
-        if made := find_made(pending, await service.list_authorizations()):
-            outcome = Linked(made)
-        else:
-            nothing = _("The redirect for {name} has expired, and no authorization was created from it", name=name)
-            outcome = Failed(CodeOrStateInvalidError(nothing + what_is_gone(pending), hint=again))
-    except NotPermittedError as error:
-        unknown = _(
-            "The redirect for {name} has expired, and whether it was created cannot be known: {why}",
-            name=name,
-            why=error.message,
-        )
-        outcome = Failed(OutcomeUnknownError(unknown, hint=again))
-    _remove(pending, journal, tell)
-    return outcome
-
-
-def _remove(pending: Pending, journal: Journal, tell: Tell) -> None:
-    try:
-        journal.remove(pending)
-    except MachineError as error:
-        tell(Warned(error.message))

@@ -63,7 +63,6 @@ class RedirectReceiver:
         self._counts: Counter[str] = Counter()
         self._unreported: dict[str, None] = {}
         self._timer: asyncio.TimerHandle | None = None
-        self._is_denied = False
         self._outcome: asyncio.Future[AnyOutcome] = asyncio.get_running_loop().create_future()
         self.way: Way | None = None
         """How the last valid redirect came, a denial included."""
@@ -80,15 +79,11 @@ class RedirectReceiver:
         """Whether ServiceStage has refused the redirect that came."""
 
     def judge(self, text: str, way: Way) -> None:
-        """Take the redirect from a pasted text.
-
-        Raises:
-            RedirectRejectedError: It is not the redirect of this link, or not complete; the wait goes on.
-        """
+        """Take the redirect from a pasted text; raise RedirectRejectedError if it is not ours, and go on waiting."""
         self._take(self.request.judge, text, way)
 
     def judge_query(self, query: str, way: Way) -> None:
-        """Take the redirect from the raw query of a request. Raises as :meth:`judge`."""
+        """Take the redirect from the raw query of a request, as :meth:`judge`."""
         self._take(self.request.judge_query, query, way)
 
     def _take(self, judge: Callable[[str], AuthorizationResponse], offered: str, way: Way) -> None:
@@ -100,8 +95,8 @@ class RedirectReceiver:
         except AuthorizationDeniedError as denied:
             self._report_rejected()
             if not self._redirect.done():
-                self._is_denied, self.way = True, way
-            self.give_up(denied)
+                self.way = way
+                self._redirect.set_exception(denied)
         else:
             if not self._redirect.done():
                 self._redirect.set_result(response)
@@ -157,12 +152,13 @@ class RedirectReceiver:
     @property
     def has_redirect(self) -> bool:
         """Whether the redirect came."""
-        return self._redirect.done() and not self._redirect.cancelled() and self._redirect.exception() is None
+        return self.was_answered and self._redirect.exception() is None
 
     @property
     def was_answered(self) -> bool:
         """Whether the redirect or a denial came."""
-        return self.has_redirect or self._is_denied
+        is_done = self._redirect.done() and not self._redirect.cancelled()
+        return is_done and isinstance(self._redirect.exception(), AuthorizationDeniedError | None)
 
     def refuse(self) -> None:
         """Note that ServiceStage has refused the redirect."""
@@ -175,11 +171,7 @@ class RedirectReceiver:
             self._redirect.set_exception(error)
 
     async def redirect(self) -> AuthorizationResponse:
-        """Wait for the first valid redirect.
-
-        Raises:
-            AuthorizationDeniedError: It says that the Git host or the user refused.
-        """
+        """Wait for the first valid redirect; raise AuthorizationDeniedError if it is a denial."""
         return await asyncio.shield(self._redirect)
 
     async def outcome(self) -> AnyOutcome:
@@ -198,9 +190,7 @@ class Report:
     """Passes the events of a link or a capture on, and gives its outcome to the caller and to the page, once."""
 
     def __init__(self, tell: Callable[[Event], None], *, is_link: bool = True) -> None:
-        self._tell = tell
-        self._is_link = is_link
-        self._progress = Progress()
+        self._tell, self._is_link, self._progress = tell, is_link, Progress()
         self.receiver: RedirectReceiver | None = None
         """What gives the outcome to the page, once it exists."""
 
@@ -227,13 +217,11 @@ class Report:
         except OAuthHelperError as error:
             self.end(Failed(error))
             raise
-        except asyncio.CancelledError:
+        except BaseException as error:
             if self.receiver:
-                self.receiver.end(Failed(self._stopped(self.receiver)))
-            raise
-        except BaseException as fault:
-            if self.receiver:
-                self.receiver.end(Failed(OAuthHelperError(_("Unexpected {name__}", name__=type(fault).__name__))))
+                fault = OAuthHelperError(_("Unexpected {name__}", name__=type(error).__name__))
+                is_stop = isinstance(error, asyncio.CancelledError)
+                self.receiver.end(Failed(self._stopped(self.receiver) if is_stop else fault))
             raise
 
     def _stopped(self, receiver: RedirectReceiver) -> OAuthHelperError:
@@ -241,10 +229,9 @@ class Report:
             return StoppedError(_("oauth-helper was stopped"))
         if receiver.is_refused or not receiver.has_redirect:
             return StoppedError(_("oauth-helper was stopped. Nothing was created"))
+        hint = _("Run the command again: it keeps the authorization if that was created.")
         if self._progress.is_kept:
             hint = _("The redirect is kept: `oauth-helper resume` finishes it within 10 minutes of its coming.")
-        else:
-            hint = _("Run the command again: it keeps the authorization if that was created.")
         return OutcomeUnknownError(
             _("oauth-helper was stopped while ServiceStage was asked to create the authorization"), hint=hint
         )

@@ -280,8 +280,8 @@ def resume_command(**options: Any) -> None:  # noqa: C901 - it has many outcomes
     except StoppedError as stopped:
         stopped.hint = _("Unfinished links are kept: run `oauth-helper resume` again.")
         raise
-    linked = [one.outcome.authorization for one in settled if isinstance(one.outcome, Linked)]
-    errors = [(one.pending.target.name, one.outcome.error) for one in settled if isinstance(one.outcome, Failed)]
+    linked = [outcome.authorization for _pending, outcome in settled if isinstance(outcome, Linked)]
+    errors = [(pending.target.name, outcome.error) for pending, outcome in settled if isinstance(outcome, Failed)]
     if len(settled) + len(problems) > 1:  # the error at the end is only the first one
         for name, error in errors:
             reporter.warn(_("{name}: {message}. {hint}", name=name, message=error.message, hint=error.hint))

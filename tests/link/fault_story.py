@@ -232,9 +232,9 @@ class Story:
                 sent_at=entry.sent_at - timedelta(seconds=25),
             )
             self.journal.write(entry)
-        (settled,) = await resume_all([entry], self.journal, self._connected, self.told.append)
-        assert isinstance(settled.outcome, Linked), settled.outcome
-        self.check_linked(settled.outcome, endpoint)
+        ((_pending, resumed),) = await resume_all([entry], self.journal, self._connected, self.told.append)
+        assert isinstance(resumed, Linked), resumed
+        self.check_linked(resumed, endpoint)
 
     def check_dropped(self, outcome: Failed, endpoint: str) -> None:
         """Nothing was created, and nothing is kept: there was no redirect in hand, or it was plainly refused."""

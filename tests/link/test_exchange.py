@@ -102,10 +102,9 @@ class Run:
             self.told.append,
             journal=self.journal,
             timing=HURRIED,
-            names_before=self.names_before,
-            may_list=self.may_list,
             is_resumed=self.is_resumed,
         )
+        self.exchange.names_before, self.exchange.may_list = self.names_before, self.may_list
 
     async def end(self) -> Authorization:
         return await self.exchange.run()

@@ -21,10 +21,10 @@ from oauth_helper.errors import (
     OutcomeUnknownError,
     UnreachableError,
 )
-from oauth_helper.events import Event, Failed, Linked, Refused, Resumed, Warned
+from oauth_helper.events import Event, Failed, Linked, Outcome, Refused, Resumed, Warned
 from oauth_helper.i18n import _
 from oauth_helper.journal import Journal
-from oauth_helper.link_steps import Resumption, resume_all
+from oauth_helper.link_steps import resume_all
 from oauth_helper.models import CODE_LIFETIME, Pending, RepoType, Target
 from oauth_helper.receiver import RedirectReceiver
 from oauth_helper.secret import Secret
@@ -100,7 +100,7 @@ async def test_a_redirect_that_would_delete_is_not_finished_by_a_link_that_keeps
 
 async def resumed(
     pending: Pending, service: FakeService, journal: Journal | None = None
-) -> tuple[list[Resumption], list[Event]]:
+) -> tuple[list[tuple[Pending, Outcome]], list[Event]]:
     told: list[Event] = []
 
     @asynccontextmanager
@@ -112,18 +112,18 @@ async def resumed(
 
 
 async def error_of(pending: Pending, service: FakeService, journal: Journal) -> OAuthHelperError:
-    [settled], told = await resumed(pending, service, journal)
-    assert isinstance(settled.outcome, Failed)
-    assert told[-1] == settled.outcome
-    return settled.outcome.error
+    [(_pending, outcome)], told = await resumed(pending, service, journal)
+    assert isinstance(outcome, Failed)
+    assert told[-1] == outcome
+    return outcome.error
 
 
 @pytest.mark.parametrize("has_expired", [False, True])
 async def test_resume_finishes_a_fresh_redirect_and_finds_what_an_expired_one_created(has_expired: bool) -> None:
     pending = left_behind(has_expired=has_expired)
     journal = journal_with(pending)
-    [settled], told = await resumed(pending, FakeService([CREATED] if has_expired else []), journal)
-    assert settled.outcome == Linked(CREATED)
+    [(_pending, outcome)], told = await resumed(pending, FakeService([CREATED] if has_expired else []), journal)
+    assert outcome == Linked(CREATED)
     assert [type(event) for event in told if isinstance(event, Resumed | Linked)] == [Resumed, Linked]
     assert journal.last is None
 
@@ -183,9 +183,9 @@ async def test_an_entry_that_cannot_be_removed_is_reported_and_changes_no_outcom
         journal = Journal(folder / "pending")
         journal.write(pending)
         (folder / "pending").chmod(0o500)
-        [settled], told = await resumed(pending, FakeService([CREATED]), journal)
+        [(_pending, outcome)], told = await resumed(pending, FakeService([CREATED]), journal)
         (folder / "pending").chmod(0o700)
-    assert settled.outcome == Linked(CREATED)
+    assert outcome == Linked(CREATED)
     assert any("cannot be removed (Permission denied)" in warning for warning in warnings(told))
 
 
@@ -201,10 +201,10 @@ async def test_what_another_process_is_linking_is_left_to_it() -> None:
     pending, service = left_behind(), FakeService()
     journal = journal_with(pending)
     with locked(pending.target):
-        [settled], _told = await resumed(pending, service, journal)
-    assert isinstance(settled.outcome, Failed)
-    assert "Another oauth-helper is linking my-auth" in settled.outcome.error.message
-    assert "when the other one has ended" in settled.outcome.error.hint
+        [(_pending, outcome)], _told = await resumed(pending, service, journal)
+    assert isinstance(outcome, Failed)
+    assert "Another oauth-helper is linking my-auth" in outcome.error.message
+    assert "when the other one has ended" in outcome.error.hint
     assert service.calls == []
     assert journal.last == pending
 
@@ -227,8 +227,8 @@ async def test_an_entry_that_was_damaged_meanwhile_is_reported_and_omitted(tmp_p
 
 async def test_without_a_runtime_folder_a_redirect_is_finished_all_the_same() -> None:
     (Path(os.environ["XDG_RUNTIME_DIR"]) / "oauth-helper").touch()
-    [settled], told = await resumed(left_behind(), FakeService())
-    assert settled.outcome == Linked(CREATED)
+    [(_pending, outcome)], told = await resumed(left_behind(), FakeService())
+    assert outcome == Linked(CREATED)
     assert "other runs will not find this one" in warnings(told)[0]
 
 
