@@ -21,7 +21,7 @@ from end_to_end.blocked_cloud import (
     page,
     redirect_for,
 )
-from link.fake_link import FakeService, does_nothing, fail_with
+from link.scripted_link import Script, does_nothing, fail_with
 from support.command_runner import Ended, commands, error_of, line_with
 from support.link_script import LINK, NAME, bring, entries, scripted, until
 
@@ -87,7 +87,7 @@ async def test_a_wait_ends_when_it_was_said_to_even_if_the_machine_slept(monkeyp
         await does_nothing(receiver)
 
     async with asyncio.timeout(10):
-        await fail_with(DeadlineError, FakeService(), sleeps, timeout=600)
+        await fail_with(DeadlineError, Script(), sleeps, timeout=600)
 
 
 def desktop_tools(folder: Path) -> tuple[dict[str, str], Path]:

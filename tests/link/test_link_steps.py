@@ -1,26 +1,33 @@
-"""The steps of a link, with a ServiceStage in memory and a user in place of the browser."""
+"""The steps of a link, with a scripted ServiceStage and a user in place of the browser."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from link.fake_link import (
+from link.scripted_link import (
+    CREATED,
+    EXISTING,
+    HURRIED,
+    NAME,
+    NO_LIST,
+    NO_SERVICE,
     OURS,
-    FakeService,
-    FakeSession,
+    REFUSED,
+    TAKEN,
+    USED,
+    Lost,
+    MemoryJournal,
+    Script,
     User,
-    consents,
+    UserSession,
     does_nothing,
     fail_with,
-    journal_with,
     link_with,
 )
-from link.scripted_service import CREATED, EXISTING, HURRIED, NAME
 from msgspec.structs import replace
 from support.redirect_cases import AUTHORIZATION_URL, ENCODED_STATE, STATE, redirect
 from yarl import URL
@@ -32,7 +39,6 @@ from oauth_helper.errors import (
     DeadlineError,
     NameTakenError,
     NoBrowserError,
-    NoSuchAuthorizationError,
     NotPermittedError,
     OAuthHelperError,
     OutcomeUnknownError,
@@ -65,19 +71,19 @@ DENIED = redirect(error="access_denied", error_description="no thanks", state=ST
 
 
 async def test_the_steps_happen_in_order() -> None:
-    service, session = FakeService(), FakeSession()
-    linked = await link_with(session, service)
+    script, session = Script(), UserSession()
+    linked = await link_with(session, script)
     assert linked == Linked(CREATED)
-    calls = ["list", "url github intl", "ready", "over", "create github my-auth planted-code True intl"]
-    assert service.calls == calls, "a connection is kept ready while the user is in the browser"
+    assert script.order == "list url create"
+    assert script.sent == [{"name": NAME, "code": "planted-code", "state": STATE}]
     assert session.kinds() == [Checked, Waiting, Captured, Exchanging, Linked]
     assert session.outcome
     assert await session.outcome == linked
 
 
 async def test_the_waiting_event_has_the_addresses_and_the_deadline_and_no_other_event_has_a_secret() -> None:
-    session = FakeSession()
-    await link_with(session, FakeService(), timeout=60)
+    session = UserSession()
+    await link_with(session, Script(), timeout=60)
     waiting = next(event for event in session.told if isinstance(event, Waiting))
     assert [waiting.listener] == session.opened
     assert waiting.authorization_url == AUTHORIZATION_URL
@@ -88,33 +94,31 @@ async def test_the_waiting_event_has_the_addresses_and_the_deadline_and_no_other
 
 
 async def test_an_existing_authorization_is_kept_even_if_no_browser_can_be_opened() -> None:
-    service, session = FakeService([EXISTING]), FakeSession(browser="/no/such/browser")
-    assert await link_with(session, service) == Linked(EXISTING, kept=True)
-    assert service.calls == ["list"]
+    script, session = Script(lists=[[EXISTING]]), UserSession(browser="/no/such/browser")
+    assert await link_with(session, script) == Linked(EXISTING, kept=True)
+    assert script.order == "list"
     assert session.kinds() == [Checked, Linked]
 
 
 async def test_a_browser_that_is_not_available_fails_the_link_before_the_user_is_asked() -> None:
-    session = FakeSession(browser="/no/such/browser")
+    session = UserSession(browser="/no/such/browser")
     with pytest.raises(NoBrowserError) as raised:
-        await link_with(session, FakeService())
+        await link_with(session, Script())
     assert session.told[-1] == Failed(raised.value)
     assert not session.opened
 
 
-async def test_replace_deletes_right_before_the_exchange() -> None:
-    service, session = FakeService([EXISTING]), FakeSession()
-    assert await link_with(session, service, if_exists=IfExists.REPLACE) == Linked(CREATED)
-    assert [call.split()[0] for call in service.requests] == ["list", "url", "delete", "create"]
+@pytest.mark.parametrize("deleted", [204, "SVCSTG.REPO.0450"], ids=["deleted", "deleted by another"])
+async def test_replace_deletes_right_before_the_exchange(deleted: int | str) -> None:
+    script, session = Script(lists=[[EXISTING]], deletes=[deleted]), UserSession()
+    assert await link_with(session, script, if_exists=IfExists.REPLACE) == Linked(CREATED)
+    assert script.order == "list url delete create"
     assert Deleted(NAME) in session.told
-    gone = FakeService([EXISTING], fails={"delete": NoSuchAuthorizationError(_("gone"))})
-    assert await link_with(FakeSession(), gone, if_exists=IfExists.REPLACE) == Linked(CREATED)
 
 
 async def test_an_account_that_may_not_list_continues_with_a_warning() -> None:
-    service = FakeService(fails={"list": NotPermittedError(_("no"), code="SVCSTG.00100403")})
-    session = FakeSession()
-    assert await link_with(session, service) == Linked(CREATED)
+    session = UserSession()
+    assert await link_with(session, Script(lists=[NO_LIST])) == Linked(CREATED)
     assert isinstance(session.told[0], Warned)
 
 
@@ -127,8 +131,8 @@ async def test_a_foreign_redirect_never_ends_the_wait_and_is_counted() -> None:
             receiver.judge_query("code=evil&state=other", Way.DIRECT)
         receiver.judge_query(f"code=planted-code&state={ENCODED_STATE}", Way.DIRECT)
 
-    session = FakeSession(foreign_first)
-    assert await link_with(session, FakeService()) == Linked(CREATED)
+    session = UserSession(foreign_first)
+    assert await link_with(session, Script()) == Linked(CREATED)
     ignored = [(event.reason, event.count) for event in session.told if isinstance(event, Ignored)]
     assert ignored == [("foreign-state", 1), ("foreign-state", 2), ("no-redirect", 1), ("foreign-state", 3)]
     assert Captured(Way.DIRECT) in session.told
@@ -139,9 +143,9 @@ async def test_the_first_of_several_redirects_wins_and_there_is_one_exchange() -
         for offered in (OURS, redirect(code="second", state=STATE), redirect(error="access_denied", state=STATE)):
             receiver.judge(offered, Way.PAGE)
 
-    service, session = FakeService(), FakeSession(several)
-    assert await link_with(session, service) == Linked(CREATED)
-    assert [call for call in service.calls if "create" in call] == ["create github my-auth planted-code True intl"]
+    script, session = Script(), UserSession(several)
+    assert await link_with(session, script) == Linked(CREATED)
+    assert [body["code"] for body in script.sent] == ["planted-code"]
     assert session.kinds().count(Captured) == 1
 
 
@@ -156,8 +160,8 @@ async def test_what_is_pasted_is_judged_and_the_prompt_closes_before_the_exchang
         yield
         told_when_closed.extend(session.kinds())
 
-    session = FakeSession(does_nothing, prompt=prompt)
-    assert await link_with(session, FakeService()) == Linked(CREATED)
+    session = UserSession(does_nothing, prompt=prompt)
+    assert await link_with(session, Script()) == Linked(CREATED)
     assert Captured(Way.TERMINAL) in session.told
     assert Exchanging not in told_when_closed
 
@@ -175,19 +179,18 @@ async def test_what_is_pasted_is_judged_and_the_prompt_closes_before_the_exchang
 async def test_a_taken_name_fails_the_link_before_a_state_is_used(
     existing: Authorization, if_exists: IfExists, words: str
 ) -> None:
-    service = FakeService([Authorization("other", "github"), existing])
-    error, _session = await fail_with(NameTakenError, service, if_exists=if_exists)
+    script = Script(lists=[[Authorization("other", "github"), existing]])
+    error, _session = await fail_with(NameTakenError, script, if_exists=if_exists)
     assert words in error.message
     assert "--if-exists replace" in error.hint
-    assert service.calls == ["list"]
+    assert script.order == "list"
 
 
-@pytest.mark.parametrize("code", ["APIGW.0302", "APIGW.0402"])
-async def test_a_gateway_that_refuses_every_call_fails_the_link(code: str) -> None:
-    service = FakeService(fails={"list": NotPermittedError(_("no"), code=code)})
-    error, _session = await fail_with(NotPermittedError, service)
+async def test_a_gateway_that_refuses_every_call_fails_the_link() -> None:
+    script = Script(lists=[NO_SERVICE])
+    error, _session = await fail_with(NotPermittedError, script)
     assert error.exit_status == 3
-    assert service.calls == ["list"]
+    assert script.order == "list"
 
 
 async def denies_twice(receiver: RedirectReceiver) -> None:
@@ -211,22 +214,22 @@ async def has_no_browser(receiver: RedirectReceiver) -> None:
 async def test_the_wait_ends_with_a_denial_without_a_browser_and_at_the_deadline(
     user: User, kind: type[OAuthHelperError], status: int, words: str
 ) -> None:
-    service = FakeService()
-    error, session = await fail_with(kind, service, user, timeout=0.2)
+    script = Script()
+    error, session = await fail_with(kind, script, user, timeout=0.2)
     assert error.exit_status == status
     assert words in error.message
-    assert not [call for call in service.calls if "create" in call]
+    assert script.sent == []
     assert session.kinds().count(Failed) == 1
 
 
 async def test_an_unusable_authorization_url_fails_the_link_before_a_browser_opens() -> None:
-    error, session = await fail_with(UnusableAnswerError, FakeService(url="http://github.com/?state=1"))
+    error, session = await fail_with(UnusableAnswerError, Script(url="http://github.com/?state=1"))
     assert error.exit_status == 7
     assert session.receiver is None
 
 
-async def stopped(service: FakeService, session: FakeSession, when: asyncio.Event) -> OAuthHelperError:
-    task = asyncio.create_task(link_with(session, service))
+async def stopped(script: Script, session: UserSession, when: asyncio.Event) -> OAuthHelperError:
+    task = asyncio.create_task(link_with(session, script))
     await when.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -234,7 +237,7 @@ async def stopped(service: FakeService, session: FakeSession, when: asyncio.Even
     return await error_on_page(session)
 
 
-async def error_on_page(session: FakeSession) -> OAuthHelperError:
+async def error_on_page(session: UserSession) -> OAuthHelperError:
     assert session.outcome
     outcome = await session.outcome
     assert isinstance(outcome, Failed)
@@ -248,17 +251,17 @@ async def test_a_stop_while_waiting_tells_the_page_that_nothing_was_created() ->
         opened.set()
         await asyncio.Event().wait()
 
-    error = await stopped(FakeService(), FakeSession(opens), opened)
+    error = await stopped(Script(), UserSession(opens), opened)
     assert isinstance(error, StoppedError)
     assert "Nothing was created" in error.message
 
 
-@pytest.mark.parametrize(("journal", "words"), [(None, "Run the command again"), (journal_with(), "resume")])
+@pytest.mark.parametrize(("journal", "words"), [(None, "Run the command again"), (MemoryJournal(), "resume")])
 async def test_a_stop_while_exchanging_tells_the_page_that_the_outcome_is_unknown(
     journal: Journal | None, words: str
 ) -> None:
-    asked = asyncio.Event()
-    error = await stopped(FakeService(is_creating=asked), FakeSession(journal=journal), asked)
+    script = Script([Lost.HANGS])
+    error = await stopped(script, UserSession(journal=journal), script.is_asked)
     assert isinstance(error, OutcomeUnknownError)
     assert words in error.hint
 
@@ -267,13 +270,10 @@ async def breaks(receiver: RedirectReceiver) -> None:
     raise ZeroDivisionError
 
 
-@pytest.mark.parametrize(
-    ("service", "user"), [(FakeService(), breaks), (FakeService(fails={"create": ZeroDivisionError()}), consents)]
-)
-async def test_a_fault_of_ours_is_reported_to_the_page_too(service: FakeService, user: User) -> None:
-    session = FakeSession(user)
+async def test_a_fault_of_ours_is_reported_to_the_page_too() -> None:
+    session = UserSession(breaks)
     with pytest.raises(ZeroDivisionError):
-        await link_with(session, service)
+        await link_with(session, Script())
     assert (await error_on_page(session)).exit_status == 1
 
 
@@ -282,67 +282,36 @@ async def test_an_exception_of_the_callers_tell_changes_no_outcome() -> None:
         if isinstance(event, Linked):
             raise KeyError("the caller's own")
 
-    session = FakeSession(tell=tell)
+    session = UserSession(tell=tell)
     with pytest.raises(KeyError, match="the caller's own"):
-        await link_with(session, FakeService())
+        await link_with(session, Script())
     assert session.outcome
     assert isinstance(await session.outcome, Linked)
 
 
-@dataclass
-class ScriptedService(FakeService):
-    """Another user takes the name after the check, or ServiceStage refuses, as the test says."""
-
-    taken_by: Authorization = EXISTING
-    creates: tuple[OAuthHelperError | None, ...] = ()
-    """The errors of the first calls."""
-
-    async def create_oauth(
-        self, repo_type: RepoType, *, name: str, code: Secret, state: Secret, tag: str | None = None
-    ) -> Authorization:
-        done = sum(call.startswith("create") for call in self.calls)
-        if done < len(self.creates) and (error := self.creates[done]):
-            self.calls.append("create")
-            if isinstance(error, NameTakenError):
-                self.existing = [self.taken_by]
-            raise error
-        return await super().create_oauth(repo_type, name=name, code=code, state=state, tag=tag)
-
-    async def delete_authorization(self, name: str) -> None:
-        await super().delete_authorization(name)
-        self.existing = []
-
-
-TAKEN = NameTakenError(_("taken"))
-BUSY = UnusableAnswerError(_("busy"), sent=True, status=503)
-USED = CodeOrStateInvalidError(_("used"))
-
-
 async def test_an_authorization_that_was_created_meanwhile_is_kept_or_replaced() -> None:
-    kept = await link_with(FakeSession(), ScriptedService(creates=(TAKEN,)))
+    kept = await link_with(UserSession(), Script([TAKEN], lists=[[], [EXISTING]]))
     assert kept == Linked(EXISTING, kept=True)
-    service = ScriptedService(creates=(TAKEN,))
-    assert await link_with(FakeSession(), service, if_exists=IfExists.REPLACE) == Linked(CREATED)
-    after_the_refusal = service.calls[service.calls.index("create") + 1 :]
-    assert [call.split()[0] for call in after_the_refusal] == ["list", "delete", "create"], "without a wait"
+    script = Script([TAKEN, CREATED], lists=[[], [EXISTING]])
+    assert await link_with(UserSession(), script, if_exists=IfExists.REPLACE) == Linked(CREATED)
+    assert script.order == "list url create list delete create", "without a wait"
+
+
+OTHER_TYPE = replace(EXISTING, repo_type="gitlab")
 
 
 @pytest.mark.parametrize(
-    ("service", "if_exists", "calls"),
+    ("script", "if_exists", "order"),
     [
-        (ScriptedService(creates=(TAKEN,)), IfExists.FAIL, "list url create"),
+        (Script([TAKEN]), IfExists.FAIL, "list url create"),
+        (Script([TAKEN], lists=[[], [OTHER_TYPE]]), IfExists.KEEP, "list url create list"),
         (
-            ScriptedService(creates=(TAKEN,), taken_by=replace(EXISTING, repo_type="gitlab")),
-            IfExists.KEEP,
-            "list url create list",
-        ),
-        (
-            ScriptedService([EXISTING], creates=(TAKEN, TAKEN), taken_by=replace(EXISTING, create_time=5)),
+            Script([TAKEN], lists=[[EXISTING], [replace(EXISTING, create_time=5)]]),
             IfExists.REPLACE,
             "list url delete create list",
         ),
         (
-            ScriptedService(creates=(BUSY, TAKEN), taken_by=replace(EXISTING, repo_type="gitlab")),
+            Script([503, TAKEN], lists=[[], [], [OTHER_TYPE]]),
             IfExists.REPLACE,
             "list url create list create list list",
         ),
@@ -350,40 +319,39 @@ async def test_an_authorization_that_was_created_meanwhile_is_kept_or_replaced()
     ids=["fail", "another type", "taken again after the deletion", "the code may be used"],
 )
 async def test_an_authorization_that_was_created_meanwhile_and_may_not_be_touched_fails_the_link(
-    service: ScriptedService, if_exists: IfExists, calls: str
+    script: Script, if_exists: IfExists, order: str
 ) -> None:
     with pytest.raises(NameTakenError):
-        await link_with(FakeSession(), service, if_exists=if_exists)
-    assert " ".join(call.split()[0] for call in service.requests) == calls
+        await link_with(UserSession(), script, if_exists=if_exists)
+    assert script.order == order
 
 
 async def test_a_user_who_may_not_list_and_runs_the_command_again_is_not_blocked_by_an_unknown_outcome() -> None:
-    service = FakeService(fails={"list": NotPermittedError(_("may not list"))})
     now = datetime.now(UTC)
-    target = Target(service.endpoint, service.project_id, NAME)
+    target = Target("https://servicestage.example", "project", NAME)
     sent = Pending(target, RepoType.GITHUB, now, Secret("earlier-code"), Secret("earlier-state"), sent_at=now)
-    session = FakeSession(journal=journal_with(sent))
-    assert await link_with(session, service) == Linked(CREATED)
+    session = UserSession(journal=MemoryJournal(sent))
+    assert await link_with(session, Script(lists=[NO_LIST])) == Linked(CREATED)
     warnings = [event.message for event in session.told if isinstance(event, Warned)]
     assert any("tell whether" in words and "Linking it again" in words for words in warnings)
 
 
 async def brings(receiver: RedirectReceiver, way: Way = Way.TERMINAL) -> None:
-    receiver.judge(redirect(code="c", state=URL(receiver.request.url.reveal()).query["state"]), way)
+    receiver.judge(redirect(code="another-code", state=URL(receiver.request.url.reveal()).query["state"]), way)
 
 
 async def test_a_user_who_starts_over_gets_a_fresh_state() -> None:
-    service, session = ScriptedService(creates=(USED,)), FakeSession(brings, starts_over=1)
-    assert await link_with(session, service) == Linked(CREATED)
-    assert service.calls.count("url github intl") == 2
+    script, session = Script([USED, CREATED]), UserSession(brings, starts_over=1)
+    assert await link_with(session, script) == Linked(CREATED)
+    assert script.order.count("url") == 2
     assert session.kinds().count(Waiting) == 2
 
 
 async def test_a_user_who_does_not_start_over_gets_the_refusal() -> None:
-    session = FakeSession(brings)
+    session = UserSession(brings)
     with pytest.raises(CodeOrStateInvalidError):
-        await link_with(session, ScriptedService(creates=(USED,)))
-    assert session.refusals == ["used"]
+        await link_with(session, Script([USED]))
+    assert len(session.refusals) == 1
 
 
 @pytest.mark.parametrize(
@@ -398,9 +366,9 @@ async def test_starting_over_opens_a_browser_only_if_no_tab_waits(way: Way, open
         if session.receiver and len(session.opened) == 1:
             await brings(session.receiver, way)
 
-    session = FakeSession(user, starts_over=1)
+    session = UserSession(user, starts_over=1)
     tab = asyncio.create_task(waiting_tab())
-    await link_with(session, ScriptedService(creates=(USED,)))
+    await link_with(session, Script([USED, CREATED]))
     await tab
     assert len(session.opened) == opened
 
@@ -411,12 +379,13 @@ TOKEN = PersonalToken(Secret("planted-token"))
 
 
 async def linked_directly(
-    service: FakeService, if_exists: IfExists = IfExists.KEEP, credential: GitCredential = TOKEN
+    script: Script, if_exists: IfExists = IfExists.KEEP, credential: GitCredential = TOKEN
 ) -> tuple[Linked, list[Event]]:
     told: list[Event] = []
     repo_type = RepoType.GITHUB if isinstance(credential, PersonalToken) else RepoType.BITBUCKET
     request = LinkRequest(repo_type, NAME, if_exists=if_exists)
-    return await link_directly(request, credential, service, told.append, timing=HURRIED), told
+    async with script.serving() as service:
+        return await link_directly(request, credential, service, told.append, timing=HURRIED), told
 
 
 @pytest.mark.parametrize(
@@ -430,10 +399,10 @@ async def linked_directly(
 async def test_a_direct_link_checks_the_name_and_opens_no_browser(
     existing: list[Authorization], if_exists: IfExists, requests: str
 ) -> None:
-    service = FakeService(existing)
-    linked, told = await linked_directly(service, if_exists)
+    script = Script(lists=[existing])
+    linked, told = await linked_directly(script, if_exists)
     assert linked == told[-1] == (Linked(CREATED) if "create" in requests else Linked(EXISTING, kept=True))
-    assert " ".join(call.split()[0] for call in service.calls) == requests
+    assert script.order == requests
 
 
 @pytest.mark.parametrize(
@@ -446,8 +415,7 @@ async def test_a_direct_link_checks_the_name_and_opens_no_browser(
     ids=["token", "token of a private server", "password"],
 )
 async def test_the_hint_says_what_to_check_if_the_credential_is_refused(credential: GitCredential, words: str) -> None:
-    service = FakeService(fails={"create": RefusedError(_("no"), code="SVCSTG.REPO.0451")})
     with pytest.raises(RefusedError) as raised:
-        await linked_directly(service, credential=credential)
+        await linked_directly(Script([REFUSED]), credential=credential)
     assert words in raised.value.hint
     assert "planted" not in raised.value.message + raised.value.hint

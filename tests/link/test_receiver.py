@@ -1,7 +1,7 @@
 """What the traffic says about a redirect that does not come, and when it is told."""
 
 import pytest
-from link.fake_link import OURS, FakeService, FakeSession, link_with
+from link.scripted_link import OURS, Script, UserSession, link_with
 from support.link_script import until
 from support.redirect_cases import REQUEST, redirect
 
@@ -54,8 +54,8 @@ async def test_guidance_is_given_while_the_link_waits() -> None:
         await until(lambda: len(advised(session.told)) == 3)
         receiver.judge(OURS, Way.PAGE)
 
-    session = FakeSession(waits_long, guidance_after=(0.01, 0.02, 0.03))
-    await link_with(session, FakeService())
+    session = UserSession(waits_long, guidance_after=(0.01, 0.02, 0.03))
+    await link_with(session, Script())
     assert advised(session.told) == [Guidance.HTTPS, Guidance.OTHER_ATTEMPT, Guidance.UNDECIDED]
 
 
@@ -77,8 +77,8 @@ async def test_of_a_flood_the_first_ten_are_reported_and_the_others_once_a_secon
             offer(receiver, FOREIGN)
         receiver.judge(OURS, Way.PAGE)
 
-    session = FakeSession(is_flooded, tell=told.append)
-    await link_with(session, FakeService())
+    session = UserSession(is_flooded, tell=told.append)
+    await link_with(session, Script())
     assert counts(RejectedRequest.UNKNOWN_PATH) == [*range(1, 11), 50]
     assert counts("foreign-state") == [*range(1, 11), 1000]
     kinds = [type(event) for event in told]
@@ -86,8 +86,8 @@ async def test_of_a_flood_the_first_ten_are_reported_and_the_others_once_a_secon
 
 
 async def test_the_outcome_is_the_last_event() -> None:
-    session = FakeSession()
-    await link_with(session, FakeService())
+    session = UserSession()
+    await link_with(session, Script())
     assert session.receiver
     session.receiver.ignore(RejectedRequest.UNKNOWN_PATH)
     session.receiver.visit()

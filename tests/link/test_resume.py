@@ -7,38 +7,45 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
-from link.fake_link import FakeService, FakeSession, User, consents, journal_with, link_with
-from link.scripted_service import CREATED, EXISTING, HURRIED, NAME, MemoryJournal
+from link.scripted_link import (
+    CREATED,
+    EXISTING,
+    HURRIED,
+    NAME,
+    NO_LIST,
+    USED,
+    Lost,
+    MemoryJournal,
+    Script,
+    UserSession,
+    link_with,
+)
 from msgspec.structs import replace
 from support.other_users import NOBODY, acting_as, folder_of_nobody, needs_root
 
 from oauth_helper.errors import (
     CodeOrStateInvalidError,
-    NotPermittedError,
+    MachineError,
     OAuthHelperError,
     OutcomeUnknownError,
-    UnreachableError,
 )
 from oauth_helper.events import Event, Failed, Linked, Outcome, Refused, Resumed, Warned
 from oauth_helper.i18n import _
 from oauth_helper.journal import Journal
 from oauth_helper.link_steps import resume_all
 from oauth_helper.models import CODE_LIFETIME, Pending, RepoType, Target
-from oauth_helper.receiver import RedirectReceiver
 from oauth_helper.secret import Secret
+from oauth_helper.servicestage.client import ServiceStageClient
 from oauth_helper.single_instance import lock_path, runtime_folder, try_lock
-
-UNREACHABLE = UnreachableError(_("connection refused"), sent=False)
-USED = CodeOrStateInvalidError(_("code or state is used"))
 
 
 def left_behind(*, is_deleted: bool = False, has_expired: bool = False) -> Pending:
     """What a run that was just stopped left in the journal."""
-    service = FakeService()
     return Pending(
-        target=Target(service.endpoint, service.project_id, NAME),
+        target=Target("https://servicestage.example", "project", NAME),
         repo_type=RepoType.GITHUB,
         captured_at=datetime.now(UTC) - (CODE_LIFETIME if has_expired else 0 * CODE_LIFETIME),
         code=Secret("planted-code"),
@@ -48,9 +55,9 @@ def left_behind(*, is_deleted: bool = False, has_expired: bool = False) -> Pendi
     )
 
 
-async def linked_again(pending: Pending, service: FakeService, user: User = consents) -> FakeSession:
-    session = FakeSession(user, journal=journal_with(pending))
-    assert await link_with(session, service) == Linked(CREATED)
+async def linked_again(pending: Pending, script: Script) -> UserSession:
+    session = UserSession(journal=MemoryJournal(pending))
+    assert await link_with(session, script) == Linked(CREATED)
     return session
 
 
@@ -60,7 +67,7 @@ def warnings(told: list[Event]) -> list[str]:
 
 @pytest.mark.parametrize("is_deleted", [False, True])
 async def test_an_expired_redirect_is_reported_as_lost_and_the_user_is_asked_for_another(is_deleted: bool) -> None:
-    session = await linked_again(left_behind(is_deleted=is_deleted, has_expired=True), FakeService())
+    session = await linked_again(left_behind(is_deleted=is_deleted, has_expired=True), Script())
     gone = f". The authorization that was named {NAME} is deleted" if is_deleted else ""
     assert warnings(session.told) == [
         f"An earlier redirect for {NAME} expired before it was known to be exchanged{gone}."
@@ -71,48 +78,44 @@ async def test_an_expired_redirect_is_reported_as_lost_and_the_user_is_asked_for
 
 
 async def test_a_redirect_that_is_refused_is_reported_and_the_user_is_asked_for_another() -> None:
-    service = FakeService(fails={"create": USED})
-
-    async def consents_now(receiver: RedirectReceiver) -> None:
-        service.fails = {}
-        await consents(receiver)
-
-    session = await linked_again(left_behind(), service, consents_now)
+    session = await linked_again(left_behind(), Script([USED, CREATED]))
     assert Refused() in session.told
-    assert warnings(session.told) == [f"The earlier redirect for {NAME} was refused: code or state is used."]
+    [warning] = warnings(session.told)
+    assert warning.startswith(f"The earlier redirect for {NAME} was refused: ")
 
 
 async def test_a_redirect_whose_outcome_is_unknown_is_kept_and_the_user_is_not_asked() -> None:
-    journal = journal_with(left_behind())
-    session = FakeSession(journal=journal)
-    with pytest.raises(OutcomeUnknownError, match="connection refused"):
-        await link_with(session, FakeService(fails={"create": UNREACHABLE}))
+    journal = MemoryJournal(left_behind())
+    session = UserSession(journal=journal)
+    with pytest.raises(OutcomeUnknownError, match="refused"):
+        await link_with(session, Script([Lost.UNSENT]))
     assert session.opened == []
     assert journal.last
 
 
 async def test_a_redirect_that_would_delete_is_not_finished_by_a_link_that_keeps() -> None:
     would_delete = replace(left_behind(), existing_since=EXISTING.create_time)
-    session, service = FakeSession(journal=journal_with(would_delete)), FakeService([EXISTING])
-    assert await link_with(session, service) == Linked(EXISTING, kept=True)
-    assert service.calls == ["list"]
+    session, script = UserSession(journal=MemoryJournal(would_delete)), Script(lists=[[EXISTING]])
+    assert await link_with(session, script) == Linked(EXISTING, kept=True)
+    assert script.order == "list"
 
 
 async def resumed(
-    pending: Pending, service: FakeService, journal: Journal | None = None
+    pending: Pending, script: Script, journal: Journal | None = None
 ) -> tuple[list[tuple[Pending, Outcome]], list[Event]]:
     told: list[Event] = []
+    async with script.serving() as service:
 
-    @asynccontextmanager
-    async def connected(target: Target) -> AsyncIterator[FakeService]:
-        assert target == pending.target
-        yield service
+        @asynccontextmanager
+        async def connected(target: Target) -> AsyncIterator[ServiceStageClient]:
+            assert target == pending.target
+            yield service
 
-    return await resume_all([pending], journal or journal_with(pending), connected, told.append, HURRIED), told
+        return await resume_all([pending], journal or MemoryJournal(pending), connected, told.append, HURRIED), told
 
 
-async def error_of(pending: Pending, service: FakeService, journal: Journal) -> OAuthHelperError:
-    [(_pending, outcome)], told = await resumed(pending, service, journal)
+async def error_of(pending: Pending, script: Script, journal: Journal) -> OAuthHelperError:
+    [(_pending, outcome)], told = await resumed(pending, script, journal)
     assert isinstance(outcome, Failed)
     assert told[-1] == outcome
     return outcome.error
@@ -121,15 +124,15 @@ async def error_of(pending: Pending, service: FakeService, journal: Journal) -> 
 @pytest.mark.parametrize("has_expired", [False, True])
 async def test_resume_finishes_a_fresh_redirect_and_finds_what_an_expired_one_created(has_expired: bool) -> None:
     pending = left_behind(has_expired=has_expired)
-    journal = journal_with(pending)
-    [(_pending, outcome)], told = await resumed(pending, FakeService([CREATED] if has_expired else []), journal)
+    journal = MemoryJournal(pending)
+    [(_pending, outcome)], told = await resumed(pending, Script(lists=[[CREATED]] if has_expired else [[]]), journal)
     assert outcome == Linked(CREATED)
     assert [type(event) for event in told if isinstance(event, Resumed | Linked)] == [Resumed, Linked]
     assert journal.last is None
 
 
 @pytest.mark.parametrize(
-    ("pending", "fails", "kind", "words", "hint", "is_kept"),
+    ("pending", "answers", "kind", "words", "hint", "is_kept"),
     [
         (
             left_behind(has_expired=True, is_deleted=True),
@@ -141,35 +144,35 @@ async def test_resume_finishes_a_fresh_redirect_and_finds_what_an_expired_one_cr
         ),
         (
             left_behind(has_expired=True),
-            {"list": NotPermittedError(_("may not list"))},
+            {"lists": [NO_LIST]},
             OutcomeUnknownError,
-            "whether it was created cannot be known: may not list",
+            "whether it was created cannot be known: ",
             f"oauth-helper link github --name {NAME}",
             False,
         ),
         (
             left_behind(has_expired=True),
-            {"list": UNREACHABLE},
+            {"lists": [Lost.UNSENT]},
             OutcomeUnknownError,
-            f"could not be asked about {NAME}: connection refused",
+            f"could not be asked about {NAME}: ",
             "resume",
             True,
         ),
-        (left_behind(), {"create": USED}, CodeOrStateInvalidError, "code or state is used", "", False),
-        (left_behind(), {"create": UNREACHABLE}, OutcomeUnknownError, "connection refused", "resume", True),
+        (left_behind(), {"creates": [USED]}, CodeOrStateInvalidError, USED, "", False),
+        (left_behind(), {"creates": [Lost.UNSENT]}, OutcomeUnknownError, "could not be asked", "resume", True),
     ],
     ids=["expired", "may not list", "unreachable", "refused", "unknown"],
 )
 async def test_resume_reports_why_it_could_not_finish(
     pending: Pending,
-    fails: dict[str, OAuthHelperError],
+    answers: dict[str, Any],
     kind: type[OAuthHelperError],
     words: str,
     hint: str,
     is_kept: bool,
 ) -> None:
-    journal = journal_with(replace(pending, captured_at=pending.captured_at))
-    error = await error_of(pending, FakeService(fails=fails), journal)
+    journal = MemoryJournal(replace(pending, captured_at=pending.captured_at))
+    error = await error_of(pending, Script(**answers), journal)
     assert type(error) is kind
     assert words in error.message
     assert hint in error.hint
@@ -183,7 +186,7 @@ async def test_an_entry_that_cannot_be_removed_is_reported_and_changes_no_outcom
         journal = Journal(folder / "pending")
         journal.write(pending)
         (folder / "pending").chmod(0o500)
-        [(_pending, outcome)], told = await resumed(pending, FakeService([CREATED]), journal)
+        [(_pending, outcome)], told = await resumed(pending, Script(lists=[[CREATED]]), journal)
         (folder / "pending").chmod(0o700)
     assert outcome == Linked(CREATED)
     assert any("cannot be removed (Permission denied)" in warning for warning in warnings(told))
@@ -198,44 +201,46 @@ def locked(target: Target) -> Iterator[None]:
 
 
 async def test_what_another_process_is_linking_is_left_to_it() -> None:
-    pending, service = left_behind(), FakeService()
-    journal = journal_with(pending)
+    pending, script = left_behind(), Script()
+    journal = MemoryJournal(pending)
     with locked(pending.target):
-        [(_pending, outcome)], _told = await resumed(pending, service, journal)
+        [(_pending, outcome)], _told = await resumed(pending, script, journal)
     assert isinstance(outcome, Failed)
     assert "Another oauth-helper is linking my-auth" in outcome.error.message
     assert "when the other one has ended" in outcome.error.hint
-    assert service.calls == []
+    assert script.calls == []
     assert journal.last == pending
 
 
 async def test_what_another_process_finished_meanwhile_is_omitted() -> None:
     pending = left_behind()
     with locked(pending.target):
-        assert (await resumed(pending, FakeService(), journal_with()))[0] == []
-    assert (await resumed(pending, FakeService(), journal_with()))[0] == []
+        assert (await resumed(pending, Script(), MemoryJournal()))[0] == []
+    assert (await resumed(pending, Script(), MemoryJournal()))[0] == []
 
 
 async def test_an_entry_that_was_damaged_meanwhile_is_reported_and_omitted(tmp_path: Path) -> None:
-    pending, service, journal = left_behind(), FakeService(), Journal(tmp_path / "pending")
+    pending, script, journal = left_behind(), Script(), Journal(tmp_path / "pending")
     journal.write(pending)
     next((tmp_path / "pending").iterdir()).write_text("planted")
-    settled, told = await resumed(pending, service, journal)
-    assert (settled, service.calls) == ([], [])
+    settled, told = await resumed(pending, script, journal)
+    assert (settled, script.calls) == ([], [])
     assert "is not an entry of this version of oauth-helper" in warnings(told)[0]
 
 
 async def test_without_a_runtime_folder_a_redirect_is_finished_all_the_same() -> None:
     (Path(os.environ["XDG_RUNTIME_DIR"]) / "oauth-helper").touch()
-    [(_pending, outcome)], told = await resumed(left_behind(), FakeService())
+    [(_pending, outcome)], told = await resumed(left_behind(), Script())
     assert outcome == Linked(CREATED)
     assert "other runs will not find this one" in warnings(told)[0]
 
 
-async def test_a_journal_that_cannot_be_read_is_reported_and_the_link_continues(tmp_path: Path) -> None:
-    journal = Journal(tmp_path / "pending")
-    journal.write(left_behind())
-    next((tmp_path / "pending").iterdir()).write_text("planted")
-    session = FakeSession(journal=journal)
-    assert await link_with(session, FakeService()) == Linked(CREATED)
-    assert warnings(session.told)[0].startswith("What an earlier run left cannot be read: ")
+class DamagedJournal(MemoryJournal):
+    def find(self, target: Target, repo_type: RepoType) -> Pending | None:
+        raise MachineError(_("damaged"))
+
+
+async def test_a_journal_that_cannot_be_read_is_reported_and_the_link_continues() -> None:
+    session = UserSession(journal=DamagedJournal())
+    assert await link_with(session, Script()) == Linked(CREATED)
+    assert warnings(session.told)[0] == "What an earlier run left cannot be read: damaged."

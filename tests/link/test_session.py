@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from link.fake_link import OURS
+from link.scripted_link import OURS
 from support.command_runner import commands, use_temporary_folder
 from support.recorded_events import RecordedEvents
 from support.redirect_cases import AUTHORIZATION_URL
