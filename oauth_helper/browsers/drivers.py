@@ -28,7 +28,7 @@ FIRST_PAGE: Final = "start.html"
 """The file in the profile that a browser is started with."""
 _MESSAGE_LIMIT: Final = 2**24
 """Bytes of a message. A held request may contain the body of its form."""
-_END: Final = b"\0"
+_LOST: Final = _("closed the connection over which it is driven")
 
 
 class BrowserError(Exception):
@@ -39,19 +39,8 @@ class BrowserError(Exception):
         self.text = text
 
 
-class ConnectionLostError(BrowserError):
-    """The browser has ended, or has closed the connection."""
-
-    def __init__(self) -> None:
-        super().__init__(_("closed the connection over which it is driven"))
-
-
 class CommandRefusedError(BrowserError):
     """The browser refuses a command."""
-
-
-class DrivenByAnotherError(BrowserError):
-    """Another program drives the browser, and sees what happens in it."""
 
 
 class NoWindowError(NoBrowserError):
@@ -121,17 +110,14 @@ class RemoteConnection:
         """Send a command and return its result.
 
         Raises:
-            ConnectionLostError: The browser has closed the connection.
-            BrowserError: It refuses the command, or does not answer in time.
+            BrowserError: The browser refuses the command, does not answer in time, or has closed the connection.
         """
-        if self._is_lost:
-            raise ConnectionLostError
         number = next(self._numbers)
         answer = self._answers[number] = asyncio.get_running_loop().create_future()
         seconds = timeout or self.timeouts.command
         try:
             async with asyncio.timeout(seconds):
-                await self._send({"id": number, "method": method, "params": parameters})
+                await self._send(number, method, parameters)
                 reply = await answer
         except TimeoutError:
             raise BrowserError(
@@ -147,14 +133,16 @@ class RemoteConnection:
         return result
 
     async def notify(self, method: str, **parameters: object) -> None:
-        """Send a command whose answer may come too late to wait for it; ConnectionLostError as in :meth:`call`."""
-        await self._send({"id": next(self._numbers), "method": method, "params": parameters})
+        """Send a command whose answer may come too late to wait for it; BrowserError if the connection is closed."""
+        await self._send(next(self._numbers), method, parameters)
 
-    async def _send(self, command: JsonObject) -> None:
+    async def _send(self, number: int, method: str, parameters: JsonObject) -> None:
         try:
-            await self._send_text(json.dumps(command))
+            if self._is_lost:
+                raise BrowserError(_LOST)
+            await self._send_text(json.dumps({"id": number, "method": method, "params": parameters}))
         except OSError:
-            raise ConnectionLostError from None
+            raise BrowserError(_LOST) from None
 
     async def events(self) -> AsyncIterator[JsonObject]:
         """Yield all events since the connection was opened, until the browser closes it."""
@@ -173,24 +161,19 @@ class RemoteConnection:
 
     async def _receive(self, messages: AsyncIterator[str]) -> None:
         try:
-            async for message in messages:
-                with suppress(BrowserError):  # another message can be read, or the command is not answered in time
-                    self._take(message)
+            async for text in messages:
+                with suppress(BrowserError), reading():  # another message can be read, or a command is not answered
+                    message = json.loads(text)
+                    if "id" not in message:
+                        self._events.put_nowait(message)
+                    elif (answer := self._answers.get(message["id"])) and not answer.done():
+                        answer.set_result(message)
         finally:
             self._is_lost = True
             for answer in self._answers.values():
                 if not answer.done():
-                    answer.set_exception(ConnectionLostError())
+                    answer.set_exception(BrowserError(_LOST))
             self._events.put_nowait(None)
-
-    def _take(self, text: str) -> None:
-        with reading():
-            message = json.loads(text)
-            answer = self._answers.get(message["id"]) if "id" in message else None
-        if "id" not in message:
-            self._events.put_nowait(message)
-        elif answer and not answer.done():
-            answer.set_result(message)
 
 
 @asynccontextmanager
@@ -202,14 +185,14 @@ async def over_pipe(pipe: socket.socket, timeouts: Timeouts) -> AsyncIterator[Re
     reader, writer = await asyncio.open_connection(sock=pipe, limit=_MESSAGE_LIMIT)
 
     async def send(message: str) -> None:
-        writer.write(message.encode() + _END)
+        writer.write(message.encode() + b"\0")
         await writer.drain()
 
     async def messages() -> AsyncIterator[str]:
         # A killed browser ends with half a message or a reset; no browser sends more than the limit.
         with suppress(asyncio.IncompleteReadError, asyncio.LimitOverrunError, OSError):
             while True:
-                yield (await reader.readuntil(_END)).removesuffix(_END).decode(errors="replace")
+                yield (await reader.readuntil(b"\0"))[:-1].decode(errors="replace")
 
     try:
         async with RemoteConnection(send, timeouts).receiving(messages()) as remote:
@@ -396,7 +379,7 @@ class FirefoxDriver(_BaseDriver):
             await remote.call("session.new", timeout=remote.timeouts.session, capabilities=capabilities)
         except CommandRefusedError:
             # Its port is open to every user of the machine, but it accepts one session at most.
-            raise DrivenByAnotherError(_("does not let itself be driven; another program may be driving it")) from None
+            raise CommandRefusedError(_("does not let itself be driven; another program may be driving it")) from None
         events = ("network.beforeRequestSent", "browsingContext.contextCreated", "browsingContext.contextDestroyed")
         _result, tree = await asyncio.gather(
             remote.call("session.subscribe", events=events), remote.call("browsingContext.getTree", maxDepth=0)

@@ -9,7 +9,6 @@ import re
 import shutil
 import signal
 import socket
-import stat
 import subprocess
 import sys
 import tempfile
@@ -35,7 +34,6 @@ from oauth_helper.browsers.drivers import (
     FIRST_PAGE,
     BrowserError,
     ChromiumDriver,
-    ConnectionLostError,
     Driver,
     FirefoxDriver,
     RemoteConnection,
@@ -58,8 +56,6 @@ _CAN_SUPERVISE: Final = (
     os.name == "posix" and bool(sys.executable) and not getattr(sys, "frozen", False) and _SUPERVISOR.is_file()
 )
 """In a frozen build ``sys.executable`` is not Python."""
-_CANNOT_START: Final = 127
-
 _ENDPOINT: Final = re.compile(rb"(?:DevTools|WebDriver BiDi) listening on (ws://\S+)\s")
 _REFUSALS: Final[Mapping[bytes, Text]] = {
     b"remote debugging is disallowed": _("may not be driven: a policy of this machine forbids it"),
@@ -72,7 +68,6 @@ _EXIT_DELAY: Final = 0.5
 """Seconds between a lost connection and the end of the process, which says more."""
 _OUTPUT_DELAY: Final = 0.2
 """Seconds between the end of a process and the end of its output, which its children may keep open."""
-_KILL_TIMEOUT: Final = 1.0
 _SUPERVISOR_TIMEOUT: Final = 8.0
 """Seconds for the supervisor to end the browser and remove its profile. Usually it takes 0.1."""
 
@@ -86,15 +81,12 @@ _LOADER_PROBLEM: Final = re.compile(
     r"shared librar|shared object|symbol lookup|undefined symbol|wrong ELF|invalid ELF|file too short|XPCOMGlueLoad"
 )
 """What the system's loader, or Firefox's own, prints about a library that does not fit."""
-_LOADER_VARIABLES: Final = ("LD_LIBRARY_PATH", "LD_PRELOAD")
 
 _PREFIX: Final = "oauth-helper-"
 _PROFILE_NAME: Final = re.compile(rf"{_PREFIX}\d{{1,9}}-\w+")
 """The number is that of the process that created it, for people."""
 _LONGEST_RUN: Final = 86_400
 """Seconds. No oauth-helper runs for a day."""
-_SHARED: Final = ("/tmp", "/var/tmp")  # noqa: S108 they are checked before use
-"""Folders for temporary files that every system has."""
 _LONGEST_SOCKET_FOLDER: Final = 60
 """Characters of a folder to which the name of Chromium's singleton socket can be added. Chromium aborts if it gets
 longer than 107 (unix(7))."""
@@ -126,16 +118,14 @@ class BrowserProcess:
         self.exited: asyncio.Future[None] = self._loop.create_future()
         self._endpoint: asyncio.Future[str] = self._loop.create_future()
         self._all_ended: asyncio.Future[None] = self._loop.create_future()
-        self._loader_variables = [name for name in _LOADER_VARIABLES if environ.get(name)]
+        self._loader_variables = [name for name in ("LD_LIBRARY_PATH", "LD_PRELOAD") if environ.get(name)]
         self._output = b""
-        self._status: int | None = None
         self._group = 0
         """The browser's process group; 0 if it is unknown."""
         self.stays: bool = False
         """Whether the supervisor lets it run for some seconds after our end."""
         with ExitStack() as ends:
             pipe = [ends.enter_context(end) for end in socket.socketpair()] if has_pipe else []
-            inherited = [lock, *(end.fileno() for end in pipe)]
             if _CAN_SUPERVISE:
                 number = str(pipe[1].fileno()) if pipe else "-1"
                 command = [sys.executable, "-IS", str(_SUPERVISOR), str(profile), number, *command]
@@ -147,7 +137,7 @@ class BrowserProcess:
                 stdin=subprocess.PIPE if _CAN_SUPERVISE else subprocess.DEVNULL,
                 stdout=subprocess.PIPE if _CAN_SUPERVISE else subprocess.DEVNULL,  # ours belongs to scripts
                 stderr=subprocess.PIPE,
-                pass_fds=inherited if _CAN_SUPERVISE else (),
+                pass_fds=[lock, *(end.fileno() for end in pipe)] if _CAN_SUPERVISE else (),
                 start_new_session=True,
             )
             ends.pop_all()
@@ -187,7 +177,7 @@ class BrowserProcess:
         try:
             either: set[asyncio.Future[Any]] = {task, self.problem}
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-            if task.done() and isinstance(task.exception(), ConnectionLostError):
+            if task.done() and isinstance(task.exception(), BrowserError):
                 await asyncio.wait({self.problem}, timeout=_EXIT_DELAY)
             if self.problem.done():
                 raise BrowserError(self.problem.result())
@@ -213,33 +203,21 @@ class BrowserProcess:
                 self._process.stdin.close()
         if self.stays:
             return
-        try:
-            if _CAN_SUPERVISE:
-                await self._until_all_ended(_SUPERVISOR_TIMEOUT)
-        finally:
-            # Without a supervisor, or if it was killed; children may outlive the process that was started.
-            if not _CAN_SUPERVISE or self._process.returncode != 0:
-                with suppress(ProcessLookupError, PermissionError):  # macOS: the latter if only zombies are left
-                    if sys.platform == "win32":  # pragma: no cover - only on Windows
-                        self._process.terminate()  # its children notice, and end too
-                    elif self._group:
-                        os.killpg(self._group, signal.SIGKILL)
-                await self._until_all_ended(_KILL_TIMEOUT)
-
-    async def _until_all_ended(self, seconds: float) -> None:
-        """Wait for the end of the process that was started, even if this task is cancelled meanwhile."""
-        waiting = asyncio.ensure_future(asyncio.wait({self._all_ended}, timeout=seconds))
-        try:
-            await asyncio.shield(waiting)
-        except asyncio.CancelledError:
-            await waiting
-            raise
+        if _CAN_SUPERVISE:
+            await asyncio.wait({self._all_ended}, timeout=_SUPERVISOR_TIMEOUT)
+        # Without a supervisor, or if it was killed; children may outlive the process that was started.
+        if not _CAN_SUPERVISE or self._process.returncode != 0:
+            with suppress(ProcessLookupError, PermissionError):  # macOS: the latter if only zombies are left
+                if sys.platform == "win32":  # pragma: no cover - only on Windows
+                    self._process.terminate()  # its children notice, and end too
+                elif self._group:
+                    os.killpg(self._group, signal.SIGKILL)
+            await asyncio.wait({self._all_ended}, timeout=1)
 
     def _read_output(self) -> None:
         with cast("BinaryIO", self._process.stderr) as stream:
             while data := os.read(stream.fileno(), _OUTPUT_BYTES):
                 self._call(self._take_output, data)
-        self._call(self._output_ended)
 
     def _read_reports(self) -> None:
         with self._process.stdout or nullcontext(()) as reports:
@@ -262,11 +240,10 @@ class BrowserProcess:
     def _take_report(self, event: str, number: str) -> None:
         if event == "started":
             self._group = int(number)
-        elif event == "ended":
-            self._browser_ended(int(number))
-        else:  # failed
+            return
+        if event == "failed":
             self.problem.set_result(_("could not be started ({reason})", reason=os.strerror(int(number))))
-            self._browser_ended(_CANNOT_START)
+        self._browser_ended(int(number))
 
     def _process_ended(self, status: int) -> None:
         self._all_ended.set_result(None)
@@ -276,27 +253,18 @@ class BrowserProcess:
     def _browser_ended(self, status: int) -> None:
         if not self.exited.done():
             self.exited.set_result(None)
-            self._status = status
-            self._loop.call_later(_OUTPUT_DELAY, self._explain_end)
+            self._loop.call_later(_OUTPUT_DELAY, self._explain_end, status)
 
-    def _output_ended(self) -> None:
-        if self.exited.done():
-            self._explain_end()
-
-    def _explain_end(self) -> None:
-        if self.problem.done():
-            return
-        if not self._status:
-            self.problem.set_result(_("was closed"))
-            return
-        ended = _("ended with status {status}", status=self._status)
+    def _explain_end(self, status: int) -> None:
+        ended = _("ended with status {status}", status=status) if status else _("was closed")
         output = self._output.decode(errors="replace")
-        if last := _last_lines(output):
+        if status and (last := _last_lines(output)):
             ended = _('{ended}: "{last}"', ended=ended, last=last)
-        if self._loader_variables and _LOADER_PROBLEM.search(output):
+        if status and self._loader_variables and _LOADER_PROBLEM.search(output):
             names = ", ".join(self._loader_variables)
             ended = _("{ended} ({names} is set, which may be the cause)", ended=ended, names=names)
-        self.problem.set_result(ended)
+        if not self.problem.done():
+            self.problem.set_result(ended)
 
 
 def _last_lines(output: str) -> str:
@@ -345,12 +313,12 @@ def profile_parent(browser: InstalledBrowser, environ: Mapping[str, str]) -> Pat
     Raises:
         BrowserError: Other users could replace what is in there.
     """
-    if browser.packaging is Packaging.SNAP:
-        parents = [_home(environ) / "snap" / Path(browser.command[0]).name / "common"]
-    elif browser.packaging is Packaging.FLATPAK:
-        parents = [_home(environ) / ".var" / "app" / browser.command[-1]]
-    else:
-        parents = _temporary_folders()
+    home = Path(environ.get("HOME") or Path.home())
+    parents = {
+        Packaging.PLAIN: _temporary_folders(),
+        Packaging.SNAP: [home / "snap" / Path(browser.command[0]).name / "common"],
+        Packaging.FLATPAK: [home / ".var" / "app" / browser.command[-1]],
+    }[browser.packaging]
     problems = []
     for parent in parents:
         try:
@@ -364,49 +332,34 @@ def profile_parent(browser: InstalledBrowser, environ: Mapping[str, str]) -> Pat
 
 
 def _temporary_folders() -> list[Path]:
-    return [Path(tempfile.gettempdir()), *map(Path, _SHARED)]
-
-
-def _home(environ: Mapping[str, str]) -> Path:
-    return Path(environ.get("HOME") or Path.home())
+    return [Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp")]  # noqa: S108 they are checked before use
 
 
 def sweep_all(environ: Mapping[str, str]) -> None:
     """Remove the profiles of killed runs from every folder that may have some; errors are ignored."""
     with suppress(OSError, RuntimeError):  # no home
-        home = _home(environ)
+        home = Path(environ.get("HOME") or Path.home())
         for parent in {*_temporary_folders(), *home.glob("snap/*/common"), *home.glob(".var/app/*")}:
             sweep(parent)
 
 
 def sweep(parent: Path) -> None:
     """Remove the profiles of killed runs that are under ``parent``."""
-    try:
+    entries: list[Path] = []
+    with suppress(OSError):
         entries = [entry for entry in parent.iterdir() if _PROFILE_NAME.fullmatch(entry.name)]
-    except OSError:
-        return
     for entry in entries:
-        with suppress(OSError):  # another process was faster
-            found = entry.lstat()
-            if stat.S_ISDIR(found.st_mode) and (sys.platform == "win32" or found.st_uid == os.geteuid()):
-                _sweep_one(entry, is_old=time.time() - found.st_mtime > _LONGEST_RUN)
-
-
-def _sweep_one(entry: Path, *, is_old: bool) -> None:
-    lock = -1
-    try:
-        if sys.platform != "win32":  # pragma: no branch - Windows has no locks on folders
-            lock = os.open(entry, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            is_old = True
-    except BlockingIOError:
-        is_old = False  # it is in use
-    except OSError:  # pragma: no cover - a network file system may have no locks
-        pass
-    if is_old:
-        shutil.rmtree(entry, ignore_errors=True)  # it follows no links; the next run removes the rest
-    if lock >= 0:
-        os.close(lock)
+        with suppress(OSError), ExitStack() as ends:  # it is no folder, is in use, or another process was faster
+            if sys.platform == "win32":  # pragma: no cover - Windows has no locks on folders
+                if time.time() - entry.stat().st_mtime < _LONGEST_RUN:
+                    continue
+            else:
+                lock = os.open(entry, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+                ends.callback(os.close, lock)
+                if os.fstat(lock).st_uid != os.geteuid():
+                    continue
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(entry, ignore_errors=True)  # it follows no links; the next run removes the rest
 
 
 def driver_for(browser: InstalledBrowser, *, headless: bool = False, language: Language = Language.ENGLISH) -> Driver:
@@ -433,37 +386,35 @@ async def launched(
     profile, lock = create_profile(profile_parent(browser, environ))
     process: BrowserProcess | None = None
     try:
-        process = _start_in(profile, lock, browser, driver, address, environ)
+        try:
+            switches = driver.prepare(profile)
+            page = _write_first_page(profile, address, seconds=driver.first_page_seconds)
+            process = BrowserProcess(
+                [*browser.command, *switches, page.as_uri()],
+                environ=_browser_environment(environ, browser.packaging, profile),
+                profile=profile,
+                lock=lock,
+                has_pipe=driver.uses_pipe,
+            )
+        except OSError as error:
+            raise BrowserError(_("could not be started ({reason})", reason=error.strerror)) from error
         yield process
     finally:
+        ending = asyncio.ensure_future(_clear_up(process, profile, lock))
         try:
-            if process is not None:
-                await process.end()
-        finally:
-            if process is None or not process.stays:
-                await asyncio.to_thread(remove_profile, profile)  # it goes on if this task is cancelled meanwhile
-            if lock >= 0:  # pragma: no branch - Windows has none
-                os.close(lock)
+            await asyncio.shield(ending)
+        except asyncio.CancelledError:
+            await ending
+            raise
 
 
-def _start_in(
-    profile: Path, lock: int, browser: InstalledBrowser, driver: Driver, address: str, environ: Mapping[str, str]
-) -> BrowserProcess:
-    try:
-        switches = driver.prepare(profile)
-        page = _write_first_page(profile, address, seconds=driver.first_page_seconds)
-    except OSError as error:
-        raise BrowserError(_("could not be prepared ({reason})", reason=error.strerror)) from error
-    try:
-        return BrowserProcess(
-            [*browser.command, *switches, page.as_uri()],
-            environ=_browser_environment(environ, browser.packaging, profile),
-            profile=profile,
-            lock=lock,
-            has_pipe=driver.uses_pipe,
-        )
-    except OSError as error:
-        raise BrowserError(_("could not be started ({reason})", reason=error.strerror)) from error
+async def _clear_up(process: BrowserProcess | None, profile: Path, lock: int) -> None:
+    if process:
+        await process.end()
+    if not process or not process.stays:
+        await asyncio.to_thread(remove_profile, profile)
+    if lock >= 0:  # pragma: no branch - Windows has none
+        os.close(lock)
 
 
 def _write_first_page(profile: Path, address: str, *, seconds: float) -> Path:

@@ -11,7 +11,7 @@ import os
 import secrets
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack, suppress
-from typing import Any, Final, Self, cast
+from typing import Any, Final, Self
 
 from yarl import URL
 
@@ -19,9 +19,8 @@ from oauth_helper.browsers.discovery import InstalledBrowser
 from oauth_helper.browsers.drivers import (
     Answer,
     BrowserError,
-    DrivenByAnotherError,
+    CommandRefusedError,
     InterceptedRequest,
-    JsonObject,
     NoWindowError,
     RemoteConnection,
     Timeouts,
@@ -86,7 +85,7 @@ class BrowserWindow:
         self._driver = driver_for(browser, headless=headless, language=language)
         self._self_test = f"selftest={secrets.token_urlsafe(16)}"
         self._stack = AsyncExitStack()
-        self._starting: asyncio.Task[None] | None = None
+        self._starting: asyncio.Task[BrowserProcess] | None = None
         self._process: BrowserProcess | None = None
         self._remote: RemoteConnection
         self._tested: asyncio.Future[BrowserError | None]
@@ -99,9 +98,10 @@ class BrowserWindow:
     async def __aexit__(self, *_error: object) -> None:
         await self.close()
 
-    def start(self) -> None:
+    def start(self) -> asyncio.Task[BrowserProcess]:
         """Start the browser, in parallel with what the caller does until :meth:`open`."""
         self._starting = asyncio.create_task(self._connect())
+        return self._starting
 
     async def open(
         self,
@@ -130,19 +130,17 @@ class BrowserWindow:
         """
         self._callback, self._onward, self._lead = URL(redirect_uri), onward, lead
         self._judge, self._done = judge, done
-        if not self._starting:
-            self.start()
         try:
-            await cast("asyncio.Task[None]", self._starting)
-            process = cast("BrowserProcess", self._process)
+            process = await (self._starting or self.start())
             await process.unless_failed(self._driver.intercept(self._remote, self._callback.origin()))
             await process.unless_failed(self._pass_self_test())
         except BrowserError as error:
-            # Once events are watched, the tab may have left the listener, which cannot reach it any more.
+            # Once events are watched, the tab may have left the listener, which cannot reach it any more. If the
+            # browser refuses to be driven, another program may drive it.
             is_waiting = self._process is not None and not self._process.exited.done() and self._watching is None
             raise NoWindowError(
                 _("{name} {problem}", name=self._browser.name, problem=error.text),
-                exists=is_waiting and not isinstance(error, DrivenByAnotherError),
+                exists=is_waiting and not isinstance(error, CommandRefusedError),
             ) from error
 
     async def until_closed(self) -> None:
@@ -151,11 +149,7 @@ class BrowserWindow:
         Raises:
             Exception: Any error of ``judge`` or ``lead`` except a rejection. Nothing is watched after it.
         """
-        ends: set[asyncio.Future[None]] = set()
-        if self._process:  # pragma: no branch - an open window has one
-            ends.add(self._process.exited)
-        if self._watching:
-            ends.add(self._watching)
+        ends = {end for end in (self._process and self._process.exited, self._watching) if end}
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         if self._watching:
             # Requests that were held before the browser ended are still answered.
@@ -200,16 +194,25 @@ class BrowserWindow:
             await _cancel(self._starting)
         await self._stack.aclose()
 
-    async def _connect(self) -> None:
+    async def _connect(self) -> BrowserProcess:
         launch = launched(self._browser, self._driver, self._start, environ=self._environ)
         self._process = await self._stack.enter_async_context(launch)
         await self._process.unless_failed(self._begin(self._process))
+        return self._process
 
     async def _begin(self, process: BrowserProcess) -> None:
         connected = process.connected(endpoint_path=self._driver.endpoint_path, timeouts=self._timeouts)
         self._remote = await self._stack.enter_async_context(connected)
         await self._driver.begin(self._remote)
         self._stack.push_async_callback(self._ask_to_end, process)
+
+    async def _ask_to_end(self, process: BrowserProcess) -> None:
+        # If it does not answer, or does not end in time, it is killed afterwards.
+        with suppress(BrowserError, TimeoutError):
+            async with asyncio.timeout(self._timeouts.close):
+                if not process.stays:
+                    await self._driver.close(self._remote)
+                    await asyncio.wait({process.exited})
 
     async def _pass_self_test(self) -> None:
         self._tested = asyncio.get_running_loop().create_future()
@@ -233,43 +236,38 @@ class BrowserWindow:
 
     async def _watch(self) -> None:
         async for event in self._remote.events():
-            if held := self._intercepted_request(event):
+            try:
+                with reading():
+                    held = self._driver.intercepted_request(event)
+                    address = URL() if held is None else parse_address(held.url.reveal(), encoded=True)
+            except BrowserError:
+                if not self._tested.done():
+                    raise
+                continue  # it has passed the self-test, so what matters can be read
+            if held:
                 with suppress(BrowserError):  # the tab may be gone before it is answered
-                    await self._respond(held)
+                    await self._respond(held, address)
             elif self._driver.is_closed:
                 return
 
-    def _intercepted_request(self, event: JsonObject) -> InterceptedRequest | None:
-        try:
-            with reading():
-                if held := self._driver.intercepted_request(event):
-                    parse_address(held.url.reveal(), encoded=True)
-        except BrowserError:
-            if not self._tested.done():
-                raise
-            return None  # it has passed the self-test, so what matters can be read
-        return held
-
-    async def _respond(self, held: InterceptedRequest) -> None:
-        address = URL(held.url.reveal(), encoded=True)
+    async def _respond(self, held: InterceptedRequest, address: URL) -> None:
+        query = address.raw_query_string
         if address.path != self._callback.path:
             await self._driver.refuse(self._remote, held)
-        elif address.raw_query_string == self._self_test:
+        elif query == self._self_test:
             await self._end_self_test(held)
         else:
-            await self._driver.answer(self._remote, held, await self._verdict(held, address.raw_query_string))
-
-    async def _verdict(self, held: InterceptedRequest, query: str) -> Answer:
-        try:
-            self._judge(query)
-        except RedirectRejectedError:
-            return rejected(self._language)
-        except Exception:
-            # The error must be reported, even if the window is closed meanwhile.
-            with suppress(BrowserError, asyncio.CancelledError):
-                await self._driver.refuse(self._remote, held)
-            raise
-        return hop(self._done)
+            try:
+                self._judge(query)
+                answer = hop(self._done)
+            except RedirectRejectedError:
+                answer = rejected(self._language)
+            except Exception:
+                # The error must be reported, even if the window is closed meanwhile.
+                with suppress(BrowserError, asyncio.CancelledError):
+                    await self._driver.refuse(self._remote, held)
+                raise
+            await self._driver.answer(self._remote, held, answer)
 
     async def _end_self_test(self, held: InterceptedRequest) -> None:
         self._lead(self._onward.reveal())
@@ -281,17 +279,8 @@ class BrowserWindow:
         if not self._tested.done():
             self._tested.set_result(failure)
 
-    async def _ask_to_end(self, process: BrowserProcess) -> None:
-        if process.stays:
-            return
-        # If it does not answer, or does not end in time, it is killed afterwards.
-        with suppress(BrowserError, TimeoutError):
-            async with asyncio.timeout(self._timeouts.close):
-                await self._driver.close(self._remote)
-                await asyncio.wait({process.exited})
 
-
-async def _cancel(task: asyncio.Task[None]) -> None:
+async def _cancel(task: asyncio.Task[Any]) -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 

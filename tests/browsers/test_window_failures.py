@@ -61,7 +61,6 @@ def fake(family: Family, fault: str) -> InstalledBrowser:
         (Family.CHROMIUM, "silent", "did not answer Target.setDiscoverTargets within 1 seconds"),
         (Family.CHROMIUM, "forbidden", "may not be driven: a policy of this machine forbids it"),
         (Family.CHROMIUM, "hangs-up", "closed the connection over which it is driven"),
-        (Family.CHROMIUM, "refuses", "does not do Target.setDiscoverTargets as it is asked to here; it may be too old"),
         (Family.FIREFOX, "silent", "did not say within 1 seconds where it can be driven"),
         (Family.FIREFOX, "stubborn", "did not say within 1 seconds where it can be driven"),
         (Family.FIREFOX, "odd-bidi-answer", ODD),
@@ -79,7 +78,7 @@ async def test_a_browser_that_cannot_be_driven_says_why_and_its_tab_still_waits(
         assert caught.value.message == f"Fake {reason}"
         assert caught.value.exists
         assert traces.processes()
-        if fault not in {"refuses", "odd-bidi-answer"}:
+        if fault != "odd-bidi-answer":
             world.lead(None)
             await world.milestones.reached("fallback")
     await traces.gone()
@@ -96,6 +95,7 @@ async def test_a_browser_that_cannot_be_driven_says_why_and_its_tab_still_waits(
             "talks",
             "ended with status 1: \"Missing X server / Giving up on [31mhttp://127.0.0.1:1/start… '…' … /usr/lib/x\"",
         ),
+        (Family.CHROMIUM, "refuses", "does not do Target.setDiscoverTargets as it is asked to here; it may be too old"),
         (Family.CHROMIUM, "no-json", "did not hold the request of its self-test within 1 seconds"),
         (Family.CHROMIUM, "odd-answer", ODD),
         (Family.CHROMIUM, "odd-event", ODD),
@@ -169,7 +169,7 @@ async def test_a_disk_that_is_full_says_so(world: World, traces: Traces) -> None
     async with Window(world, fake(Family.CHROMIUM, "silent"), "/git/redirect", environ=traces.environ) as window:
         resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
         try:
-            with pytest.raises(NoWindowError, match=r"^Fake could not be prepared \(File too large\)") as caught:
+            with pytest.raises(NoWindowError, match=r"^Fake could not be started \(File too large\)") as caught:
                 await window.opened()
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
