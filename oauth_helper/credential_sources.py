@@ -108,7 +108,7 @@ class _Place:
         missing = [name for name in names if not values[name]]
         if present and missing:
             names_of = {"missing": listed(missing), "present": listed(present)}
-            text = _("{place}: {present} without {missing}", place=self.name, **names_of)
+            text = _("{place} has {present}, but not {missing}", place=self.name, **names_of)
             raise CredentialsError(text, hint=_("Set {missing} as well, or unset {present}.", **names_of))
         return list(values.values()) if present else []
 

@@ -113,21 +113,21 @@ def test_openstacks_settings_count_with_its_credentials_only() -> None:
 @pytest.mark.parametrize(
     ("environ", "message"),
     [
-        *(({one: "planted"}, f"the environment: {one} without ") for one in (*SDK, *TERRAFORM, *ACTION, *EXPLORER)),
-        ({"HUAWEICLOUD_SDK_SECURITY_TOKEN": "planted"}, "without HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK"),
-        ({"HW_USER_NAME": "ada", "HW_USER_PASSWORD": "planted"}, "without HW_DOMAIN_NAME"),
+        *(({one: "planted"}, f"the environment has {one}, but not") for one in (*SDK, *TERRAFORM, *ACTION, *EXPLORER)),
+        ({"HUAWEICLOUD_SDK_SECURITY_TOKEN": "planted"}, "but not HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK"),
+        ({"HW_USER_NAME": "ada", "HW_USER_PASSWORD": "planted"}, "but not HW_DOMAIN_NAME"),
         (
             {"HUAWEICLOUD_OIDC_ID_TOKEN": "planted"} | SDK,
             "HUAWEICLOUD_OIDC_PROVIDER_URN and HUAWEICLOUD_OIDC_AGENCY_URN",
         ),
         ({"HUAWEICLOUD_OIDC_PROVIDER_URN": "planted"}, " and HUAWEICLOUD_OIDC_TOKEN_FILE"),
-        ({"HUAWEICLOUD_SDK_IDP_ID": "planted"} | SDK, "without HUAWEICLOUD_SDK_ID_TOKEN_FILE"),
+        ({"HUAWEICLOUD_SDK_IDP_ID": "planted"} | SDK, "but not HUAWEICLOUD_SDK_ID_TOKEN_FILE"),
         (
             {"HC_CONTAINER_CREDENTIALS_FULL_URI": "http://127.0.0.1/planted"},
-            "without HC_CONTAINER_AUTHORIZATION",
+            "but not HC_CONTAINER_AUTHORIZATION",
         ),
-        (SDK | {"HW_ASSUME_ROLE_AGENCY_NAME": "planted"}, "without HW_ASSUME_ROLE_DOMAIN_NAME"),
-        (SDK | {"HW_ASSUME_ROLE_DOMAIN_ID": "planted"}, "without HW_ASSUME_ROLE_AGENCY_NAME"),
+        (SDK | {"HW_ASSUME_ROLE_AGENCY_NAME": "planted"}, "but not HW_ASSUME_ROLE_DOMAIN_NAME"),
+        (SDK | {"HW_ASSUME_ROLE_DOMAIN_ID": "planted"}, "but not HW_ASSUME_ROLE_AGENCY_NAME"),
         (SDK | {"HW_ASSUME_ROLE_DURATION": "900"}, "HW_ASSUME_ROLE_AGENCY_NAME and HW_ASSUME_ROLE_DOMAIN_NAME"),
         (SDK | ROLE | {"HW_ASSUME_ROLE_DURATION": "planted"}, "HW_ASSUME_ROLE_DURATION is not a number of seconds"),
         ({"HW_SHARED_CONFIG_FILE": "/missing/config.json"}, "HW_SHARED_CONFIG_FILE names a file that is not there"),
@@ -147,7 +147,7 @@ def test_half_of_a_pair_or_a_value_that_cannot_be_right_is_an_error(environ: dic
 
 def test_half_a_profile_is_an_error() -> None:
     for values in ({"ak": "a"}, {"idp_id": "a", "ak": "a", "sk": "b"}):
-        with pytest.raises(CredentialsError, match="without"):
+        with pytest.raises(CredentialsError, match="but not"):
             search({}, FileValues("creds", values)).required()
 
 
