@@ -53,28 +53,32 @@ class Guidance(StrEnum):
     UNDECIDED = "undecided"  # the page or the window is open, and nothing has come back
 
 
-class Warned(Struct, frozen=True):
+class Event(Struct, frozen=True):
+    """The base class."""
+
+
+class Warned(Event, frozen=True):
     """Something that the user should know; the link goes on."""
 
     message: Text
     once: bool = False  # about this machine, and so the same for every link of a command
 
 
-class Checked(Struct, frozen=True):
+class Checked(Event, frozen=True):
     """All checks before the browser opens have passed."""
 
     name: str
     repo_type: RepoType
 
 
-class Resumed(Struct, frozen=True):
+class Resumed(Event, frozen=True):
     """The exchange of a redirect that an earlier run captured begins."""
 
     name: str
     captured_at: datetime  # UTC
 
 
-class Joined(Struct, frozen=True):
+class Joined(Event, frozen=True):
     """Another process is linking the same name; its outcome will be ours."""
 
     name: str
@@ -82,7 +86,7 @@ class Joined(Struct, frozen=True):
     """Whether it accepts a delivered address. It does not while it starts, or if it uses no browser."""
 
 
-class Waiting(Struct, frozen=True):
+class Waiting(Event, frozen=True):
     """The listener accepts requests, and the wait for the redirect begins. Both addresses are secret."""
 
     listener: str  # the address of /start with the KEY, for the user only
@@ -93,17 +97,17 @@ class Waiting(Struct, frozen=True):
         return f"{type(self).__name__}(expires_at={self.expires_at!r})"
 
 
-class Opening(Struct, frozen=True):
+class Opening(Event, frozen=True):
     """A window of ours is being opened."""
 
     browser: str
 
 
-class WindowClosed(Struct, frozen=True):
+class WindowClosed(Event, frozen=True):
     """The user closed our window before the redirect came."""
 
 
-class Opened(Struct, frozen=True):
+class Opened(Event, frozen=True):
     """A browser was started."""
 
     browser: str
@@ -111,15 +115,15 @@ class Opened(Struct, frozen=True):
     marked: bool = False  # its address bar shows that a program controls it
 
 
-class NotOpened(Struct, frozen=True):
+class NotOpened(Event, frozen=True):
     """No browser was started; the user opens one of the addresses."""
 
 
-class PageOpened(Struct, frozen=True):
+class PageOpened(Event, frozen=True):
     """A browser has requested an address of the listener, or a window of ours has opened."""
 
 
-class OpenedTwice(Struct, frozen=True):
+class OpenedTwice(Event, frozen=True):
     """Another browser or program used an address that works once. It is reported once for each new address."""
 
     listener: str  # a new address with a KEY, for the user only
@@ -128,7 +132,7 @@ class OpenedTwice(Struct, frozen=True):
         return f"{type(self).__name__}()"
 
 
-class Ignored(Struct, frozen=True):
+class Ignored(Event, frozen=True):
     """A request or a text was not our redirect; the wait goes on.
 
     The first ten of a reason are reported one by one, further ones once a second.
@@ -138,20 +142,20 @@ class Ignored(Struct, frozen=True):
     count: int  # how often something was ignored for this reason so far
 
 
-class GuidanceDue(Struct, frozen=True):
+class GuidanceDue(Event, frozen=True):
     """The wait is long; this may be why."""
 
     guidance: Guidance
 
 
-class Captured(Struct, frozen=True):
+class Captured(Event, frozen=True):
     """The redirect came. For a capture this is the end."""
 
     way: Way
     redirect: Secret | None = None  # the complete address; of a capture only
 
 
-class Exchanging(Struct, frozen=True):
+class Exchanging(Event, frozen=True):
     """Code and state are sent to ServiceStage."""
 
     attempt: int = 1  # more if they are sent again because the attempt before had no effect
@@ -159,72 +163,46 @@ class Exchanging(Struct, frozen=True):
     kept: bool = False  # they are saved, so that another run can finish the exchange
 
 
-class Looking(Struct, frozen=True):
+class Looking(Event, frozen=True):
     """The outcome of the exchange is unclear, so ServiceStage is asked which authorizations exist."""
 
     name: str
 
 
-class Refused(Struct, frozen=True):
+class Refused(Event, frozen=True):
     """ServiceStage refused the redirect; the link may go on with another one."""
 
     may_be_created: bool = False  # an authorization may have been created from it all the same
 
 
-class Deleting(Struct, frozen=True):
+class Deleting(Event, frozen=True):
     """ServiceStage is asked to delete the authorization that is to be replaced."""
 
     name: str
     kept: bool = False  # the redirect is saved, so that another run can finish the exchange
 
 
-class Deleted(Struct, frozen=True):
+class Deleted(Event, frozen=True):
     """The authorization that is to be replaced is deleted; the exchange is next."""
 
     name: str
 
 
-class Linked(Struct, frozen=True):
+class Linked(Event, frozen=True):
     """The end: the authorization exists."""
 
     authorization: Authorization
     kept: bool = False  # it existed before and was not changed
 
 
-class Failed(Struct, frozen=True):
+class Failed(Event, frozen=True):
     """The end: the authorization was not created, or that is unknown."""
 
     error: OAuthHelperError
 
 
-Outcome = Linked | Failed
-"""How a link ends."""
-AnyOutcome = Outcome | Captured
-"""How a link or a capture ends."""
-
-
-Event = (
-    Warned
-    | Checked
-    | Resumed
-    | Joined
-    | Waiting
-    | Opening
-    | Opened
-    | WindowClosed
-    | NotOpened
-    | PageOpened
-    | OpenedTwice
-    | Ignored
-    | GuidanceDue
-    | Captured
-    | Exchanging
-    | Looking
-    | Refused
-    | Deleting
-    | Deleted
-    | Outcome
-)
+Outcome = Linked | Failed  # how a link ends
+AnyOutcome = Outcome | Captured  # how a link or a capture ends
 
 
 class Progress(Struct):
@@ -267,10 +245,9 @@ def warning_once(tell: Callable[[Event], None]) -> Callable[[Event], None]:
 
     def tell_once(event: Event) -> None:
         nonlocal is_told
-        if isinstance(event, Warned) and event.once:
-            if is_told:
-                return
-            is_told = True
-        tell(event)
+        is_once = isinstance(event, Warned) and event.once
+        if not (is_once and is_told):
+            tell(event)
+        is_told = is_told or is_once
 
     return tell_once

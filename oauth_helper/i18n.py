@@ -60,9 +60,6 @@ class Text(str):
         more = other if isinstance(other, Text) else Text(other)
         return Text(sentences=self.sentences + more.sentences)
 
-    def __reduce__(self) -> tuple[type[Text], tuple[str, tuple[Sentence, ...]]]:
-        return Text, ("", self.sentences)
-
     def translated(self, catalog: NullTranslations) -> str:
         """Return the text in the language of ``catalog``; untranslated messages stay English."""
         return "".join(sentence.translated(catalog) for sentence in self.sentences)

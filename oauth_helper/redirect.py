@@ -59,7 +59,10 @@ _COPY_IT_WHOLE: Final = _(
 )
 
 _NO_STATE: Final = _("Without a state, any page could bring another redirect. Pass --no-state to accept that.")
-_UNKNOWN_DENIAL: Final = N_("Look this error up in the documentation of {host}. Without a browser, try --with-{proof}.")
+_OTHER_DENIAL: Final = N_(
+    "If it happens again, look this error up in the documentation of {host}: it may not accept ServiceStage's "
+    "application. Report that to Huawei Cloud. Until then, try --with-{proof}."
+)
 _DENIAL_HINTS: Final = {
     "access_denied": N_("Run the command again and choose Authorize to link the account."),
     "unverified_user_email": N_("Confirm your email address at {host}, then run the command again."),
@@ -70,17 +73,6 @@ _DENIAL_HINTS: Final = {
     **dict.fromkeys(
         ("login_required", "interaction_required", "consent_required", "account_selection_required"),
         N_("Sign in at {host} in your browser, then run the command again."),
-    ),
-    **dict.fromkeys(
-        (
-            *("redirect_uri_mismatch", "invalid_redirect_uri", "application_suspended", "unauthorized_client"),
-            *("invalid_client", "incorrect_client_credentials", "invalid_scope", "invalid_request"),
-            "unsupported_response_type",
-        ),
-        N_(
-            "Authorizing again does not help: {host} does not accept ServiceStage's "
-            "application. Report this error to Huawei Cloud. Until then, try --with-{proof}."
-        ),
     ),
 }
 """What to do about an error of the Git host (RFC 6749 section 4.1.2.1, OpenID Connect, GitHub)."""
@@ -256,7 +248,7 @@ class AuthorizationRequest(Struct, frozen=True):
                 host=self.host,
             )
             return AuthorizationDeniedError(error, description, hint=hint, is_link=False)
-        advice = _DENIAL_HINTS.get(error.strip().casefold(), _UNKNOWN_DENIAL)
+        advice = _DENIAL_HINTS.get(error.strip().casefold(), _OTHER_DENIAL)
         hint = _(advice, host=self.host, proof=self.repo_type.git_credential)
         return AuthorizationDeniedError(error, description, hint=hint)
 

@@ -104,13 +104,7 @@ def escaped(text: str, *, keep: str = "") -> str:
     if text.isprintable():
         return text
     hidden = {one for one in text if unicodedata.category(one) in _ESCAPED_CATEGORIES}.difference(keep)
-    return "".join(code_of(character) if character in hidden else character for character in text)
-
-
-def code_of(character: str) -> str:
-    """Return a character as a Python escape."""
-    code = ord(character)
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+    return "".join(one.encode("unicode_escape").decode() if one in hidden else one for one in text)
 
 
 def is_plain_word(text: str) -> bool:

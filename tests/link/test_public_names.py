@@ -5,7 +5,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from types import ModuleType
-from typing import get_args
 
 import pytest
 
@@ -65,6 +64,6 @@ def test_every_public_class_function_and_method_says_what_it_is_for(room: Module
 
 
 def test_every_event_says_what_it_tells() -> None:
-    for event in get_args(events.Event):
+    for event in events.Event.__subclasses__():
         # A dataclass without one of its own is given its signature.
         assert not (event.__doc__ or "").startswith(f"{event.__name__}(")

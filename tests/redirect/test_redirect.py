@@ -269,8 +269,7 @@ def test_a_rejection_says_what_the_mistake_was(text: str, words: str) -> None:
         ("access_denied", "choose Authorize"),
         ("Server_Error", "a problem of its own"),
         ("login_required", "Sign in at github.com"),
-        ("invalid_scope", "Report this error to Huawei Cloud. Until then, try --with-token."),
-        ("something_else", "documentation of github.com"),
+        ("invalid_scope", "Report that to Huawei Cloud. Until then, try --with-token."),
     ],
 )
 def test_a_denial_has_a_hint_for_its_error(error: str, words: str) -> None:
