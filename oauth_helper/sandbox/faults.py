@@ -346,12 +346,12 @@ class FaultInjector:
 
 def _leave(request: web.Request, *, reset: bool = False) -> web.Response:
     """Close or reset the connection, so that no response can be sent."""
-    transport = request.transport
-    if transport and reset:
-        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-        transport.abort()
-    elif transport:  # pragma: no branch - the client may have left at this moment
-        transport.close()
+    if request.transport:  # pragma: no branch - the client may have left at this moment
+        if reset:
+            sock = request.transport.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            request.transport.abort()
+        request.transport.close()
     return web.Response()
 
 

@@ -61,42 +61,33 @@ class OidcProvider:
 
     async def exchange(self, application: OAuthApplication, code: Secret) -> Account | None:
         """Return the account whose consent ``code`` represents, or None if the provider refuses the code."""
-        try:
-            token = await self._fetch_token(application, code)
-            return None if token is None else await self._fetch_account(token)
-        except UnavailableError as error:
-            self._warn(error.message)
-            raise api_error(*INTERNAL_ERROR) from None
-
-    async def _fetch_token(self, application: OAuthApplication, code: Secret) -> Secret | None:
-        """Send the token request (RFC 6749 section 4.1.3)."""
+        registration = self._registration
+        # Both are form-encoded before they are combined (RFC 6749 section 2.3.1).
+        client = f"{quote_plus(registration.client_id)}:{quote_plus(registration.client_secret.reveal())}"
+        basic = f"Basic {base64.b64encode(client.encode()).decode()}"
         form = {
             "grant_type": "authorization_code",
             "code": code.reveal(),
             "redirect_uri": application.redirect_uri,
         }
-        registration = self._registration
-        # Both are form-encoded before they are combined (RFC 6749 section 2.3.1).
-        client = f"{quote_plus(registration.client_id)}:{quote_plus(registration.client_secret.reveal())}"
-        headers = {"Authorization": f"Basic {base64.b64encode(client.encode()).decode()}"}
-        status, answer = await _fetch(self._session, self._metadata["token_endpoint"], headers, form)
-        if status in {400, 401} and isinstance(error := answer.get("error"), str):
-            self._warn(_("The Git host refused the code ({error})", error=safe_text(error, limit=64)))
-            return None
-        token = answer.get("access_token")
-        # A client must not use a token of an unknown type (section 7.1).
-        is_bearer = str(answer.get("token_type")).casefold() == "bearer"
-        if status != 200 or not is_bearer or not isinstance(token, str) or not _BEARER_TOKEN.fullmatch(token):
-            raise _unusable(_("The Git host returned no access token (HTTP {status})", status=status), status)
-        return Secret(token)
-
-    async def _fetch_account(self, token: Secret) -> Account:
-        """Request the claims (Core 1.0 sections 5.1 and 5.3); only ``sub`` is always there."""
-        headers = {"Authorization": f"Bearer {token.reveal()}"}
-        status, claims = await _fetch(self._session, self._metadata["userinfo_endpoint"], headers)
-        texts = {name: value for name, value in claims.items() if isinstance(value, str) and value}
-        if status != 200 or "sub" not in texts:
-            raise _unusable(_("The Git host returned no account (HTTP {status})", status=status), status)
+        try:
+            status, answer = await _fetch(self._session, self._metadata["token_endpoint"], basic, form)
+            if status in {400, 401} and isinstance(error := answer.get("error"), str):
+                self._warn(_("The Git host refused the code ({error})", error=safe_text(error, limit=64)))
+                return None
+            token = answer.get("access_token")
+            # A client must not use a token of an unknown type (section 7.1).
+            is_bearer = str(answer.get("token_type")).casefold() == "bearer"
+            if status != 200 or not is_bearer or not isinstance(token, str) or not _BEARER_TOKEN.fullmatch(token):
+                raise _unusable(_("The Git host returned no access token (HTTP {status})", status=status), status)
+            # The claims (Core 1.0 sections 5.1 and 5.3); only ``sub`` is always there.
+            status, claims = await _fetch(self._session, self._metadata["userinfo_endpoint"], f"Bearer {token}")
+            texts = {name: value for name, value in claims.items() if isinstance(value, str) and value}
+            if status != 200 or "sub" not in texts:
+                raise _unusable(_("The Git host returned no account (HTTP {status})", status=status), status)
+        except UnavailableError as unavailable:
+            self._warn(unavailable.message)
+            raise api_error(*INTERNAL_ERROR) from None
         issuer = self._metadata["issuer"]
         login = texts.get("preferred_username", texts["sub"])
         return Account(issuer, login, texts.get("profile", issuer), texts.get("picture", ""))
@@ -116,7 +107,7 @@ async def open_oidc_provider(registration: Registration, warn: Warn) -> AsyncIte
     connector = aiohttp.TCPConnector(force_close=True)
     async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=10)) as session:
         url = issuer + _WELL_KNOWN
-        status, document = await _fetch(session, url, {})
+        status, document = await _fetch(session, url)
         if status != 200:
             raise _unusable(_("{url} returned HTTP {status}", url=safe_text(url), status=status), status)
         if missing := ", ".join(_missing(document)):
@@ -153,10 +144,12 @@ def _is_usable(endpoint: object) -> bool:
 
 
 async def _fetch(
-    session: aiohttp.ClientSession, url: str, headers: Mapping[str, str], form: Mapping[str, str] | None = None
+    session: aiohttp.ClientSession, url: str, authorization: str = "", form: Mapping[str, str] | None = None
 ) -> tuple[int, Mapping[str, object]]:
     """Return status and JSON object of a GET, or of a POST of ``form``; redirects are not followed."""
-    method, headers = "POST" if form else "GET", {"Accept": "application/json", **headers}
+    method, headers = "POST" if form else "GET", {"Accept": "application/json"}
+    if authorization:
+        headers["Authorization"] = authorization
     address = URL(url, encoded=True)
     try:
         async with session.request(method, address, headers=headers, data=form, allow_redirects=False) as response:

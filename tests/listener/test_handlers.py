@@ -76,14 +76,6 @@ async def test_a_pasted_redirect_is_answered_with_the_outcome() -> None:
     assert CODE not in page.body
 
 
-async def test_a_delivered_redirect_is_recorded_as_delivered() -> None:
-    async with listening(RedirectReceiver()) as opened, aiohttp.ClientSession() as session:
-        address = f"{opened.listener.address}/redirect?k={opened.key}"
-        async with session.post(address, data={"redirect": ADDRESS, "way": "deliver"}) as answer:
-            assert answer.status == 200
-    assert opened.receiver.taken == [Way.DELIVER]
-
-
 async def test_a_rejected_text_shows_the_page_again_and_is_not_echoed(opened: Open) -> None:
     page = await paste(opened, f"https://console.huaweicloud.com{DIRECT}?code=pasted-canary&state=stale")
     assert "not ours: foreign-state" in page.body
@@ -502,14 +494,6 @@ async def test_outcome_returns_the_outcome_and_changes_nothing() -> None:
             assert read_outcome((await end_of(opened)).body) == LINKED
 
 
-async def test_a_client_that_waits_for_the_outcome_gets_it_at_once() -> None:
-    async with listening(RedirectReceiver(ending=None)) as opened, asyncio.timeout(3), asyncio.TaskGroup() as tasks:
-        waits = tasks.create_task(end_of(opened))
-        await ask(opened.port, "/")  # answered after the request above came
-        opened.receiver.end(Linked(LINKED.authorization, kept=True))
-        assert read_outcome((await waits).body) == Linked(LINKED.authorization, kept=True)
-
-
 async def test_a_client_that_was_told_to_wait_is_answered_while_the_listener_closes() -> None:
     async with asyncio.TaskGroup() as tasks, listening(RedirectReceiver(ending=None), patience=0.05) as opened:
         for answer in (await end_of(opened), await handed_over(opened, ADDRESS)):
@@ -549,22 +533,6 @@ async def test_a_browser_gets_a_page_that_waits_after_the_timeout() -> None:
         assert told(await ask(opened.port, address)) == "waiting"
         opened.receiver.end(LINKED)
         assert told(await ask(opened.port, address)) == "linked"
-
-
-async def test_start_leads_to_the_outcome_after_the_redirect() -> None:
-    async with listening(RedirectReceiver(ending=None), patience=0.05) as opened:
-        await paste(opened, ADDRESS)
-        start = await ask(opened.port, f"/start?k={opened.key}")
-        assert start.status == 303
-        assert told(await ask(opened.port, start.headers["location"])) == "waiting"
-
-
-async def test_a_waiting_browser_gets_an_unknown_outcome_if_the_command_stops() -> None:
-    async with asyncio.TaskGroup() as tasks, listening(RedirectReceiver(ending=None)) as opened:
-        page = tasks.create_task(paste(opened, ADDRESS))
-        await opened.receiver.arrivals.get()
-    assert told(page.result()) == "unknown"
-    assert "stopped" in page.result().body
 
 
 async def test_a_client_that_connects_early_is_answered_when_serving_begins() -> None:

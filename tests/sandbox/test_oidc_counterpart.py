@@ -85,18 +85,6 @@ async def test_a_link_has_the_account_of_the_provider(host: Host, repo_type: str
     assert host.warnings == []
 
 
-async def test_cancelling_is_a_denial(host: Host) -> None:
-    environ = commands.environ(host.sandbox)
-    async with scripted(environ=environ) as script:
-        redirect = await go_through((await script.event("waiting"))["authorization_url"], cancels=True)
-        assert (_of(redirect, "error"), _of(redirect, "iss")) == ("access_denied", host.provider.issuer)
-        assert (await delivered(redirect, environ)).status == 4
-        end = await script.ended()
-    assert end.status == 4
-    assert "You denied access" in end.err
-    assert await records(host.sandbox) == []
-
-
 async def test_an_expired_code_is_refused(host: Host) -> None:
     environ = commands.environ(host.sandbox)
     async with scripted(environ=environ) as script:
@@ -108,21 +96,6 @@ async def test_an_expired_code_is_refused(host: Host) -> None:
     assert (await host.provider.next("refused"))["error"] == "invalid_grant"
     assert host.warnings == ["The Git host refused the code (invalid_grant)"]
     assert await records(host.sandbox) == []
-
-
-async def test_a_redirect_of_another_issuer_is_ignored(host: Host) -> None:
-    environ = commands.environ(host.sandbox)
-    async with scripted(environ=environ) as script:
-        redirect = await go_through((await script.event("waiting"))["authorization_url"])
-        genuine, _, _ = redirect.partition("&iss=")
-        for issuer in ("https%3A%2F%2Faccounts.example", "https%3A%2F%2F127.0.0.1.example", "127.0.0.1"):
-            refused = await delivered(f"{genuine}&iss={issuer}", environ, "--json")
-            assert refused.status == 2
-            assert "another issuer" in refused.err
-        assert (await delivered(redirect, environ)).status == 0
-        assert (await script.ended()).status == 0
-    assert {event["reason"] for event in script.events if event["event"] == "ignored"} == {"wrong-issuer"}
-    assert len(await records(host.sandbox)) == 1
 
 
 @pytest.mark.parametrize("query", ["", CHALLENGE], ids=["no challenge", "a challenge"])

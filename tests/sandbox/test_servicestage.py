@@ -227,9 +227,6 @@ async def test_repositories_need_a_valid_authorization(user: RawUser) -> None:
     ("method", "path"),
     [
         ("GET", "auths"),
-        ("GET", "auths/github/redirect"),
-        ("POST", "auths/github/oauth"),
-        ("POST", "auths/github/personal"),
         ("DELETE", "auths/my-auth"),
         ("GET", "repos/namespaces"),
     ],
