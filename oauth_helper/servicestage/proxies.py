@@ -10,7 +10,6 @@ from contextlib import suppress
 from urllib.parse import unquote_to_bytes
 from urllib.request import getproxies, getproxies_environment, proxy_bypass
 
-from msgspec import Struct
 from yarl import URL
 
 from oauth_helper.errors import SettingsError
@@ -19,17 +18,8 @@ from oauth_helper.secret import Secret
 from oauth_helper.values import is_link_local, is_loopback, parse_address
 
 
-class Proxy(Struct, frozen=True):
-    """An HTTP proxy."""
-
-    url: URL
-    """Without user name and password."""
-    authorization: Secret | None = None
-    """The value of ``Proxy-Authorization``."""
-
-
-def proxy_for(endpoint: URL) -> Proxy | None:
-    """Return the proxy that the environment names for ``endpoint``, or ``None``.
+def proxy_for(endpoint: URL) -> tuple[URL | None, Secret | None]:
+    """Return the proxy that the environment names for ``endpoint``, and its ``Proxy-Authorization``.
 
     ``HTTPS_PROXY``, ``HTTP_PROXY`` and ``NO_PROXY`` count, in lower case too, and on Windows and macOS the system's
     settings if none of them is set. This machine is never reached through a proxy.
@@ -39,19 +29,19 @@ def proxy_for(endpoint: URL) -> Proxy | None:
     """
     address = getproxies().get(endpoint.scheme, "").strip()
     if not address or is_loopback(endpoint.host) or is_link_local(endpoint.host):
-        return None
+        return None, None
     environment = getproxies_environment()
     if environment:
         is_excepted = _is_excepted(endpoint, environment.get("no", ""))
     else:
         is_excepted = bool(proxy_bypass(f"{endpoint.host}:{endpoint.port}"))
     if is_excepted:
-        return None
+        return None, None
     variable = f"{endpoint.scheme}_proxy"
     return _parse_proxy(address, variable if os.environ.get(variable) else variable.upper())
 
 
-def _parse_proxy(address: str, variable: str) -> Proxy:
+def _parse_proxy(address: str, variable: str) -> tuple[URL, Secret | None]:
     scheme, separator, rest = address.partition("://")
     if not separator:
         scheme, rest = "http", address
@@ -78,14 +68,12 @@ def _parse_proxy(address: str, variable: str) -> Proxy:
             _("{variable} is not the address of an HTTP proxy", variable=variable),
             hint=_("Give it as http://HOST:PORT, or list the endpoint's host in NO_PROXY."),
         )
-    return Proxy(url.origin(), _basic(login) if at else None)
-
-
-def _basic(login: str) -> Secret:
-    user, _, password = login.partition(":")
+    if not at:
+        return url.origin(), None
+    user, _colon, password = login.partition(":")
     # Bytes of the environment that are not UTF-8 are sent as they are.
     pair = b":".join(unquote_to_bytes(part.encode("utf-8", "surrogateescape")) for part in (user, password))
-    return Secret(f"Basic {base64.b64encode(pair).decode()}")
+    return url.origin(), Secret(f"Basic {base64.b64encode(pair).decode()}")
 
 
 def _is_excepted(endpoint: URL, no_proxy: str) -> bool:

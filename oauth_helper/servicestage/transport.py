@@ -10,26 +10,31 @@ import ssl
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from types import MappingProxyType, TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import aiohttp
-from aiohttp.connector import Connection as PooledConnection
 from msgspec import Struct
 from yarl import URL
 
 from oauth_helper.credentials import AccessKey, Credentials, IamToken
-from oauth_helper.errors import CredentialsError, SettingsError, UnavailableError
-from oauth_helper.i18n import Text, _
+from oauth_helper.errors import (
+    CredentialsError,
+    SettingsError,
+    UnavailableError,
+    UnreachableError,
+    UnusableAnswerError,
+)
+from oauth_helper.i18n import N_, Text, _
 from oauth_helper.models import CONNECTING
-from oauth_helper.secret import Secret
+from oauth_helper.secret import Secret, safe_text
 from oauth_helper.servicestage.api_errors import Answer, redirected, refusal
-from oauth_helper.servicestage.failures import FOREIGN, translated
 from oauth_helper.servicestage.proxies import proxy_for
 from oauth_helper.servicestage.signing import Query, request_target, sign
+from oauth_helper.settings import REGIONS, regions_file
 from oauth_helper.values import check_endpoint
 from oauth_helper.version import VERSION
 
@@ -46,6 +51,8 @@ _LIKE_SECRET_KEY: Final = 40
 """Characters; access keys have 20."""
 _FIELD_VALUE: Final = re.compile(r"[!-~]+")
 """The characters of our header values (RFC 9110 section 5.5, without spaces)."""
+FOREIGN: Final = (aiohttp.ClientError, TimeoutError, OSError, ValueError)
+"""What aiohttp raises for a request; ``ssl.SSLError`` is an ``OSError``."""
 _log = logging.getLogger(__name__)
 
 
@@ -132,14 +139,10 @@ class Transport:
         if project_id is not None:
             _check_field(_("project ID"), project_id, SettingsError)
         self._project_id, self._check = project_id, check
-        self._proxy = proxy_for(self._base)
+        self._proxy, self._proxy_login = proxy_for(self._base)
         self._tls = tls_context(ca_bundle) if ca_bundle is not None or self._base.scheme == "https" else None
         self._timeout, self._retries = timeout, retries
-        self._open_session: aiohttp.ClientSession | None = None
-        self._waits = 0
-        self._keeping: asyncio.Task[None] | None = None
-        self._opening: asyncio.Task[Exception | None] | None = None
-        self._open: tuple[PooledConnection, float] | None = None
+        self._open: tuple[aiohttp.connector.Connection, float] | None = None
         """The open connection, and when it was opened by a clock that also runs while the machine sleeps."""
         self.last_clock_skew: float | None = None
         """Seconds by which the server's clock was ahead of this machine's at the last answer; ``None`` if unknown."""
@@ -155,7 +158,7 @@ class Transport:
 
     async def __aenter__(self) -> Self:
         self._pool = aiohttp.TCPConnector(ssl=True if self._tls is None else self._tls)
-        self._open_session = aiohttp.ClientSession(
+        self._session = aiohttp.ClientSession(
             connector=self._pool,
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"User-Agent": f"oauth-helper/{VERSION}"},
@@ -168,9 +171,6 @@ class Transport:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for task in filter(None, (self._keeping, self._opening)):
-            task.cancel()
-            await asyncio.wait({task})
         if self._open:
             self._open[0].close()
         await self._session.close()
@@ -183,21 +183,17 @@ class Transport:
     @property
     def proxy(self) -> str | None:
         """Host and port of the proxy through which the endpoint is reached, if there is one."""
-        return f"{self._proxy.url.host_subcomponent}:{self._proxy.url.port}" if self._proxy else None
+        return f"{self._proxy.host_subcomponent}:{self._proxy.port}" if self._proxy else None
 
     @asynccontextmanager
     async def kept_open(self) -> AsyncIterator[None]:
-        """Keep a connection open for the next request within the context; may be nested. It never raises."""
-        self._waits += 1
-        if self._keeping is None:
-            self._keeping = asyncio.create_task(self._keep_open(), name="open connection")
+        """Keep a connection open for the next request within the context. It never raises."""
+        keeping = asyncio.create_task(self._keep_open(), name="open connection")
         try:
             yield
         finally:
-            self._waits -= 1
-            if not self._waits and self._keeping is not None:
-                self._keeping.cancel()  # the next request does not wait for its end
-                self._keeping = None
+            keeping.cancel()
+            await asyncio.wait({keeping})
 
     async def request(
         self,
@@ -254,12 +250,11 @@ class Transport:
         path = f"{self._base.raw_path.rstrip('/')}{path}"
         url = URL(f"{self._base.scheme}://{self.host}{request_target(path, query)}", encoded=True)
         try:
-            await self._use_open_connection()
-            # Signed with the present time, after the wait for a connection.
+            self._release_open_connection()
             sent, ours = self._authenticated(method, path, query, body, headers)
             answer = await self._send(method, url, sent, body, (*secrets, *ours))
         except FOREIGN as error:
-            failure = translated(error, server=self.host, proxy=self._proxy.url if self._proxy else None)
+            failure = translated(error, server=self.host, proxy=self._proxy)
         else:
             _log.debug("%s %s%s: %d, request %s", method, self.host, path, answer.status, answer.request_id)
             self.last_clock_skew = answer.clock_skew
@@ -293,16 +288,8 @@ class Transport:
     async def _send(
         self, method: str, url: URL, headers: Mapping[str, str], body: bytes, secrets: Collection[Secret]
     ) -> Answer:
-        proxy, proxy_headers = self._proxy_arguments()
-        async with self._session.request(
-            method,
-            url,
-            headers=headers,
-            data=body or None,
-            proxy=proxy,
-            proxy_headers=proxy_headers,
-            allow_redirects=False,
-        ) as response:
+        options = {"headers": headers, "data": body or None, "allow_redirects": False, **self._through_proxy()}
+        async with self._session.request(method, url, **options) as response:
             received_at = datetime.now(UTC)
             content = bytearray()
             async for part in response.content.iter_any():
@@ -311,60 +298,33 @@ class Transport:
                     break
             return Answer(self.host, response.status, response.headers, bytes(content), received_at, secrets)
 
-    @property
-    def _session(self) -> aiohttp.ClientSession:
-        if self._open_session is None:
-            raise RuntimeError("a connection is open only within `async with`")
-        return self._open_session
-
-    def _proxy_arguments(self) -> tuple[URL | None, dict[str, str]]:
-        if self._proxy is None:
-            return None, {}
-        authorization = self._proxy.authorization
-        return self._proxy.url, {"Proxy-Authorization": authorization.reveal()} if authorization else {}
+    def _through_proxy(self) -> dict[str, Any]:
+        headers = {"Proxy-Authorization": self._proxy_login.reveal()} if self._proxy_login else {}
+        return {"proxy": self._proxy, "proxy_headers": headers}
 
     async def _keep_open(self) -> None:
+        options = self._through_proxy()
+        # The pool distinguishes connections by the headers for the proxy: those of the session and ours.
+        to_proxy = self._session.headers.copy()
+        to_proxy.update(options["proxy_headers"])
+        options["proxy_headers"] = to_proxy
         while True:
-            # A task of its own: it continues for the next request after the context has ended.
-            self._opening = asyncio.create_task(self._open_connection())
-            await asyncio.wait({self._opening})
+            request = aiohttp.ClientRequest("GET", self._base, session=self._session, **options)
+            with suppress(*FOREIGN):
+                connection = await self._pool.connect(request, [], self._timeout)
+                if self._open:
+                    self._open[0].close()
+                self._open = connection, time.time()
             await asyncio.sleep(RENEWAL)
 
-    async def _open_connection(self) -> Exception | None:
-        """Take a connection from the pool, or open one; return the error if that fails."""
-        session, (proxy, proxy_headers) = self._session, self._proxy_arguments()
-        # The pool distinguishes connections by the headers for the proxy: those of the session and ours.
-        to_proxy = session.headers.copy()
-        to_proxy.update(proxy_headers)
-        request = aiohttp.ClientRequest("GET", self._base, session=session, proxy=proxy, proxy_headers=to_proxy)
-        try:
-            connection = await self._pool.connect(request, [], self._timeout)
-        except FOREIGN as error:
-            _log.debug("No open connection: %s", type(error).__name__)
-            return error
+    def _release_open_connection(self) -> None:
+        """Return the open connection to the pool for the next request, or close it if it is too old."""
         if self._open:
-            self._open[0].close()
-        self._open = connection, time.time()
-        return None
-
-    async def _use_open_connection(self) -> None:
-        """Return the open connection to the pool for the next request, or close it if it is too old.
-
-        Raises:
-            Exception: One of :data:`FOREIGN`: opening it has just failed. A second attempt would take as long.
-        """
-        if not self._is_open() and self._opening and not self._opening.done():
-            await asyncio.wait({self._opening})
-            if not self._opening.cancelled() and (error := self._opening.result()):
-                raise error
-        is_open, found, self._open = self._is_open(), self._open, None
-        if found and is_open:
-            found[0].release()
-        elif found:
-            found[0].close()
-
-    def _is_open(self) -> bool:
-        return self._open is not None and not self._open[0].closed and time.time() - self._open[1] < OLDEST
+            (connection, opened_at), self._open = self._open, None
+            if time.time() - opened_at < OLDEST:
+                connection.release()
+            else:
+                connection.close()
 
 
 def _check_credentials(credentials: Credentials | None) -> None:
@@ -385,3 +345,119 @@ def _check_field(what: Text, value: str, error: type[SettingsError]) -> None:
             _("The {what} is empty, or has a space, line break or other character that none has", what=what),
             hint=_("Copy it again, whole and on one line."),
         )
+
+
+_NETWORK: Final = _(
+    "Check the network and the proxy (HTTPS_PROXY, NO_PROXY); `oauth-helper doctor` checks the endpoint."
+)
+_NAME: Final = _("Check the spelling of --region or --endpoint, and the network; behind a proxy, set HTTPS_PROXY.")
+_TLS: Final = _("If the network has a certificate authority of its own, name its file with --ca-bundle.")
+_TLS_BROKE: Final = _("Check --endpoint, and whether a firewall or proxy on the way interferes with TLS.")
+_NO_TLS: Final = _("This port does not speak TLS. Check the port in --endpoint.")
+_DATES: Final = _(
+    "Check this machine's clock. If it is right, the server's certificate or its authority's (--ca-bundle) must be "
+    "renewed."
+)
+_OTHER_HOST: Final = _(
+    "The certificate belongs to another host. Check the spelling of --region or --endpoint; a proxy or firewall may "
+    "also answer in the server's place."
+)
+_PROXY: Final = _("Check HTTPS_PROXY (http://[USER:PASSWORD@]HOST:PORT); NO_PROXY lists the hosts to reach without it.")
+_PROXY_LOGIN: Final = _(
+    "Check the user name and password in HTTPS_PROXY (http://USER:PASSWORD@HOST:PORT), with special characters "
+    "percent-encoded."
+)
+_PROXY_NOT_BASIC: Final = _(
+    "The proxy rejected the user name and password in HTTPS_PROXY (Basic authentication). Ask its administrator, or "
+    "list the host in NO_PROXY if it can be reached directly."
+)
+_PROXY_RULES: Final = _("Ask the proxy's administrator to allow this host, or check which proxy HTTPS_PROXY names.")
+
+_PROXY_ANSWERS: Final[Mapping[int, tuple[str, Text]]] = {
+    403: (N_("The proxy {proxy} does not allow connections to {server}{detail}"), _PROXY_RULES),
+    407: (N_("The proxy {proxy} refused the user name or password, or needs one{detail}"), _PROXY_LOGIN),
+}
+_DATE_CODES: Final = frozenset({9, 10})
+"""OpenSSL: X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED."""
+_HOST_CODES: Final = frozenset({62, 63, 64})
+"""OpenSSL: X509_V_ERR_HOSTNAME_MISMATCH, _EMAIL_MISMATCH, _IP_ADDRESS_MISMATCH."""
+_NOT_TLS: Final = frozenset(
+    {"WRONG_VERSION_NUMBER", "UNKNOWN_PROTOCOL", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE"}
+)
+"""OpenSSL's reasons where the answer to the handshake is no TLS."""
+_CHECK_ANSWER: Final = _("Check the endpoint.")
+# Exception; text, with peer for the one that we connect to; hint; whether the request may have been sent (False only if
+# no byte of it has left); whether it may succeed a moment later. The most specific first: the first match counts.
+_CERTIFICATE: Final = N_("The TLS certificate of {peer} could not be verified{detail}")
+_UNUSABLE: Final = N_("{server} is not a usable address")
+_CLOSED: Final = N_("{server} closed the connection before it had answered")
+FAILURES: Final[tuple[tuple[type[Exception], str, Text, bool, bool], ...]] = (
+    (aiohttp.ClientConnectorCertificateError, _CERTIFICATE, _TLS, False, False),
+    (aiohttp.ClientSSLError, N_("The TLS handshake with {peer} failed{detail}"), _TLS_BROKE, False, False),
+    (aiohttp.ClientProxyConnectionError, N_("No connection to the proxy {proxy}{detail}"), _PROXY, False, True),
+    (aiohttp.ClientHttpProxyError, N_("The proxy {proxy} did not connect to {server}{detail}"), _PROXY, False, False),
+    (aiohttp.ClientConnectorDNSError, N_("There is no address for the name {peer}"), _NAME, False, False),
+    (aiohttp.ClientConnectorError, N_("No connection to {peer}{detail}"), _NETWORK, False, True),
+    (aiohttp.ConnectionTimeoutError, N_("No connection to {peer} came about in time"), _NETWORK, False, True),
+    (aiohttp.InvalidURL, _UNUSABLE, _NAME, False, False),
+    (UnicodeError, _UNUSABLE, _NAME, False, False),  # the resolver cannot encode the name for DNS
+    (TimeoutError, N_("{server} did not answer in time"), _NETWORK, True, True),
+    (aiohttp.ClientPayloadError, N_("The answer of {server} broke off"), _NETWORK, True, True),
+    (aiohttp.ClientResponseError, N_("What {server} answered is not HTTP"), _CHECK_ANSWER, True, False),
+    (aiohttp.ClientConnectionError, _CLOSED, _NETWORK, True, True),
+    (OSError, N_("The connection with {server} broke{detail}"), _NETWORK, True, True),
+    (Exception, N_("The request to {server} failed"), _NETWORK, True, False),
+)
+
+
+def translated(error: Exception, *, server: str, proxy: URL | None) -> UnreachableError | UnusableAnswerError:
+    """Return our error for one of :data:`FOREIGN`.
+
+    Raise it after the ``except`` block: some of aiohttp's exceptions show the request's headers in a traceback.
+    """
+    words, hint, sent, is_transient = next(row[1:] for row in FAILURES if isinstance(error, row[0]))
+    through = f"{proxy.host_subcomponent}:{proxy.port}" if proxy else ""
+    is_about_proxy = proxy is not None and (
+        (error.host, error.port) == (proxy.host, proxy.port)
+        if isinstance(error, aiohttp.ClientConnectorError)
+        else isinstance(error, aiohttp.ClientHttpProxyError | aiohttp.ConnectionTimeoutError)
+    )
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        words, hint = _PROXY_ANSWERS.get(error.status, (words, hint))
+        is_transient = error.status >= 500
+        offered = error.headers.getall("Proxy-Authenticate", []) if error.headers else []
+        if error.status == 407 and offered and not any("basic" in each.casefold() for each in offered):
+            hint = _PROXY_NOT_BASIC
+    elif isinstance(error, aiohttp.ClientConnectorCertificateError):
+        code = getattr(error.certificate_error, "verify_code", None)
+        hint = _DATES if code in _DATE_CODES else _OTHER_HOST if code in _HOST_CODES else hint
+    elif isinstance(error, aiohttp.ClientSSLError):
+        hint = _NO_TLS if getattr(error.os_error, "reason", None) in _NOT_TLS else hint
+    elif is_about_proxy:
+        hint = _PROXY
+        if isinstance(error, aiohttp.ClientConnectorDNSError):
+            words = N_("No address was found for the proxy {proxy}")
+    elif isinstance(error, aiohttp.ClientConnectorDNSError):
+        hint = _("{hint} Regions with ServiceStage: {regions}.", hint=_NAME, regions=", ".join(REGIONS))
+        if path := regions_file(os.environ):
+            hint += _(
+                ' "{path}" is not read: set HUAWEICLOUD_SDK_REGION_SERVICESTAGE_<REGION> to its endpoint.', path=path
+            )
+    peer = through if is_about_proxy else server
+    message = _(words, server=server, proxy=through, peer=peer, detail=_detail(error))
+    is_answer = isinstance(error, aiohttp.ClientResponseError) and sent
+    kind = UnusableAnswerError if is_answer else UnreachableError
+    return kind(message, sent=sent, hint=hint, is_transient=is_transient)
+
+
+def _detail(error: Exception) -> str:
+    """Return the reason from error numbers and TLS reasons only: an exception's text may contain a query."""
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return f" (HTTP {error.status})"
+    cause = getattr(error, "certificate_error", getattr(error, "os_error", error))
+    if isinstance(cause, ssl.SSLError):  # only OpenSSL's own errors have these attributes
+        reason = (getattr(cause, "verify_message", None) or getattr(cause, "reason", None) or "").replace("_", " ")
+    else:
+        number = getattr(cause, "errno", None)
+        reason = os.strerror(number) if isinstance(number, int) else ""
+    return f": {safe_text(reason)}" if reason else ""

@@ -153,14 +153,6 @@ def test_the_code_decides_what_an_error_is(
     assert "Nothing was created" not in error.hint
 
 
-@pytest.mark.parametrize("status", [429, 500, 502, 503, 504, 599])
-def test_a_server_error_may_have_carried_the_request_out(status: int) -> None:
-    error = refused(status, b"<html><title>502 Bad Gateway</title>")
-    assert isinstance(error, UnusableAnswerError)
-    assert error.sent
-    assert error.code == str(status)
-
-
 @pytest.mark.parametrize(
     ("message", "in_hint"),
     [
@@ -181,13 +173,6 @@ def test_the_gateways_own_words_tell_the_remedy(message: str, in_hint: str) -> N
     error = refused(401, gateway(message))
     assert type(error) is CredentialsError
     assert in_hint in error.hint
-
-
-@pytest.mark.parametrize(("credentials", "in_hint"), [(KEY, "secret key"), (TOKEN, "IAM token"), (None, "doctor")])
-def test_a_refusal_without_words_is_explained_by_what_was_refused(
-    credentials: Credentials | None, in_hint: str
-) -> None:
-    assert in_hint in refused(401, credentials=credentials).hint
 
 
 def test_an_expired_signature_shows_both_clocks() -> None:

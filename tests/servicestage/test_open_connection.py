@@ -62,6 +62,11 @@ class Endpoint:
         await self.writers[number].wait_closed()
 
 
+async def is_open(connection: Transport) -> None:
+    while connection._open is None:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+
+
 @pytest.fixture
 def endpoint(tmp_path: Path) -> Endpoint:
     authority = trustme.CA()
@@ -74,7 +79,7 @@ def endpoint(tmp_path: Path) -> Endpoint:
 async def test_a_post_uses_the_open_connection_on_which_nothing_was_sent(endpoint: Endpoint) -> None:
     async with endpoint.connected() as connection:
         async with connection.kept_open():
-            await endpoint.handshakes(1)
+            await is_open(connection)
             assert endpoint.server.heads == []
         await connection.request("POST", "/x", body=b"{}")
     assert len(endpoint.writers) == len(endpoint.server.heads) == 1
@@ -100,46 +105,18 @@ async def test_no_request_is_sent_on_a_connection_from_before_the_machine_slept(
 ) -> None:
     async with endpoint.connected() as connection:
         async with connection.kept_open():
-            await endpoint.handshakes(1)
-            assert connection._opening
-            await asyncio.wait({connection._opening})
+            await is_open(connection)
         wakes_at = time.time() + asleep
         monkeypatch.setattr("time.time", lambda: wakes_at)
         await connection.request("POST", "/x", body=b"{}")
     assert (len(endpoint.writers), len(endpoint.server.heads)) == (connections, 1)
 
 
-async def test_the_connection_of_the_last_call_is_kept_and_nested_waits_share_it(endpoint: Endpoint) -> None:
-    async with endpoint.connected() as connection:
-        await connection.request("GET", "/x")
-        async with connection.kept_open():
-            async with connection.kept_open():
-                await asyncio.sleep(0)
-            await connection.request("POST", "/x", body=b"{}")
-    assert len(endpoint.writers) == 1
-
-
-async def test_no_task_remains(endpoint: Endpoint) -> None:
-    async with endpoint.connected() as connection, connection.kept_open():
-        await endpoint.handshakes(1)
-    assert not [task for task in asyncio.all_tasks() if task.get_name() == "open connection"]
-
-
-async def test_an_endpoint_that_is_down_is_reported_by_the_request(endpoint: Endpoint) -> None:
-    async with endpoint.connected() as connection:
-        endpoint.server.stop_listening()
-        async with connection.kept_open():
-            await asyncio.sleep(0)
-            with pytest.raises(UnreachableError) as raised:
-                await connection.request("POST", "/x", body=b"{}")
-    assert raised.value.sent is False
-
-
 async def test_a_post_on_a_connection_that_breaks_is_not_sent_again(endpoint: Endpoint) -> None:
     endpoint.answer = reset
     async with endpoint.connected() as connection:
         async with connection.kept_open():
-            await endpoint.handshakes(1)
+            await is_open(connection)
         with pytest.raises(UnreachableError) as raised:
             await connection.request("POST", "/x", body=b"{}")
     assert raised.value.sent is True

@@ -104,8 +104,8 @@ def test_the_environment_names_the_proxy(
 ) -> None:
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    found = proxy_for(URL(endpoint))
-    assert (found and found.url) == (URL(proxy) if proxy else None)
+    found, _authorization = proxy_for(URL(endpoint))
+    assert found == (URL(proxy) if proxy else None)
 
 
 async def test_a_proxy_resolves_the_name(certified: Certified, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,7 +149,8 @@ async def test_the_open_connection_uses_the_proxy(certified: Certified, monkeypa
         async with client(f"https://{NAME}", ca_bundle) as service:
             for _ in range(2):
                 async with service.kept_open():
-                    await asyncio.sleep(0)
+                    while service._transport._open is None:  # noqa: ASYNC110
+                        await asyncio.sleep(0.01)
                 await service.list_authorizations()
     assert len(proxy.heads) == 1
     assert len(fake.received) == 2

@@ -13,67 +13,23 @@ import trustme
 from aiohttp import web
 from cryptography import x509
 from support.command_runner import Ended, commands, error_of
-from support.fake_servicestage import AUTHS, KEY, PROJECT, RECORD, FakeServiceStage, Received, answering
+from support.fake_servicestage import PROJECT, RECORD, FakeServiceStage, Received, answering
 
 from oauth_helper.errors import SettingsError
-from oauth_helper.servicestage.client import ServiceStageClient
 from oauth_helper.servicestage.transport import tls_context
 
 EMPTY = answering({"authorizations": []})
 
 
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture(scope="module")
-def ca_bundle(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("ca") / "ca.pem"
-    authority.cert_pem.write_to_path(str(path))
-    return path
-
-
-def server_tls(authority: trustme.CA, *names: str) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert(*names).configure_cert(context)
-    return context
-
-
-def client(endpoint: str, ca_bundle: Path | str | None) -> ServiceStageClient:
-    return ServiceStageClient(endpoint, project_id=PROJECT, credentials=KEY, ca_bundle=ca_bundle)
-
-
-async def test_a_private_authority_is_trusted_when_it_is_named(authority: trustme.CA, ca_bundle: Path) -> None:
-    async with (
-        FakeServiceStage(EMPTY, tls=server_tls(authority, "127.0.0.1")) as fake,
-        client(fake.endpoint, ca_bundle) as service,
-    ):
-        assert await service.list_authorizations() == []
-    assert fake.received[0].target == AUTHS
-
-
 @pytest.mark.parametrize("content", [None, b"", b"no certificate"], ids=["missing", "empty", "text"])
-@pytest.mark.parametrize("endpoint", ["https://x.example", "http://127.0.0.1:1"])
-def test_an_unusable_bundle_is_a_matter_of_settings(tmp_path: Path, content: bytes | None, endpoint: str) -> None:
+def test_a_file_without_certificates_is_no_bundle(tmp_path: Path, content: bytes | None) -> None:
     bundle = tmp_path / "bundle.pem"
     if content is not None:
         bundle.write_bytes(content)
-    with pytest.raises(SettingsError, match=r"bundle\.pem") as caught:
-        client(endpoint, bundle)
-    assert "--ca-bundle" in caught.value.hint
-
-
-def test_a_folder_and_a_name_with_nul_are_no_bundle(tmp_path: Path) -> None:
-    for bundle in (tmp_path, "a\0b"):
-        with pytest.raises(SettingsError):
-            tls_context(bundle)
-
-
-def test_verification_is_on() -> None:
-    context = tls_context(None)
-    assert context.verify_mode is ssl.CERT_REQUIRED
-    assert context.check_hostname
+    for unusable in (bundle, tmp_path, "a\0b"):
+        with pytest.raises(SettingsError) as caught:
+            tls_context(unusable)
+        assert "--ca-bundle" in caught.value.hint
 
 
 AUTHORITY = trustme.CA()
