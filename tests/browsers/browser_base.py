@@ -31,35 +31,29 @@ class BrowserError(Exception):
 
 
 class Tab(ABC):
-    """One tab."""
+    """One tab: what both browsers can do in it."""
 
     @abstractmethod
-    async def open(self, address: str) -> None:
-        """Go to ``address`` and return when its page has loaded."""
+    async def open(self, address: str) -> None: ...
 
     @abstractmethod
-    async def close(self) -> None:
-        """Close the tab."""
+    async def close(self) -> None: ...
 
     @abstractmethod
-    async def screenshot(self) -> bytes:
-        """Return the whole page as PNG."""
+    async def screenshot(self) -> bytes: ...
 
     @abstractmethod
-    async def resize(self, width: int, height: int) -> None:
-        """Give the page so many CSS pixels."""
+    async def resize(self, width: int, height: int) -> None: ...
 
     @abstractmethod
     async def chord(self, letter: str) -> None:
         """Press Ctrl and ``letter`` as a keyboard does: a selects, x cuts, v pastes."""
 
     @abstractmethod
-    async def press_tab(self) -> None:
-        """Press the Tab key."""
+    async def press_tab(self) -> None: ...
 
     @abstractmethod
-    async def _evaluate(self, expression: str) -> str | None:
-        """Return the string that ``expression`` gives."""
+    async def _evaluate(self, expression: str) -> str | None: ...
 
     async def evaluate(self, expression: str) -> Any:
         """Return what ``expression`` gives, through JSON; as if a user had just clicked."""
@@ -67,11 +61,7 @@ class Tab(ABC):
         return None if text is None else json.loads(text)
 
     async def wait_for(self, expression: str, *, seconds: float = 15) -> Any:
-        """Return the first truthy value of ``expression``, on whatever page the tab comes to show.
-
-        Raises:
-            TimeoutError: There was none in time.
-        """
+        """Return the first truthy value of ``expression``, on whatever page the tab comes to show."""
         async with asyncio.timeout(seconds):
             while True:
                 # Between two pages there is nothing to evaluate in.
@@ -128,11 +118,7 @@ class Browser(ABC):
         """Return all tabs, the oldest first."""
 
     async def second_tab(self, *, seconds: float = 15) -> Tab:
-        """Return the tab that the first one opened, as soon as there is one.
-
-        Raises:
-            TimeoutError: There was none in time.
-        """
+        """Return the tab that the first one opened, as soon as there is one."""
         async with asyncio.timeout(seconds):
             while True:
                 if len(tabs := await self.tabs()) > 1:
@@ -148,11 +134,7 @@ class Browser(ABC):
     async def _first_tab(self) -> Tab: ...
 
     async def call(self, method: str, parameters: dict[str, Any], *, session: str | None = None) -> dict[str, Any]:
-        """Send a command of the browser's protocol and return its result.
-
-        Raises:
-            BrowserError: The browser refused it, or has gone.
-        """
+        """Send a command of the browser's protocol and return its result."""
         number = next(self._numbers)
         answer = self._answers[number] = asyncio.get_running_loop().create_future()
         message = {"id": number, "method": method, "params": parameters}

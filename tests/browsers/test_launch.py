@@ -63,14 +63,6 @@ def test_a_profile_is_private_until_it_is_removed(tmp_path: Path) -> None:
     assert not profile.exists()
 
 
-def test_a_sweep_removes_what_ended_processes_left(tmp_path: Path, ended: int) -> None:
-    left = tmp_path / f"oauth-helper-{ended}-abcdefgh"
-    (left / "Default").mkdir(parents=True)
-    (left / "Default" / "History").touch()
-    sweep(tmp_path)
-    assert not left.exists()
-
-
 def test_a_sweep_leaves_all_else_alone(tmp_path: Path, ended: int) -> None:
     precious = tmp_path / "precious"
     precious.mkdir()
@@ -129,40 +121,11 @@ while not select.select([0], [], [], 0)[0]:
 """
 
 
-def test_a_sweep_leaves_alone_what_it_cannot_look_at(ended: int) -> None:
-    with folder_of_nobody() as parent, acting_as_nobody():
-        left = parent / f"oauth-helper-{ended}-abcdefgh"
-        left.mkdir()
-        parent.chmod(0o400)
-        sweep(parent)
-        parent.chmod(0o700)
-        assert left.exists()
-
-
-def test_what_cannot_be_removed_is_emptied_and_left() -> None:
-    with folder_of_nobody() as parent:
-        profile, lock = create_profile(parent)
-        os.close(lock)
-        (profile / "History").touch()
-        if os.geteuid() == 0:
-            os.chown(profile, NOBODY, NOBODY)
-        parent.chmod(0o500)
-        with acting_as_nobody():
-            remove_profile(profile)
-        assert list(parent.iterdir()) == [profile]
-        assert list(profile.iterdir()) == []
-
-
 @needs_root
 def test_chromium_gets_its_own_sandbox_wherever_it_takes_it(tmp_path: Path) -> None:
     assert "--no-sandbox" in driver_for(found(Packaging.PLAIN, "chromium")).prepare(tmp_path)
     with folder_of_nobody() as folder, acting_as_nobody():
         assert "--no-sandbox" not in driver_for(found(Packaging.PLAIN, "chromium")).prepare(folder)
-
-
-def test_there_may_be_nothing_to_sweep(tmp_path: Path) -> None:
-    sweep(tmp_path / "nowhere")
-    assert not (tmp_path / "nowhere").exists()
 
 
 def test_an_address_cannot_end_the_script_of_a_hop() -> None:
@@ -174,17 +137,13 @@ def test_an_address_cannot_end_the_script_of_a_hop() -> None:
 PAGES = (hop("http://127.0.0.1/done?k=DONEKEY"), rejected())
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_a_page_that_answers_brings_an_icon(page: Answer) -> None:
-    assert 'rel="icon" href="data:,"' in page.html
-
-
 @pytest.mark.parametrize("answer", [*PAGES, redirect("https://github.com/login?state=STATE")])
 def test_an_answer_sends_no_referrer_and_is_not_kept_nor_shown(answer: Answer) -> None:
     assert "DONEKEY" not in repr(answer)
     assert "STATE" not in repr(answer)
     assert answer.headers["Referrer-Policy"] == "no-referrer"
     assert answer.headers["Cache-Control"] == "no-store"
+    assert answer.status == 302 or 'rel="icon" href="data:,"' in answer.html
 
 
 @pytest.mark.parametrize(

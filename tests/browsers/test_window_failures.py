@@ -7,8 +7,9 @@ import os
 import resource
 import signal
 import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from browsers.real_browsers import chromium
@@ -20,28 +21,18 @@ from oauth_helper.browsers import launch
 from oauth_helper.browsers.discovery import Family, InstalledBrowser, Packaging
 from oauth_helper.browsers.drivers import NoWindowError, Timeouts
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
 __all__ = ["traces"]
+
+Failure = Callable[..., Awaitable[tuple[NoWindowError, Window]]]
 
 FAKE = Path(__file__).with_name("fake_browser.py")
 ODD = "says something that cannot be read; it may be too new"
+TOO_OLD = "does not do {} as it is asked to here; it may be too old"
+SELF_TEST = "did not hold the request of its self-test within 1 seconds"
+LAST_LINES = "Missing X server / Giving up on [31mhttp://127.0.0.1:1/start… '…' … /usr/lib/x"
 SHORT = Timeouts(endpoint=1, command=1, session=1, self_test=1, close=1)
 """For a browser of which nothing comes; one that answers gets the usual time, on a busy machine too."""
-
-
-def timeouts_for(reason: str) -> Timeouts:
-    """Short for the one thing that never comes: on a busy machine the others take their time."""
-    match reason.partition(" within 1 seconds")[0]:
-        case "did not hold the request of its self-test":
-            return Timeouts(self_test=1, close=1)
-        case "did not answer Target.setDiscoverTargets":
-            return Timeouts(command=1, close=1)
-        case "did not say":
-            return Timeouts(endpoint=1, close=1)
-        case _:
-            return Timeouts(close=1)
+C, F = Family.CHROMIUM, Family.FIREFOX
 
 
 @pytest.fixture
@@ -51,153 +42,150 @@ async def world() -> AsyncIterator[World]:
         assert console.heard == []
 
 
+@pytest.fixture
+async def failure(world: World, traces: Traces) -> AsyncIterator[Failure]:
+    """Open a window that fails; at the end, nothing is left of it."""
+    async with AsyncExitStack() as stack:
+
+        async def open_it(
+            browser: InstalledBrowser, timeouts: Timeouts = SHORT, **environ: str
+        ) -> tuple[NoWindowError, Window]:
+            window = Window(world, browser, "/git/secret", environ=traces.environ | environ, timeouts=timeouts)
+            await stack.enter_async_context(window)
+            with pytest.raises(NoWindowError) as caught:
+                await window.opened()
+            shown = f"{caught.value!r} {caught.value.__cause__!r} {window!r}"
+            assert not [secret for secret in ("KEY", "DONEKEY", "/git/secret", "selftest") if secret in shown]
+            return caught.value, window
+
+        yield open_it
+    await traces.gone()
+
+
+@pytest.fixture
+async def opened(world: World, traces: Traces) -> AsyncIterator[Callable[[str], Awaitable[Window]]]:
+    """Open a window in a fake Chromium; at the end, nothing is left of it."""
+    async with AsyncExitStack() as stack:
+
+        async def open_it(fault: str) -> Window:
+            window = Window(world, fake(C, fault), "/git/redirect", environ=traces.environ, timeouts=Timeouts(close=1))
+            await stack.enter_async_context(window)
+            await window.opened()
+            return window
+
+        yield open_it
+    await traces.gone()
+
+
 def fake(family: Family, fault: str) -> InstalledBrowser:
     return InstalledBrowser(family, (sys.executable, str(FAKE), fault), "Fake", Packaging.PLAIN, True)
 
 
 @pytest.mark.parametrize(
-    ("family", "fault", "reason"),
+    ("family", "fault", "reason", "limits", "exists"),
     [
-        (Family.CHROMIUM, "silent", "did not answer Target.setDiscoverTargets within 1 seconds"),
-        (Family.CHROMIUM, "forbidden", "may not be driven: a policy of this machine forbids it"),
-        (Family.CHROMIUM, "hangs-up", "closed the connection over which it is driven"),
-        (Family.FIREFOX, "silent", "did not say within 1 seconds where it can be driven"),
-        (Family.FIREFOX, "stubborn", "did not say within 1 seconds where it can be driven"),
-        (Family.FIREFOX, "odd-bidi-answer", ODD),
-        (Family.FIREFOX, "deaf", "takes no connection to drive it (ClientConnectorError)"),
+        (C, "silent", "did not answer Target.setDiscoverTargets within 1 seconds", {"command": 1}, True),
+        (C, "forbidden", "may not be driven: a policy of this machine forbids it", {}, True),
+        (F, "silent", "did not say within 1 seconds where it can be driven", {"endpoint": 1}, True),
+        (F, "odd-bidi-answer", ODD, {}, True),
+        (F, "deaf", "takes no connection to drive it (ClientConnectorError)", {}, True),
+        (C, "refuses", TOO_OLD.format("Target.setDiscoverTargets"), {}, False),
+        (C, "ends", "ended with status 21", {}, False),
+        (C, "is-closed", "was closed", {}, False),
+        (F, "talks", f'ended with status 1: "{LAST_LINES}"', {}, False),
+        (C, "no-json", SELF_TEST, {"self_test": 1}, False),
+        (C, "odd-answer", ODD, {}, False),
+        (C, "odd-event", ODD, {}, False),
+        (F, "odd-bidi-event", ODD, {}, False),
+        (C, "does-not-hold", SELF_TEST, {"self_test": 1}, False),
+        (C, "stops-listening", "was closed before it was ready", {}, False),
+        (C, "loses-the-user", "was closed before it was ready", {}, False),
+        (F, "taken", "does not let itself be driven; another program may be driving it", {}, False),
+        (F, "too-old", TOO_OLD.format("network.provideResponse"), {}, False),
     ],
 )
-async def test_a_browser_that_cannot_be_driven_says_why_and_its_tab_still_waits(
-    family: Family, fault: str, reason: str, world: World, traces: Traces
+async def test_a_browser_that_cannot_be_driven_says_why_and_its_tab_may_still_wait(
+    family: Family,
+    fault: str,
+    reason: str,
+    limits: dict[str, float],
+    exists: bool,
+    world: World,
+    failure: Failure,
 ) -> None:
-    async with Window(
-        world, fake(family, fault), "/git/redirect", environ=traces.environ, timeouts=timeouts_for(reason)
-    ) as window:
-        with pytest.raises(NoWindowError) as caught:
-            await window.opened()
-        assert caught.value.message == f"Fake {reason}"
-        assert caught.value.exists
-        assert traces.processes()
-        if fault != "odd-bidi-answer":
-            world.lead(None)
-            await world.milestones.reached("fallback")
-    await traces.gone()
+    error, _window = await failure(fake(family, fault), Timeouts(close=1, **limits))
+    assert error.message == f"Fake {reason}"
+    assert error.exists is exists
+    if exists and fault != "odd-bidi-answer":
+        world.lead(None)
+        await world.milestones.reached("fallback")
+
+
+async def test_one_that_cannot_be_driven_is_still_noticed_when_the_user_closes_it(
+    failure: Failure, traces: Traces
+) -> None:
+    error, window = await failure(fake(C, "hangs-up"), Timeouts(close=1))
+    assert error.message == "Fake closed the connection over which it is driven"
+    assert error.exists
+    [leader] = traces.leaders()
+    os.kill(leader, signal.SIGTERM)
+    async with asyncio.timeout(10):
+        await window.until_closed()
+    assert not window.is_open
+
+
+async def test_one_whose_process_ends_before_all_that_it_started_has_ended(
+    opened: Callable[[str], Awaitable[Window]], traces: Traces
+) -> None:
+    window = await opened("outlives-itself")
+    [leader] = traces.leaders()
+    os.kill(leader, signal.SIGKILL)
+    async with asyncio.timeout(10):
+        await window.until_closed()
+    assert traces.processes(), "the connection is still held"
 
 
 @pytest.mark.parametrize(
-    ("family", "fault", "reason"),
-    [
-        (Family.CHROMIUM, "ends", "ended with status 21"),
-        (Family.FIREFOX, "ends", "ended with status 21"),
-        (Family.CHROMIUM, "is-closed", "was closed"),
-        (
-            Family.FIREFOX,
-            "talks",
-            "ended with status 1: \"Missing X server / Giving up on [31mhttp://127.0.0.1:1/start… '…' … /usr/lib/x\"",
-        ),
-        (Family.CHROMIUM, "refuses", "does not do Target.setDiscoverTargets as it is asked to here; it may be too old"),
-        (Family.CHROMIUM, "no-json", "did not hold the request of its self-test within 1 seconds"),
-        (Family.CHROMIUM, "odd-answer", ODD),
-        (Family.CHROMIUM, "odd-event", ODD),
-        (Family.FIREFOX, "odd-bidi-event", ODD),
-        (Family.CHROMIUM, "does-not-hold", "did not hold the request of its self-test within 1 seconds"),
-        (Family.CHROMIUM, "stops-listening", "was closed before it was ready"),
-        (Family.CHROMIUM, "loses-the-user", "was closed before it was ready"),
-        (Family.FIREFOX, "taken", "does not let itself be driven; another program may be driving it"),
-        (Family.FIREFOX, "too-old", "does not do network.provideResponse as it is asked to here; it may be too old"),
-    ],
+    ("fault", "milestone"), [("reloads", "both-answered"), ("speaks-strangely", "spoke-strangely")]
 )
-async def test_a_browser_that_is_of_no_use_at_all_says_why(
-    family: Family, fault: str, reason: str, world: World, traces: Traces
+async def test_a_reload_during_the_self_test_or_strange_messages_after_it_do_not_end_the_window(
+    opened: Callable[[str], Awaitable[Window]], world: World, fault: str, milestone: str
 ) -> None:
-    async with Window(
-        world, fake(family, fault), "/git/redirect", environ=traces.environ, timeouts=timeouts_for(reason)
-    ) as window:
-        with pytest.raises(NoWindowError) as caught:
-            await window.opened()
-        assert caught.value.message == f"Fake {reason}"
-        assert not caught.value.exists
-    await traces.gone()
+    window = await opened(fault)
+    await world.milestones.reached(milestone)
+    assert window.is_open
 
 
-async def test_one_that_cannot_be_driven_is_still_noticed_when_the_user_closes_it(world: World, traces: Traces) -> None:
-    browser = fake(Family.CHROMIUM, "hangs-up")
-    async with Window(world, browser, "/git/redirect", environ=traces.environ, timeouts=SHORT) as window:
-        with pytest.raises(NoWindowError) as caught:
-            await window.opened()
-        assert caught.value.exists
-        [leader] = traces.leaders()
-        os.kill(leader, signal.SIGTERM)
-        async with asyncio.timeout(10):
-            await window.until_closed()
-        assert not window.is_open
-    await traces.gone()
-
-
-async def test_one_whose_process_ends_before_all_that_it_started_has_ended(world: World, traces: Traces) -> None:
-    browser = fake(Family.CHROMIUM, "outlives-itself")
-    async with Window(world, browser, "/git/redirect", environ=traces.environ, timeouts=Timeouts(close=1)) as window:
-        await window.opened()
-        [leader] = traces.leaders()
-        os.kill(leader, signal.SIGKILL)
-        async with asyncio.timeout(10):
-            await window.until_closed()
-        assert traces.processes(), "the connection is still held"
-    await traces.gone()
-
-
-async def test_a_tab_that_is_reloaded_during_the_self_test_is_led_on_too(world: World, traces: Traces) -> None:
-    browser = fake(Family.CHROMIUM, "reloads")
-    async with Window(world, browser, "/git/redirect", environ=traces.environ, timeouts=Timeouts(close=1)) as window:
-        await window.opened()
-        await world.milestones.reached("both-answered")
-        assert window.is_open
-    await traces.gone()
-
-
-async def test_what_a_window_that_works_says_of_other_things_does_not_end_it(world: World, traces: Traces) -> None:
-    browser = fake(Family.CHROMIUM, "speaks-strangely")
-    async with Window(world, browser, "/git/redirect", environ=traces.environ) as window:
-        await window.opened()
-        await world.milestones.reached("spoke-strangely")
-        assert window.is_open
-    await traces.gone()
-
-
-async def test_a_disk_that_is_full_says_so(world: World, traces: Traces) -> None:
+async def test_a_disk_that_is_full_says_so(failure: Failure) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    async with Window(world, fake(Family.CHROMIUM, "silent"), "/git/redirect", environ=traces.environ) as window:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
-        try:
-            with pytest.raises(NoWindowError, match=r"^Fake could not be started \(File too large\)") as caught:
-                await window.opened()
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert not caught.value.exists
-    await traces.gone()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        error, _window = await failure(fake(C, "silent"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert error.message.startswith("Fake could not be started (File too large)")
+    assert not error.exists
 
 
-@pytest.mark.parametrize("family", list(Family))
-async def test_a_program_that_is_not_there_says_so(family: Family, world: World, traces: Traces) -> None:
-    browser = replace(fake(family, ""), command=("/nonexistent/browser",))
-    async with Window(world, browser, "/git/redirect", environ=traces.environ, timeouts=SHORT) as window:
-        with pytest.raises(NoWindowError, match=r"^Fake (could not be started|ended with status)") as caught:
-            await window.opened()
-    assert not caught.value.exists
-    await traces.gone()
+@pytest.mark.parametrize("is_supervised", [True, False])
+async def test_a_program_that_is_not_there_says_so(
+    failure: Failure, monkeypatch: pytest.MonkeyPatch, is_supervised: bool
+) -> None:
+    monkeypatch.setattr(launch, "_CAN_SUPERVISE", is_supervised)
+    error, _window = await failure(replace(fake(F, ""), command=("/nonexistent/browser",)))
+    assert error.message.startswith("Fake could not be started")
+    assert not error.exists
 
 
-async def test_a_folder_that_cannot_be_made_says_so(world: World, traces: Traces, tmp_path: Path) -> None:
+async def test_a_folder_that_cannot_be_made_says_so(failure: Failure, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    browser = replace(fake(Family.FIREFOX, "silent"), packaging=Packaging.SNAP)
-    environ = traces.environ | {"HOME": str(tmp_path / "file")}
-    async with Window(world, browser, "/git/redirect", environ=environ) as window:
-        with pytest.raises(NoWindowError, match="was given no profile folder"):
-            await window.opened()
+    browser = replace(fake(F, "silent"), packaging=Packaging.SNAP)
+    error, _window = await failure(browser, HOME=str(tmp_path / "file"))
+    assert "was given no profile folder" in error.message
 
 
 async def test_where_policy_forbids_to_drive_chromium_its_waiting_tab_becomes_the_page(
-    world: World, traces: Traces, tmp_path: Path
+    world: World, failure: Failure, tmp_path: Path
 ) -> None:
     wrapper = tmp_path / "chromium"
     wrapper.write_text(f"""#!/bin/sh
@@ -209,40 +197,18 @@ echo "[1:1:ERROR:devtools] DevTools remote debugging is disallowed by the system
 exec {chromium().command[0]} "$@"
 """)
     wrapper.chmod(0o755)
-    browser = replace(chromium(), command=(str(wrapper),))
-    async with Window(world, browser, "/git/redirect", environ=traces.environ) as window:
-        with pytest.raises(NoWindowError, match="policy") as caught:
-            await window.opened()
-        assert caught.value.exists
-        await world.milestones.reached("start")
-        world.lead(None)
-        await world.milestones.reached("fallback")
-    await traces.gone()
+    error, _window = await failure(replace(chromium(), command=(str(wrapper),)), Timeouts())
+    assert "policy" in error.message
+    assert error.exists
+    await world.milestones.reached("start")
+    world.lead(None)
+    await world.milestones.reached("fallback")
 
 
-async def test_no_secret_stands_in_what_is_shown_of_a_failure(world: World, traces: Traces) -> None:
-    window = Window(world, fake(Family.FIREFOX, "too-old"), "/git/secret", environ=traces.environ, timeouts=SHORT)
-    async with window:
-        with pytest.raises(NoWindowError) as caught:
-            await window.opened()
-    shown = f"{caught.value!r} {caught.value.__cause__!r} {window!r}"
-    assert not [secret for secret in ("KEY", "DONEKEY", "/git/secret", "selftest") if secret in shown]
-
-
-@pytest.mark.parametrize(
-    ("command", "reason"),
-    [
-        ((sys.executable, str(FAKE), "stubborn"), "did not say within 1 seconds"),
-        (("/nonexistent",), "could not be started"),
-    ],
-)
 async def test_without_a_supervisor_the_browser_and_its_profile_are_removed_too(
-    command: tuple[str, ...], reason: str, world: World, traces: Traces, monkeypatch: pytest.MonkeyPatch
+    failure: Failure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As on Windows, or in a frozen build."""
     monkeypatch.setattr(launch, "_CAN_SUPERVISE", False)
-    browser = InstalledBrowser(Family.FIREFOX, command, "Fake", Packaging.PLAIN, True)
-    async with Window(world, browser, "/git/redirect", environ=traces.environ, timeouts=SHORT) as window:
-        with pytest.raises(NoWindowError, match=reason):
-            await window.opened()
-    await traces.gone()
+    error, _window = await failure(fake(F, "stubborn"))
+    assert "did not say within 1 seconds" in error.message

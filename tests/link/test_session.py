@@ -22,27 +22,23 @@ from yarl import URL
 from oauth_helper.apply_file import Applied, Entry, apply_steps, plan_steps
 from oauth_helper.browsers.discovery import Family
 from oauth_helper.errors import (
-    AuthorizationDeniedError,
     CodeOrStateInvalidError,
-    DeadlineError,
     NoBrowserError,
     OAuthHelperError,
 )
 from oauth_helper.events import (
     Captured,
-    Failed,
     Linked,
     NotOpened,
     Opened,
     PageOpened,
     Waiting,
-    Warned,
     Way,
     WindowClosed,
 )
 from oauth_helper.i18n import Text, _
 from oauth_helper.link_steps import link_in_browser
-from oauth_helper.models import Authorization, LinkRequest, RepoType
+from oauth_helper.models import Authorization, RepoType
 from oauth_helper.receiver import RedirectReceiver
 from oauth_helper.redirect import AuthorizationRequest
 from oauth_helper.sandbox import Sandbox, play_user
@@ -186,37 +182,6 @@ async def closable(tmp_path: Path) -> tuple[str, Callable[[], None]]:
     return browser, lambda: os.kill(int((tmp_path / "pid").read_text()), signal.SIGTERM)
 
 
-async def test_a_window_that_is_closed_after_the_redirect_is_not_reported(
-    closable: tuple[str, Callable[[], None]], profiles: Path
-) -> None:
-    browser, close = closable
-    told = RecordedEvents()
-    receiver = receiver_for(told)
-    options = BrowserOptions(browser=browser, headless=True)
-    async with listening(told, options) as session, browsing(session, receiver):
-        await told.until(Opened)
-        receiver.judge(OURS, Way.TERMINAL)
-        close()
-    assert not told.of(NotOpened) + told.of(Warned)
-    assert not list(profiles.iterdir())
-
-
-async def test_a_shared_window_that_is_closed_during_the_second_link_is_reported(
-    closable: tuple[str, Callable[[], None]],
-) -> None:
-    browser, close = closable
-    told = RecordedEvents()
-    first, second = receiver_for(told), receiver_for(told)
-    async with listening(told, BrowserOptions(browser=browser, headless=True), is_shared=True) as session:
-        async with browsing(session, first, more_to_come=True):
-            await told.until(Opened)
-            first.judge(OURS, Way.WINDOW)
-        async with browsing(session, second):
-            close()
-            await told.until(WindowClosed)
-    assert len(told.of(Opened)) == 1
-
-
 async def test_a_shared_window_goes_on_even_if_its_tab_did_not_bring_the_last_redirect(
     closable: tuple[str, Callable[[], None]],
 ) -> None:
@@ -254,17 +219,6 @@ async def test_the_redirect_comes_by_itself_and_the_console_sees_nothing(family:
     assert Captured(Way.WINDOW) in told
     assert [event.window for event in told if isinstance(event, Opened)] == [True]
     assert PageOpened() in told, "otherwise the user would get the guidance that no browser has reached us"
-    assert not list(profiles.iterdir())
-
-
-@pytest.mark.parametrize("family", list(Family))
-async def test_a_denial_in_the_window_is_a_denial(family: Family, profiles: Path) -> None:
-    await program_of(family)
-    async with Sandbox(decision="deny") as sandbox:
-        with pytest.raises(AuthorizationDeniedError) as denied:
-            await link(sandbox, family, RecordedEvents())
-        assert sandbox.console.requests == 0
-    assert denied.value.error == "access_denied"
     assert not list(profiles.iterdir())
 
 
@@ -324,16 +278,6 @@ async def test_a_window_that_the_user_closes_is_reported_and_the_wait_continues(
     assert not list(profiles.iterdir())
 
 
-async def test_the_deadline_closes_the_window(profiles: Path) -> None:
-    await program_of(Family.CHROMIUM)
-    async with Sandbox() as sandbox:
-        request = LinkRequest(RepoType.GITHUB, "my-auth", timeout=4)
-        with pytest.raises(DeadlineError):
-            await link(sandbox, Family.CHROMIUM, RecordedEvents(), request=request)
-        assert sandbox.console.requests == 0
-    assert not list(profiles.iterdir())
-
-
 # Several links in one session.
 
 
@@ -351,21 +295,6 @@ async def test_three_git_hosts_are_linked_in_one_window(family: Family, profiles
     assert len(told.of(Opened)) == 1
     assert told.of(Captured) == [Captured(Way.WINDOW)] * 3
     assert not list(profiles.iterdir())
-
-
-async def test_a_denial_fails_its_link_only() -> None:
-    options = BrowserOptions(browser=await program_of(Family.CHROMIUM), headless=True)
-    told = RecordedEvents()
-    async with (
-        Sandbox(decision="deny") as sandbox,
-        client(sandbox) as service,
-        Session(options, told, is_shared=True) as session,
-    ):
-        for more_to_come in (True, False):
-            with pytest.raises(AuthorizationDeniedError):
-                await link_in_browser(REQUEST, service, session, more_to_come=more_to_come)
-    assert len(told.of(Failed)) == 2
-    assert len(told.of(Opened)) == 1
 
 
 # Starting over.
@@ -394,18 +323,6 @@ async def link_twice(sandbox: Sandbox, options: BrowserOptions, told: RecordedEv
     async with client(sandbox, SpoilingClient) as service, WillingSession(options, told) as session:
         async with asyncio.timeout(60):
             return await link_in_browser(REQUEST, service, session)
-
-
-@pytest.mark.parametrize("family", list(Family))
-async def test_the_same_window_goes_to_the_git_host_again(family: Family) -> None:
-    await program_of(family)
-    told = RecordedEvents()
-    async with Sandbox(decision="authorize") as sandbox:
-        linked = await link_twice(sandbox, BrowserOptions(browser=family, headless=True), told)
-        assert sandbox.console.requests == 0
-    assert linked.authorization.repo_user == "octocat"
-    assert told.of(Captured) == [Captured(Way.WINDOW)] * 2
-    assert len(told.of(Opened)) == 1
 
 
 async def test_the_page_in_the_users_own_browser_takes_the_second_address_too(tmp_path: Path) -> None:
