@@ -245,21 +245,14 @@ async def link_directly(
         pending = _pending(request, service, AuthorizationResponse(Secret(""), Secret("")), existing)
         exchange = Exchange(pending, service, report.tell, timing=timing)
         exchange.may_list = may_list
+        repo_type, name = request.repo_type, request.name
         if isinstance(credential, PersonalToken):
             exchange.create = partial(
-                service.create_personal,
-                request.repo_type,
-                name=request.name,
-                token=credential.token,
-                host=credential.host,
+                service.create_personal, repo_type, name=name, token=credential.token, host=credential.host
             )
         else:
             exchange.create = partial(
-                service.create_password,
-                request.repo_type,
-                name=request.name,
-                user=credential.user,
-                password=credential.password,
+                service.create_password, repo_type, name=name, user=credential.user, password=credential.password
             )
         try:
             return report.end(await _exchanged(exchange, request))

@@ -5,13 +5,11 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections import defaultdict
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 from documents.documents import ROOT, blocks, section, text_of
-from link.fault_table import COLUMNS, cells
 from models.examples import EVENTS
 from support.command_runner import commands
 from support.promised_json import read_event
@@ -100,18 +98,6 @@ def test_the_sandbox_page_has_every_fault() -> None:
     what = text.partition("WHAT is")[2].partition("\n\n")[0]
     assert re.findall(r"`([a-z-]+)`", what) == list(Call)
     assert f"{DURATION:g} seconds" in text
-
-
-def test_the_table_of_failures_agrees_with_the_tests() -> None:
-    ends = defaultdict(list)
-    for cause, _call, cell in cells():
-        ends[cause].append(str(cell))
-    causes_by_ends = defaultdict(list)
-    for cause, row in ends.items():
-        causes_by_ends[tuple(row)].append(cause)
-    head = f"| what goes wrong | {' | '.join(f'`{call}`' for call in COLUMNS)} |\n| --- |{' --- |' * len(COLUMNS)}\n"
-    rows = (f"| {'; '.join(causes)} | {' | '.join(row)} |\n" for row, causes in causes_by_ends.items())
-    assert text_of(DOCS / "interrupted-links.md").endswith(head + "".join(rows))
 
 
 def test_the_rules_for_sending_again_have_the_numbers_of_the_code() -> None:

@@ -340,13 +340,6 @@ async def brings(receiver: RedirectReceiver, way: Way = Way.TERMINAL) -> None:
     receiver.judge(redirect(code="another-code", state=URL(receiver.request.url.reveal()).query["state"]), way)
 
 
-async def test_a_user_who_starts_over_gets_a_fresh_state() -> None:
-    script, session = Script([USED, CREATED]), UserSession(brings, starts_over=1)
-    assert await link_with(session, script) == Linked(CREATED)
-    assert script.order.count("url") == 2
-    assert session.kinds().count(Waiting) == 2
-
-
 async def test_a_user_who_does_not_start_over_gets_the_refusal() -> None:
     session = UserSession(brings)
     with pytest.raises(CodeOrStateInvalidError):
@@ -354,9 +347,7 @@ async def test_a_user_who_does_not_start_over_gets_the_refusal() -> None:
     assert len(session.refusals) == 1
 
 
-@pytest.mark.parametrize(
-    ("way", "opened"), [(Way.PAGE, 1), (Way.TERMINAL, 2), (Way.DIRECT, 2), (Way.DELIVER, 2)], ids=str
-)
+@pytest.mark.parametrize(("way", "opened"), [(Way.PAGE, 1), (Way.TERMINAL, 2)], ids=str)
 async def test_starting_over_opens_a_browser_only_if_no_tab_waits(way: Way, opened: int) -> None:
     async def user(receiver: RedirectReceiver) -> None:
         await brings(receiver, way)
@@ -368,9 +359,11 @@ async def test_starting_over_opens_a_browser_only_if_no_tab_waits(way: Way, open
 
     session = UserSession(user, starts_over=1)
     tab = asyncio.create_task(waiting_tab())
-    await link_with(session, Script([USED, CREATED]))
+    script = Script([USED, CREATED])
+    await link_with(session, script)
     await tab
     assert len(session.opened) == opened
+    assert script.order.count("url") == session.kinds().count(Waiting) == 2
 
 
 # Links with a token or password.
