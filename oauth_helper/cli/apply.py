@@ -24,16 +24,14 @@ from oauth_helper.cli.help import command, option
 from oauth_helper.cli.link import browser_options
 from oauth_helper.cli.options import BROWSER_OPTION, Invocation, connection_options, output_options, timeout_option
 from oauth_helper.cli.output import print_columns, print_json
-from oauth_helper.cli.secrets_input import read_file_or_stdin
+from oauth_helper.cli.secrets_input import input_name, read_text
 from oauth_helper.environment import cannot_authorize
-from oauth_helper.errors import NameTakenError, StoppedError, UsageError
+from oauth_helper.errors import NameTakenError, StoppedError
 from oauth_helper.events import Failed, Linked, Outcome, warning_once
 from oauth_helper.i18n import Text, _
 from oauth_helper.journal import Journal
-from oauth_helper.secret import is_plain_path
 from oauth_helper.servicestage.client import ServiceStageClient
 from oauth_helper.session import Session
-from oauth_helper.settings import UnreadableFileError, decoded
 
 
 @command(
@@ -56,7 +54,9 @@ from oauth_helper.settings import UnreadableFileError, decoded
 def apply_command(file: Path, *, dry_run: bool, **options: Any) -> None:
     """Run ``oauth-helper apply``."""
     invocation = Invocation(options)
-    text, origin = _read(file, quiet=invocation.quiet)
+    origin = input_name(file)
+    hint = _("Pass the path of a TOML file, or - for standard input.")
+    text = read_text(file, hint, _("Reading {name}…", name=origin), quiet=invocation.quiet)
     work = _Apply(parse_entries(text, origin=origin), invocation, is_dry_run=dry_run)
     try:
         invocation.run_with_service(work.run)
@@ -67,26 +67,6 @@ def apply_command(file: Path, *, dry_run: bool, **options: Any) -> None:
     finally:
         work.print_summary()
     work.raise_first_failure()
-
-
-def _read(file: Path, *, quiet: bool) -> tuple[str, str]:
-    """Return the text of the file, or of standard input, and its name for people."""
-    origin: str = str(file)
-    if origin in {"-", "/dev/stdin"}:
-        origin = _("Standard input")
-    try:
-        return decoded(read_file_or_stdin(file, _("Reading {name}…", name=origin), quiet=quiet)), origin
-    except FileNotFoundError as error:
-        if not is_plain_path(origin):
-            origin = _("The file")  # the user may have given a secret in its place
-        raise UsageError(
-            _("{file} cannot be read: {why}", file=origin, why=error.strerror),
-            hint=_("Pass the path of a TOML file, or - for standard input."),
-        ) from None
-    except UnreadableFileError as error:
-        raise UsageError(
-            _("{file} {reason}", file=origin, reason=error.reason), hint=error.hint or _("Pass a TOML file.")
-        ) from None
 
 
 class _Apply:

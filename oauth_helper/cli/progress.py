@@ -47,13 +47,6 @@ _FORWARD: Final[Mapping[Place, Text]] = {
     Place.SSH: _("On your own machine, run this (with the host name you connect to) and leave it open:"),
     Place.CODESPACE: _("On your own machine, run this and leave it open (not needed if VS Code is open there):"),
 }
-_CAPTURED: Final = {
-    events.Way.WINDOW: _("Received the redirect from the window."),
-    events.Way.PAGE: _("Received the redirect from the page."),
-    events.Way.TERMINAL: _("Received the redirect from the terminal."),
-    events.Way.DIRECT: _("Received the redirect straight from the browser."),
-    events.Way.DELIVER: _("Received the redirect from `oauth-helper deliver`."),
-}
 
 
 class ProgressReporter(Console):
@@ -140,7 +133,7 @@ class ProgressReporter(Console):
                 self.warn(text, always=True)
                 self.print_whole(listener)
             case events.Captured(way) if self._verbosity:
-                self.print(_CAPTURED[way])
+                self.print(_("Received the redirect ({way}).", way=way))
             case events.Resumed(name, captured_at):
                 time = captured_at.astimezone()
                 self.print(

@@ -23,7 +23,8 @@ from oauth_helper.settings import MOST_BYTES, UnreadableFileError, decoded, read
 from oauth_helper.terminal_prompt import HAS_SETTINGS, hidden_typing
 
 _MAXIMUM_SECRET: Final = 64 * 1024
-"""Bytes."""
+"""Characters."""
+_STDIN: Final = ("-", "/dev/stdin")
 _STREAMS: Final = ("/dev/fd/", "/proc/self/fd/")
 """Where a shell puts the output of a command: `<(…)`."""
 _MESSAGE_DELAY: Final = 1.0
@@ -103,7 +104,7 @@ def read_secret(what: Text, *, quiet: bool) -> Secret:
             _("The {what} is asked for on a terminal, or piped in, and there is neither", what=what), hint=hint
         )
     waiting = _("Reading the {what} from standard input…", what=what)
-    return _single_line(Path("-"), _("Standard input"), what, hint, waiting=waiting, quiet=quiet)
+    return _single_line(Path("-"), what, hint, waiting=waiting, quiet=quiet)
 
 
 def read_secret_file(path: Path, what: Text) -> Secret:
@@ -112,24 +113,13 @@ def read_secret_file(path: Path, what: Text) -> Secret:
     Raises:
         UsageError: The file cannot be read, or has more than one line, or no text.
     """
-    hint = _("Put the {what} into that file, on a line of its own.", what=what)
-    try:
-        return _single_line(path, str(path), what, hint)
-    except FileNotFoundError as error:
-        # The user may have given the secret itself in place of the file.
-        name = str(path) if is_plain_path(str(path)) else _("The file of the {what}", what=what)
-        raise UsageError(_("{path} cannot be read: {error}", path=name, error=error.strerror), hint=hint) from None
+    return _single_line(path, what, _("Put the {what} into that file, on a line of its own.", what=what))
 
 
-def _single_line(
-    path: Path, origin: str, what: Text, hint: Text, *, waiting: Text = NO_TEXT, quiet: bool = True
-) -> Secret:
-    try:
-        content = read_file_or_stdin(path, waiting, quiet=quiet)
-        lines = decoded(content).splitlines()
-    except UnreadableFileError as error:
-        raise UsageError(_("{file} {reason}", file=origin, reason=error.reason), hint=hint) from None
-    if len(content) > _MAXIMUM_SECRET:
+def _single_line(path: Path, what: Text, hint: Text, *, waiting: Text = NO_TEXT, quiet: bool = True) -> Secret:
+    text = read_text(path, hint, waiting, quiet=quiet)
+    lines = text.splitlines()
+    if len(text) > _MAXIMUM_SECRET:
         problem = _("is too long")
     elif not any(lines):
         problem = _("is empty")
@@ -138,22 +128,52 @@ def _single_line(
     else:
         return Secret(lines[0])
     raise UsageError(
-        _("{origin} {problem}, and the {what} was to be its one line", origin=origin, problem=problem, what=what),
+        _(
+            "{origin} {problem}, and the {what} was to be its one line",
+            origin=input_name(path),
+            problem=problem,
+            what=what,
+        ),
         hint=hint,
     )
 
 
-def read_file_or_stdin(path: Path, waiting: Text, *, quiet: bool) -> bytes:
+def read_address(*, quiet: bool) -> str:
+    """Read an address, and any text around it, from standard input; raises UsageError if that is too long."""
+    waiting = _("Reading the address from standard input…")
+    return read_text(Path("-"), _("Pipe in the address alone."), waiting, quiet=quiet, is_address=True)
+
+
+def input_name(path: Path) -> str:
+    """Return what people call a file, or standard input."""
+    return _("Standard input") if str(path) in _STDIN else str(path)
+
+
+def read_text(path: Path, hint: Text, waiting: Text, *, quiet: bool, is_address: bool = False) -> str:
     """Read a file that the user named; ``-`` is standard input, and a shell may put a command's output in /dev/fd.
 
     After a moment without input, print ``waiting``.
 
     Raises:
-        FileNotFoundError: There is no such file.
         StoppedError: The user pressed Ctrl-C.
-        UnreadableFileError: It cannot be read, is another device or pipe, or longer than 1 MB.
+        UsageError: It cannot be read, is another device or pipe, longer than 1 MB, or no text; with that hint.
     """
-    is_stdin = str(path) in {"-", "/dev/stdin"}
+    try:
+        content = _read_bytes(path, waiting, quiet=quiet)
+        if is_address:  # it is ASCII; the text around it may be in any encoding, or everything in UTF-16
+            return content.replace(b"\0", b"").decode("utf-8", "replace")
+        return decoded(content)
+    except FileNotFoundError as error:
+        # The user may have given a secret in place of the file.
+        name = str(path) if is_plain_path(str(path)) else _("The file")
+        raise UsageError(_("{file} cannot be read: {why}", file=name, why=error.strerror), hint=hint) from None
+    except UnreadableFileError as error:
+        message = _("{file} {reason}", file=input_name(path), reason=error.reason)
+        raise UsageError(message, hint=error.hint or hint) from None
+
+
+def _read_bytes(path: Path, waiting: Text, *, quiet: bool) -> bytes:
+    is_stdin = str(path) in _STDIN
     if not is_stdin and not str(path).startswith(_STREAMS):
         return read_bytes(path)
     content = b""
@@ -179,14 +199,3 @@ def read_file_or_stdin(path: Path, waiting: Text, *, quiet: bool) -> bytes:
     if len(content) > MOST_BYTES:
         raise UnreadableFileError(_("is larger than 1 MB"))
     return content
-
-
-def read_address(*, quiet: bool) -> str:
-    """Read an address, and any text around it, from standard input; raises UsageError if that is too long."""
-    try:
-        content = read_file_or_stdin(Path("-"), _("Reading the address from standard input…"), quiet=quiet)
-    except UnreadableFileError as error:
-        hint = _("Pipe in the address alone.")
-        raise UsageError(_("Standard input {reason}", reason=error.reason), hint=hint) from None
-    # An address is ASCII. The text around it may be in any encoding, or everything in UTF-16.
-    return content.replace(b"\0", b"").decode("utf-8", "replace")

@@ -49,7 +49,7 @@ async def test_each_way_leads_to_the_final_page(sandbox: Sandbox, user: str, tmp
     environ = commands.environ(sandbox, SCRIPTED_USER=user, SCRIPTED_SIGHT=str(sight))
     end = await commands.run("link", "github", "-v", environ=environ)
     assert end.status == 0, end.err
-    assert "Received the redirect " + ("straight from the browser" if user == "direct" else "from the page") in end.err
+    assert f"Received the redirect ({'direct' if user == 'direct' else 'page'})." in end.err
     if user == "stranger":
         assert "Ignored what is not our redirect: foreign-state, 1 so far." in end.err
     # The browser outlives the command; reading the pipe waits for what it has to say.
