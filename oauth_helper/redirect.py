@@ -276,11 +276,10 @@ class AuthorizationRequest(Struct, frozen=True):
         is_at_git_host = is_at_git_host and hosts.isdisjoint(hosts_in(self.redirect_uri or ""))
         if rejection.reason == "foreign-state" and not is_at_git_host:
             last = (query.rpartition("&")[2].partition("=") for query in queries)
-            if self._is_start_of_state(next((value for name, _equals, value in last if decode(name) == "state"), None)):
-                return _rejected("foreign-state", _("That address is cut off: it ends in the state"), _COPY_IT_WHOLE)
-            if has_response and not any(name == "state" for name, _value in parameters):
-                message = _("That address is cut off: it ends before the state")
-                return _rejected("foreign-state", message, _COPY_IT_WHOLE)
+            end = next((value for name, _equals, value in last if decode(name) == "state"), None)
+            is_cut = has_response and not any(name == "state" for name, _value in parameters)
+            if is_cut or self._is_start_of_state(end):
+                return _rejected("foreign-state", _("That address is cut off: its state is incomplete"), _COPY_IT_WHOLE)
         if is_at_git_host or (hosts and not has_response):
             return _rejected(rejection.reason, hint=_AUTHORIZE_FIRST)
         return rejection

@@ -32,8 +32,6 @@ REDIRECT = f"{CONSOLE}?repo_type=github&code={CODE}&state={quote(STATE)}"
 
 @dataclass
 class Waiting:
-    """A link in this process that waits for its redirect."""
-
     info: InstanceInfo
     receiver: RedirectReceiver
     told: list[Event]
@@ -76,8 +74,6 @@ async def _end(receiver: RedirectReceiver, outcome: Outcome | None) -> None:
 
 @dataclass
 class Killable:
-    """A link in a process of its own, and a child of that process."""
-
     process: subprocess.Popen[bytes]
     child: int
     lock: Path
@@ -91,7 +87,6 @@ class Killable:
 
 @contextmanager
 def waiting_process(folder: Path) -> Iterator[Killable]:
-    """Wait for a redirect in a process of its own."""
     tests = Path(__file__).parents[1]
     process = subprocess.Popen(
         [sys.executable, "-m", "link.other_instances", str(folder)],

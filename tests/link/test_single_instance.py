@@ -319,7 +319,6 @@ class TestDelivery:
 
 @asynccontextmanager
 async def another_program(answer: bytes | Callable[[], bytes]) -> AsyncIterator[tuple[InstanceInfo, list[bytes]]]:
-    """Answer on the port of a process that has ended, and record the requests."""
     requests: list[bytes] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

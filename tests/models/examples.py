@@ -62,13 +62,11 @@ _OPTIONAL: Final = frozenset({"code", "request_id"})
 
 
 def error_classes() -> list[type[OAuthHelperError]]:
-    """Every class of exception that we raise."""
     return [value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, OAuthHelperError)]
 
 
 @st.composite
 def errors_of(draw: st.DrawFn, error_class: type[OAuthHelperError], texts: st.SearchStrategy[str]) -> OAuthHelperError:
-    """An exception of this class, with every argument that its constructor takes."""
     arguments: dict[str, object] = {}
     for name, parameter in inspect.signature(error_class).parameters.items():
         if parameter.kind is parameter.VAR_KEYWORD:

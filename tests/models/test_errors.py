@@ -14,7 +14,6 @@ from oauth_helper.i18n import _
 
 
 def caught(error: Exception) -> Exception:
-    """The exception with a traceback."""
     with pytest.raises(type(error)) as raised:
         raise error
     return raised.value

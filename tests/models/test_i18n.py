@@ -28,8 +28,6 @@ EN, ZH = Language.ENGLISH, Language.CHINESE
 
 
 class Marking(NullTranslations):
-    """Marks what was translated."""
-
     def gettext(self, message: str) -> str:
         return f"⟦{message}⟧"
 

@@ -64,7 +64,6 @@ EVENTS_OF_SCRIPTS: Final = st.one_of(
 
 
 def line_of(event: events.Event) -> str:
-    """The line of an event; empty if the event is for people only."""
     with redirect_stdout(io.StringIO()) as out:
         EventLines().tell(event)
     return out.getvalue()
@@ -86,7 +85,6 @@ def fingerprint(schema: object) -> str:
 
 
 def objects(schema: object, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """The objects that a schema describes, each with its place."""
     if isinstance(schema, dict):
         if "properties" in schema:
             yield path, schema

@@ -249,9 +249,9 @@ def test_the_printed_url_is_one_link_in_terminals_and_chats(url: str, printed: s
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (CODE_LAST[: CODE_LAST.index("state=") + 20], "cut off: it ends in the state"),
-        (CODE_LAST[: CODE_LAST.index("state=") + 20] + "...", "cut off: it ends in the state"),
-        (redirect(code="abc123"), "cut off: it ends before the state"),
+        (CODE_LAST[: CODE_LAST.index("state=") + 20], "cut off: its state is incomplete"),
+        (CODE_LAST[: CODE_LAST.index("state=") + 20] + "...", "cut off: its state is incomplete"),
+        (redirect(code="abc123"), "cut off: its state is incomplete"),
         (AUTHORIZATION_URL.replace("state=", "other="), "Sign in and authorize first"),
         ("https://github.com/settings", "Sign in and authorize first"),
         (redirect(code="abc123", state="another"), "do not pass it through a shell"),

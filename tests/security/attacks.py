@@ -26,14 +26,11 @@ FIELDS = ("code", "state", "error", "error_description", "error_uri", "iss", "sc
 
 @dataclass(frozen=True)
 class Answer:
-    """A complete HTTP answer."""
-
     status: int
     head: str
     body: bytes
 
     def header(self, name: str) -> str:
-        """The first header of that name; empty if there is none."""
         fields = (line.partition(":") for line in self.head.split("\r\n")[1:])
         return next((value.strip() for found, _, value in fields if found.strip().lower() == name), "")
 
@@ -75,24 +72,20 @@ class Callback:
     """A redirect URI on loopback, with the genuine response to it."""
 
     port: int
-    authority: str
-    """The Host that the tool's own redirect URI names."""
+    authority: str  # the Host that the tool's own redirect URI names
     path: str
-    query: str
-    """The genuine response, encoded."""
+    query: str  # the genuine response, encoded
     method: str = "GET"
     """How the genuine response comes: by GET, or by POST with ``response_mode=form_post``."""
 
     @classmethod
     def at(cls, redirect_uri: str, query: str, method: str = "GET") -> Self:
-        """Read a redirect URI."""
         uri = urlsplit(redirect_uri)
         assert uri.port
         return cls(uri.port, uri.netloc, uri.path or "/", query, method)
 
     @property
     def code(self) -> str:
-        """The genuine code."""
         return dict(parse_qsl(self.query))["code"]
 
     @property
@@ -108,15 +101,12 @@ class Callback:
 
     @property
     def forged(self) -> str:
-        """A response with a wrong state."""
         return self.response(code="forged-code", state="forged-state")
 
     def response(self, **changes: str) -> str:
-        """The genuine response with other values, encoded."""
         return urlencode(dict(parse_qsl(self.query)) | changes)
 
     def request(self, query: str, *, path: str = "", headers: Mapping[str, str] | None = None) -> bytes:
-        """A request that brings ``query`` as the genuine one does."""
         target = path or self.path
         if self.method == "GET":
             return self.raw("GET", f"{target}?{query}", headers)
@@ -125,7 +115,6 @@ class Callback:
     def raw(
         self, method: str, target: str, headers: Mapping[str, str] | None = None, body: bytes = b"", host: str = ""
     ) -> bytes:
-        """Any request."""
         fields = {"Host": host or self.authority} | dict(headers or {})
         if body and "Transfer-Encoding" not in fields:
             fields["Content-Length"] = str(len(body))
@@ -172,7 +161,6 @@ class Attacker:
                     return
 
     async def drip(self, said: bytes, every: float) -> None:
-        """Send ``said`` byte by byte until the end."""
 
         async def dripping() -> None:
             with suppress(OSError):
@@ -200,7 +188,6 @@ class Attacker:
         await asyncio.wait(tasks, timeout=seconds)
 
     async def leave(self) -> None:
-        """Close everything."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -217,8 +204,6 @@ Run = Callable[[Attacker], Awaitable[None]]
 
 
 def sends(*requests: Callable[[Callback], bytes], has_body: bool = True) -> Run:
-    """An attack that sends these requests, one after the other."""
-
     async def run(attacker: Attacker) -> None:
         for request in requests:
             await attacker.say(request(attacker.callback), has_body=has_body)
@@ -250,8 +235,6 @@ def with_host(host: str | None) -> Run:
 
 
 def in_each_field(text: str) -> Run:
-    """A forged response with ``text`` in each field in turn."""
-
     def request(field: str) -> Callable[[Callback], bytes]:
         response = {"error" if field.startswith("error") else "code": "forged", "state": "forged"} | {field: text}
         return lambda callback: callback.request(urlencode(response, quote_via=quote))
@@ -260,7 +243,6 @@ def in_each_field(text: str) -> Run:
 
 
 async def wrong_state_at_full_speed(attacker: Attacker) -> None:
-    """10,000 requests."""
     callback = attacker.callback
     forged = (callback.request(callback.response(code=f"c{n}", state=f"s{n}")) for n in range(10_000))
     await attacker.flood(forged, connections=4, seconds=30)
@@ -277,12 +259,10 @@ async def chunked(attacker: Attacker) -> None:
 
 @cache
 def bomb() -> bytes:
-    """100 MB of zeros, compressed."""
     return gzip.compress(bytes(100_000_000), compresslevel=9)
 
 
 def tls_hello() -> bytes:
-    """The first message of a TLS handshake."""
     outgoing = ssl.MemoryBIO()
     with suppress(ssl.SSLWantReadError):
         context = ssl.create_default_context()
@@ -292,18 +272,12 @@ def tls_hello() -> bytes:
 
 @dataclass(frozen=True)
 class Attack:
-    """One row of the table."""
-
     name: str
     run: Run
-    is_after: bool = False
-    """Whether it comes after the genuine redirect."""
-    genuine: int = 1
-    """How many times the genuine redirect comes, all at once."""
-    is_loud: bool = False
-    """Whether it needs the machine for itself."""
-    only_ip_literal: bool = False
-    """Whether it is hostile only where the redirect URI names 127.0.0.1."""
+    is_after: bool = False  # whether it comes after the genuine redirect
+    genuine: int = 1  # how many times the genuine redirect comes, all at once
+    is_loud: bool = False  # whether it needs the machine for itself
+    only_ip_literal: bool = False  # whether it is hostile only where the redirect URI names 127.0.0.1
 
 
 ATTACKS = (

@@ -52,7 +52,6 @@ REASONS: Final = {
 
 
 def text_of(*words: str) -> st.SearchStrategy[str]:
-    """Text that consists of these words and of anything else."""
     return st.lists(st.sampled_from(words) | ANY_TEXT, max_size=12).map("".join)
 
 
@@ -90,7 +89,6 @@ def decodings(text: str) -> Iterator[str]:
 
 
 def is_spread_in(part: str, text: str) -> bool:
-    """Whether the characters are in the text in this order."""
     rest = iter(text)
     return all(character in rest for character in part)
 

@@ -35,7 +35,6 @@ def machine() -> Iterator[Machine]:
 
 @asynccontextmanager
 async def linking(machine: Machine, environ: dict[str, str], *options: str) -> AsyncIterator[Script]:
-    """Run the first user's ``link``."""
     command = machine.link(machine.first, *LINK, "--events", *options)
     process = await asyncio.create_subprocess_exec(*command, env=environ, stdin=DEVNULL, stdout=PIPE, stderr=PIPE)
     try:
@@ -47,7 +46,6 @@ async def linking(machine: Machine, environ: dict[str, str], *options: str) -> A
 
 
 async def said_by(machine: Machine, text: str, environ: dict[str, str], *words: str, second: bool = False) -> Ended:
-    """Run a command as the first user, or the second, with ``text`` on its standard input."""
     user = machine.second if second else machine.first
     command = machine.program(user, words[0]) if words[0].endswith(".py") else machine.link(user, *words)
     process = await asyncio.create_subprocess_exec(*command, env=environ, stdin=PIPE, stdout=PIPE, stderr=PIPE)
@@ -67,7 +65,6 @@ async def reading_the_address(machine: Machine, address: str) -> AsyncIterator[N
 
 
 async def known_by_the_browser(machine: Machine) -> dict[str, Any]:
-    """Wait until the page was opened and the user has authorized; return what the browser knows."""
     knows = machine.first.home / "knows.json"
     await until(knows.exists)
     known: dict[str, Any] = json.loads(knows.read_text())
@@ -79,7 +76,6 @@ def key_of(address: str) -> str:
 
 
 def keys_in_arguments() -> set[str]:
-    """Return every KEY in the arguments of any process."""
     found = set()
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
@@ -95,7 +91,6 @@ def keys_on_disk(machine: Machine) -> dict[str, str]:
 
 
 def found(secrets: dict[str, str], seen: Report | str) -> set[str]:
-    """Return which of the secrets were seen."""
     text = seen if isinstance(seen, str) else "\n".join([*seen.loot, *(answer for _, answer in seen.answers)])
     return {name for name, value in secrets.items() if value in text or value in unquote(text)}
 

@@ -47,7 +47,6 @@ class User:
     runtime: Path
 
     def environ(self, **more: str) -> dict[str, str]:
-        """Return the variables of a session."""
         return {
             "HOME": str(self.home),
             "XDG_RUNTIME_DIR": str(self.runtime),
@@ -78,21 +77,17 @@ class Machine:
         return [*uncover, *become]
 
     def program(self, user: User, name: str, *arguments: str) -> list[str]:
-        """Return what runs a program of the tests as that user."""
         return self.command(user, str(self.python), str(TESTS / name), *arguments)
 
     def link(self, user: User, *arguments: str) -> list[str]:
-        """Return what runs ``oauth-helper`` as that user."""
         return self.command(user, str(self.python), "-m", "oauth_helper", *arguments)
 
     def environ(self, user: User, sandbox: Sandbox, **more: str) -> dict[str, str]:
-        """Return what that user's ``oauth-helper`` needs for the sandbox, with an access key."""
         keys = sandbox.environment()
         del keys["OAUTH_HELPER_TOKEN"]
         return user.environ(PYTHONPATH=self._python_path, **keys, **more)
 
     def write(self, user: User, name: str, text: str, mode: int = 0o600) -> Path:
-        """Write a file in that user's home."""
         path = user.home / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(text, encoding="utf-8")
@@ -101,7 +96,6 @@ class Machine:
         return path
 
     def headless(self, user: User, name: str) -> str:
-        """Return a browser of that user's that shows no window."""
         program = shutil.which(name)
         if not program:
             pytest.skip(f"{name} is not installed")
@@ -120,7 +114,6 @@ class Machine:
         return Report(**json.loads(ended.stdout))
 
     async def attacked_by(self, user: User, patience: float = 10) -> Report:
-        """Let the second user's program look and try as ``user``."""
         return await asyncio.to_thread(self.done_by, user, "attack", patience)
 
     def skip_if_processes_are_hidden(self) -> None:
@@ -130,7 +123,6 @@ class Machine:
             pytest.skip("/proc hides the processes of other users (hidepid)")
 
     def clear_up(self) -> None:
-        """Kill what still runs as one of them, and remove what they left in the shared folder."""
         numbers = {self.first.number, self.second.number}
         for process in (process for number in numbers for process in processes(number)):
             with suppress(ProcessLookupError):
@@ -168,7 +160,6 @@ class Machine:
 
 @contextmanager
 def two_users() -> Iterator[Machine]:
-    """Create the users and their folders; afterwards remove all that they left."""
     stage = Path(tempfile.mkdtemp(prefix="two-users-", dir=SHARED))
     stage.chmod(0o755)
     machine = Machine(stage)

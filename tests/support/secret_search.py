@@ -163,7 +163,6 @@ def searched_stderr(text: str, authorization_urls: Collection[str] = ()) -> str:
 
 
 def searched_argv(argv: Sequence[str]) -> str:
-    """Return the arguments of a browser without the listener's address."""
     return "\n".join(word for word in argv if not _START.fullmatch(word))
 
 
