@@ -1,18 +1,10 @@
 """A state that is truly gone: one key begins again on a terminal, and a script is told."""
 
-import asyncio
-import os
-from pathlib import Path
-from urllib.parse import urljoin
-
-from aiohttp import ClientSession
 from support.command_runner import commands, error_of, records
 from support.link_script import LINK, bring, consent, entries, holding, scripted, secrets_of, spend
 from support.screen import Screen, terminal
-from support.scripted_browser import Page
 
 from oauth_helper.sandbox import Sandbox
-from oauth_helper.sandbox.faults import Fault
 
 REFUSED = "Press Enter to start over, Ctrl-C to cancel."
 
@@ -40,28 +32,6 @@ async def test_enter_begins_again_with_a_fresh_state(sandbox: Sandbox) -> None:
     assert "(octocat on GitHub)." in screen.shown
     assert len(await records(sandbox)) == 1
     assert entries() == []
-
-
-async def test_the_tab_that_brought_the_redirect_shows_the_way_on(tmp_path: Path) -> None:
-    sight = tmp_path / "sight"
-    os.mkfifo(sight)
-    async with Sandbox(faults=[Fault.parse("exchange=0402")]) as sandbox:
-        cookies = tmp_path / "cookies"
-        environ = commands.environ(sandbox, SCRIPTED_SIGHT=str(sight), SCRIPTED_COOKIES=str(cookies))
-        async with terminal(*LINK, environ=environ) as screen:
-            await screen.until(REFUSED)
-            screen.type("\n")
-            _, address, html = (await asyncio.to_thread(sight.read_text)).split("\n", 2)
-            headers = {"Cookie": cookies.read_text()}
-            page = Page(html)
-            form = {"redirect": await consent(page.authorize)} | page.hidden
-            async with (
-                ClientSession() as browser,
-                browser.post(urljoin(address, page.action), data=form, headers=headers) as answer,
-            ):
-                assert 'data-outcome="linked"' in await answer.text()
-            assert await screen.ended() == 0, screen.shown
-        assert len(await records(sandbox)) == 1
 
 
 async def test_control_c_at_the_question_leaves_nothing(sandbox: Sandbox) -> None:

@@ -74,7 +74,9 @@ class FakeServiceStage:
         return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
 
     async def __aenter__(self) -> Self:
-        self._runner = web.AppRunner(_application(self), access_log=None, max_field_size=256 * 1024)
+        application = web.Application()
+        application.router.add_route("*", "/{path:.*}", self.handle)
+        self._runner = web.AppRunner(application, access_log=None, max_field_size=256 * 1024)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=self.tls)
         await site.start()
@@ -91,12 +93,6 @@ class FakeServiceStage:
         self.received.append(received)
         answer = self.respond(received)
         return answer if isinstance(answer, web.Response) else await answer
-
-
-def _application(fake: FakeServiceStage) -> web.Application:
-    application = web.Application()
-    application.router.add_route("*", "/{path:.*}", fake.handle)
-    return application
 
 
 Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

@@ -98,23 +98,12 @@ async def fork_command(
     reading, report = os.pipe()
     theirs.append(report)
     told, pipes[3] = await reader_of(reading)
-    asked = {
-        "arguments": arguments,
-        "environ": dict(environ),
-        "current": str(Path.cwd()),
-        "umask": _umask(),
-        "is_terminal": terminal is not None,
-    }
-    socket.send_fds(_server(), [json.dumps(asked).encode()], theirs)
+    os.umask(mask := os.umask(0o077))
+    asked = {"arguments": arguments, "environ": dict(environ), "current": str(Path.cwd()), "umask": mask}
+    socket.send_fds(_server(), [json.dumps(asked | {"is_terminal": terminal is not None}).encode()], theirs)
     for descriptor in theirs:
         os.close(descriptor)
     return Process(_Forked(int(await told.readline()), told, pipes), ours, loop)  # type: ignore[arg-type]
-
-
-def _umask() -> int:
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
 
 
 def _server() -> socket.socket:

@@ -18,9 +18,6 @@ from support.forked_command import fork_command, reader_of
 COLUMNS = 80
 WIDE = 500
 """Columns in which no text of ours is broken."""
-IN_FOREGROUND = (
-    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
-)
 COMMAND = (sys.executable, "-m", "oauth_helper")
 
 
@@ -88,12 +85,11 @@ async def terminal(
         process = await fork_command(*arguments, environ=environ, terminal=theirs)
     else:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", IN_FOREGROUND, *program, *arguments),
+            *("setsid", "--ctty", *program, *arguments),
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
             env=dict(environ),
-            start_new_session=True,
         )
     os.close(theirs)
     reader, transport = await reader_of(os.dup(ours))

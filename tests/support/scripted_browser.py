@@ -3,13 +3,12 @@
 
 The address is the argument, or is read from standard input. ``SCRIPTED_USER`` says what the user does: ``page`` (the
 default: paste into the page's form), ``direct`` (swap the host in the address bar), ``deny``, ``stranger`` (first offer
-somebody else's redirect), ``nothing``. What the user sees at the end is written to ``SCRIPTED_SIGHT``, and the
-browser's cookies to ``SCRIPTED_COOKIES``. With ``SCRIPTED_REDIRECT`` the redirect is written there, not brought back.
+somebody else's redirect), ``nothing``. The last page is written to ``SCRIPTED_SIGHT``. With ``SCRIPTED_REDIRECT`` the
+redirect is written there instead of brought back.
 
 In ``PATIENT_FOLDER`` each start adds a line to ``opened``, and the user waits for a file ``go`` before doing anything.
-In ``LINGERING_FOLDER`` the user, who has authorized, waits for ``go`` before pasting; what the browser knows by then is
-in ``knows.json``, and the outcome comes to ``outcome``. It reads pages with the standard library alone, and shares no
-code with the product.
+In ``LINGERING_FOLDER`` the user waits for ``go`` after authorizing; ``knows.json`` has what the browser knows by then,
+and ``outcome`` the outcome. This script shares no code with the product.
 """
 
 import json
@@ -114,8 +113,6 @@ def main(start: str) -> None:
         html, address = fetch(browser, form, {"redirect": redirect})
     if lingering:
         Path(lingering, "outcome").write_text(Page(html).outcome, encoding="utf-8")
-    if path := os.environ.get("SCRIPTED_COOKIES"):
-        Path(path).write_text("; ".join(f"{cookie.name}={cookie.value}" for cookie in cookies), encoding="utf-8")
     if sight := os.environ.get("SCRIPTED_SIGHT"):
         Path(sight).write_text(f"{Page(html).outcome}\n{address}\n{html}", encoding="utf-8")
     sys.stdout.write("chatter that must not reach anybody's standard output")

@@ -18,9 +18,6 @@ from urllib.parse import unquote, unquote_to_bytes
 SHORTEST_PART: Final = 12
 """A part of a secret counts from this many characters on: a truncated code is a leak, too."""
 
-_PIECE: Final = 6
-_STRIDE: Final = SHORTEST_PART - _PIECE + 1
-"""Wherever a part of a secret is in a text, one of the text's every seventh pieces of six characters is in it."""
 _DEEPEST: Final = 3
 """How many escapes may be nested."""
 _AROUND: Final = 30
@@ -61,34 +58,24 @@ class Search:
     """Finds secrets and their parts. The secrets are never encoded; the text is decoded in every way."""
 
     def __init__(self, secrets: Iterable[Secret]) -> None:
-        self._parts = {part: name for name, value in secrets for part in _parts(value.lower())}
-        self._short = {part for part in self._parts if len(part) < SHORTEST_PART}
-        self._pieces = {part[at : at + _PIECE] for part in self._parts.keys() - self._short for at in range(_STRIDE)}
+        self._names = {
+            value.lower()[at : at + SHORTEST_PART]: name
+            for name, value in secrets
+            if value
+            for at in range(max(1, len(value) - SHORTEST_PART + 1))
+        }
+        self._short = {part for part in self._names if len(part) < SHORTEST_PART}
 
     def hits(self, text: bytes | str) -> list[str]:
         """Return each secret that was found, once, with the text around it."""
         found: dict[str, str] = {}
         for reading in _readings(text if isinstance(text, str) else text.decode("latin-1")):
             lowered = reading.lower()
-            for name, at in self._places(lowered):
-                found.setdefault(name, lowered[max(0, at - _AROUND) : at + SHORTEST_PART + _AROUND])
+            pieces = {lowered[at : at + SHORTEST_PART] for at in range(len(lowered))}
+            for part in (self._names.keys() & pieces) | {part for part in self._short if part in lowered}:
+                at = lowered.index(part)
+                found.setdefault(self._names[part], lowered[max(0, at - _AROUND) : at + len(part) + _AROUND])
         return [f"{name} in …{excerpt}…" for name, excerpt in found.items()]
-
-    def _places(self, text: str) -> Iterator[tuple[str, int]]:
-        for part in self._short:
-            if (at := text.find(part)) >= 0:
-                yield self._parts[part], at
-        for near in range(0, len(text) - _PIECE + 1, _STRIDE):
-            if text[near : near + _PIECE] in self._pieces:
-                for at in range(max(0, near - _STRIDE + 1), near + 1):
-                    if name := self._parts.get(text[at : at + SHORTEST_PART]):
-                        yield name, at
-
-
-def _parts(value: str) -> set[str]:
-    if len(value) <= SHORTEST_PART:
-        return {value} - {""}
-    return {value[at : at + SHORTEST_PART] for at in range(len(value) - SHORTEST_PART + 1)}
 
 
 def _readings(text: str) -> set[str]:
