@@ -19,8 +19,6 @@ from oauth_helper.errors import StoppedError, UsageError
 from oauth_helper.i18n import _
 from oauth_helper.settings import flag_of, others_can_read
 
-_COMMENTED_OUT: Final = frozenset({"OAUTH_HELPER_TOKEN"})
-"""It would win over the access key."""
 _REGISTRATION_KEYS: Final = ("git_host", "client_id", "client_secret_file")
 
 
@@ -103,7 +101,8 @@ async def _serve(console: Console, options: Mapping[str, Any]) -> None:
             print_json({**environ, "git_user": git_user, "git_token": token, "git_password": password})
         else:
             for name, value in environ.items():
-                print_text(f"{'# ' if name in _COMMENTED_OUT else ''}export {name}={shlex.quote(value)}")
+                # The token would win over the access key.
+                print_text(f"{'# ' if name == 'OAUTH_HELPER_TOKEN' else ''}export {name}={shlex.quote(value)}")
             comments = [
                 _("token for `link --with-token`: {token}", token=token),
                 _("password for `--with-password --user {user}`: {password}", user=git_user, password=password),

@@ -91,18 +91,11 @@ class EntryLink:
 class Listener:
     """The loopback listener, open while its context is entered.
 
-    Entering binds 127.0.0.1 and listens; clients that connect are answered as soon as :meth:`serve` is called. Leaving
-    lets clients read their answers and fetch the final pages they were sent to, and frees the port.
+    Clients that connect are answered as soon as :meth:`serve` is called. Leaving lets clients read their answers and
+    fetch the final pages they were sent to, and frees the port. Entering raises the errors of :func:`listen`.
 
-    Args:
-        port: None means any free port.
-        redirect_uri: Where the authorization server redirects to; by default, ServiceStage's console.
-        timeout: Seconds that a browser waits for the outcome, or we for its form, before it gets a page that waits.
-        preference: The language of the pages.
-
-    Raises:
-        PortTakenError: On entering, the port is not available.
-        MachineError: On entering, nothing can listen on 127.0.0.1.
+    ``port`` None means any free one; ``redirect_uri`` None, ServiceStage's console. A browser waits ``timeout`` seconds
+    for the outcome, and we for its form, before it gets a page that waits.
     """
 
     def __init__(
@@ -221,8 +214,8 @@ class Listener:
     def start(self, *, held: bool = False, good_once: bool = True, follows: EntryLink | None = None) -> EntryLink:
         """Return a new address of ``/start``, which leads where ``follows`` does.
 
-        While it is held, a browser that opens it waits. Its first use is exchanged for a cookie if it is
-        ``good_once``; False is for a process that can keep the address from other users of the machine.
+        Its first use is exchanged for a cookie if it is ``good_once``; False is for a process that can keep the address
+        from other users of the machine.
         """
         link = EntryLink(f"http://{self._authority}", good_once=good_once, follows=follows)
         if not held:
@@ -459,11 +452,7 @@ class Listener:
 
 
 async def _read_form(request: BaseRequest, seconds: float) -> tuple[str, Way]:
-    """Return the field ``redirect``, empty if there is none, and who sent the form.
-
-    Raises:
-        RedirectRejectedError: It is too long, too slow, incomplete, or in no format or charset of forms.
-    """
+    """Return the field ``redirect``, empty if there is none, and who sent the form."""
     try:
         async with asyncio.timeout(seconds):
             form: Mapping[str, object] = await request.post()

@@ -120,11 +120,7 @@ class Fault:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Parse ``WHAT=HOW[:TIMES]``, where TIMES is a number or ``always``.
-
-        Raises:
-            UsageError: The text does not have that form, or a word in it is unknown.
-        """
+        """Parse ``WHAT=HOW[:TIMES]``, where TIMES is a number or ``always``; raise UsageError for any other text."""
         what, _equals, rest = text.partition("=")
         how, colon, times = rest.partition(":")
         problem = NO_TEXT
@@ -143,11 +139,7 @@ class Fault:
 class Server:
     """A port of 127.0.0.1, closed when the context is left; it can also be closed for a while.
 
-    A handler is cancelled when its client leaves.
-
-    Raises:
-        PortTakenError: Port ``number`` is not available.
-        MachineError: Nothing can listen on 127.0.0.1.
+    A handler is cancelled when its client leaves. Opening raises the errors of :func:`listen`.
     """
 
     def __init__(self, number: int | None = None) -> None:

@@ -124,7 +124,7 @@ class Console:
         """Return the routes."""
         return [
             web.get(CALLBACK_PATH, self._callback),
-            web.get(_SIGN_IN_PATH, self._sign_in_page),
+            web.get(_SIGN_IN_PATH, self._sign_in),
             web.post(_SIGN_IN_PATH, self._sign_in),
         ]
 
@@ -140,32 +140,23 @@ class Console:
             return _redirect(f"{_SIGN_IN_PATH}?service={service}")
         return _page(request, "console")
 
-    async def _sign_in_page(self, request: web.Request) -> web.Response:
-        service = self._own_address(request.query.get("service", ""))
-        return _page(request, "sign-in", service=service)
-
     async def _sign_in(self, request: web.Request) -> web.Response:
-        service = self._own_address(str((await request.post()).get("service", "")))
+        values = request.query if request.method == "GET" else await request.post()
+        service = str(values.get("service", ""))
+        if not service.startswith(f"{self._address}/") or not service.isascii() or not service.isprintable():
+            raise web.HTTPBadRequest(text="The sign-in leads back to addresses of this console only.")
+        if request.method == "GET":
+            return _page(request, "sign-in", service=service)
         session = Secret(secrets.token_urlsafe(16))
         self._sessions.add(session)
         response = _redirect(service)
         response.set_cookie(self._cookie, session.reveal(), httponly=True, samesite="Lax")
         return response
 
-    def _own_address(self, service: str) -> str:
-        """Return where the sign-in leads back to, which is always an address of this console."""
-        if not service.startswith(f"{self._address}/") or not service.isascii() or not service.isprintable():
-            raise web.HTTPBadRequest(text="The sign-in leads back to addresses of this console only.")
-        return service
-
 
 @dataclass(eq=False)
 class GitHost:
-    """A Git host at ``address``, whose codes are valid for ``code_lifetime`` seconds.
-
-    With ``decision`` (``authorize`` or ``deny``) it does not ask and redirects at once, as GitHub does after an
-    earlier consent.
-    """
+    """A Git host; with a decision (``authorize`` or ``deny``) it does not ask, as GitHub after an earlier consent."""
 
     address: str
     _now: Callable[[], float]

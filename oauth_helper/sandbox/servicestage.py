@@ -171,13 +171,10 @@ class ServiceStage:
     async def _projects(self, request: web.Request) -> web.Response:
         self._check_authorization(request)
         namespace = _namespace_of(request)
+        paths = {project: f"{namespace}/{project}" for project in REPOSITORIES[namespace]}
+        host = self.git_host.address
         projects = [
-            {
-                "id": _id_of(f"{namespace}/{project}"),
-                "name": project,
-                "clone_url": f"{self.git_host.address}/{namespace}/{project}.git",
-            }
-            for project in REPOSITORIES[namespace]
+            {"id": _id_of(path), "name": project, "clone_url": f"{host}/{path}.git"} for project, path in paths.items()
         ]
         return web.json_response({"projects": projects})
 
@@ -187,7 +184,7 @@ class ServiceStage:
         branches = REPOSITORIES[_namespace_of(request)].get(request.match_info["project"])
         if branches is None:
             raise _invalid("project")
-        return web.json_response({"branches": list(branches)})
+        return web.json_response({"branches": branches})
 
     def _create(
         self, name: str, repo_type: str, token_type: str, account: Account, tag: str | None = None
@@ -242,11 +239,11 @@ async def _read(request: web.Request, kind: type[_Body]) -> _Body:
 
 def _namespace_of(request: web.Request) -> str:
     """Find the namespace by its id or its name; an escaped slash in the address is decoded already."""
-    wanted = request.match_info["namespace"]
-    for namespace in REPOSITORIES:
-        if wanted in {namespace, _id_of(namespace)}:
-            return namespace
-    raise _invalid("namespace")
+    names = {key: name for name in REPOSITORIES for key in (name, _id_of(name))}
+    try:
+        return names[request.match_info["namespace"]]
+    except KeyError:
+        raise _invalid("namespace") from None
 
 
 def _id_of(name: str) -> str:

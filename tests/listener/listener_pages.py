@@ -20,6 +20,7 @@ from oauth_helper.events import Failed, Linked
 from oauth_helper.i18n import Language, _
 from oauth_helper.listener.pages import Page, Pages
 from oauth_helper.models import Authorization, RepoType
+from oauth_helper.sandbox.faults import Server
 
 _RECORD = Authorization(name="my-auth", repo_type="github", repo_user="octo<b>cat", status=0)
 _LONG_RECORD = Authorization(
@@ -98,11 +99,7 @@ async def gallery(language: Language = Language.ENGLISH) -> AsyncIterator[dict[s
 
     app = web.Application()
     app.router.add_get("/{name}", show)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield {name: f"http://127.0.0.1:{runner.addresses[0][1]}/{name}" for name in pages}
-    finally:
+    async with Server() as server:
+        await server.serve(app)
+        yield {name: f"{server.address}/{name}" for name in pages}
         is_over.set()
-        await runner.cleanup()

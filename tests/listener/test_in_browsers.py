@@ -17,6 +17,7 @@ from listener.raw_client import ADDRESS, DENIAL, DIRECT, LINKED, OURS, Open, Red
 
 from oauth_helper.events import RejectedRequest, Way
 from oauth_helper.models import RepoType
+from oauth_helper.sandbox.faults import Server
 
 SHOWS_LINKED = "document.body.dataset.outcome === 'linked'"
 STALE = ADDRESS.replace("canary", "stale")
@@ -113,11 +114,9 @@ async def test_consent_happens_in_a_new_tab_that_learns_nothing_of_our_page(brow
 
     app = web.Application()
     app.router.add_get("/consent", git_host)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    consent = f"http://127.0.0.1:{runner.addresses[0][1]}/consent"
-    try:
+    async with Server() as server:
+        await server.serve(app)
+        consent = f"{server.address}/consent"
         async with listening(RedirectReceiver(authorization_url=consent)) as opened:
             await tab.open(start(opened))
             await tab.evaluate("document.querySelector('#authorize').click()")
@@ -125,12 +124,11 @@ async def test_consent_happens_in_a_new_tab_that_learns_nothing_of_our_page(brow
             assert await consent_tab.wait_for("document.title === 'Consent' && !opener && !document.referrer")
             await consent_tab.open(f"{opened.listener.address}{DIRECT}?{OURS}")
             await consent_tab.wait_for(SHOWS_LINKED)
+            assert "/done?k=" in await consent_tab.evaluate("location.href")
             await consent_tab.close()
             await tab.wait_for(SHOWS_LINKED)
             assert await tab.evaluate("location.pathname") == "/start", "the page showed the end by itself"
-        assert referers == [None]
-    finally:
-        await runner.cleanup()
+    assert referers == [None]
 
 
 async def test_a_page_requests_no_icon_and_its_policy_forbids_nothing_of_ours(tab: Tab) -> None:
@@ -256,22 +254,11 @@ async def redirecting_to(target: str) -> AsyncIterator[str]:
     async def on(_request: web.Request) -> web.Response:
         raise web.HTTPFound(target)
 
-    async with serving({"/": page, "/on": on}) as port:
-        yield f"http://localhost:{port}/"
-
-
-@asynccontextmanager
-async def serving(routes: dict[str, object]) -> AsyncIterator[int]:
     app = web.Application()
-    for path, handler in routes.items():
-        app.router.add_get(path, handler)  # type: ignore[arg-type]
-    runner = web.AppRunner(app)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        yield runner.addresses[0][1]
-    finally:
-        await runner.cleanup()
+    app.add_routes([web.get("/", page), web.get("/on", on)])
+    async with Server() as server:
+        await server.serve(app)
+        yield server.address.replace("127.0.0.1", "localhost") + "/"
 
 
 async def come_from(tab: Tab, elsewhere: str) -> None:

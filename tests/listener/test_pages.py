@@ -32,6 +32,7 @@ from oauth_helper.listener import pages as listener_pages
 from oauth_helper.listener.handlers import Listener
 from oauth_helper.listener.pages import Pages
 from oauth_helper.models import Authorization, RepoType
+from oauth_helper.sandbox.faults import Server
 
 CHINESE = "zh-CN,zh;q=0.9,en;q=0.8"
 
@@ -171,13 +172,8 @@ async def test_a_window_asks_for_pages_in_the_language_of_the_user(
 
     app = web.Application()
     app.router.add_get("/start", answer)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    address = f"http://127.0.0.1:{runner.addresses[0][1]}/start"
     driver = driver_for(browser, headless=True, language=Language.CHINESE)
-    try:
-        async with launched(browser, driver, address, environ=os.environ):
+    async with Server() as server:
+        await server.serve(app)
+        async with launched(browser, driver, f"{server.address}/start", environ=os.environ):
             assert await accepted.get() == CHINESE
-    finally:
-        await runner.cleanup()
