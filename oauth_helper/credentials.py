@@ -145,10 +145,7 @@ _ASSIGNMENT: Final = re.compile(r"(export )?[A-Z][A-Z0-9_]{2,}=[^=]")
 
 @dataclass(frozen=True, slots=True)
 class PersonalToken:
-    """A personal access token of the Git host.
-
-    Raises UsageError: it cannot be a token, or ``host`` is not an address that a token may be sent to.
-    """
+    """A personal access token of the Git host; UsageError if it cannot be one, or may not be sent to ``host``."""
 
     token: Secret
     host: str | None = None
@@ -216,8 +213,5 @@ def check_type(repo_type: RepoType, kind: type[GitCredential]) -> None:
 
 
 def check_host(text: str) -> str:
-    """Return the address of a private Git server, without a slash at its end.
-
-    Raises UsageError: it is not an address, contains a user or password, or is plain http to another machine.
-    """
+    """Return the address of a private Git server, without a slash at its end; UsageError as of check_endpoint()."""
     return check_endpoint(text, origin=_("The Git server's address"), error=UsageError)

@@ -11,6 +11,7 @@ import tomllib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -134,10 +135,7 @@ class Settings:
 
     @property
     def iam(self) -> IamSettings:
-        """How IAM and STS are reached, and which project is meant.
-
-        Raises SettingsError: the project's ID is not an ID.
-        """
+        """How IAM and STS are reached, and which project is meant; SettingsError if its ID is not an ID."""
         return IamSettings(
             iam_endpoint=self.iam_endpoint.value,
             sts_endpoint=self.sts_endpoint,
@@ -157,10 +155,7 @@ class Settings:
 
 
 def resolve_settings(sources: Sources) -> Settings:
-    """Find every setting's value and origin.
-
-    Raises SettingsError: a given value cannot be used; the message names its origin.
-    """
+    """Find every setting's value and origin; raise SettingsError with the origin if a value cannot be used."""
     notices: list[Text] = []
     region, tag, project_id = (_look_up(key, sources) for key in ("region", "tag", "project_id"))
     _check(region, is_region, _("a region"), _("Regions look like cn-north-4."))
@@ -300,12 +295,7 @@ def is_region(text: str) -> bool:
 
 
 def save_region(path: Path, region: str) -> None:
-    """Add the region to the settings file, which has none.
-
-    Raises:
-        OSError: It cannot be written.
-        UnreadableFileError: It is no text.
-    """
+    """Add the region to the settings file, which has none; raise OSError or UnreadableFileError."""
     path = path.resolve()
     text = ""
     with suppress(FileNotFoundError):
@@ -341,11 +331,8 @@ class UnreadableFileError(Exception):
 def read_text_file(path: Path) -> str:
     """Return the text of a file that the user named: UTF-8 with or without a byte order mark, any line breaks.
 
-    It never waits: only plain files are read, and the null device, which is empty.
-
-    Raises:
-        FileNotFoundError: It does not exist.
-        UnreadableFileError: It cannot be read, is not a plain file, longer than 1 MB, or not UTF-8.
+    It never waits: only plain files are read, and the null device, which is empty. FileNotFoundError if it does not
+    exist; UnreadableFileError if it cannot be read, is not a plain file, longer than 1 MB, or not UTF-8.
     """
     return decoded(read_bytes(path))
 
@@ -394,16 +381,10 @@ def _require_plain(mode: int) -> None:
 def read_config_file(environ: Mapping[str, str]) -> FileValues:
     """Read ``config.toml``; a missing file is empty, unless ``OAUTH_HELPER_CONFIG`` names it.
 
-    Raises:
-        SettingsError: It cannot be read, other users could change it, it is not TOML, or it has an unknown key (most
-            likely a typing error).
+    Raises SettingsError: it cannot be read, others could change it, it is not TOML, or it has an unknown key.
     """
-    file, text = _read(
-        environ,
-        "OAUTH_HELPER_CONFIG",
-        lambda: user_config_path("oauth-helper", appauthor=False) / "config.toml",
-        SettingsError,
-    )
+    folder = partial(user_config_path, "oauth-helper", appauthor=False)
+    file, text = _read(environ, "OAUTH_HELPER_CONFIG", lambda: folder() / "config.toml", SettingsError)
     reason = None
     with suppress(OSError):  # the file has just disappeared
         reason = unsafe_reason(Path(file.path)) if text else None

@@ -33,7 +33,7 @@ BLOCKED_PORTS: Final = frozenset(int(port) for port in _BAD_PORTS.split())
 _QUOTES: Final = frozenset({'""', "''", "``", "“”", "‘’", "„“", "«»", "””", "’’"})
 _COMMENT: Final = re.compile(r"\s[#;]")
 _INVISIBLE: Final = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp", "Zs"})
-_CONTROL_NAMES: Final = {"\0": "NULL", "\t": "TAB", "\n": "LINE FEED", "\r": "CARRIAGE RETURN", "\x1b": "ESCAPE"}
+_CONTROL_NAMES: Final = {"\t": "TAB", "\n": "LINE FEED", "\r": "CARRIAGE RETURN", "\ufeff": "BYTE ORDER MARK"}
 _TOML_PLACE: Final = re.compile(r"\(at line (\d+), column (\d+)\)")
 _QUOTED: Final = re.compile("'[^']{3,}'|\"[^\"]{3,}\"")
 _MOST_MARKS: Final = 8
@@ -115,9 +115,7 @@ def require_clean(
 
 def named(character: str) -> str:
     """Return a character's number and name, so that it can be seen: ``U+200B ZERO WIDTH SPACE``."""
-    name = (
-        "BYTE ORDER MARK" if character == "\ufeff" else unicodedata.name(character, _CONTROL_NAMES.get(character, ""))
-    )
+    name = _CONTROL_NAMES.get(character) or unicodedata.name(character, "")
     return f"U+{ord(character):04X} {name}".rstrip()
 
 
@@ -147,10 +145,7 @@ def toml_error_text(text: str, error: Exception) -> Text:
 
 
 def parse_address(text: str, *, encoded: bool = False) -> URL:
-    """Read an address; ``encoded`` leaves its escapes as they are.
-
-    Raises ValueError: it cannot be read, or its host cannot.
-    """
+    """Read an address; ``encoded`` leaves its escapes as they are. ValueError if it or its host cannot be read."""
     try:
         url = URL(text, encoded=encoded)
         _ = url.host

@@ -44,10 +44,6 @@ class IdentityServer:
         """The variables by which the vendor's SDK and this program find the server."""
         return {"HUAWEICLOUD_SDK_IAM_ENDPOINT": self.endpoint, "HUAWEICLOUD_SDK_STS_ENDPOINT": self.endpoint}
 
-    @property
-    def paths(self) -> list[str]:
-        return [request.target.partition("?")[0] for request in self.server.received]
-
     def _key(self, name: str, spelling: str) -> web.Response:
         self.issued += 1
         names = {

@@ -241,14 +241,11 @@ def test_the_metadata_service_is_used_only_if_it_is_selected() -> None:
     assert "HUAWEICLOUD_SDK_AK" in " ".join(found.unused)
 
 
-@pytest.mark.parametrize(
-    ("name", "expected"), [("token", "t"), ("env", "SDKAK"), ("terraform", "HWAK"), ("action", "ACTIONAK")]
-)
-async def test_one_source_can_be_selected(name: str, expected: str) -> None:
-    environ = {"OAUTH_HELPER_TOKEN": "t"} | SDK | TERRAFORM | ACTION | {"OAUTH_HELPER_CREDENTIALS": name}
-    async with IdentityServer() as server:
-        assert await used(server, environ) == expected
-    assert both(SDK, credentials="env")[0].credentials.value == "env", "also in the file"
+async def test_one_source_can_be_selected() -> None:
+    environ = {"OAUTH_HELPER_TOKEN": "t"} | SDK | TERRAFORM | ACTION
+    for name, expected in (("token", IamToken("t")), ("env", AccessKey("SDKAK", "sdk-sk"))):
+        assert await fetched(environ | {"OAUTH_HELPER_CREDENTIALS": name}) == expected
+    assert search(environ, credentials="action").required().name == "action", "also in the file"
 
 
 @pytest.mark.parametrize("variable", sorted(CHAIN_VARIABLES - {*SDK, "HUAWEICLOUD_SDK_CREDENTIALS_FILE"}))
