@@ -51,6 +51,7 @@ _CODE_FIELDS: Final = ("error_code", "errorCode", "code")
 _MESSAGE_FIELDS: Final = ("error_msg", "errorMsg", "errorMessage", "error_message", "message")
 _REQUEST_ID_FIELDS: Final = ("request_id", "requestId")
 _DEEPEST: Final = 4
+_TIME: Final = "%Y-%m-%d %H:%M:%S UTC"
 
 _THROTTLED: Final = re.compile(r"apig\w?\.0308 .*\btime:\s?(\d{1,6}) ?(second|minute|hour|day)", re.IGNORECASE)
 """Such as ``policy user over ratelimit,limit:200,time:5 minute``."""
@@ -227,11 +228,9 @@ class Answer(Struct, frozen=True):
             what = _("is empty")
         elif (title := self.page_title) is None:
             raise self.unusable(_("is not the JSON that was promised"))
-        elif title:
-            shown = self.shown(title, limit=100)
-            what = _('is the web page "{title}", so it does not come from ServiceStage', title=shown)
         else:
-            what = _("is a web page, so it does not come from ServiceStage")
+            shown = self.shown(title, limit=100) or "…"
+            what = _('is the web page "{title}", so it does not come from ServiceStage', title=shown)
         hint = _(
             "Check --region and --endpoint, and whether a proxy, a firewall or a sign-in page answers in its place."
         )
@@ -295,12 +294,14 @@ def read_error_body(answer: Answer) -> ErrorBody:
             break
     objects = tuple(_objects(document, _DEEPEST))
     found = [(_field(each, _CODE_FIELDS), _field(each, _MESSAGE_FIELDS)) for each in objects]
-    partial = [each for each in found if any(each)]
-    title = answer.page_title
-    text = answer.text if title is None else title or "a web page"
-    if title is not None and (event := _EVENT_ID.search(answer.text[:_TITLE_WITHIN])):
-        text = f"{text} (event ID {event[1]})"
-    code, message = next((each for each in found if all(each)), partial[0] if partial else ("", text))
+    text, title = answer.text, answer.page_title
+    if title is not None:
+        event = _EVENT_ID.search(text[:_TITLE_WITHIN])
+        text = (title or "a web page") + (f" (event ID {event[1]})" if event else "")
+    # A complete pair first, then a partial one.
+    code, message = max(found, key=lambda pair: sum(map(bool, pair)), default=("", ""))
+    if not code and not message:
+        message = text
     request_id = next(filter(None, (_field(each, _REQUEST_ID_FIELDS) for each in objects)), "")
     return ErrorBody(
         code=answer.shown(code, limit=64) or str(answer.status),
@@ -329,10 +330,7 @@ def refusal(
 ) -> RefusedError | CredentialsError | UnusableAnswerError:
     """Return the error that an answer with a status of 400 or more means.
 
-    Args:
-        answer: The answer.
-        credentials: What authenticated the request; ``None`` if it asked for credentials.
-        check: The hint if the credentials were refused and the answer does not say why.
+    ``credentials`` authenticated the request; ``check`` is the hint if the answer does not say why they were refused.
     """
     body = read_error_body(answer)
     whole = f"{answer.status} {body.code} {body.message}".casefold()
@@ -353,17 +351,13 @@ def refusal(
     kind, words = next(row[1:] for row in _MEANINGS if re.match(row[0], whole))
     hint = next((hint for pattern, hint in _HINTS.items() if re.match(pattern, whole)), None)
     answered_by, skew = _answered_by(answer, body.code), answer.clock_skew
-    is_expired = "signature expired" in whole and skew is None
-    if (
-        kind is CredentialsError
-        and isinstance(credentials, AccessKey)
-        and (is_expired or abs(skew or 0) > LARGEST_SKEW)
-    ):
+    clocks_differ = "signature expired" in whole if skew is None else abs(skew) > LARGEST_SKEW
+    if kind is CredentialsError and isinstance(credentials, AccessKey) and clocks_differ:
         kind, hint = ClockSkewError, None
         words = _(
             "refused the signature because the clocks differ: this machine's clock says {ours}, the server's {theirs}",
-            ours=_time(answer.received_at),
-            theirs=_time(answer.server_time) if answer.server_time else _("unknown"),
+            ours=f"{answer.received_at:{_TIME}}",
+            theirs=f"{answer.server_time:{_TIME}}" if answer.server_time else _("unknown"),
         )
     elif kind is CredentialsError and hint is None:
         hint = check or (_CHECK_CREDENTIALS[type(credentials)] if credentials else None)
@@ -408,8 +402,8 @@ def _answered_by(answer: Answer, code: str) -> Text | None:
     if code.startswith(("APIGW.", "APIG.")):
         return _("API Gateway ({code})", code=code)
     headers = [
-        _('{header} "{value}"', header=header.casefold(), value=answer.shown(value, limit=60))
-        for header in ("Server", "Via")
+        f'{header} "{answer.shown(value, limit=60)}"'
+        for header in ("server", "via")
         if (value := answer.headers.get(header, "").strip())
     ]
     if not headers:
@@ -418,7 +412,6 @@ def _answered_by(answer: Answer, code: str) -> Text | None:
 
 
 def _try_again_in(seconds: float) -> Text:
-    """Return the hint, with the time rounded up to a suitable unit."""
     minutes = math.ceil(seconds / 60)
     if seconds < 120 and seconds != 60:
         time = ngettext("{count} second", "{count} seconds", math.ceil(seconds))
@@ -430,13 +423,8 @@ def _try_again_in(seconds: float) -> Text:
 
 
 def _message(answer: Answer, words: Text, body: ErrorBody) -> Text:
-    status = f"HTTP {answer.status}"
-    label = status if body.code == str(answer.status) else f"{status}, {body.code}"
+    label = f"HTTP {answer.status}" + (f", {body.code}" if body.code != str(answer.status) else "")
     message = _("{host} {words} ({label})", host=answer.host, words=words, label=label)
     if not body.message:
         return message
     return _("{message}: {detail}", message=message, detail=safe_text(body.message).rstrip("."))
-
-
-def _time(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection
 from contextlib import AbstractAsyncContextManager, suppress
 from datetime import datetime
 from types import TracebackType
-from typing import Final, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 from oauth_helper.credentials import Credentials, CredentialSource
 from oauth_helper.errors import IllegalNameError, NoSuchAuthorizationError, OAuthHelperError, RefusedError, UsageError
@@ -21,12 +21,10 @@ from oauth_helper.secret import Secret, safe_text
 from oauth_helper.servicestage.api_errors import Answer
 from oauth_helper.servicestage.iam import Iam
 from oauth_helper.servicestage.signing import Query, encode
-from oauth_helper.servicestage.transport import RETRIES, Retries, Transport
+from oauth_helper.servicestage.transport import FIELD_VALUE, RETRIES, Retries, Transport
 from oauth_helper.values import check_endpoint, parse_address, stays_nearby
 
 _SURROGATES: Final = re.compile(r"[\ud800-\udfff]")
-_FIELD_VALUE: Final = re.compile(r"[!-~]+")
-"""The characters of a header value; every legal name consists of them."""
 _RENEWAL: Final = 8.0
 """Seconds in which temporary credentials are fetched again."""
 _PARAMETER_INVALID: Final = "SVCSTG.REPO.0400"
@@ -251,7 +249,7 @@ class ServiceStageClient:
         Raises:
             NoSuchAuthorizationError: There is no authorization of that name.
         """
-        return _read_records(await self._list(authorization_name, "namespaces", "/namespaces"), Namespace.from_json)
+        return await self._list(authorization_name, "namespaces", "/namespaces", Namespace.from_json)
 
     async def list_projects(self, authorization_name: str, namespace: str) -> list[Project]:
         """Return the projects of a namespace, which is given by its name or id.
@@ -261,18 +259,17 @@ class ServiceStageClient:
             UsageError: The namespace cannot be part of an address.
         """
         path = f"/{_segment(_('namespace'), namespace)}/projects"
-        return _read_records(await self._list(authorization_name, "projects", path), Project.from_json)
+        return await self._list(authorization_name, "projects", path, Project.from_json)
 
     async def list_branches(self, authorization_name: str, namespace: str, project: str) -> list[str]:
         """Return the names of a project's branches; raises as :meth:`list_projects`."""
         # A project's path has colons instead of slashes.
         segments = _segment(_("namespace"), namespace), _segment(_("project"), project.replace("/", ":"))
-        names = await self._list(authorization_name, "branches", f"/{'/'.join(segments)}/branches")
-        return [name for name in names if isinstance(name, str) and name]
+        return await self._list(authorization_name, "branches", f"/{'/'.join(segments)}/branches", _name)
 
-    async def _list(self, authorization_name: str, key: str, path: str) -> list[object]:
-        """Ask the Git host by that authorization; return the list ``key`` of the answer."""
-        if not _FIELD_VALUE.fullmatch(authorization_name):
+    async def _list(self, authorization_name: str, key: str, path: str, read: Callable[[Any], T]) -> list[T]:
+        """Ask the Git host by that authorization; return what is readable in the list ``key`` of the answer."""
+        if not FIELD_VALUE.fullmatch(authorization_name):
             message = _("There is no authorization named {name!r}", name=safe_text(authorization_name))
             raise NoSuchAuthorizationError(message)
         headers = {"X-Repo-Auth": authorization_name}
@@ -283,16 +280,17 @@ class ServiceStageClient:
             return []
         if not isinstance(records, list):
             raise answer.unusable(_("has no list of {key}", key=key))
-        return records
+        found = []
+        for record in records:
+            with suppress(ValueError, TypeError):  # neither name nor id, or no object
+                found.append(read(record))
+        return found
 
 
-def _read_records(records: list[object], read: Callable[[dict[str, object]], T]) -> list[T]:
-    """Return the records without those that have neither name nor id."""
-    found: list[T] = []
-    for record in records:
-        with suppress(ValueError):
-            found.append(read(record if isinstance(record, dict) else {}))
-    return found
+def _name(branch: object) -> str:
+    if not isinstance(branch, str) or not branch:
+        raise ValueError
+    return branch
 
 
 def _can_be_segment(text: str) -> bool:

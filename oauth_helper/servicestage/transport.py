@@ -49,7 +49,7 @@ _LARGEST_FIELD: Final = 128 * 1024
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=30, sock_connect=CONNECTING)
 _LIKE_SECRET_KEY: Final = 40
 """Characters; access keys have 20."""
-_FIELD_VALUE: Final = re.compile(r"[!-~]+")
+FIELD_VALUE: Final = re.compile(r"[!-~]+")
 """The characters of our header values (RFC 9110 section 5.5, without spaces)."""
 FOREIGN: Final = (aiohttp.ClientError, TimeoutError, OSError, ValueError)
 """What aiohttp raises for a request; ``ssl.SSLError`` is an ``OSError``."""
@@ -108,12 +108,9 @@ class Transport:
         endpoint: ``https://HOST[:PORT][/PREFIX]``; plain http on this machine only.
         credentials: What proves our identity; ``None`` for the request that asks for a token.
         project_id: Sent as ``X-Project-Id`` with signed requests.
-        ca_bundle: A file of certificates (PEM) to trust instead of the system's.
         origin: Names ``endpoint`` in an error.
         check: The hint if the server refuses the request's credentials; by default about ``credentials``.
         allows_link_local: Whether plain http to a link-local address is allowed (the metadata service of a cloud).
-        timeout: Limits other than 30 s for a request and 10 s for its connection.
-        retries: When calls without side effects are sent again.
 
     Raises:
         SettingsError: The endpoint, the project ID, the CA bundle or a proxy of the environment is unusable.
@@ -340,7 +337,7 @@ def _check_credentials(credentials: Credentials | None) -> None:
 
 
 def _check_field(what: Text, value: str, error: type[SettingsError]) -> None:
-    if not _FIELD_VALUE.fullmatch(value):
+    if not FIELD_VALUE.fullmatch(value):
         raise error(
             _("The {what} is empty, or has a space, line break or other character that none has", what=what),
             hint=_("Copy it again, whole and on one line."),

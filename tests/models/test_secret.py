@@ -49,6 +49,7 @@ def test_safe_text_is_one_short_line_without_control_characters(text: str, limit
 def test_a_secret_is_masked_in_every_form_that_a_server_may_echo(form: str) -> None:
     assert redact(f"bad: {form}.", [Secret("a/b+c <d>"), Secret("")], limit=100) == "bad: ********."
     assert redact("x" * 5 + form, [Secret("a/b+c <d>")], limit=10) == "xxxxx****…"
+    assert redact("ab\u200bc\x00d \\u00e9t\\u00e9", [Secret("abcd"), Secret("été")], limit=100) == "******** ********"
 
 
 def test_invisible_characters_of_a_path_are_escaped() -> None:

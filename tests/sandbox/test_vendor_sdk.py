@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -226,12 +225,6 @@ async def test_the_sdk_links_and_lists(vendor: Vendor, repo_type: str, tag: str 
     (record,) = listed.authorizations
     assert (record.name, record.repo_type, record.tag, record.status) == ("my-auth.1_2", repo_type, tag, 0)
     assert record.avartar == created.authorization.avartar
-
-
-async def test_the_sdk_finds_the_project_by_its_region(sandbox: Sandbox, clean_surroundings: object) -> None:
-    client = await asyncio.to_thread(Vendor.of_region, sandbox)
-    assert (await client.call("list_authorizations", client.v2.ListAuthorizationsRequest())).count == 0
-    client.close()
 
 
 async def refusal(vendor: Vendor, name: str, request: Any) -> tuple[int, str]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from importlib import import_module
-from typing import Any, Final, Self
+from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
 from aiohttp import web
@@ -40,28 +40,12 @@ class Vendor(_VendorClient):
     """The SDK's ServiceStage client."""
 
     def __init__(self, endpoint: str, key: AccessKey, project_id: str) -> None:
-        self._build(key, project_id, lambda builder: builder.with_endpoint(endpoint))
-
-    @classmethod
-    def of_region(cls, sandbox: Sandbox) -> Self:
-        """Return one that asks IAM for the project of the region's name."""
-        region = import_module("huaweicloudsdkcore.region.region").Region(sandbox.region, sandbox.endpoint)
-        client = cls.__new__(cls)
-        client._build(sandbox.access_key, None, lambda builder: builder.with_region(region), sandbox.iam_endpoint)
-        return client
-
-    def _build(
-        self, key: AccessKey, project_id: str | None, place: Callable[[Any], object], iam_endpoint: str | None = None
-    ) -> None:
         # Not at the top: the SDK writes a file into the home folder while it is imported.
         self.v2 = import_module("huaweicloudsdkservicestage.v2")
         self.errors = import_module("huaweicloudsdkcore.exceptions.exceptions")
-        credentials = _basic(key, project_id)
-        if iam_endpoint:
-            credentials.with_iam_endpoint(iam_endpoint)
-        builder = self.v2.ServiceStageClient.new_builder().with_credentials(credentials)
-        place(builder)
-        self._use(builder.build())
+        credentials = import_module("huaweicloudsdkcore.auth.credentials")
+        basic = credentials.BasicCredentials(key.access_key, key.secret_key.reveal(), project_id)
+        self._use(self.v2.ServiceStageClient.new_builder().with_credentials(basic).with_endpoint(endpoint).build())
 
 
 class VendorIam(_VendorClient):
@@ -100,9 +84,3 @@ async def code_and_state(authorization_url: str) -> dict[str, str]:
 def served(routes: Iterable[web.RouteDef]) -> set[Operation]:
     """Return the operations that an application serves."""
     return {(route.method, route.path) for route in routes}
-
-
-def _basic(key: AccessKey, project_id: str | None) -> Any:
-    credentials = import_module("huaweicloudsdkcore.auth.credentials")
-    basic = credentials.BasicCredentials(key.access_key, key.secret_key.reveal(), project_id)
-    return basic.with_security_token(key.security_token.reveal()) if key.security_token else basic

@@ -144,7 +144,7 @@ async def test_a_creation_without_the_record_may_have_happened(document: object)
     ("body", "told"),
     [
         (b"", "is empty"),
-        (b" <html>", "is a web page, so it does not come from ServiceStage"),
+        (b" <html>", 'is the web page "…", so it does not come from ServiceStage'),
         (b"<!DOCTYPE html><title> Sign in</title>", 'is the web page "Sign in", so it does not come from ServiceStage'),
         *((body, "is not the JSON") for body in (b'{"authorization": {"na', b"\xff\xfe{", b"[" * 100_000)),
     ],

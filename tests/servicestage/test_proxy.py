@@ -14,7 +14,6 @@ from support.command_runner import Ended, commands
 from support.fake_servicestage import KEY, PROJECT, FakeServiceStage, RawServer, answering, tunnel_to
 from yarl import URL
 
-from oauth_helper.errors import UnreachableError
 from oauth_helper.servicestage.client import ServiceStageClient
 from oauth_helper.servicestage.proxies import proxy_for
 
@@ -154,26 +153,6 @@ async def test_the_open_connection_uses_the_proxy(certified: Certified, monkeypa
                 await service.list_authorizations()
     assert len(proxy.heads) == 1
     assert len(fake.received) == 2
-
-
-async def test_no_proxy_goes_past_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with tunnel_to(1) as proxy:
-        monkeypatch.setenv("HTTPS_PROXY", proxy.endpoint)
-        monkeypatch.setenv("NO_PROXY", NAME)
-        async with client(f"https://{NAME}", None) as service:
-            with pytest.raises(UnreachableError, match=f"There is no address for the name {NAME}") as caught:
-                await service.list_authorizations()
-    assert not caught.value.sent
-    assert proxy.heads == []
-
-
-async def test_this_machine_is_never_reached_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with FakeServiceStage(EMPTY) as fake, tunnel_to(fake.port) as proxy:
-        monkeypatch.setenv("HTTP_PROXY", proxy.endpoint)
-        async with client(fake.endpoint, None) as service:
-            await service.list_authorizations()
-    assert proxy.heads == []
-    assert len(fake.received) == 1
 
 
 HINT = "hint: In the user name and the password, write @ as %40, # as %23, / as %2F and ? as %3F."
