@@ -310,13 +310,14 @@ OTHER_TYPE = replace(EXISTING, repo_type="gitlab")
             IfExists.REPLACE,
             "list url delete create list",
         ),
+        (Script([TAKEN], lists=[[], [EXISTING]]), IfExists.REPLACE, "list url create list delete create"),
         (
             Script([503, TAKEN], lists=[[], [], [OTHER_TYPE]]),
             IfExists.REPLACE,
             "list url create list create list list",
         ),
     ],
-    ids=["fail", "another type", "taken again after the deletion", "the code may be used"],
+    ids=["fail", "another type", "taken again after the deletion", "taken twice", "the code may be used"],
 )
 async def test_an_authorization_that_was_created_meanwhile_and_may_not_be_touched_fails_the_link(
     script: Script, if_exists: IfExists, order: str
