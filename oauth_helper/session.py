@@ -6,13 +6,14 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from types import TracebackType
 from typing import Final, NoReturn, Self
 
 from msgspec import Struct, field
+from yarl import URL
 
 from oauth_helper.browsers.discovery import (
     Family,
@@ -80,20 +81,14 @@ class BrowserOptions(Struct, frozen=True):
         return self.say is not None and can_prompt()
 
     @property
-    def is_apart(self) -> bool:
-        """Whether a browser would open on a screen that the user does not see, and the user demands none."""
-        is_demanded = self.browser not in {"auto", "none"} or bool(self.environ.get("BROWSER"))
-        return not is_demanded and find_environment(self.environ).place is Place.SSH
-
-    @property
     def demands_window(self) -> bool:
         """Whether the user accepts nothing but a browser window that oauth-helper drives."""
         return self.browser not in {"auto", "default", "none"}
 
     @property
-    def wants_window(self) -> bool:
-        """Whether to try such a window; a user who sets ``BROWSER`` has chosen another browser."""
-        return self.demands_window or (self.browser == "auto" and not self.environ.get("BROWSER"))
+    def is_free(self) -> bool:
+        """Whether the user leaves the choice of a browser to us."""
+        return self.browser == "auto" and not self.environ.get("BROWSER")
 
     @property
     def user_simulation(self) -> Callable[[str], Awaitable[None]] | None:
@@ -115,7 +110,6 @@ class BrowserPlan(Struct, frozen=True):
     """What the user should know before it happens."""
 
 
-_NO_DISPLAY: Final = {"DISPLAY": "", "WAYLAND_DISPLAY": ""}
 _APART: Final = _("over SSH it would open on the screen of this machine, not on yours")
 _OPEN_TO_OTHERS: Final = N_(
     "Other users of this machine can drive a window of {browser}, and see what you do there, as it is a snap or "
@@ -131,12 +125,11 @@ async def plan_browser(options: BrowserOptions) -> BrowserPlan:
     """
     if options.browser == "none":
         return BrowserPlan(_("the addresses are printed"))
-    if options.is_apart:
+    if options.is_free and find_environment(options.environ).place is Place.SSH:
+        # The user does not see the screen of this machine.
         warning = _("No browser is opened: {why}. Use --browser or BROWSER to open one anyway.", why=_APART)
         return _plan_without_browser(options, _APART, warning)
-    no_display = None
-    if not options.headless:
-        no_display = await asyncio.to_thread(why_no_display, options.environ)
+    no_display = None if options.headless else await asyncio.to_thread(why_no_display, options.environ)
     windows, no_window = await _find_windows(options, no_display)
     if windows:
         first = windows[0]
@@ -147,8 +140,8 @@ async def plan_browser(options: BrowserOptions) -> BrowserPlan:
             warning=_(_OPEN_TO_OTHERS, browser=first.name) if first.is_open_to_others else NO_TEXT,
         )
     name, no_default = first_browser(options.environ)
-    if no_display and not no_default and first_browser({**options.environ, **_NO_DISPLAY})[1]:
-        no_default = no_display
+    if no_display and first_browser({**options.environ, "DISPLAY": "", "WAYLAND_DISPLAY": ""})[1]:
+        no_default = no_default or no_display
     if no_default:
         warning = _("No browser could be opened here: {why}.", why=no_default)
         return _plan_without_browser(options, no_default, warning)
@@ -173,19 +166,19 @@ def _plan_without_browser(options: BrowserOptions, why: Text, warning: Text) -> 
 
 async def _find_windows(options: BrowserOptions, no_display: Text | None) -> tuple[Sequence[InstalledBrowser], Text]:
     """Return the browsers to try; if there are none but a window is wanted, also why."""
-    if not options.wants_window:
+    if not (options.demands_window or options.is_free):
         return [], NO_TEXT
     reason = None if options.headless else why_no_window(options.environ)
-    if options.demands_window:
-        if reason:
-            raise NoBrowserError(_("No window can be opened: {reason}", reason=reason))
-        # Without a display too: the browser may need none.
-        return await choose_here(options.browser, options.environ), NO_TEXT
-    if reason := reason or no_display:
+    if options.demands_window and reason:
+        raise NoBrowserError(_("No window can be opened: {reason}", reason=reason))
+    if options.is_free and (reason := reason or no_display):
         return [], reason
+    # If the user demands one, without a display too: the browser may need none.
     found = await choose_here(options.browser, options.environ)
     if not found:
         return [], _("no browser of the Chromium family and no Firefox was found")
+    if options.demands_window:
+        return found, NO_TEXT
     safe = [browser for browser in found if not browser.is_open_to_others]
     return safe, _(
         "other users of this machine could drive one in {browser}, as it is a snap or flatpak", browser=found[0].name
@@ -359,10 +352,10 @@ class Session:
             ) from None
 
     async def _give_guidance(self, receiver: RedirectReceiver) -> None:
-        clock = asyncio.get_running_loop().time
-        began = clock()
+        waited = 0.0
         for moment in self._guidance_after:
-            await asyncio.sleep(began + moment - clock())
+            await asyncio.sleep(moment - waited)
+            waited = moment
             if guidance := receiver.guidance(is_last=moment == self._guidance_after[-1]):
                 self.tell(GuidanceDue(guidance))
 
@@ -477,9 +470,11 @@ class Session:
         if self._listener.handed_on:
             self._listener.handed_on.lead(None)
         plan = self._plan or BrowserPlan(NO_TEXT)
-        if plan.windows and _is_served_by(start, redirect_uri):  # a window would intercept the listener's own pages too
+        callback = _callback(redirect_uri)
+        if callback and is_served(callback) and callback.port == parse_address(start).port and plan.windows:
+            # A window would intercept the listener's own pages too.
             plan = BrowserPlan(NO_TEXT, opens_default=True)
-        if plan.windows and not _can_be_intercepted(redirect_uri):
+        if plan.windows and not callback:
             self.tell(Warned(_("The Git host does not say where it will redirect to, so no window can wait there.")))
         elif plan.windows and (await self._open_window(plan.windows, receiver, redirect_uri) or self._is_answered):
             return
@@ -532,8 +527,12 @@ class Session:
                 )
             except NoWindowError as error:
                 failures.append(error.message)
-                if not self._can_show_page(error, start):
+                if not error.exists or self._options.demands_window:
+                    self._listener.revoke(start)
                     continue
+                start.lead(None)  # the tab of a window that cannot intercept can still show the page
+                text = _("{message}. The page in that window takes the address instead.", message=error.message)
+                self.tell(Warned(text))
                 self._report(Opened(browser.name))
             else:
                 receiver.visit()
@@ -563,15 +562,6 @@ class Session:
         receiver.judge_query(query, Way.WINDOW)
         self._listener.expect_done()
 
-    def _can_show_page(self, error: NoWindowError, start: EntryLink) -> bool:
-        """Whether the tab of a window that cannot intercept can at least show the page; if so, show it there."""
-        if not error.exists or self._options.demands_window:
-            self._listener.revoke(start)
-            return False
-        start.lead(None)
-        self.tell(Warned(_("{message}. The page in that window takes the address instead.", message=error.message)))
-        return True
-
     async def _continue_in(self, window: BrowserWindow, receiver: RedirectReceiver, came_by: Way | None) -> None:
         if self._listener.handed_on:  # pragma: no branch - the second link, or attempt, always has one
             window.go_on(
@@ -592,22 +582,12 @@ class Session:
             self.tell(WindowClosed())
 
 
-def _is_served_by(start: str, redirect_uri: str) -> bool:
-    """Whether the redirect reaches the listener of ``start``: a sandbox has its console on this machine too."""
-    try:
+def _callback(redirect_uri: str) -> URL | None:
+    """Return the callback, if it has an origin for which a browser can intercept requests."""
+    with suppress(ValueError):
         url = parse_address(redirect_uri)
-        return is_served(url) and url.port == parse_address(start).port
-    except ValueError:
-        return False
-
-
-def _can_be_intercepted(redirect_uri: str) -> bool:
-    """Whether the callback has an origin for which a browser can intercept requests."""
-    try:
-        url = parse_address(redirect_uri)
-    except ValueError:
-        return False
-    return url.scheme in {"http", "https"} and bool(url.host)
+        return url if url.scheme in {"http", "https"} and url.host else None
+    return None
 
 
 @asynccontextmanager

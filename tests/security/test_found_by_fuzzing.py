@@ -12,7 +12,7 @@ from oauth_helper.i18n import _
 from oauth_helper.secret import Secret
 from oauth_helper.servicestage.api_errors import Answer, redirected, refusal
 from oauth_helper.servicestage.proxies import proxy_for
-from oauth_helper.session import _can_be_intercepted
+from oauth_helper.session import _callback
 from oauth_helper.settings import Sources, read_config_file, resolve_settings
 from oauth_helper.values import check_endpoint
 
@@ -40,7 +40,7 @@ def test_a_proxy_that_breaks_yarl_is_refused(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_redirect_uri_that_breaks_yarl_is_not_awaited_in_a_window() -> None:
-    assert not _can_be_intercepted(BREAKS_YARL)
+    assert not _callback(BREAKS_YARL)
 
 
 @pytest.mark.parametrize("endpoint", ["http://1\x007.0.0.1:1", "https://a\x00b.example"])
