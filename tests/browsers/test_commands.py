@@ -117,7 +117,7 @@ async def titles(display: str) -> str:
 @pytest.mark.skipif(not shutil.which("xwininfo"), reason="xwininfo is not installed")
 @pytest.mark.parametrize(
     ("browser", "decision", "status"),
-    [("chromium", "deny", 4), ("firefox", None, 5)],
+    [("firefox", "deny", 4), ("chromium", None, 5)],
     indirect=["browser"],
 )
 async def test_on_a_terminal_the_window_shows_the_outcome_for_ten_seconds(
@@ -125,7 +125,7 @@ async def test_on_a_terminal_the_window_shows_the_outcome_for_ten_seconds(
 ) -> None:
     async with Sandbox(decision=decision) as sandbox:
         environ = commands.environ(sandbox, BROWSER="", DISPLAY=display, TMPDIR=str(temporary))
-        async with terminal("link", "github", "--browser", browser, "--timeout", "15", environ=environ) as screen:
+        async with terminal("link", "github", "--browser", browser, "--timeout", "20", environ=environ) as screen:
             assert await screen.ended() == status, screen.shown
             ended = time.monotonic()
             screen.hang_up()
