@@ -92,15 +92,14 @@ async def linked_by_the_first(machine: Machine, sandbox: Sandbox, **variables: s
 async def test_without_a_home_of_ours_a_link_works_and_the_warning_names_the_variables(
     machine: Machine, sandbox: Sandbox
 ) -> None:
-    for home in (None, "", "relative", "/nonexistent", str(machine.second.home)):
+    for home in (None, "relative", str(machine.second.home)):
         said = await linked_by_the_first(machine, sandbox, HOME=home)
         assert NOT_SAVED in said
         assert "HOME" in said
         assert "XDG_STATE_HOME" in said
         assert "/dev/null" not in said
-        state = str(machine.first.home / "state")
-        said = await linked_by_the_first(machine, sandbox, HOME=home, XDG_STATE_HOME=state)
-        assert "warning" not in said
+    state = str(machine.first.home / "state")
+    assert "warning" not in await linked_by_the_first(machine, sandbox, HOME=None, XDG_STATE_HOME=state)
 
 
 @needs_root
@@ -119,7 +118,7 @@ async def test_another_users_runtime_folder_is_not_used_and_the_warning_names_it
 
 
 @needs_root
-@pytest.mark.parametrize("variable", [None, "", ".", "gone/missing"])
+@pytest.mark.parametrize("variable", [None, "gone/missing"])
 async def test_without_a_session_the_runs_of_a_user_meet_below_the_temporary_folder(
     machine: Machine, sandbox: Sandbox, public: Path, variable: str | None
 ) -> None:
