@@ -116,16 +116,6 @@ async def test_after_a_gateway_timeout_the_exchange_is_still_handled() -> None:
         assert user.sandbox.exchanges[0].created
 
 
-@pytest.mark.parametrize(("status", "text"), [(404, "Not Found"), (502, "Bad Gateway"), (503, "Service Unavailable")])
-async def test_a_proxy_answers_with_a_page(status: int, text: str) -> None:
-    async with (
-        sandbox_user(f"list={status}") as user,
-        user.session.get(f"{user.sandbox.endpoint}/v1/x/git/auths") as response,
-    ):
-        assert (response.status, response.content_type) == (status, "text/html")
-        assert f"{status} {text}" in await response.text()
-
-
 @pytest.mark.parametrize(("times", "meant"), [("", 1), (":1", 1), (":12", 12), (":always", None)])
 @pytest.mark.parametrize("kind", Kind)
 @pytest.mark.parametrize("call", OF_SERVICESTAGE)

@@ -15,7 +15,6 @@ from aiohttp import web
 from oauth_helper.errors import (
     CodeOrStateInvalidError,
     OAuthHelperError,
-    SettingsError,
     UnusableAnswerError,
 )
 from oauth_helper.i18n import Text
@@ -173,11 +172,6 @@ async def test_another_server_is_refused(provider: FakeProvider, path: str) -> N
     error = await failure(provider.address + path)
     assert isinstance(error, UnusableAnswerError)
     assert f"{path}/.well-known/openid-configuration" in error.message
-
-
-@pytest.mark.parametrize("issuer", ["http://git.example.com", "https://git.example.com/?a=b", "ftp://127.0.0.1", ""])
-async def test_an_unsafe_issuer_is_refused(issuer: str) -> None:
-    assert isinstance(await failure(issuer), SettingsError)
 
 
 @pytest.mark.parametrize(
