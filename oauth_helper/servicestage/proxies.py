@@ -46,11 +46,6 @@ def _parse_proxy(address: str, variable: str) -> tuple[URL, Secret | None]:
     if not separator:
         scheme, rest = "http", address
     # No part of the value is shown: it may contain a password, and a mistake in it may make that look like a host.
-    if scheme.casefold().startswith("socks"):
-        raise SettingsError(
-            _("{variable} names a SOCKS proxy, which is not supported", variable=variable),
-            hint=_("Give an HTTP proxy as http://HOST:PORT, or list the endpoint's host in NO_PROXY."),
-        )
     login, at, location = rest.rpartition("@")
     if set(login) & set("@#/?") or (at and set(location) & set("#?")):
         raise SettingsError(

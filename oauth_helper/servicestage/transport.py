@@ -374,15 +374,12 @@ _PROXY_ANSWERS: Final[Mapping[int, tuple[str, Text]]] = {
     403: (N_("The proxy {proxy} does not allow connections to {server}{detail}"), _PROXY_RULES),
     407: (N_("The proxy {proxy} refused the user name or password, or needs one{detail}"), _PROXY_LOGIN),
 }
-_DATE_CODES: Final = frozenset({9, 10})
-"""OpenSSL: X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED."""
-_HOST_CODES: Final = frozenset({62, 63, 64})
-"""OpenSSL: X509_V_ERR_HOSTNAME_MISMATCH, _EMAIL_MISMATCH, _IP_ADDRESS_MISMATCH."""
+_CERTIFICATE_HINTS: Final = {9: _DATES, 10: _DATES, 62: _OTHER_HOST, 63: _OTHER_HOST, 64: _OTHER_HOST}
+"""By OpenSSL's codes: not yet valid, expired; mismatch of host name, email, IP address."""
 _NOT_TLS: Final = frozenset(
     {"WRONG_VERSION_NUMBER", "UNKNOWN_PROTOCOL", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE"}
 )
 """OpenSSL's reasons where the answer to the handshake is no TLS."""
-_CHECK_ANSWER: Final = _("Check the endpoint.")
 # Exception; text, with peer for the one that we connect to; hint; whether the request may have been sent (False only if
 # no byte of it has left); whether it may succeed a moment later. The most specific first: the first match counts.
 _CERTIFICATE: Final = N_("The TLS certificate of {peer} could not be verified{detail}")
@@ -400,7 +397,7 @@ FAILURES: Final[tuple[tuple[type[Exception], str, Text, bool, bool], ...]] = (
     (UnicodeError, _UNUSABLE, _NAME, False, False),  # the resolver cannot encode the name for DNS
     (TimeoutError, N_("{server} did not answer in time"), _NETWORK, True, True),
     (aiohttp.ClientPayloadError, N_("The answer of {server} broke off"), _NETWORK, True, True),
-    (aiohttp.ClientResponseError, N_("What {server} answered is not HTTP"), _CHECK_ANSWER, True, False),
+    (aiohttp.ClientResponseError, N_("What {server} answered is not HTTP"), _("Check the endpoint."), True, False),
     (aiohttp.ClientConnectionError, _CLOSED, _NETWORK, True, True),
     (OSError, N_("The connection with {server} broke{detail}"), _NETWORK, True, True),
     (Exception, N_("The request to {server} failed"), _NETWORK, True, False),
@@ -426,8 +423,7 @@ def translated(error: Exception, *, server: str, proxy: URL | None) -> Unreachab
         if error.status == 407 and offered and not any("basic" in each.casefold() for each in offered):
             hint = _PROXY_NOT_BASIC
     elif isinstance(error, aiohttp.ClientConnectorCertificateError):
-        code = getattr(error.certificate_error, "verify_code", None)
-        hint = _DATES if code in _DATE_CODES else _OTHER_HOST if code in _HOST_CODES else hint
+        hint = _CERTIFICATE_HINTS.get(getattr(error.certificate_error, "verify_code", 0), hint)
     elif isinstance(error, aiohttp.ClientSSLError):
         hint = _NO_TLS if getattr(error.os_error, "reason", None) in _NOT_TLS else hint
     elif is_about_proxy:

@@ -223,24 +223,18 @@ async def test_a_login_that_is_not_escaped_is_refused_and_not_shown(value: str) 
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    "value",
     [
-        ("socks5://bob:planted@proxy.invalid:1080", "HTTPS_PROXY names a SOCKS proxy, which is not supported"),
-        ("socks4a://proxy.invalid", "HTTPS_PROXY names a SOCKS proxy, which is not supported"),
-        *(
-            (value, "HTTPS_PROXY is not the address of an HTTP proxy")
-            for value in (
-                "ftp://bob:planted@proxy.invalid",
-                '"http://bob:planted@proxy.invalid:1"',
-                "http://bob:planted@",
-            )
-        ),
+        "socks5://bob:planted@proxy.invalid:1080",
+        "ftp://bob:planted@proxy.invalid",
+        '"http://bob:planted@proxy.invalid:1"',
+        "http://bob:planted@",
     ],
 )
-async def test_what_is_no_http_proxy_is_refused_and_not_shown(value: str, told: str) -> None:
+async def test_what_is_no_http_proxy_is_refused_and_not_shown(value: str) -> None:
     end = await through(value, "list", "-vv")
     assert end.status == 3
-    assert f"error: {told}\n" in end.err
+    assert "error: HTTPS_PROXY is not the address of an HTTP proxy\n" in end.err
     assert "planted" not in end.err
 
 

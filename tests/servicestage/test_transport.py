@@ -14,7 +14,6 @@ from importlib.metadata import version
 import aiohttp
 import pytest
 from aiohttp import web
-from aiohttp.client_reqrep import ConnectionKey
 from support.fake_servicestage import (
     AUTHS,
     CODE,
@@ -30,7 +29,6 @@ from support.fake_servicestage import (
     json_answer,
     reset,
 )
-from yarl import URL
 
 from oauth_helper.credentials import AccessKey, IamToken
 from oauth_helper.errors import CredentialsError, SettingsError, UnavailableError, UnreachableError, UnusableAnswerError
@@ -350,12 +348,3 @@ def test_what_an_exception_says_itself_is_not_repeated(error: Exception, message
     assert str(ours) == message
     assert ours.sent is sent
     assert "Nothing was created" not in ours.hint
-
-
-@pytest.mark.parametrize("host", ["example.com", "p"])
-def test_a_connectors_error_names_whom_it_did_not_reach(host: str) -> None:
-    key = ConnectionKey(host, 443, True, True, None, None, None)
-    error = aiohttp.ClientConnectorError(key, OSError(errno.EHOSTUNREACH, "?tag=x"))
-    ours = translated(error, server="example.com", proxy=URL("http://p:443"))
-    assert str(ours) == f"No connection to {'p:443' if host == 'p' else host}: No route to host"
-    assert ("HTTPS_PROXY (http" in ours.hint) == (host == "p")
