@@ -3,8 +3,6 @@
 import asyncio
 import json
 import os
-import shlex
-import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
@@ -13,7 +11,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from aiohttp import ClientSession
-from support.command_runner import TESTS, Ended, commands
+from support.command_runner import Ended, commands
 from support.promised_json import read_event
 from yarl import URL
 
@@ -87,10 +85,8 @@ class PatientUser:
 
     @property
     def browser(self) -> dict[str, str]:
-        """The variables that make the command open it."""
-        script = TESTS / "support" / "scripted_browser.py"
-        command = f"{shlex.quote(sys.executable)} {shlex.quote(str(script))}"
-        return {"BROWSER": command, "PATIENT_FOLDER": str(self._folder)}
+        """The variable that makes the scripted browser wait."""
+        return {"PATIENT_FOLDER": str(self._folder)}
 
     @property
     def opened(self) -> int:

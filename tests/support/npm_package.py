@@ -17,10 +17,7 @@ _SWITCHES: Final = ("--silent", "--no-fund", "--no-audit", "--ignore-scripts")
 
 
 def npm_package(package: str, *, under: str) -> Path:
-    """Return the folder in which ``package`` (``NAME@VERSION``) is installed; skip the test if it is not available.
-
-    It lies under ``under``, a folder of the clone.
-    """
+    """Return the folder below ``under`` with ``package`` (``NAME@VERSION``); skip the test if it is not available."""
     folder = Path(__file__).parents[2] / under / package
     if not folder.exists():
         _fetch(package, folder)

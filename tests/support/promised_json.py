@@ -25,7 +25,6 @@ def _is_address(value: object) -> bool:
 
 @cache
 def validator(what: Document) -> Draft202012Validator:
-    """The validator of one kind of document."""
     return Draft202012Validator(schema_of(what), format_checker=_FORMATS)
 
 

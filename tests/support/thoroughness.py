@@ -7,11 +7,9 @@ from typing import Final, TypeVar
 T = TypeVar("T")
 
 IS_THOROUGH: Final = os.environ.get("OAUTH_HELPER_TESTS_THOROUGH") == "1"
-"""Whether all cases are tested, as in ``.ci/run``."""
 
 
 def at_most(number: int, *, by_default: int) -> int:
-    """Return how many examples to take of ``number``."""
     return number if IS_THOROUGH else by_default
 
 
