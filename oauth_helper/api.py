@@ -12,13 +12,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from oauth_helper.credentials import CredentialSource, IamToken, PersonalToken, UserPassword
-from oauth_helper.errors import (
-    MachineError,
-    OutcomeUnknownError,
-    RedirectRejectedError,
-    SettingsError,
-    UsageError,
-)
+from oauth_helper.errors import MachineError, OutcomeUnknownError, RedirectRejectedError, SettingsError, UsageError
 from oauth_helper.events import AnyOutcome, Captured, Way
 from oauth_helper.exchange import Tell
 from oauth_helper.i18n import Language, _, enumerated, listed, ngettext
@@ -26,16 +20,7 @@ from oauth_helper.journal import Journal
 from oauth_helper.link_steps import link_directly, link_in_browser
 from oauth_helper.listener.handlers import is_served
 from oauth_helper.listener.request_policy import Route
-from oauth_helper.models import (
-    Authorization,
-    IfExists,
-    LinkRequest,
-    Namespace,
-    Project,
-    RepoType,
-    Target,
-    name_for,
-)
+from oauth_helper.models import Authorization, IfExists, LinkRequest, Namespace, Project, RepoType, Target, name_for
 from oauth_helper.pasted_text import interpretations, parse_query
 from oauth_helper.receiver import RedirectReceiver, Report
 from oauth_helper.redirect import AuthorizationRequest, AuthorizationResponse

@@ -19,16 +19,7 @@ from oauth_helper.errors import (
     RefusedError,
     UnavailableError,
 )
-from oauth_helper.events import (
-    Checked,
-    Failed,
-    Linked,
-    Outcome,
-    Refused,
-    Resumed,
-    Warned,
-    warning_once,
-)
+from oauth_helper.events import Checked, Failed, Linked, Outcome, Refused, Resumed, Warned, warning_once
 from oauth_helper.exchange import (
     TIMING,
     CannotVerifyError,

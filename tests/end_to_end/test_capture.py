@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import pytest
 from aiohttp import ClientSession, CookieJar, web
 from sandbox.oidc_provider import OidcProvider, go_through, oidc_provider
-from support.command_runner import Ended, commands, error_of, use_temporary_folder
+from support.command_runner import commands, error_of, use_temporary_folder
 from support.link_script import delivered, scripted
 from support.recorded_events import RecordedEvents
 from support.screen import terminal
@@ -265,19 +265,13 @@ async def test_a_redirect_that_cannot_be_captured_is_refused_at_once(
 
 
 async def test_without_a_state_it_warns(provider: str) -> None:
-    environ = bare_environ(BROWSER=commands.environ()["BROWSER"])
-    end = await captured_without_state(provider, environ)
-    assert "warning: Without a state" in end.err
-
-
-async def captured_without_state(provider: str, environ: Mapping[str, str]) -> Ended:
     url = authorization_url(provider, state=None)
-    async with scripted("capture", url, "--no-state", environ=environ) as script:
+    async with scripted("capture", url, "--no-state", environ=bare_environ()) as script:
         await script.event("waiting")
         await pasted(script.listener, f"{CALLBACK}?code={CODE}")
         end = await script.ended()
     assert parameters(script.events[-1]["redirect"])["code"]
-    return end
+    assert "warning: Without a state" in end.err
 
 
 async def test_from_python(provider: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,12 +26,7 @@ from link.scripted_link import (
 from msgspec.structs import replace
 from support.other_users import NOBODY, acting_as, folder_of_nobody, needs_root
 
-from oauth_helper.errors import (
-    CodeOrStateInvalidError,
-    MachineError,
-    OAuthHelperError,
-    OutcomeUnknownError,
-)
+from oauth_helper.errors import CodeOrStateInvalidError, MachineError, OAuthHelperError, OutcomeUnknownError
 from oauth_helper.events import Event, Failed, Linked, Outcome, Refused, Resumed, Warned
 from oauth_helper.i18n import _
 from oauth_helper.journal import Journal
