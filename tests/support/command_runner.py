@@ -1,8 +1,6 @@
 """Runs the command as users and scripts do, in a process of its own; at the end of each test its secrets are searched.
 
-An autouse fixture in conftest.py lets :data:`commands` record every test on its own. It learns the secrets of
-every sandbox that the test opens from the requests and responses, on the server's side, and records what each command
-writes.
+An autouse fixture in conftest.py lets :data:`commands` learn the secrets of every sandbox from requests and responses.
 """
 
 from __future__ import annotations
@@ -78,7 +76,6 @@ class CommandRunner:
         self.begin(Path(os.devnull))
 
     def begin(self, folder: Path) -> None:
-        """Record what the next test does in ``folder``."""
         self.folder = folder
         self.secrets: dict[str, Secret] = {}
         """By value."""
@@ -92,7 +89,6 @@ class CommandRunner:
         """Files in the user's folders that commands wrote; tests write others."""
 
     def learn(self, name: str, value: str) -> None:
-        """Take ``value`` for a secret of this test."""
         if value:
             self.secrets.setdefault(value, Secret(name, value))
 

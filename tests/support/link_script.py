@@ -90,12 +90,10 @@ class PatientUser:
 
     @property
     def opened(self) -> int:
-        """How often it was opened."""
         opened = self._folder / "opened"
         return len(opened.read_text().splitlines()) if opened.exists() else 0
 
     def go_on(self) -> None:
-        """Wait no longer."""
         (self._folder / "go").touch()
 
 
@@ -156,7 +154,6 @@ async def kill(process: asyncio.subprocess.Process) -> None:
 
 
 def created(sandbox: Sandbox) -> int:
-    """How many authorizations were ever created."""
     return sum(exchange.created for exchange in sandbox.exchanges)
 
 
@@ -170,7 +167,6 @@ async def until(condition: Callable[[], object]) -> None:
 
 
 def entries() -> list[Path]:
-    """The journal's entries."""
     return sorted(Path(os.environ["HOME"]).rglob("pending-*.json"))
 
 

@@ -1,7 +1,6 @@
 """The search for a test's secrets in everything that the command wrote.
 
-What may contain a secret is listed here, and nowhere else: interface.md names the same places. Each exception removes
-text of exactly the promised form; everything else is searched.
+Only the functions ``searched_…`` know what may contain a secret; each removes text of exactly the promised form.
 """
 
 from __future__ import annotations
