@@ -8,7 +8,7 @@ import sys
 import threading
 import unicodedata
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from itertools import pairwise, takewhile
 from typing import Any, Final, TextIO
@@ -220,6 +220,18 @@ def columns_of(stream: TextIO) -> int:
         return 80
 
 
+_TERMINALS_WITH_LINKS: Final = (
+    *("ALACRITTY_WINDOW_ID", "DOMTERM", "KITTY_WINDOW_ID", "KONSOLE_VERSION"),
+    *("TERM_PROGRAM", "VTE_VERSION", "WT_SESSION"),
+)
+"""Variables of terminals that show links, or ignore their escape sequences."""
+
+
+def _shows_links(environ: Mapping[str, str]) -> bool:
+    is_multiplexer = environ.get("TERM", "dumb").startswith(("dumb", "screen", "tmux")) or environ.get("TMUX")
+    return not is_multiplexer and any(environ.get(name) for name in _TERMINALS_WITH_LINKS)
+
+
 class Console:
     """Standard error. Output that fails or blocks never ends or delays the command."""
 
@@ -252,7 +264,11 @@ class Console:
 
     def print_whole(self, text: str) -> None:
         """Print an address or a command on its own line, never broken, so that it can be copied."""
-        self.print_lines([f"  {escaped(text)}"])
+        text = escaped(text)
+        if self.is_terminal and text.startswith("http") and _shows_links(os.environ):
+            # https://gist.github.com/egmontkob/eb114294efbcd5adb1944c9f3cb5feda
+            text = f"\x1b]8;;{text}\x1b\\{text}\x1b]8;;\x1b\\"
+        self.print_lines([f"  {text}"])
 
     def warn(self, message: Text, *, always: bool = False) -> None:
         """Print a warning, in quiet only if it is for ``always``."""

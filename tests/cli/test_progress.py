@@ -247,3 +247,23 @@ async def test_a_page_that_is_requested_twice_gets_a_new_address(sandbox: Sandbo
                 assert 'id="authorize"' in await answer.text()
         screen.type("\x03")
         assert await screen.ended() == 130
+
+
+@pytest.mark.parametrize(
+    ("variables", "is_link"),
+    [
+        ({"TERM": "xterm-256color", "TERM_PROGRAM": "iTerm.app"}, True),
+        ({"TERM": "xterm-256color"}, False),
+        ({"TERM": "dumb", "TERM_PROGRAM": "iTerm.app"}, False),
+        ({"TERM": "xterm-256color", "TERM_PROGRAM": "iTerm.app", "TMUX": "/run/tmux,1,0"}, False),
+    ],
+)
+async def test_an_address_is_a_link_if_the_terminal_shows_links(
+    sandbox: Sandbox, variables: dict[str, str], is_link: bool
+) -> None:
+    environ = commands.environ(sandbox, **variables)
+    async with terminal(*LINK, "--no-browser", environ=environ) as screen:
+        await screen.until("/start?k=")
+        screen.type("\x03")
+        assert await screen.ended() == 130
+    assert ("\x1b]8;;http://127.0.0.1:" in screen.everything) is is_link

@@ -4,6 +4,7 @@ import asyncio
 import fcntl
 import os
 import pty
+import re
 import signal
 import struct
 import sys
@@ -103,4 +104,5 @@ async def terminal(
             await process.wait()
         if screen.keyboard >= 0:
             screen.hang_up()
-        commands.record_screen(screen.everything)
+        # A link repeats its text.
+        commands.record_screen(re.sub("\x1b]8;;[^\x1b]*\x1b\\\\", "", screen.everything))
