@@ -89,10 +89,10 @@ async def until_gone(process: int) -> None:
 async def test_a_window_opens_and_the_link_needs_no_copying(display: str, temporary: Path, wanted: str) -> None:
     async with Sandbox(decision="authorize") as sandbox:
         environ = commands.environ(sandbox, BROWSER="", DISPLAY=display, TMPDIR=str(temporary))
-        doctor = await commands.run_forked("doctor", "--browser", wanted, environ=environ)
+        doctor = await commands.run("doctor", "--browser", wanted, environ=environ)
         if "a dedicated window in" not in doctor.out:
             pytest.skip("no browser is installed that can be a window")
-        end = await commands.run_forked("link", "github", "--browser", wanted, environ=environ)
+        end = await commands.run("link", "github", "--browser", wanted, environ=environ)
         assert end.status == 0, end.err
         assert "Authorize there; nothing to copy." in end.err
         assert ("remote-controlled" in end.err) is (wanted == "firefox")
@@ -238,7 +238,7 @@ async def test_a_temporary_folder_that_every_user_can_change_gets_no_profile(
 
 async def test_a_browser_that_ends_at_once_is_reported_with_its_last_lines(temporary: Path, browser: str) -> None:
     environ = commands.environ(BROWSER="", DISPLAY=":7777", WAYLAND_DISPLAY="", TMPDIR=str(temporary))
-    end = await commands.run_forked("link", "github", "--sandbox", "--browser", browser, environ=environ)
+    end = await commands.run("link", "github", "--sandbox", "--browser", browser, environ=environ)
     assert end.status == 9
     assert {"chromium": "Missing X server", "firefox": "display"}[browser] in end.err
     assert "k=" not in end.err
@@ -272,11 +272,11 @@ def with_display(display: dict[str, str], folder: Path) -> dict[str, str]:
 @pytest.mark.parametrize("which", DEAD)
 async def test_doctor_and_link_report_a_display_that_cannot_be_opened(which: str, tmp_path: Path) -> None:
     environ = with_display(DEAD[which], tmp_path)
-    doctor = await commands.run_forked("doctor", "--json", environ=environ)
+    doctor = await commands.run("doctor", "--json", environ=environ)
     [browser] = [line for line in doctor.out.splitlines() if "cannot be opened" in line]
     for name, value in DEAD[which].items():
         assert f'the display {name}=\\"{value}\\" cannot be opened' in browser
-    link = await commands.run_forked("link", "github", "--sandbox", "--timeout", "20", environ=environ)
+    link = await commands.run("link", "github", "--sandbox", "--timeout", "20", environ=environ)
     assert "cannot be opened" in link.err
     assert link.status == 0, "the simulated user authorizes instead"
 
@@ -286,7 +286,7 @@ async def test_doctor_fails_if_a_browser_is_demanded_without_a_display(
     browser: str, status: str, tmp_path: Path
 ) -> None:
     environ = with_display(DEAD["unix"], tmp_path)
-    end = await commands.run_forked("doctor", "--browser", browser, environ=environ)
+    end = await commands.run("doctor", "--browser", browser, environ=environ)
     [line] = [line for line in end.out.splitlines() if line.split()[1:2] == ["browser"]]
     assert line.split()[0] == status
 
@@ -296,5 +296,5 @@ async def test_one_display_that_answers_is_enough(tmp_path: Path) -> None:
         wayland.bind(str(tmp_path / "wayland-1"))
         wayland.listen()
         environ = with_display({"WAYLAND_DISPLAY": "wayland-1", "DISPLAY": ":7777"}, tmp_path)
-        doctor = await commands.run_forked("doctor", environ=environ)
+        doctor = await commands.run("doctor", environ=environ)
     assert "cannot be opened" not in doctor.out

@@ -120,13 +120,11 @@ async def test_on_a_build_service_credentials_are_not_asked_for_either() -> None
 async def test_on_a_build_service_every_other_way_goes_on(sandbox: Sandbox) -> None:
     environ = commands.environ(sandbox, **IN_CI)
     token = sandbox.personal_token.reveal()
-    took = await commands.run_forked(
-        "link", "github", "--with-token", "--name", "by-token", environ=environ, given=token
-    )
+    took = await commands.run("link", "github", "--with-token", "--name", "by-token", environ=environ, given=token)
     assert took.status == 0, took.err
-    played = await commands.run_forked("link", "github", "--sandbox", environ=commands.environ(None, **IN_CI))
+    played = await commands.run("link", "github", "--sandbox", environ=commands.environ(None, **IN_CI))
     assert played.status == 0, played.err
-    late = await commands.run_forked("link", "gitee", "--browser", "none", "--timeout", "1", environ=environ)
+    late = await commands.run("link", "gitee", "--browser", "none", "--timeout", "1", environ=environ)
     assert late.status == 5, late.err
 
 
@@ -136,12 +134,12 @@ async def test_on_a_build_service_apply_creates_nothing_where_an_entry_needs_a_b
     (file := tmp_path / "team.toml").write_text(TOKEN_AND_OAUTH)
     environ = commands.environ(sandbox, **IN_CI, THE_TOKEN=sandbox.personal_token.reveal())
     for options in ((), ("--dry-run",)):
-        refused = await commands.run_forked("apply", str(file), "--json", *options, environ=environ)
+        refused = await commands.run("apply", str(file), "--json", *options, environ=environ)
         assert refused.status == 9
         assert error_of(refused.err)["kind"] == "no-browser"
         assert "in-browser must be authorized in one. Nothing was done" in refused.err
     assert await records(sandbox) == []
     file.write_text(TOKEN_AND_OAUTH.partition("\n\n")[0])
-    took = await commands.run_forked("apply", str(file), environ=environ)
+    took = await commands.run("apply", str(file), environ=environ)
     assert took.status == 0, took.err
     assert [one["name"] for one in await records(sandbox)] == ["by-token"]

@@ -92,7 +92,7 @@ async def test_tab_needs_no_socket_and_no_aiohttp(shell: str, words: str) -> Non
 )
 async def test_odd_words_do_no_harm(words: str, position: object) -> None:
     for shell in (*SHELLS, "tcsh", ""):
-        end = await commands.run_forked(environ=at_tab(words, position, shell))
+        end = await commands.run(environ=at_tab(words, position, shell))
         assert end.status in {0, 1}
         assert end.err == ""
         assert end.status == 0 or end.out == ""
@@ -116,18 +116,18 @@ async def test_neither_tab_nor_a_shell_that_starts_sweeps_the_journal(clean_surr
     (entry,) = clean_surroundings.rglob("pending-*.json")
     before = entry.read_bytes()
     for arguments, environ in ((["completion", "fish"], dict(os.environ)), ([], at_tab("oauth-helper resume ", 2))):
-        assert (await commands.run_forked(*arguments, environ=environ)).err == ""
+        assert (await commands.run(*arguments, environ=environ)).err == ""
         assert entry.read_bytes() == before
-    await commands.run_forked("resume", environ=dict(os.environ))
+    await commands.run("resume", environ=dict(os.environ))
     assert not entry.exists()
 
 
 async def test_the_script_is_for_that_shell_and_no_other() -> None:
     for shell in SHELLS:
-        end = await commands.run_forked("completion", shell, environ=dict(os.environ))
+        end = await commands.run("completion", shell, environ=dict(os.environ))
         assert (end.status, end.err) == (0, "")
         assert f"_OAUTH_HELPER_COMPLETE={shell}_complete" in end.out
-    end = await commands.run_forked("completion", "tcsh", environ=dict(os.environ))
+    end = await commands.run("completion", "tcsh", environ=dict(os.environ))
     assert (end.status, end.out) == (2, "")
     assert all(shell in end.err for shell in SHELLS)
 

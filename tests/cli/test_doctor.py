@@ -45,7 +45,7 @@ def findings(end: Ended) -> dict[str, dict[str, str]]:
 async def test_all_is_well(sandbox: Sandbox, tmp_path: Path) -> None:
     sight = tmp_path / "sight"
     environ = commands.environ(sandbox, SCRIPTED_SIGHT=str(sight), OAUTH_HELPER_TAG="intl")
-    end = await commands.run_forked("doctor", "--name", "my-auth", environ=environ)
+    end = await commands.run("doctor", "--name", "my-auth", environ=environ)
     assert end.status == 0, end.out
     *lines, conclusion = end.out.splitlines()
     assert conclusion == "Ready: run `oauth-helper link github`."
@@ -92,7 +92,7 @@ async def test_each_check_has_the_status_that_a_link_would_have(
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         options = [str(taken.getsockname()[1]) if word == "TAKEN" else word for word in options]
-        end = await commands.run_forked("doctor", "--json", *options, environ=commands.environ(sandbox) | changes)
+        end = await commands.run("doctor", "--json", *options, environ=commands.environ(sandbox) | changes)
     found = findings(end)[subject]
     assert (end.status, found["verdict"]) == (status, verdict)
     assert words in found["message"]
@@ -113,7 +113,7 @@ async def test_a_browser_with_a_drawback_is_noted(
     (tmp_path / program).symlink_to("snap")
     environ = commands.environ(sandbox, BROWSER="", DISPLAY=":of-nobody", PATH=str(tmp_path))
     options = [word.format(tmp_path) for word in options]
-    found = findings(await commands.run_forked("doctor", "--json", *options, environ=environ))["browser"]
+    found = findings(await commands.run("doctor", "--json", *options, environ=environ))["browser"]
     assert found["verdict"] == "note"
     assert message in found["message"]
     assert hint in found["hint"]
@@ -157,7 +157,7 @@ async def test_the_clock_is_compared_with_the_server_that_tells_the_time(
     async with FakeServiceStage(respond) as server:
         environ = commands.environ(OAUTH_HELPER_ENDPOINT=server.endpoint, OAUTH_HELPER_PROJECT_ID=PROJECT)
         environ["OAUTH_HELPER_TOKEN"] = TOKEN.token.reveal()
-        end = await commands.run_forked("doctor", "--json", environ=environ)
+        end = await commands.run("doctor", "--json", environ=environ)
     clock = findings(end).get("clock", {})
     assert (end.status, clock.get("verdict")) == (0, verdict)
     assert ("behind the server's" in clock.get("message", "")) is (verdict == "note")
@@ -165,27 +165,27 @@ async def test_the_clock_is_compared_with_the_server_that_tells_the_time(
 
 async def test_a_taken_name_and_a_list_that_is_not_permitted_are_notes(sandbox: Sandbox) -> None:
     environ = commands.environ(sandbox)
-    assert (await commands.run_forked("link", "gitee", "--name", "mine", environ=environ)).status == 0
-    end = await commands.run_forked("doctor", "gitee", "--json", "--name", "mine", environ=environ)
+    assert (await commands.run("link", "gitee", "--name", "mine", environ=environ)).status == 0
+    end = await commands.run("doctor", "gitee", "--json", "--name", "mine", environ=environ)
     assert (end.status, findings(end)["name"]["message"]) == (0, "mine is already linked; a link keeps it")
-    other_type = await commands.run_forked("doctor", "github", "--json", "--name", "mine", environ=environ)
+    other_type = await commands.run("doctor", "github", "--json", "--name", "mine", environ=environ)
     assert (other_type.status, findings(other_type)["name"]["verdict"]) == (6, "fail"), "as a link would end"
     assert read_error(other_type.err.splitlines()[-1])["kind"] == "name-taken"
     key = sandbox.access_key_without_list
     environ |= {"HUAWEICLOUD_SDK_AK": key.access_key, "HUAWEICLOUD_SDK_SK": key.secret_key.reveal()}
-    end = await commands.run_forked("doctor", "--json", environ=environ)
+    end = await commands.run("doctor", "--json", environ=environ)
     assert (end.status, findings(end)["service"]["verdict"]) == (0, "note")
 
 
 async def test_the_kind_of_credentials_is_named(sandbox: Sandbox, clean_surroundings: Path) -> None:
     environ = commands.environ(sandbox) | NO_KEY
-    end = await commands.run_forked("doctor", environ=environ | {"OAUTH_HELPER_TOKEN": sandbox.token.token.reveal()})
+    end = await commands.run("doctor", environ=environ | {"OAUTH_HELPER_TOKEN": sandbox.token.token.reveal()})
     assert "credentials  an IAM token" in end.out
     file = clean_surroundings / ".huaweicloud" / "credentials"
     file.parent.mkdir()
     file.write_text("[basic]\nak = a\nsk = s\nsecurity_token = t\n")
     file.chmod(0o644)
-    end = await commands.run_forked("doctor", environ=environ)
+    end = await commands.run("doctor", environ=environ)
     assert "credentials  a temporary access key" in end.out
     assert "other users can read" in end.out
 
@@ -197,7 +197,7 @@ async def test_what_is_pending_is_noted_and_what_cannot_be_read_too(sandbox: San
     journal.write(spoilt)
     [path] = Path.home().rglob(f"pending-{spoilt.target.digest}-github.json")
     path.write_text("{")
-    end = await commands.run_forked("doctor", environ=commands.environ(sandbox))
+    end = await commands.run("doctor", environ=commands.environ(sandbox))
     assert end.status == 0
     assert "unfinished: cut-off" in end.out
     assert "`oauth-helper resume` finishes it." in end.out
@@ -213,14 +213,14 @@ async def test_the_source_and_what_is_not_used_are_named_and_the_report_leaves_o
         "OAUTH_HELPER_CREDENTIALS": "terraform",
     }
     environ = commands.environ(sandbox) | user
-    end = await commands.run_forked("doctor", environ=environ)
+    end = await commands.run("doctor", environ=environ)
     assert f"IAM user {sandbox.user.name} of {sandbox.user.domain_name}" in end.out
     assert "an access key (HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK); HW_USER_ID (not supported)" in end.out
     assert "valid until" in end.out
-    report = await commands.run_forked("doctor", "--report", environ=environ)
+    report = await commands.run("doctor", "--report", environ=environ)
     assert "IAM user *** of *** (HW_USER_NAME" in report.out
     assert not any(name in report.out for name in (sandbox.user.name, sandbox.user.domain_name, "planted"))
-    verbose = await commands.run_forked("list", "-v", environ=environ)
+    verbose = await commands.run("list", "-v", environ=environ)
     assert f"Credentials: IAM user {sandbox.user.name}" in verbose.err
 
 
@@ -266,7 +266,7 @@ PLANTED = {
 
 
 async def report(environ: dict[str, str], *options: str) -> tuple[int, str]:
-    end = await commands.run_forked("doctor", "--report", *options, environ=environ)
+    end = await commands.run("doctor", "--report", *options, environ=environ)
     assert end.err == ""
     return end.status, end.out
 
@@ -342,7 +342,7 @@ async def test_an_error_is_told_without_what_it_is_about(sandbox: Sandbox, more:
 
 
 async def test_a_report_is_for_people_not_for_scripts() -> None:
-    end = await commands.run_forked("doctor", "--report", "--json", environ=commands.environ())
+    end = await commands.run("doctor", "--report", "--json", environ=commands.environ())
     assert (end.status, json.loads(end.err.splitlines()[-1])["error"]["kind"]) == (2, "usage")
 
 

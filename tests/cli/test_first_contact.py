@@ -152,21 +152,21 @@ async def test_options_of_every_command_also_come_before_it(sandbox: Sandbox) ->
     [("lnik", "link"), ("lst", "list"), ("auth", "link"), ("version", "--version"), ("resum", "resume")],
 )
 async def test_a_mistyped_command_gets_a_suggestion(typed: str, meant: str) -> None:
-    end = await commands.run_forked(typed, environ=dict(os.environ))
+    end = await commands.run(typed, environ=dict(os.environ))
     assert end.status == 2
     assert end.err == f'error: Unknown command "{typed}"\nhint: Did you mean `oauth-helper {meant}`?\n'
 
 
 async def test_login_is_an_alias_that_the_help_does_not_list() -> None:
     environ = dict(os.environ)
-    helps = [(await commands.run_forked(*command, environ=environ)).out for command in (("help",), ("--help",), ())]
+    helps = [(await commands.run(*command, environ=environ)).out for command in (("help",), ("--help",), ())]
     assert helps[0] == helps[1] == helps[2]
     assert "login" not in helps[0]
-    of_link = await commands.run_forked("help", "link", environ=environ)
-    assert of_link.out == (await commands.run_forked("login", "--help", environ=environ)).out.replace(
+    of_link = await commands.run("help", "link", environ=environ)
+    assert of_link.out == (await commands.run("login", "--help", environ=environ)).out.replace(
         "helper login", "helper link"
     )
-    assert (await commands.run_forked("help", "nonsense", environ=environ)).status == 2
+    assert (await commands.run("help", "nonsense", environ=environ)).status == 2
 
 
 async def test_codearts_is_the_name_of_devcloud(sandbox: Sandbox) -> None:
@@ -174,7 +174,7 @@ async def test_codearts_is_the_name_of_devcloud(sandbox: Sandbox) -> None:
     for name in ("codearts", "CodeArts", "devcloud"):
         command = ("link", name, "--name", f"as-{name}", *flags)
         given = sandbox.git_password.reveal()
-        end = await commands.run_forked(*command, environ=commands.environ(sandbox), given=given)
+        end = await commands.run(*command, environ=commands.environ(sandbox), given=given)
         assert (end.status, json.loads(end.out)["repo_type"]) == (0, "devcloud"), end.err
 
 
@@ -189,7 +189,7 @@ async def test_the_help_of_link_fits_a_screen_and_has_groups(locale: dict[str, s
 
 async def test_an_unsupported_language_is_refused_wherever_it_is_set() -> None:
     for arguments, environ in ((("list", "--lang", "fr"), {}), (("list",), {"OAUTH_HELPER_LANG": "fr"})):
-        end = await commands.run_forked(*arguments, environ=dict(os.environ) | environ)
+        end = await commands.run(*arguments, environ=dict(os.environ) | environ)
         assert end.status == 2
         name = "OAUTH_HELPER_LANG" if environ else "--lang"
         assert end.err.startswith(f'error: {name}: unsupported language "fr" (choose en or zh)\n')
@@ -200,7 +200,7 @@ async def test_list_shows_local_dates_and_unfinished_links(sandbox: Sandbox) -> 
     environ = commands.environ(sandbox, TZ="Asia/Shanghai")
     given = sandbox.personal_token.reveal()
     command = ("link", "github", "--with-token", "--name", "mine")
-    assert (await commands.run_forked(*command, environ=environ, given=given)).status == 0
+    assert (await commands.run(*command, environ=environ, given=given)).status == 0
     journal.write(pending(age=NOW - datetime.now(UTC)))
     end = await commands.run("list", environ=environ)
     shown = await commands.run("show", "mine", environ=environ)
@@ -217,8 +217,8 @@ async def test_list_shows_local_dates_and_unfinished_links(sandbox: Sandbox) -> 
 async def test_delete_says_what_will_fail(sandbox: Sandbox) -> None:
     environ = commands.environ(sandbox)
     given = sandbox.personal_token.reveal()
-    await commands.run_forked("link", "github", "--with-token", "--name", "mine", environ=environ, given=given)
-    refused = await commands.run_forked("delete", "mine", environ=environ)
+    await commands.run("link", "github", "--with-token", "--name", "mine", environ=environ, given=given)
+    refused = await commands.run("delete", "mine", environ=environ)
     assert (refused.status, refused.err) == (
         2,
         "error: Refusing to delete without confirmation\nhint: Nothing was deleted. Pass --yes to confirm.\n",

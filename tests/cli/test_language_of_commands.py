@@ -31,7 +31,7 @@ def said(text: str) -> str:
 
 @pytest.mark.parametrize("command", COMMANDS)
 async def test_help(command: str) -> None:
-    end = await commands.run_forked(*command.split(), "--help", environ=commands.environ(None, **CHINESE))
+    end = await commands.run(*command.split(), "--help", environ=commands.environ(None, **CHINESE))
     assert end.status == 0
     assert said(end.out).startswith("用法：oauth-helper")
     assert "--help" in end.out
@@ -54,14 +54,14 @@ async def test_help(command: str) -> None:
 async def test_who_is_spoken_to_in_chinese(
     arguments: tuple[str, ...], environ: dict[str, str], is_chinese: bool
 ) -> None:
-    end = await commands.run_forked("show", *arguments, environ=commands.environ(None, **environ))
+    end = await commands.run("show", *arguments, environ=commands.environ(None, **environ))
     assert end.status == 2
     assert end.err.startswith("错误：缺少参数 NAME" if is_chinese else "error: Missing argument NAME")
 
 
 @pytest.mark.parametrize("arguments", [("link", "nowhere"), ("link",), ("--nope",), ("nope",), ("link", "github", "x")])
 async def test_usage_errors(arguments: tuple[str, ...]) -> None:
-    end = await commands.run_forked(*arguments, environ=commands.environ(None, **CHINESE))
+    end = await commands.run(*arguments, environ=commands.environ(None, **CHINESE))
     assert end.status == 2
     assert said(end.err).startswith("错误：")
     assert "\n提示：" in end.err

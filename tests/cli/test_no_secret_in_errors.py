@@ -55,7 +55,7 @@ async def test_what_is_given_in_the_wrong_place_is_not_repeated(place: tuple[str
     for number, secret in enumerate((*TOKENS, ADDRESS)):
         given = [part.format(secret) for part in place]
         given += ["--json"] if given[0] not in {"sandbox", "completion"} and number % 2 else []
-        end = await commands.run_forked(*given, environ=environs[number % 2])
+        end = await commands.run(*given, environ=environs[number % 2])
         assert end.status in {2, 3}, end.err
         assert "planted" not in end.out + end.err, given
 
@@ -76,16 +76,16 @@ async def test_what_is_given_in_the_wrong_place_is_not_repeated(place: tuple[str
     ],
 )
 async def test_the_place_of_a_slip_is_named(given: tuple[str, ...], words: str) -> None:
-    end = await commands.run_forked(*given, environ=commands.environ())
+    end = await commands.run(*given, environ=commands.environ())
     assert (end.status, end.out) == (2, "")
     assert end.err.startswith(f"error: {words}"), end.err
 
 
 async def test_a_name_that_does_not_exist_is_repeated_only_if_it_is_one(sandbox: Sandbox) -> None:
     for command in (("show",), ("delete", "--yes")):
-        end = await commands.run_forked(*command, "--json", "--", TOKENS[0], environ=commands.environ(sandbox))
+        end = await commands.run(*command, "--json", "--", TOKENS[0], environ=commands.environ(sandbox))
         assert (end.status, "planted" in end.err) == (6, False)
-        end = await commands.run_forked(*command, "web-team2", environ=commands.environ(sandbox))
+        end = await commands.run(*command, "web-team2", environ=commands.environ(sandbox))
         assert end.err.startswith('error: There is no authorization named "web-team2"')
 
 
@@ -108,7 +108,7 @@ async def test_nothing_in_a_file_that_may_be_a_secret_is_repeated(sandbox: Sandb
     for number, secret in enumerate(TOKENS):
         options = ((), ("--json",), ("--dry-run",), ("--dry-run", "--json"))[number]
         text = "\n".join(["[[authorization]]", *lines, more.format(secret)])
-        end = await commands.run_forked("apply", "-", *options, environ=commands.environ(sandbox), given=text)
+        end = await commands.run("apply", "-", *options, environ=commands.environ(sandbox), given=text)
         assert end.status == status, end.err
         assert "planted" not in end.out + end.err
         assert status != 3 or "entry 1" in end.err
@@ -135,10 +135,10 @@ async def test_control_characters_in_paths_and_arguments_are_escaped(sandbox: Sa
         (("doctor",), {"SSL_CERT_FILE": f"{file}.missing"}),
         (("sandbox", *provider, "--client-secret-file", str(empty)), {}),
     ):
-        end = await commands.run_forked(*given, environ=commands.environ(sandbox, **more))
+        end = await commands.run(*given, environ=commands.environ(sandbox, **more))
         assert end.status
         assert not {"\x1b", "\x07", "\u202e"} & set(end.out + end.err), given
-    end = await commands.run_forked("apply", str(file), environ=commands.environ(sandbox))
+    end = await commands.run("apply", str(file), environ=commands.environ(sandbox))
     assert r"a\x1b]52;c;cGxhbnRlZA==\x07\x1b[31m\u202eb.toml" in end.err
 
 
@@ -163,10 +163,10 @@ async def test_a_command_that_is_aborted_leaves_no_core_file(core_files: Path) -
 
 async def test_json_is_asked_for_by_an_option_and_nothing_else() -> None:
     environ = commands.environ()
-    end = await commands.run_forked("show", "a", "b", "--", "--json", environ=environ)
+    end = await commands.run("show", "a", "b", "--", "--json", environ=environ)
     assert (end.status, "{" in end.err) == (2, False)
-    end = await commands.run_forked("show", "a", "b", "--json", environ=environ)
+    end = await commands.run("show", "a", "b", "--json", environ=environ)
     assert error_of(end.err)["kind"] == "usage"
-    end = await commands.run_forked("show", "a", "b", "-qvv", environ=environ)
+    end = await commands.run("show", "a", "b", "-qvv", environ=environ)
     assert end.err.startswith("Traceback")
-    assert json.loads((await commands.run_forked("resume", "--json", environ=environ)).out) == []
+    assert json.loads((await commands.run("resume", "--json", environ=environ)).out) == []

@@ -59,9 +59,7 @@ async def fed(
 async def test_options_that_make_no_sense_are_wrong_usage(
     sandbox: Sandbox, arguments: tuple[str, ...], words: str
 ) -> None:
-    end = await commands.run_forked(
-        "link", *arguments, "--json", environ=commands.environ(sandbox), given="planted-token\n"
-    )
+    end = await commands.run("link", *arguments, "--json", environ=commands.environ(sandbox), given="planted-token\n")
     assert (end.status, end.out) == (2, "")
     assert words in " ".join((error_of(end.err)["message"], error_of(end.err)["hint"]))
     assert "planted" not in end.err
@@ -72,7 +70,7 @@ async def test_a_line_is_taken_however_it_ends(sandbox: Sandbox) -> None:
     token = sandbox.personal_token.reveal()
     for number, form in enumerate(("{}", "{}\n", "{}\r\n", "{}\n\n\n", "\ufeff{}\n")):
         command = ("link", "github", "--with-token", "--name", f"form-{number}", "--json")
-        end = await commands.run_forked(*command, environ=commands.environ(sandbox), given=form.format(token))
+        end = await commands.run(*command, environ=commands.environ(sandbox), given=form.format(token))
         assert end.status == 0, end.err
         assert json.loads(end.out)["token_type"] == "personal"
 
@@ -95,7 +93,7 @@ async def test_a_line_is_taken_however_it_ends(sandbox: Sandbox) -> None:
     ],
 )
 async def test_what_is_no_line_with_a_token_is_not_sent(sandbox: Sandbox, given: bytes, words: str) -> None:
-    end = await commands.run_forked(*TOKEN, "--json", environ=commands.environ(sandbox), given=given)
+    end = await commands.run(*TOKEN, "--json", environ=commands.environ(sandbox), given=given)
     assert (end.status, end.out) == (2, "")
     assert words in error_of(end.err)["message"]
     assert "planted" not in end.err
@@ -103,7 +101,7 @@ async def test_what_is_no_line_with_a_token_is_not_sent(sandbox: Sandbox, given:
 
 
 async def test_a_password_may_have_blanks_and_whatever_else(sandbox: Sandbox) -> None:
-    end = await commands.run_forked(
+    end = await commands.run(
         *PASSWORD, "--user", "octocat", "--json", environ=commands.environ(sandbox), given=" pl n: /\n"
     )
     assert (end.status, error_of(end.err)["code"]) == (6, "SVCSTG.REPO.0451")
@@ -113,7 +111,7 @@ async def test_a_password_may_have_blanks_and_whatever_else(sandbox: Sandbox) ->
 async def test_the_writer_is_read_even_where_what_stands_is_kept(sandbox: Sandbox) -> None:
     """Else a script with ``pipefail`` would see a writer that was broken off."""
     environ = commands.environ(sandbox)
-    assert (await commands.run_forked(*TOKEN, environ=environ, given=sandbox.personal_token.reveal())).status == 0
+    assert (await commands.run(*TOKEN, environ=environ, given=sandbox.personal_token.reveal())).status == 0
     async with fed(*TOKEN, "--json", environ=environ) as (process, pipe):
         pipe.close()
         end = await commands.ended(process)
@@ -183,7 +181,7 @@ async def test_a_terminal_asks_and_does_not_show_the_answer(sandbox: Sandbox) ->
 async def test_the_token_is_asked_for_only_if_it_is_needed(sandbox: Sandbox) -> None:
     environ = commands.environ(sandbox)
     token = sandbox.personal_token.reveal()
-    assert (await commands.run_forked(*TOKEN, environ=environ, given=token)).status == 0
+    assert (await commands.run(*TOKEN, environ=environ, given=token)).status == 0
     async with terminal(*TOKEN, "--events", environ=environ) as screen:
         assert await screen.ended() == 0
     assert "Personal access token" not in screen.shown

@@ -71,14 +71,12 @@ async def test_no_encoding_makes_an_error_of_a_success(encoding: str) -> None:
 
 async def test_utf_16_on_standard_input_is_named_or_read(sandbox: Sandbox) -> None:
     environ = commands.environ(sandbox)
-    token = await commands.run_forked(
-        "link", "gitee", "--with-token", environ=environ, given="token\r\n".encode("utf-16")
-    )
-    listed = await commands.run_forked("apply", "-", environ=environ, given=ENTRY.encode("utf-16"))
+    token = await commands.run("link", "gitee", "--with-token", environ=environ, given="token\r\n".encode("utf-16"))
+    listed = await commands.run("apply", "-", environ=environ, given=ENTRY.encode("utf-16"))
     for encoding in ("utf-16", "utf-16-le", "utf-16-be", "latin-1"):
         async with scripted("link", "github", "--name", f"as-{encoding}", environ=environ) as link:
             text = f"Ü {await link.consent()}\r\n".encode(encoding)
-            delivered = await commands.run_forked("deliver", environ=environ, given=text)
+            delivered = await commands.run("deliver", environ=environ, given=text)
             assert (delivered.status, (await link.ended()).status) == (0, 0), delivered.err
     for end in (token, listed):
         assert (end.status, "UTF-16" in end.err) == (2, True)
@@ -101,7 +99,7 @@ async def test_a_pipe_that_brings_nothing_is_named_after_a_moment(
         await line_with(process.stderr, words)
         end = await commands.ended(process, (token if "link" in given else ENTRY).encode())
     assert end.status == (9 if given == ("deliver",) else 0), end.err
-    quick = await commands.run_forked(*given, environ=environ, given=token if "link" in given else ENTRY)
+    quick = await commands.run(*given, environ=environ, given=token if "link" in given else ENTRY)
     assert "Reading" not in quick.err
 
 
@@ -110,7 +108,7 @@ async def test_a_secret_of_apply_that_can_be_none_is_named_by_its_variable(
     sandbox: Sandbox, value: str, words: str
 ) -> None:
     environ = commands.environ(sandbox, GITEE_TOKEN=value)
-    end = await commands.run_forked("apply", "-", "--json", environ=environ, given=ENTRY)
+    end = await commands.run("apply", "-", "--json", environ=environ, given=ENTRY)
     assert sandbox.calls.total() == 1, "the list"
     message = error_of(end.err)["message"]
     assert end.status == 2
@@ -139,7 +137,7 @@ async def test_credentials_of_the_cloud_are_never_sent_to_a_git_host(sandbox: Sa
     for variable in (*ours, *more):
         text = ENTRY.replace("GITEE_TOKEN", variable) + 'host = "https://git.example"\n'
         environ = commands.environ(sandbox, **{variable: "value"})
-        end = await commands.run_forked("apply", "-", "--dry-run", environ=environ, given=text)
+        end = await commands.run("apply", "-", "--dry-run", environ=environ, given=text)
         assert (end.status, sandbox.calls.total()) == (3, 0)
         assert "entry 1" in end.err
 
@@ -148,9 +146,9 @@ async def test_the_plan_shows_each_variable_and_where_it_is_sent(sandbox: Sandbo
     text = ENTRY + ENTRY.replace("web-team", "own-host") + 'host = "https://git.example:8443/x"\n'
     text += '[[authorization]]\nname = "in-browser"\nrepo_type = "gitlab"\n'
     environ = commands.environ(sandbox, GITEE_TOKEN="t")
-    end = await commands.run_forked("apply", "-", "--dry-run", "--json", environ=environ, given=text)
+    end = await commands.run("apply", "-", "--dry-run", "--json", environ=environ, given=text)
     shown = [(one["plan"], one["secret"], one["host"]) for one in json.loads(end.out)]
-    table = (await commands.run_forked("apply", "-", "--dry-run", environ=environ, given=text)).out
+    table = (await commands.run("apply", "-", "--dry-run", environ=environ, given=text)).out
     assert shown == [
         ("create", "GITEE_TOKEN", "https://gitee.com"),
         ("create", "GITEE_TOKEN", "https://git.example:8443/x"),
@@ -163,8 +161,8 @@ async def test_a_result_is_one_of_four_words_and_prose_is_in_the_error() -> None
     text = ENTRY + ENTRY.replace("web-team", "web-other")
     async with fake(RECORD | {"repo_type": "github"}) as service:
         environ = access(service, GITEE_TOKEN="t")
-        end = await commands.run_forked("apply", "-", "--json", environ=environ, given=text)
-        plan = await commands.run_forked("apply", "-", "--json", "--dry-run", environ=environ, given=text)
+        end = await commands.run("apply", "-", "--json", environ=environ, given=text)
+        plan = await commands.run("apply", "-", "--json", "--dry-run", environ=environ, given=text)
     assert (end.status, plan.status) == (6, 6)
     assert [one["result"] for one in json.loads(end.out)] == ["failed", "not reached"]
     assert [one["plan"] for one in json.loads(plan.out)] == ["blocked", "create"]
@@ -185,7 +183,7 @@ async def test_a_result_is_one_of_four_words_and_prose_is_in_the_error() -> None
     ],
 )
 async def test_what_is_wrong_in_a_name_is_shown(name: str, words: str) -> None:
-    end = await commands.run_forked(
+    end = await commands.run(
         "link", "gitee", "--with-token", "--name", name, "--json", environ=commands.environ(), given="t"
     )
     assert (end.status, words in error_of(end.err)["message"]) == (2, True), end.err
@@ -195,10 +193,10 @@ async def test_users_whose_names_have_other_letters_do_not_share_an_authorizatio
     given, names, environ = sandbox.personal_token.reveal(), [], commands.environ(sandbox)
     for user in ("王芳", "赵敏", "王芳", "renée", "renèe", "renee", "MSHOME\\ada"):
         environ |= {"LOGNAME": user, "USER": user}
-        end = await commands.run_forked("link", "gitee", "--with-token", "--json", environ=environ, given=given)
+        end = await commands.run("link", "gitee", "--with-token", "--json", environ=environ, given=given)
         assert end.status == 0, end.err
         names.append(json.loads(end.out)["name"])
-    again = await commands.run_forked("link", "gitee", "--with-token", environ=environ, given=given)
+    again = await commands.run("link", "gitee", "--with-token", environ=environ, given=given)
     assert names[0] == names[2]
     assert len(set(names)) == 6
     assert names[5:] == ["gitee-renee", "gitee-MSHOME-ada"]
@@ -212,7 +210,7 @@ async def test_json_tells_what_was_deleted_before_a_failure() -> None:
         return web.json_response({"authorizations": [RECORD | {"name": name} for name in ("first", "second", "third")]})
 
     async with FakeServiceStage(respond) as service:
-        end = await commands.run_forked("delete", "-yq", "first", "second", "third", "--json", environ=access(service))
+        end = await commands.run("delete", "-yq", "first", "second", "third", "--json", environ=access(service))
     assert end.status == 6
     assert [one["name"] for one in json.loads(end.out)] == ["first"]
     assert "Deleted before that: first" in error_of(end.err)["message"]

@@ -52,13 +52,13 @@ def summary(end: Ended) -> dict[str, str]:
 async def test_everything_is_created_and_a_second_run_changes_and_opens_nothing(tmp_path: Path) -> None:
     file = declare(tmp_path, eight())
     async with Sandbox() as sandbox:
-        first = await commands.run_forked("apply", file, "--json", environ=environment(sandbox))
+        first = await commands.run("apply", file, "--json", environ=environment(sandbox))
         assert first.status == 0, first.err
         assert set(summary(first).values()) == {"created"}
         stood = await records(sandbox)
         calls = sandbox.calls.copy()
         spy = PatientUser(tmp_path)
-        again = await commands.run_forked("apply", file, "--json", environ=environment(sandbox) | spy.browser)
+        again = await commands.run("apply", file, "--json", environ=environment(sandbox) | spy.browser)
         assert again.status == 0, again.err
         assert set(summary(again).values()) == {"kept"}
         assert (sandbox.calls - calls).total() == 1, "one list"
@@ -70,7 +70,7 @@ async def test_everything_is_created_and_a_second_run_changes_and_opens_nothing(
 async def test_a_dry_run_prints_the_plan_and_does_nothing(tmp_path: Path) -> None:
     file = declare(tmp_path, eight())
     async with Sandbox() as sandbox:
-        end = await commands.run_forked("apply", file, "--dry-run", environ=environment(sandbox))
+        end = await commands.run("apply", file, "--dry-run", environ=environment(sandbox))
         assert (end.status, await records(sandbox)) == (0, [])
     assert end.out.splitlines()[:2] == [
         "NAME             GIT HOST   METHOD  PLAN    SECRET     SENT TO",
@@ -82,10 +82,10 @@ async def test_a_blocked_entry_is_reported_before_anything_is_done(tmp_path: Pat
     entries = eight()
     async with Sandbox() as sandbox:
         environ = environment(sandbox)
-        await commands.run_forked("link", "gitee", "--name", entries[0]["name"], environ=environ)
+        await commands.run("link", "gitee", "--name", entries[0]["name"], environ=environ)
         file = declare(tmp_path, entries)
         for options in ((), ("--dry-run",)):
-            end = await commands.run_forked("apply", file, "--json", *options, environ=environ)
+            end = await commands.run("apply", file, "--json", *options, environ=environ)
             assert end.status == 6
             assert "of type gitee. Nothing was done" in error_of(end.err)["message"]
             assert len(await records(sandbox)) == 1
@@ -100,7 +100,7 @@ async def test_an_unusable_file_is_a_usage_error(tmp_path: Path, text: str | Non
     if text is not None:
         file.write_text(text)
     async with Sandbox() as sandbox:
-        end = await commands.run_forked("apply", str(file), "--json", environ=environment(sandbox))
+        end = await commands.run("apply", str(file), "--json", environ=environment(sandbox))
         assert sandbox.calls.total() == 0
     assert (end.status, end.out) == (status, "")
     assert words in error_of(end.err)["message"]
@@ -109,7 +109,7 @@ async def test_an_unusable_file_is_a_usage_error(tmp_path: Path, text: str | Non
 async def test_a_missing_secret_is_reported_before_anything_is_done(tmp_path: Path) -> None:
     file = declare(tmp_path, eight())
     async with Sandbox() as sandbox:
-        end = await commands.run_forked("apply", file, "--json", environ=environment(sandbox) | {"GIT_TOKEN": ""})
+        end = await commands.run("apply", file, "--json", environ=environment(sandbox) | {"GIT_TOKEN": ""})
         assert await records(sandbox) == []
     assert end.status == 3
     assert "The secrets of entries 2, 4, 6, 8 are not environment variables" in error_of(end.err)["message"]
@@ -120,7 +120,7 @@ async def test_a_denial_and_a_wrong_token_fail_only_their_entries(tmp_path: Path
     file = declare(tmp_path, entries)
     async with Sandbox() as sandbox:
         environ = environment(sandbox, SCRIPTED_USER="deny", WRONG="not-the-token")
-        end = await commands.run_forked("apply", file, "--json", environ=environ)
+        end = await commands.run("apply", file, "--json", environ=environ)
     assert summary(end) == {
         "oauth-github": "failed",
         "token-0": "created",
@@ -135,7 +135,7 @@ async def test_a_failure_that_would_meet_the_next_entries_too_ends_the_command(t
     file = declare(tmp_path, eight())
     async with Sandbox() as sandbox:
         environ = environment(sandbox, SCRIPTED_USER="nothing")
-        end = await commands.run_forked("apply", file, "--json", "--timeout", "1", environ=environ)
+        end = await commands.run("apply", file, "--json", "--timeout", "1", environ=environ)
     assert end.status == 5
     assert list(summary(end).values()) == ["failed", *["created", "not reached"] * 3, "created"]
 
@@ -144,7 +144,7 @@ async def test_without_a_demanded_browser_the_other_entries_are_created(tmp_path
     file = declare(tmp_path, eight()[:4])
     async with Sandbox() as sandbox:
         environ = environment(sandbox, BROWSER="", PATH=str(tmp_path))
-        end = await commands.run_forked("apply", file, "--json", "--browser", "default", environ=environ)
+        end = await commands.run("apply", file, "--json", "--browser", "default", environ=environ)
     assert end.status == 9
     assert list(summary(end).values()) == ["failed", "created", "not reached", "created"]
 
@@ -154,7 +154,7 @@ async def test_the_browser_inherits_no_secret_that_the_file_names(tmp_path: Path
     spy.write_text(f'#!/bin/sh\nenv >"{seen}"\nexec "{sys.executable}" "{BROWSER}" "$1"\n')
     spy.chmod(0o755)
     async with Sandbox() as sandbox:
-        end = await commands.run_forked(
+        end = await commands.run(
             "apply", declare(tmp_path, eight()[:2]), environ=environment(sandbox, BROWSER=str(spy))
         )
         assert end.status == 0, end.err
@@ -172,7 +172,7 @@ async def test_an_interrupt_reports_the_progress_and_the_next_run_continues(tmp_
         assert process.returncode == 143
         assert b"Terminated. 4 of 8 exist" in err
         assert out.count(b"created") == out.count(b"not reached") == 4
-        end = await commands.run_forked("apply", file, environ=environment(sandbox))
+        end = await commands.run("apply", file, environ=environment(sandbox))
         assert end.status == 0
         assert len(await records(sandbox)) == created(sandbox) == 8
 
@@ -187,7 +187,7 @@ async def test_killed_at_any_moment_the_next_run_completes_it(tmp_path: Path, se
         async with commands.running("apply", file, environ=environment(sandbox)) as process:
             await until(lambda: sandbox.calls.total() >= after or process.returncode is not None)
             await kill(process)
-        end = await commands.run_forked("apply", file, "--json", environ=environment(sandbox))
+        end = await commands.run("apply", file, "--json", environ=environment(sandbox))
         assert end.status == 0, end.err
         assert set(summary(end).values()) <= {"kept", "created"}
         assert len(await records(sandbox)) == created(sandbox) == 8
@@ -210,7 +210,7 @@ async def test_a_hundred_tokens_are_sent_four_at_a_time(tmp_path: Path) -> None:
     async with FakeServiceStage(respond) as fake:
         environ = {"OAUTH_HELPER_ENDPOINT": fake.endpoint, "OAUTH_HELPER_PROJECT_ID": PROJECT, "GIT_TOKEN": "a-token"}
         environ |= {"HUAWEICLOUD_SDK_AK": "AccessKey", "HUAWEICLOUD_SDK_SK": "SecretKey"}
-        end = await commands.run_forked(
+        end = await commands.run(
             "apply", declare(tmp_path, tokens(100)), "--json", environ=commands.environ() | environ
         )
     assert end.status == 0, end.err

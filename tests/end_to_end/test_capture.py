@@ -257,7 +257,7 @@ async def test_a_foreign_redirect_never_ends_the_wait_and_the_deadline_does(prov
 async def test_a_redirect_that_cannot_be_captured_is_refused_at_once(
     changes: Mapping[str, str | None], words: str
 ) -> None:
-    end = await commands.run_forked(
+    end = await commands.run(
         "capture", authorization_url("https://id.example/auth", **changes), "--json", environ=bare_environ()
     )
     assert (end.status, end.out) == (2, "")

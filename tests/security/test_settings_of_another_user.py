@@ -76,7 +76,7 @@ async def test_only_a_settings_file_that_no_one_else_can_change_is_used(
     # A file that a variable names is checked in the same way.
     where = {"XDG_CONFIG_HOME": str(shared / "a")} if words else {"OAUTH_HELPER_CONFIG": str(path)}
     async with Sandbox() as sandbox:
-        ended = await commands.run_forked("list", "--json", environ=commands.environ(sandbox, **where))
+        ended = await commands.run("list", "--json", environ=commands.environ(sandbox, **where))
         assert (ended.status, sandbox.calls.total()) == ((3, 0) if words else (0, 1)), ended.err
     if words:
         assert words.format(shared) in error_of(ended.err)["message"]

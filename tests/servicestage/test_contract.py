@@ -37,7 +37,7 @@ async def test_every_operation_keeps_the_contract() -> None:
             (("list",), None),
             (("delete", "by-oauth", "--yes"), None),
         ):
-            end = await commands.run_forked(*arguments, environ=environ, given=given)
+            end = await commands.run(*arguments, environ=environ, given=given)
             assert end.status == 0, end.err
     assert set(commands.operations) == {
         *("list", "redirect", "oauth", "personal", "password", "delete", "namespaces", "projects", "branches")
@@ -67,7 +67,7 @@ async def test_a_violation_of_the_contract_is_found() -> None:
 async def run(fake: FakeServiceStage, *arguments: str) -> Ended:
     environ = {"OAUTH_HELPER_ENDPOINT": fake.endpoint, "OAUTH_HELPER_PROJECT_ID": PROJECT}
     environ |= {"HUAWEICLOUD_SDK_AK": "AccessKey", "HUAWEICLOUD_SDK_SK": "SecretKey"}
-    return await commands.run_forked(*arguments, environ=commands.environ() | environ)
+    return await commands.run(*arguments, environ=commands.environ() | environ)
 
 
 async def test_list_shows_each_record_as_it_came() -> None:

@@ -74,7 +74,7 @@ async def sandbox() -> AsyncIterator[Sandbox]:
     ],
 )
 async def test_a_value_that_cannot_be_right_is_not_sent(sandbox: Sandbox, environ: dict[str, str], words: str) -> None:
-    ended = await commands.run_forked("list", "--json", environ=commands.environ(sandbox) | environ)
+    ended = await commands.run("list", "--json", environ=commands.environ(sandbox) | environ)
     assert (ended.status, ended.out) == (3, "")
     assert words in error_of(ended.err)["message"]
     assert "planted" not in ended.err.lower()
@@ -109,7 +109,7 @@ async def test_the_line_of_the_credentials_file_is_named(
     path = tmp_path / "credentials"
     path.write_bytes(content)
     environ = commands.environ(sandbox, OAUTH_HELPER_IAM_ENDPOINT="") | NO_KEY | {FILE: str(path), PROJECT: ""}
-    ended = await commands.run_forked("list", "--json", environ=environ)
+    ended = await commands.run("list", "--json", environ=environ)
     assert ended.status == 3
     assert words.format(path) in error_of(ended.err)["message"]
     assert "planted" not in ended.err
@@ -134,7 +134,7 @@ async def test_files_are_utf_8_with_or_without_a_mark(
         "GIT": sandbox.personal_token.reveal(),
     }
     entry = ("[[authorization]]", 'name = "team"', 'repo_type = "github"', 'method = "token"', 'secret = "GIT"')
-    ended = await commands.run_forked("apply", written("team.toml", *entry), "--json", environ=environ)
+    ended = await commands.run("apply", written("team.toml", *entry), "--json", environ=environ)
     assert (ended.status, json.loads(ended.out)[0]["result"]) == (0, "created"), ended.err
     assert ended.err.splitlines()[0].startswith("0 of 1"), "no warning"
 
@@ -174,7 +174,7 @@ async def test_a_file_that_cannot_be_read_is_named_with_the_reason_at_once(
     if words.startswith(("is a pipe", "is larger")):
         calls.append((3, ("list", "--ca-bundle", str(path)), {}))
     for status, command, environ in calls:
-        ended = await commands.run_forked(*command, "--json", environ=commands.environ(sandbox) | environ)
+        ended = await commands.run(*command, "--json", environ=commands.environ(sandbox) | environ)
         assert (ended.status, ended.out) == (status, ""), ended.err
         assert words in error_of(ended.err)["message"]
         assert str(path) in error_of(ended.err)["message"]
@@ -197,15 +197,15 @@ async def test_the_line_of_the_settings_file_is_named(tmp_path: Path, content: s
     path = tmp_path / "config.toml"
     path.write_text(content)
     environ = commands.environ(OAUTH_HELPER_ENDPOINT="http://127.0.0.1:9") | {CONFIG: str(path), AK: "A", SK: "S"}
-    ended = await commands.run_forked("list", "--json", environ=environ)
+    ended = await commands.run("list", "--json", environ=environ)
     assert ended.status == 3
     assert words.format(path) in error_of(ended.err)["message"]
 
 
 async def test_the_null_device_is_an_empty_file(sandbox: Sandbox) -> None:
     environ = commands.environ(sandbox) | {CONFIG: os.devnull, FILE: os.devnull}
-    assert (await commands.run_forked("list", environ=environ)).status == 0
-    ended = await commands.run_forked("apply", os.devnull, environ=environ)
+    assert (await commands.run("list", environ=environ)).status == 0
+    ended = await commands.run("apply", os.devnull, environ=environ)
     assert (ended.status, "no [[authorization]]" in ended.err) == (2, True)
 
 
@@ -218,7 +218,7 @@ async def test_a_secret_key_in_the_place_of_the_access_key_is_masked_if_the_gate
     async with FakeServiceStage(refuse) as fake:
         environ = commands.environ(OAUTH_HELPER_ENDPOINT=fake.endpoint)
         environ |= {AK: planted, SK: "SecretKey", PROJECT: "0" * 32}
-        ended = await commands.run_forked("list", "-vv", environ=environ)
+        ended = await commands.run("list", "-vv", environ=environ)
     assert (ended.status, "planted" in ended.err, "not exist" in ended.err) == (3, False, True)
 
 
@@ -229,5 +229,5 @@ async def test_a_settings_file_called_default_can_name_the_browser(
     (tmp_path / "default").write_text('browser = "none"\n')
     monkeypatch.chdir(tmp_path)
     environ = commands.environ(sandbox, CI="true", BROWSER="") | {CONFIG: "default"}
-    ended = await commands.run_forked("doctor", "--json", environ=environ)
+    ended = await commands.run("doctor", "--json", environ=environ)
     assert {one["subject"]: one["verdict"] for one in json.loads(ended.out)}["place"] == "ok"

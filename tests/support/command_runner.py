@@ -131,8 +131,6 @@ class CommandRunner:
         async with self.running(*arguments, environ=environ, stdin=DEVNULL if given is None else PIPE) as process:
             return await self.ended(process, given.encode() if isinstance(given, str) else given)
 
-    run_forked = run
-
     @staticmethod
     async def ended(process: Process, given: bytes | None = None) -> Ended:
         """Wait for the end, with ``given`` on standard input."""
