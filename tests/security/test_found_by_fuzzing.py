@@ -45,7 +45,7 @@ def test_a_redirect_uri_that_breaks_yarl_is_not_awaited_in_a_window() -> None:
 
 @pytest.mark.parametrize("endpoint", ["http://1\x007.0.0.1:1", "https://a\x00b.example"])
 def test_an_endpoint_with_control_characters_is_refused_on_one_line(endpoint: str) -> None:
-    with pytest.raises(SettingsError, match=r"U\+0000 NULL") as refused_endpoint:
+    with pytest.raises(SettingsError, match=r"U\+0000") as refused_endpoint:
         check_endpoint(endpoint)
     assert refused_endpoint.value.message.isprintable()
 
