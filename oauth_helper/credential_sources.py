@@ -80,8 +80,7 @@ _KOOCLI_FILE: Final = "~/.hcloud/config.json"
 _IN_KOOCLI: Final = (re.compile(r"[A-Za-z0-9]{16,32}"), re.compile(r"[A-Za-z0-9]{8,40}"))
 """Keys that KooCLI has not encrypted. The format of encrypted ones is not documented; they are longer."""
 
-_Found = CredentialSource | Text | None
-"""A source; why one that is there cannot be used; or None if nothing is set."""
+_Found = CredentialSource | Text | None  # a source; why one that is there cannot be used; or None if nothing is set
 
 
 class _Place:
@@ -99,17 +98,14 @@ class _Place:
         return value
 
     def complete(self, *names: str, further: Sequence[str] = ()) -> list[str]:
-        """Return the values of names that belong together, then those of ``further`` ones; nothing if none is set.
-
-        Raises CredentialsError: one of ``names`` is missing.
-        """
+        """Return the values of names that belong together, then those of ``further`` ones; nothing if none is set."""
         values = {name: self.get(name) for name in (*names, *further)}
         present = [name for name, value in values.items() if value]
         missing = [name for name in names if not values[name]]
         if present and missing:
-            names_of = {"missing": listed(missing), "present": listed(present)}
-            text = _("{place} has {present}, but not {missing}", place=self.name, **names_of)
-            raise CredentialsError(text, hint=_("Set {missing} as well, or unset {present}.", **names_of))
+            named = {"missing": listed(missing), "present": listed(present)}
+            text = _("{place} has {present}, but not {missing}", place=self.name, **named)
+            raise CredentialsError(text, hint=_("Set {missing} as well, or unset {present}.", **named))
         return list(values.values()) if present else []
 
     def seconds(self, name: str) -> int:
@@ -119,9 +115,9 @@ class _Place:
         return int(value)
 
     def check(self, *names: str, **limits: Any) -> None:
-        limits["in_ini"] = self.in_profile
         for name in names:
-            require_clean(self.values.get(name, ""), self.origin(name), CredentialsError, **limits)
+            value = self.values.get(name, "")
+            require_clean(value, self.origin(name), CredentialsError, in_ini=self.in_profile, **limits)
 
     def origin(self, name: str) -> str:
         return self.profile.place_of(name) if self.in_profile else name
@@ -163,11 +159,10 @@ def _exists(path: str) -> bool:
 
 
 def _checked(token: str, place: str) -> str:
-    if token.strip()[:1] in {"{", "["}:
-        raise CredentialsError(
-            _("{name} is JSON, not a token", name=place),
-            hint=_("Set it to the token alone; of an IAM token, to the answer's header X-Subject-Token."),
-        )
+    if not token or token.strip()[:1] in {"{", "["}:
+        message = _("{name} is JSON, not a token", name=place) if token else _("{name} is empty", name=place)
+        hint = _("Give the token alone; of an IAM token, the answer's header X-Subject-Token.")
+        raise CredentialsError(message, hint=hint)
     require_clean(token, place, CredentialsError, only_ascii=True)
     return token
 
@@ -177,9 +172,7 @@ def _token_file(path: str, place: str) -> Callable[[], Secret]:
 
     def read() -> Secret:
         token = read_named_file(path, place, CredentialsError).strip()
-        if not token:
-            raise CredentialsError(_('"{path}" is empty', path=path), hint=_("It must contain the token alone."))
-        return Secret(_checked(token, _('the token in "{path}"', path=path)))
+        return Secret(_checked(token, _('"{path}"', path=path)))
 
     read()
     return read
@@ -342,9 +335,7 @@ def _koocli(place: _Place) -> _Found:
         return _('"{path}" is not a configuration file of KooCLI', path=path)
     name = name or file.current
     where = _('profile "{profile}" of "{path}" (KooCLI)', profile=safe_text(name, limit=64), path=path)
-    found = next((one for one in file.profiles if one.name == name), None)
-    if found is None:
-        return _("{where} does not exist", where=where)
+    found = next((one for one in file.profiles if one.name == name), _KooCliProfile())
     key = found.sso_auth.sts_token if found.mode.upper() == "SSO" else found
     if found.mode.upper() not in {"AKSK", "SSO"}:
         return _("{where} has the mode {mode}, which is not used", where=where, mode=safe_text(found.mode, limit=32))
@@ -416,11 +407,7 @@ def find_credentials(environ: Mapping[str, str] | None = None) -> CredentialSour
     """Return the credentials that this user or machine has for Huawei Cloud, in the order of ``docs/settings.md``.
 
     Nothing is sent. :class:`~oauth_helper.ServiceStageClient` accepts the result, and fetches what must be fetched.
-    Region, IAM endpoint and the other settings come from the environment and the settings file.
-
-    Raises:
-        CredentialsError: There are none, half of a pair is missing, or a value cannot be right.
-        SettingsError: A setting or a file cannot be used.
+    Other settings come from the environment and the settings file. Raises CredentialsError or SettingsError.
     """
     environ = os.environ if environ is None else environ
     sources = Sources({}, environ, read_config_file(environ), read_credentials_file(environ))

@@ -93,10 +93,7 @@ Fetch = Callable[[Any], Awaitable[Credentials]]
 
 @dataclass(eq=False, repr=False)
 class CredentialSource:
-    """A place where credentials were found; ``fetch`` gets them from there.
-
-    ServiceStageClient accepts a source, and fetches temporary credentials again before they expire.
-    """
+    """A place where credentials were found; ServiceStageClient fetches temporary ones again before they expire."""
 
     name: str
     """The name that ``OAUTH_HELPER_CREDENTIALS`` selects it by."""
@@ -198,17 +195,15 @@ def check_type(repo_type: RepoType, kind: type[GitCredential]) -> None:
     is_token = kind is PersonalToken
     types = TOKEN_TYPES if is_token else PASSWORD_TYPES
     if repo_type not in types:
+        values = {"host": repo_type.display_name, "names": listed([one.display_name for one in types])}
+        kind_name, other = (_("token"), "--with-password") if is_token else (_("password"), "--with-token")
         raise UsageError(
             _(
                 "{host} cannot be linked with a {kind}: ServiceStage takes one for {names} only",
-                host=repo_type.display_name,
-                kind=_("token") if is_token else _("password"),
-                names=listed([one.display_name for one in types]),
+                kind=kind_name,
+                **values,
             ),
-            hint=_(
-                "Use {other}, or leave it out to link it in a browser.",
-                other="--with-password" if is_token else "--with-token",
-            ),
+            hint=_("Use {other}, or leave it out to link it in a browser.", other=other),
         )
 
 

@@ -265,7 +265,7 @@ def _what_to_check(request: LinkRequest, credential: GitCredential) -> Text:
             )
         return _("Check that you can sign in to {host} with them over Git's HTTPS.", host=host)
     guide = TOKEN_GUIDES[request.repo_type]
-    hint = _("Check that the token has not expired and has these scopes: {guide}.", guide=guide)
+    hint = _("The token may have expired, or lack a scope. Create one: {guide}.", guide=guide)
     return hint + _(" Check that ServiceStage can reach --host.") if credential.host else hint
 
 

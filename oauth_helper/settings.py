@@ -299,7 +299,7 @@ def save_region(path: Path, region: str) -> None:
     path = path.resolve()
     text = ""
     with suppress(FileNotFoundError):
-        text = read_text_file(path)
+        text = decoded(read_bytes(path))
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     write_whole(path, f'region = "{region}"\n{text}'.encode())
 
@@ -313,7 +313,7 @@ def regions_file(environ: Mapping[str, str]) -> Path | None:
     """Return the vendor SDK's file of endpoints if it names ServiceStage. We do not read it, but say so."""
     with suppress(FileNotFoundError, RuntimeError, UnreadableFileError):
         path = Path(environ.get("HUAWEICLOUD_SDK_REGIONS_FILE") or "~/.huaweicloud/regions.yaml").expanduser()
-        return path if "SERVICESTAGE" in read_text_file(path).upper() else None
+        return path if "SERVICESTAGE" in decoded(read_bytes(path)).upper() else None
     return None
 
 
@@ -322,25 +322,17 @@ class UnreadableFileError(Exception):
 
     def __init__(self, reason: Text, hint: Text = NO_TEXT) -> None:
         super().__init__(reason)
-        self.reason: Text = reason
-        """The predicate of a sentence whose subject is the file's name: ``is a folder``."""
-        self.hint: Text = hint
-        """What to do, if that is clear."""
-
-
-def read_text_file(path: Path) -> str:
-    """Return the text of a file that the user named: UTF-8 with or without a byte order mark, any line breaks.
-
-    It never waits: only plain files are read, and the null device, which is empty. FileNotFoundError if it does not
-    exist; UnreadableFileError if it cannot be read, is not a plain file, longer than 1 MB, or not UTF-8.
-    """
-    return decoded(read_bytes(path))
+        self.reason = reason  # the predicate of a sentence whose subject is the file's name: "is a folder"
+        self.hint = hint
 
 
 def read_bytes(path: Path) -> bytes:
-    """Return the content of a file that the user named; raises as :func:`read_text_file` does."""
+    """Return the content of a file that the user named. It never waits: only plain files and the null device are read.
+
+    FileNotFoundError if it does not exist; UnreadableFileError if it cannot be read, is not plain or longer than 1 MB.
+    """
     try:
-        if _is_null_device(path):
+        if path.samefile(os.devnull):
             return b""
         _require_plain(path.stat().st_mode)  # before it is opened: opening a device or a FIFO may have an effect
         descriptor = os.open(path, os.O_RDONLY | _WITHOUT_WAITING)
@@ -419,17 +411,13 @@ def read_credentials_file(environ: Mapping[str, str]) -> FileValues:
         parser.read_string(text)
     except configparser.Error as error:
         # The parser's own message quotes the line, which may be the key.
-        match error:
-            case configparser.DuplicateSectionError(lineno=line) | configparser.DuplicateOptionError(lineno=line):
-                why = _("line {line} repeats a section or a key", line=line)
-            case (
-                configparser.MissingSectionHeaderError(lineno=line) | configparser.ParsingError(errors=[(line, _), *_])
-            ):
-                why = _("line {line} is not a [section], or key = value in one", line=line)
-            case _:
-                why = _("it is no INI file")
+        line = getattr(error, "lineno", None) or next((number for number, _text in getattr(error, "errors", ())), 1)
         raise CredentialsError(
-            _('"{path}" cannot be read: {why}', path=file.path, why=why),
+            _(
+                '"{path}" cannot be read: line {line} is no [section] or key = value, or repeats one',
+                path=file.path,
+                line=line,
+            ),
             hint=_("Fix that line. The file needs a line [basic], then ak = … and sk = …, each once."),
         ) from None
     lines = text.split("\n")
@@ -468,7 +456,7 @@ def _read(
 def read_named_file(path: str, place: str, error: type[SettingsError]) -> str:
     """Return the text of a file that a variable or a key names; raise ``error`` if it cannot be read."""
     try:
-        return read_text_file(Path(path).expanduser())
+        return decoded(read_bytes(Path(path).expanduser()))
     except (FileNotFoundError, RuntimeError):
         raise error(
             _("{variable} names a file that is not there: {path}", variable=place, path=path),
@@ -477,13 +465,6 @@ def read_named_file(path: str, place: str, error: type[SettingsError]) -> str:
     except UnreadableFileError as problem:
         hint = problem.hint or _("Fix the file, move it away, or name another with {variable}.", variable=place)
         raise error(_('"{path}" {reason}', path=path, reason=problem.reason), hint=hint) from None
-
-
-def _is_null_device(path: Path) -> bool:
-    try:
-        return path.samefile(os.devnull)
-    except OSError:
-        return False
 
 
 def _lines_of_keys(lines: list[str], before: int = 0) -> Mapping[str, int]:

@@ -33,7 +33,13 @@ BLOCKED_PORTS: Final = frozenset(int(port) for port in _BAD_PORTS.split())
 _QUOTES: Final = frozenset({'""', "''", "``", "“”", "‘’", "„“", "«»", "””", "’’"})
 _COMMENT: Final = re.compile(r"\s[#;]")
 _INVISIBLE: Final = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp", "Zs"})
-_CONTROL_NAMES: Final = {"\t": "TAB", "\n": "LINE FEED", "\r": "CARRIAGE RETURN", "\ufeff": "BYTE ORDER MARK"}
+_CONTROL_NAMES: Final = {
+    "\0": "NULL",
+    "\t": "TAB",
+    "\n": "LINE FEED",
+    "\r": "CARRIAGE RETURN",
+    "\ufeff": "BYTE ORDER MARK",
+}
 _TOML_PLACE: Final = re.compile(r"\(at line (\d+), column (\d+)\)")
 _QUOTED: Final = re.compile("'[^']{3,}'|\"[^\"]{3,}\"")
 _MOST_MARKS: Final = 8
@@ -84,15 +90,8 @@ def require_clean(
     """Raise ``error`` if something is wrong with a value that is about to be sent, in words that do not repeat it.
 
     Quotes around it, spaces at its ends, line breaks and invisible characters come from env files, INI files and
-    copying. Nothing else about the value is checked.
-
-    Args:
-        value: It may be secret.
-        source: The variable, or the key with its file and line.
-        error: The type of the error.
-        spaces: Where spaces are allowed.
-        only_ascii: Whether the value is sent in a header.
-        in_ini: Whether the value comes from an INI file, where a comment needs a line of its own.
+    copying. ``source`` is the variable, or the key with its file and line; ``only_ascii`` is for values of headers;
+    ``in_ini``: the value comes from an INI file, where a comment needs a line of its own.
     """
     trimmed = value.strip()
     if any("\udc80" <= character <= "\udcff" for character in value):
@@ -197,12 +196,9 @@ def check_endpoint(
 ) -> str:
     """Return an endpoint as ``scheme://host[:port][/path]`` without a slash at its end.
 
-    Without a scheme it is https, as in the vendor's SDK; the scheme's own port is left out. So two spellings of one
-    address are equal. ``origin`` names the endpoint in the error.
-
-    Raises:
-        OAuthHelperError: Of the type ``error``: it is no address, has more than host, port and path, or is plain http
-            to another machine.
+    Without a scheme it is https, as in the vendor's SDK; the scheme's own port is left out, so two spellings of one
+    address are equal. Raises ``error``, which names ``origin``: it is no address, has more than host, port and path, or
+    is plain http to another machine.
     """
     require_clean(text, origin, error)
     full = text if "://" in text else f"https://{text}"
@@ -220,12 +216,8 @@ def check_endpoint(
         message = _("{origin} has more than a host, a port and a path", origin=origin)
         raise error(message, hint=_("Give it as https://HOST, nothing behind it."))
     if url.scheme == "http" and not (is_loopback(url.host) or (allows_link_local and is_link_local(url.host))):
-        raise error(
-            _(
-                "{origin} is plain http: {url}. Credentials would cross the network in the clear",
-                origin=origin,
-                url=url,
-            ),
-            hint=_("Use https. Plain http is accepted for this machine (127.0.0.1) only."),
+        message = _(
+            "{origin} is plain http: {url}. Credentials would cross the network in the clear", origin=origin, url=url
         )
+        raise error(message, hint=_("Use https. Plain http is accepted for this machine (127.0.0.1) only."))
     return str(url.with_port(None) if url.is_default_port() else url).rstrip("/")

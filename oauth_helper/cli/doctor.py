@@ -116,14 +116,14 @@ async def _check_all(repo_type: RepoType, options: Mapping[str, Any]) -> list[Fi
     try:
         invocation = Invocation(options)
     except OAuthHelperError as error:
-        return [_failed("settings", error), await check_listener(options["port"])]
+        return [_failed(_("settings"), error), await check_listener(options["port"])]
     name = name_for(repo_type) if options["name"] is None else options["name"]
     findings: list[Finding] = []
     request = None
     try:
         request = LinkRequest(repo_type, name)
     except errors.IllegalNameError as error:
-        findings.append(_failed("name", error))
+        findings.append(_failed(_("name"), error))
     credentials, about_credentials = _check_credentials(invocation)
     findings += [_check_place(invocation), *_check_settings(invocation), *about_credentials]
     findings += [finding async for finding in _check_service(invocation, credentials, request)]
@@ -144,8 +144,8 @@ _PLACES: Final[Mapping[Place, Text]] = {
 
 def _check_place(invocation: Invocation) -> Finding:
     if invocation.is_unattended:
-        return _failed("place", cannot_authorize())
-    return Finding("place", OK, _PLACES[find_environment(invocation.environ).place])
+        return _failed(_("place"), cannot_authorize())
+    return Finding(_("place"), OK, _PLACES[find_environment(invocation.environ).place])
 
 
 _UNSET: Final = {"ca_bundle": _("certificates of the system"), "tag": _("no tag")}
@@ -154,14 +154,14 @@ _UNSET: Final = {"ca_bundle": _("certificates of the system"), "tag": _("no tag"
 def _check_settings(invocation: Invocation) -> Iterator[Finding]:
     settings, defaults, path = invocation.settings, list[Text](), invocation.settings.config.path
     if settings.config.unreadable:
-        yield Finding("settings", NOTE, _("the settings file could not be examined"), settings.config.unreadable)
+        yield Finding(_("settings"), NOTE, _("the settings file could not be examined"), settings.config.unreadable)
     elif settings.config.values:
         region = _("{path} (region {region})", path=path, region=settings.region.value)
-        yield Finding("settings", OK, region if settings.region.file == path else Text(path))
-    yield from (Finding("settings", NOTE, notice) for notice in settings.notices)
+        yield Finding(_("settings"), OK, region if settings.region.file == path else Text(path))
+    yield from (Finding(_("settings"), NOTE, notice) for notice in settings.notices)
     if regions := regions_file(invocation.environ):
         hint = _("Set HUAWEICLOUD_SDK_REGION_SERVICESTAGE_<REGION> to its endpoint.")
-        yield Finding("settings", NOTE, _('"{path}" is not read', path=regions), hint)
+        yield Finding(_("settings"), NOTE, _('"{path}" is not read', path=regions), hint)
     for name in ("region", "endpoint", "project_id", "iam_endpoint", "cloud", "ca_bundle", "tag", "timeout"):
         setting: Sourced[Any] = getattr(settings, name)
         value = f"{setting.value:g} s" if name == "timeout" else safe_text(setting.value or "")
@@ -180,7 +180,7 @@ def _check_settings(invocation: Invocation) -> Iterator[Finding]:
             yield Finding(name, NOTE if is_missing else OK, found)
         except errors.SettingsError as error:
             yield _failed(name, error)
-    yield Finding("defaults", OK, enumerated(defaults))
+    yield Finding(_("defaults"), OK, enumerated(defaults))
 
 
 def _check_credentials(invocation: Invocation) -> tuple[CredentialSource | None, list[Finding]]:
@@ -188,16 +188,16 @@ def _check_credentials(invocation: Invocation) -> tuple[CredentialSource | None,
     try:
         found = search.required()
     except OAuthHelperError as error:
-        return None, [_failed("credentials", error)]
+        return None, [_failed(_("credentials"), error)]
     text = _("{identity} ({found_in})", identity=found.identity, found_in=found.found_in)
-    findings = [Finding("credentials", OK, text)]
+    findings = [Finding(_("credentials"), OK, text)]
     if search.unused:
         text = _("set, but not used: {names}", names=joined(search.unused))
         hint = _("The first source that is found counts; OAUTH_HELPER_CREDENTIALS selects another one.")
-        findings.append(Finding("credentials", NOTE, text, hint))
+        findings.append(Finding(_("credentials"), NOTE, text, hint))
     if found.file and others_can_read(found.file):
         hint = _("Run: {command}", command=f"chmod 600 {found.file}")
-        findings.append(Finding("credentials", NOTE, _("other users can read their file"), hint))
+        findings.append(Finding(_("credentials"), NOTE, _("other users can read their file"), hint))
     return found, findings
 
 
@@ -211,17 +211,17 @@ async def _check_service(
     """Yield what an answer of ServiceStage shows: of the service, the clock and the name."""
     if credentials is None or not invocation.settings.endpoint.value:
         missing = _("skipped: region or credentials missing")
-        yield Finding("service", NOTE, missing, _("Fix what is marked above, and run it again."))
+        yield Finding(_("service"), NOTE, missing, _("Fix what is marked above, and run it again."))
         return
     try:
         async with open_service(invocation.settings, credentials) as service:
             if credentials.expires_at:
                 until = f"{credentials.expires_at.astimezone():%Y-%m-%d %H:%M:%S %z}"
-                yield Finding("credentials", OK, _("valid until {until}", until=until))
+                yield Finding(_("credentials"), OK, _("valid until {until}", until=until))
             async for finding in _check_answer(service, request):
                 yield finding
     except OAuthHelperError as error:
-        yield _failed("service", error)
+        yield _failed(_("service"), error)
 
 
 async def _check_answer(service: ServiceStageClient, request: LinkRequest | None) -> AsyncIterator[Finding]:
@@ -233,7 +233,7 @@ async def _check_answer(service: ServiceStageClient, request: LinkRequest | None
         if not is_list_alone_refused(error):
             raise
         text = _("{message}; a link goes on without the list", message=error.message)
-        yield Finding("service", NOTE, text, error.hint)
+        yield Finding(_("service"), NOTE, text, error.hint)
     else:
         text = ngettext(
             "answered in {took:.0f} ms; {count} authorization",
@@ -243,24 +243,24 @@ async def _check_answer(service: ServiceStageClient, request: LinkRequest | None
         )
         if service.proxy:
             text += _(", through the proxy {proxy}", proxy=service.proxy)
-        yield Finding("service", OK, text)
+        yield Finding(_("service"), OK, text)
     if (skew := service.last_clock_skew) is not None:
         text = _("{seconds:.0f} s ahead of the server's", seconds=-skew)
         if skew > 0:
             text = _("{seconds:.0f} s behind the server's", seconds=skew)
         hint = NO_TEXT if abs(skew) <= _TOLERATED_SKEW else errors.ClockSkewError(text).hint
-        yield Finding("clock", NOTE if hint else OK, text, hint)
+        yield Finding(_("clock"), NOTE if hint else OK, text, hint)
     if existing is None or request is None:
         return
     try:
         if find_existing(request, existing):
             text = _("{name} is already linked; a link keeps it", name=request.name)
             hint = _("To relink it: --if-exists replace. To keep both: --name NAME.")
-            yield Finding("name", NOTE, text, hint)
+            yield Finding(_("name"), NOTE, text, hint)
         else:
-            yield Finding("name", OK, _("{name} is free", name=request.name))
+            yield Finding(_("name"), OK, _("{name} is free", name=request.name))
     except errors.NameTakenError as error:
-        yield _failed("name", error)
+        yield _failed(_("name"), error)
 
 
 def _check_pending() -> Iterator[Finding]:
@@ -268,10 +268,10 @@ def _check_pending() -> Iterator[Finding]:
     if pendings:
         names = ", ".join(pending.target.name for pending in pendings)
         text = _("unfinished: {names}", names=names)
-        yield Finding("pending", NOTE, text, _("`oauth-helper resume` finishes it."))
+        yield Finding(_("pending"), NOTE, text, _("`oauth-helper resume` finishes it."))
     for problem in problems:
         hint = _("Make that folder and its files yours alone, and remove files that are not entries of oauth-helper.")
-        yield Finding("pending", NOTE, problem, hint)
+        yield Finding(_("pending"), NOTE, problem, hint)
 
 
 async def _check_browser(invocation: Invocation) -> Finding:
@@ -287,18 +287,18 @@ async def _check_browser(invocation: Invocation) -> Finding:
         plan = await plan_browser(browser_options)
     except errors.NoBrowserError as error:
         text = _("{wanted}: {message}", wanted=wanted, message=error.message)
-        return _failed("browser", errors.NoBrowserError(text, hint=error.hint))
+        return _failed(_("browser"), errors.NoBrowserError(text, hint=error.hint))
     if plan.windows and (why := await asyncio.to_thread(why_no_display, invocation.environ)):
-        return _failed("browser", errors.NoBrowserError(_("{wanted}: {message}", wanted=wanted, message=why)))
+        return _failed(_("browser"), errors.NoBrowserError(_("{wanted}: {message}", wanted=wanted, message=why)))
     message = _("{wanted}: {why}", wanted=wanted, why=plan.why)
     if not plan.warning:
-        return Finding("browser", OK, message)
+        return Finding(_("browser"), OK, message)
     hint = _("Open the address that a link prints in any browser, or have BROWSER name one.")
     if plan.windows:
         hint = plan.warning
     elif plan.opens_default:
         hint = _("The page takes the address where your browser ends. Chromium or Firefox would save the copy.")
-    return Finding("browser", NOTE, message, hint)
+    return Finding(_("browser"), NOTE, message, hint)
 
 
 async def check_listener(port: int | None) -> Finding:
@@ -311,11 +311,11 @@ async def check_listener(port: int | None) -> Finding:
             writer.close()
             await writer.wait_closed()
     except OAuthHelperError as error:
-        return _failed("listener", error)
+        return _failed(_("listener"), error)
     except (OSError, TimeoutError) as error:
         text = _("cannot be reached: {error}", error=error)
-        return _failed("listener", errors.MachineError(text, hint=_("Check this machine's firewall.")))
-    return Finding("listener", OK, _("{host} can be listened on and reached", host=host))
+        return _failed(_("listener"), errors.MachineError(text, hint=_("Check this machine's firewall.")))
+    return Finding(_("listener"), OK, _("{host} can be listened on and reached", host=host))
 
 
 _VERDICTS: Final[Mapping[str, tuple[Text, str]]] = {
@@ -323,25 +323,12 @@ _VERDICTS: Final[Mapping[str, tuple[Text, str]]] = {
     NOTE: (_("note"), "yellow"),
     FAIL: (_("fail"), "red"),
 }
-_SUBJECTS: Final[Mapping[str, Text]] = {
-    "browser": _("browser"),
-    "clock": _("clock"),
-    "credentials": _("credentials"),
-    "defaults": _("defaults"),
-    "listener": _("listener"),
-    "name": _("name"),
-    "pending": _("pending"),
-    "place": _("place"),
-    "service": _("service"),
-    "settings": _("settings"),
-}
-"""All other subjects are settings, which have the names of their keys in the file."""
 
 
 def print_findings(findings: Sequence[Finding], repo_type: str) -> None:
     """Print each finding, wrapped below its message, and a conclusion."""
     width = console.columns_of(sys.stdout) - 1 if sys.stdout.isatty() else 1_000_000
-    subjects = [translate(_SUBJECTS.get(finding.subject, finding.subject)) for finding in findings]
+    subjects = [translate(finding.subject) for finding in findings]
     verdict_width = max(5, *(width_of(translate(text)) for text, _colour in _VERDICTS.values())) + 1
     indent = verdict_width + max(12, *map(width_of, subjects)) + 1
     for finding, subject in zip(findings, subjects, strict=True):

@@ -11,7 +11,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from email.message import Message
 from email.utils import parsedate_to_datetime
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Struct
 
@@ -57,88 +57,89 @@ _THROTTLED: Final = re.compile(r"apig\w?\.0308 .*\btime:\s?(\d{1,6}) ?(second|mi
 """Such as ``policy user over ratelimit,limit:200,time:5 minute``."""
 _SECONDS: Final[Mapping[str, float]] = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 
-_REFUSED: Final = _("refused the request")
-_REFUSED_CREDENTIALS: Final = _("refused the credentials")
-_NOT_PERMITTED: Final = _("does not permit this call to these credentials")
-_MEANINGS: Final[Sequence[tuple[str, type[RefusedError | CredentialsError], Text]]] = (
-    (r"\d+ svcstg\.repo\.0400", RefusedError, _("found a parameter invalid")),
-    (r"\d+ svcstg\.repo\.0401", RepositoryNotImplementedError, _("does not offer this repository type")),
-    (r"\d+ svcstg\.repo\.0402", CodeOrStateInvalidError, _("did not accept code and state")),
-    (r"\d+ svcstg\.repo\.0403", NameTakenError, _("has an authorization of that name already")),
-    (r"\d+ svcstg\.repo\.0450", NoSuchAuthorizationError, _("found no such authorization")),
-    (r"\d+ svcstg\.repo\.0451", RefusedError, _("says that the authorization is no longer valid")),
-    (r"\d+ svcstg\.repo\.0452", RefusedError, _("found the clone URL invalid")),
-    # Behind the gateway, which has accepted the key: version 3 of the API answers 401 for what does not exist.
-    (r"401 svcstg\.", CredentialsError, _("refused the call, or does not have what it names")),
-    (r"403 svcstg\.", NotPermittedError, _NOT_PERMITTED),
-    (r"\d+ svcstg\.", RefusedError, _REFUSED),
-    (r"40[13] apigw?\.(0101|0103)", CredentialsError, _("does not offer this API")),
-    (r"\d+ apigw?\.(0101|0103)", RefusedError, _("does not offer this API")),
-    (r"\d+ (apigw\.0302|apig\.0306)", NotPermittedError, _("does not let this IAM user call the API at all")),
-    (r"\d+ apigw\.0402|403 .*\bacl\b", NotPermittedError, _("does not accept requests from this machine's IP address")),
-    (r"40[04] .*(could not find|no such|not found).*\bproject", CredentialsError, _("does not know the project")),
-    (r"403 .*(token expires|the token must be updated)", CredentialsError, _REFUSED_CREDENTIALS),
-    (r"40[034] .*((account|user)\b.*\block|\bmfa\b|multi-factor)", CredentialsError, _REFUSED_CREDENTIALS),
-    (r"401 |\d+ (apigw?\.030[13]|apig\.0305)|400 iam\.", CredentialsError, _REFUSED_CREDENTIALS),
-    (r"403 ", NotPermittedError, _NOT_PERMITTED),
-    (r"", RefusedError, _REFUSED),
-)
-"""What "STATUS CODE MESSAGE" of an answer begins with, the error, and what the server did. The first match counts.
-
-Sources: ServiceStage's and API Gateway's error codes (API reference), IAM API Reference.
-"""
-_PERMISSIONS: Final = _(NotPermittedError.default_hint)
-_HINTS: Final[Mapping[str, Text]] = {
-    r"\d+ svcstg\.repo\.0400": _(
-        "Check the name (4 to 63 characters of A-Z a-z 0-9 . _ -), the repository type and --tag."
-    ),
-    r"\d+ svcstg\.repo\.0451": _(
-        "Link the account again: `oauth-helper link REPO_TYPE --name NAME --if-exists replace`."
-    ),
-    r"\d+ svcstg\.repo\.0452": _("Give it as https://USER@HOST/NAMESPACE/PROJECT.git."),
-    r"40[13] svcstg\.": _PERMISSIONS,
-    r"\d+ apigw?\.(0101|0103)": _(
-        "Check --region and --endpoint: this host does not serve ServiceStage's Git API there."
-    ),
-    r"\d+ (apigw\.0302|apig\.0306)": _(
-        "Ask the account's administrator to let this IAM user call the ServiceStage API (its allow or deny list)."
-    ),
-    r"\d+ apigw\.0402|403 .*\bacl\b": _(
-        "Run it from a network that is allowed, or ask the account's administrator to allow this address."
-    ),
-    r"40[13] .*(token expires|the token must be updated)|401 apigw?\.0307": _(
-        "The IAM token has expired (it lasts 24 hours, less after changes to the user), or comes from another region. "
-        "Get a new one from the IAM of --region."
-    ),
-    r"40[0134] .*(account|user)\b.*\block": _(
-        "The account is locked after wrong passwords. Wait 15 minutes without a try, then check the password."
-    ),
-    r"40[0134] .*(\bmfa\b|multi-factor|login protection)": _(
-        "This user has login protection (MFA), so no token can be fetched. Use an access key instead."
-    ),
-    r"40[04] .*(could not find|no such|not found).*\bproject": _(
-        "Check --region and the project's name, or pass --project-id."
-    ),
-    r"40\d .*arrears": _("The account is in arrears. Top it up in the console (Billing)."),
-    r"40[13] .*ak access failed to reach the limit": _(
-        "More than five wrong signatures lock the access key for 5 minutes. Wait, then check the secret key first."
-    ),
-    r"40[13] .*verify aksk signature fail": _(
-        "The secret key does not belong to the access key, or was not copied whole. Correct it before the next try: "
-        "more than five wrong signatures lock the key for 5 minutes."
-    ),
-    r"40[13] .*signature expired": _("Both clocks agree, so a temporary key may have expired. Get a new one."),
-    r"40[13] .*x-auth-token not found": _(
-        "This gateway asks for an IAM token. Set OAUTH_HELPER_TOKEN, or HW_USER_NAME, HW_USER_PASSWORD and "
-        "HW_DOMAIN_NAME to have one fetched."
-    ),
-    r"40[13] .*decrypt token fail": _(
-        "The IAM token was not copied whole, or comes from another region or site. Get one from this region's IAM."
-    ),
-    r"403 (?!(apigw?\.030[13]|apig\.0305))": _PERMISSIONS,
-    r"404 iam\.": _("Check --region and --project-id; IAM does not have what was asked for."),
+_WORDS: Final[Mapping[type[RefusedError | CredentialsError], Text]] = {
+    RefusedError: _("refused the request"),
+    CredentialsError: _("refused the credentials"),
+    NotPermittedError: _("does not permit this call to these credentials"),
+    RepositoryNotImplementedError: _("does not offer this repository type"),
+    CodeOrStateInvalidError: _("did not accept code and state"),
+    NameTakenError: _("has an authorization of that name already"),
+    NoSuchAuthorizationError: _("found no such authorization"),
 }
-"""Patterns as in ``_MEANINGS``; the sub-messages of APIGW.0301 are in the Signing Guide, api-sign-0001."""
+_NOT_OFFERED: Final = _("Check --region and --endpoint: this host does not serve ServiceStage's Git API there.")
+_NOT_WHOLE: Final = _("The IAM token was not copied whole, has expired, or is not of --region. Get a new one.")
+_MEANINGS: Final[Sequence[tuple[str, type[RefusedError | CredentialsError], Text | None]]] = (
+    (r"\d+ svcstg\.repo\.0400", RefusedError, _("Check the name, the repository type and --tag.")),
+    (r"\d+ svcstg\.repo\.0401", RepositoryNotImplementedError, None),
+    (r"\d+ svcstg\.repo\.0402", CodeOrStateInvalidError, None),
+    (r"\d+ svcstg\.repo\.0403", NameTakenError, None),
+    (r"\d+ svcstg\.repo\.0450", NoSuchAuthorizationError, None),
+    (r"\d+ svcstg\.repo\.0451", RefusedError, _("Link the account again, with --if-exists replace.")),
+    (r"\d+ svcstg\.repo\.0452", RefusedError, _("Give it as https://USER@HOST/NAMESPACE/PROJECT.git.")),
+    # Behind the gateway, which has accepted the key: version 3 of the API answers 401 for what does not exist.
+    (r"401 svcstg\.", CredentialsError, _(NotPermittedError.default_hint)),
+    (r"403 svcstg\.", NotPermittedError, None),
+    (r"\d+ svcstg\.", RefusedError, None),
+    (r"40[13] apigw?\.(0101|0103)", CredentialsError, _NOT_OFFERED),
+    (r"\d+ apigw?\.(0101|0103)", RefusedError, _NOT_OFFERED),
+    (
+        r"\d+ (apigw\.0302|apig\.0306)",
+        NotPermittedError,
+        _("Ask the administrator to let this IAM user call the ServiceStage API (its allow or deny list)."),
+    ),
+    (
+        r"\d+ apigw\.0402|403 .*\bacl\b",
+        NotPermittedError,
+        _("Run it from a network that is allowed, or ask the administrator to allow this machine's IP address."),
+    ),
+    (
+        r"40[04] .*(could not find|no such|not found).*\bproject",
+        CredentialsError,
+        _("Check --region and the project's name, or pass --project-id."),
+    ),
+    (
+        r"40[13] .*(token expires|token must be updated|decrypt token fail)|401 apigw?\.0307",
+        CredentialsError,
+        _NOT_WHOLE,
+    ),
+    (
+        r"40[0134] .*(account|user)\b.*\block",
+        CredentialsError,
+        _("The account is locked after wrong passwords. Wait 15 minutes without a try, then check the password."),
+    ),
+    (
+        r"40[0134] .*(\bmfa\b|multi-factor|login protection)",
+        CredentialsError,
+        _("This user has login protection (MFA), so no token can be fetched. Use an access key instead."),
+    ),
+    (r"40[13] .*arrears", CredentialsError, _("The account is in arrears. Top it up in the console (Billing).")),
+    (
+        r"40[13] .*(ak access failed to reach the limit|verify aksk signature fail)",
+        CredentialsError,
+        _(
+            "The secret key does not belong to the access key, or was not copied whole. More than five wrong "
+            "signatures lock the access key for 5 minutes. Wait if it is locked, and correct the secret key first."
+        ),
+    ),
+    (
+        r"40[13] .*signature expired",
+        CredentialsError,
+        _("Both clocks agree, so a temporary key may have expired. Get a new one."),
+    ),
+    (
+        r"40[13] .*x-auth-token not found",
+        CredentialsError,
+        _("This gateway asks for an IAM token. Set OAUTH_HELPER_TOKEN, or name and password of an IAM user."),
+    ),
+    (r"401 |\d+ (apigw?\.030[13]|apig\.0305)|400 iam\.", CredentialsError, None),
+    (r"403 ", NotPermittedError, None),
+    (r"404 iam\.", RefusedError, _("Check --region and --project-id; IAM does not have what was asked for.")),
+    (r"", RefusedError, None),
+)
+"""What "STATUS CODE MESSAGE" of an answer begins with, the error, and its hint. The first match counts.
+
+Sources: error codes of ServiceStage and API Gateway (API reference), IAM API Reference, Signing Guide (api-sign-0001).
+"""
 _EVENT_ID: Final = re.compile(r"\bevent ?id\W{0,3}([\w-]{4,64})", re.IGNORECASE)
 """What a web application firewall writes on its page, for its administrator."""
 _CHECK_CREDENTIALS: Final[Mapping[type[Credentials], Text]] = {
@@ -216,24 +217,15 @@ class Answer(Struct, frozen=True):
         return html.unescape(title[1]).strip() if title else ""
 
     def json_object(self) -> dict[str, object]:
-        """Read the body.
-
-        Raises:
-            UnusableAnswerError: It is not JSON, or not an object.
-        """
+        """Read the body; UnusableAnswerError if it is not a JSON object."""
         with suppress(ValueError):
             if isinstance(document := parse_json(self.body), dict):
                 return document
-        if not self.body.strip():
-            what = _("is empty")
-        elif (title := self.page_title) is None:
-            raise self.unusable(_("is not the JSON that was promised"))
-        else:
+        what = _("is not the JSON that was promised") if self.body.strip() else _("is empty")
+        if (title := self.page_title) is not None:
             shown = self.shown(title, limit=100) or "…"
             what = _('is the web page "{title}", so it does not come from ServiceStage', title=shown)
-        hint = _(
-            "Check --region and --endpoint, and whether a proxy, a firewall or a sign-in page answers in its place."
-        )
+        hint = _("Check --region and --endpoint; a proxy, a firewall or a sign-in page may answer in its place.")
         raise self.unusable(what, hint)
 
     def unusable(self, what: Text, hint: Text = CHECK_THE_ENDPOINT) -> UnusableAnswerError:
@@ -257,16 +249,11 @@ def _date(text: str) -> datetime | None:
 
 
 def parse_json(body: bytes) -> object:
-    """Read JSON from an untrusted source.
-
-    Raises:
-        ValueError: It is not JSON (NaN and infinite numbers are not), not Unicode, or nested too deep.
-    """
+    """Read JSON from others; ValueError if it is none (NaN and infinite numbers are not), or nested too deep."""
     try:
-        document: object = json.loads(body, parse_constant=_number, parse_float=_number)
+        return json.loads(body, parse_constant=_number, parse_float=_number)
     except RecursionError:
         raise ValueError("nested too deep") from None
-    return document
 
 
 def _number(text: str) -> float:
@@ -275,18 +262,11 @@ def _number(text: str) -> float:
     return number
 
 
-class ErrorBody(Struct, frozen=True):
-    """The content of an error answer, safe to show."""
+def read_error_body(answer: Answer) -> tuple[str, str, str | None]:
+    """Return code, message and request ID of an error answer of any shape, safe to show.
 
-    code: str
-    """Such as ``SVCSTG.REPO.0402``; the HTTP status if the body has none, as in the vendor's SDK."""
-    message: str
-    """One line of any length."""
-    request_id: str | None
-
-
-def read_error_body(answer: Answer) -> ErrorBody:
-    """Read an error answer of any shape. If it is not a JSON object with a code or message, its text is the message."""
+    Without a code, it is the HTTP status, as in the vendor's SDK; without both, the answer's text is the message.
+    """
     document: object = None
     for body in (answer.body, answer.text.encode(errors="replace")):
         with suppress(ValueError):
@@ -303,11 +283,9 @@ def read_error_body(answer: Answer) -> ErrorBody:
     if not code and not message:
         message = text
     request_id = next(filter(None, (_field(each, _REQUEST_ID_FIELDS) for each in objects)), "")
-    return ErrorBody(
-        code=answer.shown(code, limit=64) or str(answer.status),
-        message=answer.shown(message, limit=max(len(message), 1)),
-        request_id=answer.shown(request_id, limit=64) or answer.request_id,
-    )
+    code, request_id = answer.shown(code, limit=64), answer.shown(request_id, limit=64)
+    message = answer.shown(message, limit=max(len(message), 1))
+    return code or str(answer.status), message, request_id or answer.request_id
 
 
 def _objects(document: object, depth: int) -> Iterator[Mapping[str, object]]:
@@ -332,25 +310,23 @@ def refusal(
 
     ``credentials`` authenticated the request; ``check`` is the hint if the answer does not say why they were refused.
     """
-    body = read_error_body(answer)
-    whole = f"{answer.status} {body.code} {body.message}".casefold()
+    code, message, request_id = read_error_body(answer)
+    whole = f"{answer.status} {code} {message}".casefold()
+    about: dict[str, Any] = {"status": answer.status, "code": code, "request_id": request_id}
     if answer.status in TRY_AGAIN or answer.status >= 500:
         retry_after = answer.retry_after
         if retry_after is None and (period := _THROTTLED.search(whole)):
             retry_after = min(int(period[1]) * _SECONDS[period[2]], LONGEST_RETRY_AFTER)
         return UnusableAnswerError(
-            _message(answer, _("gave no usable answer"), body),
+            _message(answer, _("gave no usable answer"), code, message),
             sent=True,
-            status=answer.status,
             retry_after=retry_after,
             is_transient=True,
             hint=_try_again_in(retry_after) if retry_after else CHECK_THE_ENDPOINT,
-            code=body.code,
-            request_id=body.request_id,
+            **about,
         )
-    kind, words = next(row[1:] for row in _MEANINGS if re.match(row[0], whole))
-    hint = next((hint for pattern, hint in _HINTS.items() if re.match(pattern, whole)), None)
-    answered_by, skew = _answered_by(answer, body.code), answer.clock_skew
+    kind, hint = next(row[1:] for row in _MEANINGS if re.match(row[0], whole))
+    words, answered_by, skew = _WORDS[kind], _answered_by(answer, code), answer.clock_skew
     clocks_differ = "signature expired" in whole if skew is None else abs(skew) > LARGEST_SKEW
     if kind is CredentialsError and isinstance(credentials, AccessKey) and clocks_differ:
         kind, hint = ClockSkewError, None
@@ -363,14 +339,7 @@ def refusal(
         hint = check or (_CHECK_CREDENTIALS[type(credentials)] if credentials else None)
     elif kind is RefusedError and hint is None and answered_by:  # the manual of ServiceStage does not have its code
         hint = _("The answer comes from {who}, not from ServiceStage. Check --endpoint.", who=answered_by)
-    return kind(
-        _message(answer, words, body),
-        hint=hint,
-        code=body.code,
-        request_id=body.request_id,
-        status=answer.status,
-        answered_by=answered_by,
-    )
+    return kind(_message(answer, words, code, message), hint=hint, answered_by=answered_by, **about)
 
 
 def redirected(answer: Answer) -> UnusableAnswerError:
@@ -379,20 +348,10 @@ def redirected(answer: Answer) -> UnusableAnswerError:
         target = answer.shown(parse_address(answer.headers.get("Location", "")).host or answer.host, limit=100)
     except ValueError:
         target = _("an unreadable address")
-    return UnusableAnswerError(
-        _(
-            "{host} redirects to {target} (HTTP {status}), and redirects are not followed",
-            host=answer.host,
-            target=target,
-            status=answer.status,
-        ),
-        sent=True,
-        status=answer.status,
-        hint=_("Check the endpoint: it must be the API's own host, with https."),
-        code=str(answer.status),
-        request_id=answer.request_id,
-        answered_by=_answered_by(answer, ""),
-    )
+    what = _("redirects to {target}, and redirects are not followed", target=target)
+    error = answer.unusable(what, _("Check the endpoint: it must be the API's own host, with https."))
+    error.code, error.answered_by = str(answer.status), _answered_by(answer, "")
+    return error
 
 
 def _answered_by(answer: Answer, code: str) -> Text | None:
@@ -422,9 +381,7 @@ def _try_again_in(seconds: float) -> Text:
     return _("Try again in {time}.", time=time)
 
 
-def _message(answer: Answer, words: Text, body: ErrorBody) -> Text:
-    label = f"HTTP {answer.status}" + (f", {body.code}" if body.code != str(answer.status) else "")
+def _message(answer: Answer, words: Text, code: str, detail: str) -> Text:
+    label = f"HTTP {answer.status}" + (f", {code}" if code != str(answer.status) else "")
     message = _("{host} {words} ({label})", host=answer.host, words=words, label=label)
-    if not body.message:
-        return message
-    return _("{message}: {detail}", message=message, detail=safe_text(body.message).rstrip("."))
+    return _("{message}: {detail}", message=message, detail=safe_text(detail).rstrip(".")) if detail else message

@@ -71,6 +71,8 @@ class ServiceStageClient:
         self.endpoint: str = check_endpoint(endpoint)
         """Normalised: without a slash at its end and the scheme's own port."""
         self.project_id = project_id
+        self.proxy: str | None = self._transport.proxy
+        """Host and port of the proxy through which ServiceStage is reached, if there is one."""
         self._auths = f"/v1/{encode(project_id)}/git/auths"
         self._repos = f"/v1/{encode(project_id)}/git/repos"
 
@@ -89,11 +91,6 @@ class ServiceStageClient:
         """Seconds by which the server's clock was ahead of this machine's at the last answer; ``None`` if unknown."""
         return self._transport.last_clock_skew
 
-    @property
-    def proxy(self) -> str | None:
-        """Host and port of the proxy through which ServiceStage is reached, if there is one."""
-        return self._transport.proxy
-
     def kept_open(self, *, until: datetime | None = None) -> AbstractAsyncContextManager[None]:
         """Keep a connection open for the next request, which comes before ``until``. It never raises."""
         self._needed_until = until
@@ -106,12 +103,7 @@ class ServiceStageClient:
         return bool(expires_at and self._needed_until and expires_at < self._needed_until)
 
     async def renew_credentials(self) -> None:
-        """Fetch credentials that have not been fetched yet, or expire too soon.
-
-        Raises:
-            CredentialsError, UnavailableError: As :meth:`oauth_helper.credentials.CredentialSource.fetch`; never if
-                earlier credentials were fetched, which stay in use.
-        """
+        """Fetch credentials that were not fetched yet, or expire too soon; if that fails, earlier ones stay in use."""
         if self._source is None:
             return
         until, self._needed_until = self._needed_until, None
@@ -160,10 +152,7 @@ class ServiceStageClient:
         """Turn code and state into an authorization: one POST (API page "Creating OAuth Authorization").
 
         It is never sent twice. If there is no usable answer, ``sent`` of the UnavailableError says whether the
-        authorization may exist nevertheless.
-
-        Raises:
-            IllegalNameError: ServiceStage would refuse the name; code and state were not used.
+        authorization may exist nevertheless. IllegalNameError: the name is refused, code and state were not used.
         """
         fields = {"name": name, "code": code.reveal(), "state": state.reveal()}
         return await self._create(repo_type, "oauth", fields, (code, state), _("The code or the state"), tag)
@@ -173,11 +162,7 @@ class ServiceStageClient:
     ) -> Authorization:
         """Create an authorization with a personal access token: one POST, as :meth:`create_oauth`.
 
-        Source: API page "Creating Private Token Authorization". ``host`` is the address of a private Git server; by
-        default the official one is meant.
-
-        Raises:
-            IllegalNameError: ServiceStage would refuse the name.
+        Source: API page "Creating Private Token Authorization". ``host`` is the address of a private Git server.
         """
         fields = {"name": name, "token": token.reveal(), **({"host": host} if host else {})}
         return await self._create(repo_type, "personal", fields, (token,), _("The token or the host"))
@@ -187,9 +172,6 @@ class ServiceStageClient:
 
         If the server refuses the manual's body as an invalid parameter, and so has created nothing, the body of the
         vendor's Terraform provider follows.
-
-        Raises:
-            IllegalNameError: ServiceStage would refuse the name.
         """
         what = _("The user or the password")
         documented = {"name": name, "user": user, "password": password.reveal()}
@@ -232,10 +214,7 @@ class ServiceStageClient:
     async def delete_authorization(self, name: str) -> None:
         """Delete the authorization of that name (API page "Deleting Git Repository Authorization").
 
-        The name need not be legal: a server may have accepted it from another client.
-
-        Raises:
-            IllegalNameError: The name cannot be part of an address.
+        It need not be legal, as another client may have chosen it. IllegalNameError: no address can contain it.
         """
         if not _can_be_segment(name):
             raise IllegalNameError(_("There can be no authorization of that name"))
@@ -246,18 +225,12 @@ class ServiceStageClient:
     async def list_namespaces(self, authorization_name: str) -> list[Namespace]:
         """Return the users, groups and organizations that an authorization can see (API page "Obtaining Namespaces").
 
-        Raises:
-            NoSuchAuthorizationError: There is no authorization of that name.
+        NoSuchAuthorizationError: there is no authorization of that name.
         """
         return await self._list(authorization_name, "namespaces", "/namespaces", Namespace.from_json)
 
     async def list_projects(self, authorization_name: str, namespace: str) -> list[Project]:
-        """Return the projects of a namespace, which is given by its name or id.
-
-        Raises:
-            NoSuchAuthorizationError: There is no authorization of that name.
-            UsageError: The namespace cannot be part of an address.
-        """
+        """Return the projects of a namespace (name or id); UsageError if no address can contain that."""
         path = f"/{_segment(_('namespace'), namespace)}/projects"
         return await self._list(authorization_name, "projects", path, Project.from_json)
 

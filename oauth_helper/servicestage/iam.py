@@ -119,17 +119,15 @@ class Iam:
                 "of the account: a HUAWEI ID or a federated user cannot get a token."
             ),
         )
-        issued = answer.json_object().get("token")
-        match issued:
-            case {"project": {"id": str() as scoped}} if scoped:
+        found = answer.json_object().get("token")
+        issued = found if isinstance(found, dict) else {}
+        match issued.get("project"):
+            case {"id": str() as scoped} if scoped:
                 project_id = scoped
-            case _:
-                pass  # the project that was asked for
         token = answer.headers.get("X-Subject-Token", "")
         if not token or not (project_id or of_account):
             raise answer.unusable(_("has no token for a project"))
-        expires_at = _read_time(issued.get("expires_at")) if isinstance(issued, dict) else None
-        return IamToken(token, expires_at=expires_at, project_id=project_id)
+        return IamToken(token, expires_at=_read_time(issued.get("expires_at")), project_id=project_id)
 
     async def token_of_identity_provider(self, provider: str, id_token: Secret, check: Text) -> Secret:
         """Return an unscoped token for an ID token (API "Obtaining a Token with an ID Token")."""

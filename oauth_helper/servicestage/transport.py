@@ -34,7 +34,7 @@ from oauth_helper.secret import Secret, safe_text
 from oauth_helper.servicestage.api_errors import Answer, redirected, refusal
 from oauth_helper.servicestage.proxies import proxy_for
 from oauth_helper.servicestage.signing import Query, request_target, sign
-from oauth_helper.settings import REGIONS, regions_file
+from oauth_helper.settings import REGIONS
 from oauth_helper.values import check_endpoint
 from oauth_helper.version import VERSION
 
@@ -60,10 +60,7 @@ def tls_context(ca_bundle: str | os.PathLike[str] | None) -> ssl.SSLContext:
     """Return a context that verifies: against ``ca_bundle`` (PEM) alone where given, else as the system does.
 
     If ``ca_bundle`` is what ``SSL_CERT_FILE`` names, the folders of ``SSL_CERT_DIR`` are trusted too, as OpenSSL does.
-    ``SSLKEYLOGFILE`` is ignored: the keys would decrypt every secret that is sent.
-
-    Raises:
-        SettingsError: The file cannot be read, or has no certificate in it.
+    ``SSLKEYLOGFILE`` is ignored: the keys would decrypt every secret that is sent. SettingsError: the file is unusable.
     """
     # As ssl.create_default_context makes it, except that this writes no key log.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -112,9 +109,7 @@ class Transport:
         check: The hint if the server refuses the request's credentials; by default about ``credentials``.
         allows_link_local: Whether plain http to a link-local address is allowed (the metadata service of a cloud).
 
-    Raises:
-        SettingsError: The endpoint, the project ID, the CA bundle or a proxy of the environment is unusable.
-        CredentialsError: The credentials cannot be sent in a header, or are empty.
+    Raises SettingsError: one of these, or a proxy of the environment, is unusable.
     """
 
     def __init__(
@@ -145,11 +140,7 @@ class Transport:
         """Seconds by which the server's clock was ahead of this machine's at the last answer; ``None`` if unknown."""
 
     def use(self, credentials: Credentials | None) -> None:
-        """Authenticate further requests with these credentials.
-
-        Raises:
-            CredentialsError: They cannot be sent in a header, or are empty.
-        """
+        """Authenticate further requests with these; CredentialsError if they cannot be sent in a header."""
         _check_credentials(credentials)
         self._credentials = credentials
 
@@ -206,19 +197,11 @@ class Transport:
     ) -> Answer:
         """Send a request and return its answer, whose status is 2xx or one of ``allowed``.
 
-        Args:
-            method: The HTTP method.
-            path: Below the endpoint, percent-encoded.
-            query: Names and values, not encoded.
-            body: JSON, or nothing.
-            headers: Further headers, signed as well.
-            secrets: Parts of ``body`` that an error's text must not repeat.
-            allowed: Statuses that are not errors.
-            is_safe: The request has no side effects. If the server is busy or the connection breaks, send it again.
+        ``path`` is percent-encoded, ``query`` is not. No error repeats ``secrets``. If ``is_safe``, the request has no
+        side effects, and is sent again if the server is busy or the connection breaks.
 
         Raises:
-            CredentialsError: The server refused the credentials (or, NotPermittedError, the call; or ClockSkewError).
-            RefusedError: The server refused the request.
+            CredentialsError, RefusedError: The server refused the credentials, or the request.
             UnavailableError: There was no usable answer; ``sent`` tells whether the request may have arrived.
         """
         attempt = partial(self._attempt, method, path, tuple(query), body, headers, tuple(secrets), allowed)
@@ -432,10 +415,6 @@ def translated(error: Exception, *, server: str, proxy: URL | None) -> Unreachab
             words = N_("No address was found for the proxy {proxy}")
     elif isinstance(error, aiohttp.ClientConnectorDNSError):
         hint = _("{hint} Regions with ServiceStage: {regions}.", hint=_NAME, regions=", ".join(REGIONS))
-        if path := regions_file(os.environ):
-            hint += _(
-                ' "{path}" is not read: set HUAWEICLOUD_SDK_REGION_SERVICESTAGE_<REGION> to its endpoint.', path=path
-            )
     peer = through if is_about_proxy else server
     message = _(words, server=server, proxy=through, peer=peer, detail=_detail(error))
     is_answer = isinstance(error, aiohttp.ClientResponseError) and sent

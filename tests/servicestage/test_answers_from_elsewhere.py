@@ -13,7 +13,7 @@ FOREIGN = [
     (page(418, Server="ExampleWAF"), 8, "denied. This is not an answer of ServiceStage but of a firewall"),
     (page(404, Server="nginx", Via="1.1 gw"), 8, 'gateway (server "nginx", via "1.1 gw")'),
     (page(410), 8, "HTTP 410"),
-    (page(307, Location="https://login.example/?next=1"), 8, "redirects to login.example (HTTP 307)"),
+    (page(307, Location="https://login.example/?next=1"), 8, "(HTTP 307) redirects to login.example"),
     (gateway(404, "APIGW.0101"), 8, "API Gateway (APIGW.0101)"),
     (lambda: web.json_response({"code": 40001, "msg": "no"}, status=400), 8, "40001"),
     (page(403, Server="squid"), 3, '(server "squid")'),

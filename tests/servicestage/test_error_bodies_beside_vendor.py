@@ -60,8 +60,7 @@ DIFFERENCES: Final[tuple[tuple[object, tuple[str, str, str | None]], ...]] = (
 
 
 def ours(status: int, headers: Mapping[str, str], body: bytes) -> tuple[str, str, str | None]:
-    read = read_error_body(Answer("example.com", status, CIMultiDict(headers), body, datetime.now(UTC)))
-    return read.code, read.message, read.request_id
+    return read_error_body(Answer("example.com", status, CIMultiDict(headers), body, datetime.now(UTC)))
 
 
 def theirs(status: int, headers: Mapping[str, str], body: bytes) -> tuple[str, str, str | None]:

@@ -91,11 +91,20 @@ async def test_a_value_that_cannot_be_right_is_not_sent(sandbox: Sandbox, enviro
             b"[basic]\nak=A\nsk=S\nsecurity_token=plan\xe2\x80\x8bted\n",
             '"security_token" in line 4 of "{}" contains U+200B',
         ),
-        (b"[basic]\nak = A\n[global]\nx = y\n[basic]\nsk = planted\n", '"{}" cannot be read: line 5 repeats'),
-        (b"[basic]\nak = A\nsk = S\nAK = planted\n", '"{}" cannot be read: line 4 repeats'),
-        (b"[basic]\nplanted = A\nplanted = S\n", '"{}" cannot be read: line 3 repeats'),
-        (b"ak = planted\n[basic]\n", '"{}" cannot be read: line 1 is not a [section], or key = value in one'),
-        (b"[basic]\nak = A\n\nplanted\n", '"{}" cannot be read: line 4 is not a [section], or key = value in one'),
+        (
+            b"[basic]\nak = A\n[global]\nx = y\n[basic]\nsk = planted\n",
+            '"{}" cannot be read: line 5 is no [section] or key = value, or repeats one',
+        ),
+        (
+            b"[basic]\nak = A\nsk = S\nAK = planted\n",
+            '"{}" cannot be read: line 4 is no [section] or key = value, or repeats one',
+        ),
+        (
+            b"[basic]\nplanted = A\nplanted = S\n",
+            '"{}" cannot be read: line 3 is no [section] or key = value, or repeats one',
+        ),
+        (b"ak = planted\n[basic]\n", '"{}" cannot be read: line 1 is no [section] or key = value, or repeats one'),
+        (b"[basic]\nak = A\n\nplanted\n", '"{}" cannot be read: line 4 is no [section] or key = value, or repeats one'),
         (f"[basic]\nak = {'planted' * 5}ABCDE\nsk = {'0A' * 10}\n".encode(), '"sk" in line 3 of "{}" look swapped'),
         (
             b"[basic]\nak = A\nsk = S\niam_endpoint = https://h # planted\n",
