@@ -4,6 +4,7 @@ The public API is what ``__all__`` names, and :mod:`oauth_helper.redirect`. A na
 so that importing the package takes no time.
 """
 
+# ruff: noqa: F405 - the errors in __all__
 from __future__ import annotations
 
 from importlib import import_module
@@ -14,31 +15,7 @@ if TYPE_CHECKING:
     from oauth_helper.apply_file import Applied, Entry, Method, apply, parse_entries
     from oauth_helper.credential_sources import find_credentials
     from oauth_helper.credentials import AccessKey, CredentialSource, IamToken
-    from oauth_helper.errors import (
-        AuthorizationDeniedError,
-        ClockSkewError,
-        CodeOrStateInvalidError,
-        CredentialsError,
-        DeadlineError,
-        IllegalNameError,
-        MachineError,
-        NameTakenError,
-        NoBrowserError,
-        NoSuchAuthorizationError,
-        NotPermittedError,
-        OAuthHelperError,
-        OutcomeUnknownError,
-        PortTakenError,
-        RedirectRejectedError,
-        RefusedError,
-        RepositoryNotImplementedError,
-        SettingsError,
-        StoppedError,
-        UnavailableError,
-        UnreachableError,
-        UnusableAnswerError,
-        UsageError,
-    )
+    from oauth_helper.errors import *  # noqa: F403 - all errors are public
     from oauth_helper.models import Authorization, Namespace, Project, RepoType
     from oauth_helper.secret import Secret
     from oauth_helper.servicestage.client import ServiceStageClient

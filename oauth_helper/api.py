@@ -15,7 +15,7 @@ from oauth_helper.credentials import CredentialSource, IamToken, PersonalToken, 
 from oauth_helper.errors import MachineError, OutcomeUnknownError, RedirectRejectedError, SettingsError, UsageError
 from oauth_helper.events import AnyOutcome, Captured, Way
 from oauth_helper.exchange import Tell
-from oauth_helper.i18n import Language, _, enumerated, listed, ngettext
+from oauth_helper.i18n import Language, _, enumerated, listed
 from oauth_helper.journal import Journal
 from oauth_helper.link_steps import link_directly, link_in_browser
 from oauth_helper.listener.handlers import is_served
@@ -264,11 +264,7 @@ async def link_with_password(
 
 
 def waiting_links() -> list[InstanceInfo]:
-    """Return the links of this user on this machine that wait for their redirect.
-
-    Raises:
-        MachineError: There is none, or the runtime folder cannot be used.
-    """
+    """Return the links of this user on this machine that wait for their redirect."""
     waiting = waiting_instances(runtime_folder())
     if not waiting:
         raise MachineError(
@@ -286,10 +282,6 @@ async def deliver_to_waiting(
     """Deliver a pasted redirect to the link or capture that waits for its state; return that and its outcome.
 
     Only this one gets it: to the others it would look like a mistake of their users. ``waiting`` is not empty.
-
-    Raises:
-        RedirectRejectedError: None accepts it.
-        OutcomeUnknownError: It has ended, and it is not known whether it took the redirect.
     """
     states = {
         digest_of_state(state)
@@ -308,13 +300,7 @@ async def deliver_to_waiting(
         raise RedirectRejectedError(
             rejected.reason,
             rejected.message,
-            hint=ngettext(
-                "{names} still waits. {hint}",
-                "{names} still wait. {hint}",
-                len(waiting),
-                hint=rejected.hint,
-                names=names,
-            ),
+            hint=_("Still waiting: {names}. {hint}", names=names, hint=rejected.hint),
         ) from None
     except RunGoneError:
         raise OutcomeUnknownError(

@@ -69,12 +69,7 @@ class Entry(Struct, frozen=True):
     """The environment variable that holds the token or the password."""
 
     def git_credential(self, environ: Mapping[str, str]) -> GitCredential:
-        """Return the token, or user and password.
-
-        Raises:
-            CredentialsError: The variable is not set.
-            UsageError: Its value cannot be a token or password.
-        """
+        """Return the token, or user and password."""
         value = environ.get(self.secret or "", "")
         if not value:
             raise CredentialsError(_("its secret is not an environment variable that is set"))
@@ -202,13 +197,7 @@ def plan_steps(entries: Iterable[Entry], existing: Sequence[Authorization]) -> l
 
 
 def check_steps(steps: Collection[Step], environ: Mapping[str, str]) -> None:
-    """Check everything that can be checked before anything is done.
-
-    Raises:
-        NameTakenError: Another authorization has the name of an entry.
-        CredentialsError: A secret is not set.
-        UsageError: A secret cannot be a token or password.
-    """
+    """Check everything that can be checked before anything is done."""
     if blocked := [step for step in steps if step.why_blocked]:
         happened = blocked[0].why_blocked
         if len(blocked) > 1:

@@ -136,11 +136,7 @@ class AuthorizationDeniedError(OAuthHelperError):
         if is_link and self.error == "access_denied":
             message = _("You denied access")
         else:
-            message = (
-                _("The Git host refused the authorization ({error})", error=self.error)
-                if is_link
-                else _("The provider refused the authorization ({error})", error=self.error)
-            )
+            message = _("The authorization was refused ({error})", error=self.error)
             if self.description:
                 message = _("{message}: {detail}", message=message, detail=self.description.rstrip("."))
         super().__init__(message, hint=hint)

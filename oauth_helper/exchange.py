@@ -93,11 +93,7 @@ def is_list_alone_refused(error: NotPermittedError) -> bool:
 
 
 def find_existing(request: LinkRequest, listed: Collection[Authorization]) -> Authorization | None:
-    """Return the authorization that has the name already, if there is one and it may be kept or replaced.
-
-    Raises:
-        NameTakenError: It exists, and may be neither kept nor replaced.
-    """
+    """Return the authorization that has the name already, if there is one and it may be kept or replaced."""
     name, existing = request.name, next((one for one in listed if one.name == request.name), None)
     if existing is None or request.if_exists is IfExists.REPLACE:
         return existing
@@ -225,12 +221,7 @@ class Exchange:
                 self._tell(Warned(error.message))
 
     async def list_once(self) -> list[Authorization] | None:
-        """Send one list call; None: its failure proves nothing.
-
-        Raises:
-            CannotVerifyError: This account may not list.
-            CredentialsError: The credentials are refused, so further calls would fail too.
-        """
+        """Send one list call; None: its failure proves nothing."""
         if not self.may_list:
             raise CannotVerifyError
         self._tell(Looking(self.pending.target.name))

@@ -55,11 +55,7 @@ class Journal:
         return False
 
     def write(self, pending: Pending) -> None:
-        """Write an entry; it replaces an older one of the same target and repository type.
-
-        Raises:
-            MachineError: It cannot be written. The link can go on, but no other run can finish it.
-        """
+        """Write an entry; it replaces an older one of the same target and repository type."""
         why, hint = _("no home folder is known"), _("Set HOME or XDG_STATE_HOME to a folder of your own.")
         try:
             if self.folder:
@@ -81,11 +77,7 @@ class Journal:
         )
 
     def remove(self, pending: Pending) -> None:
-        """Remove this entry if it exists, but not one that another run has written in its place.
-
-        Raises:
-            MachineError: It cannot be removed.
-        """
+        """Remove this entry if it exists, but not one that another run has written in its place."""
         if self.folder is None or not private_folder(self.folder, create=False):
             return
         path = self.folder / _name(pending.target, pending.repo_type)
@@ -101,11 +93,7 @@ class Journal:
             ) from error
 
     def find(self, target: Target, repo_type: RepoType) -> Pending | None:
-        """Return the entry of this target and repository type, fresh or not.
-
-        Raises:
-            MachineError: It exists, but cannot be trusted or read.
-        """
+        """Return the entry of this target and repository type, fresh or not."""
         if self.folder is None or not private_folder(self.folder, create=False):
             return None
         return _read(self.folder / _name(target, repo_type))

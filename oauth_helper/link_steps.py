@@ -126,12 +126,7 @@ async def list_if_permitted(
 async def check(
     request: LinkRequest, service: ServiceStageClient, tell: Tell
 ) -> tuple[Authorization | None, Collection[str] | None]:
-    """Find with one signed call what has the name and may be kept or replaced, and all names (None: not known).
-
-    Raises:
-        NameTakenError: The authorization that has the name can be neither kept nor replaced.
-        CredentialsError, UnavailableError: A link cannot succeed.
-    """
+    """Find with one signed call what has the name and may be kept or replaced, and all names (None: not known)."""
     unknown = _(
         "This account may not list authorizations, so it is not known whether {name} is free.", name=request.name
     )
@@ -216,9 +211,6 @@ async def link_directly(
 
     While another process links the same name, wait for its end. If the caller has just checked the name, ``may_list``
     says whether this account may list.
-
-    Raises:
-        OAuthHelperError: What failed.
     """
     check_type(request.repo_type, type(credential))
     if isinstance(credential, UserPassword):
@@ -272,12 +264,7 @@ def _what_to_check(request: LinkRequest, credential: GitCredential) -> Text:
 async def _finish_earlier(
     request: LinkRequest, service: ServiceStageClient, session: Session, tell: Tell
 ) -> Linked | None:
-    """Finish the exchange that an earlier link of that name left pending; None if there is none, or it failed.
-
-    Raises:
-        CredentialsError: The credentials are refused. The redirect is kept.
-        OutcomeUnknownError: The outcome is still not known. The redirect is kept.
-    """
+    """Finish the exchange that an earlier link of that name left pending; None if there is none, or it failed."""
     name, journal = request.name, session.journal
     if journal is None:
         return None

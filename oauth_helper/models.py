@@ -73,11 +73,7 @@ class Record(Struct, frozen=True, kw_only=True):
 
     @classmethod
     def from_json(cls, record: Mapping[str, object]) -> Self:
-        """Read the API's object. A field that is missing or of another type gets its default value.
-
-        Raises:
-            ValueError: Nothing in it says which record it is.
-        """
+        """Read the API's object. A field that is missing or of another type gets its default value."""
         values: dict[str, Any] = {"record": dict(record)}
         for field in structs.fields(cls)[:-1]:
             value = record.get(field.name)

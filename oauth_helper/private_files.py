@@ -32,9 +32,6 @@ def private_folder(path: Path, *, create: bool = True) -> bool:
 
     Every folder that this creates, parents included, has mode 0700, whatever the umask is. If nothing is to be created,
     a folder below one that this user may not enter counts as missing: HOME is often the home of another user.
-
-    Raises:
-        MachineError: It cannot be created, or other users could change it or replace it.
     """
     try:
         if create:
@@ -93,11 +90,7 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def read_private(path: Path) -> bytes | None:
-    """Return the file's content; None if it does not exist. If other users can read it, close it to them.
-
-    Raises:
-        MachineError: It cannot be trusted or read. The error does not show its content.
-    """
+    """Return the file's content; None if it does not exist. If other users can read it, close it to them."""
     try:
         with open(path, "rb", opener=lambda name, flags: os.open(name, flags | _SAFELY)) as file:
             _check_file(path, file.fileno())
@@ -121,9 +114,6 @@ def unsafe_reason(path: Path) -> Text | None:
     name or no name ("user private group"), or it is root's group, and it lists no other members. A folder above the
     path may be writable by others if it is sticky, as /tmp is: they cannot replace what is ours in it. What does not
     exist yet is not checked. On Windows, where owners and modes say nothing, the answer is None.
-
-    Raises:
-        OSError: A folder on the way cannot be examined.
     """
     if sys.platform == "win32":  # pragma: no cover - Windows
         return None

@@ -70,9 +70,6 @@ def runtime_folder() -> Path:
 
     It is ``oauth-helper`` in platformdirs' runtime folder: ``XDG_RUNTIME_DIR`` or ``/run/user/UID``; if neither exists
     (in a container, after ``su``), ``runtime-UID`` in the folder for temporary files.
-
-    Raises:
-        MachineError: It cannot be created, or other users could change or replace it.
     """
     try:
         if sys.platform != "win32" and (named := os.environ.get("XDG_RUNTIME_DIR")):
@@ -128,9 +125,6 @@ def try_lock(path: Path) -> FileIO | None:
     The lock belongs to the opened file, not to the process, so it also separates two links of one process. Python opens
     every file so that no child inherits it (PEP 446): our browser may outlive us. The file is never removed: another
     process may be opening it, and would then lock a file that nobody else finds.
-
-    Raises:
-        MachineError: It cannot be locked.
     """
     flags = os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
     file = None
@@ -154,11 +148,7 @@ def try_lock(path: Path) -> FileIO | None:
 
 
 def waiting_instances(folder: Path) -> list[InstanceInfo]:
-    """Return all processes that wait for their redirect. Files that are not valid, or not ours alone, are ignored.
-
-    Raises:
-        MachineError: A file cannot be locked, so it is not known which processes exist.
-    """
+    """Return all processes that wait for their redirect. Files that are not valid, or not ours alone, are ignored."""
     paths = sorted(path for path in folder.glob("*.lock") if re.fullmatch(r"[0-9a-f]{32}", path.stem))
     return [instance for path in paths if (instance := _read_instance(path))]
 
@@ -223,10 +213,6 @@ class SingleRun:
         """Hold the lock of the target within the context (None), or return what the process that holds it created.
 
         ``paste`` runs while another process holds the lock.
-
-        Raises:
-            DeadlineError: The other process has not finished in time.
-            OAuthHelperError: The other process failed, and trying again at once would fail in the same way.
         """
         try:
             if linked := await self._acquire_or_join(request, paste):
@@ -329,12 +315,7 @@ class SingleRun:
 async def outcome_of(
     instance: InstanceInfo, text: str | None = None, *, language: Language = Language.ENGLISH
 ) -> AnyOutcome:
-    """Wait for the outcome of the link of this process, in words of ``language``; deliver ``text`` to it before.
-
-    Raises:
-        RedirectRejectedError: The text is not the redirect that the process waits for; it continues to wait.
-        RunGoneError: The process has gone. It is not known whether it took the text.
-    """
+    """Wait for the outcome of the link of this process, in words of ``language``; deliver ``text`` to it before."""
     async with aiohttp.ClientSession(
         auto_decompress=False,
         cookie_jar=aiohttp.DummyCookieJar(),
@@ -411,10 +392,6 @@ def read_outcome(document: str | bytes) -> AnyOutcome | None:
 
     An error gets its own class back, so that its exit status and ``except`` clauses are right; a kind that this version
     does not know becomes an :class:`OAuthHelperError` with its exit status.
-
-    Raises:
-        RedirectRejectedError: The document says so.
-        ValueError: It is not such a document.
     """
     try:
         # Not by msgspec.json: provider text may contain surrogates, which json escapes and msgspec refuses.

@@ -224,7 +224,7 @@ async def test_a_denial_is_reported_with_the_providers_error(provider: str) -> N
     environ = bare_environ(BROWSER=commands.environ()["BROWSER"], SCRIPTED_USER="deny")
     end = await commands.run("capture", authorization_url(provider), environ=environ)
     assert (end.status, end.out) == (4, "")
-    assert "The provider refused the authorization (access_denied): not today" in end.err
+    assert "The authorization was refused (access_denied): not today" in end.err
     assert "created" not in end.err
     assert "link" not in end.err
 

@@ -56,7 +56,7 @@ async def test_both_sides_are_told_what_comes_of_it(sandbox: Sandbox, decision: 
         reading = asyncio.create_task(link.until("Next:" if decision == "authorize" else "hint:"))
         stranger = await delivered(redirect.replace("state=", "state=x"), environ)
         assert f"Waiting for the final address: {NAME} (GitHub)." in stranger.err
-        assert f"hint: {NAME} still waits. Copy the whole address" in stranger.err
+        assert f"hint: Still waiting: {NAME}. Copy the whole address" in stranger.err
         took = await delivered(redirect, environ)
         await reading
         assert took.status == await link.ended()

@@ -27,7 +27,7 @@ async def test_a_redirect_reaches_only_the_link_whose_state_it_has(tmp_path: Pat
             await deliver_to_waiting([foreign.info, link.info], f"{CONSOLE}?code=c&state=of-another")
         assert foreign.told == []
     assert rejected.value.reason == "foreign-state"
-    assert rejected.value.hint.startswith("other and my-auth still wait")
+    assert rejected.value.hint.startswith("Still waiting: other and my-auth.")
 
 
 async def test_the_outcome_of_a_link_that_has_gone_is_not_known(tmp_path: Path) -> None:
