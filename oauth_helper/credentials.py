@@ -26,10 +26,8 @@ class AccessKey:
 
     access_key: str
     secret_key: Secret
-    security_token: Secret | None = None
-    """Present with a temporary key; sent as ``X-Security-Token``."""
-    expires_at: datetime | None = field(default=None, compare=False)
-    """When a temporary key expires, if that is known."""
+    security_token: Secret | None = None  # of a temporary key; sent as X-Security-Token
+    expires_at: datetime | None = field(default=None, compare=False)  # of a temporary key, if that is known
 
     def __init__(
         self,
@@ -51,8 +49,7 @@ class IamToken:
 
     token: Secret
     expires_at: datetime | None = field(default=None, compare=False)
-    project_id: str | None = field(default=None, compare=False)
-    """The project that IAM issued it for, if that is known."""
+    project_id: str | None = field(default=None, compare=False)  # that IAM issued it for, if that is known
 
     def __init__(
         self, token: str | Secret, *, expires_at: datetime | None = None, project_id: str | None = None
@@ -68,8 +65,7 @@ class IamUser:
 
     name: str
     password: Secret
-    domain_name: str
-    """The account the user belongs to."""
+    domain_name: str  # the account
 
 
 Credentials = AccessKey | IamToken
@@ -82,8 +78,7 @@ class IamSettings(Struct, frozen=True):
     iam_endpoint: str | None = None
     sts_endpoint: str = ""
     project_id: str | None = None
-    project_name: str | None = None
-    """If there is no ID: the name by which IAM knows the project."""
+    project_name: str | None = None  # if there is no ID
     ca_bundle: str | None = None
 
 
@@ -95,21 +90,14 @@ Fetch = Callable[[Any], Awaitable[Credentials]]
 class CredentialSource:
     """A place where credentials were found; ServiceStageClient fetches temporary ones again before they expire."""
 
-    name: str
-    """The name that ``OAUTH_HELPER_CREDENTIALS`` selects it by."""
-    found_in: Text
-    """The variables or the file."""
-    identity: Text
-    """What was found, and as whom it acts as far as that is known. It contains no secret."""
+    name: str  # that OAUTH_HELPER_CREDENTIALS selects it by
+    found_in: Text  # the variables or the file
+    identity: Text  # what was found, and as whom it acts as far as that is known. It contains no secret
     fetch: Fetch
-    """Returns the credentials; raises CredentialsError if they are refused, and UnavailableError without an answer."""
-    file: str | None = None
-    """The file that secrets were read from, if any."""
+    file: str | None = None  # that secrets were read from, if any
     iam: IamSettings = field(default_factory=IamSettings)
-    variables: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Variables for settings that count only with these credentials, by the setting's key."""
-    defaults: FileValues | None = None
-    """Settings of the file that count after all others."""
+    variables: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # as Sources.variables
+    defaults: FileValues | None = None  # as Sources.defaults
     _fetched: Credentials | None = field(default=None, init=False)
 
     @property

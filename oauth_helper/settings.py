@@ -72,16 +72,13 @@ _WITHOUT_WAITING: Final = sum(getattr(os, flag, 0) for flag in ("O_BINARY", "O_N
 class Sources:
     """Where settings come from, in this order."""
 
-    flags: Mapping[str, str | None]
-    """By file key; None if the flag was not given."""
+    flags: Mapping[str, str | None]  # by file key; None if the flag was not given
     environ: Mapping[str, str]
     config_file: FileValues
-    credentials_file: FileValues
-    """Section ``[basic]`` of the vendor SDK's profile file."""
+    credentials_file: FileValues  # section [basic] of the vendor SDK's profile file
+    # Of the credentials that are used: further variables by key, and settings in their file, which count last.
     variables: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Further variables, which count only with the credentials that are used, by key."""
     defaults: FileValues | None = None
-    """Settings in the file of the credentials that are used; they count after all others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,37 +86,27 @@ class Settings:
     """The settings of a run; a value of None was given nowhere and has no default."""
 
     region: Sourced[str | None]
-    cloud: Sourced[str]
-    """The domain of the cloud, such as ``myhuaweicloud.com``."""
+    cloud: Sourced[str]  # its domain, such as myhuaweicloud.com
     endpoint: Sourced[str | None]
-    project_id: Sourced[str | None]
-    """None: ask IAM by the project's name."""
-    project_name: Sourced[str | None]
-    """The region's name, if the user sets none."""
+    project_id: Sourced[str | None]  # None: ask IAM by the project's name
+    project_name: Sourced[str | None]  # the region's name, if the user sets none
     iam_endpoint: Sourced[str | None]
     ca_bundle: Sourced[str | None]
-    """File of certificates to trust; None: the system's."""
-    credentials: Sourced[str | None]
-    """The only source of credentials to use, by name; None: the first one that is found."""
+    credentials: Sourced[str | None]  # the only source of credentials to use, by name; None: the first that is found
     sts_endpoint: str
     browser: Sourced[str]
     tag: Sourced[str | None]
-    timeout: Sourced[float]
-    """Seconds to wait for the user."""
+    timeout: Sourced[float]  # seconds to wait for the user
     config: FileValues
-    """The settings file."""
-    notices: tuple[Text, ...] = ()
-    """What the user set and a flag overrides, and what may not fit it."""
+    notices: tuple[Text, ...] = ()  # what the user set and a flag overrides, and what may not fit it
 
     @property
-    def has_project_id(self) -> bool:
-        """Whether the project's ID looks like one."""
-        return _PROJECT_ID.fullmatch(self.project_id.value or "") is not None
-
-    @property
-    def has_ca_bundle(self) -> bool:
-        """Whether the file or folder of certificates exists."""
-        return os.path.exists(self.ca_bundle.value or "")  # noqa: PTH110 - Path raises an error for a long name
+    def plausible(self) -> Mapping[str, bool]:
+        """Whether the values that may be secrets in the wrong place are usable: the project's ID, and the CA bundle."""
+        return {
+            "project_id": _PROJECT_ID.fullmatch(self.project_id.value or "") is not None,
+            "ca_bundle": os.path.exists(self.ca_bundle.value or ""),  # noqa: PTH110 - Path raises for a long name
+        }
 
     def required_endpoint(self) -> str:
         """Return the endpoint. Raises SettingsError: neither an endpoint nor a region was given."""
@@ -383,10 +370,7 @@ def read_config_file(environ: Mapping[str, str]) -> FileValues:
     if reason:
         raise SettingsError(
             _('"{path}" is not used, because other users could change it: {reason}', path=file.path, reason=reason),
-            hint=_(
-                "Make that yours alone (chown, chmod go-w), or name another file with OAUTH_HELPER_CONFIG. Check "
-                "that HOME is yours."
-            ),
+            hint=_("Make that yours alone (chown, chmod go-w), or name another file with OAUTH_HELPER_CONFIG."),
         )
     try:
         table = tomllib.loads(text)

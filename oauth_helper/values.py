@@ -50,10 +50,8 @@ class Sourced(Struct, Generic[T_co], frozen=True):
 
     value: T_co
     origin: str
-    file: str | None = None
-    """The file that the value came from, if any."""
-    is_default: bool = False
-    """Whether the user set nothing."""
+    file: str | None = None  # that the value came from, if any
+    is_default: bool = False  # the user set nothing
 
     def holding(self, value: T) -> Sourced[T]:
         """Return another value with the same origin."""
@@ -66,10 +64,8 @@ class FileValues:
 
     path: str
     values: Mapping[str, str] = field(default_factory=dict, repr=False)
-    lines: Mapping[str, int] = field(default_factory=dict)
-    """The number of the line that each value begins on, as far as it is known."""
-    unreadable: Text = NO_TEXT
-    """Why it is unknown whether the file exists, if it is: a folder above it cannot be read."""
+    lines: Mapping[str, int] = field(default_factory=dict)  # that each value begins on, as far as it is known
+    unreadable: Text = NO_TEXT  # why it is unknown whether the file exists: a folder above it cannot be read
 
     def place_of(self, key: str) -> Text:
         """Return where a key's value is: the key, the file and the line."""

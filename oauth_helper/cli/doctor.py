@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from typing import Any, Final
 
 import click
@@ -50,6 +50,7 @@ from oauth_helper.servicestage.transport import tls_context
 from oauth_helper.session import BrowserOptions, plan_browser
 from oauth_helper.settings import BROWSER_CHOICES, ENVIRONMENT, flag_of, others_can_read, regions_file
 from oauth_helper.values import Sourced
+from oauth_helper.version import VERSION
 
 OK: Final = "ok"
 NOTE: Final = "note"
@@ -380,9 +381,9 @@ def _about_machine() -> Iterator[str]:
     ]
     terminal = _known_values(("TERM",), _TERMINAL_SHAPE) or ["TERM is not set"]
     locale = _known_values(_LOCALE_VARIABLES, _LOCALE_SHAPE) or ["none is set"]
-    yield f"oauth-helper {_version('oauth-helper')}"
+    yield f"oauth-helper {VERSION}"
     yield f"Python {platform.python_version()} on {' '.join(filter(None, system))}"
-    yield ", ".join(f"{name} {_version(name)}" for name in ("aiohttp", "yarl", "click", "platformdirs"))
+    yield ", ".join(f"{name} {version(name)}" for name in ("aiohttp", "yarl", "click", "platformdirs"))
     yield f"terminal: {', '.join([*terminal, *streams])}"
     yield f"locale: {', '.join(locale)}, speaks {console.language_preference().language}, writes {sys.stdout.encoding}"
     yield "set: " + (", ".join(name for name in _OTHER_VARIABLES if os.environ.get(name)) or "nothing of interest")
@@ -392,13 +393,6 @@ def _known_values(names: tuple[str, ...], shape: str) -> list[str]:
     """Return ``NAME=value`` for each variable that is set; a value of another ``shape`` is masked."""
     values = {name: value for name in names if (value := os.environ.get(name))}
     return [f"{name}={value if re.fullmatch(shape, value) else MASK}" for name, value in values.items()]
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "of a checkout"
 
 
 async def _about_browsers() -> list[str]:

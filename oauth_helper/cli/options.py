@@ -238,7 +238,7 @@ class Invocation:
     def _repeat_flags(self, *, without: str = "") -> None:
         """Add the connection flags that the user typed to every command that is printed."""
         # What cannot be used may be a secret in the wrong place.
-        is_usable = {"project_id": self.settings.has_project_id, "ca_bundle": self.settings.has_ca_bundle}
+        is_usable = self.settings.plausible
         typed = [(key, value) for key in CONNECTION_KEYS if key != without and (value := self._flags[key])]
         repeat_flags(
             shlex.join(word for key, value in typed if is_usable.get(key, True) for word in (flag_of(key), value))

@@ -151,16 +151,12 @@ _CHECK_CREDENTIALS: Final[Mapping[type[Credentials], Text]] = {
 class Answer(Struct, frozen=True):
     """A complete HTTP answer. Its ``repr`` shows neither headers nor body, which may contain a token."""
 
-    host: str
-    """Host, and port unless it is the scheme's own."""
+    host: str  # and port unless it is the scheme's own
     status: int
-    headers: Mapping[str, str]
-    """Case-insensitive."""
+    headers: Mapping[str, str]  # case-insensitive
     body: bytes
-    received_at: datetime
-    """By this machine's clock (UTC)."""
-    secrets: Collection[Secret] = ()
-    """The secrets of the request, which must not be shown if the provider's text repeats them."""
+    received_at: datetime  # by this machine's clock (UTC)
+    secrets: Collection[Secret] = ()  # of the request, which must not be shown if the provider's text repeats them
 
     def __repr__(self) -> str:
         return f"Answer({self.host!r}, {self.status})"

@@ -216,9 +216,8 @@ class ServiceStageClient:
 
         It need not be legal, as another client may have chosen it. IllegalNameError: no address can contain it.
         """
-        if not _can_be_segment(name):
-            raise IllegalNameError(_("There can be no authorization of that name"))
-        answer = await self._transport.request("DELETE", f"{self._auths}/{encode(name)}")
+        path = f"{self._auths}/{_segment(_('authorization'), name, IllegalNameError)}"
+        answer = await self._transport.request("DELETE", path)
         if answer.body.strip():  # the API answers 204 without a body; the page of a proxy deletes nothing
             answer.json_object()
 
@@ -266,17 +265,11 @@ def _name(branch: object) -> str:
     return branch
 
 
-def _can_be_segment(text: str) -> bool:
+def _segment(what: Text, text: str, error: type[OAuthHelperError] = UsageError) -> str:
     # Proxies resolve "." and ".." (RFC 3986 section 5.2.4): the request would reach another resource.
-    return bool(text.strip(".")) and text.isprintable()
-
-
-def _segment(what: Text, text: str) -> str:
-    if not _can_be_segment(text):
-        raise UsageError(
-            _("There can be no {what} named {text!r}", what=what, text=safe_text(text)),
-            hint=_("Give the {what} as `oauth-helper repos` does.", what=what),
-        )
+    if not text.strip(".") or not text.isprintable():
+        message = _("There can be no {what} named {text!r}", what=what, text=safe_text(text))
+        raise error(message, hint=_("Give it as `oauth-helper list` or `oauth-helper repos` does."))
     return encode(text)
 
 

@@ -20,7 +20,7 @@ import aiohttp
 from msgspec import Struct
 from yarl import URL
 
-from oauth_helper.credentials import AccessKey, Credentials, IamToken
+from oauth_helper.credentials import Credentials, IamToken
 from oauth_helper.errors import (
     CredentialsError,
     SettingsError,
@@ -35,7 +35,7 @@ from oauth_helper.servicestage.api_errors import Answer, redirected, refusal
 from oauth_helper.servicestage.proxies import proxy_for
 from oauth_helper.servicestage.signing import Query, request_target, sign
 from oauth_helper.settings import REGIONS
-from oauth_helper.values import check_endpoint
+from oauth_helper.values import COPY_AGAIN, check_endpoint
 from oauth_helper.version import VERSION
 
 LARGEST_ANSWER: Final = 1024 * 1024
@@ -141,7 +141,15 @@ class Transport:
 
     def use(self, credentials: Credentials | None) -> None:
         """Authenticate further requests with these; CredentialsError if they cannot be sent in a header."""
-        _check_credentials(credentials)
+        if isinstance(credentials, IamToken):
+            _check_field(_("IAM token"), credentials.token.reveal())
+        elif credentials:
+            _check_field(_("access key"), credentials.access_key)
+            if credentials.security_token:
+                _check_field(_("security token"), credentials.security_token.reveal())
+            # The secret key signs and is not sent: it may contain any printable character.
+            if not credentials.secret_key or not credentials.secret_key.reveal().isprintable():
+                raise CredentialsError(_("The secret key is empty, or has a line break or control character in it"))
         self._credentials = credentials
 
     async def __aenter__(self) -> Self:
@@ -307,49 +315,23 @@ class Transport:
                 connection.close()
 
 
-def _check_credentials(credentials: Credentials | None) -> None:
-    if isinstance(credentials, IamToken):
-        _check_field(_("IAM token"), credentials.token.reveal(), CredentialsError)
-    elif isinstance(credentials, AccessKey):
-        _check_field(_("access key"), credentials.access_key, CredentialsError)
-        if credentials.security_token is not None:
-            _check_field(_("security token"), credentials.security_token.reveal(), CredentialsError)
-        # The secret key signs and is not sent: it may contain any printable character.
-        if not credentials.secret_key or not credentials.secret_key.reveal().isprintable():
-            raise CredentialsError(_("The secret key is empty, or has a line break or control character in it"))
-
-
-def _check_field(what: Text, value: str, error: type[SettingsError]) -> None:
+def _check_field(what: Text, value: str, error: type[SettingsError] = CredentialsError) -> None:
     if not FIELD_VALUE.fullmatch(value):
-        raise error(
-            _("The {what} is empty, or has a space, line break or other character that none has", what=what),
-            hint=_("Copy it again, whole and on one line."),
-        )
+        text = _("The {what} is empty, or has a space, line break or other character that none has", what=what)
+        raise error(text, hint=COPY_AGAIN)
 
 
-_NETWORK: Final = _(
-    "Check the network and the proxy (HTTPS_PROXY, NO_PROXY); `oauth-helper doctor` checks the endpoint."
-)
+_NETWORK: Final = _("Check the network and the proxy (HTTPS_PROXY, NO_PROXY), and run `oauth-helper doctor`.")
 _NAME: Final = _("Check the spelling of --region or --endpoint, and the network; behind a proxy, set HTTPS_PROXY.")
 _TLS: Final = _("If the network has a certificate authority of its own, name its file with --ca-bundle.")
 _TLS_BROKE: Final = _("Check --endpoint, and whether a firewall or proxy on the way interferes with TLS.")
 _NO_TLS: Final = _("This port does not speak TLS. Check the port in --endpoint.")
-_DATES: Final = _(
-    "Check this machine's clock. If it is right, the server's certificate or its authority's (--ca-bundle) must be "
-    "renewed."
-)
-_OTHER_HOST: Final = _(
-    "The certificate belongs to another host. Check the spelling of --region or --endpoint; a proxy or firewall may "
-    "also answer in the server's place."
-)
+_DATES: Final = _("Check this machine's clock. If it is right, the certificate must be renewed.")
+_OTHER_HOST: Final = _("The certificate is of another host. Check --endpoint; a proxy or firewall may answer instead.")
 _PROXY: Final = _("Check HTTPS_PROXY (http://[USER:PASSWORD@]HOST:PORT); NO_PROXY lists the hosts to reach without it.")
-_PROXY_LOGIN: Final = _(
-    "Check the user name and password in HTTPS_PROXY (http://USER:PASSWORD@HOST:PORT), with special characters "
-    "percent-encoded."
-)
+_PROXY_LOGIN: Final = _("Check user name and password in HTTPS_PROXY; special characters must be percent-encoded.")
 _PROXY_NOT_BASIC: Final = _(
-    "The proxy rejected the user name and password in HTTPS_PROXY (Basic authentication). Ask its administrator, or "
-    "list the host in NO_PROXY if it can be reached directly."
+    "The proxy of HTTPS_PROXY takes no Basic authentication. Ask its administrator, or set NO_PROXY."
 )
 _PROXY_RULES: Final = _("Ask the proxy's administrator to allow this host, or check which proxy HTTPS_PROXY names.")
 

@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from email.utils import formatdate
-from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
@@ -23,7 +22,6 @@ from support.promised_json import read_error
 from support.screen import COLUMNS, terminal
 from support.secret_search import Search, Secret
 
-from oauth_helper.cli import doctor
 from oauth_helper.cli.doctor import check_listener, redacted
 from oauth_helper.i18n import Text, _, ngettext
 from oauth_helper.journal import Journal
@@ -287,15 +285,6 @@ async def test_the_report_names_versions_environment_and_findings(sandbox: Sandb
         "an access key (HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK)",
     ):
         assert told in shown
-
-
-def test_a_report_from_a_checkout_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    def no_version(name: str) -> str:
-        raise PackageNotFoundError(name)
-
-    monkeypatch.setattr(doctor, "version", no_version)
-    doctor.print_report([doctor.Finding("name", "ok", Text("x"))])
-    assert capsys.readouterr().out.startswith("oauth-helper of a checkout\n")
 
 
 async def test_nothing_private_is_in_it(sandbox: Sandbox, tmp_path: Path, clean_surroundings: Path) -> None:
