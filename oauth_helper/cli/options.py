@@ -35,6 +35,7 @@ from oauth_helper.settings import (
     FILE_KEYS,
     MAXIMUM_TIMEOUT,
     REGIONS,
+    Settings,
     Sources,
     UnreadableFileError,
     flag_of,
@@ -211,7 +212,7 @@ class Invocation:
         self.verbosity: int = options["verbose"]
         self.as_json: bool = options["as_json"]
         self.may_ask: bool = may_ask(options)
-        self.reporter = ProgressReporter(quiet=self.quiet, verbosity=self.verbosity)
+        self.reporter: ProgressReporter = ProgressReporter(quiet=self.quiet, verbosity=self.verbosity)
         self._asked_region = ""
         self._flags = {key: None if options.get(key) is None else str(options[key]) for key in FILE_KEYS}
         self._config = read_config_file(os.environ)
@@ -222,10 +223,8 @@ class Invocation:
             environ = {name: value for name, value in os.environ.items() if name in names}
             values = {key: value for key, value in self._config.values.items() if key in keys}
             config = replace(self._config, values=values)
-            self.settings, self.search = (
-                resolve_settings(Sources(self._flags, environ, config, FileValues(""))),
-                Search(),
-            )
+            self.settings: Settings = resolve_settings(Sources(self._flags, environ, config, FileValues("")))
+            self.search: Search = Search()
         else:
             self._find_settings()
         click.get_current_context().find_root().obj = self
