@@ -117,6 +117,19 @@ class _SkipWatch:
                 self._config.option.cov_fail_under = 0
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out tests marked ``thorough``, or their cases with the word in ``thorough("firefox")``, by default."""
+    left_out = [] if IS_THOROUGH else [item for item in items if _is_only_thorough(item)]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
+
+
+def _is_only_thorough(item: pytest.Item) -> bool:
+    case = item.name.partition("[")[2]
+    markers = item.iter_markers("thorough")
+    return any(not marker.args or any(word in case for word in marker.args) for marker in markers)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(_SkipWatch(config), "skip-watch")
 

@@ -86,6 +86,7 @@ async def until_gone(process: int) -> None:
 
 @needs_xvfb
 @pytest.mark.parametrize("wanted", ["auto", "firefox"])
+@pytest.mark.thorough("firefox")
 async def test_a_window_opens_and_the_link_needs_no_copying(display: str, temporary: Path, wanted: str) -> None:
     async with Sandbox(decision="authorize") as sandbox:
         environ = commands.environ(sandbox, BROWSER="", DISPLAY=display, TMPDIR=str(temporary))
@@ -120,6 +121,7 @@ async def titles(display: str) -> str:
     [("firefox", "deny", 4), ("chromium", None, 5)],
     indirect=["browser"],
 )
+@pytest.mark.thorough("None")
 async def test_on_a_terminal_the_window_shows_the_outcome_for_ten_seconds(
     display: str, temporary: Path, browser: str, decision: Literal["authorize", "deny"] | None, status: int
 ) -> None:
@@ -187,6 +189,7 @@ async def test_if_we_and_the_supervisor_are_killed_the_next_command_removes_the_
 
 @needs_xvfb
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGKILL, -9), (signal.SIGTERM, 143)])
+@pytest.mark.thorough("firefox")
 async def test_if_a_signal_ends_the_link_nothing_is_left(
     display: str, temporary: Path, browser: str, number: signal.Signals, status: int
 ) -> None:
@@ -201,6 +204,7 @@ async def test_if_a_signal_ends_the_link_nothing_is_left(
 
 
 @needs_xvfb
+@pytest.mark.thorough("firefox")
 async def test_a_crash_of_the_browser_leaves_no_report(display: str, home: Path, browser: str) -> None:
     variables = {"HOME": str(home), "XDG_CONFIG_HOME": ""}
     async with Sandbox() as sandbox, window(browser, sandbox, display, **variables) as (process, _, first):
@@ -213,6 +217,7 @@ async def test_a_crash_of_the_browser_leaves_no_report(display: str, home: Path,
 
 
 @needs_xvfb
+@pytest.mark.thorough("chromium")
 async def test_a_window_gets_no_variable_that_hides_it_or_makes_it_a_test(display: str, browser: str) -> None:
     async with Sandbox() as sandbox, window(browser, sandbox, display, **TEST_VARIABLES) as (_, _, first):
         environment = Path(f"/proc/{first}/environ").read_text(errors="replace").split("\0")

@@ -45,6 +45,7 @@ async def world(console: Console) -> AsyncIterator[World]:
         assert console.heard == []
 
 
+@pytest.mark.thorough("over-port")
 async def test_every_way_to_the_callback_is_held_and_the_console_hears_of_none(
     browser: InstalledBrowser, traces: Traces, console: Console
 ) -> None:
@@ -67,6 +68,7 @@ async def test_every_way_to_the_callback_is_held_and_the_console_hears_of_none(
     assert not [asked for asked in world.asked if CODE in asked or STATE in asked]
 
 
+@pytest.mark.thorough("over-port", "firefox")
 async def test_a_window_is_open_however_long_the_git_host_takes_to_answer(
     browser: InstalledBrowser, traces: Traces, console: Console
 ) -> None:
@@ -113,6 +115,7 @@ async def test_speculation_does_not_bring_the_code_to_the_console(traces: Traces
 
 
 @pytest.mark.parametrize("browser", ["chromium", "firefox"], indirect=True)
+@pytest.mark.thorough("firefox")
 async def test_what_a_page_asks_is_left_for_the_user_to_answer(
     browser: InstalledBrowser, traces: Traces, console: Console
 ) -> None:
@@ -126,6 +129,7 @@ async def test_what_a_page_asks_is_left_for_the_user_to_answer(
             await world.milestones.reached("answered-false", seconds=1)
 
 
+@pytest.mark.thorough("firefox")
 async def test_what_every_user_can_read_of_a_window_bears_no_address_of_ours(
     browser: InstalledBrowser, traces: Traces, console: Console
 ) -> None:
@@ -143,6 +147,7 @@ async def test_what_every_user_can_read_of_a_window_bears_no_address_of_ours(
 
 
 @pytest.mark.parametrize("browser", ["chromium", "firefox"], indirect=True)
+@pytest.mark.thorough("firefox")
 async def test_a_window_that_the_user_closes_is_noticed_at_once(
     browser: InstalledBrowser, traces: Traces, world: World
 ) -> None:
@@ -156,6 +161,7 @@ async def test_a_window_that_the_user_closes_is_noticed_at_once(
 
 @pytest.mark.parametrize("browser", ["chromium", "firefox"], indirect=True)
 @pytest.mark.parametrize("killed", ["browser", "supervisor"])
+@pytest.mark.thorough("supervisor")
 async def test_a_browser_that_is_killed_is_noticed_at_once(
     browser: InstalledBrowser, traces: Traces, world: World, killed: str
 ) -> None:

@@ -46,6 +46,7 @@ def test_links_and_pictures_lead_to_files_and_headings(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if commands(text_of(page))], ids=name_of)
+@pytest.mark.thorough("zh-CN")
 async def test_commands_work_and_transcripts_show_their_output(page: Path, tmp_path: Path) -> None:
     text = text_of(page)
     locale = CHINESE_LOCALE if page in CHINESE else {}

@@ -103,6 +103,7 @@ async def provider() -> AsyncIterator[str]:
 
 
 @pytest.mark.parametrize("family", list(Family))
+@pytest.mark.thorough("firefox")
 async def test_a_window_captures_the_redirect_and_the_code_can_be_exchanged(
     family: Family, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -122,6 +123,7 @@ async def test_a_window_captures_the_redirect_and_the_code_can_be_exchanged(
 
 
 @pytest.mark.parametrize("family", list(Family))
+@pytest.mark.thorough("firefox")
 async def test_no_request_reaches_the_redirect_uri_from_a_window(
     family: Family, provider: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

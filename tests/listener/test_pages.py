@@ -156,6 +156,7 @@ def test_the_page_of_a_held_request_has_a_language() -> None:
 
 
 @pytest.mark.parametrize("family", list(Family))
+@pytest.mark.thorough("firefox")
 async def test_a_window_asks_for_pages_in_the_language_of_the_user(
     family: Family, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
