@@ -12,6 +12,7 @@ import sys
 from asyncio import BaseTransport, StreamReader, StreamReaderProtocol, StreamWriter
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Final
@@ -47,7 +48,8 @@ class _Forked(asyncio.SubprocessTransport):
     def send_signal(self, signal: int) -> None:
         if self._ending.done():
             raise ProcessLookupError
-        os.kill(self._pid, signal)
+        with suppress(ProcessLookupError):  # it has ended, and its report is on the way
+            os.kill(self._pid, signal)
 
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)
