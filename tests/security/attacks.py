@@ -181,8 +181,10 @@ class Attacker:
             with suppress(OSError):
                 for said in queue:
                     reader, writer = await connect(self.callback.port, said)
-                    await read_answer(reader)
-                    writer.close()
+                    try:
+                        await read_answer(reader)
+                    finally:
+                        writer.close()
 
         self._tasks += (tasks := [asyncio.create_task(pouring()) for _ in range(connections)])
         await asyncio.wait(tasks, timeout=seconds)
