@@ -216,8 +216,8 @@ class ServiceStageClient:
 
         It need not be legal, as another client may have chosen it. IllegalNameError: no address can contain it.
         """
-        path = f"{self._auths}/{_segment(_('authorization'), name, IllegalNameError)}"
-        answer = await self._transport.request("DELETE", path)
+        segment = _segment(_("authorization"), name, IllegalNameError)
+        answer = await self._transport.request("DELETE", f"{self._auths}/{segment}")
         if answer.body.strip():  # the API answers 204 without a body; the page of a proxy deletes nothing
             answer.json_object()
 
@@ -230,8 +230,8 @@ class ServiceStageClient:
 
     async def list_projects(self, authorization_name: str, namespace: str) -> list[Project]:
         """Return the projects of a namespace (name or id); UsageError if no address can contain that."""
-        path = f"/{_segment(_('namespace'), namespace)}/projects"
-        return await self._list(authorization_name, "projects", path, Project.from_json)
+        segment = _segment(_("namespace"), namespace)
+        return await self._list(authorization_name, "projects", f"/{segment}/projects", Project.from_json)
 
     async def list_branches(self, authorization_name: str, namespace: str, project: str) -> list[str]:
         """Return the names of a project's branches; raises as :meth:`list_projects`."""
