@@ -458,7 +458,7 @@ class Exchange:
         return _("The redirect is kept: `oauth-helper resume` finishes it, until {until}.", until=self._expiry())
 
     def _expiry(self) -> str:
-        return f"{(self.pending.captured_at + CODE_LIFETIME).astimezone(UTC):%H:%M:%S} UTC"
+        return f"{(self.pending.captured_at + CODE_LIFETIME).astimezone():%H:%M:%S}"
 
 
 def _now() -> float:

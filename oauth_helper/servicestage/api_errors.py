@@ -51,7 +51,7 @@ _CODE_FIELDS: Final = ("error_code", "errorCode", "code")
 _MESSAGE_FIELDS: Final = ("error_msg", "errorMsg", "errorMessage", "error_message", "message")
 _REQUEST_ID_FIELDS: Final = ("request_id", "requestId")
 _DEEPEST: Final = 4
-_TIME: Final = "%Y-%m-%d %H:%M:%S UTC"
+_TIME: Final = "%Y-%m-%d %H:%M:%S"
 
 _THROTTLED: Final = re.compile(r"apig\w?\.0308 .*\btime:\s?(\d{1,6}) ?(second|minute|hour|day)", re.IGNORECASE)
 """Such as ``policy user over ratelimit,limit:200,time:5 minute``."""
@@ -328,8 +328,8 @@ def refusal(
         kind, hint = ClockSkewError, None
         words = _(
             "refused the signature because the clocks differ: this machine's clock says {ours}, the server's {theirs}",
-            ours=f"{answer.received_at:{_TIME}}",
-            theirs=f"{answer.server_time:{_TIME}}" if answer.server_time else _("unknown"),
+            ours=f"{answer.received_at.astimezone():{_TIME}}",
+            theirs=f"{answer.server_time.astimezone():{_TIME}}" if answer.server_time else _("unknown"),
         )
     elif kind is CredentialsError and hint is None:
         hint = check or (_CHECK_CREDENTIALS[type(credentials)] if credentials else None)

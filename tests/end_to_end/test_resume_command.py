@@ -3,7 +3,9 @@
 import json
 import signal
 import sys
+from datetime import datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from support.command_runner import Ended, commands, error_of, records
@@ -60,10 +62,12 @@ async def test_nothing_pending_is_no_error(sandbox: Sandbox) -> None:
 @pytest.mark.parametrize(("fault", "kind"), [("exchange=401", "credentials"), ("exchange=403", "not-permitted")])
 async def test_credentials_refused_in_the_exchange_cost_nothing(fault: str, kind: str) -> None:
     async with misbehaving(fault) as sandbox:
-        end = await cut_off(commands.environ(sandbox))
+        end = await cut_off(commands.environ(sandbox, TZ="Asia/Shanghai"))
         assert end.status == 3
         assert error_of(end.err)["kind"] == kind
-        assert "The redirect is kept: `oauth-helper resume` finishes it, until" in end.err
+        captured_at = datetime.fromisoformat(json.loads(entries()[0].read_text())["captured_at"])
+        until = (captured_at + timedelta(minutes=10)).astimezone(ZoneInfo("Asia/Shanghai"))
+        assert f"The redirect is kept: `oauth-helper resume` finishes it, until {until:%H:%M:%S}." in end.err
         await assert_resumes(sandbox)
 
 
