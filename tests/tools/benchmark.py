@@ -17,6 +17,7 @@ import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -45,7 +46,8 @@ def rows(what: str, took: dict[str, list[float]], unit: str = "ms") -> Iterator[
     medians = {name: statistics.median(values) for name, values in took.items()}
     ours = medians.pop(OURS)
     for name, other in medians.items():
-        yield f"| {what} | {ours:.3g} {unit} | {name} {other:.3g} {unit} | {ours / other if other else 0:.2f} |"
+        shown = [f"{value:.{0 if value >= 100 else 1}f} {unit}" for value in (ours, other)]
+        yield f"| {what} | {shown[0]} | {name} {shown[1]} | {ours / other:.2f} |"
 
 
 async def in_turn(runs: int, measures: dict[str, Callable[[], Awaitable[float]]]) -> dict[str, list[float]]:
@@ -108,7 +110,8 @@ async def far_away(port: int) -> AsyncIterator[int]:
         # The kernel accepts at once: the first bytes wait for the round trip that TCP's handshake would have taken.
         established = loop.time() + ROUND_TRIP
         far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port)
-        await asyncio.gather(delayed(reader, far_writer, established), delayed(far_reader, writer, 0.0))
+        with suppress(asyncio.CancelledError):  # the measurement has ended
+            await asyncio.gather(delayed(reader, far_writer, established), delayed(far_reader, writer, 0.0))
 
     server = await asyncio.start_server(carry, "127.0.0.1", 0)
     yield server.sockets[0].getsockname()[1]
@@ -116,16 +119,40 @@ async def far_away(port: int) -> AsyncIterator[int]:
 
 
 @asynccontextmanager
-async def login(tool: str, name: str, sandbox: Sandbox, endpoint: str) -> AsyncIterator[tuple[JsonProcess, str, str]]:
-    """Start a tool, and consent for its user; give its process, its listener if it has one, and the redirect."""
+async def started(tool: str, name: str, sandbox: Sandbox, endpoint: str) -> AsyncIterator[JsonProcess]:
+    """Start a tool, which will ask for an authorization URL and wait for the redirect."""
     settings = sandbox.environment() | {"OAUTH_HELPER_ENDPOINT": endpoint, "OAUTH_HELPER_TOKEN": ""}
     command = ["-m", "oauth_helper", "link", "github", "--name", name, "--events", "--no-browser"]
     if tool == SDK:
         command = [str(TOOLS / "benchmark_peers.py"), "vendor", endpoint, sandbox.project_id, name]
     with user(**settings) as environ:
         async with json_process(sys.executable, *command, environ=environ) as process:
-            told = await process.told("authorization_url")
-            yield process, told.get("listener", ""), await consent(told["authorization_url"])
+            yield process
+
+
+@asynccontextmanager
+async def login(tool: str, name: str, sandbox: Sandbox, endpoint: str) -> AsyncIterator[tuple[JsonProcess, str, str]]:
+    """Start a tool, and consent for its user; give its process, its listener if it has one, and the redirect."""
+    async with started(tool, name, sandbox, endpoint) as process:
+        told = await process.told("authorization_url")
+        yield process, told.get("listener", ""), await consent(told["authorization_url"])
+
+
+async def start(runs: int) -> list[str]:
+    """From the start of the command to the authorization URL that it prints."""
+    measured: list[str] = []
+    async with Sandbox() as sandbox, far_away(urlsplit(sandbox.endpoint).port or 0) as port:
+        for far, endpoint in ((0, sandbox.endpoint), (50, f"http://127.0.0.1:{port}")):
+
+            async def printed(tool: str, endpoint: str = endpoint) -> float:
+                began = time.perf_counter()
+                async with started(tool, "start", sandbox, endpoint) as process:
+                    await process.told("authorization_url")
+                    return (time.perf_counter() - began) * 1000
+
+            measures: dict[str, Callable[[], Awaitable[float]]] = {tool: partial(printed, tool) for tool in (OURS, SDK)}
+            measured += rows(f"start → URL, {far} ms", await in_turn(runs, measures))
+    return measured
 
 
 async def milliseconds_to_post(process: JsonProcess, listener: str, redirect: str, sandbox: Sandbox) -> float:
@@ -236,7 +263,7 @@ async def memory(runs: int) -> list[str]:
     return list(rows("memory while waiting", took, "MB"))
 
 
-PARTS = {part.__name__: part for part in (exchange, window, commands, memory)}
+PARTS = {part.__name__: part for part in (start, exchange, window, commands, memory)}
 
 
 def main() -> int:
