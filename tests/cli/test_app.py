@@ -6,15 +6,17 @@ import os
 
 import click
 import pytest
+from support.command_runner import commands
 from support.promised_json import read_authorization, read_error
 
 from oauth_helper.cli import main
 from oauth_helper.cli.app import print_error, program
-from oauth_helper.cli.options import run
+from oauth_helper.cli.options import CODEARTS, run
 from oauth_helper.cli.output import print_authorization, print_table, status_text
+from oauth_helper.credentials import TOKEN_GUIDES, TOKEN_TYPES
 from oauth_helper.errors import RefusedError
 from oauth_helper.i18n import _
-from oauth_helper.models import Authorization
+from oauth_helper.models import Authorization, RepoType
 
 FAULTS = {"fault": ZeroDivisionError("planted"), "interrupt": KeyboardInterrupt(), "odd": click.ClickException("odd")}
 
@@ -113,3 +115,11 @@ def test_a_cancellation_that_no_signal_brought_is_no_stop() -> None:
 
     with pytest.raises(asyncio.CancelledError):
         run(work())
+
+
+async def test_help_names_every_repository_type_and_each_that_takes_a_token_has_a_guide() -> None:
+    text = (await commands.run("help", "link", environ=dict(os.environ))).out
+    with_token = next(line for line in text.splitlines() if "--with-token " in line)
+    for repo_type in RepoType:
+        assert repo_type.replace("devcloud", CODEARTS) in text
+        assert repo_type not in TOKEN_TYPES or (repo_type in TOKEN_GUIDES and repo_type in with_token)

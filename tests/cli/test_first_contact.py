@@ -112,8 +112,9 @@ async def test_the_git_host_of_the_checkout_is_the_default(
     monkeypatch.chdir(tmp_path)
     check_out(origin)
     async with terminal("link", "--with-token", environ=commands.environ(sandbox)) as screen:
+        types = ", ".join(one.value for one in RepoType).replace("devcloud", "codearts")
         shown = f" [{default}]" if default else ""
-        await answer(screen, f"Git host (github, gitlab, gitee, bitbucket, codearts){shown}: ", "")
+        await answer(screen, f"Git host ({types}){shown}: ", "")
         if not default:
             await answer(screen, "): ", "github")
         await screen.until(f"token of {RepoType(default or 'github').display_name}: ")

@@ -109,7 +109,7 @@ async def test_an_event_says_whether_a_browser_was_opened(
 async def test_an_unknown_repository_type_or_choice_is_a_usage_error(service: ServiceStageClient) -> None:
     with pytest.raises(UsageError, match="Unknown repo_type: 'svn'") as refused:
         await link(service, "svn")  # type: ignore[arg-type]  # what a program without types may do
-    assert refused.value.hint == "Use one of github, gitlab, gitee, bitbucket, devcloud."
+    assert refused.value.hint == f"Use one of {', '.join(RepoType)}."
     with pytest.raises(UsageError, match="Unknown if_exists: 'perhaps'"):
         await link(service, RepoType.GITHUB, if_exists="perhaps")
 
