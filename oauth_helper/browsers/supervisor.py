@@ -18,6 +18,13 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from typing import Any
+
+_prctl: Any = None  # only Linux has it
+with suppress(ImportError, OSError, AttributeError):  # a foreign LD_LIBRARY_PATH may break even this import
+    import ctypes
+
+    _prctl = ctypes.CDLL(None).prctl
 
 _SIGNALS = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _PR_SET_PDEATHSIG = 1
@@ -54,16 +61,10 @@ def main(profile: str, pipe: int, command: list[str]) -> None:
 
 def _start(command: list[str], pipe: int) -> subprocess.Popen[bytes]:
     supervisor = os.getpid()
-    prctl = None
-    # A foreign LD_LIBRARY_PATH may break even this import; the browser starts nevertheless.
-    with suppress(ImportError, OSError, AttributeError):
-        import ctypes  # noqa: PLC0415
-
-        prctl = ctypes.CDLL(None).prctl  # only Linux has it
 
     def prepare() -> None:
-        if prctl:
-            prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # the system kills the browser if this program is killed
+        if _prctl:
+            _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # the system kills the browser if this program is killed
         if os.getppid() != supervisor:
             os._exit(1)
         if pipe >= 0:
