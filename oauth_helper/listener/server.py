@@ -203,26 +203,33 @@ class Server(LowLevelServer):
         *,
         on_rejected: Callable[[RejectedRequest], None],
     ) -> None:
-        super().__init__(self._handle, request_factory=self._request)
+        super().__init__(self._handle, request_factory=_request)
         self._accepting: asyncio.Server
         self._handler = handler
         self.on_rejected = on_rejected
         self._limit = _connection_limit()
-        self.idle: dict[RequestHandler, None] = {}
-        self.busy: set[RequestHandler] = set()
+        self._idle: dict[RequestHandler, None] = {}
 
     def __call__(self) -> _Connection:
         """Return the protocol of a new connection."""
         return _Connection(self)
 
-    def add(self, connection: RequestHandler) -> None:
-        """Count a new connection."""
-        self.idle[connection] = None
-        if len(self.idle) + len(self.busy) > self._limit:
-            longest_idle = next(iter(self.idle))
-            del self.idle[longest_idle]
+    def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
+        """Count a new connection; close another one if there are too many."""
+        # Lets the port be used again as soon as this connection is closed (see `listen`).
+        _set_reuse_address(transport.get_extra_info("socket"), True)
+        super().connection_made(handler, transport)
+        self._idle[handler] = None
+        if len(self.connections) > self._limit:
+            longest_idle = next(iter(self._idle))
+            del self._idle[longest_idle]
             if longest_idle.transport:  # pragma: no branch - aiohttp removes it while it closes a connection
                 longest_idle.transport.abort()
+
+    def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
+        """Count a connection no longer."""
+        self._idle.pop(handler, None)
+        super().connection_lost(handler, exc)
 
     async def accept(self, sock: socket.socket) -> None:
         """Accept connections from now on; ``sock`` already listens."""
@@ -240,27 +247,12 @@ class Server(LowLevelServer):
         await self.shutdown(seconds)
 
     async def _handle(self, request: BaseRequest) -> StreamResponse:
-        connection = request.protocol
-        self.idle.pop(connection, None)
-        self.busy.add(connection)
+        self._idle.pop(request.protocol, None)
         try:
             return await self._handler(request)
         finally:
-            if connection in self.busy:  # The client may have closed it.
-                self.busy.remove(connection)
-                self.idle[connection] = None
-
-    def _request(
-        self,
-        message: RawRequestMessage,
-        payload: StreamReader,
-        protocol: RequestHandler,
-        _writer: AbstractStreamWriter,
-        task: asyncio.Task[None],
-    ) -> BaseRequest:
-        loop = asyncio.get_running_loop()
-        writer = _ResponseWriter(protocol, loop)
-        return BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=FORM_LIMIT)
+            if request.transport:  # The client may have closed it.
+                self._idle[request.protocol] = None
 
 
 class _Connection(RequestHandler):
@@ -272,17 +264,6 @@ class _Connection(RequestHandler):
         super().__init__(server, loop=asyncio.get_running_loop(), **_CONNECTION_OPTIONS)
         self._server = server
         self._first_byte = b""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # Lets the port be used again as soon as this connection is closed (see `listen`).
-        _set_reuse_address(transport.get_extra_info("socket"), True)
-        super().connection_made(transport)
-        self._server.add(self)
-
-    def connection_lost(self, exc: BaseException | None) -> None:
-        self._server.idle.pop(self, None)
-        self._server.busy.discard(self)
-        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         self._first_byte = self._first_byte or data[:1]
@@ -306,6 +287,19 @@ class _Connection(RequestHandler):
         response = Response(status=status)
         response.force_close()
         return response
+
+
+def _request(
+    message: RawRequestMessage,
+    payload: StreamReader,
+    protocol: RequestHandler,
+    _writer: AbstractStreamWriter,
+    task: asyncio.Task[None],
+) -> BaseRequest:
+    loop = asyncio.get_running_loop()
+    return BaseRequest(
+        message, payload, protocol, _ResponseWriter(protocol, loop), task, loop, client_max_size=FORM_LIMIT
+    )
 
 
 class _ResponseWriter(StreamWriter):

@@ -2,51 +2,55 @@
 
 import asyncio
 
-from listener.raw_client import ADDRESS, GENUINE, OURS, Forms, RedirectReceiver, ask, listening, paste, told
+from listener.raw_client import (
+    ADDRESS,
+    GENUINE,
+    OURS,
+    Forms,
+    WaitingLink,
+    ask,
+    authorization_url,
+    listening,
+    paste,
+    told,
+)
 
 from oauth_helper.events import Way
-from oauth_helper.models import RepoType
 
 
 async def test_a_waiting_form_gets_the_page_with_the_fresh_address() -> None:
-    receiver = RedirectReceiver(ending=None)
+    receiver = WaitingLink(None)
     async with listening(receiver) as opened:
         pasting = asyncio.create_task(paste(opened, f"https://console.example/?{OURS}"))
-        await receiver.arrivals.get()
-        receiver.taken.clear()
-        receiver.authorization_url = "https://github.com/login/oauth/authorize?state=fresh"
+        await receiver.redirect()
+        receiver.ask_again()
         again = opened.listener.start_over(None)
         answer = await pasting
         assert answer.status == 303
         for address in (answer.headers["location"], again):
             page = await ask(opened.port, address.removeprefix(f"http://127.0.0.1:{opened.port}"))
-            assert "authorize?state=fresh" in page.body
+            assert "state=fresh" in page.body
 
 
 async def test_a_tab_that_waits_on_the_final_page_goes_straight_to_the_git_host() -> None:
-    receiver = RedirectReceiver(ending=None)
-    onward = "https://github.com/login/oauth/authorize?state=fresh"
+    receiver = WaitingLink(None)
     async with listening(receiver) as opened:
         coming = asyncio.create_task(ask(opened.port, GENUINE))
-        await receiver.arrivals.get()
-        receiver.taken.clear()
-        receiver.authorization_url = onward
+        await receiver.redirect()
+        onward = receiver.ask_again()
         opened.listener.start_over(onward)
         done = (await coming).headers["location"]
         again = (await ask(opened.port, done)).headers["location"]
         target = again.removeprefix(f"http://127.0.0.1:{opened.port}")
         page = await ask(opened.port, target)
-        assert onward in page.body, "a page begins the navigation, so that it is held"
+        assert "state=fresh" in page.body, "a page begins the navigation, so that it is held"
         cookie = page.headers["set-cookie"].partition(";")[0]
         assert (await ask(opened.port, target, Cookie=cookie)).headers["location"] == onward
 
 
 async def test_a_tab_that_has_shown_one_outcome_continues_with_the_next_link() -> None:
-    first, second = (
-        RedirectReceiver(),
-        RedirectReceiver(authorization_url="https://gitlab.example/oauth", repo_type=RepoType.GITLAB),
-    )
-    async with listening(RedirectReceiver()) as opened:
+    first, second = WaitingLink(), WaitingLink(url=authorization_url(origin="https://gitlab.example"))
+    async with listening(WaitingLink()) as opened:
         await opened.listener.serve(first, more_to_come=True)
         done = opened.listener.done_address.removeprefix(f"http://127.0.0.1:{opened.port}")
         first.judge(ADDRESS, Way.WINDOW)
