@@ -123,17 +123,17 @@ class Fault:
         """Parse ``WHAT=HOW[:TIMES]``, where TIMES is a number or ``always``; raise UsageError for any other text."""
         what, _equals, rest = text.partition("=")
         how, colon, times = rest.partition(":")
-        problem = NO_TEXT
-        if colon and not re.fullmatch("[1-9][0-9]{0,5}|always", times):
-            problem = _("TIMES is not a number from 1 to 999999 or always")
-        if how == Kind.REFUSE and what.startswith("iam-"):
+        if what not in [*Call]:
+            problem = _("{place} is not one of {words}", place="WHAT", words=", ".join(Call))
+        elif how not in [*Kind]:
+            problem = _("{place} is not one of {words}", place="HOW", words=", ".join(Kind))
+        elif how == Kind.REFUSE and Call(what) not in _PREVIOUS:
             problem = _("{call} cannot be refused: only ServiceStage's port can be closed", call=what)
-        for place, word, words in (("HOW", how, [*Kind]), ("WHAT", what, [*Call])):
-            if word not in words:
-                problem = _("{place} is not one of {words}", place=place, words=", ".join(words))
-        if problem:
-            raise UsageError(problem, hint=_("See `oauth-helper sandbox --help`."))
-        return cls(Call(what), Kind(how), None if times == "always" else int(times or 1))
+        elif colon and not re.fullmatch("[1-9][0-9]{0,5}|always", times):
+            problem = _("TIMES is not a number from 1 to 999999 or always")
+        else:
+            return cls(Call(what), Kind(how), None if times == "always" else int(times or 1))
+        raise UsageError(problem, hint=_("See `oauth-helper sandbox --help`."))
 
 
 class Server:
@@ -146,6 +146,7 @@ class Server:
         self._port = listen(number, option="--console-port")
         _allow_reuse(self._port)
         self.address: str = "http://{}:{}".format(*self._port.getsockname())
+        self._runner: web.AppRunner
         self._stack = AsyncExitStack()
         self._reopening: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()

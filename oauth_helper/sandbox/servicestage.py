@@ -124,9 +124,8 @@ class ServiceStage:
         # Refuse first what does not depend on code and state: a taken name costs neither.
         self._check_free(body.name)
         # Showing a state uses it up, right or wrong; a code only if the state was right.
-        if self._states.pop(Secret(body.state), None) != (application.repo_type, tag):
-            raise _refused("0402", "oauth code or state invalid")
-        account = await self.authorization_server.exchange(application, Secret(body.code))
+        is_valid = self._states.pop(Secret(body.state), None) == (application.repo_type, tag)
+        account = await self.authorization_server.exchange(application, Secret(body.code)) if is_valid else None
         if account is None:
             raise _refused("0402", "oauth code or state invalid")
         self._check_free(body.name)  # The name may be taken by now.
