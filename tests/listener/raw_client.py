@@ -124,18 +124,18 @@ async def say(port: int, text: str | bytes) -> Answer:
 
 
 async def ask(port: int, target: str, *, method: str = "GET", body: str = "", **headers: str) -> Answer:
-    """Make a request. A header's underscores stand for hyphens; ``Host`` is right unless given."""
-    fields = {"Host": f"127.0.0.1:{port}", **{name.replace("_", "-"): value for name, value in headers.items()}}
+    """Make a request for a target or an address. A header's underscores stand for hyphens; empty ones are left out."""
+    host = f"127.0.0.1:{port}"
+    fields = {"Host": host, **{name.replace("_", "-"): value for name, value in headers.items() if value}}
     if body or method == "POST":
         fields = {"Content-Type": "application/x-www-form-urlencoded", "Content-Length": str(len(body))} | fields
     head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
-    return await say(port, f"{method} {target} HTTP/1.1\r\n{head}\r\n{body}")
+    return await say(port, f"{method} {target.removeprefix(f'http://{host}')} HTTP/1.1\r\n{head}\r\n{body}")
 
 
-async def paste(opened: Open, text: str, **headers: str) -> Answer:
-    return await ask(
-        opened.port, f"/redirect?k={opened.key}", method="POST", body=urlencode({"redirect": text}), **headers
-    )
+async def paste(opened: Open, text: str, *, way: str = "", **headers: str) -> Answer:
+    body = urlencode({"redirect": text, "way": way})
+    return await ask(opened.port, f"/redirect?k={opened.key}", method="POST", body=body, **headers)
 
 
 async def genuine(opened: Open) -> None:

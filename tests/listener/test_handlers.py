@@ -157,9 +157,6 @@ async def test_the_text_of_a_denial_is_escaped() -> None:
     assert "<script>" not in page.body
 
 
-NOT_OURS = "https://console.example/?code=x&state=foreign"
-
-
 def cookie_of(answer: Answer) -> str:
     """What a browser would send back."""
     cookies = SimpleCookie(answer.headers.get("set-cookie", ""))
@@ -167,13 +164,7 @@ def cookie_of(answer: Answer) -> str:
 
 
 async def begin(opened: Open, key: str, cookie: str = "") -> Answer:
-    return await ask(opened.port, f"/start?k={key}", **({"Cookie": cookie} if cookie else {}))
-
-
-async def hand_in(opened: Open, text: str, cookie: str = "", **headers: str) -> Answer:
-    sent = headers | ({"Cookie": cookie} if cookie else {})
-    body = urlencode({"redirect": text})
-    return await ask(opened.port, f"/redirect?k={opened.first}", method="POST", body=body, **sent)
+    return await ask(opened.port, f"/start?k={key}", Cookie=cookie)
 
 
 def key_in(address: str | None) -> str:
@@ -200,16 +191,17 @@ async def test_a_used_key_is_accepted_only_with_the_cookie(opened: Open) -> None
         assert opened.receiver.request.url.reveal() not in answer.body
         assert "authorize" not in answer.body
         assert "set-cookie" not in answer.headers
-    assert told(await hand_in(opened, ADDRESS, cookie)) == "linked"
+    assert told(await paste(opened._replace(key=opened.first), ADDRESS, Cookie=cookie)) == "linked"
 
 
 async def test_a_used_key_opens_neither_redirect_nor_outcome() -> None:
     receiver = WaitingLink(None)
     async with listening(receiver) as opened:
         await begin(opened, opened.first)
+        used = opened._replace(key=opened.first)
         for answer in (
-            await hand_in(opened, ADDRESS),
-            await hand_in(opened, ADDRESS, Accept="application/json"),
+            await paste(used, ADDRESS),
+            await paste(used, ADDRESS, Accept="application/json"),
             await ask(opened.port, f"/outcome?k={opened.first}", Accept="application/json"),
         ):
             assert answer.status == 404
@@ -261,11 +253,6 @@ async def test_a_revoked_address_is_404(opened: Open, held: bool) -> None:
     assert is_bare(await begin(opened, start.key.reveal()), 404)
 
 
-def target(start: EntryLink) -> str:
-    parts = urlsplit(start.address)
-    return f"{parts.path}?{parts.query}"
-
-
 async def asked(opened: Open, start: EntryLink) -> asyncio.Task[str]:
     """Ask for a held address; return once the listener waits with the answer."""
     task = asyncio.create_task(_where(opened, start))
@@ -276,7 +263,7 @@ async def asked(opened: Open, start: EntryLink) -> asyncio.Task[str]:
 
 
 async def _where(opened: Open, start: EntryLink) -> str:
-    answer = await ask(opened.port, target(start))
+    answer = await ask(opened.port, start.address)
     for meta in Forms(answer.body).all("meta"):
         if meta.get("http-equiv") == "refresh":
             return f"page, then {str(meta['content']).partition('url=')[2]}"
@@ -297,7 +284,7 @@ async def test_a_held_address_becomes_the_page_if_the_window_fails(opened: Open)
     waiting = await asked(opened, start)
     start.lead(None)
     assert await waiting == "200 True"
-    page = await ask(opened.port, target(start))
+    page = await ask(opened.port, start.address)
     assert f'action="/redirect?k={start.key.reveal()}"' in page.body
     assert told(await paste(opened._replace(key=start.key.reveal()), ADDRESS)) == "linked"
     assert (await _where(opened, start)).startswith("/done?k=")
@@ -311,14 +298,9 @@ SCRIPT = {
 }
 
 
-def done(opened: Open) -> str:
-    parts = urlsplit(opened.listener.done_address)
-    return f"{parts.path}?{parts.query}"
-
-
 async def asking(opened: Open, target: str = "") -> asyncio.Task[Answer]:
     """Ask as a page does; return once the listener waits with the answer."""
-    task = asyncio.create_task(ask(opened.port, target or done(opened), **SCRIPT))
+    task = asyncio.create_task(ask(opened.port, target or opened.listener.done_address, **SCRIPT))
     assert (await ask(opened.port, "/nowhere")).status == 404  # a later connection, answered: the first is in by now
     assert not task.done()
     return task
@@ -328,11 +310,11 @@ async def test_a_page_has_a_donekey_of_its_own_and_may_connect_only_to_the_liste
     async with listening(WaitingLink()) as opened:
         page = await ask(opened.port, f"/start?k={opened.key}")
         [target] = Forms(page.body).all("body")[0].values()
-        assert target != done(opened)
+        assert str(target) not in opened.listener.done_address
         assert "connect-src 'self'" in page.headers["content-security-policy"]
         opened.receiver.judge(ADDRESS, Way.TERMINAL)
         assert told(await ask(opened.port, target or "", **SCRIPT)) == "linked"
-        final = await ask(opened.port, done(opened))
+        final = await ask(opened.port, opened.listener.done_address)
     assert Forms(final.body).all("body")[0] == {"data-outcome": "linked"}
     assert Forms(final.body).all("script") == []
     assert "connect-src 'none'" in final.headers["content-security-policy"]
@@ -348,7 +330,7 @@ async def test_waiting_pages_do_not_keep_the_listener_open(monkeypatch: pytest.M
 async def test_a_page_of_an_earlier_attempt_is_sent_to_the_next_one() -> None:
     receiver = WaitingLink(None)
     async with listening(receiver) as opened:
-        before = done(opened)
+        before = opened.listener.done_address
         page = await asking(opened)
         again = opened.listener.start_over(None)
         answer = await page
@@ -376,12 +358,11 @@ async def test_a_page_stays_at_its_own_address_when_the_same_link_starts_over(op
 
 
 async def test_donekey_leads_to_one_time_addresses_of_the_next_attempt(opened: Open) -> None:
-    before = done(opened)
+    before = opened.listener.done_address
     opened.listener.start_over("https://github.com/login?state=second")
 
     async def lead_on() -> str:
-        onward = urlsplit((await ask(opened.port, before)).headers["location"])
-        return f"{onward.path}?{onward.query}"
+        return (await ask(opened.port, before)).headers["location"]
 
     first = await lead_on()
     assert first == await lead_on(), "the same until it is used"
@@ -399,8 +380,7 @@ JSON = "application/json"
 
 
 async def handed_over(opened: Open, text: str, **headers: str) -> Answer:
-    body = urlencode({"redirect": text, "way": "deliver"})
-    return await ask(opened.port, f"/redirect?k={opened.key}", method="POST", body=body, **{"Accept": JSON} | headers)
+    return await paste(opened, text, way="deliver", **{"Accept": JSON} | headers)
 
 
 async def end_of(opened: Open, **headers: str) -> Answer:

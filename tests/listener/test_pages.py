@@ -65,7 +65,7 @@ async def test_a_page_is_in_the_language_of_the_user_or_of_the_browser(
         rejected = f"{DIRECT}?code=c&state=stale"
         shown = [await ask(port, target, Accept_Language=accepted) for target in (f"/start?k={key}", rejected)]
         receiver.judge(ADDRESS, Way.TERMINAL)
-        shown.append(await ask(port, listener.done_address.removeprefix(listener.address), Accept_Language=accepted))
+        shown.append(await ask(port, listener.done_address, Accept_Language=accepted))
     for page in shown:
         assert Forms(page.body).all("html") == [{"lang": language}]
         assert (page.headers["content-language"], page.headers["vary"]) == (language, "Accept-Language")
