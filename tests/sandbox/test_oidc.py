@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 import pytest
 from aiohttp import web
+from sandbox.sandbox_user import SandboxUser, sandbox_user
 
-from oauth_helper.errors import (
-    CodeOrStateInvalidError,
-    OAuthHelperError,
-    UnusableAnswerError,
-)
-from oauth_helper.i18n import Text
-from oauth_helper.models import Authorization, RepoType
+from oauth_helper.errors import OAuthHelperError, UnusableAnswerError
+from oauth_helper.models import Authorization
 from oauth_helper.sandbox import Sandbox
 from oauth_helper.sandbox.faults import Server
 from oauth_helper.sandbox.oidc import Registration
 from oauth_helper.secret import Secret
-from oauth_helper.servicestage.client import ServiceStageClient
 
 SECRET = "planted-client-secret"
 TOKEN = {"access_token": "planted-token", "token_type": "bearer"}
@@ -111,32 +106,15 @@ async def provider() -> AsyncIterator[FakeProvider]:
         yield provider
 
 
-@dataclass
-class User:
-    """Exchanges any code."""
-
-    service: ServiceStageClient
-    warnings: list[Text]
-
-    async def state(self) -> Secret:
-        url = await self.service.authorization_url(RepoType.GITHUB)
-        return Secret(parse_qs(urlsplit(url).query)["state"][0])
-
-    async def create(self, name: str = "my-auth") -> Authorization:
-        return await self.service.create_oauth(
-            RepoType.GITHUB, name=name, code=Secret("planted-code"), state=await self.state()
-        )
+def using(provider: FakeProvider) -> AbstractAsyncContextManager[SandboxUser]:
+    return sandbox_user(registration=Registration(provider.address, "id", Secret(SECRET)))
 
 
-@asynccontextmanager
-async def using(provider: FakeProvider, issuer: str | None = None) -> AsyncIterator[User]:
-    warnings: list[Text] = []
-    registration = Registration(issuer or provider.address, "id", Secret(SECRET))
-    async with (
-        Sandbox(registration=registration, warn=warnings.append) as sandbox,
-        ServiceStageClient(sandbox.endpoint, project_id=sandbox.project_id, credentials=sandbox.access_key) as service,
-    ):
-        yield User(service, warnings)
+async def exchange(user: SandboxUser) -> Authorization:
+    """Exchange a code, with which the provider does what the test says."""
+    await user.request()
+    user.code = Secret("planted-code")
+    return await user.exchange()
 
 
 async def failure(issuer: str) -> OAuthHelperError:
@@ -152,7 +130,7 @@ async def test_the_token_request_follows_rfc_6749_and_the_account_comes_from_use
     provider: FakeProvider,
 ) -> None:
     async with using(provider) as user:
-        made = await user.create()
+        made = await exchange(user)
     assert (made.repo_user, made.repo_host, made.repo_home) == ("1", provider.address, provider.address)
     (form,) = provider.forms
     redirect_uri = urlsplit(form.pop("redirect_uri"))
@@ -208,15 +186,6 @@ async def test_the_metadata_of_another_issuer_is_refused(provider: FakeProvider)
     assert "https://git.example.com" in (await failure(provider.address)).message
 
 
-@pytest.mark.parametrize("error", ["invalid_grant", "invalid_client"])
-async def test_a_refused_code_is_0402_and_its_reason_is_a_warning(provider: FakeProvider, error: str) -> None:
-    provider.token = answering(401 if error == "invalid_client" else 400, {"error": error})
-    async with using(provider) as user:
-        with pytest.raises(CodeOrStateInvalidError):
-            await user.create()
-        assert user.warnings == [f"The Git host refused the code ({error})"]
-
-
 @pytest.mark.parametrize(
     ("status", "body"),
     [
@@ -251,7 +220,7 @@ async def test_a_missing_account_is_an_internal_error(provider: FakeProvider, st
 async def assert_fails(provider: FakeProvider) -> None:
     async with using(provider) as user:
         with pytest.raises(UnusableAnswerError) as failed:
-            await user.create()
+            await exchange(user)
         assert (failed.value.status, failed.value.code) == (500, "SVCSTG.REPO.0500")
         assert len(user.warnings) == 1
-        assert await user.service.list_authorizations() == []
+        assert await user.names() == []
