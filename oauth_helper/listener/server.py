@@ -15,16 +15,13 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 
-from aiohttp.abc import AbstractStreamWriter
-from aiohttp.http import HttpProcessingError, RawRequestMessage, StreamWriter
-from aiohttp.streams import StreamReader
+from aiohttp.http import HttpProcessingError
 
 # `aiohttp.web` also imports the router and the runner, which are not needed here and take 9 ms.
 from aiohttp.web_protocol import RequestHandler
 from aiohttp.web_request import BaseRequest
 from aiohttp.web_response import Response, StreamResponse
 from aiohttp.web_server import Server as LowLevelServer
-from multidict import CIMultiDict
 
 from oauth_helper.errors import MachineError, PortTakenError, UsageError, safe_traceback
 from oauth_helper.events import RejectedRequest
@@ -203,7 +200,13 @@ class Server(LowLevelServer):
         *,
         on_rejected: Callable[[RejectedRequest], None],
     ) -> None:
-        super().__init__(self._handle, request_factory=_request)
+        loop = asyncio.get_running_loop()
+        super().__init__(
+            self._handle,
+            request_factory=lambda message, payload, protocol, writer, task: _Request(
+                message, payload, protocol, writer, task, loop, client_max_size=FORM_LIMIT
+            ),
+        )
         self._accepting: asyncio.Server
         self._handler = handler
         self.on_rejected = on_rejected
@@ -289,24 +292,10 @@ class _Connection(RequestHandler):
         return response
 
 
-def _request(
-    message: RawRequestMessage,
-    payload: StreamReader,
-    protocol: RequestHandler,
-    _writer: AbstractStreamWriter,
-    task: asyncio.Task[None],
-) -> BaseRequest:
-    loop = asyncio.get_running_loop()
-    return BaseRequest(
-        message, payload, protocol, _ResponseWriter(protocol, loop), task, loop, client_max_size=FORM_LIMIT
-    )
+class _Request(BaseRequest):
+    """A request whose answer has our headers, even if aiohttp makes the answer."""
 
-
-class _ResponseWriter(StreamWriter):
-    """Sends every answer, also aiohttp's own answers to malformed requests."""
-
-    async def write_headers(self, status_line: str, headers: CIMultiDict[str]) -> None:
-        headers.popall("Server", None)  # It names the versions of Python and aiohttp.
+    async def _prepare_hook(self, response: StreamResponse) -> None:
+        response.headers.popall("Server", None)  # It names the versions of Python and aiohttp.
         for name, value in _HEADERS.items():
-            headers.setdefault(name, value)
-        await super().write_headers(status_line, headers)
+            response.headers.setdefault(name, value)
