@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from html.parser import HTMLParser
 from typing import NamedTuple
 from urllib.parse import parse_qs, urlencode, urlsplit
+
+from sandbox.page_reader import elements
 
 from oauth_helper.errors import AuthorizationDeniedError
 from oauth_helper.events import Captured, Event, Failed, Ignored, Linked, OpenedTwice, Outcome, Way
@@ -146,23 +147,8 @@ async def genuine(opened: Open) -> None:
     assert opened.receiver.taken == [Way.DIRECT]
 
 
-class Forms(HTMLParser):
-    """What a browser sees in a page: forms, fields, links."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.feed(html)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def all(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.tags if name == tag]
-
-
 def told(answer: Answer) -> str | None:
-    return Forms(answer.body).all("body")[0].get("data-outcome")
+    return elements(answer.body, "body")[0].get("data-outcome")
 
 
 def is_bare(answer: Answer, status: int) -> bool:

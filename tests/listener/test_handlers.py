@@ -8,6 +8,7 @@ import os
 import re
 import socket
 import sys
+from functools import partial
 from http.cookies import SimpleCookie
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -23,7 +24,6 @@ from listener.raw_client import (
     OURS,
     STATE,
     Answer,
-    Forms,
     Open,
     WaitingLink,
     ask,
@@ -34,6 +34,7 @@ from listener.raw_client import (
     read_answer,
     told,
 )
+from sandbox.page_reader import elements
 
 from oauth_helper.errors import (
     PortTakenError,
@@ -50,15 +51,15 @@ async def test_start_is_a_page_with_one_link_to_the_git_host_and_one_form() -> N
     async with listening(WaitingLink()) as opened:
         page = await ask(opened.port, f"/start?k={opened.key}")
         assert opened.receiver.is_waiting
-    seen = Forms(page.body)
-    authorize = next(link for link in seen.all("a") if link.get("id") == "authorize")
+    seen = partial(elements, page.body)
+    authorize = next(link for link in seen("a") if link.get("id") == "authorize")
     assert page.status == 200
     assert "Link your GitHub account to ServiceStage" in page.body
     assert authorize["href"] == opened.receiver.request.url.reveal()
     assert (authorize["target"], authorize["rel"]) == ("_blank", "noopener noreferrer")
-    assert seen.all("form") == [{"method": "post", "action": f"/redirect?k={opened.key}"}]
-    assert [field["name"] for field in seen.all("textarea")] == ["redirect"]
-    [icon] = seen.all("link")
+    assert seen("form") == [{"method": "post", "action": f"/redirect?k={opened.key}"}]
+    assert [field["name"] for field in seen("textarea")] == ["redirect"]
+    [icon] = seen("link")
     assert str(icon["href"]).startswith("data:image/svg+xml,")
     assert "<script>alert" not in page.body
 
@@ -78,7 +79,7 @@ async def test_a_rejected_text_shows_the_page_again_and_is_not_echoed(opened: Op
     assert "belongs to another attempt" in page.body
     assert "Copy the whole address" in page.body
     assert page.status == 400
-    assert len(Forms(page.body).all("form")) == 1
+    assert len(elements(page.body, "form")) == 1
     assert "pasted-canary" not in page.body
     assert opened.receiver.ignored == ["foreign-state"]
     assert (await paste(opened, ADDRESS)).status == 200
@@ -113,7 +114,7 @@ async def test_a_form_that_cannot_be_read_is_400_and_the_page_again(opened: Open
     fields = {"Content_Type": content_type, "Content_Length": length}
     page = await ask(opened.port, target, method="POST", body=body, **fields)
     assert page.status in {400, 413}
-    assert len(Forms(page.body).all("form")) == 1
+    assert len(elements(page.body, "form")) == 1
     assert opened.receiver.is_waiting
 
 
@@ -238,7 +239,7 @@ async def test_a_rejected_request_does_not_use_up_the_key(opened: Open) -> None:
 
 async def test_the_page_links_to_another_key_for_a_private_window(opened: Open) -> None:
     page = await begin(opened, opened.first)
-    links = [link["href"] for link in Forms(page.body).all("a") if (link["href"] or "").startswith("/start")]
+    links = [link["href"] for link in elements(page.body, "a") if (link["href"] or "").startswith("/start")]
     [private] = {key_in(link) for link in links}
     assert private != opened.first
     assert private in (await begin(opened, opened.first, cookie_of(page))).body, "the same until it is used"
@@ -264,7 +265,7 @@ async def asked(opened: Open, start: EntryLink) -> asyncio.Task[str]:
 
 async def _where(opened: Open, start: EntryLink) -> str:
     answer = await ask(opened.port, start.address)
-    for meta in Forms(answer.body).all("meta"):
+    for meta in elements(answer.body, "meta"):
         if meta.get("http-equiv") == "refresh":
             return f"page, then {str(meta['content']).partition('url=')[2]}"
     return answer.headers.get("location", f"{answer.status} {'authorize' in answer.body}")
@@ -309,14 +310,14 @@ async def asking(opened: Open, target: str = "") -> asyncio.Task[Answer]:
 async def test_a_page_has_a_donekey_of_its_own_and_may_connect_only_to_the_listener() -> None:
     async with listening(WaitingLink()) as opened:
         page = await ask(opened.port, f"/start?k={opened.key}")
-        [target] = Forms(page.body).all("body")[0].values()
+        [target] = elements(page.body, "body")[0].values()
         assert str(target) not in opened.listener.done_address
         assert "connect-src 'self'" in page.headers["content-security-policy"]
         opened.receiver.judge(ADDRESS, Way.TERMINAL)
         assert told(await ask(opened.port, target or "", **SCRIPT)) == "linked"
         final = await ask(opened.port, opened.listener.done_address)
-    assert Forms(final.body).all("body")[0] == {"data-outcome": "linked"}
-    assert Forms(final.body).all("script") == []
+    assert elements(final.body, "body")[0] == {"data-outcome": "linked"}
+    assert elements(final.body, "script") == []
     assert "connect-src 'none'" in final.headers["content-security-policy"]
 
 
@@ -345,7 +346,7 @@ async def test_a_page_of_an_earlier_attempt_is_sent_to_the_next_one() -> None:
 
 async def test_a_page_stays_at_its_own_address_when_the_same_link_starts_over(opened: Open) -> None:
     page = await ask(opened.port, f"/start?k={opened.key}")
-    [target] = Forms(page.body).all("body")[0].values()
+    [target] = elements(page.body, "body")[0].values()
     opened.listener.start_over("https://github.com/login?state=second")
     answer = await ask(opened.port, target or "", **SCRIPT)
     assert answer.headers["location"] == f"{opened.listener.address}/start?k={opened.key}"
@@ -460,7 +461,7 @@ async def test_a_browser_gets_a_page_that_waits_after_the_timeout() -> None:
     async with listening(WaitingLink(None), patience=0.05) as opened:
         page = await paste(opened, ADDRESS)
         assert (page.status, told(page)) == (200, "waiting")
-        refresh = next(meta for meta in Forms(page.body).all("meta") if meta.get("http-equiv") == "refresh")
+        refresh = next(meta for meta in elements(page.body, "meta") if meta.get("http-equiv") == "refresh")
         wait, _, address = str(refresh["content"]).partition("; url=")
         assert wait == "1"
         assert told(await ask(opened.port, address)) == "waiting"

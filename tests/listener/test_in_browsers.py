@@ -74,20 +74,14 @@ async def paste(tab: Tab, text: str) -> None:
     await tab.chord("v")
 
 
-async def test_an_address_pasted_anywhere_links(tab: Tab) -> None:
+@pytest.mark.parametrize("how", ["pasted", "dropped"])
+async def test_an_address_pasted_or_dropped_anywhere_links(tab: Tab, how: str) -> None:
     async with listening(WaitingLink()) as opened:
         await tab.open(start(opened))
-        await paste(tab, ADDRESS)
+        await (paste(tab, ADDRESS) if how == "pasted" else offer(tab, DROP, ADDRESS))
         await tab.wait_for(SHOWS_LINKED)
         assert opened.receiver.taken == [Way.PAGE]
         assert "octo<b>cat" in await tab.evaluate("document.body.innerText")
-
-
-async def test_an_address_dropped_anywhere_links(tab: Tab) -> None:
-    async with listening(WaitingLink()) as opened:
-        await tab.open(start(opened))
-        await offer(tab, DROP, ADDRESS)
-        await tab.wait_for(SHOWS_LINKED)
 
 
 async def test_the_form_works_without_scripts(browser: Browser) -> None:

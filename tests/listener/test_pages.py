@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
-from listener.raw_client import ADDRESS, DIRECT, LINKED, Forms, WaitingLink, ask
+from listener.raw_client import ADDRESS, DIRECT, LINKED, WaitingLink, ask
+from sandbox.page_reader import elements
 from support.command_runner import use_temporary_folder
 
 from oauth_helper.browsers.discovery import Family, choose_here
@@ -67,7 +68,7 @@ async def test_a_page_is_in_the_language_of_the_user_or_of_the_browser(
         receiver.judge(ADDRESS, Way.TERMINAL)
         shown.append(await ask(port, listener.done_address, Accept_Language=accepted))
     for page in shown:
-        assert Forms(page.body).all("html") == [{"lang": language}]
+        assert elements(page.body, "html") == [{"lang": language}]
         assert (page.headers["content-language"], page.headers["vary"]) == (language, "Accept-Language")
 
 

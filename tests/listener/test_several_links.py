@@ -6,7 +6,6 @@ from listener.raw_client import (
     ADDRESS,
     GENUINE,
     OURS,
-    Forms,
     WaitingLink,
     ask,
     authorization_url,
@@ -14,6 +13,7 @@ from listener.raw_client import (
     paste,
     told,
 )
+from sandbox.page_reader import elements
 
 from oauth_helper.events import Way
 
@@ -55,7 +55,7 @@ async def test_a_tab_that_has_shown_one_outcome_continues_with_the_next_link() -
         first.judge(ADDRESS, Way.WINDOW)
         page = await ask(opened.port, done)
         assert told(page) == "linked"
-        refresh = [meta["content"] for meta in Forms(page.body).all("meta") if meta.get("http-equiv") == "refresh"]
+        refresh = [meta["content"] for meta in elements(page.body, "meta") if meta.get("http-equiv") == "refresh"]
         assert refresh == [f"1; url={done.removeprefix(opened.listener.address)}"]
         assert "continues with the next account by itself" in page.body
         await opened.listener.serve(second)
