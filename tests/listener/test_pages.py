@@ -107,6 +107,7 @@ def test_every_word_of_a_page_is_a_message(shouted: Pages) -> None:
 
 
 UNLINKED = "Your GitHub account was not linked"
+HOSTILE = AuthorizationDeniedError("access_denied", "<script>alert(1)</script>\r\nX: y")
 REFUSED = RefusedError(_("Refused <b>"), code="SVCSTG.REPO.0402", request_id="r-1", hint=_("Try `list`."))
 
 
@@ -115,7 +116,7 @@ REFUSED = RefusedError(_("Refused <b>"), code="SVCSTG.REPO.0402", request_id="r-
     [
         (LINKED, "linked", "Your GitHub account is linked", ["my-auth", "octo&lt;b&gt;cat"]),
         (Linked(LINKED.authorization, kept=True), "linked", "Your GitHub account is already linked", ["was kept"]),
-        (Failed(AuthorizationDeniedError("access_denied", "No!")), "denied", "You denied access to your", ["No!"]),
+        (Failed(HOSTILE), "denied", "You denied access to your", ["&lt;script&gt;alert(1)&lt;/script&gt; X: y"]),
         (
             Failed(AuthorizationDeniedError("server_error", "")),
             "denied",

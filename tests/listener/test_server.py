@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
+from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 import pytest
@@ -129,13 +130,12 @@ def asked(
     source: str = "",
     closes: bool = False,
     half: bool = False,
-    by: int = US,
 ) -> bool:
     """Ask as one user about a connection that another has made."""
     with ExitStack() as stack:
         server = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
         there = stack.enter_context(connected(user, server.getsockname()[1], family=family, source=source))
-        with acting_as(by):
+        with acting_as(US):
             here, theirs = server.accept()
             stack.enter_context(here)
             if closes:
@@ -147,18 +147,12 @@ def asked(
 
 @needs_root
 @needs_linux
-@pytest.mark.parametrize("source", ["", "127.0.0.2"])
-def test_a_connection_of_another_user_is_recognised(source: str) -> None:
-    assert asked(ANOTHER, source=source)
-    assert not asked(US, source=source)
-    assert not asked(ROOT, source=source)
-
-
-@needs_root
-@needs_linux
-def test_an_ipv6_socket_with_an_ipv4_peer_is_recognised() -> None:
-    assert asked(ANOTHER, family=socket.AF_INET6)
-    assert not asked(US, family=socket.AF_INET6)
+@pytest.mark.parametrize("how", [{}, {"source": "127.0.0.2"}, {"family": socket.AF_INET6}], ids=str)
+def test_a_connection_of_another_user_is_recognised(how: dict[str, Any]) -> None:
+    """IPv6 sockets may have IPv4 peers."""
+    assert asked(ANOTHER, **how)
+    assert not asked(US, **how)
+    assert not asked(ROOT, **how)
 
 
 @needs_root
