@@ -91,11 +91,7 @@ _ERRORS: Final[Mapping[Kind, tuple[int, str, str]]] = {
     Kind.UNAUTHORIZED: (401, "APIGW.0301", "Incorrect IAM authentication information: token expires"),
     Kind.FORBIDDEN: (403, "IAM.0003", "Policy doesn't allow this call to be performed."),
     Kind.CODE_OR_STATE_INVALID: (400, "SVCSTG.REPO.0402", "oauth code or state invalid"),
-    Kind.TOO_MANY_REQUESTS: (
-        429,
-        "APIGW.0308",
-        "The throttling threshold has been reached",
-    ),
+    Kind.TOO_MANY_REQUESTS: (429, "APIGW.0308", "The throttling threshold has been reached"),
     Kind.GATEWAY_TIMEOUT: (504, "APIGW.0203", "Backend timeout"),
     Kind.GATEWAY_TIMEOUT_BEFORE: (504, "APIGW.0203", "Backend timeout"),
 }

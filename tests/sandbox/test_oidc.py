@@ -52,9 +52,7 @@ class FakeProvider:
         application.router.add_get("/.well-known/openid-configuration", self._describe)
         application.router.add_post("/token", self._answer_token)
         application.router.add_get("/userinfo", self._answer_claims)
-        application.router.add_get("/page/.well-known/openid-configuration", _page)
-        application.router.add_get("/moved/.well-known/openid-configuration", _moved)
-        application.router.add_get("/closed/.well-known/openid-configuration", _closed)
+        application.router.add_get("/{kind}/.well-known/openid-configuration", _answer_otherwise)
         return application
 
     async def _describe(self, _: web.Request) -> web.Response:
@@ -77,15 +75,12 @@ class FakeProvider:
         return await self.claims()
 
 
-async def _page(_: web.Request) -> web.Response:
-    return web.Response(text="<html>", content_type="text/html")
-
-
-async def _moved(_: web.Request) -> web.Response:
-    raise web.HTTPFound("/.well-known/openid-configuration")
-
-
-async def _closed(_: web.Request) -> web.Response:
+async def _answer_otherwise(request: web.Request) -> web.Response:
+    kind = request.match_info["kind"]
+    if kind == "page":
+        return web.Response(text="<html>", content_type="text/html")
+    if kind == "moved":
+        raise web.HTTPFound("/.well-known/openid-configuration")
     return web.json_response({"error": "temporarily_unavailable"}, status=503)
 
 
