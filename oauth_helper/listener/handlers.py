@@ -8,6 +8,7 @@ import secrets
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final, Self
 
@@ -59,30 +60,22 @@ def is_served(redirect_uri: URL) -> bool:
     return redirect_uri.scheme == "http" and redirect_uri.host in {HOST, "localhost"}
 
 
+@dataclass(eq=False)
 class EntryLink:
-    """An address of ``/start`` with a KEY of its own. Browsers that open it wait until it is known where it leads."""
+    """An address of ``/start`` with a KEY of its own."""
 
-    def __init__(self, origin: str, *, good_once: bool, follows: EntryLink | None) -> None:
-        self.key: Secret = _new_key()
-        self.address: str = f"{origin}{Route.START}?k={self.key.reveal()}"
-        self.is_good_once = good_once
-        self.is_used = False
-        self.leads_to: str | None = None
-        """Where browsers go; None: to the page."""
-        self._follows = follows
-        self._is_released = asyncio.Event()
+    key: Secret
+    address: str
+    is_good_once: bool
+    target: asyncio.Future[str | None]
+    """Where browsers go that open it; None: to the page. They wait until that is known."""
+    is_used: bool = False
 
     def lead(self, target: str | None) -> None:
         """Send every browser at this link to ``target``, or to the page if that is None."""
-        self.leads_to = target
-        self._is_released.set()
-
-    async def target(self) -> str | None:
-        """Wait until it is known where this link leads; a link that follows another one leads where that does."""
-        if self._follows:
-            return await self._follows.target()
-        await self._is_released.wait()
-        return self.leads_to
+        if self.target.done():
+            self.target = asyncio.get_running_loop().create_future()
+        self.target.set_result(target)
 
 
 class Listener:
@@ -147,7 +140,7 @@ class Listener:
 
     async def _say_farewell(self) -> None:
         for link in self._entry_links.values():
-            link.lead(link.leads_to)
+            link.lead(None)
         self._receiver.end(_STOPPED)
         await self.until_sent(_FAREWELL)
 
@@ -205,16 +198,17 @@ class Listener:
         Its first use is exchanged for a cookie if it is ``good_once``; False is for a process that can keep the address
         from other users of the machine.
         """
-        link = EntryLink(f"http://{self._authority}", good_once=good_once, follows=follows)
-        if not held:
+        key, target = _new_key(), follows.target if follows else asyncio.get_running_loop().create_future()
+        link = EntryLink(key, f"http://{self._authority}{Route.START}?k={key.reveal()}", good_once, target)
+        if not held and not follows:
             link.lead(None)
-        self._entry_links[link.key] = link
+        self._entry_links[key] = link
         return link
 
     def revoke(self, link: EntryLink) -> None:
         """Reject further requests to this address, because another program may know its KEY."""
         del self._entry_links[link.key]
-        link.lead(link.leads_to)
+        link.lead(None)
 
     def start_over(self, target: str | None) -> str:
         """Send waiting tabs to ``target``, or to the page if that is None; return a new address of ``/start``.
@@ -222,7 +216,7 @@ class Listener:
         With ``target``, tabs in our window go there at once; all others show the page of the new attempt.
         """
         for link in self._entry_links.values():
-            if link.leads_to:
+            if link.target.done() and link.target.result():
                 link.lead(target)
         self._begin_attempt()
         self.handed_on = self.start()
@@ -302,7 +296,7 @@ class Listener:
 
     async def _start(self, request: BaseRequest, entry: EntryLink, *, is_first: bool) -> Response:
         self._receiver.visit()
-        target = await entry.target()
+        target = await asyncio.shield(entry.target)
         if entry.key not in self._entry_links:  # revoked
             return Response(status=HTTPStatus.NOT_FOUND)
         if self._receiver.has_redirect or self._receiver.outcome.done():
