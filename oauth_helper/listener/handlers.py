@@ -60,14 +60,14 @@ def is_served(redirect_uri: URL) -> bool:
     return redirect_uri.scheme == "http" and redirect_uri.host in {HOST, "localhost"}
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class EntryLink:
     """An address of ``/start`` with a KEY of its own."""
 
     key: Secret
     address: str
     is_good_once: bool
-    target: asyncio.Future[str | None]
+    target: asyncio.Future[Secret | None]
     """Where browsers go that open it; None: to the page. They wait until that is known."""
     is_used: bool = False
 
@@ -75,7 +75,7 @@ class EntryLink:
         """Send every browser at this link to ``target``, or to the page if that is None."""
         if self.target.done():
             self.target = asyncio.get_running_loop().create_future()
-        self.target.set_result(target)
+        self.target.set_result(Secret(target) if target else None)  # It contains the state.
 
 
 class Listener:
@@ -303,9 +303,10 @@ class Listener:
             return self._see_done(self._new_done_key(entry))
         if target is None:
             return self._start_page(request, entry)
+        url = target.reveal()
         # Chromium 156 does not hold a navigation that began before interception was armed and is redirected (tried):
         # the first one ends here, and a page begins the next one.
-        return _show(self._pages_for(request).message("onward", address=target)) if is_first else _redirect(target)
+        return _show(self._pages_for(request).message("onward", address=url)) if is_first else _redirect(url)
 
     def _start_page(
         self, request: BaseRequest, entry: EntryLink, rejection: RedirectRejectedError | None = None
