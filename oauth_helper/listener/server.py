@@ -211,7 +211,9 @@ class Server(LowLevelServer):
         self._handler = handler
         self.on_rejected = on_rejected
         self._limit = _connection_limit()
+        # aiohttp's own list keeps lost connections for some turns of the event loop, or until their answers are made.
         self._idle: dict[RequestHandler, None] = {}
+        self._busy: set[RequestHandler] = set()
 
     def __call__(self) -> _Connection:
         """Return the protocol of a new connection."""
@@ -223,7 +225,7 @@ class Server(LowLevelServer):
         _set_reuse_address(transport.get_extra_info("socket"), True)
         super().connection_made(handler, transport)
         self._idle[handler] = None
-        if len(self.connections) > self._limit:
+        if len(self._idle) + len(self._busy) > self._limit:
             longest_idle = next(iter(self._idle))
             del self._idle[longest_idle]
             if longest_idle.transport:  # pragma: no branch - aiohttp removes it while it closes a connection
@@ -232,6 +234,7 @@ class Server(LowLevelServer):
     def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
         """Count a connection no longer."""
         self._idle.pop(handler, None)
+        self._busy.discard(handler)
         super().connection_lost(handler, exc)
 
     async def accept(self, sock: socket.socket) -> None:
@@ -250,12 +253,15 @@ class Server(LowLevelServer):
         await self.shutdown(seconds)
 
     async def _handle(self, request: BaseRequest) -> StreamResponse:
-        self._idle.pop(request.protocol, None)
+        connection = request.protocol
+        self._idle.pop(connection, None)
+        self._busy.add(connection)
         try:
             return await self._handler(request)
         finally:
-            if request.transport:  # The client may have closed it.
-                self._idle[request.protocol] = None
+            if connection in self._busy:  # The client may have closed it.
+                self._busy.remove(connection)
+                self._idle[connection] = None
 
 
 class _Connection(RequestHandler):
