@@ -67,15 +67,10 @@ def test_requests_of_browsers_scripts_and_our_own_pages_are_accepted(
     assert refusal(method, target, headers) is None
 
 
-@pytest.mark.parametrize(
-    "target",
-    [
-        *("/", "/favicon.ico", "/robots.txt", f"/wrong?{OURS}", f"{DIRECT}/?{OURS}", f"/{DIRECT}?{OURS}"),
-        *(f"/servicestage/%6fauth?{OURS}", f"/Servicestage/oauth?{OURS}", f"http://evil.example{GENUINE}"),
-    ],
-)
+@pytest.mark.parametrize("target", ["/", "/favicon.ico", "/wrong", f"{DIRECT}/", f"/{DIRECT}", "/servicestage/%6fauth"])
 def test_another_path_is_rejected(target: str) -> None:
-    assert refusal("GET", target) == RejectedRequest.UNKNOWN_PATH
+    for other in (f"{target}?{OURS}", f"http://evil.example{target}", f"/Servicestage/oauth?{OURS}"):
+        assert refusal("GET", other) == RejectedRequest.UNKNOWN_PATH
 
 
 @pytest.mark.parametrize("path", ["/start", "/outcome", "/done", "/redirect"])
