@@ -63,7 +63,7 @@ class RedirectReceiver:
         self._counts: Counter[str] = Counter()
         self._unreported: dict[str, None] = {}
         self._timer: asyncio.TimerHandle | None = None
-        self._outcome: asyncio.Future[AnyOutcome] = asyncio.get_running_loop().create_future()
+        self.outcome: asyncio.Future[AnyOutcome] = asyncio.get_running_loop().create_future()
         self.way: Way | None = None
         """How the last valid redirect came, a denial included."""
         self.start_over(request)
@@ -106,7 +106,7 @@ class RedirectReceiver:
 
     def ignore(self, reason: str) -> None:
         """Count a rejected request or redirect, and report it: the first ones at once, the others once per second."""
-        if self._outcome.done():  # the outcome is the last event
+        if self.outcome.done():  # the outcome is the last event
             return
         self._is_reached = True
         self._reasons.add(reason)
@@ -174,15 +174,11 @@ class RedirectReceiver:
         """Wait for the first valid redirect; raise AuthorizationDeniedError if it is a denial."""
         return await asyncio.shield(self._redirect)
 
-    async def outcome(self) -> AnyOutcome:
-        """Wait for the outcome of the link."""
-        return await asyncio.shield(self._outcome)
-
     def end(self, outcome: AnyOutcome) -> None:
         """Give the outcome to all that wait for it, unless there was one before."""
-        if not self._outcome.done():
+        if not self.outcome.done():
             self._report_rejected()
-            self._outcome.set_result(outcome)
+            self.outcome.set_result(outcome)
             self._redirect.cancel()
 
 

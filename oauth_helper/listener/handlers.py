@@ -7,7 +7,8 @@ import math
 import secrets
 from collections import Counter
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final, Self
 
@@ -19,9 +20,9 @@ from yarl import URL
 
 from oauth_helper.errors import OutcomeUnknownError, RedirectRejectedError
 from oauth_helper.events import AnyOutcome, Failed, RejectedRequest, Way
-from oauth_helper.i18n import Language, Preference, _, language_of_browser
+from oauth_helper.i18n import Language, Preference, _
 from oauth_helper.listener.pages import Page, Pages
-from oauth_helper.listener.request_policy import Refusal, RequestPolicy, Route, authority
+from oauth_helper.listener.request_policy import RequestPolicy, Route, authority
 from oauth_helper.listener.server import HOST, Server, hold_ipv6, is_peer_other_user, listen
 from oauth_helper.receiver import RedirectReceiver
 from oauth_helper.secret import Secret
@@ -42,8 +43,6 @@ _FAREWELL: Final = 1.2
 """Seconds at the end for browsers to fetch their final page: a waiting page asks again after one second."""
 _FLUSH: Final = 0.2
 """Seconds after that for answers that are being sent."""
-_TURNS: Final = 10
-"""Turns of the event loop within which an outcome that exists arrives here."""
 
 _PASTED: Final = frozenset({Way.PAGE, Way.TERMINAL, Way.DELIVER})
 """The ways in which the tab at the console stays open."""
@@ -61,31 +60,22 @@ def is_served(redirect_uri: URL) -> bool:
     return redirect_uri.scheme == "http" and redirect_uri.host in {HOST, "localhost"}
 
 
+@dataclass(eq=False, repr=False)
 class EntryLink:
-    """An address of ``/start`` with a KEY of its own. While the link is held, a browser that opens it waits."""
+    """An address of ``/start`` with a KEY of its own."""
 
-    def __init__(self, origin: str, *, good_once: bool, follows: EntryLink | None = None) -> None:
-        self.key: Secret = _new_key()
-        self.address: str = f"{origin}{Route.START}?k={self.key.reveal()}"
-        self.is_good_once = good_once
-        self.is_used = False
-        self.is_revoked = False
-        self.leads_to: str | None = None
-        """Where browsers go; None: to the page."""
-        self._follows = follows
-        self._is_released = asyncio.Event()
+    key: Secret
+    address: str
+    is_good_once: bool
+    target: asyncio.Future[Secret | None]
+    """Where browsers go that open it; None: to the page. They wait until that is known."""
+    is_used: bool = False
 
     def lead(self, target: str | None) -> None:
         """Send every browser at this link to ``target``, or to the page if that is None."""
-        self.leads_to = target
-        self._is_released.set()
-
-    async def target(self) -> str | None:
-        """Wait until it is known where this link leads; a link that follows another one leads where that does."""
-        if self._follows:
-            return await self._follows.target()
-        await self._is_released.wait()
-        return self.leads_to
+        if self.target.done():
+            self.target = asyncio.get_running_loop().create_future()
+        self.target.set_result(Secret(target) if target else None)  # It contains the state.
 
 
 class Listener:
@@ -107,59 +97,51 @@ class Listener:
         preference: Preference = _ENGLISH,
     ) -> None:
         self._port = port
-        self._direct_route: dict[str, str] = {}
-        if redirect_uri:
-            callback = parse_address(redirect_uri)
-            self._direct_route = {"direct_path": callback.raw_path}
-            if is_served(callback):
-                self._direct_route["direct_authority"] = callback.raw_authority
+        self._callback = parse_address(redirect_uri) if redirect_uri else None
         self._timeout = timeout
         self._preference = preference
-        self._server: Server | None = None
+        self._stack = AsyncExitStack()
+        self._receiver: RedirectReceiver
+        self._attempt: asyncio.Future[None]
+        """Ends when the next attempt at a link, or the next link, begins."""
         self._entry_links: dict[Secret, EntryLink] = {}
-        self._done_links: dict[Secret, tuple[int, EntryLink | None]] = {}
+        self._done_links: dict[Secret, tuple[asyncio.Future[None], EntryLink | None]] = {}
         """The attempt to which an address of ``/done`` belongs, and the link of the page that asks there."""
+        self._unused_links: dict[str, EntryLink] = {}
+        """By purpose; repeated requests get the same address until it is used."""
+        self.handed_on: EntryLink | None = None
+        """Where tabs of an earlier attempt or link go on; no tab gets its KEY."""
+        self._more_to_come = False
         self._to_be_sent: Counter[Secret] = Counter()
         """By key, the responses that clients were told to fetch later; and those that are being made."""
         self._has_answered = asyncio.Event()
-        self._attempt = 0
-        """Counts the attempts at all links that this listener serves."""
-        self._more_to_come = False
-        self.handed_on: EntryLink | None = None
-        """Where tabs of an earlier attempt or link go on; no tab gets its KEY (see :meth:`_next_attempt_address`)."""
-        self._for_next_tab: EntryLink | None = None
-        self._after_second_use: EntryLink | None = None
-        self._private_window: EntryLink | None = None
 
     async def __aenter__(self) -> Self:
-        self._socket = listen(self._port)
-        self._port = int(self._socket.getsockname()[1])
-        self._ipv6_socket = hold_ipv6(self._port)
-        self._authority = authority(self._port)
-        self._policy = RequestPolicy(self._authority, self._entry_links, self._done_links, **self._direct_route)
+        self._socket = self._stack.enter_context(listen(self._port))
+        self._port = port = int(self._socket.getsockname()[1])
+        if ipv6_socket := hold_ipv6(port):
+            self._stack.enter_context(ipv6_socket)
+        self._authority = authority(port)
+        self._attempt = asyncio.get_running_loop().create_future()
+        callback = self._callback
+        self._policy = RequestPolicy(
+            self._authority,
+            self._entry_links,
+            self._done_links,
+            direct_path=callback.raw_path if callback else Route.DIRECT,
+            direct_authority=callback.raw_authority if callback and is_served(callback) else None,
+        )
         # Cookies are shared by all ports (RFC 6265 section 8.5), so each listener has a name of its own.
-        self._cookie = f"oauth-helper-{self._port}", _new_key()
+        self._cookie = f"oauth-helper-{port}", _new_key()
         return self
 
     async def __aexit__(self, *_error: object) -> None:
-        try:
-            if self._attempt:
-                await self._say_farewell()
-        finally:
-            if self._server:
-                await self._server.close(_FLUSH)
-            self._socket.close()
-            if self._ipv6_socket:
-                self._ipv6_socket.close()
+        await self._stack.aclose()
 
     async def _say_farewell(self) -> None:
         for link in self._entry_links.values():
-            link.lead(link.leads_to)
-        for _turn in range(_TURNS):
-            if self._outcome.done():
-                break
-            await asyncio.sleep(0)
-        self._outcome.cancel()
+            link.lead(None)
+        self._receiver.end(_STOPPED)
         await self.until_sent(_FAREWELL)
 
     async def until_sent(self, seconds: float) -> None:
@@ -181,30 +163,29 @@ class Listener:
         It may be called again when the link has ended. With ``more_to_come``, a tab that shows the end goes on to the
         next link, at :attr:`handed_on`.
         """
-        if self._server:  # a browser that was started earlier has a link of its own already
-            for link in list(self._entry_links.values()):
-                self.revoke(link)
+        is_first = not self._done_links
         self._receiver, request = receiver, receiver.request
         self._more_to_come = more_to_come
         subject = request.repo_type or request.host
         self._pages = {language: Pages(subject, request.redirect_uri, language) for language in Language}
-        self._outcome = asyncio.create_task(receiver.outcome(), name="outcome, for the listener's pages")
-        self._started_over = asyncio.get_running_loop().create_future()
         self._to_be_sent = Counter({_BEING_MADE: self._to_be_sent[_BEING_MADE]})
         self._begin_attempt()
-        self._after_second_use = self._private_window = None
-        if self._server:
-            self.handed_on = self.start(held=True)
-        else:
+        if is_first:
             server = Server(self._answer, on_rejected=lambda why: self._receiver.ignore(why))  # noqa: PLW0108 - it changes
             await server.accept(self._socket)
-            self._server = server
+            self._stack.push_async_callback(server.close, _FLUSH)
+            self._stack.push_async_callback(self._say_farewell)
+        else:  # at the first link, a browser that was started earlier has a link of its own already
+            for link in list(self._entry_links.values()):
+                self.revoke(link)
+            self.handed_on = self.start(held=True)
         return self.start().address
 
     def _begin_attempt(self) -> None:
-        self._attempt += 1
+        self._attempt.set_result(None)
+        self._attempt = asyncio.get_running_loop().create_future()
         self._done_key = self._new_done_key(None)
-        self._for_next_tab = None
+        self._unused_links = {}
 
     def _new_done_key(self, entry: EntryLink | None) -> Secret:
         key = _new_key()
@@ -217,17 +198,17 @@ class Listener:
         Its first use is exchanged for a cookie if it is ``good_once``; False is for a process that can keep the address
         from other users of the machine.
         """
-        link = EntryLink(f"http://{self._authority}", good_once=good_once, follows=follows)
-        if not held:
+        key, target = _new_key(), follows.target if follows else asyncio.get_running_loop().create_future()
+        link = EntryLink(key, f"http://{self._authority}{Route.START}?k={key.reveal()}", good_once, target)
+        if not held and not follows:
             link.lead(None)
-        self._entry_links[link.key] = link
+        self._entry_links[key] = link
         return link
 
     def revoke(self, link: EntryLink) -> None:
         """Reject further requests to this address, because another program may know its KEY."""
         del self._entry_links[link.key]
-        link.is_revoked = True
-        link.lead(link.leads_to)
+        link.lead(None)
 
     def start_over(self, target: str | None) -> str:
         """Send waiting tabs to ``target``, or to the page if that is None; return a new address of ``/start``.
@@ -235,13 +216,11 @@ class Listener:
         With ``target``, tabs in our window go there at once; all others show the page of the new attempt.
         """
         for link in self._entry_links.values():
-            if link.leads_to:
+            if link.target.done() and link.target.result():
                 link.lead(target)
         self._begin_attempt()
         self.handed_on = self.start()
         self.handed_on.lead(target)
-        self._started_over.set_result(None)
-        self._started_over = asyncio.get_running_loop().create_future()
         return self.start().address
 
     @property
@@ -255,9 +234,10 @@ class Listener:
 
     async def _answer(self, request: BaseRequest) -> StreamResponse:
         route = self._policy.judge(request.method, request.raw_path, request.headers)
-        if isinstance(route, Refusal):
-            self._receiver.ignore(route.rejected)
-            return Response(status=route.status)
+        if isinstance(route, RejectedRequest):
+            self._receiver.ignore(route)
+            is_method = route is RejectedRequest.WRONG_METHOD
+            return Response(status=HTTPStatus.METHOD_NOT_ALLOWED if is_method else HTTPStatus.NOT_FOUND)
         query = request.raw_path.partition("?")[2]
         key = Secret(query.partition("=")[2])
         entry = None if route is Route.DIRECT else self._entry_links.get(key)
@@ -285,14 +265,18 @@ class Listener:
 
     def _already_opened(self, request: BaseRequest) -> Response:
         self._receiver.ignore(RejectedRequest.ALREADY_OPENED)
-        if not self._after_second_use or self._after_second_use.is_used:
-            self._after_second_use = self.start()
-            self._receiver.warn_of_second_use(self._after_second_use.address)
+        last = self._unused_links.get("after second use")
+        link = self._unused_link("after second use")
+        if link is not last:
+            self._receiver.warn_of_second_use(link.address)
         return _show(self._pages_for(request).message("already opened"), HTTPStatus.NOT_FOUND)
 
-    def _unused(self, last: EntryLink | None, *, follows: EntryLink | None = None) -> EntryLink:
-        """Return ``last``, or a new link if that is used: repeated requests get the same address."""
-        return last if last and not last.is_used else self.start(follows=follows)
+    def _unused_link(self, purpose: str, *, follows: EntryLink | None = None) -> EntryLink:
+        """Return the last link for this purpose, or a new one if that is used."""
+        link = self._unused_links.get(purpose)
+        if link is None or link.is_used:
+            link = self._unused_links[purpose] = self.start(follows=follows)
+        return link
 
     async def _enter(self, request: BaseRequest, route: Route, entry: EntryLink) -> Response:
         is_first, entry.is_used = not entry.is_used, True
@@ -304,7 +288,7 @@ class Listener:
             self._count_sent(entry.key)
             await self._wait_for_outcome()
             response = self._document(request, entry)
-        if entry.is_good_once and not self._outcome.done():
+        if entry.is_good_once and not self._receiver.outcome.done():
             # Lax, because a redirect from another site sends no Strict one (RFC 6265bis 5.5.7.1).
             name, value = self._cookie
             response.set_cookie(name, value.reveal(), max_age=_COOKIE_AGE, httponly=True, samesite="Lax")
@@ -312,112 +296,103 @@ class Listener:
 
     async def _start(self, request: BaseRequest, entry: EntryLink, *, is_first: bool) -> Response:
         self._receiver.visit()
-        target = await entry.target()
-        if entry.is_revoked:
+        target = await asyncio.shield(entry.target)
+        if entry.key not in self._entry_links:  # revoked
             return Response(status=HTTPStatus.NOT_FOUND)
-        if self._receiver.has_redirect or self._outcome.done():
-            return self._see_done(entry)
+        if self._receiver.has_redirect or self._receiver.outcome.done():
+            return self._see_done(self._new_done_key(entry))
         if target is None:
             return self._start_page(request, entry)
+        url = target.reveal()
         # Chromium 156 does not hold a navigation that began before interception was armed and is redirected (tried):
         # the first one ends here, and a page begins the next one.
-        return _show(self._pages_for(request).message("onward", address=target)) if is_first else _redirect(target)
+        return _show(self._pages_for(request).message("onward", address=url)) if is_first else _redirect(url)
 
     def _start_page(
-        self,
-        request: BaseRequest,
-        entry: EntryLink,
-        rejection: RedirectRejectedError | None = None,
-        status: HTTPStatus = HTTPStatus.OK,
+        self, request: BaseRequest, entry: EntryLink, rejection: RedirectRejectedError | None = None
     ) -> Response:
         # A private window has no cookies of ours, so it needs an address of its own.
-        self._private_window = self._unused(self._private_window)
+        private = self._unused_link("private window")
         page = self._pages_for(request).start(
             entry.key.reveal(),
             authorization_url=self._receiver.request.url.reveal(),
-            private_start=self._private_window.address.removeprefix(f"http://{self._authority}"),
+            private_start=private.address.removeprefix(f"http://{self._authority}"),
             live=_done_target(self._new_done_key(entry)),
             rejection=rejection,
         )
-        return _show(page, status)
+        return _show(page)
 
     async def _pasted(self, request: BaseRequest, entry: EntryLink) -> Response:
+        is_process = _accepts(request, _JSON)
         try:
             text, way = await _read_form(request, self._timeout)
             self._receiver.judge(text, way)
         except RedirectRejectedError as error:
-            error_status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE if error is _TOO_LONG else HTTPStatus.BAD_REQUEST
-            if _accepts(request, _JSON):
-                return json_response(text=write_outcome(error, _asked_language(request)), status=error_status)
-            return self._start_page(request, entry, error, error_status)
+            response = _json(request, error) if is_process else self._start_page(request, entry, error)
+            response.set_status(HTTPStatus.REQUEST_ENTITY_TOO_LARGE if error is _TOO_LONG else HTTPStatus.BAD_REQUEST)
+            return response
+        key = self._new_done_key(entry)
         await self._wait_for_outcome()
-        if _accepts(request, _JSON):
-            return self._document(request, entry)
-        return self._outcome_page(request, self._new_done_key(entry))
+        return self._document(request, entry) if is_process else self._outcome_page(request, key)
 
     async def _direct(self, request: BaseRequest, query: str) -> Response:
         try:
             self._receiver.judge_query(query, Way.DIRECT)
         except RedirectRejectedError as error:
-            return _show(self._pages_for(request).message("rejected", rejection=error), HTTPStatus.BAD_REQUEST)
+            page = self._pages_for(request).message("rejected", rejection=error)
+            return _show(page, HTTPStatus.BAD_REQUEST)
+        key = self._new_done_key(None)
         # The code should not stay in the browser's address bar.
         await self._wait_for_outcome(request, _REDIRECT_DELAY)
-        return self._see_done()
+        return self._see_done(key)
 
-    def _see_done(self, entry: EntryLink | None = None) -> Response:
+    def _see_done(self, key: Secret) -> Response:
         """Redirect to the final page; that removes the code from address bar and history (RFC 9700 section 4.3.1)."""
-        key = self._new_done_key(entry)
         self._to_be_sent[key] += 1
         # A request for the redirect URI may have come to localhost.
-        return _redirect(f"http://{self._authority}" * bool(self._direct_route) + _done_target(key))
+        return _redirect((f"http://{self._authority}" if self._callback else "") + _done_target(key))
 
     async def _done(self, request: BaseRequest, key: Secret) -> Response:
         self._count_sent(key)
-        if _accepts(request, _HTML):
-            return await self._continue_page(request, key)
-        if self._receiver.has_redirect:
+        attempt, _entry = self._done_links[key]
+        if not attempt.done() and (_is_script(request) or self._receiver.has_redirect):
             await self._wait_for_outcome(request, _TAB_TIMEOUT)
         return self._outcome_page(request, key)
 
-    async def _continue_page(self, request: BaseRequest, key: Secret) -> Response:
-        """Answer the script of a page: 204 means to ask again or, with Location, to go on there."""
-        attempt, entry = self._done_links[key]
-        if attempt == self._attempt:
-            await self._wait_for_outcome()
-        if attempt != self._attempt and self.handed_on:
-            is_same_link = entry is not None and entry.key in self._entry_links
-            address = entry.address if entry and is_same_link else self._next_attempt_address(self.handed_on)
-            return Response(status=HTTPStatus.NO_CONTENT, headers={"Location": address})
-        if self._outcome.done() or self._receiver.has_redirect:
-            return self._outcome_page(request, key)
-        self._expect_request(request, key)
-        return Response(status=HTTPStatus.NO_CONTENT)
-
     def _outcome_page(self, request: BaseRequest, key: Secret) -> Response:
-        """Show the outcome. A page that waits for it, or for the next link, asks with ``key``."""
-        is_over, has_redirect = self._outcome.done(), self._receiver.has_redirect
-        if self.handed_on and not is_over and not has_redirect:
-            return _redirect(self._next_attempt_address(self.handed_on))
-        attempt, entry = self._done_links[key]
-        if attempt != self._attempt:
-            key = self._new_done_key(entry)
-        if not is_over:
+        """Show the outcome. A page that waits for it, or for the next link, asks with ``key``.
+
+        The script of a page gets 204 if it shall ask again or, with Location, go on there.
+        """
+        (attempt, entry), outcome = self._done_links[key], self._known_outcome()
+        if attempt.done():
+            if not _is_script(request) or entry is None or entry.key not in self._entry_links:
+                # Good once, because DONEKEY is not.
+                entry = self._unused_link("next attempt", follows=self.handed_on)
+            response = _redirect(entry.address)
+            if _is_script(request):
+                response.set_status(HTTPStatus.NO_CONTENT)
+            return response
+        if outcome is None:
             self._expect_request(request, key)
+            if _is_script(request) and not self._receiver.has_redirect:
+                return Response(status=HTTPStatus.NO_CONTENT)
         page = self._pages_for(request).outcome(
-            self._known_outcome(),
+            outcome,
             live=_done_target(key),
             was_pasted=self._receiver.way in _PASTED,
             more_to_come=self._more_to_come,
         )
         response = _show(page)
-        if is_over and not self._more_to_come and self._has_cookie(request):
+        if outcome and not self._more_to_come and self._has_cookie(request):
             response.del_cookie(self._cookie[0])  # Another program may use our port later.
         return response
 
     def _document(self, request: BaseRequest, entry: EntryLink) -> Response:
-        if not self._outcome.done():
+        outcome = self._known_outcome()
+        if outcome is None:
             self._expect_request(request, entry.key)
-        return json_response(text=write_outcome(self._known_outcome(), _asked_language(request)))
+        return _json(request, outcome)
 
     def _expect_request(self, request: BaseRequest, key: Secret) -> None:
         """Count a response that the client is told to fetch; a client that has left does not come back."""
@@ -429,23 +404,17 @@ class Listener:
         self._to_be_sent[key] = max(self._to_be_sent[key] - 1, 0)
         self._has_answered.set()
 
-    def _next_attempt_address(self, handed_on: EntryLink) -> str:
-        """Return an address that leads where ``handed_on`` does and is good once, because DONEKEY is not."""
-        self._for_next_tab = self._unused(self._for_next_tab, follows=handed_on)
-        return self._for_next_tab.address
-
     async def _wait_for_outcome(self, request: BaseRequest | None = None, seconds: float = math.inf) -> None:
         """Wait for the outcome or the next attempt; a browser that navigates, no longer than ``seconds``."""
         # W3C Fetch Metadata section 2.2; versions before 2023 do not say that they navigate.
         is_browser = request is not None and request.headers.get("Sec-Fetch-Mode") == "navigate"
-        events: set[asyncio.Future[Any]] = {self._outcome, self._started_over}
         timeout = min(seconds, self._timeout) if is_browser else self._timeout
+        events: set[asyncio.Future[Any]] = {self._receiver.outcome, self._attempt}
         await asyncio.wait(events, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
 
     def _known_outcome(self) -> AnyOutcome | None:
-        if not self._outcome.done():
-            return None
-        return _STOPPED if self._outcome.cancelled() else self._outcome.result()
+        outcome = self._receiver.outcome
+        return outcome.result() if outcome.done() else None
 
     def _pages_for(self, request: BaseRequest) -> Pages:
         return self._pages[self._preference.in_browser(request.headers.get("Accept-Language", ""))]
@@ -466,17 +435,18 @@ async def _read_form(request: BaseRequest, seconds: float) -> tuple[str, Way]:
 
 
 def _show(page: Page, status: HTTPStatus = HTTPStatus.OK) -> Response:
-    return Response(
-        status=status,
-        text=page.html,
-        content_type=_HTML,
-        charset="utf-8",
-        headers={
-            "Content-Language": page.language,
-            "Content-Security-Policy": page.policy,
-            "Vary": "Accept-Language",
-        },
-    )
+    headers = {
+        "Content-Language": page.language,
+        "Content-Security-Policy": page.policy,
+        "Vary": "Accept-Language",
+    }
+    return Response(status=status, text=page.html, content_type=_HTML, charset="utf-8", headers=headers)
+
+
+def _json(request: BaseRequest, outcome: AnyOutcome | RedirectRejectedError | None) -> Response:
+    """Answer another oauth-helper process, in the language of its user."""
+    language = _ENGLISH.in_browser(request.headers.get("Accept-Language", ""))
+    return json_response(text=write_outcome(outcome, language))
 
 
 def _redirect(target: str) -> Response:
@@ -484,13 +454,14 @@ def _redirect(target: str) -> Response:
     return Response(status=HTTPStatus.SEE_OTHER, headers={"Location": target})
 
 
-def _asked_language(request: BaseRequest) -> Language:
-    return language_of_browser(request.headers.get("Accept-Language", "")) or Language.ENGLISH
-
-
 def _accepts(request: BaseRequest, content_type: str) -> bool:
-    """Whether another oauth-helper process or a script of ours asks: no browser navigates with one type alone."""
+    """Whether the request accepts this type alone: no browser does so when it navigates."""
     return request.headers.get("Accept") == content_type
+
+
+def _is_script(request: BaseRequest) -> bool:
+    """Whether a script of our pages asks, and not a browser that navigates."""
+    return _accepts(request, _HTML)
 
 
 def _done_target(key: Secret) -> str:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from functools import cache
 from pkgutil import get_data
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from markupsafe import Markup, escape
 from yarl import URL
@@ -85,38 +85,26 @@ class Pages:
         """
         if outcome is None:
             return self.message("waiting", live=live)
-        live = live if more_to_come else ""
         if isinstance(outcome, Captured):
             return self.message("captured")
+        values: dict[str, Any] = {
+            "live": live if more_to_come else "",
+            "more_to_come": more_to_come,
+            "was_pasted": was_pasted,
+        }
         if isinstance(outcome, Linked):
             record = outcome.authorization
             name, user = safe_text(record.name), safe_text(record.repo_user)
-            return self.message(
-                "linked",
-                live=live,
-                more_to_come=more_to_come,
-                was_pasted=was_pasted,
-                kept=outcome.kept,
-                name=name,
-                initials=_initials(user or self._host),
-                facts=_facts({_("Account"): user, _("Git host"): self._host, _("Authorization"): name}),
-            )
+            facts = _facts({_("Account"): user, _("Git host"): self._host, _("Authorization"): name})
+            initials = _initials(user or self._host)
+            return self.message("linked", kept=outcome.kept, name=name, initials=initials, facts=facts, **values)
         error = outcome.error
-        description = ""
-        word = "unknown" if isinstance(error, OutcomeUnknownError) else "failed"
+        word, description = "unknown" if isinstance(error, OutcomeUnknownError) else "failed", ""
         if isinstance(error, AuthorizationDeniedError):
-            word, description = "denied", safe_text(error.description)
+            word, description = "denied", error.description
         answer = _("{host} says", host=self._host)
-        return self.message(
-            "failed",
-            live=live,
-            more_to_come=more_to_come,
-            was_pasted=was_pasted,
-            outcome=word,
-            is_users_choice=isinstance(error, AuthorizationDeniedError) and error.error == "access_denied",
-            error=error,
-            facts=_facts({answer: description, _("Error code"): error.code, _("Request ID"): error.request_id}),
-        )
+        facts = _facts({answer: description, _("Error code"): error.code, _("Request ID"): error.request_id})
+        return self.message("failed", outcome=word, error=error, facts=facts, **values)
 
     def _render(self, template: str, scripts: tuple[str, ...], /, **values: object) -> Page:
         style, code = _source(_PACKAGE, "style.css"), tuple(_source(_PACKAGE, name) for name in scripts)

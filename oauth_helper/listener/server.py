@@ -15,16 +15,13 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 
-from aiohttp.abc import AbstractStreamWriter
-from aiohttp.http import HttpProcessingError, RawRequestMessage, StreamWriter
-from aiohttp.streams import StreamReader
+from aiohttp.http import HttpProcessingError
 
 # `aiohttp.web` also imports the router and the runner, which are not needed here and take 9 ms.
 from aiohttp.web_protocol import RequestHandler
 from aiohttp.web_request import BaseRequest
 from aiohttp.web_response import Response, StreamResponse
 from aiohttp.web_server import Server as LowLevelServer
-from multidict import CIMultiDict
 
 from oauth_helper.errors import MachineError, PortTakenError, UsageError, safe_traceback
 from oauth_helper.events import RejectedRequest
@@ -203,26 +200,42 @@ class Server(LowLevelServer):
         *,
         on_rejected: Callable[[RejectedRequest], None],
     ) -> None:
-        super().__init__(self._handle, request_factory=self._request)
+        loop = asyncio.get_running_loop()
+        super().__init__(
+            self._handle,
+            request_factory=lambda message, payload, protocol, writer, task: _Request(
+                message, payload, protocol, writer, task, loop, client_max_size=FORM_LIMIT
+            ),
+        )
         self._accepting: asyncio.Server
         self._handler = handler
         self.on_rejected = on_rejected
         self._limit = _connection_limit()
-        self.idle: dict[RequestHandler, None] = {}
-        self.busy: set[RequestHandler] = set()
+        # aiohttp's own list keeps lost connections for some turns of the event loop, or until their answers are made.
+        self._idle: dict[RequestHandler, None] = {}
+        self._busy: set[RequestHandler] = set()
 
     def __call__(self) -> _Connection:
         """Return the protocol of a new connection."""
         return _Connection(self)
 
-    def add(self, connection: RequestHandler) -> None:
-        """Count a new connection."""
-        self.idle[connection] = None
-        if len(self.idle) + len(self.busy) > self._limit:
-            longest_idle = next(iter(self.idle))
-            del self.idle[longest_idle]
+    def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
+        """Count a new connection; close another one if there are too many."""
+        # Lets the port be used again as soon as this connection is closed (see `listen`).
+        _set_reuse_address(transport.get_extra_info("socket"), True)
+        super().connection_made(handler, transport)
+        self._idle[handler] = None
+        if len(self._idle) + len(self._busy) > self._limit:
+            longest_idle = next(iter(self._idle))
+            del self._idle[longest_idle]
             if longest_idle.transport:  # pragma: no branch - aiohttp removes it while it closes a connection
                 longest_idle.transport.abort()
+
+    def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
+        """Count a connection no longer."""
+        self._idle.pop(handler, None)
+        self._busy.discard(handler)
+        super().connection_lost(handler, exc)
 
     async def accept(self, sock: socket.socket) -> None:
         """Accept connections from now on; ``sock`` already listens."""
@@ -241,26 +254,14 @@ class Server(LowLevelServer):
 
     async def _handle(self, request: BaseRequest) -> StreamResponse:
         connection = request.protocol
-        self.idle.pop(connection, None)
-        self.busy.add(connection)
+        self._idle.pop(connection, None)
+        self._busy.add(connection)
         try:
             return await self._handler(request)
         finally:
-            if connection in self.busy:  # The client may have closed it.
-                self.busy.remove(connection)
-                self.idle[connection] = None
-
-    def _request(
-        self,
-        message: RawRequestMessage,
-        payload: StreamReader,
-        protocol: RequestHandler,
-        _writer: AbstractStreamWriter,
-        task: asyncio.Task[None],
-    ) -> BaseRequest:
-        loop = asyncio.get_running_loop()
-        writer = _ResponseWriter(protocol, loop)
-        return BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=FORM_LIMIT)
+            if connection in self._busy:  # The client may have closed it.
+                self._busy.remove(connection)
+                self._idle[connection] = None
 
 
 class _Connection(RequestHandler):
@@ -272,17 +273,6 @@ class _Connection(RequestHandler):
         super().__init__(server, loop=asyncio.get_running_loop(), **_CONNECTION_OPTIONS)
         self._server = server
         self._first_byte = b""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # Lets the port be used again as soon as this connection is closed (see `listen`).
-        _set_reuse_address(transport.get_extra_info("socket"), True)
-        super().connection_made(transport)
-        self._server.add(self)
-
-    def connection_lost(self, exc: BaseException | None) -> None:
-        self._server.idle.pop(self, None)
-        self._server.busy.discard(self)
-        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         self._first_byte = self._first_byte or data[:1]
@@ -308,11 +298,10 @@ class _Connection(RequestHandler):
         return response
 
 
-class _ResponseWriter(StreamWriter):
-    """Sends every answer, also aiohttp's own answers to malformed requests."""
+class _Request(BaseRequest):
+    """A request whose answer has our headers, even if aiohttp makes the answer."""
 
-    async def write_headers(self, status_line: str, headers: CIMultiDict[str]) -> None:
-        headers.popall("Server", None)  # It names the versions of Python and aiohttp.
+    async def _prepare_hook(self, response: StreamResponse) -> None:
+        response.headers.popall("Server", None)  # It names the versions of Python and aiohttp.
         for name, value in _HEADERS.items():
-            headers.setdefault(name, value)
-        await super().write_headers(status_line, headers)
+            response.headers.setdefault(name, value)

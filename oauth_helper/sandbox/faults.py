@@ -91,11 +91,7 @@ _ERRORS: Final[Mapping[Kind, tuple[int, str, str]]] = {
     Kind.UNAUTHORIZED: (401, "APIGW.0301", "Incorrect IAM authentication information: token expires"),
     Kind.FORBIDDEN: (403, "IAM.0003", "Policy doesn't allow this call to be performed."),
     Kind.CODE_OR_STATE_INVALID: (400, "SVCSTG.REPO.0402", "oauth code or state invalid"),
-    Kind.TOO_MANY_REQUESTS: (
-        429,
-        "APIGW.0308",
-        "The throttling threshold has been reached",
-    ),
+    Kind.TOO_MANY_REQUESTS: (429, "APIGW.0308", "The throttling threshold has been reached"),
     Kind.GATEWAY_TIMEOUT: (504, "APIGW.0203", "Backend timeout"),
     Kind.GATEWAY_TIMEOUT_BEFORE: (504, "APIGW.0203", "Backend timeout"),
 }
@@ -123,17 +119,17 @@ class Fault:
         """Parse ``WHAT=HOW[:TIMES]``, where TIMES is a number or ``always``; raise UsageError for any other text."""
         what, _equals, rest = text.partition("=")
         how, colon, times = rest.partition(":")
-        problem = NO_TEXT
-        if colon and not re.fullmatch("[1-9][0-9]{0,5}|always", times):
-            problem = _("TIMES is not a number from 1 to 999999 or always")
-        if how == Kind.REFUSE and what.startswith("iam-"):
+        if what not in [*Call]:
+            problem = _("{place} is not one of {words}", place="WHAT", words=", ".join(Call))
+        elif how not in [*Kind]:
+            problem = _("{place} is not one of {words}", place="HOW", words=", ".join(Kind))
+        elif how == Kind.REFUSE and Call(what) not in _PREVIOUS:
             problem = _("{call} cannot be refused: only ServiceStage's port can be closed", call=what)
-        for place, word, words in (("HOW", how, [*Kind]), ("WHAT", what, [*Call])):
-            if word not in words:
-                problem = _("{place} is not one of {words}", place=place, words=", ".join(words))
-        if problem:
-            raise UsageError(problem, hint=_("See `oauth-helper sandbox --help`."))
-        return cls(Call(what), Kind(how), None if times == "always" else int(times or 1))
+        elif colon and not re.fullmatch("[1-9][0-9]{0,5}|always", times):
+            problem = _("TIMES is not a number from 1 to 999999 or always")
+        else:
+            return cls(Call(what), Kind(how), None if times == "always" else int(times or 1))
+        raise UsageError(problem, hint=_("See `oauth-helper sandbox --help`."))
 
 
 class Server:
@@ -146,6 +142,7 @@ class Server:
         self._port = listen(number, option="--console-port")
         _allow_reuse(self._port)
         self.address: str = "http://{}:{}".format(*self._port.getsockname())
+        self._runner: web.AppRunner
         self._stack = AsyncExitStack()
         self._reopening: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()

@@ -124,18 +124,15 @@ class ServiceStage:
         # Refuse first what does not depend on code and state: a taken name costs neither.
         self._check_free(body.name)
         # Showing a state uses it up, right or wrong; a code only if the state was right.
-        if self._states.pop(Secret(body.state), None) != (application.repo_type, tag):
-            raise _refused("0402", "oauth code or state invalid")
-        account = await self.authorization_server.exchange(application, Secret(body.code))
+        is_valid = self._states.pop(Secret(body.state), None) == (application.repo_type, tag)
+        account = await self.authorization_server.exchange(application, Secret(body.code)) if is_valid else None
         if account is None:
             raise _refused("0402", "oauth code or state invalid")
-        self._check_free(body.name)  # The name may be taken by now.
         return self._create(body.name, application.repo_type, "oauth", account, tag or None)
 
     async def _create_personal(self, request: web.Request) -> web.Response:
         repo_type = self._repo_type_for(request, "token")
         body = await _read(request, _TokenBody)
-        self._check_free(body.name)
         if Secret(body.token) != self.git_host.personal_token:
             raise _not_authorized()
         account = self.git_host.account()
@@ -152,7 +149,6 @@ class ServiceStage:
         else:
             body = await _read(request, _PasswordBody)
             name, user, password = body.name, body.user, body.password
-        self._check_free(name)
         if not self.git_host.knows_user(user, Secret(password)):
             raise _not_authorized()
         return self._create(name, repo_type, "password", self.git_host.account())
@@ -189,6 +185,7 @@ class ServiceStage:
     def _create(
         self, name: str, repo_type: str, token_type: str, account: Account, tag: str | None = None
     ) -> web.Response:
+        self._check_free(name)  # Another request may have taken it by now.
         moment = int(self.now() * 1000)
         record: dict[str, object] = {
             "name": name,

@@ -214,7 +214,7 @@ class UserSession(Session):
         super().__init__(options, tell or self._record, journal=journal, timing=HURRIED, guidance_after=guidance_after)
         self.user = user
         self.receiver: RedirectReceiver | None = None
-        self.outcome: asyncio.Task[AnyOutcome] | None = None
+        self.outcome: asyncio.Future[AnyOutcome] | None = None
         self.opened: list[str] = []
         self.refusals: list[str] = []
         """The messages of the refusals after which the user could start over."""
@@ -237,7 +237,7 @@ class UserSession(Session):
         self.opened.append(start)
         if self.receiver is None:
             self.receiver = receiver
-            self.outcome = asyncio.create_task(receiver.outcome())
+            self.outcome = receiver.outcome
         await self.user(receiver)
 
     async def may_start_over(self, error: OAuthHelperError, *, seconds: float = 0) -> bool:

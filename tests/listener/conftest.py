@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
-from listener.raw_client import Open, RedirectReceiver, listening
+from listener.raw_client import Open, WaitingLink, listening
 
 
 @pytest.fixture
 async def opened() -> AsyncIterator[Open]:
-    async with listening(RedirectReceiver()) as opened:
+    async with listening(WaitingLink()) as opened:
         yield opened

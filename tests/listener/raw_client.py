@@ -1,25 +1,21 @@
-"""A simple receiver for the listener, and a client that sends exactly the bytes of a test."""
+"""A receiver for the listener, and a client that sends exactly the bytes of a test."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from html.parser import HTMLParser
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from oauth_helper import receiver
-from oauth_helper.errors import AuthorizationDeniedError, RedirectRejectedError
-from oauth_helper.events import AnyOutcome, Failed, Linked, Outcome, RejectedRequest, Way
-from oauth_helper.i18n import _
+from sandbox.page_reader import elements
+
+from oauth_helper.errors import AuthorizationDeniedError
+from oauth_helper.events import Captured, Event, Failed, Ignored, Linked, OpenedTwice, Outcome, Way
 from oauth_helper.listener.handlers import Listener
 from oauth_helper.models import Authorization, RepoType
-from oauth_helper.redirect import AuthorizationRequest
-from oauth_helper.secret import Secret
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+from oauth_helper.receiver import RedirectReceiver
+from oauth_helper.redirect import AuthorizationRequest, AuthorizationResponse
 
 STATE = "$2a$10$planted.state.canary"
 CODE = "planted-code-canary"
@@ -31,79 +27,58 @@ ADDRESS = f"https://console.huaweicloud.com{DIRECT}?{OURS}"
 LINKED = Linked(Authorization(name="my-auth", repo_type="github", repo_user="octo<b>cat", status=0))
 
 
-@dataclass
-class RedirectReceiver(receiver.RedirectReceiver):
-    """Accepts redirects with its state, and ends with ``ending``."""
+def authorization_url(state: str = STATE, *, origin: str = "https://github.com") -> str:
+    query = urlencode({"client_id": '1"><script>', "state": state})
+    return f"{origin}/login/oauth/authorize?{query}"
 
-    ending: Outcome | None = LINKED
-    """The outcome after the redirect; None: a test calls :meth:`end`."""
-    authorization_url: str = 'https://github.com/login/oauth/authorize?client_id=1&state=s"><script>'
-    repo_type: RepoType = RepoType.GITHUB
-    taken: list[Way] = field(default_factory=list)
-    arrivals: asyncio.Queue[Way] = field(default_factory=asyncio.Queue)
-    """Those of ``taken``, for a test that waits for them."""
-    ignored: list[str] = field(default_factory=list)
-    rejected: list[RejectedRequest] = field(default_factory=list)
-    way: Way | None = None
-    visits: int = 0
-    new_addresses: list[str] = field(default_factory=list)
-    """The addresses that were announced after a second use."""
-    known: asyncio.Future[AnyOutcome] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
-    @property
-    def request(self) -> AuthorizationRequest:  # type: ignore[override]  # a test may change the address
-        return AuthorizationRequest(Secret(self.authorization_url), "github.com", Secret(STATE), None, self.repo_type)
+class WaitingLink(RedirectReceiver):
+    """The receiver of a link that ends with ``ending`` after its redirect; with None, a test calls :meth:`end`."""
 
-    def judge(self, text: str, way: Way) -> None:
-        self.judge_query(urlsplit(text.strip()).query, way)
+    def __init__(
+        self,
+        ending: Outcome | None = LINKED,
+        url: str = authorization_url(),
+    ) -> None:
+        self.events: list[Event] = []
+        self._ending = ending
+        super().__init__(AuthorizationRequest.parse(url, RepoType.GITHUB), self.events.append)
 
-    def judge_query(self, query: str, way: Way) -> None:
-        values = parse_qs(query)
-        if values.get("state") != [STATE]:
-            self._reject("foreign-state" if "state" in values else "no-redirect")
-        denied = values.get("error")
-        if not denied and len(values.get("code", [])) != 1:
-            self._reject("repeated-parameter" if "code" in values else "missing-code")
-        self.taken.append(way)
-        self.way = way
-        self.arrivals.put_nowait(way)
-        if denied:
-            self.end(Failed(AuthorizationDeniedError(denied[0], values["error_description"][0])))
-        elif self.ending:
-            self.end(self.ending)
+    def _take(self, judge: Callable[[str], AuthorizationResponse], offered: str, way: Way) -> None:
+        super()._take(judge, offered, way)
+        denial = self._redirect.exception()
+        if isinstance(denial, AuthorizationDeniedError):
+            self.end(Failed(denial))
+        elif self._ending:
+            self.end(self._ending)
 
-    def end(self, outcome: AnyOutcome) -> None:
-        if not self.known.done():
-            self.known.set_result(outcome)
-
-    def ignore(self, reason: str) -> None:
-        self.rejected.append(RejectedRequest(reason))
-
-    def visit(self) -> None:
-        self.visits += 1
-
-    def warn_of_second_use(self, listener: str) -> None:
-        self.new_addresses.append(listener)
-
-    async def outcome(self) -> AnyOutcome:
-        return await asyncio.shield(self.known)
-
-    def _reject(self, reason: str) -> None:
-        self.ignored.append(reason)
-        raise RedirectRejectedError(reason, _("not ours: {reason}", reason=reason))
+    def ask_again(self) -> str:
+        """Start over with another authorization URL, and return it."""
+        url = authorization_url("fresh")
+        self.start_over(AuthorizationRequest.parse(url, RepoType.GITHUB))
+        return url
 
     @property
-    def has_redirect(self) -> bool:
-        return bool(self.taken)
+    def taken(self) -> list[Way]:
+        return [event.way for event in self.events if isinstance(event, Captured)]
 
     @property
-    def untouched(self) -> bool:
-        return not self.taken and not self.ignored and not self.known.done()
+    def ignored(self) -> list[str]:
+        return [event.reason for event in self.events if isinstance(event, Ignored)]
+
+    @property
+    def new_addresses(self) -> list[str]:
+        """The addresses that were announced after a second use."""
+        return [event.listener for event in self.events if isinstance(event, OpenedTwice)]
+
+    @property
+    def is_waiting(self) -> bool:
+        return not self.was_answered and not self.outcome.done()
 
 
 class Open(NamedTuple):
     listener: Listener
-    receiver: RedirectReceiver
+    receiver: WaitingLink
     port: int
     key: str
     """Good more than once: most tests use connections of their own, without cookies."""
@@ -112,7 +87,7 @@ class Open(NamedTuple):
 
 
 @asynccontextmanager
-async def listening(receiver: RedirectReceiver, *, patience: float = 20.0) -> AsyncIterator[Open]:
+async def listening(receiver: WaitingLink, *, patience: float = 20.0) -> AsyncIterator[Open]:
     """Open a listener for ``receiver``; closing it takes less than three seconds, whatever the test left open."""
     listener = Listener(timeout=patience)
     await listener.__aenter__()
@@ -150,18 +125,18 @@ async def say(port: int, text: str | bytes) -> Answer:
 
 
 async def ask(port: int, target: str, *, method: str = "GET", body: str = "", **headers: str) -> Answer:
-    """Make a request. A header's underscores stand for hyphens; ``Host`` is right unless given."""
-    fields = {"Host": f"127.0.0.1:{port}", **{name.replace("_", "-"): value for name, value in headers.items()}}
+    """Make a request for a target or an address. A header's underscores stand for hyphens; empty ones are left out."""
+    host = f"127.0.0.1:{port}"
+    fields = {"Host": host, **{name.replace("_", "-"): value for name, value in headers.items() if value}}
     if body or method == "POST":
         fields = {"Content-Type": "application/x-www-form-urlencoded", "Content-Length": str(len(body))} | fields
     head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
-    return await say(port, f"{method} {target} HTTP/1.1\r\n{head}\r\n{body}")
+    return await say(port, f"{method} {target.removeprefix(f'http://{host}')} HTTP/1.1\r\n{head}\r\n{body}")
 
 
-async def paste(opened: Open, text: str, **headers: str) -> Answer:
-    return await ask(
-        opened.port, f"/redirect?k={opened.key}", method="POST", body=urlencode({"redirect": text}), **headers
-    )
+async def paste(opened: Open, text: str, *, way: str = "", **headers: str) -> Answer:
+    body = urlencode({"redirect": text, "way": way})
+    return await ask(opened.port, f"/redirect?k={opened.key}", method="POST", body=body, **headers)
 
 
 async def genuine(opened: Open) -> None:
@@ -172,23 +147,8 @@ async def genuine(opened: Open) -> None:
     assert opened.receiver.taken == [Way.DIRECT]
 
 
-class Forms(HTMLParser):
-    """What a browser sees in a page: forms, fields, links."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.feed(html)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def all(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.tags if name == tag]
-
-
 def told(answer: Answer) -> str | None:
-    return Forms(answer.body).all("body")[0].get("data-outcome")
+    return elements(answer.body, "body")[0].get("data-outcome")
 
 
 def is_bare(answer: Answer, status: int) -> bool:

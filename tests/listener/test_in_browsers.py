@@ -13,10 +13,9 @@ from aiohttp import web
 from browsers.browser_session import Browser, Chromium, Firefox, Tab
 from listener.axe import axe_core, violations
 from listener.listener_pages import gallery
-from listener.raw_client import ADDRESS, DENIAL, DIRECT, LINKED, OURS, Open, RedirectReceiver, listening
+from listener.raw_client import ADDRESS, DENIAL, DIRECT, LINKED, OURS, Open, WaitingLink, authorization_url, listening
 
-from oauth_helper.events import RejectedRequest, Way
-from oauth_helper.models import RepoType
+from oauth_helper.events import PageOpened, RejectedRequest, Way
 from oauth_helper.sandbox.faults import Server
 
 SHOWS_LINKED = "document.body.dataset.outcome === 'linked'"
@@ -75,30 +74,24 @@ async def paste(tab: Tab, text: str) -> None:
     await tab.chord("v")
 
 
-async def test_an_address_pasted_anywhere_links(tab: Tab) -> None:
-    async with listening(RedirectReceiver()) as opened:
+@pytest.mark.parametrize("how", ["pasted", "dropped"])
+async def test_an_address_pasted_or_dropped_anywhere_links(tab: Tab, how: str) -> None:
+    async with listening(WaitingLink()) as opened:
         await tab.open(start(opened))
-        await paste(tab, ADDRESS)
+        await (paste(tab, ADDRESS) if how == "pasted" else offer(tab, DROP, ADDRESS))
         await tab.wait_for(SHOWS_LINKED)
         assert opened.receiver.taken == [Way.PAGE]
         assert "octo<b>cat" in await tab.evaluate("document.body.innerText")
 
 
-async def test_an_address_dropped_anywhere_links(tab: Tab) -> None:
-    async with listening(RedirectReceiver()) as opened:
-        await tab.open(start(opened))
-        await offer(tab, DROP, ADDRESS)
-        await tab.wait_for(SHOWS_LINKED)
-
-
 async def test_the_form_works_without_scripts(browser: Browser) -> None:
-    async with type(browser)(scripts=False) as plain, listening(RedirectReceiver()) as opened:
+    async with type(browser)(scripts=False) as plain, listening(WaitingLink()) as opened:
         await plain.tab.open(start(opened))
         assert await plain.tab.evaluate("document.querySelector('#clipboard').hidden")
         assert "Ctrl" not in await plain.tab.evaluate("document.body.innerText")
         await offer(plain.tab, TYPE_AND_CLICK, ADDRESS)
         await plain.tab.wait_for(SHOWS_LINKED)
-        async with listening(RedirectReceiver(ending=None), patience=0.05) as slow:
+        async with listening(WaitingLink(None), patience=0.05) as slow:
             await plain.tab.open(f"{slow.listener.address}{DIRECT}?{OURS}")
             await plain.tab.wait_for("document.body.dataset.outcome === 'waiting'")
             slow.receiver.end(LINKED)
@@ -113,11 +106,10 @@ async def test_consent_happens_in_a_new_tab_that_learns_nothing_of_our_page(brow
         return web.Response(text="<!doctype html><title>Consent</title>", content_type="text/html")
 
     app = web.Application()
-    app.router.add_get("/consent", git_host)
+    app.router.add_get("/login/oauth/authorize", git_host)
     async with Server() as server:
         await server.serve(app)
-        consent = f"{server.address}/consent"
-        async with listening(RedirectReceiver(authorization_url=consent)) as opened:
+        async with listening(WaitingLink(url=authorization_url(origin=server.address))) as opened:
             await tab.open(start(opened))
             await tab.evaluate("document.querySelector('#authorize').click()")
             consent_tab = await browser.second_tab()
@@ -132,18 +124,18 @@ async def test_consent_happens_in_a_new_tab_that_learns_nothing_of_our_page(brow
 
 
 async def test_a_page_requests_no_icon_and_its_policy_forbids_nothing_of_ours(tab: Tab) -> None:
-    async with listening(RedirectReceiver()) as opened:
+    async with listening(WaitingLink()) as opened:
         await tab.open(start(opened))
         assert await tab.evaluate("getComputedStyle(document.body).maxWidth") == "672px"
         assert await tab.evaluate("window.violations") == []
         await paste(tab, STALE)
-        assert "not ours" in await tab.wait_for("document.querySelector('[role=alert]')?.innerText")
+        assert "another attempt" in await tab.wait_for("document.querySelector('[role=alert]')?.innerText")
         assert await tab.evaluate("document.querySelector('textarea').value") == ""
         assert await tab.evaluate("window.violations") == []
         await paste(tab, ADDRESS)
         await tab.wait_for(SHOWS_LINKED)
         assert await tab.evaluate("window.violations") == []
-        assert opened.receiver.rejected == []
+        assert opened.receiver.ignored == ["foreign-state"]
 
 
 FITS = "document.documentElement.scrollWidth <= innerWidth"
@@ -181,7 +173,7 @@ async def test_every_page_is_accessible_light_and_dark_and_fits_narrow_windows_a
 
 @pytest.mark.parametrize(("text", "outcome"), [(ADDRESS, "linked"), (f"https://console.example/?{DENIAL}", "denied")])
 async def test_the_start_page_shows_the_outcome_of_another_way(tab: Tab, text: str, outcome: str) -> None:
-    async with listening(RedirectReceiver(), patience=0.1) as opened:
+    async with listening(WaitingLink(), patience=0.1) as opened:
         await tab.open(start(opened))
         await tab.evaluate("window.isStill = true")
         await tab.wait_for(HAS_ASKED)
@@ -197,13 +189,12 @@ async def test_the_start_page_shows_the_outcome_of_another_way(tab: Tab, text: s
 
 
 async def test_a_page_shows_the_new_address_after_starting_over(tab: Tab) -> None:
-    receiver = RedirectReceiver(ending=None)
+    receiver = WaitingLink(None)
     async with listening(receiver, patience=0.1) as opened:
         await tab.open(start(opened))
         await tab.wait_for(HAS_ASKED)
         receiver.judge(ADDRESS, Way.TERMINAL)
-        receiver.taken.clear()
-        receiver.authorization_url = "https://github.com/login/oauth/authorize?state=fresh"
+        receiver.ask_again()
         opened.listener.start_over("https://github.example/a-window-goes-there")
         await tab.wait_for(f"document.querySelector('#authorize')?.href.endsWith('=fresh') && {HAS_ASKED}")
         assert await tab.evaluate("location.pathname + location.search") == f"/start?k={opened.key}"
@@ -212,11 +203,8 @@ async def test_a_page_shows_the_new_address_after_starting_over(tab: Tab) -> Non
 
 
 async def test_a_page_goes_on_to_the_next_link(tab: Tab) -> None:
-    first, second = (
-        RedirectReceiver(),
-        RedirectReceiver(authorization_url="https://gitlab.example/oauth", repo_type=RepoType.GITLAB),
-    )
-    async with listening(RedirectReceiver(), patience=0.1) as opened:
+    first, second = WaitingLink(), WaitingLink(url=authorization_url(origin="https://gitlab.example"))
+    async with listening(WaitingLink(), patience=0.1) as opened:
         await tab.open(await opened.listener.serve(first, more_to_come=True))
         first.judge(ADDRESS, Way.TERMINAL)
         await tab.wait_for(f"{TOLD} === 'linked'")
@@ -230,8 +218,8 @@ async def test_a_page_goes_on_to_the_next_link(tab: Tab) -> None:
 
 
 async def test_a_page_that_cannot_go_on_says_that_the_command_has_ended(tab: Tab) -> None:
-    async with listening(RedirectReceiver(), patience=0.1) as opened:
-        await tab.open(await opened.listener.serve(receiver := RedirectReceiver(), more_to_come=True))
+    async with listening(WaitingLink(), patience=0.1) as opened:
+        await tab.open(await opened.listener.serve(receiver := WaitingLink(), more_to_come=True))
         receiver.judge(ADDRESS, Way.TERMINAL)
         await tab.wait_for(f"{TOLD} === 'linked'")
     closing = "document.querySelector('.closing').innerText"
@@ -270,7 +258,7 @@ async def come_from(tab: Tab, elsewhere: str) -> None:
 
 async def test_the_cookie_is_sent_after_a_redirect_from_another_site(browser: Browser) -> None:
     tab = browser.tab
-    async with listening(RedirectReceiver()) as opened:
+    async with listening(WaitingLink()) as opened:
         start = f"{opened.listener.address}/start?k={opened.first}"
         await tab.open(start)
         assert await tab.evaluate(HAS_FORM)
@@ -278,11 +266,11 @@ async def test_the_cookie_is_sent_after_a_redirect_from_another_site(browser: Br
         async with redirecting_to(start) as elsewhere:
             await come_from(tab, elsewhere)
             await tab.wait_for(f"location.hostname === '127.0.0.1' && {HAS_FORM}")
-        assert opened.receiver.visits == 2
-        assert opened.receiver.rejected == []
+        assert opened.receiver.events.count(PageOpened()) == 2
+        assert opened.receiver.ignored == []
         async with type(browser)() as other:
             await other.tab.open(start)
             assert "already open" in await other.tab.evaluate("document.body.innerText")
             assert not await other.tab.evaluate(HAS_FORM)
-        assert opened.receiver.rejected == [RejectedRequest.ALREADY_OPENED]
+        assert opened.receiver.ignored == [RejectedRequest.ALREADY_OPENED]
         assert len(opened.receiver.new_addresses) == 1

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
-from listener.raw_client import ADDRESS, DIRECT, LINKED, Forms, RedirectReceiver, ask
+from listener.raw_client import ADDRESS, DIRECT, LINKED, WaitingLink, ask
+from sandbox.page_reader import elements
 from support.command_runner import use_temporary_folder
 
 from oauth_helper.browsers.discovery import Family, choose_here
@@ -21,12 +22,12 @@ from oauth_helper.errors import (
     AuthorizationDeniedError,
     DeadlineError,
     NoBrowserError,
-    OAuthHelperError,
+    OutcomeUnknownError,
     RedirectRejectedError,
     RefusedError,
     StoppedError,
 )
-from oauth_helper.events import Failed, Linked, Way
+from oauth_helper.events import Failed, Linked, Outcome, Way
 from oauth_helper.i18n import Language, Preference, _
 from oauth_helper.listener import pages as listener_pages
 from oauth_helper.listener.handlers import Listener
@@ -59,15 +60,15 @@ async def test_a_page_is_in_the_language_of_the_user_or_of_the_browser(
     preference: Preference, accepted: str, language: str
 ) -> None:
     async with Listener(preference=preference) as listener:
-        await listener.serve(receiver := RedirectReceiver())
+        await listener.serve(receiver := WaitingLink())
         port = int(listener.address.rpartition(":")[2])
         key = listener.start(good_once=False).key.reveal()
         rejected = f"{DIRECT}?code=c&state=stale"
         shown = [await ask(port, target, Accept_Language=accepted) for target in (f"/start?k={key}", rejected)]
         receiver.judge(ADDRESS, Way.TERMINAL)
-        shown.append(await ask(port, listener.done_address.removeprefix(listener.address), Accept_Language=accepted))
+        shown.append(await ask(port, listener.done_address, Accept_Language=accepted))
     for page in shown:
-        assert Forms(page.body).all("html") == [{"lang": language}]
+        assert elements(page.body, "html") == [{"lang": language}]
         assert (page.headers["content-language"], page.headers["vary"]) == (language, "Accept-Language")
 
 
@@ -105,21 +106,35 @@ def test_every_word_of_a_page_is_a_message(shouted: Pages) -> None:
     assert "<p>«An end.»。</p>" in page.html
 
 
+UNLINKED = "Your GitHub account was not linked"
+HOSTILE = AuthorizationDeniedError("access_denied", "<script>alert(1)</script>\r\nX: y")
+REFUSED = RefusedError(_("Refused <b>"), code="SVCSTG.REPO.0402", request_id="r-1", hint=_("Try `list`."))
+
+
 @pytest.mark.parametrize(
-    ("error", "heading", "words"),
+    ("outcome", "word", "heading", "words"),
     [
-        (AuthorizationDeniedError("access_denied", "No!"), "You denied access to your GitHub account", "No!"),
-        (AuthorizationDeniedError("server_error", ""), "GitHub refused the authorization", "Run the command again"),
-        (DeadlineError(_("Time is up")), "Your GitHub account was not linked", "Time is up."),
-        (StoppedError(_("Interrupted")), "Your GitHub account was not linked", "Interrupted."),
+        (LINKED, "linked", "Your GitHub account is linked", ["my-auth", "octo&lt;b&gt;cat"]),
+        (Linked(LINKED.authorization, kept=True), "linked", "Your GitHub account is already linked", ["was kept"]),
+        (Failed(HOSTILE), "denied", "You denied access to your", ["&lt;script&gt;alert(1)&lt;/script&gt; X: y"]),
+        (
+            Failed(AuthorizationDeniedError("server_error", "")),
+            "denied",
+            "GitHub refused the",
+            ["Run the command again"],
+        ),
+        (Failed(DeadlineError(_("Time is up"))), "failed", UNLINKED, ["Time is up."]),
+        (Failed(StoppedError(_("Interrupted"))), "failed", UNLINKED, ["Interrupted."]),
+        (Failed(REFUSED), "failed", UNLINKED, ["&lt;b&gt;", "SVCSTG.REPO.0402", "r-1", "<code>list</code>."]),
+        (Failed(OutcomeUnknownError(_("No answer"))), "unknown", "Couldn’t tell whether your GitHub", ["No answer."]),
     ],
-    ids=lambda value: type(value).__name__,
 )
-def test_the_page_of_a_failure_is_short(error: OAuthHelperError, heading: str, words: str) -> None:
-    html = Pages(RepoType.GITHUB, None, Language.ENGLISH).outcome(Failed(error)).html
-    assert f"<h1>{heading}</h1>" in html
-    assert words in html
-    assert "<h2>" not in html
+def test_the_final_page_shows_the_outcome(outcome: Outcome, word: str, heading: str, words: list[str]) -> None:
+    html = Pages(RepoType.GITHUB, None, Language.ENGLISH).outcome(outcome).html
+    assert f"<h1>{heading}" in html
+    assert f'data-outcome="{word}"' in html
+    assert [text for text in words if text not in html] == []
+    assert ("<h2>" in html) == (word == "linked")
 
 
 @pytest.mark.parametrize(

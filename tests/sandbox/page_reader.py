@@ -1,4 +1,4 @@
-"""Reads the forms that a user sees on an HTML page, with their fields and submit buttons."""
+"""Reads the elements of an HTML page, and its forms as a user sees them: with fields and submit buttons."""
 
 from __future__ import annotations
 
@@ -16,22 +16,28 @@ class Form:
 
 
 class _PageReader(HTMLParser):
-    def __init__(self) -> None:
+    def __init__(self, html: str) -> None:
         super().__init__()
-        self.forms: list[Form] = []
+        self.tags: list[tuple[str, dict[str, str]]] = []
+        self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        attributes = {name: value or "" for name, value in attrs}
-        name, value = attributes.get("name", ""), attributes.get("value", "")
-        if tag == "form":
-            self.forms.append(Form(attributes.get("method", "get").lower(), attributes.get("action", "")))
-        elif tag == "button":
-            self.forms[-1].buttons.append((name, value))
-        elif tag in {"input", "textarea"} and name:
-            self.forms[-1].fields[name] = value
+        self.tags.append((tag, {name: value or "" for name, value in attrs}))
+
+
+def elements(html: str, tag: str) -> list[dict[str, str]]:
+    """Return the attributes of each element of this kind."""
+    return [attributes for name, attributes in _PageReader(html).tags if name == tag]
 
 
 def forms_of(html: str) -> list[Form]:
-    reader = _PageReader()
-    reader.feed(html)
-    return reader.forms
+    forms: list[Form] = []
+    for tag, attributes in _PageReader(html).tags:
+        name, value = attributes.get("name", ""), attributes.get("value", "")
+        if tag == "form":
+            forms.append(Form(attributes.get("method", "get").lower(), attributes.get("action", "")))
+        elif tag == "button":
+            forms[-1].buttons.append((name, value))
+        elif tag in {"input", "textarea"} and name:
+            forms[-1].fields[name] = value
+    return forms

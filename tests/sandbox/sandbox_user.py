@@ -13,10 +13,12 @@ from aiohttp import ClientResponse, ClientSession, CookieJar
 from sandbox.page_reader import Form, forms_of
 from yarl import URL
 
-from oauth_helper.credentials import AccessKey, IamSettings
-from oauth_helper.models import RepoType
+from oauth_helper.credentials import IamSettings
+from oauth_helper.i18n import Text
+from oauth_helper.models import Authorization, RepoType
 from oauth_helper.sandbox import Sandbox
 from oauth_helper.sandbox.faults import Call, Fault
+from oauth_helper.sandbox.oidc import Registration
 from oauth_helper.secret import Secret
 from oauth_helper.servicestage.client import ServiceStageClient
 from oauth_helper.servicestage.iam import Iam
@@ -126,18 +128,25 @@ class SandboxUser:
     sandbox: Sandbox
     service: ServiceStageClient
     session: ClientSession
+    warnings: list[Text] = field(default_factory=list)
+    """What the sandbox has warned of."""
     code: Secret = field(default_factory=lambda: Secret(""))
     state: Secret = field(default_factory=lambda: Secret(""))
 
+    async def request(self) -> str:
+        """Request an authorization URL; keep its state."""
+        url = await self.service.authorization_url(RepoType.GITHUB)
+        self.state = Secret(query_of(url)["state"])
+        return url
+
     async def consent(self) -> None:
         """Request an authorization URL and authorize; keep code and state."""
-        url = await self.service.authorization_url(RepoType.GITHUB)
+        url = await self.request()
         async with self.session.post(url, data={"decision": "authorize"}, allow_redirects=False) as response:
-            query = query_of(response.headers["Location"])
-        self.code, self.state = Secret(query["code"]), Secret(query["state"])
+            self.code = Secret(query_of(response.headers["Location"])["code"])
 
-    async def exchange(self) -> None:
-        await self.service.create_oauth(RepoType.GITHUB, name=NAME, code=self.code, state=self.state)
+    async def exchange(self) -> Authorization:
+        return await self.service.create_oauth(RepoType.GITHUB, name=NAME, code=self.code, state=self.state)
 
     async def names(self) -> list[str]:
         return [one.name for one in await self.service.list_authorizations()]
@@ -168,13 +177,21 @@ class SandboxUser:
 
 
 @asynccontextmanager
-async def sandbox_user(*faults: str, duration: float = 60, key: AccessKey | None = None) -> AsyncIterator[SandboxUser]:
+async def sandbox_user(
+    *faults: str, duration: float = 60, registration: Registration | None = None
+) -> AsyncIterator[SandboxUser]:
     """Open a sandbox with these faults; those that take time take ``duration`` seconds."""
+    warnings: list[Text] = []
     async with (
-        Sandbox(faults=map(Fault.parse, faults), fault_duration=duration) as sandbox,
+        Sandbox(
+            faults=map(Fault.parse, faults),
+            fault_duration=duration,
+            registration=registration,
+            warn=warnings.append,
+        ) as sandbox,
         ServiceStageClient(
-            sandbox.endpoint, project_id=sandbox.project_id, credentials=key or sandbox.access_key, retries=NONE
+            sandbox.endpoint, project_id=sandbox.project_id, credentials=sandbox.access_key, retries=NONE
         ) as service,
         ClientSession() as session,
     ):
-        yield SandboxUser(sandbox, service, session)
+        yield SandboxUser(sandbox, service, session, warnings)

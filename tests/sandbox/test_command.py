@@ -24,12 +24,8 @@ SECRET = "planted-client-secret"
 async def test_the_command_prints_exports_and_serves_until_it_is_stopped() -> None:
     async with commands.running("sandbox", environ=commands.environ()) as process:
         assert process.stdout
-        lines = [await line_with(process.stdout, "export ") for _ in range(6)]
-        environ = commands.environ()
-        for line in lines[:-1]:
-            name, _, value = line.removeprefix("export ").partition("=")
-            environ[name] = value
-        assert lines[-1].startswith("# export OAUTH_HELPER_TOKEN=")
+        environ = await exported(process)
+        assert (await line_with(process.stdout, "export ")).startswith("# export OAUTH_HELPER_TOKEN=")
         end = await commands.run("link", "github", "--json", environ=environ)
         assert end.status == 0, end.err
         process.send_signal(signal.SIGTERM)

@@ -58,27 +58,22 @@ async def test_values_of_the_request_are_escaped(user: RawUser) -> None:
     assert only_form(html).fields["state"] == '"><script>'
 
 
+@pytest.mark.parametrize("decision", ["authorize", "deny"])
 @pytest.mark.parametrize("repo_type", IN_BROWSER)
-async def test_authorize_sends_code_and_state_to_the_console(user: RawUser, repo_type: str) -> None:
-    url, redirect = await user.decide(repo_type, "authorize")
+async def test_a_decision_goes_to_the_console_with_the_state(user: RawUser, repo_type: str, decision: str) -> None:
+    url, redirect = await user.decide(repo_type, decision)
     assert redirect.startswith(query_of(url)["redirect_uri"] + "&")
     query = query_of(redirect)
-    assert re.fullmatch(rf"[0-9a-f]{{{20 if repo_type == 'github' else 64}}}", query["code"])
     assert query["state"] == query_of(url)["state"]
     assert "state=%242a%2410%24" in redirect
     assert query.get("iss") == (f"{origin(url)}/login/oauth" if repo_type == "github" else None)
     assert user.sandbox.console.requests == 0
-
-
-@pytest.mark.parametrize("repo_type", IN_BROWSER)
-async def test_deny_sends_an_error_to_the_console(user: RawUser, repo_type: str) -> None:
-    url, redirect = await user.decide(repo_type, "deny")
-    query = query_of(redirect)
-    assert (query["error"], query["state"]) == ("access_denied", query_of(url)["state"])
-    assert "code" not in query
-    assert "error_description=The+user+has+denied" in redirect
-    assert query["error_uri"].startswith("https://")
-    assert ("iss" in query) == (repo_type == "github")
+    if decision == "authorize":
+        assert re.fullmatch(rf"[0-9a-f]{{{20 if repo_type == 'github' else 64}}}", query["code"])
+    else:
+        assert ("code" in query, query["error"]) == (False, "access_denied")
+        assert "error_description=The+user+has+denied" in redirect
+        assert query["error_uri"].startswith("https://")
 
 
 async def test_a_get_does_not_decide_and_an_unknown_decision_is_an_error(user: RawUser) -> None:

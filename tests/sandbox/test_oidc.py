@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 import pytest
 from aiohttp import web
+from sandbox.sandbox_user import SandboxUser, sandbox_user
 
-from oauth_helper.errors import (
-    CodeOrStateInvalidError,
-    OAuthHelperError,
-    UnusableAnswerError,
-)
-from oauth_helper.i18n import Text
-from oauth_helper.models import Authorization, RepoType
+from oauth_helper.errors import OAuthHelperError, UnusableAnswerError
+from oauth_helper.models import Authorization
 from oauth_helper.sandbox import Sandbox
 from oauth_helper.sandbox.faults import Server
 from oauth_helper.sandbox.oidc import Registration
 from oauth_helper.secret import Secret
-from oauth_helper.servicestage.client import ServiceStageClient
 
 SECRET = "planted-client-secret"
 TOKEN = {"access_token": "planted-token", "token_type": "bearer"}
@@ -57,9 +52,7 @@ class FakeProvider:
         application.router.add_get("/.well-known/openid-configuration", self._describe)
         application.router.add_post("/token", self._answer_token)
         application.router.add_get("/userinfo", self._answer_claims)
-        application.router.add_get("/page/.well-known/openid-configuration", _page)
-        application.router.add_get("/moved/.well-known/openid-configuration", _moved)
-        application.router.add_get("/closed/.well-known/openid-configuration", _closed)
+        application.router.add_get("/{kind}/.well-known/openid-configuration", _answer_otherwise)
         return application
 
     async def _describe(self, _: web.Request) -> web.Response:
@@ -82,15 +75,12 @@ class FakeProvider:
         return await self.claims()
 
 
-async def _page(_: web.Request) -> web.Response:
-    return web.Response(text="<html>", content_type="text/html")
-
-
-async def _moved(_: web.Request) -> web.Response:
-    raise web.HTTPFound("/.well-known/openid-configuration")
-
-
-async def _closed(_: web.Request) -> web.Response:
+async def _answer_otherwise(request: web.Request) -> web.Response:
+    kind = request.match_info["kind"]
+    if kind == "page":
+        return web.Response(text="<html>", content_type="text/html")
+    if kind == "moved":
+        raise web.HTTPFound("/.well-known/openid-configuration")
     return web.json_response({"error": "temporarily_unavailable"}, status=503)
 
 
@@ -111,32 +101,15 @@ async def provider() -> AsyncIterator[FakeProvider]:
         yield provider
 
 
-@dataclass
-class User:
-    """Exchanges any code."""
-
-    service: ServiceStageClient
-    warnings: list[Text]
-
-    async def state(self) -> Secret:
-        url = await self.service.authorization_url(RepoType.GITHUB)
-        return Secret(parse_qs(urlsplit(url).query)["state"][0])
-
-    async def create(self, name: str = "my-auth") -> Authorization:
-        return await self.service.create_oauth(
-            RepoType.GITHUB, name=name, code=Secret("planted-code"), state=await self.state()
-        )
+def using(provider: FakeProvider) -> AbstractAsyncContextManager[SandboxUser]:
+    return sandbox_user(registration=Registration(provider.address, "id", Secret(SECRET)))
 
 
-@asynccontextmanager
-async def using(provider: FakeProvider, issuer: str | None = None) -> AsyncIterator[User]:
-    warnings: list[Text] = []
-    registration = Registration(issuer or provider.address, "id", Secret(SECRET))
-    async with (
-        Sandbox(registration=registration, warn=warnings.append) as sandbox,
-        ServiceStageClient(sandbox.endpoint, project_id=sandbox.project_id, credentials=sandbox.access_key) as service,
-    ):
-        yield User(service, warnings)
+async def exchange(user: SandboxUser) -> Authorization:
+    """Exchange a code, with which the provider does what the test says."""
+    await user.request()
+    user.code = Secret("planted-code")
+    return await user.exchange()
 
 
 async def failure(issuer: str) -> OAuthHelperError:
@@ -152,7 +125,7 @@ async def test_the_token_request_follows_rfc_6749_and_the_account_comes_from_use
     provider: FakeProvider,
 ) -> None:
     async with using(provider) as user:
-        made = await user.create()
+        made = await exchange(user)
     assert (made.repo_user, made.repo_host, made.repo_home) == ("1", provider.address, provider.address)
     (form,) = provider.forms
     redirect_uri = urlsplit(form.pop("redirect_uri"))
@@ -208,15 +181,6 @@ async def test_the_metadata_of_another_issuer_is_refused(provider: FakeProvider)
     assert "https://git.example.com" in (await failure(provider.address)).message
 
 
-@pytest.mark.parametrize("error", ["invalid_grant", "invalid_client"])
-async def test_a_refused_code_is_0402_and_its_reason_is_a_warning(provider: FakeProvider, error: str) -> None:
-    provider.token = answering(401 if error == "invalid_client" else 400, {"error": error})
-    async with using(provider) as user:
-        with pytest.raises(CodeOrStateInvalidError):
-            await user.create()
-        assert user.warnings == [f"The Git host refused the code ({error})"]
-
-
 @pytest.mark.parametrize(
     ("status", "body"),
     [
@@ -251,7 +215,7 @@ async def test_a_missing_account_is_an_internal_error(provider: FakeProvider, st
 async def assert_fails(provider: FakeProvider) -> None:
     async with using(provider) as user:
         with pytest.raises(UnusableAnswerError) as failed:
-            await user.create()
+            await exchange(user)
         assert (failed.value.status, failed.value.code) == (500, "SVCSTG.REPO.0500")
         assert len(user.warnings) == 1
-        assert await user.service.list_authorizations() == []
+        assert await user.names() == []

@@ -9,8 +9,15 @@ from typing import Any, Final
 
 import pytest
 from aiohttp import ClientSession
-from sandbox.vendor_client import Operation, Vendor, VendorIam, code_and_state, operations, served
-from support.repo_type_contract import IN_BROWSER
+from sandbox.vendor_client import (
+    Operation,
+    Vendor,
+    code_and_state,
+    iam_client,
+    operations,
+    served,
+    servicestage_client,
+)
 
 from oauth_helper.credentials import AccessKey
 from oauth_helper.sandbox import Sandbox
@@ -18,7 +25,7 @@ from oauth_helper.sandbox.gateway import Gateway, Iam
 from oauth_helper.sandbox.git_host import GitHost
 from oauth_helper.sandbox.servicestage import ServiceStage
 
-SERVICESTAGE: Final = "huaweicloudsdkservicestage.v2.ServiceStageClient"
+SERVICESTAGE: Final = "huaweicloudsdkservicestage.v2"
 GIT: Final = "/v1/{project_id}/git"
 AUTHS: Final = f"{GIT}/auths"
 REPOS: Final = f"{GIT}/repos"
@@ -37,17 +44,12 @@ REFUSED_TYPES: Final = frozenset(
     }
 )
 """Types that the SDK names and the sandbox refuses."""
-
-
-@pytest.fixture
-async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox() as sandbox:
-        yield sandbox
+TAG: Final = "a b&c=d/é~*+"
 
 
 @pytest.fixture
 async def vendor(sandbox: Sandbox, clean_surroundings: object) -> AsyncIterator[Vendor]:
-    client = Vendor(sandbox.endpoint, sandbox.access_key, sandbox.project_id)
+    client = servicestage_client(sandbox)
     yield client
     client.close()
 
@@ -58,7 +60,7 @@ def served_by_servicestage() -> set[Operation]:
 
 
 async def show_redirect_url(client: Vendor, sandbox: Sandbox, repo_type: str = "github") -> str:
-    request = client.v2.ShowRedirectUrlRequest(repo_type=repo_type)
+    request = client.models.ShowRedirectUrlRequest(repo_type=repo_type, tag=TAG)
     shown = await client.call("show_redirect_url", request)
     assert f"repo_type%3D{repo_type}" in shown.url
     return str(shown.url)
@@ -69,51 +71,56 @@ async def create_o_auth(client: Vendor, sandbox: Sandbox, repo_type: str = "gith
     git_credential = {"code": "0" * 20, "state": "s"}
     if repo_type != "devcloud":
         git_credential = await code_and_state(await show_redirect_url(client, sandbox, repo_type))
-    body = client.v2.OAuth(name="my-auth", **git_credential)
-    return await client.call("create_o_auth", client.v2.CreateOAuthRequest(repo_type=repo_type, body=body))
+    body = client.models.OAuth(name="my-auth", **git_credential)
+    return await client.call("create_o_auth", client.models.CreateOAuthRequest(repo_type=repo_type, tag=TAG, body=body))
 
 
 async def create_personal_auth(client: Vendor, sandbox: Sandbox, repo_type: str = "github") -> Any:
-    body = client.v2.AccessToken(name="my-auth", token=sandbox.personal_token.reveal())
-    request = client.v2.CreatePersonalAuthRequest(repo_type=repo_type, body=body)
+    body = client.models.AccessToken(name="my-auth", token=sandbox.personal_token.reveal())
+    request = client.models.CreatePersonalAuthRequest(repo_type=repo_type, body=body)
     return await client.call("create_personal_auth", request)
 
 
 async def create_password_auth(client: Vendor, sandbox: Sandbox, repo_type: str = "bitbucket") -> Any:
-    body = client.v2.AccessPassword(name="my-auth", user=sandbox.git_user, password=sandbox.git_password.reveal())
-    request = client.v2.CreatePasswordAuthRequest(repo_type=repo_type, body=body)
+    body = client.models.AccessPassword(name="my-auth", user=sandbox.git_user, password=sandbox.git_password.reveal())
+    request = client.models.CreatePasswordAuthRequest(repo_type=repo_type, body=body)
     return await client.call("create_password_auth", request)
 
 
 async def list_authorizations(client: Vendor, sandbox: Sandbox) -> None:
-    made = (await create_personal_auth(client, sandbox)).authorization
-    (listed,) = (await client.call("list_authorizations", client.v2.ListAuthorizationsRequest())).authorizations
-    assert {key: value for key, value in listed.to_dict().items() if key != "tag"} == made.to_dict()
+    made = (await create_o_auth(client, sandbox)).authorization
+    (listed,) = (await client.call("list_authorizations", client.models.ListAuthorizationsRequest())).authorizations
+    assert listed.to_dict() == made.to_dict() | {"tag": TAG}
+    assert (made.repo_user, made.token_type) == ("octocat", "oauth")
 
 
 async def delete_authorize(client: Vendor, sandbox: Sandbox) -> None:
     await create_personal_auth(client, sandbox)
-    await client.call("delete_authorize", client.v2.DeleteAuthorizeRequest(name="my-auth"))
-    assert (await client.call("list_authorizations", client.v2.ListAuthorizationsRequest())).authorizations == []
+    await client.call("delete_authorize", client.models.DeleteAuthorizeRequest(name="my-auth"))
+    assert (await client.call("list_authorizations", client.models.ListAuthorizationsRequest())).authorizations == []
 
 
-async def list_namespaces(client: Vendor, sandbox: Sandbox) -> None:
+async def list_namespaces(client: Vendor, sandbox: Sandbox) -> list[Any]:
     await create_personal_auth(client, sandbox)
-    seen = await client.call("list_namespaces", client.v2.ListNamespacesRequest(x_repo_auth="my-auth"))
-    assert sandbox.git_user in [namespace.name for namespace in seen.namespaces]
+    seen = await client.call("list_namespaces", client.models.ListNamespacesRequest(x_repo_auth="my-auth"))
+    assert [one.name for one in seen.namespaces] == [sandbox.git_user, "sandbox-group/tools", "sandbox-group/attic"]
+    return list(seen.namespaces)
 
 
 async def list_projects(client: Vendor, sandbox: Sandbox) -> None:
-    await create_personal_auth(client, sandbox)
-    request = client.v2.ListProjectsRequest(x_repo_auth="my-auth", namespace=sandbox.git_user)
-    projects = (await client.call("list_projects", request)).projects
-    assert [project.name for project in projects] == ["hello-world", "spoon-knife", "empty"]
+    namespaces = await list_namespaces(client, sandbox)
+    for namespace in (namespaces[1].name, namespaces[1].id):
+        request = client.models.ListProjectsRequest(x_repo_auth="my-auth", namespace=namespace)
+        (project,) = (await client.call("list_projects", request)).projects
+        assert project.clone_url.endswith("/sandbox-group/tools/build.tools.git")
 
 
 async def list_branches(client: Vendor, sandbox: Sandbox) -> None:
     await create_personal_auth(client, sandbox)
-    request = client.v2.ListBranchesRequest(x_repo_auth="my-auth", namespace=sandbox.git_user, project="hello-world")
-    assert (await client.call("list_branches", request)).branches == ["main", "develop", "feature/login"]
+    request = client.models.ListBranchesRequest(
+        x_repo_auth="my-auth", namespace="sandbox-group/tools", project="build.tools"
+    )
+    assert (await client.call("list_branches", request)).branches == ["master", "release/1.0"]
 
 
 CALLS: Final[dict[Operation, Callable[[Vendor, Sandbox], Awaitable[Any]]]] = {
@@ -154,7 +161,7 @@ async def test_the_sdk_makes_each_call(vendor: Vendor, sandbox: Sandbox, operati
 
 @pytest.mark.parametrize("name", sorted(NOT_SERVED))
 async def test_a_call_that_is_not_served_does_not_exist(vendor: Vendor, name: str) -> None:
-    request = getattr(vendor.v2, f"{name.title().replace('_', '')}Request")
+    request = getattr(vendor.models, f"{name.title().replace('_', '')}Request")
     given = {key: "some-thing" for key in request.attribute_map if key != "body"}
     with pytest.raises(vendor.errors.ClientRequestException) as caught:
         await vendor.call(name, request(**given, **({"body": {}} if "body" in request.attribute_map else {})))
@@ -166,7 +173,7 @@ async def test_a_call_that_is_not_served_does_not_exist(vendor: Vendor, name: st
 async def test_the_sandbox_serves_the_types_that_the_sdk_names(
     vendor: Vendor, sandbox: Sandbox, name: str, repo_type: str
 ) -> None:
-    comment = getattr(vendor.v2, NAMED_TYPES[name]).repo_type.__doc__
+    comment = getattr(vendor.models, NAMED_TYPES[name]).repo_type.__doc__
     is_named = repo_type in re.findall(r"[a-z]+", comment.partition("：")[2].partition("。")[0])
     call = {**CREATING, "show_redirect_url": show_redirect_url}[name]
     if is_named and (name, repo_type) not in REFUSED_TYPES:
@@ -179,8 +186,8 @@ async def test_the_sandbox_serves_the_types_that_the_sdk_names(
 
 
 @pytest.fixture
-async def client(sandbox: Sandbox, clean_surroundings: object) -> AsyncIterator[VendorIam]:
-    client = VendorIam(sandbox)
+async def client(sandbox: Sandbox, clean_surroundings: object) -> AsyncIterator[Vendor]:
+    client = iam_client(sandbox)
     yield client
     client.close()
 
@@ -194,10 +201,10 @@ def token_request(v3: Any, sandbox: Sandbox, password: str) -> Any:
     return v3.KeystoneCreateUserTokenByPasswordRequest(nocatalog="true", body=body)
 
 
-async def test_the_sdk_makes_each_call_of_iam(sandbox: Sandbox, client: VendorIam) -> None:
-    found = await client.call("keystone_list_projects", client.v3.KeystoneListProjectsRequest(name=sandbox.region))
+async def test_the_sdk_makes_each_call_of_iam(sandbox: Sandbox, client: Vendor) -> None:
+    found = await client.call("keystone_list_projects", client.models.KeystoneListProjectsRequest(name=sandbox.region))
     assert [(one.id, one.name) for one in found.projects] == [(sandbox.project_id, sandbox.region)]
-    request = token_request(client.v3, sandbox, sandbox.user.password.reveal())
+    request = token_request(client.models, sandbox, sandbox.user.password.reveal())
     issued = await client.call("keystone_create_user_token_by_password", request)
     assert issued.token.project.id == sandbox.project_id
     address = f"{sandbox.endpoint}/v1/{sandbox.project_id}/git/auths"
@@ -207,24 +214,10 @@ async def test_the_sdk_makes_each_call_of_iam(sandbox: Sandbox, client: VendorIa
     ):
         assert response.status == 200
     with pytest.raises(client.errors.ClientRequestException) as caught:
-        await client.call("keystone_create_user_token_by_password", token_request(client.v3, sandbox, "wrong"))
+        await client.call("keystone_create_user_token_by_password", token_request(client.models, sandbox, "wrong"))
     assert caught.value.status_code == 401
     iam = Iam(sandbox.user, {}, Gateway("p", time.time), time.time)
-    assert {operations("huaweicloudsdkiam.v3.IamClient")[name] for name in client.called} == served(iam.routes())
-
-
-@pytest.mark.parametrize("repo_type", IN_BROWSER)
-@pytest.mark.parametrize("tag", [None, "intl", "a b&c=d/é~*+"])
-async def test_the_sdk_links_and_lists(vendor: Vendor, repo_type: str, tag: str | None) -> None:
-    v2 = vendor.v2
-    shown = await vendor.call("show_redirect_url", v2.ShowRedirectUrlRequest(repo_type=repo_type, tag=tag))
-    body = v2.OAuth(name="my-auth.1_2", **await code_and_state(shown.url))
-    created = await vendor.call("create_o_auth", v2.CreateOAuthRequest(repo_type=repo_type, tag=tag, body=body))
-    assert (created.authorization.repo_user, created.authorization.token_type) == ("octocat", "oauth")
-    listed = await vendor.call("list_authorizations", v2.ListAuthorizationsRequest())
-    (record,) = listed.authorizations
-    assert (record.name, record.repo_type, record.tag, record.status) == ("my-auth.1_2", repo_type, tag, 0)
-    assert record.avartar == created.authorization.avartar
+    assert {operations("huaweicloudsdkiam.v3")[name] for name in client.called} == served(iam.routes())
 
 
 async def refusal(vendor: Vendor, name: str, request: Any) -> tuple[int, str]:
@@ -235,39 +228,9 @@ async def refusal(vendor: Vendor, name: str, request: Any) -> tuple[int, str]:
     return caught.value.status_code, caught.value.error_code
 
 
-async def test_the_sdk_reads_every_refusal(vendor: Vendor, sandbox: Sandbox) -> None:
-    v2 = vendor.v2
-    unknown = v2.OAuth(name="my-auth", code="0" * 20, state="$2a$10$" + "x" * 53)
-    oauth = v2.CreateOAuthRequest(repo_type="github", body=unknown)
-    assert await refusal(vendor, "create_o_auth", oauth) == (400, "SVCSTG.REPO.0402")
-    wrong = v2.CreatePersonalAuthRequest(repo_type="gitlab", body=v2.AccessToken(name="wrong", token="ghp_" + "0" * 36))
-    assert await refusal(vendor, "create_personal_auth", wrong) == (400, "SVCSTG.REPO.0451")
-    await create_personal_auth(vendor, sandbox)
-    taken = v2.AccessToken(name="my-auth", token=sandbox.personal_token.reveal())
-    request = v2.CreatePersonalAuthRequest(repo_type="gitee", body=taken)
-    assert await refusal(vendor, "create_personal_auth", request) == (400, "SVCSTG.REPO.0403")
-    sandbox.expire("my-auth")
-    for name, code in ((None, "0450"), ("unknown", "0450"), ("my-auth", "0451")):
-        request = v2.ListNamespacesRequest(x_repo_auth=name)
-        assert await refusal(vendor, "list_namespaces", request) == (400, f"SVCSTG.REPO.{code}")
-
-
 async def test_a_key_that_is_wrong_or_may_not_list_is_refused(sandbox: Sandbox, clean_surroundings: object) -> None:
     wrong = AccessKey(sandbox.access_key.access_key, "0" * 40)
     for key, expected in ((wrong, (401, "APIGW.0301")), (sandbox.access_key_without_list, (403, "IAM.0003"))):
-        client = Vendor(sandbox.endpoint, key, sandbox.project_id)
-        assert await refusal(client, "list_authorizations", client.v2.ListAuthorizationsRequest()) == expected
+        client = servicestage_client(sandbox, key)
+        assert await refusal(client, "list_authorizations", client.models.ListAuthorizationsRequest()) == expected
         client.close()
-
-
-async def test_the_sdk_sees_a_namespace_with_a_slash(vendor: Vendor, sandbox: Sandbox) -> None:
-    v2 = vendor.v2
-    await create_personal_auth(vendor, sandbox)
-    seen = await vendor.call("list_namespaces", v2.ListNamespacesRequest(x_repo_auth="my-auth"))
-    assert [one.name for one in seen.namespaces] == ["octocat", "sandbox-group/tools", "sandbox-group/attic"]
-    for namespace in (seen.namespaces[1].name, seen.namespaces[1].id):
-        request = v2.ListProjectsRequest(x_repo_auth="my-auth", namespace=namespace)
-        (project,) = (await vendor.call("list_projects", request)).projects
-        assert project.clone_url.endswith("/sandbox-group/tools/build.tools.git")
-    branches = v2.ListBranchesRequest(x_repo_auth="my-auth", namespace="sandbox-group/tools", project="build.tools")
-    assert (await vendor.call("list_branches", branches)).branches == ["master", "release/1.0"]

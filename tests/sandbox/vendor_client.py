@@ -17,15 +17,21 @@ from oauth_helper.sandbox import Sandbox
 
 _HTTP_INFO: Final = re.compile(r"_(?P<name>.+)_http_info")
 """The SDK's class methods that say how an operation is asked for."""
+CLIENTS: Final = {"huaweicloudsdkservicestage.v2": "ServiceStageClient", "huaweicloudsdkiam.v3": "IamClient"}
 Operation = tuple[str, str]
 """Method and path, with its parameters in braces."""
 
 
-class _VendorClient:
-    """A client of the SDK, which waits in a thread; ``called`` has the operations asked for."""
+class Vendor:
+    """A client of the SDK, which waits in a thread; ``models`` is its module, ``called`` the operations asked for."""
 
-    def _use(self, client: Any) -> None:
-        self._client = client
+    def __init__(self, module: str, credentials: str, key: AccessKey, account: str, endpoint: str) -> None:
+        # Not at the top: the SDK writes a file into the home folder while it is imported.
+        self.models, kinds = import_module(module), import_module("huaweicloudsdkcore.auth.credentials")
+        self.errors = import_module("huaweicloudsdkcore.exceptions.exceptions")
+        signing = getattr(kinds, credentials)(key.access_key, key.secret_key.reveal(), account)
+        client = getattr(self.models, CLIENTS[module])
+        self._client = client.new_builder().with_credentials(signing).with_endpoint(endpoint).build()
         self.called: list[str] = []
 
     async def call(self, name: str, request: Any) -> Any:
@@ -36,36 +42,20 @@ class _VendorClient:
         self._client.close()
 
 
-class Vendor(_VendorClient):
-    """The SDK's ServiceStage client."""
-
-    def __init__(self, endpoint: str, key: AccessKey, project_id: str) -> None:
-        # Not at the top: the SDK writes a file into the home folder while it is imported.
-        self.v2 = import_module("huaweicloudsdkservicestage.v2")
-        self.errors = import_module("huaweicloudsdkcore.exceptions.exceptions")
-        credentials = import_module("huaweicloudsdkcore.auth.credentials")
-        basic = credentials.BasicCredentials(key.access_key, key.secret_key.reveal(), project_id)
-        self._use(self.v2.ServiceStageClient.new_builder().with_credentials(basic).with_endpoint(endpoint).build())
+def servicestage_client(sandbox: Sandbox, key: AccessKey | None = None) -> Vendor:
+    key = key or sandbox.access_key
+    return Vendor("huaweicloudsdkservicestage.v2", "BasicCredentials", key, sandbox.project_id, sandbox.endpoint)
 
 
-class VendorIam(_VendorClient):
-    """The SDK's IAM client."""
-
-    def __init__(self, sandbox: Sandbox) -> None:
-        self.v3 = import_module("huaweicloudsdkiam.v3")
-        self.errors = import_module("huaweicloudsdkcore.exceptions.exceptions")
-        builder = self.v3.IamClient.new_builder().with_endpoint(sandbox.iam_endpoint)
-        # IAM is a global service to the SDK: it wants an account's id, which it looks up unless it has one.
-        credentials = import_module("huaweicloudsdkcore.auth.credentials").GlobalCredentials(
-            sandbox.access_key.access_key, sandbox.access_key.secret_key.reveal(), "0" * 32
-        )
-        self._use(builder.with_credentials(credentials).build())
+def iam_client(sandbox: Sandbox) -> Vendor:
+    # IAM is a global service to the SDK: it wants an account's id, which it looks up unless it has one.
+    key = sandbox.access_key
+    return Vendor("huaweicloudsdkiam.v3", "GlobalCredentials", key, "0" * 32, sandbox.iam_endpoint)
 
 
-def operations(client: str) -> dict[str, Operation]:
-    """Return the operations of an SDK client (``huaweicloudsdkiam.v3.IamClient``) by the names of its methods."""
-    module, _, name = client.rpartition(".")
-    of_client = getattr(import_module(module), name)
+def operations(module: str) -> dict[str, Operation]:
+    """Return the operations of an SDK client by the names of its methods."""
+    of_client = getattr(import_module(module), CLIENTS[module])
     empty = type("Request", (), {"attribute_map": {}})()
     found = {}
     for attribute in dir(of_client):
