@@ -189,6 +189,7 @@ async def test_a_shared_window_goes_on_even_if_its_tab_did_not_bring_the_last_re
 
     async def git_host(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         asked.put_nowait(await reader.readline())
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
         writer.close()
 
     async with await asyncio.start_server(git_host, "127.0.0.1", 0) as server:
