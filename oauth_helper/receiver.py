@@ -126,7 +126,7 @@ class RedirectReceiver:
         for reason in unreported:
             self._tell(Ignored(reason, self._counts[reason]))
 
-    def visit(self) -> None:
+    def page_opened(self) -> None:
         """Note that a browser has reached the listener."""
         self._is_reached = True
         if not self._redirect.done():

@@ -220,8 +220,8 @@ class Session:
         self._sweeping: asyncio.Task[None] | None = None
         self._receiver: RedirectReceiver | None = None
         self._timeout = 0.0
-        self._opening: asyncio.Task[None] | None = None
-        self._reopening: Callable[[], Coroutine[None, None, None]]
+        self._browser_task: asyncio.Task[None] | None = None
+        self._reopen: Callable[[], Coroutine[None, None, None]]
         self._is_window_closed = False
         self._own_browsers: set[asyncio.Task[None]] = set()
         self._window: BrowserWindow | None = None
@@ -306,7 +306,7 @@ class Session:
             self._result_seconds = 0
             raise
         finally:
-            await self._stop_opening()
+            await self._cancel_browser_task()
             if self._result_seconds and not more_to_come and self._window and self._window.is_open:
                 if receiver.way is not Way.WINDOW:
                     self._listener.expect_done()
@@ -318,11 +318,11 @@ class Session:
         """Send the tab that brought the redirect to the Git host again; open one if there is none."""
         came_by_window = receiver.way is Way.WINDOW
         start = self._listener.start_over(receiver.request.url.reveal() if came_by_window else None)
-        is_open = self._opening is not None and not self._opening.done()
+        is_open = self._browser_task is not None and not self._browser_task.done()
         if receiver.way is Way.PAGE or (came_by_window and is_open):
             self._tell_waiting(start, receiver)
         else:
-            await self._stop_opening()
+            await self._cancel_browser_task()
             self._open(start, receiver)
 
     def new_address(self) -> str:
@@ -422,15 +422,15 @@ class Session:
         """Open the window again if the user closed it."""
         if self._is_window_closed:
             self._is_window_closed = False
-            self._opening = asyncio.create_task(self._reopening())
+            self._browser_task = asyncio.create_task(self._reopen())
         else:
             self._say(WHAT_TO_PASTE)
 
     def _open(self, start: str, receiver: RedirectReceiver) -> None:
         self._is_window_closed = False
-        self._reopening = partial(self._open_or_give_up, start, receiver)
+        self._reopen = partial(self._open_or_give_up, start, receiver)
         self._tell_waiting(start, receiver)
-        self._opening = asyncio.create_task(self._reopening())
+        self._browser_task = asyncio.create_task(self._reopen())
 
     def _tell_waiting(self, start: str, receiver: RedirectReceiver) -> None:
         self.expires_at = datetime.now(UTC) + timedelta(seconds=self._timeout)
@@ -442,10 +442,10 @@ class Session:
         except Exception as error:  # noqa: BLE001 - any failure ends the wait
             receiver.give_up(error)
 
-    async def _stop_opening(self) -> None:
-        if self._opening:  # pragma: no branch - browsing() has set it
-            self._opening.cancel()
-            await asyncio.gather(self._opening, return_exceptions=True)
+    async def _cancel_browser_task(self) -> None:
+        if self._browser_task:  # pragma: no branch - browsing() has set it
+            self._browser_task.cancel()
+            await asyncio.gather(self._browser_task, return_exceptions=True)
 
     @property
     def _is_answered(self) -> bool:
@@ -535,7 +535,7 @@ class Session:
                 self.tell(Warned(text))
                 self._report(Opened(browser.name))
             else:
-                receiver.visit()
+                receiver.page_opened()
                 self.tell(Opened(browser.name, window=True, marked=browser.family is Family.FIREFOX))
             await self._wait_until_closed(self._window)
             return True

@@ -144,17 +144,17 @@ class Settings:
 def resolve_settings(sources: Sources) -> Settings:
     """Find every setting's value and origin; raise SettingsError with the origin if a value cannot be used."""
     notices: list[Text] = []
-    region, tag, project_id = (_look_up(key, sources) for key in ("region", "tag", "project_id"))
+    region, tag, project_id = (_find_value(key, sources) for key in ("region", "tag", "project_id"))
     _check(region, is_region, _("a region"), _("Regions look like cn-north-4."))
     if tag.value is not None:
         require_clean(tag.value, tag.origin, SettingsError, spaces="inside")
-    cloud = _look_up("cloud", sources, default_cloud(region.value))
+    cloud = _find_value("cloud", sources, default_cloud(region.value))
     hint = _("Give it as myhuaweicloud.com, myhuaweicloud.eu or g42cloud.com.")
     _check(cloud, _CLOUD.fullmatch, _("the domain of a cloud"), hint)
-    browser = _look_up("browser", sources, "auto")
+    browser = _find_value("browser", sources, "auto")
     hint = _("Use one of {choices}, or the path of a browser.", choices=enumerated(BROWSER_CHOICES))
     _check(browser, is_browser_choice, _("a browser that can be used"), hint)
-    timeout = _look_up("timeout", sources, f"{DEFAULT_TIMEOUT:g}")
+    timeout = _find_value("timeout", sources, f"{DEFAULT_TIMEOUT:g}")
     what = _("a number of seconds from 1 to {maximum}", maximum=MAXIMUM_TIMEOUT)
     _check(timeout, _is_timeout, what, _("Give the seconds to wait for you in the browser, such as 600."))
     if project_id.value and _is_inherited(project_id) and sources.flags.get("region"):
@@ -182,8 +182,8 @@ def resolve_settings(sources: Sources) -> Settings:
         project_id=project_id,
         project_name=project_name,
         iam_endpoint=_endpoint("iam_endpoint", "iam", sources, region.value, domain, notices),
-        ca_bundle=_look_up("ca_bundle", sources),
-        credentials=_look_up("credentials", sources),
+        ca_bundle=_find_value("ca_bundle", sources),
+        credentials=_find_value("credentials", sources),
         sts_endpoint=_sts_endpoint(sources.environ, region.value or "", domain),
         browser=browser.holding(browser.value or ""),
         tag=tag,
@@ -193,7 +193,7 @@ def resolve_settings(sources: Sources) -> Settings:
     )
 
 
-def _look_up(key: str, sources: Sources, default: str | None = None) -> Sourced[str | None]:
+def _find_value(key: str, sources: Sources, default: str | None = None) -> Sourced[str | None]:
     if flag := sources.flags.get(key):
         return Sourced(flag, flag_of(key))
     for name in (*ENVIRONMENT[key], *sources.variables.get(key, ())):
@@ -255,7 +255,7 @@ def _sts_endpoint(environ: Mapping[str, str], region: str, cloud: str) -> str:
 def _endpoint(
     key: str, service: str, sources: Sources, region: str | None, cloud: str, notices: list[Text]
 ) -> Sourced[str | None]:
-    setting = _look_up(key, sources)
+    setting = _find_value(key, sources)
     typed = next((flag_of(name) for name in ("region", "cloud") if sources.flags.get(name)), None)
     of_region = f"HUAWEICLOUD_SDK_REGION_SERVICESTAGE_{(region or '').upper().replace('-', '_')}"
     if typed and _is_inherited(setting):

@@ -60,7 +60,7 @@ settings.load_profile("thorough" if IS_THOROUGH else "by default")
 
 
 @pytest.fixture(autouse=True)
-def clean_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     """Remove all variables of the user who runs the tests; return an empty home folder."""
     if request.path.name.startswith(_MANY_PROCESSES):
         for name in [name for name in os.environ if name.startswith("COVERAGE_")]:
@@ -85,7 +85,7 @@ def clean_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, request:
 
 
 @pytest.fixture(autouse=True)
-def recorded_commands(clean_surroundings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def recorded_commands(clean_environment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """At the end of the test, search its secrets in all that its commands wrote."""
     with searched_commands(tmp_path / "recorded", monkeypatch):
         yield

@@ -87,7 +87,7 @@ class InterceptedRequest(Struct, frozen=True):
 
 
 @contextmanager
-def reading() -> Iterator[None]:
+def parsing() -> Iterator[None]:
     """Read what a browser sends; BrowserError if it has an unexpected form."""
     try:
         yield
@@ -162,7 +162,7 @@ class RemoteConnection:
     async def _receive(self, messages: AsyncIterator[str]) -> None:
         try:
             async for text in messages:
-                with suppress(BrowserError), reading():  # another message can be read, or a command is not answered
+                with suppress(BrowserError), parsing():  # another message can be read, or a command is not answered
                     message = json.loads(text)
                     if "id" not in message:
                         self._events.put_nowait(message)
@@ -221,6 +221,11 @@ async def over_websocket(endpoint: str, timeouts: Timeouts) -> AsyncIterator[Rem
         messages = (message.data async for message in connection if message.type is aiohttp.WSMsgType.TEXT)
         async with connection, RemoteConnection(connection.send_str, timeouts).receiving(messages) as remote:
             yield remote
+
+
+async def _close(remote: RemoteConnection, command: str, **page: Any) -> None:
+    with suppress(CommandRefusedError):  # the page has closed by itself
+        await remote.call(command, **page)
 
 
 class _BaseDriver:
@@ -292,20 +297,20 @@ class ChromiumDriver(_BaseDriver):
     async def go(self, remote: RemoteConnection, address: Secret) -> None:
         """Open ``address`` in place of the first page if that is open; :meth:`intercept` comes before."""
         found = await remote.call("Target.getTargets", filter=[{"type": "page"}])
-        with reading():
+        with parsing():
             # By its address: a browser may greet its user with another tab.
             first = [page["targetId"] for page in found["targetInfos"] if page["url"].endswith(f"/{FIRST_PAGE}")]
         if first:
             # A new tab has no way back to the first page.
             await remote.call("Target.createTarget", url=address.reveal())
-            await remote.call("Target.closeTarget", targetId=first[0])
+            await _close(remote, "Target.closeTarget", targetId=first[0])
 
     async def show(self, remote: RemoteConnection, address: str) -> None:
         """Open ``address`` in a new tab, and close all others."""
         pages = list(self._pages)
         new = await remote.call("Target.createTarget", url=address)
         self._pages[new["targetId"]] = None
-        await asyncio.gather(*(remote.call("Target.closeTarget", targetId=page) for page in pages))
+        await asyncio.gather(*(_close(remote, "Target.closeTarget", targetId=page) for page in pages))
 
     def intercepted_request(self, event: JsonObject) -> InterceptedRequest | None:
         """Return the request that an event is about, if any; note which pages are opened and closed."""
@@ -384,7 +389,7 @@ class FirefoxDriver(_BaseDriver):
         _result, tree = await asyncio.gather(
             remote.call("session.subscribe", events=events), remote.call("browsingContext.getTree", maxDepth=0)
         )
-        with reading():
+        with parsing():
             self._first_tab = next((tab["context"] for tab in tree["contexts"]), None)
 
     async def intercept(self, remote: RemoteConnection, origin: URL) -> None:  # noqa: D102
@@ -399,7 +404,7 @@ class FirefoxDriver(_BaseDriver):
     async def show(self, remote: RemoteConnection, address: str) -> None:  # noqa: D102
         first, *others = self._pages
         await remote.call("browsingContext.navigate", context=first, url=address, wait="complete")
-        await asyncio.gather(*(remote.call("browsingContext.close", context=page) for page in others))
+        await asyncio.gather(*(_close(remote, "browsingContext.close", context=page) for page in others))
 
     def intercepted_request(self, event: JsonObject) -> InterceptedRequest | None:  # noqa: D102
         parameters = event["params"]

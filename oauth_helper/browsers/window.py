@@ -24,7 +24,7 @@ from oauth_helper.browsers.drivers import (
     NoWindowError,
     RemoteConnection,
     Timeouts,
-    reading,
+    parsing,
 )
 from oauth_helper.browsers.launch import BrowserProcess, driver_for, launched
 from oauth_helper.errors import RedirectRejectedError
@@ -177,7 +177,7 @@ class BrowserWindow:
 
     async def show(self, address: str) -> bool:
         """Show ``address`` and no other page; return whether that succeeded."""
-        with suppress(BrowserError, TimeoutError), reading():
+        with suppress(BrowserError, TimeoutError), parsing():
             async with asyncio.timeout(self._timeouts.result):
                 await self._driver.show(self._remote, address)
             return True
@@ -237,7 +237,7 @@ class BrowserWindow:
     async def _watch(self) -> None:
         async for event in self._remote.events():
             try:
-                with reading():
+                with parsing():
                     held = self._driver.intercepted_request(event)
                     address = URL() if held is None else parse_address(held.url.reveal(), encoded=True)
             except BrowserError:

@@ -28,7 +28,7 @@ class _SandboxCommand(Command):
 
         for title, words in ((_("WHAT fails"), Call), (_("HOW it fails"), Kind)):
             with formatter.section(translate(title)):
-                formatter.write_dl([(word, translate(word.meaning)) for word in words])
+                formatter.write_dl([(word, translate(word.description)) for word in words])
 
 
 @click.command(

@@ -295,7 +295,7 @@ class Listener:
         return response
 
     async def _start(self, request: BaseRequest, entry: EntryLink, *, is_first: bool) -> Response:
-        self._receiver.visit()
+        self._receiver.page_opened()
         target = await asyncio.shield(entry.target)
         if entry.key not in self._entry_links:  # revoked
             return Response(status=HTTPStatus.NOT_FOUND)

@@ -35,11 +35,11 @@ _RESET_ON_CLOSE: Final = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
 
 
 class _Word(StrEnum):
-    meaning: Text
+    description: Text
 
-    def __new__(cls, word: str, meaning: Text = NO_TEXT) -> Self:
+    def __new__(cls, word: str, description: Text = NO_TEXT) -> Self:
         self = str.__new__(cls, word)
-        self._value_, self.meaning = word, meaning
+        self._value_, self.description = word, description
         return self
 
 

@@ -26,7 +26,7 @@ PATH: Final = "/servicestage/oauth"
 SECONDS: Final = 20
 
 CLICK: Final = "<script>document.querySelector('#authorize').click()</script>"
-WAYS: Final[dict[str, str]] = {
+REDIRECTING_PAGES: Final[dict[str, str]] = {
     "script": "<script>location.href = 'CALLBACK'</script>",
     "meta": "<meta http-equiv='refresh' content='0; url=CALLBACK'>",
     "form": "<form method='post' action='REDIRECT'><button id='authorize'></button></form>" + CLICK,
@@ -40,8 +40,8 @@ WAYS: Final[dict[str, str]] = {
     "denied": "<script>location.href = 'DENIAL'</script>",
 }
 """Consent pages, by how they send the browser to the callback."""
-TOUR: Final = ("redirect", "six-hops", *WAYS)
-PAGES: Final[dict[str, str]] = WAYS | {
+TOUR: Final = ("redirect", "six-hops", *REDIRECTING_PAGES)
+PAGES: Final[dict[str, str]] = REDIRECTING_PAGES | {
     "waiting": "<title>Consent</title>",
     "closing": "<script>fetch('/reach/closing').then(() => window.close())</script>",
     "asking": "<script>fetch('/reach/asking').then(() => fetch('/reach/answered-' + confirm('Sure?')))</script>",

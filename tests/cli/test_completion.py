@@ -110,10 +110,10 @@ def test_lines_end_as_shells_read_them() -> None:
         assert b"\r" not in told.stdout
 
 
-async def test_neither_tab_nor_a_shell_that_starts_sweeps_the_journal(clean_surroundings: Path) -> None:
+async def test_neither_tab_nor_a_shell_that_starts_sweeps_the_journal(clean_environment: Path) -> None:
     journal = Journal.of_the_user()
     journal.write(pending(age=datetime(2025, 3, 1, 12, tzinfo=UTC) - datetime.now(UTC) + timedelta(hours=1)))
-    (entry,) = clean_surroundings.rglob("pending-*.json")
+    (entry,) = clean_environment.rglob("pending-*.json")
     before = entry.read_bytes()
     for arguments, environ in ((["completion", "fish"], dict(os.environ)), ([], at_tab("oauth-helper resume ", 2))):
         assert (await commands.run(*arguments, environ=environ)).err == ""
@@ -132,7 +132,7 @@ async def test_the_script_is_for_that_shell_and_no_other() -> None:
     assert all(shell in end.err for shell in SHELLS)
 
 
-FITTING: dict[str, set[str]] = {
+COMPLETIONS: dict[str, set[str]] = {
     "oauth-helper li": {"link", "list"},
     "oauth-helper --vers": {"--version"},
     "oauth-helper link git": {name for name in TYPES if name.startswith("git")},
@@ -170,7 +170,7 @@ async def test_real_shells_offer_what_fits(shell: str, tmp_path: Path, monkeypat
         pytest.skip(f"{shell} is not installed")
     monkeypatch.chdir(tmp_path)
     Path("certificate.pem").touch()
-    expected = {words: offers for words, offers in FITTING.items() if not (shell == "bash" and "=" in words)}
+    expected = {words: offers for words, offers in COMPLETIONS.items() if not (shell == "bash" and "=" in words)}
     # As when it is installed: found on the path, by its own name.
     search = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     environ = os.environ | {"PATH": search, "TERM": "xterm", "HOME": str(tmp_path), "ZDOTDIR": str(tmp_path)}

@@ -175,11 +175,11 @@ async def test_a_taken_name_and_a_list_that_is_not_permitted_are_notes(sandbox: 
     assert (end.status, findings(end)["service"]["verdict"]) == (0, "note")
 
 
-async def test_the_kind_of_credentials_is_named(sandbox: Sandbox, clean_surroundings: Path) -> None:
+async def test_the_kind_of_credentials_is_named(sandbox: Sandbox, clean_environment: Path) -> None:
     environ = commands.environ(sandbox) | NO_KEY
     end = await commands.run("doctor", environ=environ | {"OAUTH_HELPER_TOKEN": sandbox.token.token.reveal()})
     assert "credentials  an IAM token" in end.out
-    file = clean_surroundings / ".huaweicloud" / "credentials"
+    file = clean_environment / ".huaweicloud" / "credentials"
     file.parent.mkdir()
     file.write_text("[basic]\nak = a\nsk = s\nsecurity_token = t\n")
     file.chmod(0o644)
@@ -269,7 +269,7 @@ async def report(environ: dict[str, str], *options: str) -> tuple[int, str]:
     return end.status, end.out
 
 
-def assert_discreet(shown: str, *more: str) -> None:
+def assert_redacted(shown: str, *more: str) -> None:
     values = [*PLANTED.values(), *more, "canary", "203.0.113.55", "198.51.100.77"]
     assert Search(Secret(value, value) for value in values).hits(shown) == []
 
@@ -287,7 +287,7 @@ async def test_the_report_names_versions_environment_and_findings(sandbox: Sandb
         assert told in shown
 
 
-async def test_nothing_private_is_in_it(sandbox: Sandbox, tmp_path: Path, clean_surroundings: Path) -> None:
+async def test_nothing_private_is_in_it(sandbox: Sandbox, tmp_path: Path, clean_environment: Path) -> None:
     Journal.of_the_user().write(replace(pending("canary-pending"), captured_at=datetime.now(UTC)))
     config = tmp_path / "canary-folder" / "config.toml"
     config.parent.mkdir()
@@ -297,7 +297,7 @@ async def test_nothing_private_is_in_it(sandbox: Sandbox, tmp_path: Path, clean_
     keys = (sandbox.access_key.access_key, sandbox.access_key.secret_key.reveal(), sandbox.project_id)
     status, shown = await report(environ, "--name", "canary-name")
     assert status == 9, "the browser that is named is not there"
-    assert_discreet(shown, *keys, str(clean_surroundings), str(tmp_path))
+    assert_redacted(shown, *keys, str(clean_environment), str(tmp_path))
     assert "pending" in shown
 
 
@@ -323,7 +323,7 @@ async def test_nothing_private_is_in_it(sandbox: Sandbox, tmp_path: Path, clean_
 )
 async def test_an_error_is_told_without_what_it_is_about(sandbox: Sandbox, more: dict[str, str]) -> None:
     status, shown = await report(commands.environ(sandbox, NO_PROXY="*") | more)
-    assert_discreet(shown)
+    assert_redacted(shown)
     assert status in {0, 3, 7, 9}
     assert ("fail" in shown) is (status != 0)
     if status:

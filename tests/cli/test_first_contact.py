@@ -34,8 +34,8 @@ async def answer(screen: Screen, question: str, text: str) -> None:
     screen.type(f"{text}\r")
 
 
-async def test_the_region_is_asked_for_once_and_saved(sandbox: Sandbox, clean_surroundings: Path) -> None:
-    config = clean_surroundings / ".config/oauth-helper/config.toml"
+async def test_the_region_is_asked_for_once_and_saved(sandbox: Sandbox, clean_environment: Path) -> None:
+    config = clean_environment / ".config/oauth-helper/config.toml"
     config.parent.mkdir(parents=True)
     config.write_text("timeout = 100\n")
     environ = without_region(sandbox)
@@ -53,7 +53,7 @@ async def test_the_region_is_asked_for_once_and_saved(sandbox: Sandbox, clean_su
     assert "Region" not in screen.everything
 
 
-async def test_an_answer_that_is_not_saved_is_in_the_next_command(sandbox: Sandbox, clean_surroundings: Path) -> None:
+async def test_an_answer_that_is_not_saved_is_in_the_next_command(sandbox: Sandbox, clean_environment: Path) -> None:
     environ = without_region(sandbox)
     token = sandbox.personal_token.reveal()
     async with terminal("link", "github", "--with-token", "--name", "mine", environ=environ) as screen:
@@ -65,7 +65,7 @@ async def test_an_answer_that_is_not_saved_is_in_the_next_command(sandbox: Sandb
     assert printed == ["oauth-helper repos mine --region cn-north-4"]
     end = await commands.run(*shlex.split(printed[0])[1:], environ=environ)
     assert end.status == 0, end.err
-    assert not list(clean_surroundings.rglob("config.toml"))
+    assert not list(clean_environment.rglob("config.toml"))
 
 
 async def test_the_region_comes_before_any_password(sandbox: Sandbox) -> None:

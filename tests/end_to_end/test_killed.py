@@ -18,10 +18,10 @@ from support.link_script import (
     consent,
     created,
     entries,
+    faulty_sandbox,
     holding,
     kill,
     make_older,
-    misbehaving,
     scripted,
     secrets_of,
     until,
@@ -55,7 +55,7 @@ async def assert_clean(sandbox: Sandbox, *secrets: str) -> None:
 
 @pytest.mark.parametrize("call", ["list", "redirect-url"])
 async def test_killed_before_it_waits(call: str) -> None:
-    async with misbehaving(f"{call}=hang") as sandbox:
+    async with faulty_sandbox(f"{call}=hang") as sandbox:
         async with scripted(environ=commands.environ(sandbox)) as script:
             await until(lambda: sandbox.calls[call])
             await kill(script.process)
@@ -100,7 +100,7 @@ WAYS_ON = pytest.mark.parametrize("way", some_of(["link", "resume"], one_in=2))
 
 @WAYS_ON
 async def test_killed_as_the_redirect_is_written_down(way: str) -> None:
-    async with misbehaving("delete=hang") as sandbox:
+    async with faulty_sandbox("delete=hang") as sandbox:
         await linked_by_hand(commands.environ(sandbox))
         [old] = await records(sandbox)
         async with scripted(*LINK, "--if-exists", "replace", environ=commands.environ(sandbox)) as script:
@@ -128,7 +128,7 @@ async def test_killed_as_the_redirect_is_written_down(way: str) -> None:
     ids=["asking", "looking"],
 )
 async def test_killed_during_the_exchange(way: str, faults: tuple[str, ...], call: str) -> None:
-    async with misbehaving(*faults) as sandbox, killed(sandbox, call) as secrets:
+    async with faulty_sandbox(*faults) as sandbox, killed(sandbox, call) as secrets:
         end = await finished(way, sandbox)
         assert end.status == 0, end.err
         assert 'Finishing the link "my-auth", which you authorized at' in end.err
@@ -139,7 +139,7 @@ async def test_killed_during_the_exchange(way: str, faults: tuple[str, ...], cal
 
 
 async def test_killed_while_an_exchange_runs_that_never_ends() -> None:
-    async with misbehaving("exchange=hang") as sandbox, killed(sandbox, "exchange") as secrets:
+    async with faulty_sandbox("exchange=hang") as sandbox, killed(sandbox, "exchange") as secrets:
         make_older(minutes=0.35)
         end = await finished("resume", sandbox)
         assert end.status == 0, end.err
@@ -164,7 +164,7 @@ async def test_killed_as_it_tells_the_truth() -> None:
 
 @pytest.mark.parametrize("command", [("list",), ("link", "--help")], ids=" ".join)
 async def test_the_next_command_deletes_an_expired_redirect_and_says_so(command: tuple[str, ...]) -> None:
-    async with misbehaving("exchange=hang") as sandbox, killed(sandbox, "exchange") as secrets:
+    async with faulty_sandbox("exchange=hang") as sandbox, killed(sandbox, "exchange") as secrets:
         environ = commands.environ(sandbox)
         make_older(minutes=11)
         end = await commands.run(*command, environ=environ)

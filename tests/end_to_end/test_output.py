@@ -141,8 +141,8 @@ async def test_the_projects_id_is_asked_of_iam_and_a_user_gets_a_token(sandbox: 
     assert (nowhere.status, error_of(nowhere.err)["kind"]) == (3, "settings")
 
 
-async def test_a_credentials_file_that_others_can_read_is_warned_of(sandbox: Sandbox, clean_surroundings: Path) -> None:
-    file = clean_surroundings / ".huaweicloud" / "credentials"
+async def test_a_credentials_file_that_others_can_read_is_warned_of(sandbox: Sandbox, clean_environment: Path) -> None:
+    file = clean_environment / ".huaweicloud" / "credentials"
     file.parent.mkdir()
     key: AccessKey = sandbox.access_key
     file.write_text(f"[basic]\nak = {key.access_key}\nsk = {key.secret_key.reveal()}\n")

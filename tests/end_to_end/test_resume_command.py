@@ -15,9 +15,9 @@ from support.link_script import (
     bring,
     brought,
     entries,
+    faulty_sandbox,
     holding,
     make_older,
-    misbehaving,
     scripted,
     secrets_of,
     spend,
@@ -61,7 +61,7 @@ async def test_nothing_pending_is_no_error(sandbox: Sandbox) -> None:
 
 @pytest.mark.parametrize(("fault", "kind"), [("exchange=401", "credentials"), ("exchange=403", "not-permitted")])
 async def test_credentials_refused_in_the_exchange_cost_nothing(fault: str, kind: str) -> None:
-    async with misbehaving(fault) as sandbox:
+    async with faulty_sandbox(fault) as sandbox:
         end = await cut_off(commands.environ(sandbox, TZ="Asia/Shanghai"))
         assert end.status == 3
         assert error_of(end.err)["kind"] == kind
@@ -73,7 +73,7 @@ async def test_credentials_refused_in_the_exchange_cost_nothing(fault: str, kind
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 async def test_a_signal_during_the_exchange_leaves_the_redirect(number: signal.Signals) -> None:
-    async with misbehaving("exchange=hang-after") as sandbox:
+    async with faulty_sandbox("exchange=hang-after") as sandbox:
         async with scripted(environ=commands.environ(sandbox)) as script:
             redirect = await script.consent()
             async with brought(script.listener, redirect):
@@ -87,7 +87,7 @@ async def test_a_signal_during_the_exchange_leaves_the_redirect(number: signal.S
 
 
 async def test_the_next_link_of_that_name_finishes_it_first_and_opens_no_browser() -> None:
-    async with misbehaving("exchange=401") as sandbox:
+    async with faulty_sandbox("exchange=401") as sandbox:
         await cut_off(commands.environ(sandbox))
         async with scripted(environ=commands.environ(sandbox)) as script:
             assert (await script.ended()).status == 0
@@ -102,7 +102,7 @@ async def test_the_next_link_of_that_name_finishes_it_first_and_opens_no_browser
     [(True, '"{entry}" is a symbolic link'), (False, '"{entry}" is not an entry of this version of oauth-helper')],
 )
 async def test_an_entry_that_is_not_to_be_trusted_is_named_and_stops_no_link(is_link: bool, words: str) -> None:
-    async with misbehaving("exchange=401") as sandbox:
+    async with faulty_sandbox("exchange=401") as sandbox:
         await cut_off(commands.environ(sandbox))
         [entry] = entries()
         if is_link:
@@ -125,7 +125,7 @@ async def test_an_entry_that_is_not_to_be_trusted_is_named_and_stops_no_link(is_
 
 
 async def test_an_entry_that_others_could_read_is_warned_about_and_finished() -> None:
-    async with misbehaving("exchange=401") as sandbox:
+    async with faulty_sandbox("exchange=401") as sandbox:
         await cut_off(commands.environ(sandbox))
         [entry] = entries()
         entry.chmod(0o644)
@@ -150,10 +150,10 @@ async def test_a_link_works_where_nothing_can_be_written(sandbox: Sandbox) -> No
     assert entries() == []
 
 
-async def test_the_commands_own_sandbox_leaves_no_journal(clean_surroundings: Path) -> None:
+async def test_the_commands_own_sandbox_leaves_no_journal(clean_environment: Path) -> None:
     end = await commands.run("link", "github", "--sandbox", environ=commands.environ())
     assert end.status == 0, end.err
-    assert not list(clean_surroundings.rglob("pending*"))
+    assert not list(clean_environment.rglob("pending*"))
 
 
 async def cut_off_by_credentials(name: str, sandbox: Sandbox) -> str:
@@ -166,7 +166,7 @@ async def cut_off_by_credentials(name: str, sandbox: Sandbox) -> str:
 
 
 async def test_of_several_each_is_told_how_it_ended_and_the_first_failure_is_the_status() -> None:
-    async with misbehaving("exchange=401", "exchange=401") as sandbox:
+    async with faulty_sandbox("exchange=401", "exchange=401") as sandbox:
         await cut_off_by_credentials("the-first", sandbox)
         await spend(sandbox, await cut_off_by_credentials("the-second", sandbox))
         end = await commands.run("resume", "--json", environ=commands.environ(sandbox))
@@ -180,7 +180,7 @@ async def test_of_several_each_is_told_how_it_ended_and_the_first_failure_is_the
 
 
 async def test_a_signal_leaves_what_is_not_finished_to_the_next_resume() -> None:
-    async with misbehaving("exchange=401", "exchange=hang") as sandbox:
+    async with faulty_sandbox("exchange=401", "exchange=hang") as sandbox:
         redirect = await cut_off_by_credentials("my-auth", sandbox)
         environ = commands.environ(sandbox)
         async with commands.running("resume", environ=environ) as process:

@@ -16,7 +16,7 @@ from support.link_script import (
     bring,
     created,
     delivered,
-    misbehaving,
+    faulty_sandbox,
     scripted,
     until,
 )
@@ -92,7 +92,10 @@ async def test_the_browser_that_was_opened_is_an_event(sandbox: Sandbox, tmp_pat
 
 
 async def test_each_step_of_a_way_round_is_an_event() -> None:
-    async with misbehaving("exchange=500", "exchange=500-after") as sandbox, scripted(environ=in_ci(sandbox)) as script:
+    async with (
+        faulty_sandbox("exchange=500", "exchange=500-after") as sandbox,
+        scripted(environ=in_ci(sandbox)) as script,
+    ):
         redirect = await script.consent()
         await bring(script.listener, redirect.replace("state=", "state=x"))
         await bring(script.listener, redirect)
@@ -176,7 +179,7 @@ async def test_a_password_is_taken_whichever_body_the_server_knows(body: str) ->
     ],
 )
 async def test_an_unclear_outcome_is_looked_up(faults: tuple[str, ...], events: list[str]) -> None:
-    async with misbehaving(*faults) as sandbox:
+    async with faulty_sandbox(*faults) as sandbox:
         end = await link(sandbox, "--events")
         assert end.status == 0, end.err
         assert [json.loads(line)["event"] for line in end.out.splitlines()] == ["checked", *events]
@@ -201,7 +204,7 @@ CREATING = 'Terminated while ServiceStage was creating "my-auth"'
     ],
 )
 async def test_a_signal_says_what_may_exist(faults: tuple[str, ...], exists: bool, reached: str, words: str) -> None:
-    async with misbehaving(*faults) as sandbox:
+    async with faulty_sandbox(*faults) as sandbox:
         if exists:
             assert (await link(sandbox)).status == 0
         before = sandbox.calls[reached]

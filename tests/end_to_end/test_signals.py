@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from aiohttp import ClientSession
 from support.command_runner import commands, error_of, line_with, records
-from support.link_script import misbehaving, scripted
+from support.link_script import faulty_sandbox, scripted
 from support.promised_json import read_authorization
 from support.screen import COLUMNS, terminal
 from yarl import URL
@@ -56,7 +56,7 @@ async def follow(browser: ClientSession, listener: str, authorization_url: str) 
 
 @pytest.mark.parametrize("fault", [[], ["exchange=0402"]], ids=["linked", "failed"])
 async def test_a_signal_after_the_end_changes_nothing(fault: list[str]) -> None:
-    async with misbehaving(*fault, decision="authorize") as sandbox, ClientSession() as browser:
+    async with faulty_sandbox(*fault, decision="authorize") as sandbox, ClientSession() as browser:
         async with scripted(environ=commands.environ(sandbox)) as script:
             waiting = await script.event("waiting")
             await follow(browser, waiting["listener"], waiting["authorization_url"])

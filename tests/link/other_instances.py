@@ -43,7 +43,7 @@ async def waiting(
     *,
     outcome: Outcome | None = LINKED,
     target: Target = TARGET,
-    patience: float = 20.0,
+    timeout: float = 20.0,
     state: str = STATE,
 ) -> AsyncIterator[Waiting]:
     """Wait for a redirect, and end with ``outcome`` when it comes; None: the test ends the receiver."""
@@ -53,7 +53,7 @@ async def waiting(
     run = SingleRun(target, RepoType.GITHUB, told.append, folder=folder)
     ending = asyncio.create_task(_end(receiver, outcome))
     try:
-        async with Listener(timeout=patience) as listener, run.acquired_or_joined(REQUEST):
+        async with Listener(timeout=timeout) as listener, run.acquired_or_joined(REQUEST):
             await listener.serve(receiver)
             with run.announced(listener.start(good_once=False).address, receiver.request.state):
                 [info] = [one for one in waiting_instances(folder) if one.name == target.name]

@@ -147,7 +147,7 @@ class WatchedJournal(Journal):
         self.written.append(pending)
 
 
-class Story:
+class FaultyLink:
     """One link and its resumption."""
 
     def __init__(self, planned: Sequence[Fault], folder: Path, *, with_token: bool = False) -> None:
@@ -264,25 +264,25 @@ class Story:
 async def test_a_link_ends_as_the_page_says(case: Case, tmp_path: Path) -> None:
     is_kept = case.end.endswith("kept")
     timing = RESIGNED if is_kept else HURRIED
-    story = Story(faults(case), tmp_path, with_token=case.kind is Kind.UNAUTHORIZED)
-    async with story.sandbox:
+    link = FaultyLink(faults(case), tmp_path, with_token=case.kind is Kind.UNAUTHORIZED)
+    async with link.sandbox:
         if case.call is Call.DELETE:
-            await story.prepare_existing()
+            await link.prepare_existing()
         # A call without any answer lasts until the client's limit.
         is_silent = case.kind in {Kind.HANG, Kind.HANG_AFTER} and case.call in {Call.LIST, Call.REDIRECT_URL}
         if_exists = IfExists.REPLACE if case.call is Call.DELETE else IfExists.KEEP
-        outcome = await story.link(timing, if_exists, 0.7 if is_silent else LIMIT)
+        outcome = await link.link(timing, if_exists, 0.7 if is_silent else LIMIT)
         last = faults(case)[-1]
-        assert story.sandbox._injector.happened.count((last.call, last.kind)) >= (case.times or 1)
-        story.check_posts(timing)
+        assert link.sandbox._injector.happened.count((last.call, last.kind)) >= (case.times or 1)
+        link.check_posts(timing)
         if case.end == "linked":
-            story.check_linked(outcome)
+            link.check_linked(outcome)
             return
         assert isinstance(outcome, Failed)
         assert outcome.error.exit_status == int(case.end[0])
         if case.call is Call.LOOK:
-            assert len(story.left) == 1, "a look that fails proves nothing, so nothing is sent"
-        await story.check_failed(outcome, is_kept=is_kept)
+            assert len(link.left) == 1, "a look that fails proves nothing, so nothing is sent"
+        await link.check_failed(outcome, is_kept=is_kept)
 
 
 def test_the_page_has_every_failure_at_every_call() -> None:
@@ -311,16 +311,16 @@ def name(planned: list[Fault]) -> str:
 async def test_after_any_sequence_of_faults_nothing_is_lost_and_nothing_created_twice(
     planned: list[Fault], tmp_path: Path
 ) -> None:
-    story = Story(planned, tmp_path)
-    async with story.sandbox:
-        outcome = await story.link(RESIGNED)
-        story.check_posts(RESIGNED)
+    link = FaultyLink(planned, tmp_path)
+    async with link.sandbox:
+        outcome = await link.link(RESIGNED)
+        link.check_posts(RESIGNED)
         if isinstance(outcome, Linked):
-            story.check_linked(outcome)
+            link.check_linked(outcome)
             return
         is_kept = not isinstance(outcome.error, RefusedError)
         assert not is_kept or outcome.error.exit_status in {3, 8}
-        await story.check_failed(outcome, is_kept=is_kept)
+        await link.check_failed(outcome, is_kept=is_kept)
 
 
 def test_the_sequences_have_every_kind_of_fault_at_either_call() -> None:

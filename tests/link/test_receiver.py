@@ -42,13 +42,13 @@ async def test_each_guidance_is_given_once_and_the_most_telling_first(
         if reason:
             receiver.ignore(reason)
         else:
-            receiver.visit()
+            receiver.page_opened()
     assert [receiver.guidance(is_last=moment == MOMENTS[-1]) for moment in MOMENTS] == expected
 
 
 async def test_guidance_is_given_while_the_link_waits() -> None:
     async def waits_long(receiver: RedirectReceiver) -> None:
-        receiver.visit()
+        receiver.page_opened()
         offer(receiver, FOREIGN)
         receiver.ignore(RejectedRequest.HTTPS)
         await until(lambda: len(advised(session.told)) == 3)
@@ -90,7 +90,7 @@ async def test_the_outcome_is_the_last_event() -> None:
     await link_with(session, Script())
     assert session.receiver
     session.receiver.ignore(RejectedRequest.UNKNOWN_PATH)
-    session.receiver.visit()
+    session.receiver.page_opened()
     session.receiver.warn_of_second_use("http://127.0.0.1:1/start?k=KEY")
     offer(session.receiver, FOREIGN)
     assert isinstance(session.told[-1], Linked)

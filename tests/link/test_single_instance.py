@@ -307,7 +307,7 @@ class TestDelivery:
         assert english.error.message == error.error.message
 
     async def test_an_end_without_an_outcome_is_reported_as_not_known(self, tmp_path: Path) -> None:
-        async with asyncio.TaskGroup() as tasks, waiting(tmp_path, patience=5) as link:
+        async with asyncio.TaskGroup() as tasks, waiting(tmp_path, timeout=5) as link:
             outcome = tasks.create_task(outcome_of(link.info))
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.2):

@@ -87,9 +87,9 @@ class Open(NamedTuple):
 
 
 @asynccontextmanager
-async def listening(receiver: WaitingLink, *, patience: float = 20.0) -> AsyncIterator[Open]:
+async def listening(receiver: WaitingLink, *, timeout: float = 20.0) -> AsyncIterator[Open]:
     """Open a listener for ``receiver``; closing it takes less than three seconds, whatever the test left open."""
-    listener = Listener(timeout=patience)
+    listener = Listener(timeout=timeout)
     await listener.__aenter__()
     try:
         start = urlsplit(await listener.serve(receiver))

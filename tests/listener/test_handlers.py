@@ -116,7 +116,7 @@ async def test_a_form_that_cannot_be_read_is_400_and_the_page_again(opened: Open
 
 
 async def test_an_incomplete_form_times_out() -> None:
-    async with listening(WaitingLink(), patience=0.1) as opened:
+    async with listening(WaitingLink(), timeout=0.1) as opened:
         page = await ask(opened.port, f"/redirect?k={opened.key}", method="POST", Content_Length="500")
         assert (page.status, opened.receiver.is_waiting) == (400, True)
 
@@ -426,7 +426,7 @@ async def test_an_unreadable_or_too_long_text_is_rejected_and_a_process_gets_jso
 
 
 async def test_a_client_that_was_told_to_wait_is_answered_while_the_listener_closes() -> None:
-    async with asyncio.TaskGroup() as tasks, listening(WaitingLink(None), patience=0.05) as opened:
+    async with asyncio.TaskGroup() as tasks, listening(WaitingLink(None), timeout=0.05) as opened:
         for answer in (await end_of(opened), await handed_over(opened, ADDRESS)):
             assert read_outcome(answer.body) is None
         opened.receiver.end(LINKED)
@@ -441,7 +441,7 @@ async def _after(seconds: float, opened: Open) -> Answer:
 
 async def test_a_client_that_left_does_not_delay_the_end() -> None:
     loop = asyncio.get_running_loop()
-    async with listening(WaitingLink(None), patience=0.3) as opened:
+    async with listening(WaitingLink(None), timeout=0.3) as opened:
         _, writer = await asyncio.open_connection("127.0.0.1", opened.port)
         writer.write(f"GET /outcome?k={opened.key} HTTP/1.1\r\nHost: 127.0.0.1:{opened.port}\r\n\r\n".encode())
         await ask(opened.port, "/")
@@ -455,7 +455,7 @@ async def test_a_client_that_left_does_not_delay_the_end() -> None:
 
 
 async def test_a_browser_gets_a_page_that_waits_after_the_timeout() -> None:
-    async with listening(WaitingLink(None), patience=0.05) as opened:
+    async with listening(WaitingLink(None), timeout=0.05) as opened:
         page = await paste(opened, ADDRESS)
         assert (page.status, told(page)) == (200, "waiting")
         refresh = next(meta for meta in elements(page.body, "meta") if meta.get("http-equiv") == "refresh")

@@ -91,7 +91,7 @@ async def test_the_form_works_without_scripts(browser: Browser) -> None:
         assert "Ctrl" not in await plain.tab.evaluate("document.body.innerText")
         await offer(plain.tab, TYPE_AND_CLICK, ADDRESS)
         await plain.tab.wait_for(SHOWS_LINKED)
-        async with listening(WaitingLink(None), patience=0.05) as slow:
+        async with listening(WaitingLink(None), timeout=0.05) as slow:
             await plain.tab.open(f"{slow.listener.address}{DIRECT}?{OURS}")
             await plain.tab.wait_for("document.body.dataset.outcome === 'waiting'")
             slow.receiver.end(LINKED)
@@ -173,7 +173,7 @@ async def test_every_page_is_accessible_light_and_dark_and_fits_narrow_windows_a
 
 @pytest.mark.parametrize(("text", "outcome"), [(ADDRESS, "linked"), (f"https://console.example/?{DENIAL}", "denied")])
 async def test_the_start_page_shows_the_outcome_of_another_way(tab: Tab, text: str, outcome: str) -> None:
-    async with listening(WaitingLink(), patience=0.1) as opened:
+    async with listening(WaitingLink(), timeout=0.1) as opened:
         await tab.open(start(opened))
         await tab.evaluate("window.isStill = true")
         await tab.wait_for(HAS_ASKED)
@@ -190,7 +190,7 @@ async def test_the_start_page_shows_the_outcome_of_another_way(tab: Tab, text: s
 
 async def test_a_page_shows_the_new_address_after_starting_over(tab: Tab) -> None:
     receiver = WaitingLink(None)
-    async with listening(receiver, patience=0.1) as opened:
+    async with listening(receiver, timeout=0.1) as opened:
         await tab.open(start(opened))
         await tab.wait_for(HAS_ASKED)
         receiver.judge(ADDRESS, Way.TERMINAL)
@@ -204,7 +204,7 @@ async def test_a_page_shows_the_new_address_after_starting_over(tab: Tab) -> Non
 
 async def test_a_page_goes_on_to_the_next_link(tab: Tab) -> None:
     first, second = WaitingLink(), WaitingLink(url=authorization_url(origin="https://gitlab.example"))
-    async with listening(WaitingLink(), patience=0.1) as opened:
+    async with listening(WaitingLink(), timeout=0.1) as opened:
         await tab.open(await opened.listener.serve(first, more_to_come=True))
         first.judge(ADDRESS, Way.TERMINAL)
         await tab.wait_for(f"{TOLD} === 'linked'")
@@ -218,7 +218,7 @@ async def test_a_page_goes_on_to_the_next_link(tab: Tab) -> None:
 
 
 async def test_a_page_that_cannot_go_on_says_that_the_command_has_ended(tab: Tab) -> None:
-    async with listening(WaitingLink(), patience=0.1) as opened:
+    async with listening(WaitingLink(), timeout=0.1) as opened:
         await tab.open(await opened.listener.serve(receiver := WaitingLink(), more_to_come=True))
         receiver.judge(ADDRESS, Way.TERMINAL)
         await tab.wait_for(f"{TOLD} === 'linked'")

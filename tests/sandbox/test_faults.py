@@ -121,8 +121,8 @@ async def test_after_a_gateway_timeout_the_exchange_is_still_handled() -> None:
 @pytest.mark.parametrize("call", OF_SERVICESTAGE)
 def test_every_fault_can_be_parsed(call: Call, kind: Kind, times: str, meant: int | None) -> None:
     assert Fault.parse(f"{call}={kind}{times}") == Fault(call, kind, meant)
-    assert call.meaning
-    assert kind.meaning
+    assert call.description
+    assert kind.description
 
 
 @pytest.mark.parametrize(

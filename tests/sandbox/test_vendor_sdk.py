@@ -48,7 +48,7 @@ TAG: Final = "a b&c=d/é~*+"
 
 
 @pytest.fixture
-async def vendor(sandbox: Sandbox, clean_surroundings: object) -> AsyncIterator[Vendor]:
+async def vendor(sandbox: Sandbox, clean_environment: object) -> AsyncIterator[Vendor]:
     client = servicestage_client(sandbox)
     yield client
     client.close()
@@ -186,7 +186,7 @@ async def test_the_sandbox_serves_the_types_that_the_sdk_names(
 
 
 @pytest.fixture
-async def client(sandbox: Sandbox, clean_surroundings: object) -> AsyncIterator[Vendor]:
+async def client(sandbox: Sandbox, clean_environment: object) -> AsyncIterator[Vendor]:
     client = iam_client(sandbox)
     yield client
     client.close()
@@ -228,7 +228,7 @@ async def refusal(vendor: Vendor, name: str, request: Any) -> tuple[int, str]:
     return caught.value.status_code, caught.value.error_code
 
 
-async def test_a_key_that_is_wrong_or_may_not_list_is_refused(sandbox: Sandbox, clean_surroundings: object) -> None:
+async def test_a_key_that_is_wrong_or_may_not_list_is_refused(sandbox: Sandbox, clean_environment: object) -> None:
     wrong = AccessKey(sandbox.access_key.access_key, "0" * 40)
     for key, expected in ((wrong, (401, "APIGW.0301")), (sandbox.access_key_without_list, (403, "IAM.0003"))):
         client = servicestage_client(sandbox, key)

@@ -32,7 +32,7 @@ class Task:
     owner: int  # the first user's number
     places: list[str]  # the first user's folders
     shared: list[str]  # folders that everyone can write
-    patience: float = 10  # seconds for an answer
+    timeout: float = 10  # seconds for an answer
 
 
 @dataclass
@@ -111,8 +111,8 @@ def content(path: Path) -> str:
 def attack(task: Task, report: Report) -> None:
     for port in report.ports:
         for request in [each for key in report.keys for each in requests(port, key)] + list(without_a_key(port)):
-            report.answers.append((f"{port} {request}", ask(port, request, task.patience)))
-        report.answers.append((f"{port} session.new", drive(port, task.patience)))
+            report.answers.append((f"{port} {request}", ask(port, request, task.timeout)))
+        report.answers.append((f"{port} session.new", drive(port, task.timeout)))
     for process in processes(task.owner):
         with suppress(PermissionError, ProcessLookupError):
             os.kill(int(process.name), 0 if task.owner == os.getuid() else SIGKILL)
@@ -142,7 +142,7 @@ def without_a_key(port: int) -> Iterator[str]:
     yield from ("GET /start", "GET /outcome", "GET /done", "GET /", "GET /json", "GET /json/version", "GET /json/list")
 
 
-def ask(port: int, request: str, patience: float) -> str:
+def ask(port: int, request: str, timeout: float) -> str:
     head, _, body = request.partition("\n\n")
     line, *parts = head.splitlines()
     headers = {"Host": f"127.0.0.1:{port}", "Connection": "close"} | dict(part.split(": ", 1) for part in parts)
@@ -150,7 +150,7 @@ def ask(port: int, request: str, patience: float) -> str:
         headers |= {"Content-Type": "application/x-www-form-urlencoded", "Content-Length": str(len(body))}
     lines = [f"{line} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items()), "", body]
     answer = b""
-    with suppress(OSError), socket.create_connection(("127.0.0.1", port), patience) as connection:
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout) as connection:
         connection.sendall("\r\n".join(lines).encode())
         while not is_whole(answer) and (part := connection.recv(65536)):
             answer += part
@@ -163,13 +163,13 @@ def is_whole(answer: bytes) -> bool:
     return bool(end and length and len(body) >= int(length[1]))
 
 
-def drive(port: int, patience: float) -> str:
+def drive(port: int, timeout: float) -> str:
     """Ask for a WebDriver BiDi session, as a program does that wants to take a browser over."""
     upgrade = f"Host: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
     key = f"Sec-WebSocket-Key: {base64.b64encode(bytes(16)).decode()}\r\n\r\n"
     command = json.dumps({"id": 1, "method": "session.new", "params": {"capabilities": {}}}).encode()
     try:
-        with socket.create_connection(("127.0.0.1", port), patience) as connection:
+        with socket.create_connection(("127.0.0.1", port), timeout) as connection:
             connection.sendall(f"GET /session HTTP/1.1\r\n{upgrade}{key}".encode())
             answer = connection.recv(65536).decode(errors="replace")
             if " 101 " not in answer.partition("\r\n")[0]:

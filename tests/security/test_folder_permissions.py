@@ -47,9 +47,9 @@ async def linked(sandbox: Sandbox, **variables: str) -> str:
 
 
 async def test_a_state_folder_that_an_older_version_left_open_is_named_with_the_command_that_closes_it(
-    sandbox: Sandbox, clean_surroundings: Path
+    sandbox: Sandbox, clean_environment: Path
 ) -> None:
-    state = clean_surroundings / ".local" / "state" / "oauth-helper"
+    state = clean_environment / ".local" / "state" / "oauth-helper"
     state.mkdir(parents=True)
     state.chmod(0o777)
     said = await linked(sandbox)

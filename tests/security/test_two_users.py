@@ -219,7 +219,7 @@ async def test_without_a_browser_nothing_is_shown_and_only_the_user_can_deliver_
                 assert alone.status == 5, "it waits for a redirect of its own"
                 assert "other runs will not find this one" in alone.err
                 assert found(secrets, refused.err + alone.err + alone.out) == set()
-                report = await machine.attacked_by(machine.first, patience=1)
+                report = await machine.attacked_by(machine.first, timeout=1)
                 assert found(secrets, report) >= {"SK", "state"}, "there was something to see"
                 pages = [answer for _, answer in report.answers if 'id="authorize"' in answer]
                 assert "state" in found(secrets, "\n".join(pages)), "and to use"

@@ -102,10 +102,10 @@ class Machine:
         text = _HEADLESS.format(name=name, program=program, switch=BROWSERS[name])
         return str(self.write(user, f"bin/{name}", text, 0o755))
 
-    def done_by(self, user: User, what: str, patience: float = 10) -> Report:
+    def done_by(self, user: User, what: str, timeout: float = 10) -> Report:
         """Run the second user's program as ``user`` to its end, while this process waits."""
         shared = [str(SHARED), "/dev/shm", "/var/tmp"]  # noqa: S108 - as above
-        task = Task(what, self.first.number, [str(self.first.home), str(self.first.runtime)], shared, patience)
+        task = Task(what, self.first.number, [str(self.first.home), str(self.first.runtime)], shared, timeout)
         command = self.program(user, "security/second_user.py", json.dumps(vars(task)))
         ended = subprocess.run(
             command, check=False, env=user.environ(), input="", capture_output=True, text=True, timeout=50
@@ -113,8 +113,8 @@ class Machine:
         assert not ended.stderr, ended.stderr
         return Report(**json.loads(ended.stdout))
 
-    async def attacked_by(self, user: User, patience: float = 10) -> Report:
-        return await asyncio.to_thread(self.done_by, user, "attack", patience)
+    async def attacked_by(self, user: User, timeout: float = 10) -> Report:
+        return await asyncio.to_thread(self.done_by, user, "attack", timeout)
 
     def skip_if_processes_are_hidden(self) -> None:
         """Skip a test whose second user looks for the first one's processes, on a machine that shows none of them."""

@@ -37,8 +37,8 @@ NOW = IamSettings()
 
 
 @pytest.fixture(autouse=True)
-def home(clean_surroundings: Path) -> Path:
-    return clean_surroundings
+def home(clean_environment: Path) -> Path:
+    return clean_environment
 
 
 def search(environ: dict[str, str], profile: FileValues = NO_PROFILE, **config: str) -> Search:

@@ -16,13 +16,13 @@ from oauth_helper.sandbox import Sandbox
 from oauth_helper.settings import others_can_read, read_config_file, read_credentials_file
 
 
-def test_missing_files_are_empty_and_tell_where_they_would_lie(clean_surroundings: Path) -> None:
+def test_missing_files_are_empty_and_tell_where_they_would_lie(clean_environment: Path) -> None:
     config = read_config_file({})
     assert config.values == {}
     assert config.path.endswith("config.toml")
     credentials = read_credentials_file({})
     assert credentials.values == {}
-    assert credentials.path == str(clean_surroundings / ".huaweicloud" / "credentials")
+    assert credentials.path == str(clean_environment / ".huaweicloud" / "credentials")
     assert not others_can_read(credentials.path)
 
 

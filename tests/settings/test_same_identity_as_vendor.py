@@ -28,7 +28,7 @@ PROFILE_IDP = "[basic]\nidp_id = idp\nid_token_file = {folder}/token\n"
 
 
 @pytest.fixture
-def files(clean_surroundings: Path, tmp_path: Path) -> Path:
+def files(clean_environment: Path, tmp_path: Path) -> Path:
     (tmp_path / "token").write_text("id-token\n")
     (tmp_path / "pod-token").write_text("pod-token")
     return tmp_path

@@ -73,7 +73,7 @@ async def scripted(*arguments: str, environ: Mapping[str, str]) -> AsyncIterator
         yield Script(process)
 
 
-def misbehaving(*faults: str, decision: str | None = None) -> Sandbox:
+def faulty_sandbox(*faults: str, decision: str | None = None) -> Sandbox:
     return Sandbox(faults=map(Fault.parse, faults), decision=decision)
 
 

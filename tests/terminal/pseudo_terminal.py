@@ -33,7 +33,7 @@ class RedirectReceiver:
     def __init__(self) -> None:
         self.offered: list[str] = []
         self.codes: list[str] = []
-        self.said: asyncio.Queue[str] = asyncio.Queue()
+        self.messages: asyncio.Queue[str] = asyncio.Queue()
 
     def offer(self, text: str) -> None:
         self.offered.append(text)
@@ -41,17 +41,17 @@ class RedirectReceiver:
 
     async def hears(self, *lines: str) -> None:
         async with asyncio.timeout(10):
-            assert [await self.said.get() for _ in lines] == list(lines)
+            assert [await self.messages.get() for _ in lines] == list(lines)
 
     async def hears_received(self, count: int = len(ADDRESS)) -> None:
         await self.hears(f"received {count} characters")
 
     async def hears_rejection(self) -> None:
         async with asyncio.timeout(10):
-            said = await self.said.get()
+            messages = await self.messages.get()
         with pytest.raises(RedirectRejectedError) as rejected:
             REQUEST.judge(self.offered[-1])
-        assert said == f"{rejected.value.message}. {rejected.value.hint}"
+        assert messages == f"{rejected.value.message}. {rejected.value.hint}"
 
 
 class Terminal:
@@ -74,7 +74,7 @@ class Terminal:
         await asyncio.to_thread(self._write, data)
 
     async def shows(self, data: bytes, times: int = 1) -> None:
-        await asyncio.to_thread(self._look_until, lambda: self.shown.count(data) >= times)
+        await asyncio.to_thread(self._read_until, lambda: self.shown.count(data) >= times)
 
     async def is_read(self) -> None:
         """Wait until the prompt has read all that was typed."""
@@ -89,7 +89,7 @@ class Terminal:
 
     def shown_to_the_end(self) -> bytes:
         os.write(self.theirs, b"END")
-        self._look_until(lambda: self.shown.endswith(b"END"))
+        self._read_until(lambda: self.shown.endswith(b"END"))
         return self.shown.removesuffix(b"END")
 
     def is_as_found(self) -> bool:
@@ -102,7 +102,7 @@ class Terminal:
         while data:
             data = data[os.write(self.ours, data) :]
 
-    def _look_until(self, seen: Callable[[], bool]) -> None:
+    def _read_until(self, seen: Callable[[], bool]) -> None:
         while not seen():
             assert select.select([self.ours], [], [], 10)[0], f"all that was shown: {self.shown!r}"
             self.shown += os.read(self.ours, 65_536)
@@ -126,7 +126,7 @@ async def prompting(
 ) -> AsyncIterator[None]:
     times = patch.multiple(terminal_prompt, QUIET=quiet, REMINDER=0.3, END_OF_PASTE=0.3)
     with times, patch.dict(os.environ, TERM=term):
-        async with TerminalPrompt(offer=receiver.offer, say=receiver.said.put_nowait, fd=terminal.theirs):
+        async with TerminalPrompt(offer=receiver.offer, say=receiver.messages.put_nowait, fd=terminal.theirs):
             yield
 
 

@@ -58,7 +58,7 @@ async def test_whatever_is_typed_or_pasted_by_mistake_the_wait_goes_on_and_nothi
         await terminal.is_read()
     assert len(receiver.offered) == 4
     assert receiver.codes == [CODE]
-    assert receiver.said.empty()
+    assert receiver.messages.empty()
     assert terminal.shown_to_the_end() == ON + OFF
 
 
@@ -76,7 +76,7 @@ async def test_control_d_or_a_hang_up_closes_the_prompt(
             assert terminal.is_as_found()
             await terminal.shows(OFF)
     assert receiver.offered == []
-    assert receiver.said.empty()
+    assert receiver.messages.empty()
 
 
 @pytest.mark.parametrize("at", range(12))
