@@ -53,9 +53,10 @@ def print_error(error: OAuthHelperError, *, as_json: bool, trace: bool = False) 
     if trace:
         console.print_lines([escaped(safe_traceback(error), keep="\n")])
     console.print_error(error.message, error.hint)
-    if not as_json and (error.code or error.request_id):
-        request_id = error.request_id and _("request id {request_id}", request_id=error.request_id)
-        details = translate(enumerated([each for each in (error.code, request_id) if each]))
+    request_id = error.request_id and _("request id {request_id}", request_id=error.request_id)
+    code = error.code if error.code != str(error.status) else None  # without a code, it is the status
+    if not as_json and (code or request_id):
+        details = translate(enumerated([each for each in (code, request_id) if each]))
         console.print_lines([style(escaped(details), console.stream, dim=True)])
     if as_json:
         console.print_lines([json.dumps({"error": error.to_json()})])

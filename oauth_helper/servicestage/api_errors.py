@@ -28,7 +28,7 @@ from oauth_helper.errors import (
     RepositoryNotImplementedError,
     UnusableAnswerError,
 )
-from oauth_helper.i18n import Text, _, ngettext
+from oauth_helper.i18n import Text, _, enumerated, ngettext
 from oauth_helper.secret import Secret, redact, safe_text
 from oauth_helper.values import parse_address
 
@@ -378,6 +378,6 @@ def _try_again_in(seconds: float) -> Text:
 
 
 def _message(answer: Answer, words: Text, code: str, detail: str) -> Text:
-    label = f"HTTP {answer.status}" + (f", {code}" if code != str(answer.status) else "")
+    label = enumerated([f"HTTP {answer.status}", *([code] if code != str(answer.status) else [])])
     message = _("{host} {words} ({label})", host=answer.host, words=words, label=label)
     return _("{message}: {detail}", message=message, detail=safe_text(detail).rstrip(".")) if detail else message

@@ -74,6 +74,8 @@ def test_an_error_shows_its_code_and_request_id_last(capsys: pytest.CaptureFixtu
     print_error(RefusedError(_("No"), code="SVCSTG.REPO.0400", request_id="r-1"), as_json=False)
     first, *_hint, last = capsys.readouterr().err.splitlines()
     assert (first, last) == ("error: No", "SVCSTG.REPO.0400, request id r-1")
+    print_error(RefusedError(_("No (HTTP 418)"), code="418", status=418, hint=_("Yes.")), as_json=False)
+    assert capsys.readouterr().err == "error: No (HTTP 418)\nhint: Yes.\n", "the message shows the status"
 
 
 def test_records_with_gaps_and_hostile_text_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
