@@ -42,11 +42,11 @@ class _HelpFormatter(click.HelpFormatter):
     def write_dl(self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:
         rows = list(rows)
         first = min(max(width_of(term) for term, _ in rows), col_max) + col_spacing
-        for term, meaning in rows:
+        for term, description in rows:
             start = padded(term, first)
             if width_of(term) + col_spacing > first:
                 start += "\n" + " " * (self.current_indent + first)
-            lines = wrapped(meaning, max(self.width - first - self.current_indent, 10))
+            lines = wrapped(description, max(self.width - first - self.current_indent, 10))
             indent = " " * self.current_indent
             self.write(f"{indent}{start}" + f"\n{indent}{' ' * first}".join(lines) + "\n")
 

@@ -76,10 +76,10 @@ def test_before_the_redirect_it_means_that_nothing_was_created(name: str) -> Non
     assert_short(error.message, error.hint)
 
 
-@pytest.mark.parametrize(("error", "meaning", "remedy"), AFTER_THE_REDIRECT)
-def test_after_it_the_text_says_what_became_of_it(error: OAuthHelperError, meaning: str, remedy: str) -> None:
+@pytest.mark.parametrize(("error", "description", "remedy"), AFTER_THE_REDIRECT)
+def test_after_it_the_text_says_what_became_of_it(error: OAuthHelperError, description: str, remedy: str) -> None:
     text = f"{error.message}. {error.hint}"
-    assert text.index(meaning) < text.index(remedy)
+    assert text.index(description) < text.index(remedy)
     assert_short(error.message, error.hint)
 
 

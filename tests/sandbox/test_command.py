@@ -63,7 +63,7 @@ async def test_the_help_lists_every_fault() -> None:
     assert end.status == 0
     told = end.out.partition("WHAT fails:")[2]
     for word in (*Call, *Kind):
-        assert f"{word} {word.meaning}" in " ".join(told.split())
+        assert f"{word} {word.description}" in " ".join(told.split())
 
 
 async def test_link_with_sandbox_needs_no_settings_and_no_browser() -> None:
