@@ -17,7 +17,7 @@ CHECK ?=
 
 # The tests that other versions of Python and of our dependencies may change. Browsers and attacks are not among them.
 USING_DEPENDENCIES := $(addprefix tests/,cli link listener models redirect sandbox servicestage settings terminal) \
-	-k "not (browsers or window or at_once)"
+	-k "not (browsers or window or by_itself or at_once)"
 
 .PHONY: demo test lint test-lowest test-newest types package bench torture fuzz catalogs pictures lock clean
 
