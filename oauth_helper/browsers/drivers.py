@@ -56,7 +56,8 @@ class Timeouts(Struct, frozen=True):
     """Seconds for each step. Usually it takes a fifth of that, or less."""
 
     endpoint: float = 15
-    """Until the browser says where it accepts connections."""
+    """Until the browser has started: it says where it accepts connections, or answers over the pipe. A start that
+    reads the browser from a cold disk has taken more than 8."""
     command: float = 8
     session: float = 30
     """Firefox answers the first command when its first window is open."""
@@ -287,7 +288,8 @@ class ChromiumDriver(_BaseDriver):
 
     async def begin(self, remote: RemoteConnection) -> None:
         """Ask to be told of pages."""
-        await remote.call("Target.setDiscoverTargets", discover=True, filter=[{"type": "page"}])
+        seconds = remote.timeouts.endpoint
+        await remote.call("Target.setDiscoverTargets", timeout=seconds, discover=True, filter=[{"type": "page"}])
 
     async def intercept(self, remote: RemoteConnection, origin: URL) -> None:
         """Hold every request to ``origin`` from now on, in all present and future pages and popups."""

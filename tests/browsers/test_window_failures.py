@@ -84,7 +84,7 @@ def fake(family: Family, fault: str) -> InstalledBrowser:
 @pytest.mark.parametrize(
     ("family", "fault", "reason", "limits", "exists"),
     [
-        (C, "silent", "did not answer Target.setDiscoverTargets within 1 seconds", {"command": 1}, True),
+        (C, "silent", "did not answer Target.setDiscoverTargets within 1 seconds", {"endpoint": 1}, True),
         (C, "forbidden", "may not be driven: a policy of this machine forbids it", {}, True),
         (F, "silent", "did not say within 1 seconds where it can be driven", {"endpoint": 1}, True),
         (F, "odd-bidi-answer", ODD, {}, True),
