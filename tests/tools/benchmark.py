@@ -39,6 +39,8 @@ TOOLS = Path(__file__).parent
 OURS, SDK = "oauth-helper", "the vendor's SDK"
 ROUND_TRIP = 0.05
 """Seconds to the server and back, where a proxy delays each direction by half."""
+IDLE = 60
+"""Seconds without data after which the proxy closes a connection, as API Gateway does."""
 
 
 def rows(what: str, took: dict[str, list[float]], unit: str = "ms") -> Iterator[str]:
@@ -101,8 +103,9 @@ async def far_away(port: int) -> AsyncIterator[int]:
         data = b"-"
         while data:
             data = b""
-            with suppress(OSError):
-                data = await source.read(2**16)
+            with suppress(OSError):  # TimeoutError is one
+                async with asyncio.timeout(IDLE):
+                    data = await source.read(2**16)
             arrive = (sink.write, data) if data else (sink.close,)
             loop.call_at(max(loop.time(), not_before) + ROUND_TRIP / 2, *arrive)
 
